@@ -1,0 +1,25 @@
+"""Errors that are written for the person who has to act on them."""
+
+
+class UnetsegError(Exception):
+    """What went wrong, with which file or layer, and what to do about it.
+
+    Every error that this package raises on purpose derives from this class, so that a
+    window or a shell can show its text as it is and treat everything else as a defect.
+    """
+
+
+class Cancelled(UnetsegError):
+    """The caller asked for the running segmentation to stop."""
+
+
+class ImageError(UnetsegError):
+    """An image cannot be read or has a shape or type that cannot be segmented."""
+
+
+class ModelError(UnetsegError):
+    """A model package, its card or its weights cannot be used."""
+
+
+class DeviceError(UnetsegError):
+    """The requested compute device does not exist on this machine."""

@@ -1,0 +1,101 @@
+"""The U-Net of Ronneberger et al. 2015 with normalised, padded convolutions.
+
+Layer names and order are those of the published SpheroHQ checkpoints, so that one class serves the
+models trained here (BatchNorm, narrow) and theirs (InstanceNorm, 64 to 1024 features).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Norm = Literal["batch", "instance"]
+
+
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+def double_conv(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequential:
+    """Two 3x3 convolutions, each normalised and rectified; the map keeps its size."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        _norm(norm, out_channels),
+        nn.ReLU(inplace=True),
+        # The published blocks have a dropout here; the identity keeps their layer indices.
+        nn.Identity(),
+        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        _norm(norm, out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    """U-Net that returns logits at the size of its input.
+
+    Parameters
+    ----------
+    in_channels
+        Channels of the input.
+    out_channels
+        Channels of the output, one a head.
+    features
+        Channels at each level, from full resolution down to the bottleneck; the depth (number of
+        2x2 poolings) is one less than their number.
+    norm
+        ``"batch"`` or ``"instance"`` (affine, no running statistics).
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        features: Sequence[int] = (64, 128, 256, 512, 1024),
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        self.depth = len(features) - 1
+        self.norm: Norm = norm
+        encoder, deepest = features[:-1], features[-1]
+        self.init_conv = double_conv(in_channels, features[0], norm)
+        self.downs = nn.ModuleList(double_conv(a, b, norm) for a, b in zip(encoder[:-1], encoder[1:], strict=True))
+        self.bottleneck = double_conv(encoder[-1], deepest, norm)
+        rising = list(zip(features[:0:-1], features[-2::-1], strict=True))
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in rising)
+        self.decoder_blocks = nn.ModuleList(double_conv(2 * here, here, norm) for _, here in rising)
+        self.final_conv = nn.Conv2d(features[0], out_channels, 1)
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels beyond an output pixel, on either side, that can change its value.
+
+        At level i a map pixel spans 2^i input pixels. Each 3x3 convolution reaches one map pixel
+        further: four a level (two on the way down, two on the way up), two in the bottleneck. The
+        output pixel can lie at either end of the 2^depth pixels that share its bottleneck pixel.
+        """
+        both_ways = sum(4 * 2**level for level in range(self.depth))
+        return both_ways + 2 * 2**self.depth + 2**self.depth - 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).
+
+        Sides need not be multiples of 2^depth: an upsampled map is resized bilinearly where it
+        differs from its skip connection, as the published network does.
+        """
+        x = self.init_conv(x)
+        skips = [x]
+        for down in self.downs:
+            x = down(functional.max_pool2d(x, 2))
+            skips.append(x)
+        x = self.bottleneck(functional.max_pool2d(x, 2))
+        for up, block, skip in zip(self.ups, self.decoder_blocks, reversed(skips), strict=True):
+            x = up(x)
+            if x.shape[-2:] != skip.shape[-2:]:
+                x = functional.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            x = block(torch.cat([skip, x], dim=1))
+        logits: Tensor = self.final_conv(x)
+        return logits
