@@ -23,3 +23,7 @@ class ModelError(UnetsegError):
 
 class DeviceError(UnetsegError):
     """The requested compute device does not exist on this machine."""
+
+
+class ParameterError(UnetsegError, ValueError):
+    """A setting lies outside its range."""

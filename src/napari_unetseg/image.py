@@ -109,5 +109,7 @@ class Image:
         """
         planes = self.channels_first
         if not 0 <= channel < len(planes):
-            raise ImageError(f"{self.name}: channel {channel} does not exist; it has {len(planes)} (0 to {len(planes) - 1}).")
+            raise ImageError(
+                f"{self.name}: channel {channel} does not exist; it has {len(planes)} (0 to {len(planes) - 1})."
+            )
         return replace(self, array=planes[channel], axes="YX", rgb=False)

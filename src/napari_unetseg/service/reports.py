@@ -3,15 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from napari_unetseg.errors import UnetsegError
-
 
 @dataclass(frozen=True)
 class Failure:
     """The place of an image in a batch that could not be segmented, and why."""
 
     image: str
-    error: UnetsegError
+    error: Exception
 
     def __str__(self) -> str:
         return str(self.error)

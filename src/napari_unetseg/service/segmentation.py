@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
@@ -134,7 +136,7 @@ class Segmentation:
 
         Raises
         ------
-        pydantic.ValidationError
+        ParameterError
             If a value lies outside its range.
         """
         changes = {"threshold": threshold, "min_size": min_size, "split": split, "fill_holes": fill_holes}
@@ -148,6 +150,16 @@ class Segmentation:
 
 
 def override(parameters: DecodeParameters, changes: dict[str, Any]) -> DecodeParameters:
-    """Return `parameters` with every change that is not None, checked."""
+    """Return `parameters` with every change that is not None.
+
+    Raises
+    ------
+    ParameterError
+        If a value lies outside its range; the message names the parameter and the value.
+    """
     given = {name: value for name, value in changes.items() if value is not None}
-    return DecodeParameters.model_validate(parameters.model_dump() | given)
+    try:
+        return DecodeParameters.model_validate(parameters.model_dump() | given)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors())
+        raise ParameterError("; ".join(faults)) from error

@@ -1,0 +1,344 @@
+"""`SegmentationService`: one loaded model, safe for many callers."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+import napari_unetseg
+from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.image import Image
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.service.reports import Failure, Health, ModelInfo
+from napari_unetseg.service.segmentation import Provenance, Segmentation, override
+from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.backends.torch_backend import TorchBackend
+    from napari_unetseg.inference.device import Device
+
+Progress = Callable[[int, int], None]
+CancelFlag = Callable[[], bool]
+
+_DUMMY_SIDE = 64
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    backend: "TorchBackend"
+    device: "Device"
+    parameters_count: int
+
+
+class SegmentationService:
+    """Segment images with one model.
+
+    Nothing is loaded until the first `segment`, `health` or `initialize`, so making a service is
+    quick; call those from a worker thread where a window must not wait. Any number of threads may
+    call any verb; the device works on one image at a time.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled or user model, or the path of a model package.
+    device
+        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    fallback_to_cpu
+        Whether a device that is not there is replaced by the CPU, with a warning.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model or its card is broken.
+    """
+
+    def __init__(
+        self, model: str | Path = DEFAULT_MODEL, device: str = "auto", *, fallback_to_cpu: bool = True
+    ) -> None:
+        self.package = find_model(model)
+        self._device_request = device
+        self._fallback_to_cpu = fallback_to_cpu
+        self._loaded: _Loaded | None = None
+        self._loading = Lock()
+        self._working = Lock()
+        self._counting = Lock()
+        self._runs = 0
+        self._failures = 0
+        self._latencies_ms: deque[float] = deque(maxlen=100)
+
+    def segment(
+        self,
+        image: Image | NDArray[Any],
+        *,
+        channel: int | None = None,
+        threshold: float | None = None,
+        min_size: int | None = None,
+        split: float | None = None,
+        fill_holes: bool | None = None,
+        progress: Progress | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> Segmentation:
+        """Find the objects of one image.
+
+        Parameters
+        ----------
+        image
+            An `Image`, or an array that `Image.of` understands; any size from 1 x 1 pixel.
+        channel
+            Segment this channel alone.
+        threshold, min_size, split, fill_holes
+            Decoder parameters; those left out are the model card's.
+        progress
+            Called as ``progress(done, total)`` with counts of tiles, in the calling thread.
+        cancel
+            Polled while the network runs; once it returns True the call raises `Cancelled`.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` returned True.
+        UnetsegError
+            If the image, the model, the device or a parameter cannot be used.
+        """
+        try:
+            result = self._segment(
+                Image.of(image),
+                channel,
+                {"threshold": threshold, "min_size": min_size, "split": split, "fill_holes": fill_holes},
+                progress,
+                cancel,
+            )
+        except Cancelled:
+            raise
+        except Exception:
+            with self._counting:
+                self._failures += 1
+            raise
+        with self._counting:
+            self._runs += 1
+            self._latencies_ms.append(1000 * result.provenance.seconds)
+        return result
+
+    def _segment(
+        self,
+        image: Image,
+        channel: int | None,
+        changes: dict[str, Any],
+        progress: Progress | None,
+        cancel: CancelFlag | None,
+    ) -> Segmentation:
+        from napari_unetseg.inference.predict import predict
+
+        card = self.package.card
+        parameters = override(card.parameters, changes)
+        plane = image if channel is None else image.take_channel(channel)
+        loaded = self._load()
+        started = datetime.now(UTC).astimezone()
+        with self._turn(cancel):
+            clock = time.perf_counter()
+            prediction = predict(plane, card, loaded.backend, progress=progress, cancel=cancel)
+            seconds = time.perf_counter() - clock
+        provenance = Provenance(
+            image=image.name,
+            model=card.name,
+            sha256=card.weights.sha256,
+            parameters=parameters.model_dump(),
+            channel=channel,
+            device=loaded.device.kind,
+            device_reason=loaded.device.reason,
+            precision=loaded.backend.precision,
+            window=prediction.window,
+            halo=prediction.halo,
+            tiles=prediction.tiles,
+            versions={"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES},
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+        )
+        return Segmentation(
+            image=plane,
+            probability=prediction.probability,
+            heads=card.heads,
+            parameters=parameters,
+            labels=decode(prediction.probability, card.heads, parameters),
+            provenance=provenance,
+            warnings=(*([loaded.device.warning] if loaded.device.warning else []), *prediction.warnings),
+        )
+
+    def segment_batch(
+        self,
+        images: Iterable[Image | NDArray[Any]],
+        *,
+        progress: Progress | None = None,
+        cancel: CancelFlag | None = None,
+        **settings: Any,
+    ) -> list[Segmentation | Failure]:
+        """Find the objects of many images; results come in the order of the images.
+
+        An image that cannot be segmented gives a `Failure` in its place and the others go on. Once
+        `cancel` returns True, what is finished is returned and the rest are failures that say so.
+
+        Parameters
+        ----------
+        images
+            Images of any sizes, as `segment` takes them.
+        progress
+            Called as ``progress(done, total)`` with counts of images.
+        cancel
+            Polled while the network runs.
+        settings
+            The other keyword arguments of `segment`, the same for every image.
+        """
+        images = list(images)
+        results: list[Segmentation | Failure] = []
+        for index, image in enumerate(images):
+            name = image.name if isinstance(image, Image) else f"image {index}"
+            try:
+                if cancel is not None and cancel():
+                    raise Cancelled(f"{name}: not segmented, the run was cancelled.")
+                results.append(self.segment(Image.of(image, name=name), cancel=cancel, **settings))
+            except Exception as error:
+                results.append(Failure(name, error))
+            if progress is not None:
+                progress(index + 1, len(images))
+        return results
+
+    def initialize(self, force_reload: bool = False, warm_up: bool = True) -> ModelInfo:
+        """Load the model now, or load it again.
+
+        If loading fails, the model that was loaded before stays in place.
+
+        Parameters
+        ----------
+        force_reload
+            Read card and weights from disk again even if they are loaded.
+        warm_up
+            Run the network once, so that the first image does not pay for it.
+
+        Raises
+        ------
+        ModelError, DeviceError
+            If the model or the device cannot be used.
+        """
+        loaded = self._load(force_reload)
+        if warm_up:
+            self._dummy_inference(loaded)
+        return self.model_info()
+
+    def model_info(self) -> ModelInfo:
+        """Say which model this service uses; loads nothing."""
+        card, loaded = self.package.card, self._loaded
+        return ModelInfo(
+            name=card.name,
+            display_name=card.display_name,
+            description=card.description,
+            architecture=card.architecture.name,
+            sha256=card.weights.sha256,
+            path=str(self.package.path),
+            origin=self.package.origin,
+            loaded=loaded is not None,
+            device=loaded.device.kind if loaded else None,
+            device_reason=loaded.device.reason if loaded else None,
+            precision=loaded.backend.precision if loaded else None,
+            parameters_count=loaded.parameters_count if loaded else None,
+            card=card.model_dump(mode="json"),
+        )
+
+    def health(self, dummy_inference: bool = True) -> Health:
+        """Check that the service can work; never raises.
+
+        Parameters
+        ----------
+        dummy_inference
+            Load the model if needed and run it on a small image. Without it, only what is known
+            already is reported.
+        """
+        problems: list[str] = []
+        dummy_ms = None
+        if dummy_inference:
+            try:
+                dummy_ms = self._dummy_inference(self._load())
+            except UnetsegError as error:
+                problems.append(str(error))
+            except Exception as error:
+                problems.append(f"The network failed on a small test image: {type(error).__name__}: {error}")
+        loaded = self._loaded
+        if loaded is None and not problems:
+            problems.append("The model is not loaded yet; it loads on the first run.")
+        with self._counting:
+            runs, failures, latencies = self._runs, self._failures, list(self._latencies_ms)
+        p50, p95 = (float(np.percentile(latencies, q)) for q in (50, 95)) if latencies else (None, None)
+        return Health(
+            healthy=not problems,
+            model_loaded=loaded is not None,
+            model=self.package.card.name,
+            device=loaded.device.kind if loaded else None,
+            device_reason=loaded.device.reason if loaded else None,
+            dummy_inference_ms=dummy_ms,
+            process_memory_mb=psutil.Process().memory_info().rss / 2**20,
+            device_memory_mb=loaded.backend.device_memory_mb if loaded else None,
+            runs=runs,
+            failures=failures,
+            latency_p50_ms=p50,
+            latency_p95_ms=p95,
+            checked_at=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+            problems=tuple(problems),
+        )
+
+    def unload(self) -> None:
+        """Free the model's memory; the next call that needs it loads it again."""
+        with self._loading, self._working:
+            loaded, self._loaded = self._loaded, None
+            if loaded is not None:
+                loaded.backend.unload()
+
+    def _load(self, force_reload: bool = False) -> _Loaded:
+        from napari_unetseg.inference.backends.torch_backend import TorchBackend
+        from napari_unetseg.inference.device import choose_device
+        from napari_unetseg.zoo.loading import load_network
+
+        with self._loading:
+            if self._loaded is None or force_reload:
+                package = find_model(self.package.path) if force_reload else self.package
+                device = choose_device(self._device_request, fallback_to_cpu=self._fallback_to_cpu)
+                network = load_network(package)
+                count = sum(parameter.numel() for parameter in network.parameters())
+                loaded = _Loaded(TorchBackend(network, package.card.outputs, device), device, count)
+                self.package, self._loaded = package, loaded
+            return self._loaded
+
+    def _dummy_inference(self, loaded: _Loaded) -> float:
+        """Run a small ramp through the network and return the milliseconds it took."""
+        from napari_unetseg.inference.predict import predict
+
+        ramp = np.linspace(0, 1, _DUMMY_SIDE**2, dtype=np.float32).reshape(_DUMMY_SIDE, _DUMMY_SIDE)
+        clock = time.perf_counter()
+        with self._turn(None):
+            prediction = predict(Image(ramp, name="test image"), self.package.card, loaded.backend)
+        if not np.isfinite(prediction.probability).all():
+            raise UnetsegError(
+                f"Model {self.package.card.name} gives values that are not numbers on a test image; "
+                "its weights are damaged or do not belong to this architecture."
+            )
+        return 1000 * (time.perf_counter() - clock)
+
+    @contextmanager
+    def _turn(self, cancel: CancelFlag | None) -> Iterator[None]:
+        """Wait for the device, still listening to `cancel`."""
+        while not self._working.acquire(timeout=0.1):
+            if cancel is not None and cancel():
+                raise Cancelled("Cancelled while another image was being segmented.")
+        try:
+            yield
+        finally:
+            self._working.release()
