@@ -143,9 +143,9 @@ class SegmentationService:
         card = self.package.card
         parameters = override(card.parameters, changes)
         plane = image if channel is None else image.take_channel(channel)
-        loaded = self._load()
         started = datetime.now(UTC).astimezone()
         with self._turn(cancel):
+            loaded = self._load()
             clock = time.perf_counter()
             prediction = predict(plane, card, loaded.backend, progress=progress, cancel=cancel)
             seconds = time.perf_counter() - clock
@@ -230,9 +230,9 @@ class SegmentationService:
         ModelError, DeviceError
             If the model or the device cannot be used.
         """
-        loaded = self._load(force_reload)
+        self._load(force_reload)
         if warm_up:
-            self._dummy_inference(loaded)
+            self._dummy_inference()
         return self.model_info()
 
     def model_info(self) -> ModelInfo:
@@ -267,7 +267,7 @@ class SegmentationService:
         dummy_ms = None
         if dummy_inference:
             try:
-                dummy_ms = self._dummy_inference(self._load())
+                dummy_ms = self._dummy_inference()
             except UnetsegError as error:
                 problems.append(str(error))
             except Exception as error:
@@ -297,7 +297,7 @@ class SegmentationService:
 
     def unload(self) -> None:
         """Free the model's memory; the next call that needs it loads it again."""
-        with self._loading, self._working:
+        with self._working, self._loading:
             loaded, self._loaded = self._loaded, None
             if loaded is not None:
                 loaded.backend.unload()
@@ -312,25 +312,28 @@ class SegmentationService:
                 package = find_model(self.package.path) if force_reload else self.package
                 device = choose_device(self._device_request, fallback_to_cpu=self._fallback_to_cpu)
                 network = load_network(package)
+                # Counted before the backend folds normalisation layers away.
                 count = sum(parameter.numel() for parameter in network.parameters())
                 loaded = _Loaded(TorchBackend(network, package.card.outputs, device), device, count)
                 self.package, self._loaded = package, loaded
             return self._loaded
 
-    def _dummy_inference(self, loaded: _Loaded) -> float:
+    def _dummy_inference(self) -> float:
         """Run a small ramp through the network and return the milliseconds it took."""
         from napari_unetseg.inference.predict import predict
 
         ramp = np.linspace(0, 1, _DUMMY_SIDE**2, dtype=np.float32).reshape(_DUMMY_SIDE, _DUMMY_SIDE)
-        clock = time.perf_counter()
         with self._turn(None):
+            loaded = self._load()
+            clock = time.perf_counter()
             prediction = predict(Image(ramp, name="test image"), self.package.card, loaded.backend)
+            elapsed_ms = 1000 * (time.perf_counter() - clock)
         if not np.isfinite(prediction.probability).all():
             raise UnetsegError(
                 f"Model {self.package.card.name} gives values that are not numbers on a test image; "
                 "its weights are damaged or do not belong to this architecture."
             )
-        return 1000 * (time.perf_counter() - clock)
+        return elapsed_ms
 
     @contextmanager
     def _turn(self, cancel: CancelFlag | None) -> Iterator[None]:
