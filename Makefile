@@ -1,0 +1,58 @@
+# make demo   segment a sample and open it in napari        make test   run every check
+# Both need Python 3.11 or newer and nothing else; PYTHON=... chooses another interpreter.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format build clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# Windows of the tests, and of the demo where there is no screen, go to a virtual one.
+XVFB = $(if $(shell command -v xvfb-run),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24")
+SCREEN = $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname))
+
+help:
+	@echo "make demo    segment a sample image and open it in napari"
+	@echo "make test    linters, types, manifest and tests"
+	@echo "make lint    linters, types and manifest only"
+	@echo "make format  let ruff mend and format the code"
+	@echo "make build   sdist and wheel in dist/"
+	@echo "make clean   remove what was built, and .venv"
+
+$(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python")'
+	@.ci/system-packages $(PYTHON)
+	@echo "Setting up .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
+		--editable ".[train]" --group dev
+	@touch $@
+
+demo: $(INSTALLED)
+ifneq ($(strip $(SCREEN)),)
+	$(BIN)/napari-unetseg demo --output demo
+else
+	$(XVFB) $(BIN)/napari-unetseg demo --output demo --screenshot
+endif
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/npe2 validate --imports napari-unetseg
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	$(XVFB) $(BIN)/python -m pytest
+
+build: $(INSTALLED)
+	$(BIN)/python -m build
+
+clean:
+	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,104 @@
+"""Imports run one way, and the heavy libraries are loaded only where they are used (ARCHITECTURE.md)."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "napari_unetseg"
+SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
+
+PLAIN = {"image", "errors"}
+BESIDE = PLAIN | {"postprocessing", "io"}
+MAY_IMPORT = {
+    "errors": set[str](),
+    "image": {"errors"},
+    "samples": PLAIN,
+    "postprocessing": PLAIN,
+    "io": PLAIN | {"postprocessing"},
+    "networks": BESIDE,
+    "zoo": BESIDE | {"networks"},
+    "inference": BESIDE | {"networks", "zoo"},
+    "service": BESIDE | {"networks", "zoo", "inference"},
+    "training": BESIDE | {"networks", "zoo", "inference"},
+    "plugin": BESIDE | {"samples", "zoo", "inference", "service"},
+    "cli": BESIDE | {"samples", "zoo", "inference", "service", "training", "plugin"},
+}
+WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
+TORCH_ROOMS = ("networks", "inference", "training", "zoo.loading", "zoo.packaging")
+TORCH_FREE = ("inference.tiling",)
+
+
+def module_name(path: Path) -> str:
+    """`zoo.card` for src/napari_unetseg/zoo/card.py, `zoo` for its __init__.py, and "" for the package's own."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Full dotted names of everything that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room they come from"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(module: str, rooms: tuple[str, ...]) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def loaded_by(modules: list[str], watched: set[str]) -> str:
+    """Import modules one after the other in a fresh interpreter; say which first brought in a watched library."""
+    program = (
+        "import importlib, sys\n"
+        f"for module in {modules!r}:\n"
+        "    importlib.import_module(module)\n"
+        f"    found = sorted({watched!r} & set(sys.modules))\n"
+        "    if found: sys.exit(f'{module} loads {found}')\n"
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120).stderr.strip()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name])
+def test_a_room_imports_only_the_rooms_before_it(module: str) -> None:
+    room = module.split(".")[0]
+    own = [name.split(".")[1] for name in imported(MODULES[module]) if name.startswith(f"{PACKAGE}.")]
+    # `from napari_unetseg import __version__` names the package itself, which every room may.
+    others = {name for name in own if name not in (room, "__version__")}
+    assert others <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not is_within(name, ("plugin",))])
+def test_only_the_plugin_knows_the_window(module: str) -> None:
+    libraries = {name.split(".")[0] for name in imported(MODULES[module])}
+    assert not libraries & WINDOW_LIBRARIES
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by([PACKAGE], WINDOW_LIBRARIES | {"torch", "numpy", "skimage"}) == ""
+
+
+def test_torch_is_loaded_only_where_it_is_used() -> None:
+    torch_free = [
+        f"{PACKAGE}.{name}" if name else PACKAGE
+        for name in MODULES
+        if is_within(name, TORCH_FREE) or not is_within(name, TORCH_ROOMS)
+    ]
+    assert loaded_by(torch_free, {"torch"}) == ""
+
+
+def test_all_but_the_plugin_run_without_a_window_library() -> None:
+    headless = [f"{PACKAGE}.{name}" for name in MODULES if name and not is_within(name, ("plugin",))]
+    assert loaded_by(headless, WINDOW_LIBRARIES) == ""
+
+
+def test_the_check_itself_sees_a_forbidden_library() -> None:
+    assert loaded_by(["json", "napari_unetseg.networks.unet"], {"torch"}).endswith("loads ['torch']")
