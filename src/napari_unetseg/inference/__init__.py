@@ -1,1 +1,1 @@
-"""inference"""
+"""Inference: how a model runs, from an image to probabilities."""

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
+from napari_unetseg.networks.base import SegmentationNetwork
 from napari_unetseg.networks.unet import UNet
 
-ARCHITECTURES: Mapping[str, type[nn.Module]] = {"unet": UNet}
+ARCHITECTURES: Mapping[str, type[SegmentationNetwork]] = {"unet": UNet}
 
 
-def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
+def build(architecture: str, arguments: Mapping[str, Any]) -> SegmentationNetwork:
     """Make the named network with random weights.
 
     Raises
@@ -19,8 +18,10 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
         If no architecture has that name.
     TypeError
         If the architecture does not take one of the arguments.
+    ValueError
+        If it takes the argument but not this value.
     """
     return ARCHITECTURES[architecture](**arguments)
 
 
-__all__ = ["ARCHITECTURES", "UNet", "build"]
+__all__ = ["ARCHITECTURES", "SegmentationNetwork", "UNet", "build"]

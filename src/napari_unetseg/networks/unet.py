@@ -5,11 +5,14 @@ models trained here (BatchNorm, narrow) and theirs (InstanceNorm, 64 to 1024 fea
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from napari_unetseg.networks.base import SegmentationNetwork
 
 Norm = Literal["batch", "instance"]
 
@@ -34,7 +37,7 @@ def double_conv(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequentia
     )
 
 
-class UNet(nn.Module):
+class UNet(SegmentationNetwork):
     """U-Net that returns logits at the size of its input.
 
     Parameters
@@ -48,6 +51,12 @@ class UNet(nn.Module):
         2x2 poolings) is one less than their number.
     norm
         ``"batch"`` or ``"instance"`` (affine, no running statistics).
+
+    Raises
+    ------
+    ValueError
+        If a number of channels is not a positive integer, there are fewer than two levels, or the
+        normalisation is unknown.
     """
 
     def __init__(
@@ -58,16 +67,29 @@ class UNet(nn.Module):
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
+        if norm not in get_args(Norm):
+            raise ValueError(f"norm must be one of {', '.join(get_args(Norm))}, not {norm!r}")
+        if len(features) < 2:
+            raise ValueError(f"features must name two levels or more, not {features!r}")
+        if not all(isinstance(n, int) and n > 0 for n in (in_channels, out_channels, *features)):
+            raise ValueError("in_channels, out_channels and all features must be positive integers")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
         self.depth = len(features) - 1
         self.norm: Norm = norm
         encoder, deepest = features[:-1], features[-1]
         self.init_conv = double_conv(in_channels, features[0], norm)
-        self.downs = nn.ModuleList(double_conv(a, b, norm) for a, b in zip(encoder[:-1], encoder[1:], strict=True))
+        self.downs = nn.ModuleList(double_conv(a, b, norm) for a, b in pairwise(encoder))
         self.bottleneck = double_conv(encoder[-1], deepest, norm)
         rising = list(zip(features[:0:-1], features[-2::-1], strict=True))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in rising)
         self.decoder_blocks = nn.ModuleList(double_conv(2 * here, here, norm) for _, here in rising)
         self.final_conv = nn.Conv2d(features[0], out_channels, 1)
+
+    @property
+    def local(self) -> bool:
+        """True with BatchNorm, whose statistics are fixed once trained."""
+        return self.norm == "batch"
 
     @property
     def receptive_radius(self) -> int:
@@ -77,8 +99,8 @@ class UNet(nn.Module):
         further: four a level (two on the way down, two on the way up), two in the bottleneck. The
         output pixel can lie at either end of the 2^depth pixels that share its bottleneck pixel.
         """
-        both_ways = sum(4 * 2**level for level in range(self.depth))
-        return both_ways + 2 * 2**self.depth + 2**self.depth - 1
+        coarsest: int = 2**self.depth
+        return sum(4 * 2**level for level in range(self.depth)) + 2 * coarsest + coarsest - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).

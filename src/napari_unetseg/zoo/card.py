@@ -11,6 +11,9 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 CARD_FILE = "model.yaml"
 
+# Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
+ArchitectureName = Literal["unet"]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -19,7 +22,7 @@ class _Strict(BaseModel):
 class Architecture(_Strict):
     """Which network of `networks/`, and the arguments it is built with."""
 
-    name: str
+    name: ArchitectureName
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -58,9 +61,9 @@ class TrainingData(_Strict):
 
 
 class Weights(_Strict):
-    """The file beside the card that holds the weights."""
+    """The file beside the card that holds the weights; a plain name, so that a card reads nothing else."""
 
-    file: str = "weights.safetensors"
+    file: str = Field("weights.safetensors", pattern=r"^[^/\\]+\.safetensors$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 

@@ -1,0 +1,123 @@
+"""PyTorch as the runtime, on the CPU, CUDA or MPS."""
+
+import threading
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_unetseg.errors import Cancelled, ModelError
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.device import Device
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.zoo.card import Head
+
+
+class TorchBackend:
+    """A network on a device, made fast for inference.
+
+    It takes the network over: BatchNorm is folded into the convolutions before it, and the network
+    moves to the device.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, float32.
+    heads
+        One an output channel, with the activation that the network already applies.
+    device
+        Where to run.
+    """
+
+    precision = "float32"
+
+    def __init__(self, network: SegmentationNetwork, heads: Sequence[Head], device: Device) -> None:
+        self.device = device
+        self.receptive_radius = network.receptive_radius
+        self.grid = 2**network.depth
+        self.exact_tiles = network.local
+        self.parameters_count = sum(parameter.numel() for parameter in network.parameters())
+        self._logits = [index for index, head in enumerate(heads) if head.activation == "none"]
+        self._calls = threading.local()
+        self._network: nn.Module | None = self._prepare(network)
+
+    def _prepare(self, network: nn.Module) -> nn.Module:
+        fold_batch_norm(network.eval())
+        for layer in network.modules():
+            if not list(layer.children()):
+                layer.register_forward_pre_hook(self._stop_if_cancelled)
+        # PyTorch's annotations of Module.to do not know memory_format.
+        moved: nn.Module = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return moved
+
+    def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
+        """Map a batch to probabilities.
+
+        Parameters
+        ----------
+        batch
+            float32 (N, C, H, W).
+        cancel
+            Polled before every layer.
+
+        Returns
+        -------
+        float32 array (N, heads, H, W)
+            Values in 0..1.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was seen to be True.
+        ModelError
+            If the network was unloaded.
+        """
+        network = self._network
+        if network is None:
+            raise ModelError("The model was unloaded; initialize it before it is run again.")
+        self._calls.cancel = cancel
+        try:
+            with torch.inference_mode():
+                pixels = torch.from_numpy(batch).to(self.device.kind, memory_format=torch.channels_last)
+                output = network(pixels)
+                if len(self._logits) == output.shape[1]:
+                    output.sigmoid_()
+                else:
+                    for head in self._logits:
+                        output[:, head].sigmoid_()
+                result: NDArray[np.float32] = output.cpu().numpy()
+        finally:
+            self._calls.cancel = None
+        return result
+
+    def unload(self) -> None:
+        """Free the memory of the network; `run` raises afterwards."""
+        self._network = None
+        if self.device.kind == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device.kind == "mps":
+            torch.mps.empty_cache()
+
+    def _stop_if_cancelled(self, _layer: nn.Module, _inputs: Any) -> None:
+        # The flag is kept by thread, because hooks belong to the network and calls to their threads.
+        cancel: CancelFlag | None = self._calls.cancel
+        if cancel is not None and cancel():
+            raise Cancelled("The segmentation was cancelled.")
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """Fold each BatchNorm that follows a convolution in a Sequential into its weights, in place.
+
+    The network computes the same up to rounding, in one pass over memory less a layer.
+    """
+    for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        for (_, layer), (name, following) in pairwise(list(block.named_children())):
+            if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(layer, following)
+                layer.weight, layer.bias = fused.weight, fused.bias
+                setattr(block, name, nn.Identity())

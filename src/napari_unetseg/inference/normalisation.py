@@ -1,0 +1,172 @@
+"""From intensities of any type to what a network was trained on.
+
+`percentile_range` and `rescale` are plain numpy and serve the training too, so that a network meets
+the same numbers in both places.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.image import Image
+from napari_unetseg.zoo.card import Normalisation
+
+EXACT_PIXELS = 2**24
+"""Values up to which percentiles are exact; above, they are those of a regular subsample."""
+
+BOUND = 1e4
+"""Rescaled values stay within this of 0. Only single extreme pixels on an almost constant image reach
+it; without it they would overflow inside the network and spoil every pixel near them."""
+
+
+def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[float, float]:
+    """Return the `low` and `high` percentile of the finite pixels.
+
+    Where both percentiles coincide although the image is not constant (few objects on a background
+    of exactly one value), the smallest and largest value are returned instead.
+
+    Parameters
+    ----------
+    pixels
+        (..., Y, X), bool, integers or floats. Above `EXACT_PIXELS` values, every k-th row and column
+        is used, k being the smallest step that stays below it.
+    low, high
+        Percentiles, 0 to 100, linearly interpolated.
+
+    Returns
+    -------
+    tuple of float
+        Low and high; both 0 if no pixel is finite.
+    """
+    step = int(np.ceil(np.sqrt(pixels.size / EXACT_PIXELS))) if pixels.size > EXACT_PIXELS else 1
+    values = _halved_finite(pixels[..., ::step, ::step])
+    if values.size:
+        bottom, top = np.percentile(values, (low, high), overwrite_input=True)
+        if top > bottom:
+            return 2 * float(bottom), 2 * float(top)
+    values = _halved_finite(pixels)
+    if not values.size:
+        return 0.0, 0.0
+    return 2 * float(values.min()), 2 * float(values.max())
+
+
+def rescale(pixels: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """Map `low` to 0 and `high` to 1, without clipping (but see `BOUND`).
+
+    Returns
+    -------
+    float32 array of the same shape
+        All zeros if low equals high. NaN and inf become 0.
+    """
+    span = high / 2 - low / 2
+    if span == 0:
+        return np.zeros(pixels.shape, np.float32)
+    values = _halved(pixels)
+    values[~np.isfinite(values)] = low / 2
+    values -= low / 2
+    with np.errstate(over="ignore"):
+        values /= span
+    return np.clip(values, -BOUND, BOUND, out=values).astype(np.float32)
+
+
+def _halved(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Half the values, as float64: differences of any two of them cannot overflow."""
+    values = pixels.astype(np.float64)
+    values *= 0.5
+    return values
+
+
+def _halved_finite(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    values = _halved(pixels)
+    return values[np.isfinite(values)] if pixels.dtype.kind == "f" else values.ravel()
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """An image as the network will see it; pixels are converted where and when they are read.
+
+    Attributes
+    ----------
+    planes
+        The planes of the image that are used, (C, Y, X), in their own type.
+    channels
+        Channels of the network's input.
+    low, high
+        Intensities that become 0 and 1.
+    invalid
+        bool (Y, X), True where a plane is NaN or infinite; None if there is no such pixel.
+    warnings
+        Sentences for the user.
+    """
+
+    planes: NDArray[Any]
+    channels: int
+    low: float
+    high: float
+    invalid: NDArray[np.bool_] | None
+    warnings: tuple[str, ...]
+
+    def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns)."""
+        values = rescale(self.planes[:, rows[:, np.newaxis], columns], self.low, self.high)
+        if len(values) == self.channels:
+            return values
+        if len(values) == 1:
+            return np.repeat(values, self.channels, axis=0)
+        mean: NDArray[np.float32] = values.mean(axis=0, keepdims=True)
+        return mean
+
+    @cached_property
+    def array(self) -> NDArray[np.float32]:
+        """The whole image, float32 (channels, Y, X)."""
+        height, width = self.planes.shape[1:]
+        return self.read(np.arange(height), np.arange(width))
+
+
+def normalise(image: Image, normalisation: Normalisation, channels: int) -> Normalised:
+    """Prepare an image for a network with that many input channels.
+
+    The percentiles are those of all used planes together, so that the ratio of the colours stays.
+    Alpha is dropped; a grey image is repeated for a network with three channels; an RGB image is
+    averaged for a network with one. Of an image with other channels the first is used, with a
+    warning, unless there are exactly as many as the network takes. Pixels without a value become
+    the intensity that maps to 0.
+    """
+    planes, warnings = _choose_planes(image, channels)
+    invalid = _invalid_pixels(planes)
+    if invalid is not None:
+        count = int(np.count_nonzero(invalid))
+        warnings += (
+            f"{image.name}: {count} of {invalid.size} pixels are NaN or infinite; they are taken as background.",
+        )
+    low, high = percentile_range(planes, normalisation.low, normalisation.high)
+    return Normalised(planes, channels, low, high, invalid, warnings)
+
+
+def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str, ...]]:
+    planes = image.channels_first
+    if len(planes) == 1:
+        return planes, ()
+    if image.rgb and len(planes) in (3, 4):
+        return planes[:3], ()
+    count = len(planes)
+    if count == channels:
+        return planes, (
+            f"{image.name}: its {count} channels are taken as red, green and blue. "
+            "Choose a channel if it is one of them that shows the objects.",
+        )
+    return planes[:1], (
+        f"{image.name}: only the first of its {count} channels is segmented. Choose a channel to segment another.",
+    )
+
+
+def _invalid_pixels(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
+    if planes.dtype.kind != "f":
+        return None
+    invalid = np.zeros(planes.shape[1:], bool)
+    for plane in planes:
+        invalid |= ~np.isfinite(plane)
+    return invalid if invalid.any() else None
