@@ -99,8 +99,9 @@ class UNet(SegmentationNetwork):
         further: four a level (two on the way down, two on the way up), two in the bottleneck. The
         output pixel can lie at either end of the 2^depth pixels that share its bottleneck pixel.
         """
-        coarsest: int = 2**self.depth
-        return sum(4 * 2**level for level in range(self.depth)) + 2 * coarsest + coarsest - 1
+        both_ways = sum(4 << level for level in range(self.depth))
+        coarsest = 1 << self.depth
+        return both_ways + 2 * coarsest + coarsest - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).

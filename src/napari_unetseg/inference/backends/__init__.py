@@ -32,6 +32,10 @@ class Backend(Protocol):
     def precision(self) -> str:
         """Arithmetic of the network, such as ``"float32"``."""
 
+    @property
+    def device_memory_mb(self) -> float | None:
+        """GPU memory that this process holds, in MiB; None on the CPU."""
+
     def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
         """Map (N, C, H, W) to probabilities (N, heads, H, W).
 

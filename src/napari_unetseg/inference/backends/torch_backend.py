@@ -41,10 +41,18 @@ class TorchBackend:
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
         self.exact_tiles = network.local
-        self.parameters_count = sum(parameter.numel() for parameter in network.parameters())
         self._logits = [index for index, head in enumerate(heads) if head.activation == "none"]
         self._calls = threading.local()
         self._network: nn.Module | None = self._prepare(network)
+
+    @property
+    def device_memory_mb(self) -> float | None:
+        """GPU memory that tensors of this process hold, in MiB; None on the CPU."""
+        if self.device.kind == "cuda":
+            return torch.cuda.memory_allocated() / 2**20
+        if self.device.kind == "mps":
+            return torch.mps.current_allocated_memory() / 2**20
+        return None
 
     def _prepare(self, network: nn.Module) -> nn.Module:
         fold_batch_norm(network.eval())
