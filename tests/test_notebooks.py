@@ -1,0 +1,36 @@
+"""The notebooks run from top to bottom, and what is committed is what they show."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_committed_notebook_was_executed_in_order(path: Path) -> None:
+    cells = code_cells(nbformat.read(path, as_version=4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert "error" not in {output.output_type for output in outputs}
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_runs(path: Path, tmp_path: Path) -> None:
+    committed = nbformat.read(path, as_version=4)
+    executed = nbformat.from_dict(committed)
+    NotebookClient(executed, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    # The same kinds of output in the same cells: numbers may differ in the last digit between machines.
+    for before, after in zip(code_cells(committed), code_cells(executed), strict=True):
+        assert [output.output_type for output in after.outputs] == [output.output_type for output in before.outputs]
