@@ -51,7 +51,7 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
     """
     planes = dict(zip(heads, np.nan_to_num(probability), strict=True))
     mask = probability[heads.index("foreground")] >= parameters.threshold
-    components, count = ndimage.label(mask, output=np.int32)
+    components, count = ndimage.label(mask)
     labels = components
     if parameters.split > 0 and count:
         elevation = _relative(_elevation(planes, mask), components, count)
@@ -94,7 +94,7 @@ def _seeds(elevation: NDArray[np.float32], split: float) -> NDArray[np.int32]:
     seeds = np.zeros(elevation.shape, dtype=np.int32)
     found = 0
     for height in PEAK_HEIGHTS:
-        regions, count = ndimage.label(elevation > split * height, output=np.int32)
+        regions, count = ndimage.label(elevation > split * height)
         new = np.zeros(count + 1, dtype=np.int32)
         new[regions[elevation >= height]] = 1
         new[regions[seeds > 0]] = 0

@@ -1,0 +1,49 @@
+"""How sure the model was, as means of its foreground probability."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Mean foreground probability over regions of one image.
+
+    Attributes
+    ----------
+    overall_mean
+        Over all pixels.
+    mask_mean
+        Over the pixels of all objects; None where there is no object.
+    background_mean
+        Over all other pixels; None where objects cover the whole image.
+    objects
+        float32 (N,), one mean an object, in the order of rising label.
+    """
+
+    overall_mean: float
+    mask_mean: float | None
+    background_mean: float | None
+    objects: NDArray[np.float32]
+
+
+def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.floating]) -> Confidence:
+    """Average the foreground probability over the image, its objects and its background.
+
+    Parameters
+    ----------
+    labels
+        (Y, X), 0 is background; labels may have gaps.
+    foreground
+        (Y, X), probabilities 0..1.
+    """
+    sizes = np.bincount(labels.ravel(), minlength=1)
+    sums = np.bincount(labels.ravel(), weights=foreground.ravel(), minlength=1)
+    present = np.flatnonzero(sizes[1:]) + 1
+    return Confidence(
+        overall_mean=float(sums.sum() / sizes.sum()),
+        mask_mean=float(sums[present].sum() / sizes[present].sum()) if len(present) else None,
+        background_mean=float(sums[0] / sizes[0]) if sizes[0] else None,
+        objects=(sums[present] / sizes[present]).astype(np.float32),
+    )
