@@ -45,3 +45,51 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (built,) = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="session")
+def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model package whose objects are exactly the pixels above half of the normalised intensity.
+
+    A U-Net with one pooling whose weights hand the first channel through: foreground and distance
+    are both sigmoid(20 * intensity - 10), so its label images are known without training.
+    """
+    import hashlib
+
+    import torch
+    from safetensors.torch import save
+
+    from napari_unetseg.networks import build
+
+    arguments = {"in_channels": 3, "out_channels": 2, "features": [4, 8], "norm": "batch"}
+    network = build("unet", arguments)
+    with torch.no_grad():
+        for key, value in network.state_dict().items():
+            if value.is_floating_point():
+                value.fill_(1.0 if "running_var" in key or (value.ndim == 1 and key.endswith("weight")) else 0.0)
+        for block in (network.init_conv, network.decoder_blocks[0]):
+            block[0].weight[0, 0, 1, 1] = 1
+            block[4].weight[0, 0, 1, 1] = 1
+        network.final_conv.weight[:, 0] = 20
+        network.final_conv.bias[:] = -10
+    content = save(network.state_dict())
+    folder = tmp_path_factory.mktemp("models") / "bright"
+    folder.mkdir()
+    (folder / "weights.safetensors").write_bytes(content)
+    (folder / "model.yaml").write_text(
+        f"""
+name: bright
+display_name: Bright objects
+description: Pixels above half of the normalised intensity.
+architecture: {{name: unet, arguments: {arguments}}}
+object_size: 12
+normalisation: {{kind: percentile, low: 0, high: 100}}
+outputs: [{{name: foreground}}, {{name: distance}}]
+decoder: seeded_watershed
+parameters: {{threshold: 0.5, min_size: 4, split: 0.5, fill_holes: true}}
+weights: {{sha256: {hashlib.sha256(content).hexdigest()}}}
+licence: CC0-1.0
+""",
+        encoding="utf-8",
+    )
+    return folder

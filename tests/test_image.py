@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from napari_unetseg.errors import ImageError
+from napari_unetseg.image import Image
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "rgb", "size"),
+    [
+        ((40, 50), "YX", False, (40, 50)),
+        ((1, 1), "YX", False, (1, 1)),
+        ((40, 50, 3), "YXC", True, (40, 50)),
+        ((40, 50, 4), "YXC", True, (40, 50)),
+        ((3, 40, 50), "CYX", False, (40, 50)),
+        ((2, 40, 50), "CYX", False, (40, 50)),
+        ((40, 50, 2), "YXC", False, (40, 50)),
+    ],
+)
+def test_a_bare_array_is_read_by_its_shape(shape, axes, rgb, size):
+    image = Image.of(np.zeros(shape, np.uint8))
+    assert (image.axes, image.rgb, image.shape) == (axes, rgb, size)
+    assert image.channels_first.shape[1:] == size
+
+
+def test_an_image_is_returned_as_it_is():
+    image = Image(np.zeros((4, 5)))
+    assert Image.of(image) is image
+
+
+@pytest.mark.parametrize("shape", [(5,), (20, 40, 50), (2, 3, 40, 50)])
+def test_what_is_not_one_plane_is_refused_with_its_shape(shape):
+    with pytest.raises(ImageError, match=r"stack\.tif.*" + str(shape[-1])):
+        Image.of(np.zeros(shape), name="stack.tif")
+
+
+def test_an_empty_image_is_refused():
+    with pytest.raises(ImageError, match="empty"):
+        Image(np.zeros((0, 5)), name="nothing")
+
+
+@pytest.mark.parametrize("dtype", [complex, object, "U1", "datetime64[s]"])
+def test_pixels_that_are_no_real_numbers_are_refused(dtype):
+    with pytest.raises(ImageError, match="odd"):
+        Image(np.zeros((4, 5), dtype), name="odd")
+
+
+@pytest.mark.parametrize("axes", ["YXC", "CYX"])
+def test_taking_a_channel_gives_that_plane(axes):
+    planes = np.arange(2 * 4 * 5).reshape(2, 4, 5)
+    image = Image(planes if axes == "CYX" else np.moveaxis(planes, 0, -1), axes, scale=(0.5, 0.25), unit="mm")
+    taken = image.take_channel(1)
+    np.testing.assert_array_equal(taken.array, planes[1])
+    assert (taken.axes, taken.scale, taken.unit) == ("YX", (0.5, 0.25), "mm")
+
+
+@pytest.mark.parametrize("channel", [-1, 2])
+def test_a_channel_that_is_not_there_is_refused(channel):
+    with pytest.raises(ImageError, match="channel"):
+        Image(np.zeros((2, 4, 5)), "CYX").take_channel(channel)
