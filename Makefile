@@ -26,17 +26,13 @@ $(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
 	@.ci/system-packages $(PYTHON)
 	@echo "Setting up .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
+	@$(BIN)/python -m pip install -qq --upgrade --constraint constraints.txt pip
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --build-constraint constraints.txt \
 		--editable ".[train]" --group dev
 	@touch $@
 
 demo: $(INSTALLED)
-ifneq ($(strip $(SCREEN)),)
-	$(BIN)/napari-unetseg demo --output demo
-else
-	$(XVFB) $(BIN)/napari-unetseg demo --output demo --screenshot
-endif
+	$(if $(SCREEN),,$(XVFB)) $(BIN)/napari-unetseg demo --output demo $(if $(SCREEN),,$(if $(XVFB),--screenshot demo/window.png))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -3,10 +3,14 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
@@ -25,6 +29,7 @@ MAY_IMPORT = {
     "service": BESIDE | {"networks", "zoo", "inference"},
     "training": BESIDE | {"networks", "zoo", "inference"},
     "plugin": BESIDE | {"samples", "zoo", "inference", "service"},
+    "__main__": {"cli"},
     "cli": BESIDE | {"samples", "zoo", "inference", "service", "training", "plugin"},
 }
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
@@ -39,6 +44,8 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+# Importing `__main__` runs the command.
+IMPORTABLE = {name: f"{PACKAGE}.{name}".rstrip(".") for name in MODULES if name != "__main__"}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -53,6 +60,13 @@ def imported(path: Path) -> Iterator[str]:
 
 def is_within(module: str, rooms: tuple[str, ...]) -> bool:
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def declared_dependencies() -> set[str]:
+    """Distributions that pyproject.toml names, the extras among them, by canonical name."""
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {canonicalize_name(Requirement(requirement).name) for group in groups for requirement in group}
 
 
 def loaded_by(modules: list[str], watched: set[str]) -> str:
@@ -82,21 +96,31 @@ def test_only_the_plugin_knows_the_window(module: str) -> None:
     assert not libraries & WINDOW_LIBRARIES
 
 
+def test_every_imported_library_is_a_declared_dependency() -> None:
+    libraries = {name.split(".")[0] for path in MODULES.values() for name in imported(path)}
+    providers = packages_distributions()
+    foreign = libraries - sys.stdlib_module_names - {PACKAGE}
+    undeclared = {
+        library
+        for library in foreign
+        if not {canonicalize_name(provider) for provider in providers[library]} & declared_dependencies()
+    }
+    assert undeclared == set()
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by([PACKAGE], WINDOW_LIBRARIES | {"torch", "numpy", "skimage"}) == ""
 
 
 def test_torch_is_loaded_only_where_it_is_used() -> None:
     torch_free = [
-        f"{PACKAGE}.{name}" if name else PACKAGE
-        for name in MODULES
-        if is_within(name, TORCH_FREE) or not is_within(name, TORCH_ROOMS)
+        module for name, module in IMPORTABLE.items() if is_within(name, TORCH_FREE) or not is_within(name, TORCH_ROOMS)
     ]
     assert loaded_by(torch_free, {"torch"}) == ""
 
 
 def test_all_but_the_plugin_run_without_a_window_library() -> None:
-    headless = [f"{PACKAGE}.{name}" for name in MODULES if name and not is_within(name, ("plugin",))]
+    headless = [module for name, module in IMPORTABLE.items() if not is_within(name, ("plugin",))]
     assert loaded_by(headless, WINDOW_LIBRARIES) == ""
 
 
