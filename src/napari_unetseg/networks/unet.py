@@ -23,18 +23,26 @@ def _norm(norm: Norm, channels: int) -> nn.Module:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
-def double_conv(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequential:
+class DoubleConv(nn.Module):
     """Two 3x3 convolutions, each normalised and rectified; the map keeps its size."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        _norm(norm, out_channels),
-        nn.ReLU(inplace=True),
-        # The published blocks have a dropout here; the identity keeps their layer indices.
-        nn.Identity(),
-        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-        _norm(norm, out_channels),
-        nn.ReLU(inplace=True),
-    )
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.double_conv = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            _norm(norm, out_channels),
+            nn.ReLU(inplace=True),
+            # The published blocks have a dropout here; the identity keeps their layer indices.
+            nn.Identity(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            _norm(norm, out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        mapped: Tensor = self.double_conv(x)
+        return mapped
 
 
 class UNet(SegmentationNetwork):
@@ -78,12 +86,12 @@ class UNet(SegmentationNetwork):
         self.depth = len(features) - 1
         self.norm: Norm = norm
         encoder, deepest = features[:-1], features[-1]
-        self.init_conv = double_conv(in_channels, features[0], norm)
-        self.downs = nn.ModuleList(double_conv(a, b, norm) for a, b in pairwise(encoder))
-        self.bottleneck = double_conv(encoder[-1], deepest, norm)
+        self.init_conv = DoubleConv(in_channels, features[0], norm)
+        self.downs = nn.ModuleList(DoubleConv(a, b, norm) for a, b in pairwise(encoder))
+        self.bottleneck = DoubleConv(encoder[-1], deepest, norm)
         rising = list(zip(features[:0:-1], features[-2::-1], strict=True))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in rising)
-        self.decoder_blocks = nn.ModuleList(double_conv(2 * here, here, norm) for _, here in rising)
+        self.decoder_blocks = nn.ModuleList(DoubleConv(2 * here, here, norm) for _, here in rising)
         self.final_conv = nn.Conv2d(features[0], out_channels, 1)
 
     @property

@@ -109,7 +109,8 @@ def find_model(name_or_path: str | Path) -> ModelPackage:
     if path.name == CARD_FILE:
         path = path.parent
     if path.is_dir():
-        return read_package(path, "path")
+        listed = (package for package in packages.values() if package.path.resolve() == path.resolve())
+        return next(listed, None) or read_package(path, "path")
     for model in models:
         if isinstance(model, BrokenPackage) and model.path.name == str(name_or_path):
             raise ModelError(model.reason)
