@@ -1,0 +1,101 @@
+"""Training crops: a random view of a sample, under random light."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.nn import functional
+
+from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.recipe import Augmentation
+
+
+def draw_crop(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Cut a random view out of a sample.
+
+    Returns
+    -------
+    pixels, targets
+        float32 (3, side, side) and (heads, side, side), seen through the same transform.
+    """
+    layers = torch.cat([sample.pixels, sample.targets]).float()
+    view = look_through(layers, draw_view(sample, side, options, rng), side)
+    channels = sample.pixels.shape[0]
+    return relight(view[:channels].expand(3, -1, -1), options, rng), view[channels:]
+
+
+def draw_view(sample: Sample, side: int, options: Augmentation, rng: Generator) -> Tensor:
+    """Draw an affine transform from crop to image coordinates, in pixels about both centres.
+
+    Returns
+    -------
+    Tensor
+        float32 (2, 3): x and y of the image from (x, y, 1) of the crop.
+    """
+    height, width = sample.pixels.shape[1:]
+    least, most = options.scale
+    if sample.diameter > 0:
+        least = min(max(least, options.smallest_object / sample.diameter), most)
+    scale = math.exp(rng.uniform(math.log(least), math.log(most)))
+    angle = rng.integers(4) * math.pi / 2
+    if rng.random() < options.rotate:
+        angle += rng.uniform(0, math.pi / 2)
+    flip = 1 if rng.random() < 0.5 else -1
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    # The centre wanders as far as the crop stays inside the image.
+    shift_x, shift_y = (rng.uniform(-1, 1) * max(0, extent - side / scale) / 2 for extent in (width, height))
+    return torch.tensor([[cos * flip, -sin, shift_x], [sin * flip, cos, shift_y]], dtype=torch.float32)
+
+
+def look_through(layers: Tensor, view: Tensor, side: int) -> Tensor:
+    """Resample (C, Y, X) bilinearly through a view to (C, side, side), mirrored beyond the image."""
+    height, width = layers.shape[1:]
+    # affine_grid and grid_sample count both images from -1 to 1.
+    size = torch.tensor([[width], [height]])
+    theta = view * torch.tensor([[side, side, 2]]) / size
+    grid = functional.affine_grid(theta[None], [1, 1, side, side], align_corners=False)
+    return functional.grid_sample(layers[None], grid, padding_mode="reflection", align_corners=False)[0]
+
+
+def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
+    """Change colour, contrast, sharpness and noise of (3, Y, X), normalised intensities."""
+
+    def chance(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    def factor(spread: float) -> float:
+        return float((1 + spread) ** rng.uniform(-1, 1))
+
+    colourless = bool(torch.equal(pixels[0], pixels[1]))
+    if chance(options.grey) and not colourless:
+        weights = torch.from_numpy(rng.dirichlet(np.ones(3)).astype(np.float32))
+        pixels = (pixels * weights[:, None, None]).sum(0, keepdim=True).expand(3, -1, -1)
+    elif chance(options.shuffle):
+        pixels = pixels[torch.from_numpy(rng.permutation(3))]
+    if colourless and chance(options.tint):
+        tint = rng.random(3).astype(np.float32)
+        pixels = pixels * torch.from_numpy(tint / tint.max())[:, None, None]
+    if chance(options.invert):
+        pixels = 1 - pixels
+    pixels = pixels.clamp(min=0) ** factor(options.gamma)
+    pixels = pixels * factor(options.gain) + rng.uniform(-options.offset, options.offset)
+    if chance(0.25):
+        pixels = blur(pixels, rng.uniform(0.3, max(0.3, options.blur)))
+    if chance(0.5):
+        sigma = rng.uniform(0, options.noise)
+        noise = rng.standard_normal(tuple(pixels.shape), dtype=np.float32)
+        # A grey image has the same noise in its three copies.
+        pixels = pixels + sigma * torch.from_numpy(noise if chance(0.3) else noise[:1])
+    return pixels
+
+
+def blur(pixels: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (3, Y, X), by two passes of a kernel cut at three standard deviations."""
+    reach = math.ceil(3 * sigma)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = functional.pad(pixels[:, None], (reach, reach, reach, reach), mode="replicate")
+    rows = functional.conv2d(padded, kernel[None, None, :, None])
+    return functional.conv2d(rows, kernel[None, None, None, :])[:, 0]
