@@ -1,0 +1,89 @@
+"""Read one plane from an image file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import ImageError
+from napari_unetseg.image import Image
+from napari_unetseg.io.read_tiff import TIFF_SUFFIXES, read_tiff
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".npy")
+
+# What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
+_CONVERSIONS = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "LA": "L", "La": "L", "PA": "RGBA"}
+
+
+def read_image(path: str | Path) -> Image:
+    """Read an image file that holds one plane: grey, RGB(A) or multichannel.
+
+    TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and their kin, and ``.npy`` arrays, read as
+    `Image.of` reads arrays. Axes of length one are dropped; the pixel size is taken from OME and
+    ImageJ metadata. Palettes become the colours they stand for.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, empty, damaged, no image, or holds more than one plane. The message
+        names the file and what to do.
+    """
+    path = Path(path)
+    _check_file(path)
+    reader = _choose_reader(path)
+    try:
+        return reader(path)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # readers raise whatever their parsing stumbles upon
+        raise ImageError(
+            f"{path}: cannot be read as an image ({error}). It may be damaged or of a kind that is not supported; "
+            "open it in the program it came from and save it as TIFF or PNG."
+        ) from error
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder, not an image; name the files in it.")
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: there is no such file; check the name and the folder.") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be opened ({error.strerror}); check that you may read it.") from error
+    if size == 0:
+        raise ImageError(f"{path}: the file is empty; copy or export the image again.")
+
+
+def _choose_reader(path: Path) -> Callable[[Path], Image]:
+    suffix = path.suffix.lower()
+    if suffix in TIFF_SUFFIXES:
+        return read_tiff
+    return _read_npy if suffix == ".npy" else _read_picture
+
+
+def _read_npy(path: Path) -> Image:
+    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    return Image.of(array, name=path.name)
+
+
+def _read_picture(path: Path) -> Image:
+    frames = imageio.improps(path, plugin="pillow", index=...).n_images or 1  # type: ignore[arg-type]
+    if frames > 1:
+        raise ImageError(f"{path}: holds {frames} frames; save the one to segment as an image of its own.")
+    mode = imageio.immeta(path, plugin="pillow", index=0)["mode"]
+    array = imageio.imread(path, plugin="pillow", index=0, mode=_CONVERSIONS.get(mode))
+    if array.ndim == 2:
+        return Image(array, "YX", name=path.name)
+    return Image(array, "YXC", rgb=True, name=path.name)

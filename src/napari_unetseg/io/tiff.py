@@ -1,0 +1,118 @@
+"""Label images and confidence maps as TIFF files that ImageJ and everything else can open."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_unetseg.io.atomic import whole_file
+
+_SHORT_UNITS = {"nanometer": "nm", "micrometer": "um", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+
+
+def write_labels(
+    path: str | Path,
+    labels: NDArray[np.integer[Any]],
+    *,
+    scale: tuple[float, float] | None = None,
+    unit: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a label image, losslessly compressed (zlib).
+
+    uint16 as an ImageJ TIFF; with more than 65535 objects, which ImageJ's own format cannot hold, uint32 as
+    an OME-TIFF.
+
+    Parameters
+    ----------
+    path
+        File to write; one that exists is replaced.
+    labels
+        (Y, X), any integer dtype, no negative values; 0 is background.
+    scale, unit
+        Pixel size along (Y, X) and its unit.
+    provenance
+        How the labels came about, written as JSON: in ImageJ under Image > Show Info, in OME-TIFF as the
+        image's description.
+
+    Raises
+    ------
+    ValueError
+        If a label is negative or above 4294967295.
+    UnetsegError
+        If the file cannot be written.
+    """
+    smallest, largest = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if smallest < 0 or largest > np.iinfo(np.uint32).max:
+        raise ValueError(f"labels run from {smallest} to {largest}; a label image holds 0 to 4294967295")
+    text = json.dumps(provenance, ensure_ascii=False) if provenance else None
+    if largest <= np.iinfo(np.uint16).max:
+        _write_imagej(Path(path), labels.astype(np.uint16), scale, unit, text)
+    else:
+        _write_ome(Path(path), labels.astype(np.uint32), scale, unit, text)
+
+
+def write_confidence(
+    path: str | Path,
+    confidence: NDArray[np.floating[Any]],
+    *,
+    scale: tuple[float, float] | None = None,
+    unit: str | None = None,
+) -> None:
+    """Write a confidence map as a float32 ImageJ TIFF, losslessly compressed (zlib).
+
+    Parameters
+    ----------
+    path
+        File to write; one that exists is replaced.
+    confidence
+        (Y, X), values in 0..1.
+    scale, unit
+        Pixel size along (Y, X) and its unit.
+
+    Raises
+    ------
+    UnetsegError
+        If the file cannot be written.
+    """
+    _write_imagej(Path(path), confidence.astype(np.float32), scale, unit, None)
+
+
+def _write_imagej(
+    path: Path, array: NDArray[Any], scale: tuple[float, float] | None, unit: str | None, info: str | None
+) -> None:
+    metadata: dict[str, Any] = {"axes": "YX"}
+    resolution = None
+    if info:
+        metadata["Info"] = info
+    if scale:
+        resolution = (1 / scale[1], 1 / scale[0])
+        metadata["unit"] = _SHORT_UNITS.get(unit or "", unit or "pixel")
+    with whole_file(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            array,
+            imagej=True,
+            compression="zlib",
+            resolution=resolution,
+            resolutionunit="NONE",
+            metadata=metadata,
+        )
+
+
+def _write_ome(
+    path: Path, array: NDArray[Any], scale: tuple[float, float] | None, unit: str | None, description: str | None
+) -> None:
+    metadata: dict[str, Any] = {"axes": "YX", "Name": path.stem}
+    if description:
+        metadata["Description"] = description
+    if scale and unit in _SHORT_UNITS:
+        short = _SHORT_UNITS[unit].replace("um", "µm")
+        metadata |= {"PhysicalSizeY": scale[0], "PhysicalSizeYUnit": short}
+        metadata |= {"PhysicalSizeX": scale[1], "PhysicalSizeXUnit": short}
+    with whole_file(path) as temporary:
+        tifffile.imwrite(temporary, array, ome=True, compression="zlib", photometric="minisblack", metadata=metadata)

@@ -1,0 +1,119 @@
+"""Pictures and arrays, and files that are neither."""
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from napari_unetseg.errors import ImageError
+from napari_unetseg.io import read_image
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_png_keeps_its_values(tmp_path, dtype):
+    array = RNG.integers(0, np.iinfo(dtype).max, (7, 9), dtype=dtype)
+    imageio.imwrite(tmp_path / "a.png", array)
+    image = read_image(tmp_path / "a.png")
+    assert image.axes == "YX"
+    assert image.array.dtype == dtype
+    np.testing.assert_array_equal(image.array, array)
+    assert image.name == "a.png"
+    assert image.scale is None
+
+
+@pytest.mark.parametrize(("suffix", "channels"), [(".png", 3), (".png", 4), (".bmp", 3)])
+def test_colour_pictures_are_rgb(tmp_path, suffix, channels):
+    array = RNG.integers(0, 256, (3, 4, channels), dtype=np.uint8)
+    imageio.imwrite(tmp_path / f"a{suffix}", array)
+    image = read_image(str(tmp_path / f"a{suffix}"))
+    assert image.axes == "YXC"
+    assert image.rgb
+    np.testing.assert_array_equal(image.array, array)
+
+
+def test_jpeg_is_read(tmp_path):
+    imageio.imwrite(tmp_path / "a.JPG", np.full((8, 9, 3), 100, np.uint8))
+    image = read_image(tmp_path / "a.JPG")
+    assert image.shape == (8, 9)
+    assert np.abs(image.array.astype(int) - 100).max() <= 2
+
+
+def test_palette_becomes_colours(tmp_path):
+    picture = Pillow.new("P", (4, 3), 1)
+    picture.putpalette([0, 0, 0, 200, 100, 50])
+    picture.save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(image.array[..., :3], np.broadcast_to([200, 100, 50], (3, 4, 3)))
+
+
+def test_alpha_of_a_grey_picture_is_no_channel(tmp_path):
+    Pillow.new("LA", (4, 3), (77, 255)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.axes == "YX"
+    np.testing.assert_array_equal(image.array, np.full((3, 4), 77))
+
+
+def test_cmyk_is_not_taken_for_rgba(tmp_path):
+    Pillow.new("CMYK", (4, 3), (0, 0, 0, 0)).save(tmp_path / "white.jpg")
+    image = read_image(tmp_path / "white.jpg")
+    assert image.array.shape == (3, 4, 3)
+    assert image.array.min() >= 250
+
+
+def test_one_bit_picture(tmp_path):
+    Pillow.new("1", (4, 3), 1).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").array.all()
+
+
+def test_several_frames_are_refused(tmp_path):
+    imageio.imwrite(tmp_path / "a.gif", RNG.integers(0, 256, (3, 8, 8), dtype=np.uint8))
+    with pytest.raises(ImageError, match=r"a\.gif: holds 3 frames"):
+        read_image(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((5, 6), "YX"), ((2, 5, 6), "CYX"), ((9, 8, 3), "YXC")])
+def test_npy_is_read_as_arrays_are(tmp_path, shape, axes):
+    array = RNG.random(shape)
+    np.save(tmp_path / "a.npy", array)
+    image = read_image(tmp_path / "a.npy")
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.array, array)
+
+
+def test_npy_never_unpickles(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(ImageError, match=r"a\.npy"):
+        read_image(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy", "a.jpg", "a"])
+@pytest.mark.parametrize("content", [b"", b"no image", b"II*\0"])
+def test_what_is_no_image_is_named(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+def test_truncated_files_are_named(tmp_path, suffix):
+    array = RNG.integers(0, 255, (60, 70), dtype=np.uint8)
+    whole, half = tmp_path / f"whole{suffix}", tmp_path / f"half{suffix}"
+    if suffix == ".npy":
+        np.save(whole, array)
+    else:
+        imageio.imwrite(whole, array)
+    np.testing.assert_array_equal(read_image(whole).array, array)
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(ImageError, match=f"half{suffix}"):
+        read_image(half)
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(ImageError, match=r"nowhere\.tif: there is no such file"):
+        read_image(tmp_path / "nowhere.tif")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)

@@ -1,0 +1,70 @@
+"""Labels and confidence survive the way to disk and back."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io import read_image, write_confidence, write_labels
+
+RNG = np.random.default_rng(0)
+
+
+@given(labels=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 2**31 - 1)))
+def test_labels_come_back_equal(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("labels") / "a_labels.tif"
+    write_labels(path, labels)
+    np.testing.assert_array_equal(read_image(path).array, labels)
+
+
+@pytest.mark.parametrize(("largest", "dtype", "imagej"), [(65535, np.uint16, True), (65536, np.uint32, False)])
+def test_type_scale_and_provenance(tmp_path, largest, dtype, imagej):
+    labels = np.array([[0, 1, 1], [0, largest, 0]], np.int64)
+    provenance = {"model": "nuclei", "image": "Zähl-µm.tif", "parameters": {"threshold": 0.5}}
+    path = tmp_path / "a_labels.tif"
+    write_labels(path, labels, scale=(0.5, 0.25), unit="micrometer", provenance=provenance)
+    image = read_image(path)
+    assert image.array.dtype == dtype
+    np.testing.assert_array_equal(image.array, labels)
+    assert image.scale == pytest.approx((0.5, 0.25))
+    assert image.unit == "micrometer"
+    with tifffile.TiffFile(path) as file:
+        assert file.is_imagej == imagej
+        assert file.pages.first.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+        if imagej:
+            text = file.imagej_metadata["Info"]
+        else:
+            text = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"]
+    assert (text if isinstance(text, dict) else json.loads(text)) == provenance
+
+
+def test_unknown_pixel_size_stays_unknown(tmp_path):
+    write_labels(tmp_path / "a.tif", np.ones((3, 4), int))
+    assert read_image(tmp_path / "a.tif").scale is None
+
+
+def test_labels_out_of_range_are_refused(tmp_path):
+    for value in (-1, 2**32):
+        with pytest.raises(ValueError, match="labels run from"):
+            write_labels(tmp_path / "a.tif", np.array([[0, value]]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_confidence_is_exact_float32(tmp_path):
+    confidence = RNG.random((5, 6), dtype=np.float32)
+    write_confidence(tmp_path / "a.tif", confidence, scale=(2.0, 2.0), unit="nanometer")
+    image = read_image(tmp_path / "a.tif")
+    assert image.array.dtype == np.float32
+    np.testing.assert_array_equal(image.array, confidence)
+    assert (image.scale, image.unit) == (pytest.approx((2.0, 2.0)), "nanometer")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UnetsegError, match=r"a\.tif: cannot be written"):
+        write_labels(tmp_path / "taken" / "a.tif", np.ones((2, 2), int))
