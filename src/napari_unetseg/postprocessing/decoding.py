@@ -10,7 +10,8 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 # Peaks are looked for at these heights, relative to the highest of their component. Coarser steps
 # miss shallow dips, finer ones cost time; a peak below the last one never stands for an object.
 PEAK_HEIGHTS = tuple(0.8**step for step in range(1, 11))
-SMOOTHING = 1.0  # pixels; a speck of one or two pixels must not look like a peak
+# Standard deviation in pixels: a speck of one or two pixels must not look like a peak.
+SMOOTHING = 1.0
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
@@ -25,7 +26,8 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
     * with a ``"boundary"`` head it is foreground * (1 - boundary),
     * otherwise it is the square of the distance to the nearest background pixel.
 
-    ``split`` is the height of the pass relative to the lower of the two peaks: a pass below
+    Peaks count relative to the highest of their component, from 0.107 of it upwards. ``split`` is
+    the height of the pass relative to the lower of the two peaks: a pass below
     ``split`` times that peak divides. So 0 divides nothing, 0.5 divides where the pass is less
     than half as high as either peak (for the squared distance: a neck narrower than 0.7 of the
     smaller part), and 1 divides at every dip that the smoothing (gaussian, sigma 1 pixel) and the
@@ -49,17 +51,21 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
         (Y, X); 0 is background, objects count from 1 without gaps, in the raster order of their
         first pixel.
     """
-    planes = dict(zip(heads, np.nan_to_num(probability), strict=True))
-    mask = probability[heads.index("foreground")] >= parameters.threshold
-    components, count = ndimage.label(mask)
+    planes = dict(zip(heads, probability, strict=True))
+    mask = planes["foreground"] >= parameters.threshold
+    components, count = _label(mask)
     labels = components
     if parameters.split > 0 and count:
         elevation = _relative(_elevation(planes, mask), components, count)
         labels = _divide(components, count, elevation, _seeds(elevation, parameters.split))
-    labels = _drop_small(labels, parameters.min_size)
-    if parameters.fill_holes:
-        labels = _fill_holes(labels)
-    return _raster_order(labels)
+    labels = _number(labels, parameters.min_size)
+    return _fill_holes(labels) if parameters.fill_holes else labels
+
+
+def _label(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Label 4-connected regions in raster order of their first pixels."""
+    regions, count = ndimage.label(mask)
+    return regions.astype(np.int32, copy=False), count
 
 
 def _elevation(planes: dict[str, NDArray[np.float32]], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -70,7 +76,8 @@ def _elevation(planes: dict[str, NDArray[np.float32]], mask: NDArray[np.bool_]) 
         landscape = planes["foreground"] * (1 - planes["boundary"])
     else:
         landscape = ndimage.distance_transform_edt(mask).astype(np.float32) ** 2
-    smooth: NDArray[np.float32] = ndimage.gaussian_filter(landscape, SMOOTHING, mode="nearest")
+    # Smoothing would spread a single NaN.
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(np.nan_to_num(landscape), SMOOTHING, mode="nearest")
     return smooth
 
 
@@ -85,71 +92,84 @@ def _relative(elevation: NDArray[np.float32], components: NDArray[np.int32], cou
     return relative
 
 
-def _seeds(elevation: NDArray[np.float32], split: float) -> NDArray[np.int32]:
-    """Label the peaks that stand for objects of their own.
+def _seeds(elevation: NDArray[np.float32], split: float) -> NDArray[np.intp]:
+    """Return the pixels, one an object, from which the watershed starts.
 
-    A region above ``split * height`` that reaches `height` is a seed unless higher steps have
-    found seeds inside it already.
+    A region above ``split * height`` that reaches `height` holds one object unless higher steps
+    have found some inside it already. Its highest pixel is the seed: what lies above the passes is
+    flooded from there before any pass is.
     """
-    seeds = np.zeros(elevation.shape, dtype=np.int32)
-    found = 0
+    heights, peaks = _peaks(elevation)
+    seeds = np.empty(0, dtype=np.intp)
     for height in PEAK_HEIGHTS:
-        regions, count = ndimage.label(elevation > split * height)
-        new = np.zeros(count + 1, dtype=np.int32)
-        new[regions[elevation >= height]] = 1
-        new[regions[seeds > 0]] = 0
-        new[0] = 0
-        fresh = int(new.sum())
-        if fresh:
-            new[new > 0] = np.arange(found + 1, found + fresh + 1)
-            np.maximum(seeds, new[regions], out=seeds)
-            found += fresh
+        regions, count = _label(elevation > split * height)
+        tall = peaks[: np.searchsorted(-heights, -height, side="right")]
+        region = regions.ravel()[tall]
+        fresh = np.zeros(count + 1, dtype=bool)
+        fresh[region] = True
+        fresh[regions.ravel()[seeds]] = False
+        fresh[0] = False
+        highest = np.zeros(count + 1, dtype=np.intp)
+        highest[region[::-1]] = tall[::-1]  # the last assignment stays: the highest peak
+        seeds = np.append(seeds, highest[fresh])
     return seeds
 
 
+def _peaks(elevation: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return heights and flat indices of all pixels without a higher 4-neighbour, highest first."""
+    peak = elevation >= PEAK_HEIGHTS[-1]
+    peak[1:] &= elevation[1:] >= elevation[:-1]
+    peak[:-1] &= elevation[:-1] >= elevation[1:]
+    peak[:, 1:] &= elevation[:, 1:] >= elevation[:, :-1]
+    peak[:, :-1] &= elevation[:, :-1] >= elevation[:, 1:]
+    pixels = np.flatnonzero(peak)
+    heights = elevation.ravel()[pixels]
+    order = np.argsort(-heights, kind="stable")
+    return heights[order], pixels[order]
+
+
 def _divide(
-    components: NDArray[np.int32], count: int, elevation: NDArray[np.float32], seeds: NDArray[np.int32]
+    components: NDArray[np.int32], count: int, elevation: NDArray[np.float32], seeds: NDArray[np.intp]
 ) -> NDArray[np.int32]:
     """Divide by watershed every component that holds more than one seed; leave the others whole."""
-    owner = np.zeros(int(seeds.max()) + 1, dtype=np.int32)
-    owner[seeds[seeds > 0]] = components[seeds > 0]
-    crowded = np.bincount(owner[1:], minlength=count + 1) > 1
+    crowded = np.bincount(components.ravel()[seeds], minlength=count + 1) > 1
     where = crowded[components]
     if not where.any():
         return components
-    parts = watershed(-elevation, np.where(where, seeds, 0), mask=where, connectivity=1)
-    labels: NDArray[np.int32] = np.where(where, parts + count, components).astype(np.int32)
-    return labels
+    markers = np.zeros(elevation.shape, dtype=np.int32)
+    markers.ravel()[seeds] = np.arange(count + 1, count + 1 + len(seeds))
+    parts: NDArray[np.int32] = watershed(-elevation, markers, mask=where, connectivity=1)
+    return np.where(where, parts, components)
 
 
-def _drop_small(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
-    keep = np.bincount(labels.ravel()) >= min_size
-    keep[0] = False
-    return np.where(keep[labels], labels, 0)
+def _number(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
+    """Drop small objects and count the others in the order in which their first pixels come."""
+    pixels = np.flatnonzero(labels)
+    owners = labels.ravel()[pixels]
+    sizes = np.bincount(owners, minlength=1)
+    first = np.zeros(len(sizes), dtype=np.intp)
+    first[owners[::-1]] = pixels[::-1]  # the last assignment stays: the first pixel in raster order
+    kept = np.flatnonzero(sizes >= max(min_size, 1))
+    rank = np.zeros(len(sizes), dtype=np.int32)
+    rank[kept[np.argsort(first[kept])]] = np.arange(1, len(kept) + 1)
+    return rank[labels]
 
 
 def _fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give background that one object encloses to that object."""
-    gaps, count = ndimage.label(np.pad(labels == 0, 1, constant_values=True), structure=EIGHT_NEIGHBOURS)
+    """Give background that one object encloses to that object.
+
+    Holes are 8-connected, since objects are 4-connected. The numbering stays in raster order.
+    """
     padded = np.pad(labels, 1)
+    gaps, count = ndimage.label(padded == 0, structure=EIGHT_NEIGHBOURS)
+    pixels = np.flatnonzero(gaps > 1)  # gap 1 is the outside: it holds the frame
+    gap = gaps.ravel()[pixels]
     smallest = np.full(count + 1, np.iinfo(np.int32).max, dtype=np.int32)
     largest = np.zeros(count + 1, dtype=np.int32)
-    for axis in (0, 1):
-        here, there = np.moveaxis(gaps, axis, 0), np.moveaxis(padded, axis, 0)
-        for gap, label in ((here[:-1], there[1:]), (here[1:], there[:-1])):
-            touching = (gap > 0) & (label > 0)
-            np.minimum.at(smallest, gap[touching], label[touching])
-            np.maximum.at(largest, gap[touching], label[touching])
-    owner = np.where(smallest == largest, largest, 0)
-    owner[gaps[0, 0]] = 0  # the outside, to which the image's frame belongs
-    filled: NDArray[np.int32] = np.maximum(labels, owner[gaps[1:-1, 1:-1]])
-    return filled
-
-
-def _raster_order(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Count objects from 1 in the order in which their first pixels come."""
-    present, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    foreground = np.flatnonzero(present > 0)
-    rank = np.zeros(len(present), dtype=np.int32)
-    rank[foreground[np.argsort(first[foreground])]] = np.arange(1, len(foreground) + 1)
-    return rank[inverse].reshape(labels.shape)
+    for step in (1, -1, padded.shape[1], -padded.shape[1]):
+        neighbour = padded.ravel()[pixels + step]
+        touching = neighbour > 0
+        np.minimum.at(smallest, gap[touching], neighbour[touching])
+        np.maximum.at(largest, gap[touching], neighbour[touching])
+    padded.ravel()[pixels] = np.where(smallest == largest, largest, 0)[gap]
+    return padded[1:-1, 1:-1].copy()
