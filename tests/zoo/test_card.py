@@ -1,0 +1,71 @@
+import re
+from typing import get_args
+
+import pytest
+import yaml
+
+from napari_unetseg.errors import ModelError
+from napari_unetseg.networks import ARCHITECTURES
+from napari_unetseg.zoo.card import ArchitectureName, read_card, write_card
+
+
+def test_a_written_card_is_read_back_equal(write_model, tmp_path):
+    card = read_card(write_model(tmp_path / "tiny", scores={"dice": 0.9}, pixel_size=0.5) / "model.yaml")
+    write_card(card, tmp_path / "again.yaml")
+    assert read_card(tmp_path / "again.yaml") == card
+
+
+def test_a_card_knows_the_architectures_there_are():
+    assert set(get_args(ArchitectureName)) == set(ARCHITECTURES)
+
+
+def test_heads_are_in_the_order_of_the_channels(write_model, tmp_path):
+    card = read_card(write_model(tmp_path / "tiny") / "model.yaml")
+    assert card.heads == ("foreground", "distance")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"name": "Two words"}, "name"),
+        ({"architecture": {"name": "transformer"}}, "architecture.name: Input should be 'unet'"),
+        ({"architecture": {"name": "unet", "depth": 3}}, "architecture.depth"),
+        ({"input_channels": 2}, "input_channels"),
+        ({"normalisation": {"low": 90, "high": 10}}, "low must be below high"),
+        ({"outputs": [{"name": "distance"}]}, "foreground"),
+        ({"outputs": [{"name": "foreground"}, {"name": "foreground"}]}, "each head once"),
+        ({"outputs": [{"name": "foreground"}]}, "seeded_watershed needs"),
+        ({"outputs": [{"name": "foreground", "activation": "softmax"}]}, "activation"),
+        ({"weights": {"sha256": "abc"}}, "weights.sha256"),
+        ({"weights": {"sha256": "0" * 64, "file": "../other.safetensors"}}, "weights.file"),
+        ({"weights": {"sha256": "0" * 64, "file": "weights.pt"}}, "weights.file"),
+        ({"format": 2}, "format"),
+    ],
+)
+def test_a_wrong_card_names_its_file_and_key(write_model, tmp_path, changes, named):
+    path = write_model(tmp_path / "tiny", **changes) / "model.yaml"
+    with pytest.raises(ModelError, match=re.escape(named)) as caught:
+        read_card(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"name: [unclosed", b"\xff\xfe\xfa", b"", b"just words"])
+def test_what_is_no_card_names_its_file(tmp_path, content):
+    path = tmp_path / "model.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=re.escape(str(path))):
+        read_card(path)
+
+
+def test_a_missing_card_names_its_file(tmp_path):
+    with pytest.raises(ModelError, match=re.escape(str(tmp_path / "model.yaml"))):
+        read_card(tmp_path / "model.yaml")
+
+
+def test_yaml_that_would_make_objects_is_refused(write_model, tmp_path):
+    path = write_model(tmp_path / "tiny") / "model.yaml"
+    content = yaml.safe_load(path.read_text()) | {"description": "HERE"}
+    path.write_text(yaml.safe_dump(content).replace("HERE", "!!python/object/apply:os.getcwd []"))
+    with pytest.raises(ModelError, match="not valid YAML"):
+        read_card(path)
