@@ -4,13 +4,20 @@ The environment is set while this file is imported: napari and platformdirs read
 first imported, before any fixture runs.
 """
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 _HOME = tempfile.TemporaryDirectory(prefix="napari-unetseg-tests-", ignore_cleanup_errors=True)
 
@@ -68,8 +75,8 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if value.is_floating_point():
                 value.fill_(1.0 if "running_var" in key or (value.ndim == 1 and key.endswith("weight")) else 0.0)
         for block in (network.init_conv, network.decoder_blocks[0]):
-            block[0].weight[0, 0, 1, 1] = 1
-            block[4].weight[0, 0, 1, 1] = 1
+            block.double_conv[0].weight[0, 0, 1, 1] = 1
+            block.double_conv[4].weight[0, 0, 1, 1] = 1
         network.final_conv.weight[:, 0] = 20
         network.final_conv.bias[:] = -10
     content = save(network.state_dict())
@@ -93,3 +100,50 @@ licence: CC0-1.0
         encoding="utf-8",
     )
     return folder
+
+
+class Golden:
+    """What the published networks answer, with weights that anyone can make again."""
+
+    seed = 7
+    data = Path(__file__).parent / "data"
+
+    def shapes(self, name: str) -> "dict[str, tuple[int, ...]]":
+        """Shape of each entry of the published checkpoint."""
+        listed = json.loads((self.data / f"{name}.json").read_text(encoding="utf-8"))
+        return {key: tuple(shape) for key, shape in listed.items()}
+
+    def tensors(self, shapes: "dict[str, tuple[int, ...]]") -> "dict[str, torch.Tensor]":
+        """The values that state-dict entries had when the golden vectors were computed."""
+        import torch
+
+        return {key: torch.from_numpy(self._value(key, shape)) for key, shape in shapes.items()}
+
+    def vectors(self, name: str) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Input and output, float32 (N, C, H, W)."""
+        import numpy as np
+        import torch
+
+        with np.load(self.data / f"{name}.npz") as file:
+            return torch.from_numpy(file["x"]), torch.from_numpy(file["y"])
+
+    def _value(self, key: str, shape: tuple[int, ...]) -> "np.ndarray":
+        import numpy as np
+
+        if key.endswith("num_batches_tracked"):
+            return np.zeros((), np.int64)
+        noise = np.random.default_rng([self.seed, zlib.crc32(key.encode())]).standard_normal(shape)
+        if key.endswith("running_var"):
+            value = 1 + 0.1 * np.abs(noise)
+        elif key.endswith(("running_mean", "bias")):
+            value = 0.1 * noise
+        elif len(shape) <= 1:
+            value = 1 + 0.1 * noise
+        else:
+            value = noise * np.sqrt(2 / np.prod(shape[1:]))
+        return value.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Golden:
+    return Golden()
