@@ -1,0 +1,60 @@
+"""One piece of work in a background thread, with reports on its way and a way to stop it."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from qtpy.QtCore import QObject, Signal
+from superqt.utils import WorkerBase
+
+T = TypeVar("T")
+
+
+class Reports(QObject):
+    """Signals a task emits from its thread; Qt delivers them in the GUI thread."""
+
+    stage = Signal(str)
+    progressed = Signal(int, int)
+
+
+class Task(WorkerBase, Generic[T]):
+    """Run a function in Qt's thread pool.
+
+    The function gets the task itself, to report to and to ask whether it should stop. Once `quit`
+    was called nothing is returned any more: `finished` comes alone, or after `errored`. napari asks
+    the same of every running worker when its application quits.
+
+    Parameters
+    ----------
+    function
+        The work. Called once, in another thread.
+    """
+
+    def __init__(self, function: Callable[["Task[T]"], T]) -> None:
+        super().__init__()
+        self.reports = Reports()
+        self._function = function
+
+    def work(self) -> T:
+        """Call the function; Qt does this in the worker thread."""
+        return self._function(self)
+
+    def cancelled(self) -> bool:
+        """Whether `quit` was called."""
+        return bool(self.abort_requested)
+
+
+def start(
+    task: Task[T],
+    *,
+    returned: Callable[[T], Any],
+    errored: Callable[[Exception], Any],
+    finished: Callable[[], Any],
+) -> None:
+    """Connect a task's ends and start it.
+
+    All three are required on purpose: an error that nobody listens to can take napari down.
+    """
+    task.returned.connect(returned)
+    task.errored.connect(errored)
+    task.finished.connect(finished)
+    task.start()

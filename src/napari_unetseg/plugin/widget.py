@@ -1,0 +1,290 @@
+"""The dock widget: puts the rows together and decides what each event means for the others."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image as ImageLayer
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_unetseg.plugin import words
+from napari_unetseg.plugin.adjust import Adjustments
+from napari_unetseg.plugin.card_text import describe_model
+from napari_unetseg.plugin.health import HealthController, HealthPanel
+from napari_unetseg.plugin.inputs import Inputs
+from napari_unetseg.plugin.layers import shown_plane
+from napari_unetseg.plugin.live import Details, LiveController, Relabelled
+from napari_unetseg.plugin.messages import MessageArea, card_dialog
+from napari_unetseg.plugin.outputs import MAX_CONTOURS, METADATA_KEY
+from napari_unetseg.plugin.results import ShownResult
+from napari_unetseg.plugin.run import FINISHING, LOADING, Job, Outcome, RunController
+from napari_unetseg.plugin.runner import RunRow
+from napari_unetseg.plugin.services import ServiceFactory, shared_service
+from napari_unetseg.plugin.summary import Summary
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, list_models
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_unetseg.service import Health, ModelInfo
+
+WIDTH = 320
+
+
+class SegmentationWidget(QWidget):
+    """Segment the plane of an image layer that is on display.
+
+    Everything slow happens in workers; see `RunController`, `LiveController` and `HealthController`.
+    If the image layer is removed during a run its results are added all the same, since they stand
+    on their own. Closing the dock or the viewer cancels a run.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose images are offered and that gets the results.
+    services
+        Gives the service for a model and a device; called in workers.
+    models
+        Lists the models to offer.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: "ViewerModel",
+        services: ServiceFactory = shared_service,
+        models: Callable[[], Sequence[ModelPackage | BrokenPackage]] = list_models,
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.inputs = Inputs(models())
+        self.runner = RunRow()
+        self.message = MessageArea()
+        self.adjust = Adjustments()
+        self.health_panel = HealthPanel()
+        self.section = QCollapsible("Model & Health")
+        self.controller = RunController(services, self)
+        self.live = LiveController(self)
+        self.health = HealthController(services, self)
+        self.result: ShownResult | None = None
+        self._source: Any = None
+        self._seconds = 0.0
+        self._arrange()
+        self._connect()
+        self._on_theme()
+        self._on_model()
+        self.reset_choices()
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the viewer's images; napari calls this when layers come, go or change their name."""
+        layers = [layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)]
+        self.inputs.set_layers([layer for layer in layers if METADATA_KEY not in layer.metadata])
+
+    def run(self) -> None:
+        """Start a run with what the rows say, as the Run button does."""
+        layer, package = self.inputs.layer(), self.inputs.package()
+        if layer is None or package is None or self.controller.running:
+            return
+        job = Job(
+            plane=shown_plane(layer, self.viewer.dims),
+            model=str(package.path),
+            device=self.inputs.device_key(),
+            parameters=self.adjust.parameters(),
+            outputs=self.adjust.chosen_outputs(),
+        )
+        self._source_of_run = layer
+        self._lock(True)
+        self.runner.begin()
+        self.runner.busy()
+        self.runner.result.setText("")
+        self.message.show_message(f"Preparing {package.card.display_name}...")
+        self.controller.start(job)
+
+    def cancel(self) -> None:
+        """Stop the run, as the Cancel button does."""
+        self.runner.cancel.setEnabled(False)
+        self.message.show_message("Cancelling...")
+        self.controller.cancel()
+
+    def event(self, event: QEvent) -> bool:
+        """Cancel the run when the dock around this widget is closed for good."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.controller.cancel()
+            self.live.stop()
+        return bool(super().event(event))
+
+    def _on_stage(self, stage: str) -> None:
+        package = self.inputs.package()
+        if self.controller.cancelling or package is None:
+            return
+        self.runner.busy()
+        if stage == LOADING:
+            self.message.show_message(f"Loading {package.card.display_name} (first use)...")
+        elif stage == FINISHING:
+            self.message.show_message("Drawing the objects...")
+        else:
+            self.message.show_message("Segmenting...")
+
+    def _on_progress(self, done: int, total: int) -> None:
+        if not self.controller.cancelling:
+            self.message.show_message("Segmenting. You can go on looking at your images.")
+            self.runner.progress(done, total)
+
+    def _on_done(self, outcome: Outcome) -> None:
+        self._end_of_run()
+        self._seconds, self._source = outcome.seconds, self._source_of_run
+        self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers)
+        self.live.follow(outcome.segmentation, outcome.job.plane)
+        self.health_panel.show_report(outcome.info, outcome.health)
+        warnings = list(outcome.segmentation.warnings)
+        if "contours" in outcome.layers and type(outcome.layers["contours"]).__name__ == "Labels":
+            warnings.append(words.too_many_contours(MAX_CONTOURS))
+        self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings))
+
+    def _on_cancelled(self) -> None:
+        self._end_of_run()
+        self.message.show_message(words.cancelled(self.runner.percent), "warning")
+
+    def _on_failed(self, error: Exception) -> None:
+        self._end_of_run()
+        failure = words.describe_error(error)
+        self.message.show_message(failure.sentence, "error", failure=failure)
+
+    def _end_of_run(self) -> None:
+        self._lock(False)
+        self.runner.idle()
+
+    def _on_adjusted(self) -> None:
+        result = self.result
+        if result is None or self.controller.running or self.inputs.layer() != self._source:
+            return
+        if result.edited:
+            self.message.show_message(words.edited(result.edited), "warning")
+            return
+        self.live.request(self.adjust.parameters())
+
+    def _on_relabelled(self, update: Relabelled) -> None:
+        if self.result is None or self.result.edited:
+            return
+        self.result.show_labels(update.segmentation)
+        self._show_summary(update.summary, update.segmentation.parameters, "")
+
+    def _on_detailed(self, details: Details) -> None:
+        if self.result is None:
+            return
+        self.result.show_details(details.features, details.outlines)
+        if details.outlines is None:
+            self.message.show_message(words.contours_withheld(MAX_CONTOURS), "warning")
+
+    def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str) -> None:
+        self.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
+        if summary.count:
+            self.message.show_message(warning, "warning" if warning else "plain")
+            return
+        action = None
+        if (suggestion := summary.suggestion) is not None:
+            tip = "Sets the threshold to where the model is just sure enough of something."
+            action = (f"Set to {suggestion:.2f}", tip, lambda: self.adjust.threshold.setValue(suggestion))
+        self.message.show_message(words.nothing_found(summary, parameters), "warning", action=action)
+
+    def _on_image(self, event: Any = None) -> None:
+        layer = self.inputs.layer()
+        if layer is None:
+            self.inputs.describe("")
+            self.adjust.set_pixel_area(None)
+        else:
+            plane = shown_plane(layer, self.viewer.dims)
+            self.inputs.describe(plane.description)
+            self.adjust.set_pixel_area(plane.pixel_area)
+        if not self.controller.running:
+            self._allow_run()
+
+    def _on_model(self) -> None:
+        package = self.inputs.package()
+        self.health_panel.show_package(package)
+        if package is not None:
+            self.adjust.set_parameters(package.card.parameters)
+        self._allow_run()
+
+    def _on_check(self) -> None:
+        package = self.inputs.package()
+        if package is not None:
+            self.health_panel.check.setEnabled(False)
+            self.health_panel.set_light("checking")
+            self.health.check(str(package.path), self.inputs.device_key())
+
+    def _on_health(self, info: "ModelInfo", health: "Health") -> None:
+        self.health_panel.check.setEnabled(True)
+        self.health_panel.show_report(info, health)
+
+    def _on_health_failed(self, error: Exception) -> None:
+        self.health_panel.check.setEnabled(True)
+        self.health_panel.set_light("problem", words.describe_error(error).sentence)
+
+    def _open_card(self) -> None:
+        package = self.inputs.package()
+        if package is not None:
+            card_dialog(package.card.display_name, describe_model(package), self).open()
+
+    def _allow_run(self) -> None:
+        reason = None
+        if self.inputs.package() is None:
+            reason = words.NO_MODEL
+        elif self.inputs.layer() is None:
+            reason = words.NO_IMAGE
+        self.runner.allow(reason)
+        if reason is not None:
+            self.message.show_message(reason)
+        elif self.message.text.text() in (words.NO_IMAGE, words.NO_MODEL, ""):
+            self.message.show_message(words.READY if self.result is None else "")
+
+    def _lock(self, locked: bool) -> None:
+        self.inputs.lock(locked)
+        self.adjust.lock(locked)
+        if locked:
+            self.runner.run.setEnabled(False)
+        else:
+            self._allow_run()
+
+    def _on_theme(self, event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        text, warning, error = (color.as_hex() for color in (theme.text, theme.warning, theme.error))
+        current = theme.current.as_hex()
+        self.message.set_colours({"plain": text, "good": current, "warning": warning, "error": error})
+        self.health_panel.set_colours({"unknown": text, "checking": text, "healthy": current, "problem": error})
+
+    def _connect(self) -> None:
+        self.inputs.image_changed.connect(self._on_image)
+        self.inputs.model_changed.connect(self._on_model)
+        self.inputs.card_requested.connect(self._open_card)
+        self.runner.run_pressed.connect(self.run)
+        self.runner.cancel_pressed.connect(self.cancel)
+        self.controller.stage.connect(self._on_stage)
+        self.controller.progressed.connect(self._on_progress)
+        self.controller.done.connect(self._on_done)
+        self.controller.cancelled.connect(self._on_cancelled)
+        self.controller.failed.connect(self._on_failed)
+        self.adjust.changed.connect(self._on_adjusted)
+        self.live.relabelled.connect(self._on_relabelled)
+        self.live.detailed.connect(self._on_detailed)
+        self.live.failed.connect(self._on_failed)
+        self.health_panel.check_pressed.connect(self._on_check)
+        self.health.reported.connect(self._on_health)
+        self.health.failed.connect(self._on_health_failed)
+        # The controllers are plain enough to be told of the end after Qt has deleted this widget.
+        self.destroyed.connect(self.controller.cancel)
+        self.viewer.dims.events.current_step.connect(self._on_image)
+        self.viewer.dims.events.order.connect(self._on_image)
+        self.viewer.events.theme.connect(self._on_theme)
+
+    def _arrange(self) -> None:
+        self.setMinimumWidth(WIDTH)
+        self.section.addWidget(self.health_panel)
+        column = QVBoxLayout(self)
+        column.setSpacing(8)
+        for row in (self.inputs, self.runner, self.message, self.adjust, self.section):
+            column.addWidget(row)
+        column.addStretch()
+        column.setAlignment(Qt.AlignmentFlag.AlignTop)
