@@ -1,1 +1,1 @@
-"""cli"""
+"""The command line: words of the shell translated into the service's verbs."""

@@ -1,0 +1,57 @@
+"""`napari-unetseg health`: can this machine segment, and on what."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_unetseg.cli.options import DeviceOption, ModelOption
+from napari_unetseg.cli.reporting import one_line
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.zoo.registry import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import Health
+
+
+def health(
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load the model, run it on a small image, and report. Exit status: 0 if healthy, 1 if not."""
+    from napari_unetseg.service import SegmentationService
+
+    try:
+        report = SegmentationService(model, device).health()
+    except UnetsegError as error:  # no such model: there is nothing to report on
+        _print_hopeless(model, one_line(error), as_json)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        typer.echo("\n".join(_lines(report)))
+        for problem in report.problems:
+            typer.echo(f"Problem: {problem}", err=True)
+    raise typer.Exit(0 if report.healthy else 1)
+
+
+def _print_hopeless(model: str, problem: str, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"healthy": False, "model": model, "problems": [problem]}, indent=2))
+    else:
+        typer.echo("Not healthy")
+        typer.echo(f"Problem: {problem}", err=True)
+
+
+def _lines(report: "Health") -> list[str]:
+    lines = ["Healthy" if report.healthy else "Not healthy", f"model   {report.model}"]
+    if report.device is not None:
+        lines.append(f"device  {report.device}: {report.device_reason}")
+    if report.dummy_inference_ms is not None:
+        lines.append(f"test    {report.dummy_inference_ms:.0f} ms for a small image")
+    if report.process_memory_mb is not None:
+        lines.append(f"memory  {report.process_memory_mb:.0f} MiB in this process")
+    if report.device_memory_mb is not None:
+        lines.append(f"        {report.device_memory_mb:.0f} MiB on the device")
+    return lines

@@ -1,0 +1,52 @@
+"""`napari-unetseg models`: what can be asked for with --model."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, list_models, user_model_folder
+
+_TITLES = ("name", "model", "from", "object size", "scores")
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole model cards.")] = False,
+) -> None:
+    """List the models that are installed, and those that cannot be used and why."""
+    found = list_models()
+    if as_json:
+        typer.echo(json.dumps([_as_dict(model) for model in found], indent=2))
+        return
+    rows = [_TITLES, *(_row(model) for model in found if isinstance(model, ModelPackage))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for model in found:
+        if isinstance(model, BrokenPackage):
+            typer.echo(f"\nBroken: {model.path.name} ({model.origin}): {model.reason}")
+    typer.echo(f"\nModels of your own go into {user_model_folder()}")
+
+
+def _row(model: ModelPackage) -> tuple[str, ...]:
+    card = model.card
+    size = f"{card.object_size:g} px" if card.object_size else "any"
+    scores = ", ".join(f"{name} {value:.3g}" for name, value in _numbers(card.scores))
+    return card.name, card.display_name, model.origin, size, scores or "none stated"
+
+
+def _numbers(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the figures among nested scores with their full names."""
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name} ")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{name}", float(value)
+
+
+def _as_dict(model: ModelPackage | BrokenPackage) -> dict[str, Any]:
+    common = {"path": str(model.path), "origin": model.origin}
+    if isinstance(model, BrokenPackage):
+        return {"name": model.path.name, **common, "usable": False, "reason": model.reason}
+    return {"name": model.name, **common, "usable": True, "card": model.card.model_dump(mode="json")}

@@ -1,0 +1,55 @@
+"""Write the results of one image."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from napari_unetseg.cli.targets import ENDINGS, Result, Target
+from napari_unetseg.io import write_confidence, write_geojson, write_labels, write_overlay, write_table
+from napari_unetseg.service.segmentation import Segmentation
+
+
+def save_results(segmentation: Segmentation, target: Target, results: Collection[Result]) -> list[Path]:
+    """Write the wanted results of one image and return their files.
+
+    The label image goes last, so that where it is the others are too.
+
+    Raises
+    ------
+    UnetsegError
+        If a file cannot be written.
+    """
+    writers: dict[Result, Callable[[Path, Segmentation], None]] = {
+        Result.CONTOURS: _write_contours,
+        Result.CONFIDENCE: _write_confidence,
+        Result.TABLE: _write_table,
+        Result.OVERLAY: _write_overlay,
+        Result.LABELS: _write_labels,
+    }
+    paths = []
+    for result, write in writers.items():
+        if result in results:
+            path = target.path(ENDINGS[result])
+            write(path, segmentation)
+            paths.append(path)
+    return paths
+
+
+def _write_labels(path: Path, segmentation: Segmentation) -> None:
+    image, provenance = segmentation.image, segmentation.provenance.as_dict()
+    write_labels(path, segmentation.labels, scale=image.scale, unit=image.unit, provenance=provenance)
+
+
+def _write_confidence(path: Path, segmentation: Segmentation) -> None:
+    write_confidence(path, segmentation.foreground, scale=segmentation.image.scale, unit=segmentation.image.unit)
+
+
+def _write_contours(path: Path, segmentation: Segmentation) -> None:
+    write_geojson(path, segmentation.contours, measurements=segmentation.measurements)
+
+
+def _write_table(path: Path, segmentation: Segmentation) -> None:
+    write_table(path, segmentation.measurements)
+
+
+def _write_overlay(path: Path, segmentation: Segmentation) -> None:
+    write_overlay(path, segmentation.image, segmentation.labels)

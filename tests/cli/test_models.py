@@ -1,0 +1,35 @@
+"""`napari-unetseg models` lists what can be used, and says why the rest cannot."""
+
+import json
+
+import pytest
+
+from napari_unetseg.cli import models as room
+from napari_unetseg.zoo.registry import BrokenPackage, read_package
+
+
+@pytest.fixture
+def listed(bright_model, tmp_path, monkeypatch):
+    found = [read_package(bright_model, "user"), BrokenPackage(tmp_path / "odd", "user", "odd/model.yaml: no card.")]
+    monkeypatch.setattr(room, "list_models", lambda: found)
+
+
+def test_table(listed, call):
+    run = call("models")
+    assert run.exit_code == 0
+    titles, row = run.stdout.splitlines()[:2]
+    assert titles.split() == ["name", "model", "from", "object", "size", "scores"]
+    assert row.split() == ["bright", "Bright", "objects", "user", "12", "px", "none", "stated"]
+    assert "Broken: odd (user): odd/model.yaml: no card." in run.stdout
+
+
+def test_json(listed, call, bright_model):
+    usable, broken = json.loads(call("models", "--json").stdout)
+    assert (usable["name"], usable["usable"], usable["path"]) == ("bright", True, str(bright_model))
+    assert usable["card"]["object_size"] == 12
+    assert (broken["name"], broken["usable"], broken["reason"]) == ("odd", False, "odd/model.yaml: no card.")
+
+
+def test_scores_of_any_nesting():
+    scores = {"split": "validation", "dice": 0.91234, "by kind": {"grey": {"ap50": 0.8}}, "checked": True}
+    assert list(room._numbers(scores)) == [("dice", 0.91234), ("by kind grey ap50", 0.8)]

@@ -1,0 +1,168 @@
+"""`napari-unetseg segment` on a model whose answer is known."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import tifffile
+
+from napari_unetseg.io import read_image
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_everything_asked_for(call, save_squares, bright_model, tmp_path):
+    truth = save_squares(tmp_path / "a.tif")
+    out = tmp_path / "out"
+    run = call("segment", tmp_path / "a.tif", "--model", bright_model, "--output", out, "--save", "all")
+    assert run.exit_code == 0, run.output
+    assert names(out) == ["a_confidence.tif", "a_contours.geojson", "a_labels.tif", "a_overlay.png", "a_table.csv"]
+    labels = read_image(out / "a_labels.tif")
+    np.testing.assert_array_equal(labels.array, truth)
+    assert (labels.scale, labels.unit) == ((0.5, 0.5), "micrometer")
+    confidence = read_image(out / "a_confidence.tif").array
+    np.testing.assert_array_equal(confidence >= 0.5, truth > 0)
+    assert len(json.loads((out / "a_contours.geojson").read_text())["features"]) == 3
+    with (out / "a_table.csv").open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+    assert imageio.imread(out / "a_overlay.png").shape == (*truth.shape, 3)
+    with tifffile.TiffFile(out / "a_labels.tif") as file:
+        provenance = json.loads(file.imagej_metadata["Info"])
+    assert (provenance["image"], provenance["model"]) == ("a.tif", "bright")
+    assert run.stdout.startswith("1 of 1 image segmented: 3 objects in ")
+    assert str(out) in run.stdout
+
+
+def test_by_default_labels_lie_in_a_folder_beside_the_image(call, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "x" / "a.tif")
+    assert call("segment", tmp_path / "x", "--model", bright_model).exit_code == 0
+    assert names(tmp_path / "x") == ["a.tif", "segmented"]
+    assert names(tmp_path / "x" / "segmented") == ["a_labels.tif"]
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [((), 3), (("--min-size", "1000"), 0), (("--threshold", "1"), 0), (("--channel", "0", "--split", "0"), 3)],
+)
+def test_parameters_reach_the_decoder(call, save_squares, bright_model, tmp_path, options, count):
+    save_squares(tmp_path / "a.tif")
+    run = call("segment", tmp_path / "a.tif", "--model", bright_model, "-o", tmp_path / "out", *options)
+    assert run.exit_code == 0, run.output
+    assert read_image(tmp_path / "out" / "a_labels.tif").array.max() == count
+
+
+def test_one_bad_file_never_sinks_the_others(shell, save_squares, bright_model, tmp_path):
+    truth = save_squares(tmp_path / "a.tif")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    save_squares(tmp_path / "z.tif")
+    run = shell("segment", "broken.png", "a.tif", "gone.tif", "*.jpg", "z.tif", "--model", bright_model, "-o", "out")
+    assert run.returncode == 1
+    lines = run.stderr.splitlines()
+    for name in ("broken.png", "gone.tif", "*.jpg"):
+        assert len([line for line in lines if line.startswith(f"{name}: ")]) == 1, run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout.startswith("2 of 4 images segmented, 2 failed: 6 objects in ")
+    assert names(tmp_path / "out") == ["a_labels.tif", "z_labels.tif"]
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "a_labels.tif").array, truth)
+
+
+def test_same_stems_keep_both_results(call, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "x" / "a.tif")
+    save_squares(tmp_path / "y" / "a.tif")
+    out = tmp_path / "out"
+    assert call("segment", tmp_path / "x", tmp_path / "y", "--model", bright_model, "-o", out).exit_code == 0
+    assert names(out) == ["x_a_labels.tif", "y_a_labels.tif"]
+
+
+def test_an_input_is_never_replaced(call, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "a.tif")
+    save_squares(tmp_path / "a_labels.tif")
+    before = (tmp_path / "a_labels.tif").read_bytes()
+    words = (tmp_path / "a.tif", tmp_path / "a_labels.tif", "--model", bright_model, "-o", tmp_path)
+    run = call("segment", *words)
+    assert run.exit_code == 1
+    assert "would replace another input" in run.stderr
+    assert (tmp_path / "a_labels.tif").read_bytes() == before
+
+
+def test_running_again_in_the_same_folder_replaces_the_results_only(call, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "a.tif")
+    for _ in range(2):
+        run = call("segment", tmp_path, "--model", bright_model, "-o", tmp_path, "--save", "overlay")
+        assert run.exit_code == 0, run.output
+    assert names(tmp_path) == ["a.tif", "a_labels.tif", "a_overlay.png"]
+
+
+def test_warnings_are_printed(call, bright_model, tmp_path):
+    array = np.zeros((20, 20), np.float32)
+    array[5:15, 5:15] = 1
+    array[0, 0] = np.nan
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", array)
+    run = call("segment", tmp_path, "--model", bright_model)
+    assert run.exit_code == 0
+    assert f"{tmp_path / 'a.npy'}: warning: " in run.stderr
+    assert "warning for 2 images: " in run.stderr or f"{tmp_path / 'b.npy'}: warning: " in run.stderr
+
+
+def test_wrong_words_exit_with_2_and_wrong_models_with_1(call, save_squares, tmp_path):
+    save_squares(tmp_path / "a.tif")
+    for words in (("--save", "mask"), ("--threshold", "7"), ("--min-size", "-1")):
+        run = call("segment", tmp_path / "a.tif", *words)
+        assert run.exit_code == 2
+        assert words[0] in run.stderr
+    run = call("segment", tmp_path / "a.tif", "--model", "nonsense")
+    assert run.exit_code == 1
+    assert run.stderr.startswith("Error: There is no model 'nonsense'")
+    assert run.stderr.count("\n") == 1
+    assert names(tmp_path) == ["a.tif"]
+
+
+def test_a_folder_that_cannot_be_written_names_the_file(call, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "a.tif")
+    (tmp_path / "taken").touch()
+    run = call("segment", tmp_path / "a.tif", "--model", bright_model, "-o", tmp_path / "taken" / "out")
+    assert run.exit_code == 1
+    assert "cannot be written" in run.stderr
+
+
+def test_an_interrupted_run_tells_what_is_finished(call, save_squares, bright_model, tmp_path, monkeypatch):
+    save_squares(tmp_path / "a.tif")
+
+    def read_or_interrupt(path):
+        if path.name == "b.tif":
+            raise KeyboardInterrupt
+        return read_image(path)
+
+    monkeypatch.setattr("napari_unetseg.cli.batch.read_image", read_or_interrupt)
+    words = [tmp_path / name for name in ("a.tif", "b.tif", "c.tif")]
+    run = call("segment", *words, "--model", bright_model, "-o", tmp_path / "out")
+    assert run.exit_code == 130
+    assert run.stderr.startswith("Stopped. 1 of 3 images segmented: 3 objects in ")
+    assert names(tmp_path / "out") == ["a_labels.tif"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_stops_the_process(command, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "a.tif")
+    # A pipe that nobody writes to: opening it waits, so the run cannot end by itself.
+    os.mkfifo(tmp_path / "b.npy")
+    line = [*command, "segment", "a.tif", "b.npy", "--model", str(bright_model), "-o", "out"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "out" / "a_labels.tif").exists():
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.startswith("Stopped. ")
+    assert "Traceback" not in errors
+    assert names(tmp_path / "out") == ["a_labels.tif"]

@@ -1,0 +1,56 @@
+"""No two images share the names of their results."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unetseg.cli.targets import Result, Target, parse_results, plan_targets
+
+OUT = Path("out")
+
+
+def stems(*names, output=OUT):
+    return [target.stem for target in plan_targets([Path(name) for name in names], output).values()]
+
+
+def test_results_carry_the_stem():
+    assert plan_targets([Path("x/a.tif")], OUT) == {Path("x/a.tif"): Target(OUT, "a")}
+    assert Target(OUT, "a").path("labels.tif") == Path("out/a_labels.tif")
+    assert stems("x/b.ome.tif") == ["b"]
+
+
+def test_without_output_results_lie_beside_their_image():
+    targets = plan_targets([Path("x/a.tif"), Path("y/a.tif")], None)
+    assert list(targets.values()) == [Target(Path("x/segmented"), "a"), Target(Path("y/segmented"), "a")]
+
+
+def test_clashes_are_told_apart():
+    assert stems("a.tif", "a.png", "b.png") == ["a_tif", "a_png", "b"]
+    assert stems("x/a.tif", "y/a.tif") == ["x_a", "y_a"]
+    assert stems("a.tif", "A.tif") != ["a", "A"]
+
+
+@given(
+    st.lists(
+        st.builds(
+            "{}/{}.{}".format,
+            st.sampled_from(["x", "x/x", "y/x", "X"]),
+            st.sampled_from(["a", "A", "a_tif", "x_a", "a.ome"]),
+            st.sampled_from(["tif", "TIF", "png"]),
+        ),
+        unique=True,
+    )
+)
+def test_stems_are_unique_even_where_case_does_not_count(names):
+    found = [stem.casefold() for stem in stems(*names)]
+    assert len(set(found)) == len(names)
+
+
+def test_labels_are_always_kept():
+    assert parse_results("") == (Result.LABELS,)
+    assert parse_results(" table, Overlay ") == (Result.LABELS, Result.TABLE, Result.OVERLAY)
+    assert parse_results("all") == tuple(Result)
+    with pytest.raises(ValueError, match="mask, roi: not among labels, contours, confidence, table, overlay, all"):
+        parse_results("roi,mask,labels")
