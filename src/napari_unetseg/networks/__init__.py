@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from napari_unetseg.networks.attention_unet import AttentionUNet
 from napari_unetseg.networks.base import SegmentationNetwork
+from napari_unetseg.networks.cbam_resunet import CBAMResUNet
+from napari_unetseg.networks.hrnet import HRNet
 from napari_unetseg.networks.unet import UNet
 
-ARCHITECTURES: Mapping[str, type[SegmentationNetwork]] = {"unet": UNet}
+ARCHITECTURES: Mapping[str, type[SegmentationNetwork]] = {
+    "unet": UNet,
+    "cbam_resunet": CBAMResUNet,
+    "hrnet": HRNet,
+    "attention_unet": AttentionUNet,
+}
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> SegmentationNetwork:
@@ -24,4 +32,4 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> SegmentationNetwor
     return ARCHITECTURES[architecture](**arguments)
 
 
-__all__ = ["ARCHITECTURES", "SegmentationNetwork", "UNet", "build"]
+__all__ = ["ARCHITECTURES", "AttentionUNet", "CBAMResUNet", "HRNet", "SegmentationNetwork", "UNet", "build"]

@@ -12,7 +12,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 CARD_FILE = "model.yaml"
 
 # Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
-ArchitectureName = Literal["unet"]
+ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet"]
 
 
 class _Strict(BaseModel):
