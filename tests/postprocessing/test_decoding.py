@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+
+HEADS = [("foreground", "distance"), ("foreground", "boundary"), ("foreground",)]
+PLAIN = DecodeParameters(threshold=0.5, min_size=0, split=0, fill_holes=False)
+
+maps = arrays(
+    np.float32,
+    st.tuples(st.just(2), st.integers(1, 24), st.integers(1, 24)),
+    elements=st.floats(0, 1, width=32),
+)
+
+
+def two_discs(distance=24, radius=15):
+    """Probabilities of two touching discs side by side, for all three heads."""
+    y, x = np.mgrid[:48, :80].astype(np.float32)
+    rim = [1 - np.hypot(y - 24, x - centre) / radius for centre in (40 - distance / 2, 40 + distance / 2)]
+    depth = np.maximum(*rim).clip(0, 1)
+    boundary = np.exp(-(((x - 40) / 1.5) ** 2)) * (depth > 0)
+    return {"foreground": (depth > 0) * np.float32(0.9), "distance": depth, "boundary": boundary.astype(np.float32)}
+
+
+def stack(planes, heads):
+    return np.stack([planes[head] for head in heads])
+
+
+def from_picture(picture):
+    """Foreground probabilities from rows of characters: # is an object."""
+    return np.array([[[0.9 if mark == "#" else 0.1 for mark in row] for row in picture]], dtype=np.float32)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_split_of_zero_keeps_touching_objects_together(heads):
+    labels = decode(stack(two_discs(), heads), heads, DecodeParameters(split=0))
+    assert labels.max() == 1
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_touching_objects_are_divided_where_they_touch(heads):
+    labels = decode(stack(two_discs(), heads), heads, DecodeParameters(split=0.8))
+    assert labels.max() == 2
+    left, right = np.flatnonzero((labels == 1).any(axis=0)), np.flatnonzero((labels == 2).any(axis=0))
+    assert left.max() in (39, 40)
+    assert right.min() in (40, 41)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_a_single_disc_is_never_divided(heads):
+    planes = two_discs(distance=0)
+    planes["boundary"] *= 0
+    assert decode(stack(planes, heads), heads, DecodeParameters(split=1)).max() == 1
+
+
+def test_the_pass_divides_when_it_is_lower_than_split_times_the_lower_peak():
+    """A long ridge with peaks 1 and 0.8 and a pass of 0.5: the ratio is 0.625, steps are of 0.8."""
+    profile = np.interp(np.arange(80), [0, 20, 40, 60, 79], [0, 1, 0.5, 0.8, 0]).astype(np.float32)
+    distance = np.repeat(profile[None], 30, axis=0)
+    probability = np.stack([(distance > 0.05).astype(np.float32), distance])
+    counts = {
+        split: decode(probability, HEADS[0], DecodeParameters(split=split)).max() for split in (0.3, 0.6, 0.85, 1)
+    }
+    assert counts == {0.3: 1, 0.6: 1, 0.85: 2, 1: 2}
+
+
+def test_a_small_faint_neighbour_is_an_object_of_its_own():
+    """Peaks count by their own height, not against one level for all."""
+    profile = np.interp(np.arange(80), [0, 20, 40, 60, 79], [0, 1, 0.05, 0.3, 0]).astype(np.float32)
+    probability = np.stack([np.ones((30, 80), np.float32), np.repeat(profile[None], 30, axis=0)])
+    assert decode(probability, HEADS[0], DecodeParameters(split=0.5)).max() == 2
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_speck_does_not_divide_an_object(value):
+    planes = two_discs(distance=0)
+    planes["distance"][24, 32] = value
+    assert decode(stack(planes, HEADS[0]), HEADS[0], DecodeParameters(split=0.5)).max() == 1
+
+
+def test_components_without_a_peak_stay_one_object():
+    probability = np.stack([from_picture(["####", "####"])[0], np.zeros((2, 4), np.float32)])
+    assert decode(probability, HEADS[0], DecodeParameters(split=0.5, min_size=0)).tolist() == [[1] * 4] * 2
+
+
+def test_the_threshold_itself_is_foreground():
+    probability = np.array([[[0.5, np.nextafter(np.float32(0.5), np.float32(0)), 0.0, 0.75]]], dtype=np.float32)
+    assert decode(probability, ("foreground",), PLAIN).tolist() == [[1, 0, 0, 2]]
+
+
+def test_pixels_that_meet_at_a_corner_do_not_touch():
+    assert decode(from_picture(["#.", ".#"]), ("foreground",), PLAIN).tolist() == [[1, 0], [0, 2]]
+
+
+def test_objects_count_in_raster_order_after_small_ones_are_dropped():
+    probability = from_picture(["..#.#", "##..#", "##..#"])
+    assert decode(probability, ("foreground",), PLAIN.model_copy(update={"min_size": 3})).tolist() == [
+        [0, 0, 0, 0, 1],
+        [2, 2, 0, 0, 1],
+        [2, 2, 0, 0, 1],
+    ]
+
+
+@pytest.mark.parametrize(("min_size", "count"), [(3, 1), (4, 0)])
+def test_an_object_of_exactly_the_minimum_size_stays(min_size, count):
+    labels = decode(from_picture(["###"]), ("foreground",), PLAIN.model_copy(update={"min_size": min_size}))
+    assert labels.max() == count
+
+
+def test_holes_are_filled_only_when_asked():
+    probability = from_picture(["####", "#..#", "####"])
+    assert decode(probability, ("foreground",), PLAIN)[1].tolist() == [1, 0, 0, 1]
+    assert decode(probability, ("foreground",), PLAIN.model_copy(update={"fill_holes": True})).min() == 1
+
+
+def test_a_speck_dropped_from_a_hole_is_filled_too():
+    probability = from_picture(["#####", "#...#", "#.#.#", "#...#", "#####"])
+    labels = decode(probability, ("foreground",), PLAIN.model_copy(update={"fill_holes": True, "min_size": 2}))
+    assert (labels == 1).all()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        ["#####", "#...#", "#.#.#", "#...#", "#####"],  # another object inside
+        ["##.##", "#...#", "#####"],  # open to the image's edge
+        [".#.", "#.#", ".#."],  # enclosed by several objects
+        ["###.", "#.#.", "##..", "...#"],  # open at a corner
+    ],
+)
+def test_what_one_object_does_not_enclose_alone_is_no_hole(picture):
+    probability = from_picture(picture)
+    filled = decode(probability, ("foreground",), PLAIN.model_copy(update={"fill_holes": True}))
+    np.testing.assert_array_equal(filled, decode(probability, ("foreground",), PLAIN))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (2, 2), (3, 50)])
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("value", [0, 1])
+def test_any_size_and_content(shape, heads, value):
+    labels = decode(np.full((len(heads), *shape), value, np.float32), heads, DecodeParameters(min_size=0))
+    assert labels.dtype == np.int32
+    assert (labels == value).all()
+
+
+def test_missing_values_are_background_and_do_not_spread():
+    planes = two_discs()
+    for plane in planes.values():
+        plane[24, 28] = np.nan
+    labels = decode(stack(planes, HEADS[0]), HEADS[0], DecodeParameters(split=0.8, fill_holes=False))
+    assert labels[24, 28] == 0
+    assert labels.max() == 2
+
+
+@pytest.mark.parametrize("heads", HEADS[:2])
+@given(maps, st.floats(0, 1), st.floats(0, 1))
+@settings(deadline=None, max_examples=60)
+def test_objects_are_a_numbered_partition_of_the_foreground(heads, probability, threshold, split):
+    parameters = DecodeParameters(threshold=threshold, min_size=0, split=split, fill_holes=False)
+    labels = decode(probability, heads, parameters)
+    np.testing.assert_array_equal(labels > 0, probability[0] >= threshold)
+    present, first = np.unique(labels[labels > 0], return_index=True)
+    assert present.tolist() == list(range(1, len(present) + 1))
+    assert (np.diff(first) > 0).all()
+    assert all(ndimage.label(labels == label)[1] == 1 for label in present)
+
+
+@pytest.mark.parametrize("heads", HEADS[:2])
+@given(maps, st.floats(0, 1), st.floats(0, 1))
+@settings(deadline=None, max_examples=60)
+def test_rising_split_never_joins_objects(heads, probability, one, other):
+    low, high = sorted((one, other))
+    counts = [decode(probability, heads, PLAIN.model_copy(update={"split": split})).max() for split in (low, high)]
+    assert counts[0] <= counts[1]
+
+
+@given(maps, st.integers(0, 30), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_no_object_is_smaller_than_the_minimum(probability, min_size, fill_holes):
+    labels = decode(probability, HEADS[0], DecodeParameters(min_size=min_size, fill_holes=fill_holes))
+    sizes = np.bincount(labels.ravel())[1:]
+    assert (sizes >= max(min_size, 1)).all()
+
+
+def test_the_same_input_gives_the_same_labels_and_stays_untouched():
+    probability = stack(two_discs(), HEADS[0])
+    before = probability.copy()
+    one, two = (decode(probability, HEADS[0], DecodeParameters()) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(probability, before)
