@@ -1,0 +1,119 @@
+"""Networks whose answers are known, on the CPU."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.device import Device
+from napari_unetseg.networks import UNet
+from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
+
+CPU = Device("cpu", "Tests run on the CPU.")
+HEADS = (Head(name="foreground"), Head(name="distance"))
+
+
+def make_card(heads: tuple[Head, ...] = HEADS, channels: int = 3) -> ModelCard:
+    return ModelCard(
+        name="tiny",
+        display_name="Tiny",
+        description="A network for tests.",
+        architecture=Architecture(name="unet"),
+        input_channels=channels,
+        outputs=heads,
+        decoder="seeded_watershed" if len(heads) > 1 else "threshold",
+        weights=Weights(sha256="0" * 64),
+        licence="CC0-1.0",
+    )
+
+
+def make_network(features: tuple[int, ...] = (4, 8, 8), norm: str = "batch", outputs: int = 2) -> UNet:
+    """Random weights, and scales and statistics as training leaves them: logits of a few units."""
+    torch.manual_seed(1)
+    network = UNet(3, outputs, features, norm)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1
+            nn.init.normal_(layer.weight, 1, 0.3)
+            nn.init.normal_(layer.bias, 0, 0.3)
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight)
+    with torch.no_grad():
+        network.train()(torch.rand(2, 3, 64, 64))
+    return network.eval()
+
+
+def make_shifting_network(depth: int) -> UNet:
+    """A network that answers each pixel with what stands as far up and left of it as it can see.
+
+    Each convolution passes on its upper left neighbour, and only the way through the bottleneck is
+    open; so the output is a coarse copy of the input, moved by nearly the receptive radius.
+    """
+    network = UNet(3, 2, (1,) * (depth + 1)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d | nn.ConvTranspose2d):
+                layer.weight.fill_(1)
+            elif isinstance(layer, nn.Conv2d):
+                # Of [skip, risen], only what rose from below; of three colours, the last.
+                layer.weight[:, -1, 0, 0] = 1
+    return network
+
+
+def make_backend(network: UNet, heads: tuple[Head, ...] = HEADS) -> TorchBackend:
+    return TorchBackend(network, heads, CPU)
+
+
+class CountingBackend:
+    """A backend that answers at once, remembers what it saw, and does not know of cancelling."""
+
+    receptive_radius = 5
+    grid = 4
+    exact_tiles = True
+    precision = "float32"
+    device_memory_mb = None
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, batch: np.ndarray, cancel: Callable[[], bool] | None = None) -> np.ndarray:
+        self.shapes.append(batch.shape)
+        return np.full((len(batch), 2, *batch.shape[2:]), 0.75, np.float32)
+
+    def unload(self) -> None:
+        pass
+
+
+@pytest.fixture
+def card() -> ModelCard:
+    return make_card()
+
+
+@pytest.fixture(scope="session")
+def backend() -> TorchBackend:
+    return make_backend(make_network())
+
+
+@pytest.fixture
+def counting() -> CountingBackend:
+    return CountingBackend()
+
+
+class Make:
+    """What the tests build themselves."""
+
+    heads = HEADS
+    card = staticmethod(make_card)
+    network = staticmethod(make_network)
+    shifting_network = staticmethod(make_shifting_network)
+    backend = staticmethod(make_backend)
+
+
+@pytest.fixture(scope="session")
+def make() -> type[Make]:
+    return Make

@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference import normalisation
+from napari_unetseg.inference.normalisation import BOUND, normalise, percentile_range, rescale
+from napari_unetseg.zoo.card import Normalisation
+
+HALF = Normalisation(low=25, high=75)
+DTYPES = [bool, *np.typecodes["AllInteger"], np.float16, np.float32, np.float64]
+
+
+@pytest.fixture
+def ramp():
+    """0 to 120, so that the 25th and 75th percentiles are 30 and 90."""
+    return np.arange(121, dtype=np.float64).reshape(11, 11)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_type_becomes_float32_between_its_percentiles(dtype):
+    pixels = np.repeat([0, 0, 0, 1, 1, 1], 6).reshape(6, 6).astype(dtype)
+    prepared = normalise(Image.of(pixels), HALF, 3)
+    assert prepared.array.dtype == np.float32
+    assert prepared.array.shape == (3, 6, 6)
+    assert np.array_equal(prepared.array, np.broadcast_to(pixels.astype(np.float32), (3, 6, 6)))
+    assert prepared.invalid is None
+    assert prepared.warnings == ()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64])
+def test_the_whole_range_of_an_integer_type_does_not_wrap(dtype):
+    limits = np.iinfo(dtype)
+    prepared = normalise(Image.of(np.array([[limits.min, limits.max]], dtype)), Normalisation(low=0, high=100), 1)
+    assert prepared.array.tolist() == [[[0.0, 1.0]]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_whole_range_of_a_float_type_does_not_overflow(dtype):
+    limits = np.finfo(dtype)
+    prepared = normalise(Image.of(np.array([[limits.min, 0, limits.max]], dtype)), Normalisation(low=0, high=100), 1)
+    assert prepared.array.tolist() == [[[0.0, 0.5, 1.0]]]
+
+
+@pytest.mark.parametrize("extreme", [1e300, -1e300])
+def test_one_extreme_pixel_stays_finite_and_changes_no_other(ramp, extreme):
+    plain = normalise(Image.of(ramp), HALF, 1).array
+    spoiled = ramp.copy()
+    spoiled[0, 0] = extreme
+    array = normalise(Image.of(spoiled), HALF, 1).array
+    assert array[0, 0, 0] == np.sign(extreme) * BOUND
+    assert np.abs(array - plain)[0].ravel()[1:].max() < 0.05
+
+
+def test_values_outside_the_percentiles_are_not_clipped(ramp):
+    array = normalise(Image.of(ramp), HALF, 1).array
+    np.testing.assert_allclose(array[0], (ramp - 30) / 60, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_a_constant_image_is_zero(value):
+    prepared = normalise(Image.of(np.full((5, 4), value, np.uint8)), HALF, 3)
+    assert not prepared.array.any()
+    assert prepared.warnings == ()
+
+
+def test_few_objects_on_a_background_of_one_value_are_still_seen():
+    pixels = np.zeros((100, 100), np.uint16)
+    pixels[:3, :3] = 500
+    array = normalise(Image.of(pixels), Normalisation(), 1).array
+    assert np.array_equal(array[0], pixels / np.float32(500))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_pixels_without_a_value_become_low_and_are_counted(ramp, bad):
+    ramp[3, 4] = ramp[5, 6] = bad
+    prepared = normalise(Image.of(ramp, name="scan"), HALF, 3)
+    assert np.argwhere(prepared.invalid).tolist() == [[3, 4], [5, 6]]
+    assert prepared.array[:, 3, 4].tolist() == [0, 0, 0]
+    assert (prepared.low, prepared.high) == tuple(np.percentile(ramp[np.isfinite(ramp)], (25, 75)))
+    assert prepared.warnings == ("scan: 2 of 121 pixels are NaN or infinite; they are taken as background.",)
+
+
+def test_an_image_without_any_value_is_zero():
+    prepared = normalise(Image.of(np.full((3, 3), np.nan)), HALF, 3)
+    assert prepared.invalid.all()
+    assert not prepared.array.any()
+
+
+def test_a_pixel_is_invalid_if_any_colour_is():
+    colours = np.random.default_rng(0).random((6, 6, 3))
+    colours[1, 2, 1] = np.nan
+    assert np.argwhere(normalise(Image.of(colours), HALF, 3).invalid).tolist() == [[1, 2]]
+
+
+def test_colours_share_one_range_and_alpha_is_dropped():
+    rgba = np.random.default_rng(0).integers(0, 200, (9, 7, 4), dtype=np.uint8)
+    rgba[..., 3] = 255
+    array = normalise(Image.of(rgba), HALF, 3).array
+    low, high = np.percentile(rgba[..., :3], (25, 75))
+    np.testing.assert_allclose(array, np.moveaxis((rgba[..., :3] - low) / (high - low), -1, 0), atol=1e-5)
+
+
+def test_an_rgb_image_is_averaged_for_a_grey_network():
+    rgb = np.random.default_rng(0).random((6, 5, 3))
+    colours = normalise(Image.of(rgb), HALF, 3).array
+    grey = normalise(Image.of(rgb), HALF, 1).array
+    np.testing.assert_allclose(grey, colours.mean(axis=0, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_of_other_channels_the_first_is_used_and_the_user_told(count):
+    stack = np.random.default_rng(0).random((count, 12, 11))
+    image = Image(stack, "CYX", name="stack")
+    prepared = normalise(image, HALF, 3)
+    assert np.array_equal(prepared.array, normalise(image.take_channel(0), HALF, 3).array)
+    assert f"first of its {count} channels" in prepared.warnings[0]
+    assert "Choose a channel" in prepared.warnings[0]
+    assert normalise(image.take_channel(1), HALF, 3).warnings == ()
+
+
+def test_three_channels_that_are_not_called_rgb_are_used_and_the_user_told():
+    stack = np.random.default_rng(0).random((3, 12, 11))
+    prepared = normalise(Image(stack, "CYX"), HALF, 3)
+    assert np.array_equal(prepared.array, normalise(Image(stack, "CYX", rgb=True), HALF, 3).array)
+    assert "red, green and blue" in prepared.warnings[0]
+
+
+def test_a_single_channel_axis_is_a_grey_image(ramp):
+    prepared = normalise(Image(ramp[np.newaxis], "CYX"), HALF, 3)
+    assert prepared.warnings == ()
+    assert np.array_equal(prepared.array, normalise(Image.of(ramp), HALF, 3).array)
+
+
+def test_the_image_is_left_as_it_was(ramp):
+    ramp[0, 0] = np.nan
+    before = ramp.copy()
+    assert normalise(Image.of(ramp), HALF, 1).array.shape == (1, 11, 11)
+    assert np.array_equal(ramp, before, equal_nan=True)
+
+
+def test_any_part_can_be_read_in_any_order(ramp):
+    prepared = normalise(Image.of(ramp), HALF, 3)
+    rows, columns = np.array([3, 2, 2]), np.array([10, 0])
+    assert np.array_equal(prepared.read(rows, columns), prepared.array[:, [3, 2, 2]][:, :, [10, 0]])
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 65535), min_size=1, max_size=40), st.floats(0, 49), st.floats(51, 100))
+def test_percentiles_are_those_of_numpy(values, low, high):
+    pixels = np.array(values, np.uint16).reshape(1, -1)
+    expected = tuple(np.percentile(pixels, (low, high)))
+    if expected[0] == expected[1]:
+        expected = (min(values), max(values))
+    np.testing.assert_allclose(percentile_range(pixels, low, high), expected, rtol=1e-12)
+
+
+def test_large_images_use_a_regular_subsample_and_miss_no_lone_value(monkeypatch):
+    monkeypatch.setattr(normalisation, "EXACT_PIXELS", 100)
+    pixels = np.random.default_rng(0).random((2, 40, 30))
+    assert percentile_range(pixels, 10, 90) == pytest.approx(np.percentile(pixels[:, ::5, ::5], (10, 90)))
+    lonely = np.full((40, 30), np.nan)
+    lonely[1, 1], lonely[2, 2] = 3, 5
+    assert percentile_range(lonely, 0, 100) == (3, 5)
+
+
+def test_rescaling_takes_low_to_zero_and_high_to_one():
+    array = rescale(np.array([[10, 20, 30, np.nan, np.inf]]), 10, 20)
+    assert array.dtype == np.float32
+    assert array.tolist() == [[0, 1, 2, 0, 0]]
+    assert rescale(np.array([5, 6]), 5, 5).tolist() == [0, 0]

@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.image import Image
+from napari_unetseg.inference.predict import WINDOW, predict
+from napari_unetseg.zoo.card import Head
+
+AS_IS = (Head(name="foreground", activation="sigmoid"), Head(name="distance", activation="sigmoid"))
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+class NarrowHalo:
+    """The same backend, claiming to see only half as far as it does."""
+
+    def __init__(self, backend):
+        self._backend = backend
+        self.receptive_radius = backend.receptive_radius // 2
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+
+def difference(image, card, backend, tiled_by, window):
+    """Largest difference between tiles and the whole image, and how many tiles there were."""
+    whole = predict(image, card, backend)
+    tiles = predict(image, card, tiled_by, window=window, batch_size=3)
+    assert whole.tiles == 1
+    assert whole.probability.std() > 0.05
+    return np.abs(whole.probability - tiles.probability).max(), tiles.tiles
+
+
+@pytest.mark.parametrize(
+    ("features", "shape", "window"), [((4, 8, 8), (203, 317), 80), ((4, 4, 4, 4, 4), (475, 469), 320)]
+)
+def test_tiles_give_what_the_whole_image_gives(make, features, shape, window):
+    backend = make.backend(make.network(features))
+    largest, tiles = difference(Image.of(noise(*shape)), make.card(), backend, backend, window)
+    assert tiles >= 9
+    assert largest <= 1e-5
+
+
+@pytest.mark.parametrize(("depth", "shape", "window"), [(2, (203, 317), 80), (4, (475, 469), 320)])
+def test_half_the_halo_is_not_enough(make, depth, shape, window):
+    backend = make.backend(make.shifting_network(depth), AS_IS)
+    image = Image.of(noise(*shape))
+    exact, tiles = difference(image, make.card(AS_IS), backend, backend, window)
+    assert tiles >= 9
+    assert exact <= 1e-5
+    wrong, _ = difference(image, make.card(AS_IS), backend, NarrowHalo(backend), window)
+    assert wrong > 0.1
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (1, 300), (3, 3), (7, 4), (8, 8), (15, 17), (63, 1)])
+def test_any_size_from_one_pixel(make, card, norm, shape):
+    prediction = predict(Image.of(noise(*shape)), card, make.backend(make.network(norm=norm)))
+    assert prediction.probability.shape == (2, *shape)
+    assert prediction.probability.dtype == np.float32
+    assert np.isfinite(prediction.probability).all()
+    assert prediction.probability.min() >= 0
+    assert prediction.probability.max() <= 1
+
+
+def seen_shape(shape, exact, counting, card):
+    counting.exact_tiles = exact
+    predict(Image.of(noise(*shape)), card, counting)
+    (seen,) = counting.shapes
+    return seen[2:]
+
+
+@pytest.mark.parametrize(
+    ("shape", "padded"), [((1, 1), (4, 4)), ((4, 5), (4, 8)), ((8, 8), (8, 8)), ((9, 30), (12, 32))]
+)
+def test_exact_tiles_are_padded_to_the_grid(counting, card, shape, padded):
+    assert seen_shape(shape, True, counting, card) == padded
+
+
+@pytest.mark.parametrize(
+    ("shape", "padded"), [((1, 1), (8, 8)), ((7, 7), (8, 8)), ((2, 9), (4, 9)), ((5, 8), (5, 8)), ((9, 30), (9, 30))]
+)
+def test_image_wide_statistics_are_padded_only_where_there_were_none(counting, card, shape, padded):
+    assert seen_shape(shape, False, counting, card) == padded
+
+
+def test_image_wide_statistics_are_never_tiled(make, card):
+    backend = make.backend(make.network(norm="instance"))
+    image = Image.of(noise(150, 131))
+    prediction = predict(image, card, backend, window=64)
+    assert (prediction.tiles, prediction.window, prediction.halo) == (1, 150, 0)
+    assert np.array_equal(prediction.probability, predict(image, card, backend).probability)
+
+
+def test_colour_and_grey_of_the_same_values_agree(card, backend):
+    grey = noise(40, 50)
+    colour = np.repeat(grey[..., np.newaxis], 3, axis=2)
+    expected = predict(Image.of(grey), card, backend).probability
+    assert np.array_equal(predict(Image.of(colour), card, backend).probability, expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_pixels_without_a_value_are_background(card, backend, bad):
+    pixels = noise(90, 70).astype(np.float32)
+    pixels[10:20, 30:33] = bad
+    prediction = predict(Image.of(pixels, name="scan"), card, backend, window=56)
+    assert not prediction.probability[:, 10:20, 30:33].any()
+    assert np.count_nonzero(prediction.probability) == 2 * (90 * 70 - 30)
+    assert "scan: 30 of 6300 pixels" in prediction.warnings[0]
+
+
+def test_an_image_without_any_value_is_all_background(card, backend):
+    assert not predict(Image.of(np.full((20, 20), np.nan)), card, backend).probability.any()
+
+
+def test_it_says_how_the_image_was_divided(card, counting):
+    prediction = predict(Image.of(noise(100, 30)), card, counting, window=40)
+    assert (prediction.tiles, prediction.window, prediction.halo) == (4, 40, 8)
+    assert prediction.warnings == ()
+    whole = predict(Image.of(noise(100, 30)), card, counting)
+    assert (whole.tiles, whole.window, whole.halo) == (1, 100, 0)
+    assert whole.window <= WINDOW
+
+
+def test_a_window_that_is_too_small_is_raised_and_the_user_told(card, counting):
+    prediction = predict(Image.of(noise(100, 30)), card, counting, window=10)
+    assert prediction.window == 20
+    assert "10 pixels is too small" in prediction.warnings[0]
+    assert "20 was used" in prediction.warnings[0]
+
+
+def test_progress_counts_the_tiles_of_each_batch(card, counting):
+    told = []
+    predict(
+        Image.of(noise(100, 100)), card, counting, window=40, batch_size=6, progress=lambda *done: told.append(done)
+    )
+    assert told == [(6, 16), (12, 16), (16, 16)]
+    assert counting.shapes == [(6, 3, 40, 40), (6, 3, 40, 40), (4, 3, 40, 40)]
+
+
+def test_a_cancel_is_seen_between_batches(card, counting):
+    told = []
+    with pytest.raises(Cancelled, match="scan"):
+        predict(
+            Image.of(noise(100, 100), name="scan"),
+            card,
+            counting,
+            window=40,
+            progress=lambda *done: told.append(done),
+            cancel=lambda: len(told) == 2,
+        )
+    assert told == [(1, 16), (2, 16)]
+    assert len(counting.shapes) == 2
+
+
+def test_a_cancel_is_seen_inside_a_batch(card, backend):
+    told, polls = [], iter([False] * 4)
+    with pytest.raises(Cancelled):
+        predict(
+            Image.of(noise(50, 50)),
+            card,
+            backend,
+            progress=lambda *done: told.append(done),
+            cancel=lambda: next(polls, True),
+        )
+    assert told == []
+
+
+def test_only_one_batch_is_converted_at_a_time(card, counting, monkeypatch):
+    from napari_unetseg.inference import normalisation
+
+    converted = []
+    rescale = normalisation.rescale
+    monkeypatch.setattr(
+        normalisation, "rescale", lambda pixels, *range_: converted.append(pixels.size) or rescale(pixels, *range_)
+    )
+    predict(Image.of(noise(100, 100)), card, counting, window=40)
+    assert max(converted) == 40 * 40

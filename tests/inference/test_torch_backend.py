@@ -1,0 +1,132 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_unetseg.errors import Cancelled, ModelError
+from napari_unetseg.inference.backends.torch_backend import TorchBackend, fold_batch_norm
+from napari_unetseg.inference.device import choose_device
+from napari_unetseg.zoo.card import Head
+
+GPUS = [
+    kind
+    for kind, present in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()))
+    if present
+]
+
+
+@pytest.fixture
+def batch():
+    return np.random.default_rng(0).random((2, 3, 32, 48)).astype(np.float32)
+
+
+def logits_of(network, batch):
+    with torch.inference_mode():
+        return network(torch.from_numpy(batch))
+
+
+def test_probabilities_are_the_sigmoid_of_the_logits(make, batch):
+    network = make.network()
+    expected = logits_of(deepcopy(network), batch).sigmoid().numpy()
+    result = make.backend(network).run(batch)
+    assert (result.dtype, result.shape) == (np.float32, (2, 2, 32, 48))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert expected.std() > 0.05
+
+
+def test_an_activation_that_the_network_applied_is_not_applied_again(make, batch):
+    heads = (Head(name="foreground", activation="sigmoid"), Head(name="distance"))
+    network = make.network()
+    expected = logits_of(deepcopy(network), batch).numpy()
+    result = make.backend(network, heads).run(batch)
+    np.testing.assert_allclose(result[:, 0], expected[:, 0], atol=1e-5)
+    np.testing.assert_allclose(result[:, 1], 1 / (1 + np.exp(-expected[:, 1])), atol=1e-5)
+
+
+def test_folding_leaves_no_batch_norm_and_the_same_output(make, batch):
+    network = make.network((8, 16, 16))
+    expected = logits_of(deepcopy(network), batch)
+    fold_batch_norm(network)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    assert (logits_of(network, batch) - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_instance_norm_is_left_alone(make, batch):
+    network = make.network(norm="instance")
+    expected = logits_of(deepcopy(network), batch).sigmoid().numpy()
+    np.testing.assert_allclose(make.backend(network).run(batch), expected, atol=1e-5)
+
+
+def test_it_says_what_tiles_it_needs(make):
+    backend = make.backend(make.network((2, 2, 2)))
+    assert (backend.grid, backend.receptive_radius, backend.exact_tiles) == (4, 23, True)
+    assert not make.backend(make.network(norm="instance")).exact_tiles
+    assert backend.precision == "float32"
+    assert backend.device_memory_mb is None
+
+
+def test_a_cancel_stops_inside_a_forward_pass(backend, batch):
+    polls = iter([False, False, False, True])
+    with pytest.raises(Cancelled):
+        backend.run(batch, lambda: next(polls))
+    assert next(polls, None) is None
+
+
+def test_every_layer_asks_whether_to_go_on(backend, batch):
+    polls = []
+    backend.run(batch, lambda: bool(polls.append(None)))
+    # Ten convolutions in double blocks, two risings, one to the heads, and what stands between them.
+    assert len(polls) >= 13
+
+
+def test_after_a_cancel_the_backend_works_as_before(backend, batch):
+    before = backend.run(batch)
+    with pytest.raises(Cancelled):
+        backend.run(batch, lambda: True)
+    assert np.array_equal(backend.run(batch), before)
+
+
+def test_threads_share_a_backend_but_not_a_cancel_flag(backend):
+    rng = np.random.default_rng(0)
+    batches = [rng.random((1, 3, 32, 32)).astype(np.float32) for _ in range(8)]
+    expected = [backend.run(batch) for batch in batches]
+    met = threading.Barrier(4)
+
+    def work(index):
+        if index < 4:
+            met.wait(60)
+        try:
+            return backend.run(batches[index], lambda: index % 2 == 1)
+        except Cancelled:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(work, range(8)))
+    for index, result in enumerate(results):
+        if index % 2:
+            assert result is None
+        else:
+            np.testing.assert_allclose(result, expected[index], atol=1e-5)
+
+
+def test_an_unloaded_backend_says_so(make, batch):
+    backend = make.backend(make.network())
+    backend.unload()
+    backend.unload()
+    with pytest.raises(ModelError, match="unloaded"):
+        backend.run(batch)
+
+
+@pytest.mark.skipif(not GPUS, reason="no GPU")
+@pytest.mark.parametrize("kind", GPUS)
+def test_a_gpu_gives_what_the_cpu_gives(make, batch, kind):
+    network = make.network()
+    expected = make.backend(deepcopy(network)).run(batch)
+    backend = TorchBackend(network, make.heads, choose_device(kind))
+    assert backend.device_memory_mb > 0
+    # Matrix units may round inputs to ten bits (TF32).
+    np.testing.assert_allclose(backend.run(batch), expected, atol=5e-3)
