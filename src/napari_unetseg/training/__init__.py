@@ -1,1 +1,1 @@
-"""training"""
+"""Training: a folder of images and masks becomes a model package, and gets its scores."""

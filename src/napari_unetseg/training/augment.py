@@ -36,8 +36,8 @@ def draw_view(sample: Sample, side: int, options: Augmentation, rng: Generator) 
     """
     height, width = sample.pixels.shape[1:]
     least, most = options.scale
-    if sample.diameter > 0:
-        least = min(max(least, options.smallest_object / sample.diameter), most)
+    if sample.diameters.size:
+        least = min(max(least, options.smallest_object / float(np.median(sample.diameters))), most)
     scale = math.exp(rng.uniform(math.log(least), math.log(most)))
     angle = rng.integers(4) * math.pi / 2
     if rng.random() < options.rotate:

@@ -1,19 +1,23 @@
-"""A folder of images and masks, read, checked and normalised once."""
+"""A folder of images and masks: listed, checked, and read into memory once."""
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.image import Image
+from napari_unetseg.inference.normalisation import normalise, rescale
+from napari_unetseg.io import read_image
 from napari_unetseg.training.targets import distance_target
 from napari_unetseg.zoo.card import Normalisation
 
+INDEX_FILE = "index.csv"
 UNKNOWN_KIND = "image"
 
 
@@ -28,7 +32,7 @@ class Pair:
     Attributes
     ----------
     kind
-        What sort of image it is, from the folder's ``index.csv``; ``"image"`` where there is none.
+        What sort of image it is, from the folder's ``index.csv``; ``"image"`` where that says none.
     """
 
     stem: str
@@ -49,8 +53,8 @@ class Sample:
         float16 (2, Y, X): foreground (0 or 1) and normalised distance (0 to 1).
     labels
         int32 (Y, X): 0 is background, every other number an object.
-    diameter
-        Median equivalent diameter of the objects in pixels; 0 where there are none.
+    diameters
+        Equivalent diameter of each object in pixels.
     """
 
     stem: str
@@ -58,7 +62,7 @@ class Sample:
     pixels: torch.Tensor
     targets: torch.Tensor
     labels: NDArray[np.int32]
-    diameter: float
+    diameters: NDArray[np.float64]
 
 
 def find_pairs(folder: Path) -> list[Pair]:
@@ -67,20 +71,33 @@ def find_pairs(folder: Path) -> list[Pair]:
     Raises
     ------
     DatasetError
-        If there are no images, or an image has no mask; the message names the files.
+        If there are no images, two have one stem, or an image has no mask; the message names them.
     """
-    images = sorted(path for path in (folder / "images").glob("*") if path.is_file() and path.name[0] != ".")
+    images, masks = _by_stem(folder / "images"), _by_stem(folder / "masks")
     if not images:
-        raise DatasetError(f"{folder / 'images'}: no images there. Put images in it and masks of the same stem beside.")
-    masks = {path.stem: path for path in (folder / "masks").glob("*") if path.is_file()}
-    missing = [path.name for path in images if path.stem not in masks]
+        raise DatasetError(
+            f"{folder / 'images'}: there are no images. Put the images there, and into {folder / 'masks'} "
+            "for each a mask of the same name in which every object has a number of its own."
+        )
+    missing = [path.name for stem, path in images.items() if stem not in masks]
     if missing:
         raise DatasetError(
-            f"{folder / 'masks'}: no mask for {len(missing)} of {len(images)} images ({', '.join(missing[:5])}); "
-            "each image needs a mask of the same stem."
+            f"{folder / 'masks'}: {len(missing)} of {len(images)} images have no mask ({', '.join(missing[:5])}). "
+            "Each image needs a mask with the same name but for the suffix."
         )
-    kinds = _read_kinds(folder / "index.csv")
-    return [Pair(path.stem, path, masks[path.stem], kinds.get(path.stem, UNKNOWN_KIND)) for path in images]
+    kinds = _read_kinds(folder / INDEX_FILE)
+    return [Pair(stem, path, masks[stem], kinds.get(stem, UNKNOWN_KIND)) for stem, path in images.items()]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*")):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise DatasetError(f"{path}: {found[path.stem].name} has the same stem. Rename or remove one of them.")
+        found[path.stem] = path
+    return found
 
 
 def _read_kinds(index: Path) -> dict[str, str]:
@@ -89,52 +106,58 @@ def _read_kinds(index: Path) -> dict[str, str]:
     with index.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if not {"stem", "kind"} <= set(rows.fieldnames or ()):
-            raise DatasetError(f"{index}: the columns 'stem' and 'kind' are needed.")
+            raise DatasetError(f"{index}: the columns 'stem' and 'kind' are missing. Add them, or remove the file.")
         return {row["stem"]: row["kind"] for row in rows}
 
 
-def read_pair(pair: Pair) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
-    """Read an image as (C, Y, X) with 1 or 3 channels, and its mask as int32 (Y, X).
+def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:
+    """Read an image, and its mask as int32 (Y, X).
 
     Raises
     ------
     DatasetError
-        If the two differ in size, or the image is neither grey nor RGB(A).
+        If the two differ in size, or the mask is no label image.
+    ImageError
+        If one of the files cannot be read.
     """
-    image, mask = iio.imread(pair.image), iio.imread(pair.mask)
-    if image.ndim == 3 and image.shape[-1] in (3, 4):
-        image = np.moveaxis(image[..., :3], -1, 0)
-    elif image.ndim == 2:
-        image = image[np.newaxis]
-    else:
-        raise DatasetError(f"{pair.image}: shape {image.shape} is neither grey (Y, X) nor RGB (Y, X, 3).")
-    if mask.shape != image.shape[1:]:
-        raise DatasetError(f"{pair.mask}: the mask is {mask.shape}, its image {image.shape[1:]}; they must agree.")
+    image, mask = read_image(pair.image), read_image(pair.mask).array
+    if mask.ndim != 2 or mask.dtype.kind not in "bui":
+        raise DatasetError(
+            f"{pair.mask}: {mask.dtype} of shape {mask.shape} is no label image. "
+            "Save the mask as one plane of integers, 0 for background."
+        )
+    if mask.shape != image.shape:
+        raise DatasetError(
+            f"{pair.mask}: the mask has {mask.shape[0]} x {mask.shape[1]} pixels, "
+            f"its image {image.shape[0]} x {image.shape[1]}. They must agree."
+        )
     return image, mask.astype(np.int32)
 
 
-def load_sample(pair: Pair, normalisation: Normalisation) -> Sample:
-    """Read a pair and work out what training needs of it."""
-    image, labels = read_pair(pair)
-    pixels = normalise(image, normalisation)
+def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: Normalisation) -> Sample:
+    """Work out all that training needs of an annotated image."""
+    normalised = normalise(image, normalisation, channels=3)
+    pixels = rescale(normalised.planes, normalised.low, normalised.high)
     targets = np.stack([(labels > 0).astype(np.float32), distance_target(labels)])
     areas = np.bincount(labels.ravel())[1:]
-    areas = areas[areas > 0]
-    diameter = float(np.median(np.sqrt(4 * areas / np.pi))) if areas.size else 0.0
-    half = torch.float16
     return Sample(
-        pair.stem, pair.kind, torch.from_numpy(pixels).to(half), torch.from_numpy(targets).to(half), labels, diameter
+        stem=pair.stem,
+        kind=pair.kind,
+        pixels=_half(pixels),
+        targets=_half(targets),
+        labels=labels,
+        diameters=np.sqrt(4 * areas[areas > 0] / np.pi),
     )
 
 
 def load_samples(pairs: list[Pair], normalisation: Normalisation) -> list[Sample]:
     """Read all pairs, with a progress bar."""
-    return [load_sample(pair, normalisation) for pair in tqdm(pairs, desc="Reading", unit="image")]
+    return [
+        prepare(*read_pair(pair), pair, normalisation)
+        for pair in tqdm(pairs, desc="Reading", unit="image", disable=None)
+    ]
 
 
-def normalise(image: NDArray[np.generic], normalisation: Normalisation) -> NDArray[np.float32]:
-    """Map the `low` and `high` percentile of the whole image to 0 and 1, all channels together."""
-    low, high = np.percentile(image, [normalisation.low, normalisation.high])
-    if high <= low:
-        return np.zeros(image.shape, np.float32)
-    return ((image.astype(np.float32) - np.float32(low)) / np.float32(high - low)).astype(np.float32)
+def _half(array: NDArray[Any]) -> torch.Tensor:
+    # Half the memory; its steps of 1/2048 around 1 are finer than those of an 8-bit image.
+    return torch.from_numpy(array).to(torch.float16)

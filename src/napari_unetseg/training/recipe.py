@@ -1,31 +1,36 @@
 """The recipe of a model: all that decides its weights, besides the data."""
 
 from pathlib import Path
-from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.zoo.card import Architecture, Normalisation, TrainingData
+from napari_unetseg.zoo.card import Normalisation
 
 
 class RecipeError(UnetsegError):
-    """A recipe cannot be read."""
+    """A recipe cannot be read or makes no sense."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Source(_Strict):
+    """Where the data come from, for the model card."""
+
+    name: str
+    licence: str = "not stated"
+    citation: str = "none"
+
+
 class Split(_Strict):
-    """How images are held out.
+    """How images are held out for validation.
 
     Attributes
     ----------
-    validation_list
-        File of held-out stems, one a line, beside the recipe. Without one they are chosen by look.
     fraction
         Least part of each kind's images to hold out, in whole groups of like images.
     distance
@@ -34,7 +39,6 @@ class Split(_Strict):
         Which groups.
     """
 
-    validation_list: str | None = None
     fraction: float = Field(0.15, gt=0, lt=1)
     distance: float = Field(1.0, gt=0)
     seed: int = 0
@@ -52,11 +56,11 @@ class Augmentation(_Strict):
     rotate
         Probability of a rotation by any angle; right angles and flips are always drawn.
     invert, grey, shuffle, tint
-        Probability that intensities are inverted, colour is dropped, channels change places, and a
-        grey image is given a colour.
+        Probability that intensities are inverted, that colour is dropped, that channels change
+        places, and that a grey image is given a colour.
     gain, offset, gamma
-        Contrast is multiplied by up to 1 + gain or divided by it, up to ± offset is added, and
-        intensities are raised to a power of up to 1 + gamma or its inverse.
+        Contrast is multiplied or divided by up to 1 + gain, up to ± offset is added, and intensities
+        are raised to a power of up to 1 + gamma or its inverse.
     blur, noise
         Greatest standard deviation of a Gaussian blur (pixels) and of added noise.
     """
@@ -80,39 +84,53 @@ class Recipe(_Strict):
 
     Attributes
     ----------
+    name, display_name, description, licence
+        For the model card.
+    data
+        Where the training images come from.
+    features
+        Channels of the U-Net at each level, see `napari_unetseg.networks.UNet`.
+    parameters
+        Decoder parameters for validation while training; they are tuned at the end.
     crop, batch
-        Side of a training crop in pixels (a multiple of 2^depth), and crops a step.
+        Side of a training crop in pixels, a multiple of 2^depth; crops a step.
     steps, warm_up
         Optimiser steps, and how many of them the learning rate takes to rise; it then falls to zero
         along a cosine.
     average
-        Decay of the running average of the weights (EMA) that is validated and exported.
+        Decay of the running average of the weights that is validated and exported.
     validate_every
-        Steps between validations; the best validated weights are the ones exported.
-    parameters
-        Decoder parameters for validation while training; they are tuned at the end.
+        Steps between validations; the weights that score best are exported.
+    seed
+        Of the first weights and of every crop.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
     display_name: str
     description: str
-    architecture: Architecture
+    licence: str = "not stated"
+    data: Source
+    features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
     normalisation: Normalisation = Normalisation()
-    input_channels: Literal[3] = 3
-    licence: str
-    data: TrainingData
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     parameters: DecodeParameters = DecodeParameters()
-    crop: int = Field(224, ge=32)
+    crop: int = Field(192, ge=16)
     batch: int = Field(8, ge=2)
-    steps: int = Field(6000, ge=1)
+    steps: int = Field(4000, ge=1)
     warm_up: int = Field(200, ge=0)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     average: float = Field(0.998, ge=0, lt=1)
     validate_every: int = Field(500, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _crop_fits_poolings(self) -> "Recipe":
+        grid = 2 ** (len(self.features) - 1)
+        if self.crop % grid:
+            raise ValueError(f"crop must be a multiple of {grid} for {len(self.features)} levels of features")
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -130,5 +148,15 @@ def read_recipe(path: Path) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: the recipe is not valid YAML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"{path}: the recipe is wrong: {faults}.") from error
+        raise RecipeError(f"{path}: the recipe is wrong: {explain(error)}.") from error
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe as YAML that `read_recipe` reads back equal."""
+    content = recipe.model_dump(mode="json")
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line which keys are wrong, and why."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())

@@ -1,8 +1,7 @@
-"""The training loop: data set and recipe in, best validated weights out."""
+"""The training loop: samples and a recipe in, the best validated weights out."""
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,108 +12,118 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.sampling import draw_batch
-from napari_unetseg.training.scores import average_precision, dice
+from napari_unetseg.training.scores import score, summarise
 from napari_unetseg.training.state import TrainingState, learning_rate, resume, save, start
+from napari_unetseg.training.targets import HEADS
 
-HEADS = ("foreground", "distance")
-LAST, BEST = "last.pt", "best.pt"
+LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 CHECKPOINT_EVERY = 100
+LARGEST_GRADIENT = 1.0
+"""Norm to which a step's gradient is cut: a crop with odd annotations must not undo the steps before."""
 
 
 def fit(
-    training: list[Sample],
+    training: Sequence[Sample],
     weights: NDArray[np.float64],
-    validation: list[Sample],
+    validation: Sequence[Sample],
     recipe: Recipe,
     checkpoints: Path,
     *,
-    report: Callable[[str], None] = tqdm.write,
-    device: torch.device | None = None,
+    device: torch.device,
+    on_validation: Callable[[TrainingState], None] = lambda state: None,
 ) -> TrainingState:
-    """Train, validate, checkpoint; go on from the last checkpoint where there is one.
+    """Train to the recipe's last step, from the last checkpoint where there is one.
 
-    Returns
-    -------
-    TrainingState
-        After the last step. The weights that scored best are in ``checkpoints/best.pt``.
+    Parameters
+    ----------
+    training, weights
+        Samples, and how often each is drawn.
+    validation
+        Samples that are only scored.
+    checkpoints
+        Folder of ``last.pt`` (to go on from) and ``best.pt`` (state dict of the averaged weights
+        that scored best so far).
+    on_validation
+        Called after each validation; the last row of the state's history is the new one.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint belongs to another recipe or cannot be read.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    last = checkpoints / LAST
+    last = checkpoints / LAST_FILE
     state = resume(recipe, device, last) if last.exists() else start(recipe, device)
     losses: list[float] = []
-    bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step")
-    while state.step < recipe.steps:
-        losses.append(train_step(state, *draw_batch(training, weights, recipe, state.step), device))
-        bar.update()
-        if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-            row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
-            losses.clear()
-            if row["ap50"] >= max((past["ap50"] for past in state.history), default=-math.inf):
-                torch.save(state.average.module.state_dict(), checkpoints / BEST)
-            state.history.append(row)
-            report("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
-            save(state, last)
-        elif state.step % CHECKPOINT_EVERY == 0:
-            save(state, last)
-    bar.close()
+    with tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None) as bar:
+        while state.step < recipe.steps:
+            losses.append(train_step(state, *draw_batch(training, weights, recipe, state.step), device))
+            bar.update()
+            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
+                losses.clear()
+                if row["ap50"] > max((past["ap50"] for past in state.history), default=-math.inf):
+                    with whole_file(checkpoints / BEST_FILE) as path:
+                        torch.save(state.average.module.state_dict(), path)
+                state.history.append(row)
+                save(state, last)
+                on_validation(state)
+            elif state.step % CHECKPOINT_EVERY == 0:
+                save(state, last)
     return state
 
 
 def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: torch.device) -> float:
-    """Take one optimiser step and return its loss."""
+    """Take one optimiser step on a batch and return its loss."""
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(state.recipe, state.step)
     state.network.train()
-    pixels = pixels.to(device, memory_format=torch.channels_last)
     with mixed_precision(device):
-        logits = state.network(pixels)
+        logits = state.network(pixels.to(device, memory_format=torch.channels_last))
     loss = segmentation_loss(logits.float(), targets.to(device))
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    nn.utils.clip_grad_norm_(state.network.parameters(), LARGEST_GRADIENT)
     state.optimiser.step()
     state.average.update_parameters(state.network)
     state.step += 1
     return float(loss.detach())
 
 
-def validate(state: TrainingState, samples: list[Sample], device: torch.device) -> dict[str, float]:
-    """Score the averaged weights on whole images: mean Dice and AP@0.5, overall and for each kind."""
-    started = time.monotonic()
-    rows = []
-    for sample in samples:
-        probability = probabilities(state.average.module, sample.pixels.float(), device)
+def validate(state: TrainingState, samples: Sequence[Sample], device: torch.device) -> dict[str, float]:
+    """Score the averaged weights on whole images: mean Dice and AP@0.5, and AP@0.5 of each kind."""
+    network = state.average.module.eval()
+    scores = []
+    for sample in tqdm(samples, desc="Validating", unit="image", leave=False, disable=None):
+        probability = infer(network, sample.pixels.float(), device)
         labels = decode(probability, HEADS, state.recipe.parameters)
-        rows.append((sample.kind, dice(labels > 0, sample.labels > 0), average_precision(labels, sample.labels)))
-    result = {"dice": float(np.mean([r[1] for r in rows])), "ap50": float(np.mean([r[2] for r in rows]))}
-    for kind in sorted({row[0] for row in rows}):
-        result[f"ap50 {kind}"] = float(np.mean([r[2] for r in rows if r[0] == kind]))
-    return result | {"seconds": time.monotonic() - started}
+        scores.append(score(labels, sample.labels, sample.stem, sample.kind))
+    summary = summarise(scores)
+    kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}
+    return {"dice": summary["dice"], "ap50": summary["ap50"], **kinds}
 
 
 @torch.inference_mode()
-def probabilities(network: nn.Module, pixels: Tensor, device: torch.device) -> NDArray[np.float32]:
-    """Probability maps, float32 (heads, Y, X), of a whole image (C, Y, X)."""
+def infer(network: nn.Module, pixels: Tensor, device: torch.device) -> NDArray[np.float32]:
+    """Compute probability maps, float32 (heads, Y, X), of a whole normalised image (C, Y, X)."""
     height, width = pixels.shape[1:]
     grid = 2 ** int(network.depth)  # type: ignore[arg-type]
     whole = functional.pad(pixels.expand(3, -1, -1)[None], (0, -width % grid, 0, -height % grid), mode="replicate")
-    network.eval()
     with mixed_precision(device):
         logits = network(whole.to(device, memory_format=torch.channels_last))
-    map_: NDArray[np.float32] = logits.float().sigmoid()[0, :, :height, :width].cpu().numpy()
-    return map_
+    probability: NDArray[np.float32] = logits.float().sigmoid()[0, :, :height, :width].cpu().numpy()
+    return probability
 
 
 @contextmanager
 def mixed_precision(device: torch.device) -> Iterator[None]:
     """Compute convolutions in bfloat16 where the device is faster at it."""
-    # Without these instructions a CPU emulates bfloat16, many times slower than float32.
+    # A CPU without these instructions emulates bfloat16, many times slower than float32.
     enabled = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
     with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
         yield

@@ -1,6 +1,7 @@
 """Which sample comes next: rare kinds of image are drawn more often than their number says."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -12,7 +13,7 @@ from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.recipe import Recipe
 
 
-def draw_weights(kinds: list[str], groups: list[str]) -> NDArray[np.float64]:
+def draw_weights(kinds: Sequence[str], groups: Sequence[str]) -> NDArray[np.float64]:
     """Probability of each image to be drawn.
 
     A kind's share grows with the square root of its number of images, and within a kind so does a
@@ -20,18 +21,20 @@ def draw_weights(kinds: list[str], groups: list[str]) -> NDArray[np.float64]:
     """
     sizes = Counter(zip(kinds, groups, strict=True))
     kind_sizes = Counter(kinds)
-    shares: defaultdict[str, float] = defaultdict(float)
+    group_shares: defaultdict[str, float] = defaultdict(float)
     for (kind, _), size in sizes.items():
-        shares[kind] += size**0.5
-    total = sum(size**0.5 for size in kind_sizes.values())
-    weights = [
-        kind_sizes[kind] ** 0.5 / total * sizes[kind, group] ** 0.5 / shares[kind] / sizes[kind, group]
-        for kind, group in zip(kinds, groups, strict=True)
-    ]
-    return np.array(weights) / np.sum(weights)
+        group_shares[kind] += size**0.5
+    weights = np.empty(len(kinds))
+    for index, (kind, group) in enumerate(zip(kinds, groups, strict=True)):
+        size = sizes[kind, group]
+        weights[index] = kind_sizes[kind] ** 0.5 * (size**0.5 / group_shares[kind]) / size
+    weights /= weights.sum()
+    return weights
 
 
-def draw_batch(samples: list[Sample], weights: NDArray[np.float64], recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
+def draw_batch(
+    samples: Sequence[Sample], weights: NDArray[np.float64], recipe: Recipe, step: int
+) -> tuple[Tensor, Tensor]:
     """Draw the crops of a step, float32 (N, 3, side, side) and (N, heads, side, side).
 
     They depend on the recipe's seed and the step alone, so a resumed run sees what an

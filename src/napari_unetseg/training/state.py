@@ -1,18 +1,21 @@
 """All that changes while a network trains, on disk so that a killed run goes on."""
 
+import json
 import math
-import os
+import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.networks import build
+from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.networks import SegmentationNetwork, UNet
 from napari_unetseg.training.recipe import Recipe
+from napari_unetseg.training.targets import HEADS
 
 
 class CheckpointError(UnetsegError):
@@ -30,18 +33,24 @@ class TrainingState:
     """
 
     recipe: Recipe
-    network: nn.Module
+    network: SegmentationNetwork
     average: AveragedModel
     optimiser: torch.optim.Optimizer
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+def network_arguments(recipe: Recipe) -> dict[str, Any]:
+    """Name the arguments of the `UNet` that a recipe trains: RGB in, one channel a head out."""
+    return {"in_channels": 3, "out_channels": len(HEADS), "features": list(recipe.features), "norm": "batch"}
+
+
 def start(recipe: Recipe, device: torch.device) -> TrainingState:
     """Make the state before the first step, from the recipe's seed."""
     torch.manual_seed(recipe.seed)
-    network = build(recipe.architecture.name, recipe.architecture.arguments)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = UNet(**network_arguments(recipe))
+    # PyTorch's annotations of Module.to do not know memory_format.
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def blend(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         if not averaged.is_floating_point():
@@ -77,9 +86,8 @@ def save(state: TrainingState, path: Path) -> None:
         "average": state.average.state_dict(),
         "optimiser": state.optimiser.state_dict(),
     }
-    unfinished = path.with_suffix(".part")
-    torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    with whole_file(path) as temporary:
+        torch.save(content, temporary)
 
 
 def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
@@ -91,8 +99,7 @@ def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
         If the checkpoint is damaged or belongs to another recipe.
     """
     content = _load(path, device)
-    written = Recipe.model_validate_json(content["recipe"])
-    if written.model_copy(update={"steps": recipe.steps}) != recipe:
+    if _all_but_steps(json.loads(content["recipe"])) != _all_but_steps(recipe.model_dump(mode="json")):
         raise CheckpointError(
             f"{path}: this checkpoint was written with another recipe. Choose another checkpoint folder, "
             "or the recipe it was started with."
@@ -105,9 +112,13 @@ def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
     return state
 
 
+def _all_but_steps(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in recipe.items() if name != "steps"}
+
+
 def _load(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise CheckpointError(f"{path}: the checkpoint cannot be read ({error}). Delete it to start anew.") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path}: the checkpoint cannot be read. Delete it to start anew.") from error
     return content

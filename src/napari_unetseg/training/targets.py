@@ -4,6 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+HEADS = ("foreground", "distance")
+"""What the channels of a trained network's output mean, in order."""
+
 
 def distance_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     """Distance of each pixel to the edge of its own object, as a part of that object's largest.

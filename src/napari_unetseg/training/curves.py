@@ -1,0 +1,54 @@
+"""Learning curves as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.atomic import whole_file
+
+
+def require_matplotlib() -> None:
+    """Say how to install matplotlib where it is missing.
+
+    Raises
+    ------
+    UnetsegError
+        If it cannot be imported.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UnetsegError(
+            "Learning curves need matplotlib, which is not installed. Run: pip install 'napari-unetseg[train]'"
+        ) from error
+
+
+def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
+    """Draw the training loss and the validation scores over the steps, as PNG.
+
+    Parameters
+    ----------
+    history
+        Rows of `napari_unetseg.training.state.TrainingState.history`, at least one.
+    path
+        PNG file to write; its folder is made if needed.
+    """
+    from matplotlib.figure import Figure
+
+    steps = [row["step"] for row in history]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(steps, [row["loss"] for row in history], color="black", marker=".")
+    left.set(title="Training", xlabel="step", ylabel="loss", yscale="log")
+    for name in (name for name in history[0] if name.startswith(("dice", "ap50"))):
+        style: dict[str, Any] = {"marker": "."} if " " not in name else {"linestyle": "--", "linewidth": 1}
+        label = name.replace("dice", "Dice").replace("ap50", "AP@0.5").replace(" ", ", ")
+        right.plot(steps, [row[name] for row in history], label=label, **style)
+    right.set(title="Validation", xlabel="step", ylabel="mean over images", ylim=(0, 1))
+    right.legend(loc="lower right", fontsize="small")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)

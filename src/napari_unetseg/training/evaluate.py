@@ -1,0 +1,75 @@
+"""Scores of a model package on a folder of images and masks, as a user would get them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.device import choose_device
+from napari_unetseg.inference.predict import predict
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.training.dataset import Pair, read_pair
+from napari_unetseg.training.scores import Score, average_precision, iou_matrix, score
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import ModelPackage
+
+THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
+SPLITS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+MIN_SIZES = (5, 10, 15, 20, 30, 40)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says about an annotated image.
+
+    Attributes
+    ----------
+    probability
+        float32 (heads, Y, X).
+    labels
+        The annotation, int32 (Y, X).
+    """
+
+    pair: Pair
+    probability: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+
+def answer(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[Answer]:
+    """Run a model on annotated images, one after the other."""
+    backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
+    for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
+        image, labels = read_pair(pair)
+        yield Answer(pair, predict(image, package.card, backend).probability, labels)
+
+
+def evaluate(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> list[Score]:
+    """Score a model, decoded with its card's parameters, one row an image."""
+    card = package.card
+    return [
+        score(decode(a.probability, card.heads, card.parameters), a.labels, a.pair.stem, a.pair.kind)
+        for a in answer(package, pairs, device)
+    ]
+
+
+def tune(answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters) -> DecodeParameters:
+    """Choose threshold, split and minimum size, one after the other, by the mean AP@0.5."""
+    for name, values in (("threshold", THRESHOLDS), ("split", SPLITS), ("min_size", MIN_SIZES)):
+        parameters = _best(answers, heads, parameters, name, values)
+    return parameters
+
+
+def _best(
+    answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters, name: str, values: Sequence[Any]
+) -> DecodeParameters:
+    candidates = [parameters.model_copy(update={name: value}) for value in values]
+    means = [
+        np.mean([average_precision(iou_matrix(decode(a.probability, heads, candidate), a.labels)) for a in answers])
+        for candidate in tqdm(candidates, desc=f"Tuning {name}", disable=None)
+    ]
+    return candidates[int(np.argmax(means))]

@@ -1,0 +1,165 @@
+"""From a folder of images and masks to a model package with its scores."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_unetseg.inference.device import choose_device
+from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.training.baseline import otsu_watershed
+from napari_unetseg.training.curves import draw_curves, require_matplotlib
+from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples, read_pair
+from napari_unetseg.training.evaluate import answer, tune
+from napari_unetseg.training.recipe import Recipe, write_recipe
+from napari_unetseg.training.run import BEST_FILE, fit
+from napari_unetseg.training.sampling import draw_weights
+from napari_unetseg.training.scores import score, summarise
+from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
+from napari_unetseg.training.state import TrainingState, network_arguments
+from napari_unetseg.training.targets import HEADS
+from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.packaging import write_package
+from napari_unetseg.zoo.registry import read_package
+
+RECIPE_FILE, VALIDATION_FILE, CURVES_FILE = "recipe.yaml", "validation.txt", "curves.png"
+
+Report = Callable[[str], None]
+
+
+def train(
+    data: Path,
+    output: Path,
+    checkpoints: Path,
+    recipe: Recipe,
+    *,
+    validation_list: Path | None = None,
+    device: str = "auto",
+    report: Report = lambda line: None,
+) -> ModelCard:
+    """Train a model and write its package.
+
+    Run again with the same arguments after a kill, it goes on from the last checkpoint.
+
+    Parameters
+    ----------
+    data
+        Folder with ``images`` and ``masks`` of the same stems and, if there is one, ``index.csv``
+        whose columns ``stem`` and ``kind`` tell sorts of image apart.
+    output
+        Folder of the model package: card, weights, recipe, and the stems that were held out.
+    checkpoints
+        Folder of what is needed to go on, and of the learning curves.
+    recipe
+        What to train, and how long.
+    validation_list
+        File of the stems to hold out, one a line. Left out, whole groups of like images are.
+    device
+        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    report
+        Called with a line of text after each validation.
+
+    Raises
+    ------
+    UnetsegError
+        If the data, the checkpoint or a folder cannot be used; the message names the file.
+    """
+    require_matplotlib()
+    chosen = choose_device(device)
+    pairs = find_pairs(data)
+    groups = group_by_look(pairs, recipe.split.distance)
+    held = _hold_out(pairs, groups, recipe, validation_list, data)
+    samples = load_samples(pairs, recipe.normalisation)
+    training = [sample for sample in samples if sample.stem not in held]
+    validation = [sample for sample in samples if sample.stem in held]
+    report(f"{len(training)} images to train on, {len(validation)} held out; {chosen.reason}")
+
+    def show(state: TrainingState) -> None:
+        draw_curves(state.history, checkpoints / CURVES_FILE)
+        report(", ".join(f"{name} {value:.4g}" for name, value in state.history[-1].items()))
+
+    fit(
+        training,
+        draw_weights([sample.kind for sample in training], [groups[sample.stem] for sample in training]),
+        validation,
+        recipe,
+        checkpoints,
+        device=torch.device(chosen.kind),
+        on_validation=show,
+    )
+    best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
+    fields = card_fields(recipe, training)
+    return export(output, fields, best, recipe, [pair for pair in pairs if pair.stem in held], device)
+
+
+def _hold_out(
+    pairs: Sequence[Pair], groups: dict[str, str], recipe: Recipe, validation_list: Path | None, data: Path
+) -> set[str]:
+    if validation_list is not None:
+        held = set(read_validation_list(validation_list, pairs))
+    else:
+        kinds = {pair.stem: pair.kind for pair in pairs}
+        held = set(hold_out(groups, kinds, recipe.split.fraction, recipe.split.seed))
+    if not held or len(held) == len(pairs):
+        raise DatasetError(
+            f"{data}: {len(held)} of {len(pairs)} images would be held out for validation. Images that all look alike "
+            "cannot be divided by look: add images of other experiments, or list the ones to hold out in a file."
+        )
+    return held
+
+
+def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
+    """Fields of the model card that do not depend on the training's outcome."""
+    diameters = np.concatenate([sample.diameters for sample in training])
+    return {
+        "name": recipe.name,
+        "display_name": recipe.display_name,
+        "description": recipe.description,
+        "architecture": {"name": "unet", "arguments": network_arguments(recipe)},
+        "input_channels": 3,
+        "object_size": round(float(np.median(diameters)), 1) if diameters.size else None,
+        "normalisation": recipe.normalisation,
+        "outputs": [{"name": head, "activation": "none"} for head in HEADS],
+        "decoder": "seeded_watershed",
+        "parameters": recipe.parameters,
+        "training_data": [{**recipe.data.model_dump(), "images": len(training)}],
+        "licence": recipe.licence,
+    }
+
+
+def export(
+    output: Path,
+    fields: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    recipe: Recipe,
+    held: Sequence[Pair],
+    device: str = "auto",
+) -> ModelCard:
+    """Write a package, tune its decoder on the held-out images, and put its scores on the card.
+
+    The scores are those of the package as it lies on disk, rounded weights and all.
+    """
+    card = write_package(output, fields, weights)
+    answers = list(answer(read_package(output, "path"), held, device))
+    parameters = tune(answers, card.heads, recipe.parameters)
+    scores = [score(decode(a.probability, card.heads, parameters), a.labels, a.pair.stem, a.pair.kind) for a in answers]
+    scores_card = {
+        "split": f"{len(held)} images held out in whole groups of like images",
+        "decoder": "parameters chosen on these same images by AP@0.5, which flatters the scores a little",
+        "measures": "means over images; ap50 and ap75 are TP / (TP + FP + FN) at IoU 0.5 and 0.75",
+        "validation": summarise(scores),
+        "otsu_watershed": summarise([_baseline(pair) for pair in held]),
+    }
+    with whole_file(output / VALIDATION_FILE) as path:
+        path.write_text("".join(f"{pair.stem}\n" for pair in held), encoding="utf-8")
+    with whole_file(output / RECIPE_FILE) as path:
+        write_recipe(recipe, path)
+    return write_package(output, {**fields, "parameters": parameters, "scores": scores_card}, weights)
+
+
+def _baseline(pair: Pair) -> Any:
+    image, labels = read_pair(pair)
+    return score(otsu_watershed(image), labels, pair.stem, pair.kind)

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io import read_image
+from napari_unetseg.service import SegmentationService
+from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
+from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
+from napari_unetseg.training.run import BEST_FILE, LAST_FILE, fit
+from napari_unetseg.training.state import CheckpointError, TrainingState
+from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
+from napari_unetseg.zoo.card import CARD_FILE, read_card
+
+CPU = torch.device("cpu")
+
+
+class KilledError(Exception):
+    """Stands for a kill in the middle of a run."""
+
+
+def test_trains_a_model_that_finds_discs(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    steady = Augmentation(scale=(0.9, 1.1), invert=0, shuffle=0, gamma=0)
+    changes = {"steps": 90, "validate_every": 30, "learning_rate": 0.02, "batch": 4, "average": 0.9}
+    longer = recipe.model_copy(update={**changes, "augmentation": steady})
+    output, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
+    lines: list[str] = []
+    card = train(dataset, output, checkpoints, longer, device="cpu", report=lines.append)
+
+    assert card == read_card(output / CARD_FILE)
+    assert card.scores["validation"]["dice"] > 0.8
+    assert set(card.scores["validation"]["per_kind"]) == {"bright", "dark"}
+    held = (output / VALIDATION_FILE).read_text().split()
+    assert len(held) == card.scores["validation"]["images"] == 8 - card.training_data[0].images
+    assert read_recipe(output / RECIPE_FILE) == longer
+    assert (checkpoints / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
+    assert len(lines) == 1 + 3  # what is trained on, then each validation
+
+    result = SegmentationService(output, "cpu").segment(read_image(dataset / "images" / "field0.png"))
+    truth = read_image(dataset / "masks" / "field0.png").array
+    assert abs(result.count - len(np.unique(truth[truth > 0]))) <= 1
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(6, 1 / 6)
+
+    def run(folder: Path, stop_at: int | None = None) -> TrainingState:
+        def stop(state: TrainingState) -> None:
+            if state.step == stop_at:
+                raise KilledError
+
+        return fit(samples[:6], weights, samples[6:], recipe, folder, device=CPU, on_validation=stop)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", stop_at=2)
+    resumed = run(tmp_path / "killed")
+
+    assert resumed.step == whole.step == 4
+    assert [row["step"] for row in resumed.history] == [2, 4]
+    for name in ("network", "average"):
+        expected, found = getattr(whole, name).state_dict(), getattr(resumed, name).state_dict()
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    torch.load(tmp_path / "killed" / BEST_FILE, weights_only=True)
+
+
+def test_a_finished_run_trains_no_further(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(6, 1 / 6)
+    fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
+    before = (tmp_path / LAST_FILE).read_bytes()
+    state = fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
+    assert state.step == 4
+    assert (tmp_path / LAST_FILE).read_bytes() == before
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(6, 1 / 6)
+    fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
+    other = recipe.model_copy(update={"learning_rate": 0.5})
+    with pytest.raises(CheckpointError, match=r"last\.pt.*another recipe"):
+        fit(samples[:6], weights, samples[6:], other, tmp_path, device=CPU)
+
+
+def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / LAST_FILE).write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match=r"last\.pt.*cannot be read"):
+        fit([], np.ones(0), [], recipe, tmp_path, device=CPU)
+
+
+def test_images_that_all_look_alike_cannot_be_divided(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    (dataset / "index.csv").unlink()
+    for number in range(1, 8):
+        (dataset / "images" / f"field{number}.png").unlink()
+    with pytest.raises(DatasetError, match="0 of 1 images would be held out"):
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe)
+
+
+def test_missing_matplotlib_is_said_before_training(
+    dataset: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(UnetsegError, match=r"napari-unetseg\[train\]"):
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe)
+    assert not (tmp_path / "checkpoints").exists()
