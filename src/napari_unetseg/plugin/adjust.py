@@ -104,7 +104,7 @@ class Adjustments(QWidget):
     def _arrange(self) -> None:
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
+        grid.setVerticalSpacing(5)
         grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
         rows = (("Threshold", self.threshold), ("Minimum size", self.min_size), ("Split", self.split))
@@ -115,7 +115,7 @@ class Adjustments(QWidget):
             grid.addWidget(slider, row, 1)
         grid.addWidget(self.area, 2, 1)
         boxes = QHBoxLayout()
-        boxes.setSpacing(12)
+        boxes.setSpacing(6)
         for box in self.outputs.values():
             boxes.addWidget(box)
         boxes.addStretch()

@@ -1,11 +1,12 @@
 """The `Model & Health` section: what is loaded, where, and how it is doing."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_unetseg.plugin.background import Task, start
+from napari_unetseg.plugin.badge import Badge, Kind
 from napari_unetseg.plugin.inputs import LABEL_WIDTH
 from napari_unetseg.plugin.services import ServiceFactory
 from napari_unetseg.zoo.registry import ModelPackage
@@ -13,20 +14,11 @@ from napari_unetseg.zoo.registry import ModelPackage
 if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo
 
-Light = Literal["unknown", "checking", "healthy", "problem"]
-
-# Shape, words and colour say the same, for those who do not see one of them.
-LIGHTS: dict[Light, tuple[str, str]] = {
-    "unknown": ("○", "Not checked"),
-    "checking": ("◐", "Checking"),
-    "healthy": ("●", "Healthy"),
-    "problem": ("▲", "Problem"),
-}
 _ROWS = {
     "model": ("Model", "The model that is chosen above, and whether its weights are in memory."),
     "device": ("Device", "Where the model runs, in which arithmetic, and why there."),
     "weights": ("Weights", "Trainable numbers of the network, and the start of the SHA-256 of its file."),
-    "latency": ("Last run", "Time of the last run's network part; in brackets median and 95th percentile."),
+    "latency": ("Latency", "Time the network took, without reading the image and drawing the layers."),
     "memory": ("Memory", "Memory of this napari process and, on a GPU, of the model and its images there."),
 }
 _CHECK_TIP = "Load the model if it is not loaded and run it on a small test image, in the background."
@@ -39,28 +31,19 @@ class HealthPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.light: Light = "unknown"
-        self.sign, self.words = QLabel(), QLabel()
+        self.badge, self.words = Badge(), QLabel()
         self.check = QPushButton("Check")
         self.check.setToolTip(_CHECK_TIP)
         self.check.clicked.connect(self.check_pressed)
         self.values: dict[str, QLabel] = {}
-        self._colours: dict[Light, str] = {}
         self._arrange()
-        self.set_light("unknown")
+        self.show_package(None)
 
-    def set_colours(self, colours: dict[Light, str]) -> None:
-        """Take the colours of the light from a theme."""
-        self._colours = colours
-        self.set_light(self.light, self.words.text())
-
-    def set_light(self, light: Light, text: str | None = None) -> None:
-        """Show a state, in its usual words or in others."""
-        self.light = light
-        sign, usual = LIGHTS[light]
-        self.sign.setText(sign)
-        self.sign.setStyleSheet(f"color: {self._colours[light]};" if light in self._colours else "")
-        self.words.setText(text or usual)
+    def say(self, kind: Kind, text: str) -> None:
+        """Show a state: glyph, colour and words say the same."""
+        self.badge.show_kind(kind)
+        self.words.setText(text)
+        self.words.setToolTip(text)
 
     def show_package(self, package: ModelPackage | None) -> None:
         """Show a model that was chosen but not yet asked about."""
@@ -69,28 +52,29 @@ class HealthPanel(QWidget):
         if package is not None:
             self.values["model"].setText(f"{package.card.display_name}, not loaded yet")
             self.values["weights"].setText(f"SHA-256 {package.card.weights.sha256[:12]}")
-        self.set_light("unknown")
+        self.say("plain", "Not checked")
 
-    def show_report(self, info: "ModelInfo", health: "Health") -> None:
-        """Show what the service says about itself."""
+    def show_report(self, info: "ModelInfo", health: "Health", last_run: float | None = None) -> None:
+        """Show what the service says about itself; `last_run` is in seconds of network time."""
         loaded = "loaded" if info.loaded else "not loaded yet"
         self._set("model", f"{info.display_name}, {loaded}")
         if info.device:
             self._set("device", f"{info.device.upper()}, {info.precision}: {info.device_reason}")
-        count = f"{info.parameters_count / 1e6:.2f} M, " if info.parameters_count else ""
+        count = f"{_short(info.parameters_count)} parameters, " if info.parameters_count else ""
         self._set("weights", f"{count}SHA-256 {info.sha256[:12]}")
-        if health.latency_p50_ms is not None and health.latency_p95_ms is not None:
-            self._set("latency", f"median {_ms(health.latency_p50_ms)}, 95 % within {_ms(health.latency_p95_ms)}")
-        elif health.dummy_inference_ms is not None:
-            self._set("latency", f"test image {_ms(health.dummy_inference_ms)}")
+        latencies = [
+            (health.dummy_inference_ms, "test image {}"),
+            (None if last_run is None else 1000 * last_run, "last {}"),
+            (health.latency_p95_ms, "95 % within {}"),
+        ]
+        self._set("latency", ", ".join(text.format(_ms(ms)) for ms, text in latencies if ms is not None) or "-")
         device = f", GPU {health.device_memory_mb:,.0f} MB" if health.device_memory_mb else ""
         if health.process_memory_mb is not None:
             self._set("memory", f"{health.process_memory_mb:,.0f} MB{device}")
         if health.healthy:
-            self.set_light("healthy")
+            self.say("good", "Healthy")
         else:
-            self.set_light("problem", f"Problem: {' '.join(health.problems)}")
-        self.words.setToolTip("\n".join(health.problems))
+            self.say("error", f"Problem: {' '.join(health.problems)}")
 
     def _set(self, key: str, text: str) -> None:
         self.values[key].setText(text)
@@ -104,7 +88,7 @@ class HealthPanel(QWidget):
         grid.setColumnStretch(1, 1)
         line = QHBoxLayout()
         self.words.setWordWrap(True)
-        line.addWidget(self.sign)
+        line.addWidget(self.badge)
         line.addWidget(self.words, 1)
         line.addWidget(self.check)
         grid.addLayout(line, 0, 0, 1, 2)
@@ -116,7 +100,7 @@ class HealthPanel(QWidget):
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             self.values[key] = value
             grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(value, row, 1)
+            grid.addWidget(value, row, 1, Qt.AlignmentFlag.AlignTop)
 
 
 class HealthController(QObject):
@@ -162,6 +146,11 @@ class HealthController(QObject):
 
     def _end(self) -> None:
         self._task = None
+
+
+def _short(number: int) -> str:
+    """Return ``"612"``, ``"1.94 M"``."""
+    return f"{number / 1e6:.2f} M" if number >= 100_000 else f"{number:,}"
 
 
 def _ms(milliseconds: float) -> str:

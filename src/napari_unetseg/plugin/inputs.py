@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 from superqt import QElidingLabel
 
 from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage
@@ -43,12 +43,12 @@ class Inputs(QWidget):
         self.image = _combo(_IMAGE_TIP)
         self.axes = QElidingLabel()
         self.axes.setElideMode(Qt.TextElideMode.ElideRight)
+        self.axes.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.axes.setFixedHeight(self.axes.fontMetrics().height() + 2)
         self.model = _combo(_MODEL_TIP)
-        self.card = QToolButton()
-        self.card.setText("i")
+        self.card = QPushButton("i")
+        self.card.setFixedWidth(26)
         self.card.setToolTip(_CARD_TIP)
-        self.card.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.device = _combo(_DEVICE_TIP)
         for key, words in DEVICES.items():
             self.device.addItem(words, key)
@@ -133,7 +133,7 @@ class Inputs(QWidget):
             label.setToolTip(box.toolTip())
             grid.addWidget(label, 2 * row, 0)
             grid.addWidget(box, 2 * row, 1, 1, 1 if box is self.model else 2)
-        grid.addWidget(self.axes, 1, 1, 1, 2)
+        grid.addWidget(self.axes, 1, 0, 1, 3)
         grid.addWidget(self.card, 2, 2)
         for first, second in ((self.image, self.model), (self.model, self.card), (self.card, self.device)):
             QWidget.setTabOrder(first, second)

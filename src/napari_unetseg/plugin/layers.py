@@ -170,4 +170,4 @@ def _axis_label(layer: "ImageLayer", axis: int, letters: Mapping[int, str]) -> s
     label = str(layer.axis_labels[axis])
     if _DEFAULT_LABEL.fullmatch(label):
         return letters.get(axis, "plane" if layer.ndim == 3 else f"axis {axis}")
-    return label
+    return label.upper() if len(label) == 1 else label

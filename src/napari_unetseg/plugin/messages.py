@@ -1,7 +1,6 @@
 """Where the window talks: an icon, a few lines, and a button or two, always of the same height."""
 
 from collections.abc import Callable
-from typing import Literal
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -17,12 +16,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unetseg.plugin.badge import Badge, Kind
 from napari_unetseg.plugin.words import Failure
 
-Kind = Literal["plain", "good", "warning", "error"]
-
-# Shape and not only colour tells the kinds apart.
-_SIGNS: dict[Kind, str] = {"plain": "", "good": "✓", "warning": "▲", "error": "✕"}
 _LINES = 4
 
 
@@ -34,33 +30,21 @@ class MessageArea(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.sign = QLabel()
+        self.badge = Badge()
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setFixedHeight(_LINES * self.text.fontMetrics().lineSpacing())
-        self.sign.setFixedSize(14, self.text.fontMetrics().lineSpacing())
         self.action = QPushButton()
         self.details = QPushButton("Details")
         self.details.setToolTip("The full text of the error, to read or to copy into a report.")
-        for button in (self.action, self.details):
-            policy = button.sizePolicy()
-            policy.setRetainSizeWhenHidden(True)
-            button.setSizePolicy(policy)
-        self._kind: Kind = "plain"
-        self._colours: dict[Kind, str] = {}
         self._on_action: Callable[[], None] | None = None
         self._failure: Failure | None = None
         self.action.clicked.connect(self._act)
         self.details.clicked.connect(self._open_details)
         self._arrange()
         self.show_message("")
-
-    def set_colours(self, colours: dict[Kind, str]) -> None:
-        """Take the colours of the signs from a theme."""
-        self._colours = colours
-        self._paint_sign()
 
     def show_message(
         self,
@@ -77,26 +61,22 @@ class MessageArea(QWidget):
         text
             One or two sentences.
         kind
-            Gives the sign its shape and colour.
+            Gives the badge its glyph and colour.
         action
             Words, tooltip and effect of a button.
         failure
             Offers its details.
         """
-        self._kind, self._failure = kind, failure
+        self._failure = failure
         self.text.setText(text)
         self.text.setToolTip(text)
-        self._paint_sign()
+        self.badge.show_kind(kind)
         self.action.setVisible(action is not None)
         if action is not None:
             words, tip, self._on_action = action
             self.action.setText(words)
             self.action.setToolTip(tip)
         self.details.setVisible(failure is not None)
-
-    def _paint_sign(self) -> None:
-        self.sign.setText(_SIGNS[self._kind])
-        self.sign.setStyleSheet(f"color: {self._colours[self._kind]};" if self._kind in self._colours else "")
 
     def _act(self) -> None:
         if self._on_action is not None:
@@ -108,11 +88,12 @@ class MessageArea(QWidget):
 
     def _arrange(self) -> None:
         line = QHBoxLayout()
-        line.setSpacing(4)
-        line.addWidget(self.sign, 0, Qt.AlignmentFlag.AlignTop)
+        line.setSpacing(6)
+        line.addWidget(self.badge, 0, Qt.AlignmentFlag.AlignTop)
         line.addWidget(self.text, 1)
         buttons = QHBoxLayout()
         buttons.addStretch()
+        buttons.addStrut(self.details.sizeHint().height())
         buttons.addWidget(self.action)
         buttons.addWidget(self.details)
         column = QVBoxLayout(self)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image as ImageLayer
+from napari.layers import Labels
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_unetseg.service import Health, ModelInfo
 
-WIDTH = 320
+WIDTH = 336
 
 
 class SegmentationWidget(QWidget):
@@ -64,7 +66,7 @@ class SegmentationWidget(QWidget):
         self.message = MessageArea()
         self.adjust = Adjustments()
         self.health_panel = HealthPanel()
-        self.section = QCollapsible("Model & Health")
+        self.section = QCollapsible("Model && Health")
         self.controller = RunController(services, self)
         self.live = LiveController(self)
         self.health = HealthController(services, self)
@@ -137,9 +139,9 @@ class SegmentationWidget(QWidget):
         self._seconds, self._source = outcome.seconds, self._source_of_run
         self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers)
         self.live.follow(outcome.segmentation, outcome.job.plane)
-        self.health_panel.show_report(outcome.info, outcome.health)
+        self.health_panel.show_report(outcome.info, outcome.health, outcome.segmentation.provenance.seconds)
         warnings = list(outcome.segmentation.warnings)
-        if "contours" in outcome.layers and type(outcome.layers["contours"]).__name__ == "Labels":
+        if isinstance(outcome.layers.get("contours"), Labels):
             warnings.append(words.too_many_contours(MAX_CONTOURS))
         self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings))
 
@@ -151,6 +153,11 @@ class SegmentationWidget(QWidget):
         self._end_of_run()
         failure = words.describe_error(error)
         self.message.show_message(failure.sentence, "error", failure=failure)
+
+    def _on_live_failed(self, error: Exception) -> None:
+        if not self.controller.running:
+            failure = words.describe_error(error)
+            self.message.show_message(failure.sentence, "error", failure=failure)
 
     def _end_of_run(self) -> None:
         self._lock(False)
@@ -169,19 +176,20 @@ class SegmentationWidget(QWidget):
         if self.result is None or self.result.edited:
             return
         self.result.show_labels(update.segmentation)
-        self._show_summary(update.summary, update.segmentation.parameters, "")
+        if not self.controller.running:
+            self._show_summary(update.summary, update.segmentation.parameters, "")
 
     def _on_detailed(self, details: Details) -> None:
         if self.result is None:
             return
         self.result.show_details(details.features, details.outlines)
-        if details.outlines is None:
+        if details.outlines is None and not self.controller.running:
             self.message.show_message(words.contours_withheld(MAX_CONTOURS), "warning")
 
     def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str) -> None:
         self.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
         if summary.count:
-            self.message.show_message(warning, "warning" if warning else "plain")
+            self.message.show_message(warning or words.DONE, "warning" if warning else "plain")
             return
         action = None
         if (suggestion := summary.suggestion) is not None:
@@ -212,7 +220,7 @@ class SegmentationWidget(QWidget):
         package = self.inputs.package()
         if package is not None:
             self.health_panel.check.setEnabled(False)
-            self.health_panel.set_light("checking")
+            self.health_panel.say("busy", "Checking...")
             self.health.check(str(package.path), self.inputs.device_key())
 
     def _on_health(self, info: "ModelInfo", health: "Health") -> None:
@@ -221,7 +229,7 @@ class SegmentationWidget(QWidget):
 
     def _on_health_failed(self, error: Exception) -> None:
         self.health_panel.check.setEnabled(True)
-        self.health_panel.set_light("problem", words.describe_error(error).sentence)
+        self.health_panel.say("error", words.describe_error(error).sentence)
 
     def _open_card(self) -> None:
         package = self.inputs.package()
@@ -250,10 +258,15 @@ class SegmentationWidget(QWidget):
 
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
-        text, warning, error = (color.as_hex() for color in (theme.text, theme.warning, theme.error))
-        current = theme.current.as_hex()
-        self.message.set_colours({"plain": text, "good": current, "warning": warning, "error": error})
-        self.health_panel.set_colours({"unknown": text, "checking": text, "healthy": current, "problem": error})
+        self.message.badge.use_theme(theme)
+        self.health_panel.badge.use_theme(theme)
+        # The section paints its arrows once, in the colour its button has at that moment.
+        button = self.section.toggleButton()
+        palette = button.palette()
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(theme.text.as_hex()))
+        button.setPalette(palette)
+        self.section.setExpandedIcon("▾")
+        self.section.setCollapsedIcon("▸")
 
     def _connect(self) -> None:
         self.inputs.image_changed.connect(self._on_image)
@@ -269,7 +282,7 @@ class SegmentationWidget(QWidget):
         self.adjust.changed.connect(self._on_adjusted)
         self.live.relabelled.connect(self._on_relabelled)
         self.live.detailed.connect(self._on_detailed)
-        self.live.failed.connect(self._on_failed)
+        self.live.failed.connect(self._on_live_failed)
         self.health_panel.check_pressed.connect(self._on_check)
         self.health.reported.connect(self._on_health)
         self.health.failed.connect(self._on_health_failed)

@@ -10,6 +10,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 NO_IMAGE = "Open an image, or try File > Open Sample > napari-unetseg."
 NO_MODEL = "No model can be used. Reinstall napari-unetseg, or put a model folder into the user's model folder."
 READY = "Press Run to find the objects of the plane on display."
+DONE = "Move the sliders to adjust the result: its layers follow at once."
 
 
 @dataclass(frozen=True)

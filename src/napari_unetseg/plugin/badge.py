@@ -1,0 +1,59 @@
+"""A small sign that says how things are by its glyph, its colour and the words beside it."""
+
+from typing import TYPE_CHECKING, Literal
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QWidget
+
+if TYPE_CHECKING:
+    from napari.utils.theme import Theme
+    from pydantic_extra_types.color import Color
+
+Kind = Literal["plain", "busy", "good", "warning", "error"]
+
+GLYPHS: dict[Kind, str] = {"plain": "", "busy": "…", "good": "✓", "warning": "!", "error": "✕"}
+_SIDE = 16
+
+
+class Badge(QLabel):
+    """A glyph on a patch of one of the theme's colours; nothing at all while `kind` is plain."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedSize(_SIDE, _SIDE)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.kind: Kind = "plain"
+        self._styles: dict[Kind, str] = {}
+
+    def show_kind(self, kind: Kind) -> None:
+        """Show another state."""
+        self.kind = kind
+        self.setText(GLYPHS[kind])
+        self.setStyleSheet(self._styles.get(kind, ""))
+        self.setVisible(kind != "plain")
+
+    def use_theme(self, theme: "Theme") -> None:
+        """Take the colours of a napari theme."""
+        patches: dict[Kind, Color] = {
+            "busy": theme.secondary,
+            "good": theme.current,
+            "warning": theme.warning,
+            "error": theme.error,
+        }
+        self._styles = {
+            kind: f"background-color: {patch.as_hex()}; color: {_readable_on(patch, theme)};"
+            f"border-radius: {_SIDE // 2 if kind in ('good', 'busy') else 3}px; font-weight: bold;"
+            for kind, patch in patches.items()
+        }
+        self.show_kind(self.kind)
+
+
+def _readable_on(patch: "Color", theme: "Theme") -> str:
+    """Return the theme's text or background colour, whichever stands out more from the patch."""
+    return str(max((theme.text, theme.background), key=lambda color: abs(_luma(color) - _luma(patch))).as_hex())
+
+
+def _luma(color: "Color") -> float:
+    """Brightness as the eye weighs the primaries (ITU-R BT.601)."""
+    red, green, blue = color.as_rgb_tuple(alpha=False)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
