@@ -9,7 +9,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 # Peaks are looked for at these heights, relative to the highest of their component. Coarser steps
 # miss shallow dips, finer ones cost time; a peak below the last one never stands for an object.
-PEAK_HEIGHTS = tuple(0.8**step for step in range(1, 11))
+PEAK_HEIGHTS = tuple(0.9**step for step in range(1, 18))
 # Standard deviation in pixels: a speck of one or two pixels must not look like a peak.
 SMOOTHING = 1.0
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -24,14 +24,14 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
 
     * with a ``"distance"`` head the elevation is the predicted distance to the object's edge,
     * with a ``"boundary"`` head it is foreground * (1 - boundary),
-    * otherwise it is the square of the distance to the nearest background pixel.
+    * otherwise it is the distance to the nearest background pixel.
 
-    Peaks count relative to the highest of their component, from 0.107 of it upwards. ``split`` is
-    the height of the pass relative to the lower of the two peaks: a pass below
-    ``split`` times that peak divides. So 0 divides nothing, 0.5 divides where the pass is less
-    than half as high as either peak (for the squared distance: a neck narrower than 0.7 of the
-    smaller part), and 1 divides at every dip that the smoothing (gaussian, sigma 1 pixel) and the
-    steps in which heights are compared (factor 0.8) leave. The division line is the watershed.
+    A pass divides if it is lower than sqrt(``split``) times the lower of the two peaks. So 0 divides
+    nothing; 0.5 divides where the pass is lower than 0.71 of either peak (without a second head:
+    where the neck is narrower than 0.71 of the smaller part); 1 divides at every dip that the
+    smoothing (gaussian, sigma 1 pixel) and the steps in which heights are compared (factor 0.9)
+    leave. Rising ``split`` never joins objects. Peaks lower than 0.17 of the highest of their
+    component do not count. The line of division is the watershed.
 
     Then objects of fewer than ``min_size`` pixels are dropped, and, with ``fill_holes``, background
     that one object alone encloses becomes part of it; other objects inside it stay.
@@ -75,7 +75,7 @@ def _elevation(planes: dict[str, NDArray[np.float32]], mask: NDArray[np.bool_]) 
     elif "boundary" in planes:
         landscape = planes["foreground"] * (1 - planes["boundary"])
     else:
-        landscape = ndimage.distance_transform_edt(mask).astype(np.float32) ** 2
+        landscape = ndimage.distance_transform_edt(mask).astype(np.float32)
     # Smoothing would spread a single NaN.
     smooth: NDArray[np.float32] = ndimage.gaussian_filter(np.nan_to_num(landscape), SMOOTHING, mode="nearest")
     return smooth
@@ -95,14 +95,14 @@ def _relative(elevation: NDArray[np.float32], components: NDArray[np.int32], cou
 def _seeds(elevation: NDArray[np.float32], split: float) -> NDArray[np.intp]:
     """Return the pixels, one an object, from which the watershed starts.
 
-    A region above ``split * height`` that reaches `height` holds one object unless higher steps
+    A region above ``sqrt(split) * height`` that reaches `height` holds one object unless higher steps
     have found some inside it already. Its highest pixel is the seed: what lies above the passes is
     flooded from there before any pass is.
     """
     heights, peaks = _peaks(elevation)
     seeds = np.empty(0, dtype=np.intp)
     for height in PEAK_HEIGHTS:
-        regions, count = _label(elevation > split * height)
+        regions, count = _label(elevation > np.sqrt(split) * height)
         tall = peaks[: np.searchsorted(-heights, -height, side="right")]
         region = regions.ravel()[tall]
         fresh = np.zeros(count + 1, dtype=bool)
