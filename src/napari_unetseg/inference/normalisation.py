@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unetseg.image import Image
 from napari_unetseg.zoo.card import Normalisation
 
-EXACT_PIXELS = 2**24
+EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
 
 BOUND = 1e4
@@ -47,10 +47,7 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
         bottom, top = np.percentile(values, (low, high), overwrite_input=True)
         if top > bottom:
             return 2 * float(bottom), 2 * float(top)
-    values = _halved_finite(pixels)
-    if not values.size:
-        return 0.0, 0.0
-    return 2 * float(values.min()), 2 * float(values.max())
+    return _extremes(pixels)
 
 
 def rescale(pixels: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
@@ -82,6 +79,17 @@ def _halved(pixels: NDArray[Any]) -> NDArray[np.float64]:
 def _halved_finite(pixels: NDArray[Any]) -> NDArray[np.float64]:
     values = _halved(pixels)
     return values[np.isfinite(values)] if pixels.dtype.kind == "f" else values.ravel()
+
+
+def _extremes(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Smallest and largest finite value, without a copy of the image; both 0 if there is none."""
+    if pixels.dtype.kind != "f":
+        return float(pixels.min()), float(pixels.max())
+    finite = np.isfinite(pixels)
+    if not finite.any():
+        return 0.0, 0.0
+    low, high = (extreme(pixels, where=finite, initial=pixels[finite][0]) for extreme in (np.min, np.max))
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

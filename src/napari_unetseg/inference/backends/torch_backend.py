@@ -34,13 +34,12 @@ class TorchBackend:
         Where to run.
     """
 
-    precision = "float32"
-
     def __init__(self, network: SegmentationNetwork, heads: Sequence[Head], device: Device) -> None:
         self.device = device
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
         self.exact_tiles = network.local
+        self.precision = "tf32" if device.kind == "cuda" and _rounds_to_tf32() else "float32"
         self._logits = [index for index, head in enumerate(heads) if head.activation == "none"]
         self._calls = threading.local()
         self._network: nn.Module | None = self._prepare(network)
@@ -116,6 +115,11 @@ class TorchBackend:
         cancel: CancelFlag | None = self._calls.cancel
         if cancel is not None and cancel():
             raise Cancelled("The segmentation was cancelled.")
+
+
+def _rounds_to_tf32() -> bool:
+    """Whether convolutions on the GPU round their inputs to ten bits, as PyTorch lets Ampere and later do."""
+    return torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability() >= (8, 0)
 
 
 def fold_batch_norm(network: nn.Module) -> None:
