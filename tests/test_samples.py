@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_unetseg.samples import SAMPLES, nuclei, nuclei_with_truth
+from napari_unetseg.samples import SAMPLES, nuclei, nuclei_with_truth, tissue, tissue_with_truth
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -26,18 +26,22 @@ def test_nuclei_fit_their_truth():
     assert (means[1:] > 1.5 * means[0]).all()
 
 
-def test_nuclei_are_whole_and_some_touch():
-    _, labels = nuclei_with_truth()
+def test_tissue_fits_its_truth():
+    image, labels = tissue_with_truth()
+    np.testing.assert_array_equal(image.array, tissue().array)
+    assert (image.rgb, image.array.dtype, image.axes) == (True, np.uint8, "YXC")
+    assert (image.scale, image.unit) == ((0.5, 0.5), "micrometer")
+    count = labels.max()
+    assert count > 200
+    red = ndimage.mean(image.array[..., 0], labels, np.arange(count + 1))
+    assert (red[1:] < 0.9 * red[0]).all()
+
+
+@pytest.mark.parametrize(("draw", "fewest", "most"), [(nuclei_with_truth, 10, 40), (tissue_with_truth, 30, 110)])
+def test_nuclei_are_whole_and_some_touch(draw, fewest, most):
+    _, labels = draw()
     for label in range(1, labels.max() + 1):
         assert ndimage.label(labels == label)[1] == 1
     pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
-    touching = {
-        tuple(sorted(pair)) for a, b in pairs for pair in zip(a[(a != b)], b[(a != b)], strict=True) if min(pair)
-    }
-    assert 10 <= len(touching) <= 40
-
-
-def test_tissue_is_a_picture():
-    image = SAMPLES["tissue"]()
-    assert image.rgb
-    assert image.array.dtype == np.uint8
+    touching = {tuple(sorted(pair)) for a, b in pairs for pair in zip(a[a != b], b[a != b], strict=True) if min(pair)}
+    assert fewest <= len(touching) <= most

@@ -15,7 +15,7 @@ def test_version(shell):
 def test_help_names_every_command(call):
     run = call("--help")
     assert run.exit_code == 0
-    for name in ("segment", "models", "health", "demo"):
+    for name in ("segment", "models", "health", "train", "demo"):
         assert name in run.stdout
         assert call(name, "--help").exit_code == 0
 

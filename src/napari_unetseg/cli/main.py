@@ -12,6 +12,7 @@ from napari_unetseg.cli.demo import demo
 from napari_unetseg.cli.health import health
 from napari_unetseg.cli.models import models
 from napari_unetseg.cli.segment import segment
+from napari_unetseg.cli.train import train
 
 app = typer.Typer(
     name="napari-unetseg",
@@ -38,5 +39,5 @@ def _common(
     pass
 
 
-for _command in (segment, models, health, demo):
+for _command in (segment, models, health, train, demo):
     app.command()(_command)
