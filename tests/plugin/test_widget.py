@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Shapes
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 
 from napari_unetseg.plugin import words
@@ -256,7 +256,8 @@ def test_closing_the_viewer_cancels(
     gc.collect()
     assert controller.cancelling
     gated.release.set()
-    qtbot.waitUntil(lambda: not controller.running, timeout=20_000)
+    assert QThreadPool.globalInstance().waitForDone(20_000)
+    QApplication.processEvents()
     assert len(viewer.layers) == 0
 
 
@@ -407,11 +408,11 @@ def test_many_outlines_are_drawn_on_a_labels_layer(
     press_run(widget)
     contours = widget.viewer.layers["cells contours"]
     assert isinstance(contours, Labels)
-    assert contours.contour == 1
+    assert (contours.data > 0).sum() == 28 + 20 + 12
     assert "outlines" in widget.message.text.text()
     widget.adjust.min_size.setValue(40)
     settle(widget)
-    assert contours.data.max() == 1
+    assert (contours.data > 0).sum() == 28
 
 
 def test_nothing_moves_when_the_state_changes(

@@ -125,7 +125,7 @@ class Adjustments(QWidget):
 def _fraction(tip: str) -> QLabeledDoubleSlider:
     slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     slider.setRange(0.0, 1.0)
-    slider.setSingleStep(0.01)
+    slider.setSingleStep(0.01)  # type: ignore[arg-type]
     slider.setDecimals(2)
     slider.setToolTip(tip)
     return slider

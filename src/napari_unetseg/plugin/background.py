@@ -1,7 +1,7 @@
 """One piece of work in a background thread, with reports on its way and a way to stop it."""
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import WorkerBase
@@ -16,7 +16,7 @@ class Reports(QObject):
     progressed = Signal(int, int)
 
 
-class Task(WorkerBase, Generic[T]):
+class Task(WorkerBase[T]):
     """Run a function in Qt's thread pool.
 
     The function gets the task itself, to report to and to ask whether it should stop. Once `quit`
@@ -48,7 +48,7 @@ def start(
     *,
     returned: Callable[[T], Any],
     errored: Callable[[Exception], Any],
-    finished: Callable[[], Any],
+    finished: Callable[..., Any],
 ) -> None:
     """Connect a task's ends and start it.
 

@@ -55,5 +55,5 @@ def _readable_on(patch: "Color", theme: "Theme") -> str:
 
 def _luma(color: "Color") -> float:
     """Brightness as the eye weighs the primaries (ITU-R BT.601)."""
-    red, green, blue = color.as_rgb_tuple(alpha=False)
+    red, green, blue = color.as_rgb_tuple(alpha=False)[:3]
     return 0.299 * red + 0.587 * green + 0.114 * blue

@@ -11,6 +11,8 @@ from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage
 
 DEVICES = {"auto": "Automatic", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)", "cpu": "CPU"}
 LABEL_WIDTH = 84
+# The model behind a combo box keeps the flags of its items here; 0 greys an item out.
+_FLAGS_ROLE = 255
 
 _IMAGE_TIP = "The image layer to segment: the plane on display, at full resolution."
 _AXES_TIP = "How the image is read: axes, position, size, pixel type and pixel size.\n\n"
@@ -115,7 +117,7 @@ class Inputs(QWidget):
                 tip = model.card.description
             else:
                 self.model.addItem(f"{model.path.name} (broken)", model)
-                self.model.model().item(self.model.count() - 1).setEnabled(False)
+                self.model.setItemData(self.model.count() - 1, 0, _FLAGS_ROLE)
                 tip = model.reason
             self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         usable = [row for row in range(self.model.count()) if isinstance(self.model.itemData(row), ModelPackage)]

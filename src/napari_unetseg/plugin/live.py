@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.layers import Plane
-from napari_unetseg.plugin.outputs import Outlines, label_features, outlines
+from napari_unetseg.plugin.outputs import Outlines, label_features, outline_labels, outlines
 from napari_unetseg.plugin.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -28,10 +30,18 @@ class Relabelled:
 
 @dataclass(frozen=True)
 class Details:
-    """What takes longer than labels; `outlines` is None where there are too many."""
+    """What takes longer than labels.
+
+    Attributes
+    ----------
+    features
+        Measurements for the Labels layer.
+    outlines
+        For a Shapes layer polygons, None where there are too many; for a Labels layer its n-D data.
+    """
 
     features: pd.DataFrame
-    outlines: Outlines | None
+    outlines: Outlines | NDArray[np.int32] | None
 
 
 class LiveController(QObject):
@@ -49,6 +59,7 @@ class LiveController(QObject):
         super().__init__(parent)
         self._base: Segmentation | None = None
         self._plane: Plane | None = None
+        self._outlines_as_labels = False
         self._wanted: Mapping[str, Any] | None = None
         self._unfinished: Segmentation | None = None
         self._task: Task[Relabelled | Details] | None = None
@@ -58,10 +69,10 @@ class LiveController(QObject):
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._next)
 
-    def follow(self, segmentation: "Segmentation", plane: Plane) -> None:
+    def follow(self, segmentation: "Segmentation", plane: Plane, *, outlines_as_labels: bool) -> None:
         """Act on this result from now on; what is under way for another one is dropped."""
         self.stop()
-        self._base, self._plane = segmentation, plane
+        self._base, self._plane, self._outlines_as_labels = segmentation, plane, outlines_as_labels
 
     def stop(self) -> None:
         """Act on nothing and free the result."""
@@ -88,7 +99,8 @@ class LiveController(QObject):
             self._start(base, lambda _: _relabel(base, parameters))
         elif self._unfinished is not None:
             segmentation, self._unfinished = self._unfinished, None
-            self._start(base, lambda _: _detail(segmentation, plane))
+            as_labels = self._outlines_as_labels
+            self._start(base, lambda _: _detail(segmentation, plane, as_labels))
 
     def _start(
         self, base: "Segmentation", function: Callable[[Task[Relabelled | Details]], Relabelled | Details]
@@ -120,5 +132,8 @@ def _relabel(base: "Segmentation", parameters: Mapping[str, Any]) -> Relabelled:
     return Relabelled(segmentation, summarise(segmentation))
 
 
-def _detail(segmentation: "Segmentation", plane: Plane) -> Details:
-    return Details(label_features(segmentation), outlines(segmentation, plane.placement))
+def _detail(segmentation: "Segmentation", plane: Plane, as_labels: bool) -> Details:
+    features = label_features(segmentation)
+    if as_labels:
+        return Details(features, plane.placement.expand(outline_labels(segmentation.labels)))
+    return Details(features, outlines(segmentation, plane.placement))

@@ -109,9 +109,15 @@ def details_dialog(details: str, parent: QWidget) -> QDialog:
     text.setReadOnly(True)
     text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
     dialog, buttons = _dialog("Details", text, parent)
-    copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
-    copy.clicked.connect(lambda: QApplication.clipboard().setText(details))
+    copy = QPushButton("Copy")
+    copy.clicked.connect(lambda: _copy(details))
+    buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
     return dialog
+
+
+def _copy(text: str) -> None:
+    if (clipboard := QApplication.clipboard()) is not None:
+        clipboard.setText(text)
 
 
 def card_dialog(title: str, markdown: str, parent: QWidget) -> QDialog:

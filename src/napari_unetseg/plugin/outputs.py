@@ -65,6 +65,16 @@ def outlines(segmentation: "Segmentation", placement: Placement) -> Outlines | N
     return Outlines([placement.vertices(ring) for _, _, ring in rings], features)
 
 
+def outline_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Keep of every object the pixels that touch another object or the background, int32 (Y, X)."""
+    framed = np.pad(labels, 1, mode="edge")
+    middle = framed[1:-1, 1:-1]
+    inner = np.ones(labels.shape, dtype=bool)
+    for neighbour in (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:]):
+        inner &= neighbour == middle
+    return np.where(inner, 0, labels)
+
+
 def label_features(segmentation: "Segmentation") -> pd.DataFrame:
     """Return the measurements as a Labels layer wants them: the label in a column ``index``."""
     table = pd.DataFrame(dict(segmentation.measurements))
@@ -80,7 +90,7 @@ def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[O
     -------
     dict
         For each output asked for ``(data, keyword arguments, layer type)``, still without a name.
-        Contours are a Shapes layer, or a Labels layer drawn as outlines above `MAX_CONTOURS` rings.
+        Contours are a Shapes layer, or a Labels layer of outlines above `MAX_CONTOURS` rings.
     """
     placement = plane.placement
     common = {"metadata": {METADATA_KEY: metadata(segmentation, plane)}, **placement.transform}
@@ -111,7 +121,7 @@ def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[O
 def _contours_data(segmentation: "Segmentation", placement: Placement, common: Mapping[str, Any]) -> LayerData:
     rings = outlines(segmentation, placement)
     if rings is None:
-        return placement.expand(segmentation.labels), {**common, "contour": 1, "opacity": 1.0}, "labels"
+        return placement.expand(outline_labels(segmentation.labels)), {**common, "opacity": 1.0}, "labels"
     look = {"edge_color": EDGE_COLOUR, "face_color": "transparent", "edge_width": edge_width(segmentation)}
     if not rings.polygons:
         return None, {**common, **look, "ndim": placement.ndim}, "shapes"

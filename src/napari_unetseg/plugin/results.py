@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from napari.layers import Labels, Layer, Shapes
+from numpy.typing import NDArray
 
 from napari_unetseg.plugin.layers import Plane
 from napari_unetseg.plugin.outputs import METADATA_KEY, Outlines, Output, fresh_names, metadata
@@ -60,22 +62,24 @@ class ShownResult:
         with self._own_change():
             for output in self._layers:
                 layer = self.layer(output)
-                if layer is None:
-                    continue
-                layer.metadata[METADATA_KEY] = record
-                if isinstance(layer, Labels):
-                    layer.data = self.plane.placement.expand(segmentation.labels)
-                    layer.features = pd.DataFrame()
+                if layer is not None:
+                    layer.metadata[METADATA_KEY] = record
+            labels = self.layer("labels")
+            if labels is not None:
+                labels.data = self.plane.placement.expand(segmentation.labels)
+                labels.features = pd.DataFrame()
 
-    def show_details(self, features: pd.DataFrame, outlines: Outlines | None) -> None:
+    def show_details(self, features: pd.DataFrame, outlines: Outlines | NDArray[np.int32] | None) -> None:
         """Replace the measurements and the contours; `outlines` None leaves a Shapes layer empty."""
         if self.edited:
             return
         labels, contours = self.layer("labels"), self.layer("contours")
         with self._own_change():
-            if isinstance(labels, Labels):
+            if labels is not None:
                 labels.features = features
-            if isinstance(contours, Shapes):
+            if isinstance(contours, Labels):
+                contours.data = outlines
+            elif isinstance(contours, Shapes) and not isinstance(outlines, np.ndarray):
                 contours.data = outlines.polygons if outlines else []
                 contours.features = outlines.features if outlines else pd.DataFrame()
 

@@ -110,9 +110,9 @@ class SegmentationWidget(QWidget):
         self.message.show_message("Cancelling...")
         self.controller.cancel()
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Cancel the run when the dock around this widget is closed for good."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
             self.live.stop()
         return bool(super().event(event))
@@ -138,10 +138,11 @@ class SegmentationWidget(QWidget):
         self._end_of_run()
         self._seconds, self._source = outcome.seconds, self._source_of_run
         self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers)
-        self.live.follow(outcome.segmentation, outcome.job.plane)
+        as_labels = isinstance(outcome.layers.get("contours"), Labels)
+        self.live.follow(outcome.segmentation, outcome.job.plane, outlines_as_labels=as_labels)
         self.health_panel.show_report(outcome.info, outcome.health, outcome.segmentation.provenance.seconds)
         warnings = list(outcome.segmentation.warnings)
-        if isinstance(outcome.layers.get("contours"), Labels):
+        if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
         self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings))
 
