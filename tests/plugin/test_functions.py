@@ -1,0 +1,137 @@
+"""The same verbs for scripts, menus, samples and the demo."""
+
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from magicgui import magicgui
+from napari.layers import Image as ImageLayer
+from numpy.typing import NDArray
+
+from napari_unetseg import samples
+from napari_unetseg.errors import ImageError
+from napari_unetseg.plugin import commands, demo
+from napari_unetseg.plugin.functions import segment_layer
+from napari_unetseg.plugin.samples import open_nuclei, open_tissue
+from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.zoo.registry import read_package
+
+Squares = NDArray[np.uint16]
+
+
+@pytest.fixture(autouse=True)
+def _the_bright_model_is_the_default(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_layer, "__defaults__", (str(bright_model), *segment_layer.__defaults__[1:]))
+    package = read_package(bright_model, "path")
+    monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (commands_services(), lambda: [package]))
+
+
+def commands_services() -> Any:
+    from napari_unetseg.plugin.services import shared_service
+
+    return shared_service
+
+
+def test_a_script_gets_layer_data(qtbot: Any, squares: Squares) -> None:
+    worker = segment_layer(ImageLayer(squares, name="cells"), confidence=True)
+    with qtbot.waitSignal(worker.returned, timeout=30_000) as result:
+        pass
+    (data,) = result.args
+    assert [(one[1]["name"], one[2]) for one in data] == [
+        ("cells confidence", "image"),
+        ("cells labels", "labels"),
+        ("cells contours", "shapes"),
+    ]
+    assert data[1][0].max() == 3
+
+
+def test_parameters_reach_the_decoder(qtbot: Any, squares: Squares) -> None:
+    worker = segment_layer(ImageLayer(squares), min_size=40, contours=False)
+    with qtbot.waitSignal(worker.returned, timeout=30_000) as result:
+        pass
+    assert result.args[0][0][0].max() == 1
+
+
+def test_magicgui_makes_a_form_that_adds_the_layers(make_napari_viewer: Any, qtbot: Any, squares: Squares) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(squares, name="cells")
+    form = magicgui(segment_layer)
+    viewer.window.add_dock_widget(form)
+    form.layer.value = layer
+    for names in (["cells labels", "cells contours"], ["cells labels [2]", "cells contours [2]"]):
+        with qtbot.waitSignal(form().finished, timeout=30_000):
+            pass
+        assert [layer.name for layer in viewer.layers][-2:] == names
+
+
+def test_a_cancelled_worker_returns_nothing(qtbot: Any, squares: Squares) -> None:
+    worker = segment_layer(ImageLayer(squares))
+    worker.quit()
+    returned: list[Any] = []
+    worker.returned.connect(returned.append)
+    with qtbot.waitSignal(worker.finished, timeout=30_000):
+        pass
+    assert returned == []
+
+
+def test_the_menu_opens_one_widget_and_presses_run(make_napari_viewer: Any, qtbot: Any, squares: Squares) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_image(squares, name="other")
+    viewer.add_image(squares, name="cells")
+    for _ in range(2):
+        commands.segment_selected(viewer)
+        widget = commands.open_widget(viewer)
+        qtbot.waitUntil(lambda w=widget: not w.controller.running, timeout=30_000)
+        viewer.layers.selection.active = viewer.layers["cells"]
+    assert len(viewer.window.dock_widgets) == 1
+    assert {"cells labels", "cells labels [2]"} <= {layer.name for layer in viewer.layers}
+
+
+def test_menus_and_scripts_open_the_same_dock(make_napari_viewer: Any) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer()
+    get_app_model().commands.execute_command("napari-unetseg.widget")
+    assert list(viewer.window.dock_widgets) == ["U-Net Segmentation (napari-unetseg)"]
+    commands.open_widget(viewer)
+    assert len(viewer.window.dock_widgets) == 1
+
+
+def test_the_background_entry_adds_layers_through_napari(make_napari_viewer: Any, qtbot: Any, squares: Squares) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer()
+    viewer.add_image(squares, name="cells")
+    get_app_model().commands.execute_command("napari-unetseg.segment_in_background")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=30_000)
+    assert [layer.name for layer in viewer.layers] == ["cells", "cells labels", "cells contours"]
+
+
+def test_without_a_selected_image_the_entries_say_what_to_do(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_points()
+    for command in (commands.segment_selected, commands.segment_in_background):
+        with pytest.raises(ImageError, match="Select one image layer"):
+            command(viewer)
+
+
+def test_samples_open_as_layers(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    for key in ("nuclei", "tissue"):
+        viewer.open_sample("napari-unetseg", key)
+    nuclei, tissue = viewer.layers
+    np.testing.assert_array_equal(nuclei.data, samples.nuclei().array)
+    assert [str(unit) for unit in nuclei.units] == ["micrometer"] * 2
+    assert tissue.rgb
+    assert (open_nuclei()[0][2], open_tissue()[0][2]) == ("image", "image")
+
+
+def test_the_demo_saves_a_picture_of_the_real_window(qtbot: Any, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "window.png"
+    demo.open_demo(path)
+    picture = iio.imread(path)
+    assert picture.shape[0] > 400
+    assert picture.shape[1] > 800
+    assert picture.std() > 10
