@@ -16,11 +16,15 @@ from napari_unetseg.zoo.card import ModelCard
 Progress = Callable[[int, int], None]
 """Called with the tiles done and all tiles, from the computing thread."""
 
-WINDOW = 1024
-"""Default side of the network's window in pixels."""
+WINDOW = 1152
+"""Default largest side of the network's window in pixels.
+
+With a halo of 112 pixels two thirds of such a window are kept; a larger one keeps little more, but
+needs more memory (about 0.7 GB here) and lets a cancel wait longer for a layer to end.
+"""
 
 BATCH_SIZE = 1
-"""Default number of tiles the network sees at once."""
+"""Default number of tiles the network sees at once; a window of this size fills a device by itself."""
 
 
 @dataclass(frozen=True)
