@@ -5,6 +5,7 @@ import email.policy
 import zipfile
 from collections.abc import Iterator
 from email.message import EmailMessage
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,11 @@ def test_menus_are_among_those_napari_opens_to_plugins(contributions: dict[str, 
 def test_the_widget_and_two_samples_are_offered(manifest: PluginManifest) -> None:
     assert [widget.display_name for widget in manifest.contributions.widgets or []] == ["U-Net Segmentation"]
     assert len(manifest.contributions.sample_data or []) >= 2
+
+
+def test_the_icon_is_in_the_package(manifest: PluginManifest) -> None:
+    package, _, name = (manifest.icon or "").partition(":")
+    assert (resources.files(package) / name).is_file()
 
 
 @pytest.mark.parametrize("name", ["napari.yaml", "models"])
