@@ -33,7 +33,12 @@ MAY_IMPORT = {
     "cli": BESIDE | {"samples", "zoo", "inference", "service", "training", "plugin"},
 }
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
-TORCH_ROOMS = ("networks", "inference", "training", "zoo.loading", "zoo.packaging")
+TORCH_ROOMS = (
+    "networks",
+    "inference",
+    "training",
+    *(f"zoo.{name}" for name in ("adopt", "checkpoints", "loading", "packaging", "recognition", "torch_archive")),
+)
 TORCH_FREE = ("inference.tiling",)
 
 

@@ -61,9 +61,12 @@ class TrainingData(_Strict):
 
 
 class Weights(_Strict):
-    """The file beside the card that holds the weights; a plain name, so that a card reads nothing else."""
+    """The file that holds the weights; a plain name, so that a card reads nothing but what is beside it.
 
-    file: str = Field("weights.safetensors", pattern=r"^[^/\\]+\.safetensors$")
+    In a model package it is a `.safetensors` file; the card of a checkpoint names the checkpoint.
+    """
+
+    file: str = Field("weights.safetensors", pattern=r"^[^/\\]+$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -120,7 +123,7 @@ class ModelCard(_Strict):
 
 
 def read_card(path: Path) -> ModelCard:
-    """Read and check a card.
+    """Read and check the card of a model package.
 
     Raises
     ------
@@ -129,7 +132,7 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ModelCard.model_validate(content)
+        card = ModelCard.model_validate(content)
     except OSError as error:
         raise ModelError(f"{path}: the model card cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -137,6 +140,9 @@ def read_card(path: Path) -> ModelCard:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
         raise ModelError(f"{path}: the model card is wrong: {faults}.") from error
+    if not card.weights.file.endswith(".safetensors"):
+        raise ModelError(f"{path}: the model card is wrong: weights.file: it must end in .safetensors.")
+    return card
 
 
 def write_card(card: ModelCard, path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Which network a state dict belongs to, read off the names and shapes of its weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from napari_unetseg.errors import ModelError
+from napari_unetseg.networks import ARCHITECTURES, build
+from napari_unetseg.zoo.card import Architecture
+from napari_unetseg.zoo.fit import Shapes, misfit, some
+
+Reader = Callable[[Shapes], Architecture | None]
+"""Says what network the shapes look like; None where they do not. It need not look at all of them."""
+
+_MOST_LEVELS = 16
+"""More than any network of use has; a file from a stranger may name thousands."""
+
+
+def read_unet(shapes: Shapes) -> Architecture | None:
+    """Recognise `UNet`: its features, channels and normalisation."""
+    first, last = "init_conv.double_conv.0.weight", "final_conv.weight"
+    ups = _numbered(shapes, "ups.{}.weight")
+    if not _kernels(shapes, first, last, "bottleneck.double_conv.0.weight") or not ups:
+        return None
+    # Each up-sampling maps the channels below it to those of its own level; the first is the deepest.
+    features = [shape[1] for shape in reversed(ups)] + [ups[0][0]]
+    norm = "batch" if "init_conv.double_conv.1.running_mean" in shapes else "instance"
+    return Architecture(
+        name="unet",
+        arguments={
+            "in_channels": shapes[first][1],
+            "out_channels": shapes[last][0],
+            "features": features,
+            "norm": norm,
+        },
+    )
+
+
+def read_cbam_resunet(shapes: Shapes) -> Architecture | None:
+    """Recognise `CBAMResUNet`: its features and channels."""
+    first, last = "init_conv.0.weight", "final_conv.4.weight"
+    blocks = _numbered(shapes, "downs.{}.conv1.weight")
+    if not _kernels(shapes, first, last) or not blocks or "downs.0.cbam.spatial_attention.conv.weight" not in shapes:
+        return None
+    features = [shape[0] for shape in blocks]
+    return Architecture(
+        name="cbam_resunet",
+        arguments={"in_channels": shapes[first][1], "out_channels": shapes[last][0], "features": features},
+    )
+
+
+def read_hrnet(shapes: Shapes) -> Architecture | None:
+    """Recognise `HRNet`: the widths of its branches and its channels."""
+    first, last = "conv1.weight", "last_layer.3.weight"
+    branches = _numbered(shapes, "stage4.0.branches.{}.0.conv1.weight")
+    if not _kernels(shapes, first, last) or len(branches) != 4:
+        return None
+    widths = [shape[0] for shape in branches]
+    return Architecture(
+        name="hrnet", arguments={"in_channels": shapes[first][1], "out_channels": shapes[last][0], "widths": widths}
+    )
+
+
+def read_attention_unet(shapes: Shapes) -> Architecture | None:
+    """Recognise `AttentionUNet` in any of its variants: its base channels, depth and channels."""
+    first, last = "encoder_blocks.0.conv1.block.0.weight", "final_conv.weight"
+    levels = _numbered(shapes, "encoder_blocks.{}.conv1.block.0.weight")
+    if not _kernels(shapes, first, last) or len(levels) < 2:
+        return None
+    return Architecture(
+        name="attention_unet",
+        arguments={
+            "in_channels": shapes[first][1],
+            "out_channels": shapes[last][0],
+            "base_channels": shapes[first][0],
+            "depth": len(levels) - 1,
+        },
+    )
+
+
+READERS: tuple[Reader, ...] = (read_unet, read_cbam_resunet, read_hrnet, read_attention_unet)
+
+
+def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) -> Architecture:
+    """Find the network that a state dict fits exactly: every name, every shape, none missing, none more.
+
+    Parameters
+    ----------
+    state
+        Weights by name, without wrappers' prefixes and unused parts (see `read_checkpoint`).
+    readers
+        What to try.
+
+    Raises
+    ------
+    ModelError
+        If no network fits: the message lists what differs from the one that the weights look like, or
+        what was seen where they look like none. If several fit: it lists them.
+    """
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    candidates = [architecture for reader in readers if (architecture := reader(shapes))]
+    faults = [_misfit(candidate, shapes) for candidate in candidates]
+    fitting = [candidate for candidate, fault in zip(candidates, faults, strict=True) if not fault]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ModelError(f"The weights fit more than one network: {' and '.join(map(_told, fitting))}.")
+    if candidates:
+        looks = (f"{_told(looked)}, but {fault}" for looked, fault in zip(candidates, faults, strict=True))
+        raise ModelError(f"The weights look like {'; or like '.join(looks)}.")
+    seen = some([f"{key} {shape}" for key, shape in shapes.items()])
+    raise ModelError(f"The weights belong to none of {', '.join(ARCHITECTURES)}. Seen: {seen or 'nothing'}.")
+
+
+def _kernels(shapes: Shapes, *keys: str) -> bool:
+    return all(len(shapes.get(key, ())) == 4 for key in keys)
+
+
+def _numbered(shapes: Shapes, pattern: str) -> list[tuple[int, ...]]:
+    """Return the shapes of kernels number 0, 1, 2... up to the first that is missing."""
+    found: list[tuple[int, ...]] = []
+    while len(found) < _MOST_LEVELS and _kernels(shapes, pattern.format(len(found))):
+        found.append(shapes[pattern.format(len(found))])
+    return found
+
+
+def _misfit(architecture: Architecture, shapes: Shapes) -> str:
+    try:
+        with torch.device("meta"):
+            network = build(architecture.name, architecture.arguments)
+    except (ValueError, TypeError, RuntimeError) as error:
+        return f"cannot be built so ({error})"
+    return misfit({key: tuple(value.shape) for key, value in network.state_dict().items()}, shapes)
+
+
+def _told(architecture: Architecture) -> str:
+    return f"{architecture.name} ({', '.join(f'{key} {value}' for key, value in architecture.arguments.items())})"
