@@ -102,6 +102,10 @@ def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[s
     folder = entries[0].filename.partition("/")[0] if entries else ""
     if len(names) != len(entries):
         raise CheckpointRefused("two of its entries have one name")
+    if f"{folder}/constants.pkl" in names:
+        raise CheckpointRefused(
+            "it is a TorchScript archive, which holds a program. Save the network's state_dict with torch.save instead"
+        )
     declared = sum(entry.file_size for entry in entries)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise CheckpointRefused(
@@ -110,10 +114,6 @@ def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[s
         )
     if declared > size:
         raise CheckpointRefused(f"its entries declare {declared} bytes, but the file has {size}")
-    if f"{folder}/constants.pkl" in names:
-        raise CheckpointRefused(
-            "it is a TorchScript archive, which holds a program. Save the network's state_dict with torch.save instead"
-        )
     if f"{folder}/data.pkl" not in names:
         raise CheckpointRefused("it is a zip archive, but not one that torch.save writes (it has no data.pkl)")
     pickled = archive.getinfo(f"{folder}/data.pkl")
