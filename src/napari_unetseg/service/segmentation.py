@@ -94,7 +94,8 @@ class Segmentation:
     @property
     def foreground(self) -> NDArray[np.float32]:
         """Confidence map: foreground probability, float32 (Y, X)."""
-        return self.probability[self.heads.index("foreground")]
+        foreground: NDArray[np.float32] = self.probability[self.heads.index("foreground")]
+        return foreground
 
     @property
     def count(self) -> int:
