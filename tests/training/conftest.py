@@ -34,7 +34,7 @@ def write_dataset(folder: Path, count: int = 8) -> Path:
         image = (255 - grey if dark else grey).clip(0, 255).astype(np.uint8)
         # Within each kind, the last images are RGB and so of another look.
         if number >= count - 2:
-            image = np.stack([image, image // 2, image // 4], axis=-1)
+            image = np.stack([image, image * 0.9, image * 0.8], axis=-1).astype(np.uint8)
         iio.imwrite(folder / "images" / f"field{number}.png", image)
         iio.imwrite(folder / "masks" / f"field{number}.png", labels.astype(np.uint16))
         rows.append(f"field{number},{'dark' if dark else 'bright'}")

@@ -22,8 +22,15 @@ class KilledError(Exception):
 
 
 def test_trains_a_model_that_finds_discs(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
-    steady = Augmentation(scale=(0.9, 1.1), invert=0, shuffle=0, gamma=0)
-    changes = {"steps": 90, "validate_every": 30, "learning_rate": 0.02, "batch": 4, "average": 0.9}
+    steady = Augmentation(scale=(0.9, 1.1), invert=0, gamma=0)
+    changes = {
+        "steps": 120,
+        "validate_every": 40,
+        "learning_rate": 0.01,
+        "warm_up": 1,
+        "batch": 4,
+        "features": (8, 16, 16),
+    }
     longer = recipe.model_copy(update={**changes, "augmentation": steady})
     output, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
     lines: list[str] = []

@@ -18,7 +18,7 @@ def draw_crop(sample: Sample, side: int, options: Augmentation, rng: Generator) 
     Returns
     -------
     pixels, targets
-        float32 (3, side, side) and (heads, side, side), seen through the same transform.
+        float32 (3, side, side) each, seen through the same transform.
     """
     layers = torch.cat([sample.pixels, sample.targets]).float()
     view = look_through(layers, draw_view(sample, side, options, rng), side)

@@ -14,7 +14,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise, rescale
 from napari_unetseg.io import read_image
-from napari_unetseg.training.targets import distance_target
+from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Normalisation
 
 INDEX_FILE = "index.csv"
@@ -50,7 +50,7 @@ class Sample:
     pixels
         float16 (C, Y, X), normalised over the whole image; C is 1 for a grey image, else 3.
     targets
-        float16 (2, Y, X): foreground (0 or 1) and normalised distance (0 to 1).
+        float16 (3, Y, X), see `napari_unetseg.training.targets.training_targets`.
     labels
         int32 (Y, X): 0 is background, every other number an object.
     diameters
@@ -138,13 +138,12 @@ def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: 
     """Work out all that training needs of an annotated image."""
     normalised = normalise(image, normalisation, channels=3)
     pixels = rescale(normalised.planes, normalised.low, normalised.high)
-    targets = np.stack([(labels > 0).astype(np.float32), distance_target(labels)])
     areas = np.bincount(labels.ravel())[1:]
     return Sample(
         stem=pair.stem,
         kind=pair.kind,
         pixels=_half(pixels),
-        targets=_half(targets),
+        targets=_half(training_targets(labels)),
         labels=labels,
         diameters=np.sqrt(4 * areas[areas > 0] / np.pi),
     )

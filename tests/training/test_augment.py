@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unetseg.training.augment import blur, draw_crop, draw_view, look_through, relight
+from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
+from napari_unetseg.training.recipe import Augmentation
+from napari_unetseg.zoo.card import Normalisation
+
+CALM = {"invert": 0, "grey": 0, "shuffle": 0, "tint": 0, "gain": 0, "offset": 0, "gamma": 0, "blur": 0.3, "noise": 0}
+
+
+@pytest.fixture
+def samples(dataset: Path) -> list[Sample]:
+    return load_samples(find_pairs(dataset), Normalisation())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_image_and_mask_stay_aligned(samples: list[Sample], seed: int) -> None:
+    # An image that is its own foreground must still be after every geometric change.
+    options = Augmentation(rotate=1, **CALM)
+    rng = np.random.default_rng(seed)
+    layers = torch.cat([samples[0].targets[:1], samples[0].targets]).float()
+    view = look_through(layers, draw_view(samples[0], 32, options, rng), 32)
+    torch.testing.assert_close(view[0], view[1])
+    assert (view[2] <= view[1] + 1e-5).all()  # no distance outside the foreground
+
+
+def test_the_identity_view_is_the_image() -> None:
+    layers = torch.rand(2, 24, 24)
+    view = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    torch.testing.assert_close(look_through(layers, view, 24), layers, atol=1e-5, rtol=0)
+
+
+def test_a_shifted_view_is_a_crop() -> None:
+    layers = torch.rand(1, 30, 20)
+    # From the centre (15, 10) by 3 right and 5 up; the crop is 8 wide.
+    view = torch.tensor([[1.0, 0, 3], [0, 1, -5]])
+    torch.testing.assert_close(look_through(layers, view, 8), layers[:, 6:14, 9:17], atol=1e-5, rtol=0)
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    layers = torch.rand(1, 16, 16)
+    view = torch.tensor([[0.0, -1, 0], [1, 0, 0]])
+    torch.testing.assert_close(look_through(layers, view, 16), torch.rot90(layers, 1, (1, 2)), atol=1e-5, rtol=0)
+
+
+def test_a_view_larger_than_the_image_mirrors_it() -> None:
+    layers = torch.rand(1, 16, 16)
+    view = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    seen = look_through(layers, view, 32)
+    torch.testing.assert_close(seen[:, 8:24, 8:24], layers, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[:, 8:24, 7], layers[:, :, 0], atol=1e-5, rtol=0)
+
+
+def test_small_objects_are_not_shrunk_away(samples: list[Sample]) -> None:
+    options = Augmentation(scale=(0.1, 1), smallest_object=8)
+    least = 8 / np.median(samples[0].diameters)
+    for seed in range(50):
+        view = draw_view(samples[0], 32, options, np.random.default_rng(seed))
+        scale = 1 / torch.linalg.norm(view[:, 0])
+        assert least - 1e-3 <= scale <= 1 + 1e-3
+
+
+def test_a_crop_has_three_channels_and_all_targets(samples: list[Sample]) -> None:
+    for sample in (samples[0], samples[-1]):
+        pixels, targets = draw_crop(sample, 32, Augmentation(), np.random.default_rng(0))
+        assert pixels.shape == (3, 32, 32)
+        assert targets.shape == (3, 32, 32)
+        assert pixels.isfinite().all()
+        assert targets.min() >= 0
+        assert targets.max() <= 1
+
+
+def test_the_same_seed_gives_the_same_crop(samples: list[Sample]) -> None:
+    first, again, other = (draw_crop(samples[-1], 32, Augmentation(), np.random.default_rng(s))[0] for s in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_inversion_swaps_dark_and_bright() -> None:
+    pixels = torch.rand(3, 8, 8)
+    inverted = relight(pixels, Augmentation(**{**CALM, "invert": 1}), np.random.default_rng(1))
+    plain = relight(pixels, Augmentation(**CALM), np.random.default_rng(1))
+    torch.testing.assert_close(inverted + plain, torch.ones(3, 8, 8))
+
+
+def test_grey_drops_the_colour() -> None:
+    seen = relight(torch.rand(3, 8, 8), Augmentation(**{**CALM, "grey": 1}), np.random.default_rng(1))
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+
+
+def test_blur_keeps_the_mean_and_flattens() -> None:
+    point = torch.zeros(3, 33, 33)
+    point[:, 16, 16] = 1
+    seen = blur(point, 2.0)
+    torch.testing.assert_close(seen.sum(dim=(1, 2)), torch.ones(3))
+    assert seen.max() == seen[0, 16, 16]
+    assert seen.max() < 0.05

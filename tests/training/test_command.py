@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from napari_unetseg.cli.train import train
+from napari_unetseg.training.recipe import Recipe, read_recipe, write_recipe
+from napari_unetseg.training.run import LAST_FILE
+from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
+from napari_unetseg.zoo.card import CARD_FILE, read_card
+
+
+@pytest.fixture
+def command() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(train)
+    return app
+
+
+def test_the_command_trains_by_a_recipe(command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    write_recipe(recipe, tmp_path / "discs.yaml")
+    (tmp_path / "held.txt").write_text("field0\nfield1\n", encoding="utf-8")
+    output, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
+    arguments = ["--output", output, "--checkpoints", checkpoints, "--recipe", tmp_path / "discs.yaml"]
+    arguments += ["--validation", tmp_path / "held.txt", "--steps", "1", "--name", "mine", "--device", "cpu"]
+    result = CliRunner().invoke(command, [str(dataset), *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    assert f"{output}: model 'mine', Dice " in result.output
+    assert "on 2 held-out images" in result.output
+    assert read_card(output / CARD_FILE).name == "mine"
+    assert read_recipe(output / RECIPE_FILE) == recipe.model_copy(update={"name": "mine", "steps": 1})
+    assert (output / VALIDATION_FILE).read_text() == "field0\nfield1\n"
+    assert (checkpoints / LAST_FILE).exists()
+
+
+def test_without_a_recipe_the_folders_give_the_names(command: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    result = CliRunner().invoke(command, [str(tmp_path / "data"), "-o", str(tmp_path / "My model")])
+    # The recipe was accepted; the empty data set is what stopped it.
+    assert result.exit_code == 1
+    assert f"Error: {tmp_path / 'data' / 'images'}: there are no images." in result.output
+
+
+def test_a_wrong_option_is_explained(command: typer.Typer, dataset: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, [str(dataset), "-o", str(tmp_path / "model"), "--crop", "30"])
+    assert result.exit_code == 1
+    assert "crop must be a multiple of 16" in result.output

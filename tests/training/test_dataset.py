@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+
+from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples, read_pair
+from napari_unetseg.zoo.card import Normalisation
+
+
+def test_pairs_are_sorted_and_know_their_kind(dataset: Path) -> None:
+    pairs = find_pairs(dataset)
+    assert [pair.stem for pair in pairs] == [f"field{number}" for number in range(8)]
+    assert [pair.kind for pair in pairs[:2]] == ["bright", "dark"]
+
+
+def test_without_an_index_all_images_are_of_one_kind(dataset: Path) -> None:
+    (dataset / "index.csv").unlink()
+    assert {pair.kind for pair in find_pairs(dataset)} == {"image"}
+
+
+def test_a_sample_holds_what_training_needs(dataset: Path) -> None:
+    grey, *_, rgb = load_samples(find_pairs(dataset), Normalisation(low=0, high=100))
+    assert grey.pixels.shape == (1, 64, 64)
+    assert rgb.pixels.shape == (3, 64, 64)
+    assert grey.pixels.min() == 0
+    assert grey.pixels.max() == 1
+    assert torch.equal(grey.targets[0] > 0, torch.from_numpy(grey.labels > 0))
+    assert grey.diameters.size == len(np.unique(grey.labels)) - 1
+    assert (grey.diameters > 7).all()
+    assert (grey.diameters < 15).all()
+
+
+def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="images: there are no images"):
+        find_pairs(tmp_path)
+
+
+def test_missing_masks_are_named(dataset: Path) -> None:
+    (dataset / "masks" / "field2.png").unlink()
+    with pytest.raises(DatasetError, match=r"masks: 1 of 8 images have no mask \(field2\.png\)"):
+        find_pairs(dataset)
+
+
+def test_two_images_of_one_stem_are_refused(dataset: Path) -> None:
+    (dataset / "images" / "field2.tif").touch()
+    with pytest.raises(DatasetError, match=r"field2\.tif: field2\.png has the same stem"):
+        find_pairs(dataset)
+
+
+def test_an_index_without_its_columns_is_refused(dataset: Path) -> None:
+    (dataset / "index.csv").write_text("name,sort\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"index\.csv: the columns 'stem' and 'kind'"):
+        find_pairs(dataset)
+
+
+def test_a_mask_of_another_size_is_refused(dataset: Path) -> None:
+    iio.imwrite(dataset / "masks" / "field0.png", np.zeros((10, 64), np.uint16))
+    with pytest.raises(DatasetError, match=r"field0\.png: the mask has 10 x 64 pixels, its image 64 x 64"):
+        read_pair(find_pairs(dataset)[0])
+
+
+def test_a_mask_in_colour_is_refused(dataset: Path) -> None:
+    iio.imwrite(dataset / "masks" / "field0.png", np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(DatasetError, match=r"field0\.png: .* is no label image"):
+        read_pair(find_pairs(dataset)[0])

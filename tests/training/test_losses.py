@@ -1,0 +1,40 @@
+import math
+
+import torch
+
+from napari_unetseg.training.losses import segmentation_loss
+
+
+def targets(crowding: float = 0) -> torch.Tensor:
+    foreground = torch.zeros(2, 8, 8)
+    foreground[:, 2:6, 2:6] = 1
+    return torch.stack([foreground, 0.5 * foreground, torch.full((2, 8, 8), crowding)], dim=1)
+
+
+def test_the_right_answer_is_the_least() -> None:
+    truth = targets()
+    right = torch.logit(truth[:, :2].clamp(1e-4, 1 - 1e-4))
+    least = segmentation_loss(right, truth)
+    for wrong in (right + 0.5, right - 0.5, -right, torch.zeros_like(right)):
+        assert segmentation_loss(wrong, truth) > least
+
+
+def test_the_gradient_leads_to_the_soft_target() -> None:
+    truth = targets()
+    logits = torch.zeros(2, 2, 8, 8).requires_grad_()
+    for _ in range(300):
+        (gradient,) = torch.autograd.grad(segmentation_loss(logits, truth), logits)
+        logits = (logits - 50 * gradient).detach().requires_grad_()
+    torch.testing.assert_close(logits[:, 1].sigmoid(), truth[:, 1], atol=0.05, rtol=0)
+    assert torch.equal(logits[:, 0] > 0, truth[:, 0] > 0.5)
+
+
+def test_crowded_pixels_count_six_times() -> None:
+    logits = torch.zeros(2, 2, 8, 8)
+    # Only the cross-entropies are weighted: ln 2 a pixel from the foreground and twice that from the distance.
+    more = segmentation_loss(logits, targets(crowding=1)) - segmentation_loss(logits, targets())
+    torch.testing.assert_close(more, torch.tensor(5 * 3 * math.log(2)))
+
+
+def test_an_empty_crop_gives_a_finite_loss() -> None:
+    assert segmentation_loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 4, 4)).isfinite()

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from napari_unetseg.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
+from napari_unetseg.training.state import learning_rate
+from napari_unetseg.zoo.registry import bundled_model_folder
+
+BUNDLED = sorted(bundled_model_folder().glob("*/recipe.yaml"))
+
+
+def test_a_recipe_survives_the_disk(recipe: Recipe, tmp_path: Path) -> None:
+    write_recipe(recipe, tmp_path / "recipe.yaml")
+    assert read_recipe(tmp_path / "recipe.yaml") == recipe
+
+
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.parent.name)
+def test_bundled_recipes_are_those_of_their_model(path: Path) -> None:
+    assert read_recipe(path).name == path.parent.name
+
+
+def test_there_is_a_bundled_recipe() -> None:
+    assert BUNDLED
+
+
+def test_an_unknown_key_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    write_recipe(recipe, path)
+    path.write_text(path.read_text() + "epochs: 3\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: .*epochs"):
+        read_recipe(path)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.yaml: .*cannot be read"):
+        read_recipe(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("name: [", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"broken\.yaml: .*not valid YAML"):
+        read_recipe(tmp_path / "broken.yaml")
+
+
+def test_a_crop_must_fit_the_poolings(recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match="multiple of 4"):
+        Recipe.model_validate({**recipe.model_dump(), "features": (4, 8, 16), "crop": 30})
+
+
+def test_the_learning_rate_rises_and_falls(recipe: Recipe) -> None:
+    longer = recipe.model_copy(update={"learning_rate": 1.0, "warm_up": 4, "steps": 104})
+    rates = [learning_rate(longer, step) for step in range(104)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1, 1]
+    assert rates[54] == pytest.approx(0.5)
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert 0 < rates[-1] < 0.001

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_unetseg.training.dataset import find_pairs, load_samples
+from napari_unetseg.training.recipe import Recipe
+from napari_unetseg.training.sampling import draw_batch, draw_weights
+
+
+def test_shares_grow_with_the_square_root() -> None:
+    kinds = ["a"] * 16 + ["b"] * 4
+    groups = ["a1"] * 9 + ["a2"] * 7 + ["b1"] * 4
+    weights = draw_weights(kinds, groups)
+    np.testing.assert_allclose(weights.sum(), 1)
+    np.testing.assert_allclose([weights[:16].sum(), weights[16:].sum()], [4 / 6, 2 / 6])
+    np.testing.assert_allclose(weights[:9].sum() / weights[9:16].sum(), np.sqrt(9 / 7))
+    np.testing.assert_allclose(weights[:9], weights[0])
+
+
+def test_a_batch_depends_on_seed_and_step_alone(dataset: Path, recipe: Recipe) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(8, 1 / 8)
+    pixels, targets = draw_batch(samples, weights, recipe, step=7)
+    assert pixels.shape == (2, 3, 32, 32)
+    assert targets.shape == (2, 3, 32, 32)
+    again, _ = draw_batch(samples, weights, recipe, step=7)
+    other, _ = draw_batch(samples, weights, recipe, step=8)
+    assert torch.equal(pixels, again)
+    assert not torch.equal(pixels, other)

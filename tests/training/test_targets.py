@@ -1,0 +1,74 @@
+import numpy as np
+from scipy import ndimage
+
+from napari_unetseg.training.targets import crowding, distance_target, training_targets
+
+
+def test_a_bar_rises_to_its_middle_line() -> None:
+    labels = np.zeros((7, 9), np.int32)
+    labels[1:6, :] = 3  # from border to border, and with a gap in the numbering
+    expected = np.array([0, 0, 1, 2, 1, 0, 0]) / 2
+    np.testing.assert_allclose(distance_target(labels), np.repeat(expected[:, None], 9, axis=1), rtol=1e-6)
+
+
+def test_touching_objects_each_have_their_own_edge() -> None:
+    labels = np.zeros((5, 12), np.int32)
+    labels[1:4, 1:6] = 1
+    labels[1:4, 6:11] = 2
+    target = distance_target(labels)
+    # Alone, each half is the same.
+    for label in (1, 2):
+        alone = distance_target(np.where(labels == label, labels, 0).astype(np.int32))
+        np.testing.assert_array_equal(target[labels == label], alone[labels == label])
+    np.testing.assert_array_equal(target[2], [0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0])
+
+
+def test_each_object_peaks_at_one_whatever_its_size() -> None:
+    labels = np.zeros((40, 60), np.int32)
+    labels[2:5, 2:5] = 1
+    labels[5:35, 20:50] = 2
+    labels[38, 58] = 3
+    target = distance_target(labels)
+    np.testing.assert_array_equal(ndimage.maximum(target, labels, [1, 2, 3]), [1, 1, 1])
+    assert (target[labels == 0] == 0).all()
+
+
+def test_the_image_border_is_no_edge() -> None:
+    labels = np.zeros((10, 10), np.int32)
+    labels[:, :4] = 1
+    np.testing.assert_allclose(distance_target(labels)[5, :5], [1, 2 / 3, 1 / 3, 0, 0], rtol=1e-6)
+
+
+def test_an_object_that_fills_the_image_is_all_core() -> None:
+    assert (distance_target(np.ones((4, 5), np.int32)) == 1).all()
+
+
+def test_a_line_without_an_inside_is_all_core() -> None:
+    labels = np.zeros((5, 9), np.int32)
+    labels[2, 1:8] = 1
+    np.testing.assert_array_equal(distance_target(labels), labels)
+
+
+def test_pixels_near_two_objects_are_crowded() -> None:
+    labels = np.zeros((1, 16), np.int32)
+    labels[0, 1:5] = 7
+    labels[0, 6:10] = 2
+    labels[0, 15] = 3
+    # Two pixels away from an object on either side, background included; never near one object alone.
+    np.testing.assert_array_equal(crowding(labels)[0, :12], [0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0])
+
+
+def test_targets_are_stacked_in_the_order_of_the_heads() -> None:
+    labels = np.zeros((6, 6), np.int32)
+    labels[1:4, 1:4] = 1
+    labels[1:4, 4:6] = 2
+    targets = training_targets(labels)
+    assert targets.dtype == np.float32
+    for found, expected in zip(targets, (labels > 0, distance_target(labels), crowding(labels)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_no_objects_give_an_empty_target() -> None:
+    target = distance_target(np.zeros((4, 5), np.int32))
+    assert target.dtype == np.float32
+    assert not target.any()
