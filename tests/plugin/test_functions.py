@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from magicgui import magicgui
+from napari._app_model import get_app_model
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.plugin import commands, demo
 from napari_unetseg.plugin.functions import segment_layer
 from napari_unetseg.plugin.samples import open_nuclei, open_tissue
+from napari_unetseg.plugin.services import shared_service
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.zoo.registry import read_package
 
@@ -25,13 +27,7 @@ Squares = NDArray[np.uint16]
 def _the_bright_model_is_the_default(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_layer, "__defaults__", (str(bright_model), *segment_layer.__defaults__[1:]))
     package = read_package(bright_model, "path")
-    monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (commands_services(), lambda: [package]))
-
-
-def commands_services() -> Any:
-    from napari_unetseg.plugin.services import shared_service
-
-    return shared_service
+    monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (shared_service, lambda: [package]))
 
 
 def test_a_script_gets_layer_data(qtbot: Any, squares: Squares) -> None:
@@ -90,8 +86,6 @@ def test_the_menu_opens_one_widget_and_presses_run(make_napari_viewer: Any, qtbo
 
 
 def test_menus_and_scripts_open_the_same_dock(make_napari_viewer: Any) -> None:
-    from napari._app_model import get_app_model
-
     viewer = make_napari_viewer()
     get_app_model().commands.execute_command("napari-unetseg.widget")
     assert list(viewer.window.dock_widgets) == ["U-Net Segmentation (napari-unetseg)"]
@@ -99,9 +93,7 @@ def test_menus_and_scripts_open_the_same_dock(make_napari_viewer: Any) -> None:
     assert len(viewer.window.dock_widgets) == 1
 
 
-def test_the_background_entry_adds_layers_through_napari(make_napari_viewer: Any, qtbot: Any, squares: Squares) -> None:
-    from napari._app_model import get_app_model
-
+def test_the_background_entry_adds_layers(make_napari_viewer: Any, qtbot: Any, squares: Squares) -> None:
     viewer = make_napari_viewer()
     viewer.add_image(squares, name="cells")
     get_app_model().commands.execute_command("napari-unetseg.segment_in_background")

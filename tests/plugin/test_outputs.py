@@ -44,7 +44,7 @@ def test_every_output_becomes_its_kind_of_layer(segmentation: Segmentation, plan
         "contours": Shapes,
         "confidence": ImageLayer,
     }
-    assert list(layers)[0] == "confidence", "the map must not cover the labels"
+    assert next(iter(layers)) == "confidence", "the map must not cover the labels"
     assert list(layers["confidence"].contrast_limits) == [0, 1]
     for layer in layers.values():
         assert isinstance(layer, Layer)

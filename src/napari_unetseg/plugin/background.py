@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import WorkerBase
 
@@ -33,6 +34,18 @@ class Task(WorkerBase[T]):
         super().__init__()
         self.reports = Reports()
         self._function = function
+
+    def run(self) -> None:
+        """Run the function and emit the signals; Qt calls this in the worker thread.
+
+        Where Python exits in the middle of a run, Qt has deleted the signals by the time the
+        function ends. Nobody is left to be told, and an exception here would abort the process.
+        """
+        try:
+            super().run()
+        except RuntimeError:
+            if isalive(self.signals):  # type: ignore[no-untyped-call]
+                raise
 
     def work(self) -> T:
         """Call the function; Qt does this in the worker thread."""

@@ -1,14 +1,16 @@
 """What the menus and the command palette start."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import napari.viewer
 from napari.layers import Image as ImageLayer
-from napari.qt.threading import FunctionWorker
-from napari.types import LayerDataTuple
+from napari.layers import Layer
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.plugin.functions import segment_layer
+from napari_unetseg.plugin.outputs import LayerData
 
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget
@@ -39,7 +41,7 @@ def segment_selected(viewer: napari.viewer.Viewer) -> None:
     widget.run()
 
 
-def segment_in_background(viewer: napari.viewer.Viewer) -> FunctionWorker[list[LayerDataTuple]]:
+def segment_in_background(viewer: napari.viewer.Viewer) -> None:
     """Segment the selected image layer with the default model and its defaults, without the dock widget.
 
     Raises
@@ -47,7 +49,15 @@ def segment_in_background(viewer: napari.viewer.Viewer) -> FunctionWorker[list[L
     ImageError
         If no single image layer is selected.
     """
-    return segment_layer(_selected_image(viewer))
+    worker = segment_layer(_selected_image(viewer))
+    # Returning the worker should do, but napari 0.9.2 calls its handler of workers from menus with
+    # an argument missing and drops the result.
+    worker.returned.connect(partial(_add_layers, viewer))
+
+
+def _add_layers(viewer: napari.viewer.Viewer, layers: Sequence[LayerData]) -> None:
+    for data in layers:
+        viewer.add_layer(Layer.create(*data))
 
 
 def _selected_image(viewer: napari.viewer.Viewer) -> ImageLayer:
