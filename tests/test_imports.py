@@ -53,13 +53,25 @@ MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 IMPORTABLE = {name: f"{PACKAGE}.{name}".rstrip(".") for name in MODULES if name != "__main__"}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Full dotted names of everything that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+class WithoutTypeChecking(ast.NodeTransformer):
+    """Drop what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        is_for_checkers = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if is_for_checkers else self.generic_visit(node)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Full dotted names of everything that is imported, anywhere in a module."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the room they come from"
+            assert node.level == 0, "relative imports hide the room they come from"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -89,7 +101,7 @@ def loaded_by(modules: list[str], watched: set[str]) -> str:
 @pytest.mark.parametrize("module", [name for name in MODULES if name])
 def test_a_room_imports_only_the_rooms_before_it(module: str) -> None:
     room = module.split(".")[0]
-    own = [name.split(".")[1] for name in imported(MODULES[module]) if name.startswith(f"{PACKAGE}.")]
+    own = [name.split(".")[1] for name in imported(parse(MODULES[module])) if name.startswith(f"{PACKAGE}.")]
     # `from napari_unetseg import __version__` names the package itself, which every room may.
     others = {name for name in own if name not in (room, "__version__")}
     assert others <= MAY_IMPORT[room]
@@ -97,12 +109,13 @@ def test_a_room_imports_only_the_rooms_before_it(module: str) -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not is_within(name, ("plugin",))])
 def test_only_the_plugin_knows_the_window(module: str) -> None:
-    libraries = {name.split(".")[0] for name in imported(MODULES[module])}
+    libraries = {name.split(".")[0] for name in imported(parse(MODULES[module]))}
     assert not libraries & WINDOW_LIBRARIES
 
 
 def test_every_imported_library_is_a_declared_dependency() -> None:
-    libraries = {name.split(".")[0] for path in MODULES.values() for name in imported(path)}
+    trees = [WithoutTypeChecking().visit(parse(path)) for path in MODULES.values()]
+    libraries = {name.split(".")[0] for tree in trees for name in imported(tree)}
     providers = packages_distributions()
     foreign = libraries - sys.stdlib_module_names - {PACKAGE}
     undeclared = {
