@@ -7,14 +7,14 @@ import torch
 from napari_unetseg.training.augment import blur, draw_crop, draw_view, look_through, relight
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation
-from napari_unetseg.zoo.card import Normalisation
+from napari_unetseg.zoo.card import Percentile
 
 CALM = {"invert": 0, "grey": 0, "shuffle": 0, "tint": 0, "gain": 0, "offset": 0, "gamma": 0, "blur": 0.3, "noise": 0}
 
 
 @pytest.fixture
 def samples(dataset: Path) -> list[Sample]:
-    return load_samples(find_pairs(dataset), Normalisation())
+    return load_samples(find_pairs(dataset), Percentile())
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples, read_pair
-from napari_unetseg.zoo.card import Normalisation
+from napari_unetseg.zoo.card import Percentile
 
 
 def test_pairs_are_sorted_and_know_their_kind(dataset: Path) -> None:
@@ -21,7 +21,7 @@ def test_without_an_index_all_images_are_of_one_kind(dataset: Path) -> None:
 
 
 def test_a_sample_holds_what_training_needs(dataset: Path) -> None:
-    grey, *_, rgb = load_samples(find_pairs(dataset), Normalisation(low=0, high=100))
+    grey, *_, rgb = load_samples(find_pairs(dataset), Percentile(low=0, high=100))
     assert grey.pixels.shape == (1, 64, 64)
     assert rgb.pixels.shape == (3, 64, 64)
     assert grey.pixels.min() == 0

@@ -15,7 +15,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise, rescale
 from napari_unetseg.io import read_image
 from napari_unetseg.training.targets import training_targets
-from napari_unetseg.zoo.card import Normalisation
+from napari_unetseg.zoo.card import Percentile
 
 INDEX_FILE = "index.csv"
 UNKNOWN_KIND = "image"
@@ -134,10 +134,10 @@ def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:
     return image, mask.astype(np.int32)
 
 
-def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: Normalisation) -> Sample:
+def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: Percentile) -> Sample:
     """Work out all that training needs of an annotated image."""
     normalised = normalise(image, normalisation, channels=3)
-    pixels = rescale(normalised.planes, normalised.low, normalised.high)
+    pixels = rescale(normalised.planes, *normalised.ranges[0])
     areas = np.bincount(labels.ravel())[1:]
     return Sample(
         stem=pair.stem,
@@ -149,7 +149,7 @@ def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: 
     )
 
 
-def load_samples(pairs: list[Pair], normalisation: Normalisation) -> list[Sample]:
+def load_samples(pairs: list[Pair], normalisation: Percentile) -> list[Sample]:
     """Read all pairs, with a progress bar."""
     return [
         prepare(*read_pair(pair), pair, normalisation)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.zoo.card import Normalisation
+from napari_unetseg.zoo.card import Percentile
 
 
 class RecipeError(UnetsegError):
@@ -111,7 +111,7 @@ class Recipe(_Strict):
     licence: str = "not stated"
     data: Source
     features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
-    normalisation: Normalisation = Normalisation()
+    normalisation: Percentile = Percentile()
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     parameters: DecodeParameters = DecodeParameters()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
 
 Labels = NDArray[np.integer]
 
@@ -23,14 +22,21 @@ def iou_matrix(predicted: Labels, true: Labels) -> NDArray[np.float64]:
 
     Label numbers may have gaps; rows and columns follow the labels in rising order.
     """
-    rows, predicted_index = np.unique(predicted, return_inverse=True)
-    columns, true_index = np.unique(true, return_inverse=True)
-    ones = np.ones(predicted.size, np.int64)
-    shape = (rows.size, columns.size)
-    overlap = coo_array((ones, (predicted_index.ravel(), true_index.ravel())), shape).toarray()
+    row_of, rows = _number(predicted)
+    column_of, columns = _number(true)
+    pairs = np.bincount((row_of * columns + column_of).ravel(), minlength=rows * columns)
+    overlap = pairs.reshape(rows, columns)
     union = overlap.sum(axis=1, keepdims=True) + overlap.sum(axis=0, keepdims=True) - overlap
-    iou: NDArray[np.float64] = (overlap / union)[rows != 0][:, columns != 0]
+    # Row and column 0 are the background's, which may be nowhere.
+    iou: NDArray[np.float64] = overlap[1:, 1:] / union[1:, 1:]
     return iou
+
+
+def _number(labels: Labels) -> tuple[NDArray[np.intp], int]:
+    """Give the labels numbers without gaps, 0 being the background's; return how many that takes."""
+    present = np.bincount(labels.ravel()) > 0
+    present[0] = True
+    return (np.cumsum(present) - 1)[labels], int(present.sum())
 
 
 def match(iou: NDArray[np.float64], threshold: float) -> int:
