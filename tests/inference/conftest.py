@@ -74,7 +74,6 @@ class CountingBackend:
 
     receptive_radius = 5
     grid = 4
-    exact_tiles = True
     precision = "float32"
     device_memory_mb = None
 
@@ -84,6 +83,9 @@ class CountingBackend:
     def run(self, batch: np.ndarray, cancel: Callable[[], bool] | None = None) -> np.ndarray:
         self.shapes.append(batch.shape)
         return np.full((len(batch), 2, *batch.shape[2:]), 0.75, np.float32)
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        return -(-height // 4) * 4, -(-width // 4) * 4
 
     def unload(self) -> None:
         pass

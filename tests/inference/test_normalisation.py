@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference import normalisation
-from napari_unetseg.inference.normalisation import BOUND, normalise, percentile_range, rescale
-from napari_unetseg.zoo.card import Normalisation
+from napari_unetseg.inference.normalisation import BOUND, full_range, normalise, percentile_range, rescale
+from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
 
-HALF = Normalisation(low=25, high=75)
+HALF = Percentile(low=25, high=75)
 DTYPES = [bool, *np.typecodes["AllInteger"], np.float16, np.float32, np.float64]
 
 
@@ -32,14 +32,14 @@ def test_any_type_becomes_float32_between_its_percentiles(dtype):
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64])
 def test_the_whole_range_of_an_integer_type_does_not_wrap(dtype):
     limits = np.iinfo(dtype)
-    prepared = normalise(Image.of(np.array([[limits.min, limits.max]], dtype)), Normalisation(low=0, high=100), 1)
+    prepared = normalise(Image.of(np.array([[limits.min, limits.max]], dtype)), Percentile(low=0, high=100), 1)
     assert prepared.array.tolist() == [[[0.0, 1.0]]]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_whole_range_of_a_float_type_does_not_overflow(dtype):
     limits = np.finfo(dtype)
-    prepared = normalise(Image.of(np.array([[limits.min, 0, limits.max]], dtype)), Normalisation(low=0, high=100), 1)
+    prepared = normalise(Image.of(np.array([[limits.min, 0, limits.max]], dtype)), Percentile(low=0, high=100), 1)
     assert prepared.array.tolist() == [[[0.0, 0.5, 1.0]]]
 
 
@@ -68,7 +68,7 @@ def test_a_constant_image_is_zero(value):
 def test_few_objects_on_a_background_of_one_value_are_still_seen():
     pixels = np.zeros((100, 100), np.uint16)
     pixels[:3, :3] = 500
-    array = normalise(Image.of(pixels), Normalisation(), 1).array
+    array = normalise(Image.of(pixels), Percentile(), 1).array
     assert np.array_equal(array[0], pixels / np.float32(500))
 
 
@@ -78,7 +78,7 @@ def test_pixels_without_a_value_become_low_and_are_counted(ramp, bad):
     prepared = normalise(Image.of(ramp, name="scan"), HALF, 3)
     assert np.argwhere(prepared.invalid).tolist() == [[3, 4], [5, 6]]
     assert prepared.array[:, 3, 4].tolist() == [0, 0, 0]
-    assert (prepared.low, prepared.high) == tuple(np.percentile(ramp[np.isfinite(ramp)], (25, 75)))
+    assert prepared.ranges == (tuple(np.percentile(ramp[np.isfinite(ramp)], (25, 75))),)
     assert prepared.warnings == ("scan: 2 of 121 pixels are NaN or infinite; they are taken as background.",)
 
 
@@ -170,3 +170,86 @@ def test_rescaling_takes_low_to_zero_and_high_to_one():
     assert array.dtype == np.float32
     assert array.tolist() == [[0, 1, 2, 0, 0]]
     assert rescale(np.array([5, 6]), 5, 5).tolist() == [0, 0]
+
+
+def whole_range(dtype, top):
+    """An RGB image from 0 to `top`, the brightest pixel among them."""
+    pixels = np.random.default_rng(0).integers(0, top, (7, 6, 3), endpoint=True).astype(dtype)
+    pixels[3, 3, 1] = top
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("dtype", "top", "white"),
+    [
+        (np.uint8, 255, 255),
+        (np.uint8, 3, 255),
+        (np.uint16, 65535, 65535),
+        (np.uint16, 4096, 65535),
+        (np.uint16, 4095, 4095),
+        (np.uint16, 255, 255),
+        (np.uint32, 70000, 70000),
+        (np.float32, 0.5, 1),
+        (np.float64, 1, 1),
+        (np.float64, 80, 80),
+        (bool, 1, 1),
+    ],
+)
+def test_imagenet_statistics_apply_to_the_full_range_of_the_pixels(dtype, top, white):
+    pixels = whole_range(dtype, top)
+    assert full_range(pixels) == white
+    unit = pixels.astype(np.float64) / white
+    expected = ((unit - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(2, 0, 1)
+    array = normalise(Image.of(pixels), IMAGENET, 3).array
+    assert array.dtype == np.float32
+    np.testing.assert_allclose(array, expected, atol=1e-6)
+
+
+def test_sixteen_bits_are_not_cut_to_eight():
+    pixels = np.array([[0, 256, 257, 65535]], np.uint16)
+    array = normalise(Image.of(pixels), MeanStd(mean=(0,), std=(1,)), 1).array
+    np.testing.assert_allclose(array[0], pixels / 65535, atol=1e-7)
+    assert array[0, 0, 1] != array[0, 0, 2]
+
+
+def test_twelve_bits_in_sixteen_are_told():
+    prepared = normalise(Image.of(whole_range(np.uint16, 3000), name="camera"), IMAGENET, 3)
+    assert prepared.warnings == ("camera: no pixel of this uint16 image is above 4095, which is taken as full white.",)
+    assert normalise(Image.of(whole_range(np.uint16, 60000)), IMAGENET, 3).warnings == ()
+    assert normalise(Image.of(whole_range(np.uint8, 60)), IMAGENET, 3).warnings == ()
+
+
+def test_a_grey_image_is_repeated_before_each_channel_gets_its_own_statistics(ramp):
+    pixels = ramp.astype(np.uint8)
+    array = normalise(Image.of(pixels), IMAGENET, 3).array
+    repeated = np.repeat(pixels[..., np.newaxis], 3, axis=2)
+    assert np.array_equal(array, normalise(Image(repeated, "YXC", rgb=True), IMAGENET, 3).array)
+    assert not np.array_equal(array[0], array[1])
+
+
+def test_one_mean_serves_all_channels_and_a_grey_network():
+    rgb = whole_range(np.uint8, 255)
+    normalisation = MeanStd(mean=(0.5,), std=(0.25,))
+    colours = normalise(Image.of(rgb), normalisation, 3).array
+    np.testing.assert_allclose(colours, (rgb.transpose(2, 0, 1) / 255 - 0.5) / 0.25, atol=1e-6)
+    grey = normalise(Image.of(rgb), normalisation, 1).array
+    np.testing.assert_allclose(grey, colours.mean(axis=0, keepdims=True), atol=1e-6)
+
+
+def test_pixels_without_a_value_become_the_mean():
+    pixels = np.array([[0.2, np.nan, np.inf, 0.9]])
+    prepared = normalise(Image.of(pixels), IMAGENET, 3)
+    assert prepared.array[:, 0, 1:3].tolist() == [[0, 0]] * 3
+    assert prepared.invalid.tolist() == [[False, True, True, False]]
+    assert full_range(np.array([[np.nan]])) == 1
+
+
+def test_min_and_max_become_zero_and_one(ramp, monkeypatch):
+    monkeypatch.setattr(normalisation, "EXACT_PIXELS", 10)  # a subsample would miss them
+    array = normalise(Image.of(ramp), MinMax(), 3).array
+    np.testing.assert_allclose(array, np.broadcast_to(ramp / 120, (3, 11, 11)), atol=1e-6)
+
+
+def test_min_and_max_are_those_of_all_colours_together():
+    rgb = np.array([[[10, 20, 30], [40, 50, 110]]], np.uint8)
+    np.testing.assert_allclose(normalise(Image(rgb, "YXC", rgb=True), MinMax(), 3).array[:, 0, 0], [0, 0.1, 0.2])

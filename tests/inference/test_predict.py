@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
+from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import WINDOW, predict
-from napari_unetseg.zoo.card import Head
+from napari_unetseg.zoo.card import IMAGENET, Head
 
 AS_IS = (Head(name="foreground", activation="sigmoid"), Head(name="distance", activation="sigmoid"))
 
@@ -65,8 +68,7 @@ def test_any_size_from_one_pixel(make, card, norm, shape):
     assert prediction.probability.max() <= 1
 
 
-def seen_shape(shape, exact, counting, card):
-    counting.exact_tiles = exact
+def seen_shape(shape, counting, card):
     predict(Image.of(noise(*shape)), card, counting)
     (seen,) = counting.shapes
     return seen[2:]
@@ -76,22 +78,99 @@ def seen_shape(shape, exact, counting, card):
     ("shape", "padded"), [((1, 1), (4, 4)), ((4, 5), (4, 8)), ((8, 8), (8, 8)), ((9, 30), (12, 32))]
 )
 def test_exact_tiles_are_padded_to_the_grid(counting, card, shape, padded):
-    assert seen_shape(shape, True, counting, card) == padded
+    assert seen_shape(shape, counting, card) == padded
 
 
-@pytest.mark.parametrize(
-    ("shape", "padded"), [((1, 1), (8, 8)), ((7, 7), (8, 8)), ((2, 9), (4, 9)), ((5, 8), (5, 8)), ((9, 30), (9, 30))]
-)
-def test_image_wide_statistics_are_padded_only_where_there_were_none(counting, card, shape, padded):
-    assert seen_shape(shape, False, counting, card) == padded
-
-
-def test_image_wide_statistics_are_never_tiled(make, card):
+def test_image_wide_statistics_are_not_tiled_where_the_image_fits(make, card):
     backend = make.backend(make.network(norm="instance"))
     image = Image.of(noise(150, 131))
     prediction = predict(image, card, backend, window=64)
     assert (prediction.tiles, prediction.window, prediction.halo) == (1, 150, 0)
     assert np.array_equal(prediction.probability, predict(image, card, backend).probability)
+
+
+def blended_naively(image, card, backend, window):
+    """Average windows that overlap by a quarter, with gaussian weights, one accumulator for each sum."""
+    pixels = normalise(image, card.normalisation, 3).array
+    height, width = image.shape
+    y, x = np.mgrid[:window, :window] - (window - 1) / 2
+    sigma = window / 8
+    weights = np.maximum(np.exp(-(y**2) / 2 / sigma**2), 1e-3) * np.maximum(np.exp(-(x**2) / 2 / sigma**2), 1e-3)
+    total, seen = np.zeros((2, height, width)), np.zeros((height, width))
+    step, windows = window * 3 // 4, 0
+    for top in [*range(0, height - window, step), height - window]:
+        for left in [*range(0, width - window, step), width - window]:
+            place = slice(top, top + window), slice(left, left + window)
+            total[:, *place] += weights * backend.run(pixels[None, :, *place])[0]
+            seen[place] += weights
+            windows += 1
+    return total / seen, windows
+
+
+@pytest.mark.parametrize("shape", [(150, 131), (112, 64), (64, 65)])
+def test_windows_are_blended_where_statistics_are_image_wide_and_the_image_does_not_fit(make, card, shape):
+    backend = make.backend(make.network(norm="instance"))
+    image = Image.of(noise(*shape), name="slide")
+    expected, windows = blended_naively(image, card, backend, 64)
+    prediction = predict(image, card, backend, window=64, largest_whole=64 * 64)
+    assert np.abs(prediction.probability - expected).max() <= 1e-5
+    assert (prediction.tiles, prediction.window, prediction.halo) == (windows, 64, 0)
+    (warning,) = prediction.warnings
+    assert warning.startswith(f"slide: with {shape[0]} x {shape[1]} pixels")
+    assert f"{windows} windows of 64 x 64 pixels" in warning
+
+
+def test_an_image_narrower_than_a_blended_window_is_divided_along_the_other_axis(make, card):
+    backend = make.backend(make.network(norm="instance"))
+    prediction = predict(Image.of(noise(3, 200)), card, backend, window=64, largest_whole=100)
+    assert (prediction.tiles, prediction.window) == (4, 64)
+    assert prediction.probability.shape == (2, 3, 200)
+    assert 0 < prediction.probability.min() <= prediction.probability.max() < 1
+
+
+def resized(shape, image_size, card, backend):
+    """What PyTorch makes of an image that is stretched, run, and stretched back."""
+    image = Image.of(noise(*shape))
+    card = card.model_copy(update={"image_size": image_size, "normalisation": IMAGENET})
+    rgb = torch.from_numpy(np.repeat(image.array[None].astype(np.float32) / 255, 3, axis=0))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET.mean, IMAGENET.std))
+    network_input = functional.interpolate(((rgb - mean) / std)[None], image_size, mode="bilinear", antialias=True)
+    output = torch.from_numpy(backend.run(network_input.numpy()))
+    return predict(image, card, backend), functional.interpolate(output, shape, mode="bilinear")[0].numpy()
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (64, 64), (150, 91), (1, 1)])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_fixed_size_is_stretched_to_and_the_probability_stretched_back(make, card, norm, shape):
+    prediction, expected = resized(shape, (64, 48), card, make.backend(make.network(norm=norm)))
+    assert prediction.probability.shape == (2, *shape)
+    assert np.abs(prediction.probability - expected).max() <= 1e-5
+    assert (prediction.resized_to, prediction.tiles, prediction.window, prediction.halo) == ((64, 48), 1, 64, 0)
+
+
+def test_a_fixed_size_is_never_tiled_and_pixels_without_a_value_stay_background(counting, card):
+    card = card.model_copy(update={"image_size": (32, 32)})
+    pixels = noise(90, 70).astype(np.float32)
+    pixels[10:20, 30:33] = np.nan
+    told = []
+    prediction = predict(
+        Image.of(pixels), card, counting, window=40, largest_whole=1, progress=lambda *done: told.append(done)
+    )
+    assert counting.shapes == [(1, 3, 32, 32)]
+    assert told == [(1, 1)]
+    assert not prediction.probability[:, 10:20, 30:33].any()
+    assert np.count_nonzero(prediction.probability == 0.75) == 2 * (90 * 70 - 30)
+
+
+def test_a_cancel_is_seen_before_a_stretched_image_runs(counting, card):
+    card = card.model_copy(update={"image_size": (32, 32)})
+    with pytest.raises(Cancelled, match="scan"):
+        predict(Image.of(noise(9, 9), name="scan"), card, counting, cancel=lambda: True)
+    assert counting.shapes == []
+
+
+def test_images_that_keep_their_size_say_so(card, counting):
+    assert predict(Image.of(noise(9, 9)), card, counting).resized_to is None
 
 
 def test_colour_and_grey_of_the_same_values_agree(card, backend):

@@ -50,9 +50,11 @@ def test_any_size(backend, heads, make, shape):
     assert ((probability > 0) & (probability < 1)).all()
 
 
-def test_the_engine_gives_what_the_network_gives_with_one_sigmoid(network, backend, heads, make):
+# Each size is one that no network here has to pad.
+@pytest.mark.parametrize("shape", [(64, 96), (40, 36)])
+def test_the_engine_gives_what_the_network_gives_with_one_sigmoid(network, backend, heads, make, shape):
     card = make.card(heads)
-    image = noise(64, 96)
+    image = noise(*shape)
     pixels = torch.from_numpy(normalise(image, card.normalisation, 3).array)[None]
     with torch.inference_mode():
         expected = network[0](pixels)
@@ -69,5 +71,5 @@ def test_tiles_give_what_the_whole_image_gives(network, backend, heads, make):
     tiled = predict(image, card, backend, window=128)
     assert whole.tiles == 1
     # Networks that take statistics from the whole image are never divided.
-    assert tiled.tiles == 1 if not network[0].local else tiled.tiles >= 9
+    assert tiled.tiles == 1 if network[0].receptive_radius is None else tiled.tiles >= 9
     assert np.abs(tiled.probability - whole.probability).max() <= 1e-5

@@ -63,8 +63,9 @@ def test_instance_norm_is_left_alone(make, batch):
 
 def test_it_says_what_tiles_it_needs(make):
     backend = make.backend(make.network((2, 2, 2)))
-    assert (backend.grid, backend.receptive_radius, backend.exact_tiles) == (4, 23, True)
-    assert not make.backend(make.network(norm="instance")).exact_tiles
+    assert (backend.grid, backend.receptive_radius, backend.accepted_size(9, 30)) == (4, 23, (12, 32))
+    whole = make.backend(make.network(norm="instance"))
+    assert (whole.receptive_radius, whole.accepted_size(9, 30)) == (None, (9, 30))
     assert backend.precision == "float32"
     assert backend.device_memory_mb is None
 
@@ -119,6 +120,8 @@ def test_an_unloaded_backend_says_so(make, batch):
     backend.unload()
     with pytest.raises(ModelError, match="unloaded"):
         backend.run(batch)
+    with pytest.raises(ModelError, match="unloaded"):
+        backend.accepted_size(1, 1)
 
 
 @pytest.mark.skipif(not GPUS, reason="no GPU")

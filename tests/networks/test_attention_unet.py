@@ -83,9 +83,8 @@ def test_a_tile_with_its_halo_is_the_whole_image_and_with_half_of_it_is_not(shar
     assert (difference < 1e-14) == exact
 
 
-def test_it_is_local_and_its_output_is_a_probability_of_the_size_of_the_input():
+def test_its_output_is_a_probability_of_the_size_of_the_input():
     network = AttentionUNet(2, 3, 4, 2).eval()
-    assert network.local
     assert (network.in_channels, network.out_channels, network.depth) == (2, 3, 2)
     for shape in [(4, 4), (4, 31), (17, 23)]:
         with torch.inference_mode():

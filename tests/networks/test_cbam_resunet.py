@@ -38,7 +38,7 @@ def test_every_pixel_sees_the_whole_image():
     touched[..., 0, 0] += 100
     with torch.inference_mode():
         assert (network(image) != network(touched))[..., -1, -1].all()
-    assert not network.local
+    assert network.receptive_radius is None
 
 
 @pytest.mark.parametrize(

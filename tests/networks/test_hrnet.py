@@ -46,7 +46,7 @@ def test_every_pixel_sees_the_whole_image(narrow):
     network = HRNet(1, 1, (4, 5, 6, 7)).double().eval()
     with torch.inference_mode():
         assert (network(image) != network(touched))[..., -1, -1].all()
-    assert not narrow.local
+    assert narrow.receptive_radius is None
 
 
 def test_coarsest_map_is_a_32nd_of_the_input(narrow):

@@ -67,9 +67,24 @@ def test_output_has_the_size_of_the_input(norm, shape):
         assert network(torch.ones(1, 3, *shape)).shape == (1, 2, *shape)
 
 
-def test_only_image_wide_statistics_are_not_local():
-    assert UNet(norm="batch", features=(1, 1)).local
-    assert not UNet(norm="instance", features=(1, 1)).local
+def test_image_wide_statistics_have_no_receptive_radius():
+    assert UNet(norm="batch", features=(1, 1)).receptive_radius is not None
+    assert UNet(norm="instance", features=(1, 1)).receptive_radius is None
+
+
+@pytest.mark.parametrize(
+    ("norm", "size", "accepted"),
+    [
+        ("batch", (1, 1), (4, 4)),
+        ("batch", (9, 30), (12, 32)),
+        ("instance", (1, 1), (8, 8)),
+        ("instance", (7, 7), (8, 8)),
+        ("instance", (2, 9), (4, 9)),
+        ("instance", (9, 30), (9, 30)),
+    ],
+)
+def test_images_are_padded_no_further_than_they_must_be(norm, size, accepted):
+    assert UNet(norm=norm, features=(1, 1, 1)).accepted_size(*size) == accepted
 
 
 @pytest.mark.parametrize(

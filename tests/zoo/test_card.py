@@ -6,11 +6,27 @@ import yaml
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import ARCHITECTURES
-from napari_unetseg.zoo.card import ArchitectureName, read_card, write_card
+from napari_unetseg.zoo.card import IMAGENET, ArchitectureName, MinMax, Percentile, read_card, write_card
 
 
 def test_a_written_card_is_read_back_equal(write_model, tmp_path):
     card = read_card(write_model(tmp_path / "tiny", scores={"dice": 0.9}, pixel_size=0.5) / "model.yaml")
+    write_card(card, tmp_path / "again.yaml")
+    assert read_card(tmp_path / "again.yaml") == card
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"low": 2, "high": 98}, Percentile(low=2, high=98)),
+        ({"kind": "percentile"}, Percentile()),
+        ({"kind": "min_max"}, MinMax()),
+        ({"kind": "mean_std", "mean": list(IMAGENET.mean), "std": list(IMAGENET.std)}, IMAGENET),
+    ],
+)
+def test_every_way_to_normalise_is_read_and_written(write_model, tmp_path, written, read):
+    card = read_card(write_model(tmp_path / "tiny", normalisation=written, image_size=[32, 64]) / "model.yaml")
+    assert (card.normalisation, card.image_size) == (read, (32, 64))
     write_card(card, tmp_path / "again.yaml")
     assert read_card(tmp_path / "again.yaml") == card
 
@@ -33,6 +49,12 @@ def test_heads_are_in_the_order_of_the_channels(write_model, tmp_path):
         ({"architecture": {"name": "unet", "depth": 3}}, "architecture.depth"),
         ({"input_channels": 2}, "input_channels"),
         ({"normalisation": {"low": 90, "high": 10}}, "low must be below high"),
+        ({"normalisation": {"kind": "zscore"}}, "normalisation: Input tag 'zscore'"),
+        ({"normalisation": {"kind": "mean_std", "mean": [0.5], "std": [0]}}, "normalisation.mean_std.std.0"),
+        ({"normalisation": {"kind": "mean_std", "mean": [0.5, 0.5], "std": [1]}}, "as many channels"),
+        ({"normalisation": {"kind": "mean_std", "mean": [0.5, 0.5], "std": [1, 1]}}, "input_channels is 3"),
+        ({"image_size": [256]}, "image_size"),
+        ({"image_size": [256, 2]}, "image_size.1"),
         ({"outputs": [{"name": "distance"}]}, "foreground"),
         ({"outputs": [{"name": "foreground"}, {"name": "foreground"}]}, "each head once"),
         ({"outputs": [{"name": "foreground"}]}, "seeded_watershed needs"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import psutil
 import torch
 
 from napari_unetseg.errors import DeviceError
@@ -57,6 +58,13 @@ def choose_device(request: str = "auto", *, fallback_to_cpu: bool = True) -> Dev
     if not fallback_to_cpu:
         raise DeviceError(f"{fault} Choose the device 'auto' or 'cpu'.")
     return Device("cpu", f"{fault}", warning=f"{fault} The network runs on the CPU instead, which is slower.")
+
+
+def total_memory(device: Device) -> int:
+    """Return the memory of the device in bytes; of the machine, where they share it."""
+    if device.kind == "cuda":
+        return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    return int(psutil.virtual_memory().total)
 
 
 def _best_device() -> Device:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
-from napari_unetseg.zoo.card import Normalisation
+from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation
 
 EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
+
+_INTEGER_ENDS = (255.0, 4095.0, 65535.0)
 
 BOUND = 1e4
 """Rescaled values stay within this of 0. Only single extreme pixels on an almost constant image reach
@@ -69,6 +71,19 @@ def rescale(pixels: NDArray[Any], low: float, high: float) -> NDArray[np.float32
     return np.clip(values, -BOUND, BOUND, out=values).astype(np.float32)
 
 
+def full_range(pixels: NDArray[Any]) -> float:
+    """Return the intensity that is full white: what a network that expects 0..1 should see as 1.
+
+    For integers the end of 8, 12 or 16 bits (255, 4095, 65535), whichever holds the brightest pixel:
+    8-bit images always end at 255, and of 16-bit files those of a 12-bit camera at 4095. Brighter
+    integers end at the brightest. Floats within 0..1 end at 1, others at the brightest.
+    """
+    highest = _extremes(pixels)[1]
+    if pixels.dtype.kind == "f" or pixels.dtype.kind == "b":
+        return max(highest, 1.0)
+    return next((end for end in _INTEGER_ENDS if highest <= end), highest)
+
+
 def _halved(pixels: NDArray[Any]) -> NDArray[np.float64]:
     """Half the values, as float64: differences of any two of them cannot overflow."""
     values = pixels.astype(np.float64)
@@ -102,8 +117,9 @@ class Normalised:
         The planes of the image that are used, (C, Y, X), in their own type.
     channels
         Channels of the network's input.
-    low, high
-        Intensities that become 0 and 1.
+    ranges
+        Low and high intensity that become 0 and 1: one pair for all channels of the network's input,
+        or one for each.
     invalid
         bool (Y, X), True where a plane is NaN or infinite; None if there is no such pixel.
     warnings
@@ -112,14 +128,17 @@ class Normalised:
 
     planes: NDArray[Any]
     channels: int
-    low: float
-    high: float
+    ranges: tuple[tuple[float, float], ...]
     invalid: NDArray[np.bool_] | None
     warnings: tuple[str, ...]
 
     def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns)."""
-        values = rescale(self.planes[:, rows[:, np.newaxis], columns], self.low, self.high)
+        pixels = self.planes[:, rows[:, np.newaxis], columns]
+        if len(self.ranges) > 1:
+            channels = np.broadcast_to(pixels, (self.channels, *pixels.shape[1:]))
+            return np.stack([rescale(plane, *ends) for plane, ends in zip(channels, self.ranges, strict=True)])
+        values = rescale(pixels, *self.ranges[0])
         if len(values) == self.channels:
             return values
         if len(values) == 1:
@@ -137,7 +156,7 @@ class Normalised:
 def normalise(image: Image, normalisation: Normalisation, channels: int) -> Normalised:
     """Prepare an image for a network with that many input channels.
 
-    The percentiles are those of all used planes together, so that the ratio of the colours stays.
+    Percentiles and extremes are those of all used planes together, so that the ratio of the colours stays.
     Alpha is dropped; a grey image is repeated for a network with three channels; an RGB image is
     averaged for a network with one. Of an image with other channels the first is used, with a
     warning, unless there are exactly as many as the network takes. Pixels without a value become
@@ -150,8 +169,26 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
         warnings += (
             f"{image.name}: {count} of {invalid.size} pixels are NaN or infinite; they are taken as background.",
         )
-    low, high = percentile_range(planes, normalisation.low, normalisation.high)
-    return Normalised(planes, channels, low, high, invalid, warnings)
+    if isinstance(normalisation, MeanStd):
+        ranges, told = _mean_std_ranges(planes, normalisation)
+        warnings += tuple(f"{image.name}: {sentence}" for sentence in told)
+    elif isinstance(normalisation, MinMax):
+        ranges = (_extremes(planes),)
+    else:
+        ranges = (percentile_range(planes, normalisation.low, normalisation.high),)
+    return Normalised(planes, channels, ranges, invalid, warnings)
+
+
+def _mean_std_ranges(
+    planes: NDArray[Any], normalisation: MeanStd
+) -> tuple[tuple[tuple[float, float], ...], tuple[str, ...]]:
+    """Say which intensities become 0 and 1, and what the user should know about it."""
+    white = full_range(planes)
+    told: tuple[str, ...] = ()
+    if planes.dtype.kind in "iu" and white != np.iinfo(planes.dtype).max:
+        told = (f"no pixel of this {planes.dtype} image is above {white:g}, which is taken as full white.",)
+    pairs = zip(normalisation.mean, normalisation.std, strict=True)
+    return tuple((mean * white, (mean + std) * white) for mean, std in pairs), told
 
 
 def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Window = tuple[slice, slice]
+Weights = NDArray[np.float32]
+"""Share of a window in each row, or each column, that it writes."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,16 @@ class Tile:
         The part of the network's output that is kept.
     write
         Where in the image that part belongs; never beyond its true border.
+    row_weights, column_weights
+        Where windows overlap: what the rows and the columns of the kept part are multiplied with before
+        they are added to the image; None where windows do not overlap.
     """
 
     read: Window
     crop: Window
     write: Window
+    row_weights: Weights | None = None
+    column_weights: Weights | None = None
 
     @property
     def read_shape(self) -> tuple[int, int]:

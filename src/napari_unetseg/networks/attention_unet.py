@@ -96,17 +96,13 @@ class AttentionUNet(SegmentationNetwork):
         self.final_conv = nn.Conv2d(base_channels, out_channels, 1)
 
     @property
-    def local(self) -> bool:
-        """True: BatchNorm's statistics are fixed once trained, and the gates weigh pixel by pixel."""
-        return True
-
-    @property
     def receptive_radius(self) -> int:
         """Pixels beyond an output pixel, on either side, that can change its value.
 
         At level i a map pixel spans 2^i input pixels. Each 3x3 convolution reaches one map pixel
         further: four a level (two on the way down, two on the way up), two in the bottleneck. Each
-        bilinear up-sampling mixes two coarser pixels, which reaches one of them further.
+        bilinear up-sampling mixes two coarser pixels, which reaches one of them further. BatchNorm's
+        statistics are fixed once trained, and the gates weigh pixel by pixel.
 
         It holds where both sides are multiples of 2^depth; elsewhere the up-sampling's positions
         depend on the size of the whole image, and no halo makes tiles agree with it.

@@ -22,14 +22,24 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def receptive_radius(self) -> int:
-        """Pixels beyond an output pixel, on either side, that its layers can see."""
+    def receptive_radius(self) -> int | None:
+        """Pixels beyond an output pixel, on either side, that can change its value.
 
-    @property
-    @abstractmethod
-    def local(self) -> bool:
-        """Whether an output pixel depends on nothing outside `receptive_radius`.
-
-        False where a layer takes statistics from the whole image, as InstanceNorm does: no tile of
-        such a network can agree with the whole image.
+        None where a layer takes statistics from the whole image, as InstanceNorm does: every output
+        pixel then depends on every input pixel, and no tile can agree with the whole image.
         """
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size up to which an image of this size has to be padded.
+
+        Tiles agree with the whole image where sides are multiples of 2^depth. A network that takes
+        statistics from the image would see padding in them, so there an image is padded only if it
+        could not be computed otherwise: each side to one pixel of the deepest map, and where that
+        map would be one pixel in all, of which there are no statistics, to two by two.
+        """
+        grid: int = 2**self.depth
+        if self.receptive_radius is not None:
+            return -(-height // grid) * grid, -(-width // grid) * grid
+        if max(height, width) < 2 * grid:
+            return 2 * grid, 2 * grid
+        return max(height, grid), max(width, grid)

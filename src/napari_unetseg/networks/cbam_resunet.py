@@ -163,14 +163,9 @@ class CBAMResUNet(SegmentationNetwork):
         )
 
     @property
-    def local(self) -> bool:
-        """False: InstanceNorm and channel attention take statistics from the whole image."""
-        return False
-
-    @property
-    def receptive_radius(self) -> int:
-        """0, without meaning: every output pixel sees the whole image."""
-        return 0
+    def receptive_radius(self) -> None:
+        """None: InstanceNorm and channel attention take statistics from the whole image."""
+        return None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).

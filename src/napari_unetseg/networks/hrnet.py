@@ -184,14 +184,14 @@ class HRNet(SegmentationNetwork):
         )
 
     @property
-    def local(self) -> bool:
-        """False: InstanceNorm takes statistics from the whole image."""
-        return False
+    def receptive_radius(self) -> None:
+        """None: InstanceNorm takes statistics from the whole image."""
+        return None
 
-    @property
-    def receptive_radius(self) -> int:
-        """0, without meaning: every output pixel sees the whole image."""
-        return 0
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size itself, but for images whose coarsest map would be one pixel."""
+        smallest = 2**self.depth + 1
+        return (smallest, smallest) if max(height, width) < smallest else (height, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, 4 * ceil(H / 4), 4 * ceil(W / 4)).

@@ -95,18 +95,18 @@ class UNet(SegmentationNetwork):
         self.final_conv = nn.Conv2d(features[0], out_channels, 1)
 
     @property
-    def local(self) -> bool:
-        """True with BatchNorm, whose statistics are fixed once trained."""
-        return self.norm == "batch"
-
-    @property
-    def receptive_radius(self) -> int:
+    def receptive_radius(self) -> int | None:
         """Pixels beyond an output pixel, on either side, that can change its value.
+
+        None with InstanceNorm, which takes statistics from the whole image; those of BatchNorm are
+        fixed once trained.
 
         At level i a map pixel spans 2^i input pixels. Each 3x3 convolution reaches one map pixel
         further: four a level (two on the way down, two on the way up), two in the bottleneck. The
         output pixel can lie at either end of the 2^depth pixels that share its bottleneck pixel.
         """
+        if self.norm == "instance":
+            return None
         both_ways = sum(4 << level for level in range(self.depth))
         coarsest = 1 << self.depth
         return both_ways + 2 * coarsest + coarsest - 1

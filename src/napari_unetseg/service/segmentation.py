@@ -33,8 +33,13 @@ class Provenance:
         Channel of the image that was segmented; None for all of an RGB or grey image.
     device, device_reason, precision
         Where and in what arithmetic the network ran, and why there.
+    backend
+        Runtime of the network, ``"torch"`` or ``"onnxruntime"``.
     window, halo, tiles
-        Side of the network's input window and halo in pixels, and how many tiles there were.
+        Side of the network's input window and halo in pixels, and how many tiles there were. Tiles
+        without a halo were blended.
+    resized_to
+        Height and width to which the image was stretched for the network; None if it was not.
     versions
         Versions of this package and of the libraries that shape the numbers.
     started, seconds
@@ -48,10 +53,12 @@ class Provenance:
     channel: int | None
     device: str
     device_reason: str
+    backend: str
     precision: str
     window: int
     halo: int
     tiles: int
+    resized_to: tuple[int, int] | None
     versions: dict[str, str]
     started: str
     seconds: float

@@ -16,15 +16,16 @@ import psutil
 from numpy.typing import NDArray
 
 import napari_unetseg
-from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import BACKENDS
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.reports import Failure, Health, ModelInfo
 from napari_unetseg.service.segmentation import Provenance, Segmentation, override
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.backends.torch_backend import TorchBackend
+    from napari_unetseg.inference.backends import Backend
     from napari_unetseg.inference.device import Device
 
 Progress = Callable[[int, int], None]
@@ -36,7 +37,7 @@ _LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")
 
 @dataclass(frozen=True)
 class _Loaded:
-    backend: "TorchBackend"
+    backend: "Backend"
     device: "Device"
     parameters_count: int
 
@@ -54,6 +55,8 @@ class SegmentationService:
         Name of a bundled or user model, or the path of a model package.
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    backend
+        Runtime of the network: ``"torch"`` or ``"onnxruntime"`` (which the extra ``[onnx]`` installs).
     fallback_to_cpu
         Whether a device that is not there is replaced by the CPU, with a warning.
 
@@ -61,13 +64,23 @@ class SegmentationService:
     ------
     ModelError
         If there is no such model or its card is broken.
+    ParameterError
+        If there is no such backend.
     """
 
     def __init__(
-        self, model: str | Path = DEFAULT_MODEL, device: str = "auto", *, fallback_to_cpu: bool = True
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        device: str = "auto",
+        backend: str = "torch",
+        *,
+        fallback_to_cpu: bool = True,
     ) -> None:
+        if backend not in BACKENDS:
+            raise ParameterError(f"There is no backend {backend!r}. Choose one of {', '.join(BACKENDS)}.")
         self.package = find_model(model)
         self._device_request = device
+        self._backend_name = backend
         self._fallback_to_cpu = fallback_to_cpu
         self._loaded: _Loaded | None = None
         self._loading = Lock()
@@ -138,7 +151,8 @@ class SegmentationService:
         progress: Progress | None,
         cancel: CancelFlag | None,
     ) -> Segmentation:
-        from napari_unetseg.inference.predict import predict
+        from napari_unetseg.inference.device import total_memory
+        from napari_unetseg.inference.predict import pixels_that_fit, predict
 
         card = self.package.card
         parameters = override(card.parameters, changes)
@@ -147,7 +161,14 @@ class SegmentationService:
         with self._turn(cancel):
             loaded = self._load()
             clock = time.perf_counter()
-            prediction = predict(plane, card, loaded.backend, progress=progress, cancel=cancel)
+            prediction = predict(
+                plane,
+                card,
+                loaded.backend,
+                largest_whole=pixels_that_fit(total_memory(loaded.device)),
+                progress=progress,
+                cancel=cancel,
+            )
             seconds = time.perf_counter() - clock
         provenance = Provenance(
             image=image.name,
@@ -157,10 +178,12 @@ class SegmentationService:
             channel=channel,
             device=loaded.device.kind,
             device_reason=loaded.device.reason,
+            backend=self._backend_name,
             precision=loaded.backend.precision,
             window=prediction.window,
             halo=prediction.halo,
             tiles=prediction.tiles,
+            resized_to=prediction.resized_to,
             versions={"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES},
             started=started.isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
@@ -303,7 +326,7 @@ class SegmentationService:
                 loaded.backend.unload()
 
     def _load(self, force_reload: bool = False) -> _Loaded:
-        from napari_unetseg.inference.backends.torch_backend import TorchBackend
+        from napari_unetseg.inference.backends.choice import make_backend
         from napari_unetseg.inference.device import choose_device
         from napari_unetseg.zoo.loading import load_network
 
@@ -312,9 +335,10 @@ class SegmentationService:
                 package = find_model(self.package.path) if force_reload else self.package
                 device = choose_device(self._device_request, fallback_to_cpu=self._fallback_to_cpu)
                 network = load_network(package)
-                # Counted before the backend folds normalisation layers away.
+                # Counted before the backend takes the network over.
                 count = sum(parameter.numel() for parameter in network.parameters())
-                loaded = _Loaded(TorchBackend(network, package.card.outputs, device), device, count)
+                backend = make_backend(self._backend_name, network, package.card, device)
+                loaded = _Loaded(backend, backend.device, count)
                 self.package, self._loaded = package, loaded
             return self._loaded
 

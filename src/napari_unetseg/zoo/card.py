@@ -1,10 +1,10 @@
 """The model card: what a model is, as `model.yaml` states it."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -26,11 +26,10 @@ class Architecture(_Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class Normalisation(_Strict):
-    """How intensities become network input.
+class Percentile(_Strict):
+    """Map the `low` and `high` percentile of the whole image to 0 and 1, without clipping.
 
-    ``percentile`` maps the `low` and `high` percentile of the whole image (all channels together,
-    so that colours stay) to 0 and 1, without clipping.
+    All channels together, so that colours stay.
     """
 
     kind: Literal["percentile"] = "percentile"
@@ -38,10 +37,50 @@ class Normalisation(_Strict):
     high: float = Field(99.8, ge=0, le=100)
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Normalisation":
+    def _ordered(self) -> "Percentile":
         if self.low >= self.high:
             raise ValueError("low must be below high")
         return self
+
+
+class MinMax(_Strict):
+    """Map the smallest and the largest value of the whole image to 0 and 1, all channels together."""
+
+    kind: Literal["min_max"] = "min_max"
+
+
+class MeanStd(_Strict):
+    """Map the full range of the pixel type to 0..1, subtract `mean` and divide by `std`.
+
+    One value for all channels, or one a channel of the network's input; a grey image is repeated
+    before they are applied. See `inference.normalisation.full_range` for what the full range is.
+    """
+
+    kind: Literal["mean_std"] = "mean_std"
+    mean: tuple[float, ...] = Field(min_length=1)
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _paired(self) -> "MeanStd":
+        if len(self.mean) != len(self.std):
+            raise ValueError("mean and std must name as many channels")
+        return self
+
+
+IMAGENET = MeanStd(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def _kind(normalisation: Any) -> Any:
+    if isinstance(normalisation, dict):
+        return normalisation.get("kind", "percentile")
+    return getattr(normalisation, "kind", None)
+
+
+Normalisation = Annotated[
+    Annotated[Percentile, Tag("percentile")] | Annotated[MinMax, Tag("min_max")] | Annotated[MeanStd, Tag("mean_std")],
+    Discriminator(_kind),
+]
+"""How intensities become network input; a card that names no kind means percentiles."""
 
 
 class Head(_Strict):
@@ -81,6 +120,9 @@ class ModelCard(_Strict):
         Typical equivalent diameter of an object, in pixels, that the model was trained on.
     pixel_size
         Pixel size of the training images in micrometres, where they had one.
+    image_size
+        Height and width to which every image is stretched before the network sees it, as some
+        networks were trained; the probabilities are stretched back. None: images keep their size.
     outputs
         One head an output channel, in order.
     decoder
@@ -98,7 +140,8 @@ class ModelCard(_Strict):
     input_channels: Literal[1, 3] = 3
     object_size: float | None = Field(None, gt=0)
     pixel_size: float | None = Field(None, gt=0)
-    normalisation: Normalisation = Normalisation()
+    normalisation: Normalisation = Percentile()
+    image_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
     outputs: tuple[Head, ...] = Field(min_length=1)
     decoder: Literal["seeded_watershed", "threshold"]
     parameters: DecodeParameters = DecodeParameters()
@@ -114,6 +157,15 @@ class ModelCard(_Strict):
             raise ValueError("outputs must name each head once, 'foreground' among them")
         if self.decoder == "seeded_watershed" and not {"distance", "boundary"} & set(names):
             raise ValueError("decoder seeded_watershed needs a 'distance' or 'boundary' output")
+        return self
+
+    @model_validator(mode="after")
+    def _normalisation_fits_channels(self) -> "ModelCard":
+        if isinstance(self.normalisation, MeanStd) and len(self.normalisation.mean) not in (1, self.input_channels):
+            raise ValueError(
+                f"normalisation names {len(self.normalisation.mean)} channels, but input_channels is "
+                f"{self.input_channels}"
+            )
         return self
 
     @property

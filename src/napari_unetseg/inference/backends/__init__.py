@@ -1,10 +1,16 @@
 """Runtimes that can compute a network; each sits behind the same few names."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.device import Device
+
+BACKENDS = ("torch", "onnxruntime")
+"""Names of the runtimes, as users choose them."""
 
 CancelFlag = Callable[[], bool]
 """Called often, from the computing thread; True asks for the computation to stop."""
@@ -17,16 +23,19 @@ class Backend(Protocol):
     """
 
     @property
-    def receptive_radius(self) -> int:
-        """Pixels beyond an output pixel, on either side, that its layers can see."""
+    def device(self) -> "Device":
+        """Where the network runs, which need not be where it was asked to."""
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """Pixels beyond an output pixel, on either side, that can change its value.
+
+        None where every pixel of the image can: no tile then agrees with the whole image.
+        """
 
     @property
     def grid(self) -> int:
         """2^depth: windows must begin on multiples of it."""
-
-    @property
-    def exact_tiles(self) -> bool:
-        """Whether tiles can agree with the whole image."""
 
     @property
     def precision(self) -> str:
@@ -35,6 +44,9 @@ class Backend(Protocol):
     @property
     def device_memory_mb(self) -> float | None:
         """GPU memory that this process holds, in MiB; None on the CPU."""
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size up to which an image of this size has to be padded."""
 
     def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
         """Map (N, C, H, W) to probabilities (N, heads, H, W).

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
@@ -38,11 +39,10 @@ class TorchBackend:
         self.device = device
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
-        self.exact_tiles = network.local
         self.precision = "tf32" if device.kind == "cuda" and _rounds_to_tf32() else "float32"
-        self._logits = [index for index, head in enumerate(heads) if head.activation == "none"]
+        self._heads = tuple(heads)
         self._calls = threading.local()
-        self._network: nn.Module | None = self._prepare(network)
+        self._network: SegmentationNetwork | None = self._prepare(network)
 
     @property
     def device_memory_mb(self) -> float | None:
@@ -53,13 +53,13 @@ class TorchBackend:
             return torch.mps.current_allocated_memory() / 2**20
         return None
 
-    def _prepare(self, network: nn.Module) -> nn.Module:
+    def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_pre_hook(self._stop_if_cancelled)
         # PyTorch's annotations of Module.to do not know memory_format.
-        moved: nn.Module = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        moved: SegmentationNetwork = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
 
     def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
@@ -84,23 +84,32 @@ class TorchBackend:
         ModelError
             If the network was unloaded.
         """
-        network = self._network
-        if network is None:
-            raise ModelError("The model was unloaded; initialize it before it is run again.")
+        network = self._loaded_network()
         self._calls.cancel = cancel
         try:
             with torch.inference_mode():
                 pixels = torch.from_numpy(batch).to(self.device.kind, memory_format=torch.channels_last)
                 output = network(pixels)
-                if len(self._logits) == output.shape[1]:
-                    output.sigmoid_()
-                else:
-                    for head in self._logits:
-                        output[:, head].sigmoid_()
+                to_probabilities(output, self._heads)
                 result: NDArray[np.float32] = output.cpu().numpy()
         finally:
             self._calls.cancel = None
         return result
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size up to which an image of this size has to be padded.
+
+        Raises
+        ------
+        ModelError
+            If the network was unloaded.
+        """
+        return self._loaded_network().accepted_size(height, width)
+
+    def _loaded_network(self) -> SegmentationNetwork:
+        if self._network is None:
+            raise ModelError("The model was unloaded; initialize it before it is run again.")
+        return self._network
 
     def unload(self) -> None:
         """Free the memory of the network; `run` raises afterwards."""
