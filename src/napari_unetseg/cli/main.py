@@ -9,6 +9,7 @@ import typer
 
 import napari_unetseg
 from napari_unetseg.cli.demo import demo
+from napari_unetseg.cli.export import export
 from napari_unetseg.cli.health import health
 from napari_unetseg.cli.models import models
 from napari_unetseg.cli.segment import segment
@@ -39,5 +40,5 @@ def _common(
     pass
 
 
-for _command in (segment, models, health, train, demo):
+for _command in (segment, models, health, train, export, demo):
     app.command()(_command)

@@ -11,3 +11,7 @@ DeviceOption = Annotated[
     str,
     typer.Option(metavar="DEVICE", help="auto, cuda, mps or cpu. If it is not there the CPU steps in, with a warning."),
 ]
+BackendOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help='Runtime: torch, or onnxruntime (pip install "napari-unetseg[onnx]").'),
+]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from napari_unetseg.cli.options import DeviceOption, ModelOption
+from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
@@ -51,6 +51,7 @@ def segment(
         int | None, typer.Option(min=0, help="Segment this channel alone, counted from 0. Default: all together.")
     ] = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = "torch",
 ) -> None:
     """Find the objects of images and write label images, and more if asked for.
 
@@ -78,7 +79,7 @@ def segment(
     batch = None
     try:
         with plain_errors():
-            service = SegmentationService(model, device)
+            service = SegmentationService(model, device, backend)
             service.initialize(warm_up=False)
         batch = Batch(service, plan_targets(inputs.paths, output), results, settings)
         batch.run()

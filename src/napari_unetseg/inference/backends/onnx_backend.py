@@ -1,0 +1,165 @@
+"""ONNX Runtime as the runtime, on the CPU, or on CUDA where its package for it is installed."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.device import Device
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.zoo.card import Head
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MISSING_EXTRA = 'ONNX is not installed here. Install it: pip install "napari-unetseg[onnx]".'
+
+_POLL_SECONDS = 0.05
+_FATAL = 4  # ONNX Runtime writes to stderr what is as grave as this, and raises the rest
+
+
+class OnnxBackend:
+    """A network in an ONNX file, run by ONNX Runtime.
+
+    Parameters
+    ----------
+    file
+        What `export_onnx` made of `network`.
+    network
+        Taken over: its weights are let go, and it only answers what sizes it accepts.
+    heads
+        One an output channel, with the activation that the network already applies.
+    device
+        Where to run. Where ONNX Runtime cannot use it, the CPU steps in, and `device` of the backend
+        says so.
+
+    Raises
+    ------
+    UnetsegError
+        If ONNX Runtime is not installed.
+    ModelError
+        If it cannot read the file.
+    """
+
+    precision = "float32"
+    device_memory_mb = None
+
+    def __init__(self, file: Path, network: SegmentationNetwork, heads: Sequence[Head], device: Device) -> None:
+        self._shape = network.to("meta")
+        self.receptive_radius = network.receptive_radius
+        self.grid: int = 2**network.depth
+        self._heads = tuple(heads)
+        self._session: InferenceSession | None = open_session(file, cuda=device.kind == "cuda")
+        self.device = _device_in_use(self._session, device)
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size up to which an image of this size has to be padded."""
+        return self._shape.accepted_size(height, width)
+
+    def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
+        """Map a batch to probabilities.
+
+        Parameters
+        ----------
+        batch
+            float32 (N, C, H, W).
+        cancel
+            Polled before the run and twenty times a second during it, from the calling thread; the
+            runtime stops after the layer that it is in.
+
+        Returns
+        -------
+        float32 array (N, heads, H, W)
+            Values in 0..1.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was seen to be True.
+        ModelError
+            If the network was unloaded.
+        """
+        if self._session is None:
+            raise ModelError("The model was unloaded; initialize it before it is run again.")
+        result = run_session(self._session, batch, cancel)
+        to_probabilities(torch.from_numpy(result), self._heads)
+        return result
+
+    def unload(self) -> None:
+        """Free the memory of the network; `run` raises afterwards."""
+        self._session = None
+
+
+def open_session(file: Path, *, cuda: bool = False) -> "InferenceSession":
+    """Load an ONNX file.
+
+    Raises
+    ------
+    UnetsegError
+        If ONNX Runtime is not installed.
+    ModelError
+        If it cannot read the file; the message names it.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UnetsegError(MISSING_EXTRA) from error
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if cuda and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=providers)
+    except Exception as error:  # its errors share no other class
+        raise ModelError(f"{file}: ONNX Runtime cannot read it ({error}). Delete it and export it again.") from error
+
+
+def run_session(
+    session: "InferenceSession", batch: NDArray[np.float32], cancel: CancelFlag | None = None
+) -> NDArray[np.float32]:
+    """Map (N, C, H, W) to the network's own output.
+
+    Raises
+    ------
+    Cancelled
+        If `cancel` was seen to be True.
+    """
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL
+    # Windows differ in size from image to image, and the arena would keep the largest for good.
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    feed = {session.get_inputs()[0].name: batch}
+    if cancel is None:
+        return _only(session.run(None, feed, options))
+    if cancel():
+        raise Cancelled("The segmentation was cancelled.")
+    # The runtime computes in a thread beside this one, so that the flag is polled from its own.
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(session.run, None, feed, options)
+        while wait([running], _POLL_SECONDS).not_done:
+            if cancel():
+                options.terminate = True
+                raise Cancelled("The segmentation was cancelled.")
+        return _only(running.result())
+
+
+def _only(outputs: Sequence[Any]) -> NDArray[np.float32]:
+    output: NDArray[np.float32] = outputs[0]
+    return output
+
+
+def _device_in_use(session: "InferenceSession", wanted: Device) -> Device:
+    if wanted.kind == "cpu" or (wanted.kind == "cuda" and "CUDAExecutionProvider" in session.get_providers()):
+        return wanted
+    fault = f"ONNX Runtime as it is installed here cannot use the {wanted.kind.upper()} device."
+    return Device("cpu", fault, warning=f"{fault} The network runs on the CPU instead, which is slower.")
