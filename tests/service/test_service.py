@@ -41,7 +41,23 @@ def test_provenance_says_how_a_result_came_about(service, squares):
     assert told["sha256"] == service.package.card.weights.sha256
     assert told["parameters"] == {"threshold": 0.4, "min_size": 9, "split": 0.5, "fill_holes": True}
     assert told["device"] == "cpu"
+    assert told["backend"] == "torch"
     assert set(told["versions"]) == {"napari-unetseg", "numpy", "scipy", "scikit-image", "torch"}
+
+
+def test_onnxruntime_gives_the_same_and_is_named(service, bright_model, squares):
+    other = SegmentationService(bright_model, device="cpu", backend="onnxruntime")
+    result = other.segment(squares)
+    np.testing.assert_array_equal(result.labels, service.segment(squares).labels)
+    assert result.provenance.backend == "onnxruntime"
+    assert other.model_info().parameters_count == service.initialize().parameters_count
+    other.unload()
+    assert not other.model_info().loaded
+
+
+def test_an_unknown_backend_is_refused_with_those_there_are(bright_model):
+    with pytest.raises(ParameterError, match=r"no backend 'tensorflow'.*torch, onnxruntime"):
+        SegmentationService(bright_model, backend="tensorflow")
 
 
 def test_relabelling_needs_no_network_and_equals_a_fresh_run(service, squares):
