@@ -19,7 +19,7 @@ from napari_unetseg.zoo.loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
-SPLITS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SPLITS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 MIN_SIZES = (5, 10, 15, 20, 30, 40)
 
 
