@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import torch
+
+    from napari_unetseg.networks import UNet
 
 _HOME = tempfile.TemporaryDirectory(prefix="napari-unetseg-tests-", ignore_cleanup_errors=True)
 
@@ -100,6 +104,40 @@ licence: CC0-1.0
         encoding="utf-8",
     )
     return folder
+
+
+@pytest.fixture
+def published_checkpoint() -> "Callable[[Path], UNet]":
+    """Write a small SpheroHQ checkpoint as training leaves it, and return its network.
+
+    Beside the weights there are the dead block, the prefix of data parallel training, the optimizer's state and
+    the settings as a Namespace.
+    """
+
+    def write(path: Path) -> "UNet":
+        import argparse
+
+        import torch
+
+        from napari_unetseg.networks import UNet
+
+        torch.manual_seed(3)
+        network = UNet(3, 1, (4, 8, 16), "instance").eval()
+        with torch.no_grad():
+            # About half of the pixels are foreground.
+            network.final_conv.weight[0, :, 0, 0] = torch.tensor([3.0, -3.0, 3.0, -3.0])
+            network.final_conv.bias.zero_()
+        state = {f"module.{key}": value for key, value in network.state_dict().items()}
+        for key, value in network.bottleneck.state_dict().items():
+            state[f"module.downs.1.{key}"] = torch.rand_like(value)
+        moments = {index: {"exp_avg": torch.zeros_like(value)} for index, value in enumerate(state.values())}
+        optimizer = {"state": moments, "param_groups": [{"lr": 1e-4}]}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"epoch": 9, "model_state_dict": state, "optimizer_state_dict": optimizer}
+        torch.save(content | {"args": argparse.Namespace(batch=4, out=Path("runs"))}, path)
+        return network
+
+    return write
 
 
 class Golden:

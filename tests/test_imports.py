@@ -37,7 +37,8 @@ TORCH_ROOMS = (
     "networks",
     "inference",
     "training",
-    *(f"zoo.{name}" for name in ("adopt", "checkpoints", "loading", "packaging", "recognition", "torch_archive")),
+    *(f"zoo.{name}" for name in ("adopt", "checkpoints", "conversion", "loading", "packaging")),
+    *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )
 TORCH_FREE = ("inference.tiling",)
 

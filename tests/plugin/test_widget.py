@@ -10,13 +10,14 @@ import pytest
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Shapes
 from numpy.typing import NDArray
-from qtpy.QtCore import QThreadPool, QTimer
+from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 
 from napari_unetseg.plugin import words
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, read_package
+from napari_unetseg.zoo.published import PUBLISHED
+from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, WeightsNeeded, read_package
 
 MakeWidget = Callable[..., SegmentationWidget]
 Step = Callable[[SegmentationWidget], None]
@@ -202,11 +203,14 @@ def test_a_broken_model_package_says_which_file(
 def test_models_that_cannot_be_used_are_listed_but_not_offered(make_napari_viewer_proxy: Any, tmp_path: Path) -> None:
     viewer = make_napari_viewer_proxy()
     broken = BrokenPackage(tmp_path / "mine", "user", "mine: no card")
-    widget = SegmentationWidget(viewer, models=lambda: [broken])
+    needing = WeightsNeeded(PUBLISHED["hrnet"], tmp_path / "hrnet")
+    widget = SegmentationWidget(viewer, models=lambda: [broken, needing])
     viewer.window.add_dock_widget(widget)
     viewer.add_image(np.zeros((8, 8)))
-    assert widget.inputs.model.count() == 1
-    assert not widget.inputs.model.model().item(0).isEnabled()
+    offered = widget.inputs.model
+    assert [offered.itemText(row) for row in range(offered.count())] == ["mine (broken)", "HRNetV2 (weights needed)"]
+    assert not any(offered.model().item(row).isEnabled() for row in range(offered.count()))
+    assert "Put its checkpoint" in offered.itemData(1, Qt.ItemDataRole.ToolTipRole)
     assert not widget.runner.run.isEnabled()
     assert widget.message.text.text() == words.NO_MODEL
 

@@ -60,6 +60,7 @@ def test_heads_are_in_the_order_of_the_channels(write_model, tmp_path):
         ({"outputs": [{"name": "foreground"}]}, "seeded_watershed needs"),
         ({"outputs": [{"name": "foreground", "activation": "softmax"}]}, "activation"),
         ({"weights": {"sha256": "abc"}}, "weights.sha256"),
+        ({"weights": {"sha256": ""}}, "weights.sha256"),
         ({"weights": {"sha256": "0" * 64, "file": "../other.safetensors"}}, "weights.file"),
         ({"weights": {"sha256": "0" * 64, "file": "weights.pt"}}, "weights.file"),
         ({"format": 2}, "format"),

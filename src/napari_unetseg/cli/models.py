@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, list_models, user_model_folder
+from napari_unetseg.zoo.published import PublishedModel
+from napari_unetseg.zoo.registry import (
+    BrokenPackage,
+    Listed,
+    ModelPackage,
+    WeightsNeeded,
+    list_models,
+    user_model_folder,
+)
 
 _TITLES = ("name", "model", "from", "object size", "scores")
 
@@ -14,7 +22,7 @@ _TITLES = ("name", "model", "from", "object size", "scores")
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole model cards.")] = False,
 ) -> None:
-    """List the models that are installed, and those that cannot be used and why."""
+    """List the models that are installed, those that need weights, and those that cannot be used and why."""
     found = list_models()
     if as_json:
         typer.echo(json.dumps([_as_dict(model) for model in found], indent=2))
@@ -26,6 +34,11 @@ def models(
     for model in found:
         if isinstance(model, BrokenPackage):
             typer.echo(f"\nBroken: {model.path.name} ({model.origin}): {model.reason}")
+    needing = [model for model in found if isinstance(model, WeightsNeeded)]
+    if needing:
+        typer.echo("\nWeights needed (put a checkpoint into the folder, or see 'napari-unetseg convert --help'):")
+    for model in needing:
+        typer.echo(f"{model.name}: {model.model.display_name}, {_count(model.model)} parameters; {model.path}")
     typer.echo(f"\nModels of your own go into {user_model_folder()}")
 
 
@@ -45,7 +58,17 @@ def _numbers(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{name}", float(value)
 
 
-def _as_dict(model: ModelPackage | BrokenPackage) -> dict[str, Any]:
+def _count(model: PublishedModel) -> str:
+    """Return the number of parameters, and of those that do any work where they are fewer."""
+    live = "" if model.live_parameters == model.parameters else f" ({model.live_parameters / 1e6:.2f} M live)"
+    return f"{model.parameters / 1e6:.2f} M{live}"
+
+
+def _as_dict(model: Listed) -> dict[str, Any]:
+    if isinstance(model, WeightsNeeded):
+        published = {key: getattr(model.model, key) for key in ("display_name", "description", "parameters")}
+        place = {"path": str(model.path), "origin": "published", "usable": False, "reason": model.reason}
+        return {"name": model.name, **published, "live_parameters": model.model.live_parameters, **place}
     common = {"path": str(model.path), "origin": model.origin}
     if isinstance(model, BrokenPackage):
         return {"name": model.path.name, **common, "usable": False, "reason": model.reason}

@@ -9,6 +9,8 @@ def describe_model(package: ModelPackage) -> str:
     """Write a model's card as Markdown: purpose, training data, scores, licence, origin."""
     card = package.card
     lines = [f"# {card.display_name}", "", card.description.strip(), ""]
+    if card.image_size:
+        lines.append(f"* stretches every image to {card.image_size[0]} x {card.image_size[1]} px and its answer back")
     if card.object_size:
         pixels = f"expects objects of about {card.object_size:g} px"
         lines.append(f"* {pixels}" + (f" at {card.pixel_size:g} µm a pixel" if card.pixel_size else ""))
@@ -16,7 +18,7 @@ def describe_model(package: ModelPackage) -> str:
         f"* divides touching objects: {'yes' if card.decoder == 'seeded_watershed' else 'no'}",
         f"* licence: {card.licence}",
         f"* architecture: {card.architecture.name}",
-        f"* weights: SHA-256 `{card.weights.sha256}`",
+        f"* weights: SHA-256 `{card.weights.sha256 or 'not read yet'}`",
         f"* folder: `{package.path}`",
     ]
     if card.training_data:

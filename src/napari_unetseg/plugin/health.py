@@ -51,7 +51,7 @@ class HealthPanel(QWidget):
             value.setText("-")
         if package is not None:
             self.values["model"].setText(f"{package.card.display_name}, not loaded yet")
-            self.values["weights"].setText(f"SHA-256 {package.card.weights.sha256[:12]}")
+            self.values["weights"].setText(f"SHA-256 {package.card.weights.sha256[:12] or 'not read yet'}")
         self.say("plain", "Not checked")
 
     def show_report(self, info: "ModelInfo", health: "Health", last_run: float | None = None) -> None:

@@ -7,7 +7,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 from superqt import QElidingLabel
 
-from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage
+from napari_unetseg.zoo.registry import Listed, ModelPackage, WeightsNeeded
 
 DEVICES = {"auto": "Automatic", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)", "cpu": "CPU"}
 LABEL_WIDTH = 84
@@ -30,7 +30,7 @@ class Inputs(QWidget):
     Parameters
     ----------
     models
-        What the model box offers; broken packages are listed but cannot be chosen.
+        What the model box offers; those that are broken or need weights are listed but cannot be chosen.
     parent
         Owner.
     """
@@ -40,7 +40,7 @@ class Inputs(QWidget):
     device_changed = Signal()
     card_requested = Signal()
 
-    def __init__(self, models: Sequence[ModelPackage | BrokenPackage], parent: QWidget | None = None) -> None:
+    def __init__(self, models: Sequence[Listed], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.image = _combo(_IMAGE_TIP)
         self.axes = QElidingLabel()
@@ -110,13 +110,16 @@ class Inputs(QWidget):
         for box in (self.image, self.model, self.device):
             box.setEnabled(not locked)
 
-    def _add_models(self, models: Sequence[ModelPackage | BrokenPackage]) -> None:
+    def _add_models(self, models: Sequence[Listed]) -> None:
         for model in models:
             if isinstance(model, ModelPackage):
                 self.model.addItem(f"{model.card.display_name} ({model.origin})", model)
                 tip = model.card.description
             else:
-                self.model.addItem(f"{model.path.name} (broken)", model)
+                if isinstance(model, WeightsNeeded):
+                    self.model.addItem(f"{model.model.display_name} (weights needed)", model)
+                else:
+                    self.model.addItem(f"{model.path.name} (broken)", model)
                 self.model.setItemData(self.model.count() - 1, 0, _FLAGS_ROLE)
                 tip = model.reason
             self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)

@@ -26,7 +26,7 @@ from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.services import ServiceFactory, shared_service
 from napari_unetseg.plugin.summary import Summary
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, list_models
+from napari_unetseg.zoo.registry import Listed, list_models
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -57,7 +57,7 @@ class SegmentationWidget(QWidget):
         self,
         napari_viewer: "ViewerModel",
         services: ServiceFactory = shared_service,
-        models: Callable[[], Sequence[ModelPackage | BrokenPackage]] = list_models,
+        models: Callable[[], Sequence[Listed]] = list_models,
     ) -> None:
         super().__init__()
         self.viewer = napari_viewer

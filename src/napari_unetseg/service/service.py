@@ -52,7 +52,8 @@ class SegmentationService:
     Parameters
     ----------
     model
-        Name of a bundled or user model, or the path of a model package.
+        Name of a bundled or user model, or the path of a model package or of a checkpoint; a checkpoint
+        is read at once.
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     backend
@@ -332,7 +333,7 @@ class SegmentationService:
 
         with self._loading:
             if self._loaded is None or force_reload:
-                package = find_model(self.package.path) if force_reload else self.package
+                package = find_model(self.package.source) if force_reload else self.package
                 device = choose_device(self._device_request, fallback_to_cpu=self._fallback_to_cpu)
                 network = load_network(package)
                 # Counted before the backend takes the network over.

@@ -9,7 +9,8 @@ import torch
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
-from napari_unetseg.zoo.checkpoints import read_checkpoint
+from napari_unetseg.zoo.checkpoints import Checkpoint, read_checkpoint
+from napari_unetseg.zoo.published import published_with
 from napari_unetseg.zoo.recognition import recognise
 
 _TITLES = {
@@ -44,16 +45,36 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationNetwork, ModelCard]:
         If the file cannot be read safely, or its weights do not fit a known network exactly; the message
         names the file and says why.
     """
+    checkpoint, card = describe_checkpoint(path)
+    with torch.device("meta"):
+        network = build(card.architecture.name, card.architecture.arguments)
+    network.load_state_dict(checkpoint.state, strict=True, assign=True)
+    return network.requires_grad_(False).eval(), card
+
+
+def describe_checkpoint(path: str | Path) -> tuple[Checkpoint, ModelCard]:
+    """Read the weights of a published checkpoint, and say what they are.
+
+    Returns
+    -------
+    checkpoint
+        Weights that fit the network on the card exactly, and what was left out.
+    card
+        See `load_checkpoint`. Where the network is that of a published model, images are prepared as
+        they were for it.
+
+    Raises
+    ------
+    ModelError
+        See `load_checkpoint`.
+    """
     checkpoint = read_checkpoint(path)
     try:
         architecture = recognise(checkpoint.state)
         card = _card(checkpoint.path, architecture)
     except ModelError as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
-    with torch.device("meta"):
-        network = build(architecture.name, architecture.arguments)
-    network.load_state_dict(checkpoint.state, strict=True, assign=True)
-    return network.requires_grad_(False).eval(), card
+    return checkpoint, card
 
 
 def _card(path: Path, architecture: Architecture) -> ModelCard:
@@ -67,18 +88,29 @@ def _card(path: Path, architecture: Architecture) -> ModelCard:
             f"The network has {arguments['out_channels']} outputs, and the file does not say what they mean. "
             "Only networks with one output, the foreground, can be used without a card."
         )
+    names = {"name": as_name(path.stem), "display_name": path.stem}
+    description = f"{_TITLES[architecture.name]} from the checkpoint {path.name}"
+    weights = Weights(file=path.name, sha256=_sha256(path))
+    published = published_with(architecture)
+    if published is not None:
+        description += f"; images are prepared as for {published.display_name}."
+        return published.card(weights).model_copy(update={**names, "description": description})
     activation = "sigmoid" if architecture.name in _ENDS_IN_SIGMOID else "none"
     return ModelCard(
-        name=re.sub(r"[^a-z0-9_\-]+", "_", path.stem.lower()).strip("_-") or "checkpoint",
-        display_name=path.stem,
-        description=f"{_TITLES[architecture.name]} from the checkpoint {path.name}.",
+        **names,
+        description=f"{description}.",
         architecture=architecture,
         input_channels=arguments["in_channels"],
         outputs=(Head(name="foreground", activation=activation),),
         decoder="threshold",
-        weights=Weights(file=path.name, sha256=_sha256(path)),
+        weights=weights,
         licence="unknown",
     )
+
+
+def as_name(words: str) -> str:
+    """Return the words as a model's name: lower case, and underscores for what a name may not hold."""
+    return re.sub(r"[^a-z0-9_\-]+", "_", words.lower()).strip("_-") or "checkpoint"
 
 
 def _sha256(path: Path) -> str:

@@ -102,11 +102,12 @@ class TrainingData(_Strict):
 class Weights(_Strict):
     """The file that holds the weights; a plain name, so that a card reads nothing but what is beside it.
 
-    In a model package it is a `.safetensors` file; the card of a checkpoint names the checkpoint.
+    In a model package it is a `.safetensors` file; the card of a checkpoint names the checkpoint, and
+    its `sha256` is empty as long as the checkpoint was not read.
     """
 
     file: str = Field("weights.safetensors", pattern=r"^[^/\\]+$")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(pattern="^([0-9a-f]{64})?$")
 
 
 class ModelCard(_Strict):
@@ -190,11 +191,17 @@ def read_card(path: Path) -> ModelCard:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: the model card is not valid YAML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{path}: the model card is wrong: {faults}.") from error
+        raise ModelError(f"{path}: the model card is wrong: {explain(error)}.") from error
+    if not card.weights.sha256:
+        raise ModelError(f"{path}: the model card is wrong: weights.sha256: it must not be empty.")
     if not card.weights.file.endswith(".safetensors"):
         raise ModelError(f"{path}: the model card is wrong: weights.file: it must end in .safetensors.")
     return card
+
+
+def explain(error: ValidationError) -> str:
+    """Say which keys of a card are wrong, and why."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
 
 
 def write_card(card: ModelCard, path: Path) -> None:

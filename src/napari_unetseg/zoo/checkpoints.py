@@ -14,10 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.fit import some
 from napari_unetseg.zoo.torch_archive import CheckpointRefused, read_archive
-
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 
 _WEIGHTS_KEYS = ("model_state_dict", "state_dict")
 # Data parallel training and torch.compile wrap a network, or a part of it, in another.

@@ -10,16 +10,17 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import SegmentationNetwork, build
+from napari_unetseg.zoo.adopt import load_checkpoint
 from napari_unetseg.zoo.card import CARD_FILE
+from napari_unetseg.zoo.fit import misfit
 from napari_unetseg.zoo.registry import ModelPackage
-
-_NAMED = 3
 
 
 def load_network(package: ModelPackage) -> SegmentationNetwork:
     """Build the network of a package and load its weights.
 
-    The SHA-256 of the weights is compared before a byte of them is interpreted.
+    The SHA-256 of a package's weights is compared before a byte of them is interpreted; a checkpoint is
+    read as `load_checkpoint` does.
 
     Returns
     -------
@@ -32,11 +33,20 @@ def load_network(package: ModelPackage) -> SegmentationNetwork:
         If the weights are missing, are not those the card names, or do not fit the architecture, or
         if the architecture does not take its arguments; the message names the file.
     """
+    if package.is_checkpoint:
+        return _load_checkpoint(package)
     network = _empty_network(package)
     tensors = _read_tensors(package)
     _check_fit(package, network, tensors)
     network.load_state_dict(tensors, strict=True, assign=True)
     return network.requires_grad_(False).eval()
+
+
+def _load_checkpoint(package: ModelPackage) -> SegmentationNetwork:
+    network, card = load_checkpoint(package.weights)
+    if card.weights.sha256 != package.card.weights.sha256:
+        raise ModelError(f"{package.weights}: the checkpoint was exchanged since it was chosen. Choose it again.")
+    return network
 
 
 def _empty_network(package: ModelPackage) -> SegmentationNetwork:
@@ -85,23 +95,9 @@ def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
 def _check_fit(package: ModelPackage, network: SegmentationNetwork, tensors: Mapping[str, Tensor]) -> None:
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
-    misshapen = [
-        f"{key} is {found[key]} instead of {shape}"
-        for key, shape in expected.items()
-        if key in found and found[key] != shape
-    ]
-    faults = {
-        "missing": [key for key in expected if key not in found],
-        "unexpected": [key for key in found if key not in expected],
-        "of the wrong shape": misshapen,
-    }
-    if any(faults.values()):
-        told = "; ".join(f"{len(keys)} {fault} ({_some(keys)})" for fault, keys in faults.items() if keys)
+    fault = misfit(expected, found)
+    if fault:
         raise ModelError(
-            f"{package.weights}: the weights do not fit the architecture in {CARD_FILE}: {told}. "
+            f"{package.weights}: the weights do not fit the architecture in {CARD_FILE}: {fault}. "
             "Correct 'architecture', or export the model again."
         )
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")

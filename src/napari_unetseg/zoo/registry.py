@@ -1,13 +1,16 @@
-"""Which models there are: bundled with the package, in the user's folder, or at a path.
+"""Which models there are: bundled with the package, in the user's folder, at a path, or published without weights.
 
 Nothing here imports torch, so a window can list models before torch is loaded. A name means one
 model: a bundled name always means the bundled model, so that the same call gives the same result on
 every machine. A user's package whose name is already taken is listed as broken, with the remedy, and
 can still be used by its path.
+
+A checkpoint stands for a model too: by its path, or in the user's folder of a published model. It is
+opened, which needs torch, only once `find_model` is asked for it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -15,7 +18,9 @@ from typing import Literal
 from platformdirs import user_data_path
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, read_card
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, read_card
+from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint
+from napari_unetseg.zoo.published import PUBLISHED, PublishedModel
 
 DEFAULT_MODEL = "nuclei"
 
@@ -24,21 +29,25 @@ Origin = Literal["bundled", "user", "path"]
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A folder with a card and weights.
+    """A folder with a card and weights, or a checkpoint.
 
     Attributes
     ----------
     path
         The folder.
     card
-        What `model.yaml` in it says.
+        What `model.yaml` in it says, or what a checkpoint was found to be.
     origin
         Where it was found: ``"bundled"``, ``"user"`` or ``"path"``.
+    is_checkpoint
+        Whether the weights are a checkpoint that was trained elsewhere. As it is listed, its card says
+        what a published model is, and has no SHA-256 yet.
     """
 
     path: Path
     card: ModelCard
     origin: Origin
+    is_checkpoint: bool = False
 
     @property
     def name(self) -> str:
@@ -50,6 +59,11 @@ class ModelPackage:
         """The file that holds the weights."""
         return self.path / self.card.weights.file
 
+    @property
+    def source(self) -> Path:
+        """What `find_model` takes to find it again: the folder, or the checkpoint."""
+        return self.weights if self.is_checkpoint else self.path
+
 
 @dataclass(frozen=True)
 class BrokenPackage:
@@ -58,6 +72,38 @@ class BrokenPackage:
     path: Path
     origin: Origin
     reason: str
+
+
+@dataclass(frozen=True)
+class WeightsNeeded:
+    """A published model that becomes usable once its user gives a checkpoint.
+
+    Attributes
+    ----------
+    model
+        What it is.
+    path
+        The folder where its checkpoint is looked for; it need not exist.
+    """
+
+    model: PublishedModel
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name by which users ask for it."""
+        return self.model.name
+
+    @property
+    def reason(self) -> str:
+        """A sentence that says what to do."""
+        return (
+            f"{self.model.display_name}: weights needed. Put its checkpoint ({', '.join(SUFFIXES)}) into {self.path}, "
+            f'or convert it: napari-unetseg convert CHECKPOINT -o "{self.path}"'
+        )
+
+
+Listed = ModelPackage | BrokenPackage | WeightsNeeded
 
 
 def bundled_model_folder() -> Path:
@@ -70,31 +116,40 @@ def user_model_folder() -> Path:
     return user_data_path("napari-unetseg", appauthor=False) / "models"
 
 
-def list_models() -> list[ModelPackage | BrokenPackage]:
-    """Return every bundled and user model, bundled first, by folder name; broken ones say why."""
-    found: list[ModelPackage | BrokenPackage] = []
+def list_models() -> list[Listed]:
+    """Return every bundled and user model, bundled first, by folder name, then what needs weights.
+
+    Broken ones say why. Published models stand under the user's own once their folder has a
+    checkpoint; no checkpoint is opened.
+    """
+    found: list[Listed] = []
     taken: dict[str, ModelPackage] = {}
     for folder, origin in _model_folders():
         try:
-            package = read_package(folder, origin)
+            package = _listed(folder, origin)
         except ModelError as error:
             found.append(BrokenPackage(folder, origin, str(error)))
+            continue
+        if package is None:
             continue
         if package.name in taken:
             found.append(BrokenPackage(folder, origin, _taken(package, taken[package.name])))
             continue
         taken[package.name] = package
         found.append(package)
-    return found
+    needing = (model for model in PUBLISHED.values() if model.name not in taken)
+    return found + [WeightsNeeded(model, user_model_folder() / model.name) for model in needing]
 
 
 def find_model(name_or_path: str | Path) -> ModelPackage:
-    """Return the model of that name, or the model package at that path.
+    """Return the model of that name, or the one at that path.
 
     Parameters
     ----------
     name_or_path
-        Name of a listed model, or path of a package's folder or of the `model.yaml` in it.
+        Name of a listed model; or the path of a package's folder, of the `model.yaml` in it, of a
+        checkpoint, or of a folder with checkpoints (see `find_checkpoint`). A checkpoint is read,
+        which loads torch.
 
     Raises
     ------
@@ -104,15 +159,16 @@ def find_model(name_or_path: str | Path) -> ModelPackage:
     models = list_models()
     packages = {model.name: model for model in models if isinstance(model, ModelPackage)}
     if isinstance(name_or_path, str) and name_or_path in packages:
-        return packages[name_or_path]
+        return _opened(packages[name_or_path])
     path = Path(name_or_path).expanduser()
     if path.name == CARD_FILE:
         path = path.parent
-    if path.is_dir():
-        listed = (package for package in packages.values() if package.path.resolve() == path.resolve())
-        return next(listed, None) or read_package(path, "path")
+    if path.exists():
+        return _opened(_listed_at(path, packages.values()) or _package_at(path))
     for model in models:
         if isinstance(model, BrokenPackage) and model.path.name == str(name_or_path):
+            raise ModelError(model.reason)
+        if isinstance(model, WeightsNeeded) and model.name == str(name_or_path):
             raise ModelError(model.reason)
     raise ModelError(
         f"There is no model {str(name_or_path)!r}. Installed models: {', '.join(packages) or 'none'}. "
@@ -132,6 +188,63 @@ def read_package(folder: Path, origin: Origin) -> ModelPackage:
     if not package.weights.is_file():
         raise ModelError(f"{package.weights}: the weights are missing. Copy the whole model folder again.")
     return package
+
+
+def _listed(folder: Path, origin: Origin) -> ModelPackage | None:
+    """Return the model in a folder; None if it is a published one that still needs weights."""
+    published = PUBLISHED.get(folder.name) if origin == "user" else None
+    if (folder / CARD_FILE).exists():
+        return read_package(folder, origin)
+    if published is None:
+        checkpoint = find_checkpoint(folder)
+        if checkpoint is None:
+            return read_package(folder, origin)
+        raise ModelError(
+            f"{checkpoint}: this checkpoint has no model card yet. Use it by its path, or convert it: "
+            f'napari-unetseg convert "{checkpoint}" -o "{folder}"'
+        )
+    checkpoint = find_checkpoint(folder, (published.finetuned_path, published.pretrained_path))
+    if checkpoint is None:
+        return None
+    card = published.card(Weights(file=checkpoint.name, sha256=""))
+    return ModelPackage(folder.absolute(), card, origin, is_checkpoint=True)
+
+
+def _listed_at(path: Path, packages: Iterable[ModelPackage]) -> ModelPackage | None:
+    """Return the listed model whose folder, or whose weights, that path is."""
+    wanted = path.resolve()
+    return next((found for found in packages if wanted in (found.path.resolve(), found.weights.resolve())), None)
+
+
+def _package_at(path: Path) -> ModelPackage:
+    if path.is_dir():
+        checkpoint = None if (path / CARD_FILE).exists() else find_checkpoint(path)
+        return read_package(path, "path") if checkpoint is None else _read_checkpoint(checkpoint)
+    if (path.parent / CARD_FILE).exists():
+        package = read_package(path.parent, "path")
+        if package.weights == path.absolute():
+            return package
+    return _read_checkpoint(path)
+
+
+def _read_checkpoint(path: Path) -> ModelPackage:
+    from napari_unetseg.zoo.adopt import describe_checkpoint
+
+    _, card = describe_checkpoint(path)
+    return ModelPackage(path.absolute().parent, card, "path", is_checkpoint=True)
+
+
+def _opened(package: ModelPackage) -> ModelPackage:
+    """Return a package whose card is complete: a listed checkpoint is read now."""
+    if package.card.weights.sha256:
+        return package
+    found = _read_checkpoint(package.weights).card
+    if found.architecture != package.card.architecture:
+        raise ModelError(
+            f"{package.weights}: this checkpoint is a {found.architecture.name} with "
+            f"{found.architecture.arguments}, not {package.card.display_name}. Move it to a folder of another name."
+        )
+    return replace(package, card=package.card.model_copy(update={"weights": found.weights}))
 
 
 def _model_folders() -> Iterator[tuple[Path, Origin]]:

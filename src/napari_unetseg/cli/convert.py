@@ -1,0 +1,154 @@
+"""`napari-unetseg convert`: a checkpoint that was trained elsewhere becomes a model package."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_unetseg.cli.reporting import plain_errors
+
+if TYPE_CHECKING:
+    from napari_unetseg.zoo.conversion import Converted
+
+
+class NormalisationName(StrEnum):
+    """Ways to prepare intensities, by the names that --normalisation uses."""
+
+    PERCENTILE = "percentile"
+    IMAGENET = "imagenet"
+    MIN_MAX = "min-max"
+
+
+class Dtype(StrEnum):
+    """Types in which weights are stored."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
+_ANY_SIZE = "none"
+
+
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pt, .ckpt or .safetensors file.", dir_okay=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the model, made if needed.", file_okay=False),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the model. Default: that of the output folder.")] = None,
+    display_name: Annotated[str | None, typer.Option(help="Name that windows show. Default: the same.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it finds, in which images.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights. Default: unknown.")] = None,
+    normalisation: Annotated[
+        NormalisationName | None,
+        typer.Option(
+            help="How intensities were prepared in training. Default: as published where the network is a "
+            "published one, else percentile."
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHT,WIDTH",
+            help="Size to which images were stretched in training, such as 1024,1024, or 'none'. Default: as "
+            "published where the network is a published one, else none.",
+        ),
+    ] = None,
+    dtype: Annotated[
+        Dtype, typer.Option(help="Type of the stored weights; float16 halves the file and rounds.")
+    ] = Dtype.FLOAT32,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare the outputs of checkpoint and model on a random image.")
+    ] = False,
+) -> None:
+    """Make a model package from a PyTorch checkpoint.
+
+    The network is recognised from the weights; nothing in the file is executed. Optimizer state, settings and weights
+    that no output depends on are left out.
+    """
+    changes: dict[str, Any] = {
+        "name": name,
+        "display_name": display_name,
+        "description": description,
+        "licence": licence,
+        "normalisation": None if normalisation is None else _normalisation(normalisation),
+    }
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if image_size is not None:
+        changes["image_size"] = parse_size(image_size)
+    with plain_errors():
+        import torch
+
+        from napari_unetseg.zoo.conversion import convert_checkpoint
+
+        converted = convert_checkpoint(checkpoint, output, changes, getattr(torch, dtype))
+        typer.echo("\n".join(_lines(converted)))
+        if check:
+            _check(converted, exact=dtype is Dtype.FLOAT32)
+
+
+def parse_size(words: str) -> tuple[int, int] | None:
+    """Read ``1024,1024``, height first; None for ``none``.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is neither.
+    """
+    if words.strip().lower() == _ANY_SIZE:
+        return None
+    try:
+        height, width = (int(word) for word in words.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{words!r} is not HEIGHT,WIDTH or none", param_hint="--image-size") from error
+    return height, width
+
+
+def _normalisation(name: NormalisationName) -> dict[str, Any]:
+    from napari_unetseg.zoo.card import IMAGENET, MinMax, Percentile
+
+    models = {
+        NormalisationName.PERCENTILE: Percentile(),
+        NormalisationName.IMAGENET: IMAGENET,
+        NormalisationName.MIN_MAX: MinMax(),
+    }
+    return models[name].model_dump()
+
+
+def _lines(converted: "Converted") -> list[str]:
+    card = converted.card
+    arguments = ", ".join(f"{key} {value}" for key, value in card.architecture.arguments.items())
+    size = f"stretched to {card.image_size[0]} x {card.image_size[1]}" if card.image_size else "in their own size"
+    return [
+        f"{converted.source}: {card.architecture.name} ({arguments})",
+        f"prepared  intensities by {card.normalisation.kind}, images {size}",
+        f"left out  {', '.join(_left_out(converted)) or 'nothing'}",
+        f"size      {converted.bytes_before / 1e6:.1f} MB, now {converted.bytes_after / 1e6:.1f} MB",
+        f"model     {card.name} in {converted.folder}",
+    ]
+
+
+def _left_out(converted: "Converted") -> list[str]:
+    blocks: dict[str, int] = {}
+    for key in converted.dropped:
+        block = ".".join(key.split(".")[:2])
+        blocks[block] = blocks.get(block, 0) + 1
+    unused = [f"{block} ({count} weights that no output depends on)" for block, count in blocks.items()]
+    return [*converted.beside, *unused]
+
+
+def _check(converted: "Converted", *, exact: bool) -> None:
+    from napari_unetseg.errors import ModelError
+    from napari_unetseg.zoo.conversion import largest_difference
+
+    difference = largest_difference(converted)
+    if exact and difference:
+        raise ModelError(
+            f"{converted.folder}: the model's probabilities differ from those of the checkpoint by up to "
+            f"{difference:.3g}. Do not use it, and report this."
+        )
+    words = "equal outputs" if difference == 0 else f"probabilities differ by at most {difference:.2g}"
+    typer.echo(f"check     {words} on a random image")

@@ -1,0 +1,135 @@
+"""From a checkpoint to a model package: the weights that work, a card, and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from napari_unetseg.errors import ModelError
+from napari_unetseg.zoo.adopt import as_name, describe_checkpoint, load_checkpoint
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.packaging import write_package
+from napari_unetseg.zoo.published import PUBLISHED
+from napari_unetseg.zoo.registry import read_package
+
+_TEST_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a checkpoint.
+
+    Attributes
+    ----------
+    source
+        The checkpoint.
+    folder
+        The model package.
+    card
+        The card in it.
+    dropped
+        Names of weights that no output depends on.
+    beside
+        What else was in the checkpoint (optimizer state, settings...).
+    bytes_before, bytes_after
+        Size of the checkpoint and of the package's weights.
+    """
+
+    source: Path
+    folder: Path
+    card: ModelCard
+    dropped: tuple[str, ...]
+    beside: tuple[str, ...]
+    bytes_before: int
+    bytes_after: int
+
+
+def convert_checkpoint(
+    path: str | Path,
+    folder: Path,
+    changes: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Converted:
+    """Write a model package from a checkpoint.
+
+    Parameters
+    ----------
+    path
+        See `load_checkpoint`.
+    folder
+        Where; made if needed. Its name is that of the model, unless `changes` has another.
+    changes
+        Fields of the `ModelCard` that the file cannot tell, or tells wrongly.
+    dtype
+        Type in which kernels are stored: float32, which changes nothing, or float16, half as large.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint cannot be used, a field is wrong, a weight is too large for `dtype`, or the
+        folder holds a model already; the message names the file. Nothing is written then.
+    UnetsegError
+        If the folder cannot be written.
+    """
+    if (folder / CARD_FILE).exists():
+        raise ModelError(f"{folder}: there is a model already. Choose another folder, or delete this one first.")
+    checkpoint, card = describe_checkpoint(path)
+    _check_range(checkpoint.path, checkpoint.state, dtype)
+    fields = card.model_dump(exclude={"weights"}) | _names(folder.absolute().name, card) | dict(changes or {})
+    try:
+        written = write_package(folder, fields, checkpoint.state, dtype)
+    except ValidationError as error:
+        raise ModelError(f"{checkpoint.path}: its model card would be wrong: {explain(error)}.") from error
+    return Converted(
+        source=checkpoint.path,
+        folder=folder,
+        card=written,
+        dropped=checkpoint.dropped,
+        beside=checkpoint.beside,
+        bytes_before=checkpoint.path.stat().st_size,
+        bytes_after=(folder / written.weights.file).stat().st_size,
+    )
+
+
+def largest_difference(converted: Converted) -> float:
+    """Run checkpoint and package on the same random image; return how far their probabilities differ at most.
+
+    Raises
+    ------
+    ModelError
+        If either cannot be loaded any more.
+    """
+    card = converted.card
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, card.input_channels, _TEST_SIDE, _TEST_SIDE, generator=generator)
+    before, _ = load_checkpoint(converted.source)
+    after = load_network(read_package(converted.folder, "path"))
+    with torch.inference_mode():
+        outputs = [network(image) for network in (before, after)]
+    if card.outputs[0].activation == "none":
+        outputs = [output.sigmoid() for output in outputs]
+    return float((outputs[0] - outputs[1]).abs().max())
+
+
+def _names(title: str, card: ModelCard) -> dict[str, str]:
+    """Name a model as its folder; in the folder of the published model that it is, as that one."""
+    published = PUBLISHED.get(title)
+    if published is not None and published.architecture == card.architecture:
+        return {
+            "name": published.name,
+            "display_name": published.display_name,
+            "description": published.description,
+        }
+    return {"name": as_name(title), "display_name": title}
+
+
+def _check_range(path: Path, state: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    largest = torch.finfo(dtype).max
+    beyond = [name for name, weight in state.items() if weight.ndim > 1 and weight.abs().max() > largest]
+    if beyond:
+        raise ModelError(f"{path}: the weight {beyond[0]} is too large for {dtype}. Convert to float32.")

@@ -1,0 +1,71 @@
+"""`napari-unetseg convert` turns a checkpoint into a model and says what it did."""
+
+import pytest
+import typer
+import yaml
+
+from napari_unetseg.cli.convert import parse_size
+from napari_unetseg.zoo import conversion
+
+
+@pytest.fixture
+def source(tmp_path, published_checkpoint):
+    published_checkpoint(tmp_path / "best.pth")
+    return tmp_path / "best.pth"
+
+
+def test_what_was_recognised_dropped_and_written_is_told(call, source, tmp_path):
+    run = call("convert", source, "-o", tmp_path / "mine", "--check")
+    assert run.exit_code == 0, run.output
+    told = run.stdout
+    assert "unet (in_channels 3, out_channels 1, features [4, 8, 16], norm instance)" in told
+    assert "optimizer_state_dict" in told
+    assert "args" in told
+    assert "downs.1 (6 weights that no output depends on)" in told
+    assert "MB, now" in told
+    assert "equal outputs on a random image" in told
+
+
+def test_options_end_up_on_the_card(call, source, tmp_path):
+    run = call(
+        *("convert", source, "-o", tmp_path / "mine", "--name", "spheroids", "--display-name", "My spheroids"),
+        *("--description", "Spheroids.", "--licence", "CC0-1.0", "--normalisation", "imagenet"),
+        *("--image-size", "1024,512", "--dtype", "float16", "--check"),
+    )
+    assert run.exit_code == 0, run.output
+    assert "probabilities differ by at most" in run.stdout
+    card = yaml.safe_load((tmp_path / "mine" / "model.yaml").read_text(encoding="utf-8"))
+    assert (card["name"], card["display_name"], card["description"]) == ("spheroids", "My spheroids", "Spheroids.")
+    assert (card["licence"], card["image_size"], card["normalisation"]["kind"]) == ("CC0-1.0", [1024, 512], "mean_std")
+
+
+@pytest.mark.parametrize(("word", "kind"), [("percentile", "percentile"), ("min-max", "min_max")])
+def test_other_normalisations(call, source, tmp_path, word, kind):
+    call("convert", source, "-o", tmp_path / "mine", "--normalisation", word, "--image-size", "none")
+    card = yaml.safe_load((tmp_path / "mine" / "model.yaml").read_text(encoding="utf-8"))
+    assert card["normalisation"]["kind"] == kind
+    assert "image_size" not in card
+
+
+def test_sizes():
+    assert parse_size("1024,512") == (1024, 512)
+    assert parse_size(" None ") is None
+    for words in ("1024", "a,b", "1,2,3"):
+        with pytest.raises(typer.BadParameter):
+            parse_size(words)
+
+
+def test_errors_are_one_line(call, tmp_path):
+    (tmp_path / "bad.pth").write_bytes(b"no checkpoint")
+    run = call("convert", tmp_path / "bad.pth", "-o", tmp_path / "mine")
+    assert run.exit_code == 1
+    assert run.stderr.startswith("Error: ")
+    assert "bad.pth" in run.stderr
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_check_that_fails_is_an_error(call, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "largest_difference", lambda _: 0.25)
+    run = call("convert", source, "-o", tmp_path / "mine", "--check")
+    assert run.exit_code == 1
+    assert "differ from those of the checkpoint by up to 0.25" in run.stderr
