@@ -40,7 +40,7 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(steps, [row["loss"] for row in history], color="black", marker=".")
-    left.set(title="Training", xlabel="step", ylabel="loss", yscale="log")
+    left.set(title="Training", xlabel="step", ylabel="loss", ylim=(0, None))
     for name in (name for name in history[0] if name.startswith(("dice", "ap50"))):
         style: dict[str, Any] = {"marker": "."} if " " not in name else {"linestyle": "--", "linewidth": 1}
         label = name.replace("dice", "Dice").replace("ap50", "AP@0.5").replace(" ", ", ")
