@@ -131,3 +131,12 @@ def test_the_description_needs_no_file_of_the_repository(metadata: EmailMessage)
     images = [part.partition(")")[0] for part in text.split("](")[1:]]
     relative = [target for target in images if not target.startswith(("https://", "#"))]
     assert relative == []
+
+
+def test_the_readme_states_the_scores_of_the_bundled_model(repository: Path) -> None:
+    card = yaml.safe_load((repository / "models" / "nuclei" / "model.yaml").read_text(encoding="utf-8"))
+    scores = card["scores"]
+    stated = (repository / "README.md").read_text(encoding="utf-8")
+    for figures in (scores["validation"], *scores["validation"]["per_kind"].values(), scores["otsu_watershed"]):
+        row = f"({figures['images']}) | {figures['dice']:.2f} | {figures['ap50']:.2f} | {figures['ap75']:.2f} |"
+        assert row in stated
