@@ -1,5 +1,6 @@
 """Networks whose answers are known, on the CPU."""
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from napari_unetseg.inference.backends import BACKENDS, Backend
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.networks import UNet
@@ -99,6 +101,28 @@ def card() -> ModelCard:
 @pytest.fixture(scope="session")
 def backend() -> TorchBackend:
     return make_backend(make_network())
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Backend]:
+    """Each installed runtime in turn: a function that puts a network and its heads behind it."""
+    if request.param == "torch":
+        return make_backend
+    pytest.importorskip("onnxruntime")
+    from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
+    from napari_unetseg.inference.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("onnx")
+
+    def put_behind_onnxruntime(network: UNet, heads: tuple[Head, ...] = HEADS) -> Backend:
+        # Exporting takes seconds, and many tests use the same network.
+        state = b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
+        file = folder / f"{hashlib.sha256(str(network).encode() + state).hexdigest()}.onnx"
+        if not file.is_file():
+            export_onnx(network, make_card(heads), file)
+        return OnnxBackend(file, network, heads, CPU)
+
+    return put_behind_onnxruntime
 
 
 @pytest.fixture
