@@ -11,7 +11,7 @@ import torch
 from napari_unetseg import zoo
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import UNet
-from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.card import IMAGENET, ModelCard, Percentile
 
 PUBLISHED = {
     "unet_spherohq": ("unet", 31_037_633, "none"),
@@ -51,6 +51,7 @@ def test_golden_vectors_from_a_training_checkpoint(golden, tmp_path, name):
     assert card.architecture.name == architecture
     assert [(head.name, head.activation) for head in card.outputs] == [("foreground", activation)]
     assert sum(value.numel() for value in network.parameters()) == parameters
+    assert (card.normalisation, card.image_size) == (IMAGENET, (256, 256) if activation == "sigmoid" else (1024, 1024))
     assert not network.training
     assert {value.dtype for value in network.parameters()} == {torch.float32}
     for vector in filter(None, (name, ODD.get(name))):
@@ -77,6 +78,7 @@ def test_card_tells_what_the_file_tells(path):
     assert card.architecture.arguments == {"in_channels": 1, "out_channels": 1, "features": [2, 4], "norm": "batch"}
     assert card.input_channels == network.in_channels == 1
     assert card.decoder == "threshold"
+    assert (card.normalisation, card.image_size) == (Percentile(), None)
 
 
 def test_weights_of_no_known_network_name_the_file(tmp_path):

@@ -149,3 +149,28 @@ def test_a_failed_reload_leaves_the_loaded_checkpoint_in_place(user, tmp_path, p
         service.initialize(force_reload=True)
     assert np.array_equal(service.segment(image).probability, before.probability)
     assert before.provenance.sha256 == service.package.card.weights.sha256 != ""
+
+
+@pytest.mark.parametrize("image_size", [None, (32, 48)])
+def test_the_sigmoid_of_an_attention_unet_is_applied_once(user, tmp_path, monkeypatch, image_size):
+    arguments = {"in_channels": 3, "out_channels": 1, "base_channels": 4, "depth": 2}
+    torch.manual_seed(0)
+    network = build("attention_unet", arguments).eval()
+    with torch.no_grad():
+        network.final_conv.bias.fill_(-9)
+    torch.save(network.state_dict(), tmp_path / "nails.pth")
+    if image_size:
+        model = replace(
+            PUBLISHED["attention_unet_standard"],
+            architecture=Architecture(name="attention_unet", arguments=arguments),
+            image_size=image_size,
+        )
+        monkeypatch.setattr(adopt, "published_with", lambda _: model)
+    segmentation = SegmentationService(tmp_path / "nails.pth", "cpu").segment(
+        np.random.default_rng(0).integers(0, 256, (64, 40, 3), np.uint8)
+    )
+    # A second sigmoid would leave nothing below 0.5, and mark everything.
+    assert segmentation.probability.shape == (1, 64, 40)
+    assert segmentation.probability.max() < 0.01
+    assert segmentation.count == 0
+    assert segmentation.provenance.resized_to == image_size
