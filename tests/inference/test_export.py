@@ -1,5 +1,7 @@
 import json
+import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference import export as room
 from napari_unetseg.inference.backends.onnx_backend import open_session, run_session
 from napari_unetseg.inference.export import cached_onnx, export_onnx
-from napari_unetseg.networks import ARCHITECTURES, build
+from napari_unetseg.networks import ARCHITECTURES, build, hrnet
 
 NARROW = {
     "unet": {"features": [4, 6, 8], "norm": "instance"},
@@ -17,6 +19,17 @@ NARROW = {
     "hrnet": {"widths": [4, 5, 6, 7]},
     "attention_unet": {"base_channels": 4, "depth": 2},
 }
+
+
+class FinishedProgram:
+    """What the exporter returns, for a file that was exported before."""
+
+    def __init__(self, file):
+        self._file = file
+        self.model = SimpleNamespace(metadata_props={})
+
+    def save(self, path, external_data):
+        shutil.copy(self._file, path)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +40,10 @@ def exported(make, tmp_path_factory):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_gives_what_pytorch_gives_at_any_size(make, architecture, tmp_path):
+def test_every_architecture_gives_what_pytorch_gives_at_any_size(make, architecture, tmp_path, monkeypatch):
+    # HRNet repeats the same blocks some two hundred times, and exporting all of them takes a minute.
+    monkeypatch.setattr(hrnet, "_MODULES_PER_STAGE", (1, 1, 1))
+    monkeypatch.setattr(hrnet, "_BLOCKS_PER_BRANCH", 1)
     torch.manual_seed(0)
     network = build(architecture, {"in_channels": 3, "out_channels": 1, **NARROW[architecture]}).eval()
     file = export_onnx(network, make.card(make.heads[:1]), tmp_path / "narrow.onnx").path
@@ -74,19 +90,14 @@ def test_it_is_one_file_and_nothing_else(exported):
     assert [path.name for path in result.path.parent.iterdir()] == ["tiny.onnx"]
 
 
-def test_a_network_that_differs_is_not_written(exported, tmp_path, monkeypatch):
-    network, card, _ = exported
-    monkeypatch.setattr(room, "run_session", lambda session, batch: run_session(session, batch) + 1.5)
-    with pytest.raises(ModelError, match=r"tiny\.onnx: not written.* model tiny differs from PyTorch by 0\."):
+@pytest.mark.parametrize(("fault", "told"), [(1.5, r"0\.\d+"), (np.nan, "nan")])
+def test_a_network_that_differs_is_not_written(exported, tmp_path, monkeypatch, fault, told):
+    network, card, result = exported
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: FinishedProgram(result.path))
+    monkeypatch.setattr(room, "run_session", lambda session, batch: run_session(session, batch) + fault)
+    with pytest.raises(ModelError, match=rf"tiny\.onnx: not written.* model tiny differs from PyTorch by {told}"):
         export_onnx(network, card, tmp_path / "tiny.onnx")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_network_of_nans_is_not_written(exported, tmp_path, monkeypatch):
-    network, card, _ = exported
-    monkeypatch.setattr(room, "run_session", lambda session, batch: run_session(session, batch) * np.nan)
-    with pytest.raises(ModelError, match="nan"):
-        export_onnx(network, card, tmp_path / "tiny.onnx")
 
 
 def test_what_was_exported_is_found_again(exported, monkeypatch):

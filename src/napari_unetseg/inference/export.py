@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ TOLERANCE = 1e-4
 """Largest difference from PyTorch that is let pass, in units of the largest output if that is above 1."""
 
 INPUT, OUTPUT = "image", "output"
+
+_exporting = Lock()
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,10 @@ def cached_onnx(network: SegmentationNetwork, card: ModelCard) -> Path:
     facts = [card.weights.sha256, card.architecture.model_dump_json(), napari_unetseg.__version__]
     key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     path = user_cache_path("napari-unetseg", appauthor=False) / "onnx" / f"{card.architecture.name}-{key[:32]}.onnx"
-    if not path.is_file():
-        export_onnx(network, card, path)
+    # Two services that begin with the same model would write the same temporary file.
+    with _exporting:
+        if not path.is_file():
+            export_onnx(network, card, path)
     return path
 
 
