@@ -37,6 +37,7 @@ TORCH_ROOMS = (
     "networks",
     "inference",
     "training",
+    "service.runtime",
     *(f"zoo.{name}" for name in ("adopt", "checkpoints", "conversion", "loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )

@@ -1,6 +1,6 @@
 """What a segmentation gives back: labels, and all that can be derived from them."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,57 +15,7 @@ from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How a result came about: enough to make it again.
-
-    Attributes
-    ----------
-    image
-        Name of the image layer or file.
-    model, sha256
-        Name of the model and the SHA-256 of its weights.
-    parameters
-        Every decoder parameter as used.
-    channel
-        Channel of the image that was segmented; None for all of an RGB or grey image.
-    device, device_reason, precision
-        Where and in what arithmetic the network ran, and why there.
-    backend
-        Runtime of the network, ``"torch"`` or ``"onnxruntime"``.
-    window, halo, tiles
-        Side of the network's input window and halo in pixels, and how many tiles there were. Tiles
-        without a halo were blended.
-    resized_to
-        Height and width to which the image was stretched for the network; None if it was not.
-    versions
-        Versions of this package and of the libraries that shape the numbers.
-    started, seconds
-        Start as ISO 8601 with time zone; duration of the network's part in seconds.
-    """
-
-    image: str
-    model: str
-    sha256: str
-    parameters: dict[str, Any]
-    channel: int | None
-    device: str
-    device_reason: str
-    backend: str
-    precision: str
-    window: int
-    halo: int
-    tiles: int
-    resized_to: tuple[int, int] | None
-    versions: dict[str, str]
-    started: str
-    seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON, YAML and layer metadata."""
-        return asdict(self)
+from napari_unetseg.service.provenance import Provenance
 
 
 @dataclass(frozen=True)

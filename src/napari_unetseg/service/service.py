@@ -1,45 +1,31 @@
 """`SegmentationService`: one loaded model, safe for many callers."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-import napari_unetseg
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import BACKENDS
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.service.provenance import record
 from napari_unetseg.service.reports import Failure, Health, ModelInfo
-from napari_unetseg.service.segmentation import Provenance, Segmentation, override
+from napari_unetseg.service.segmentation import Segmentation, override
+from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.backends import Backend
-    from napari_unetseg.inference.device import Device
+    from napari_unetseg.service.runtime import Runtime
 
 Progress = Callable[[int, int], None]
 CancelFlag = Callable[[], bool]
-
-_DUMMY_SIDE = 64
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    backend: "Backend"
-    device: "Device"
-    parameters_count: int
 
 
 class SegmentationService:
@@ -83,13 +69,10 @@ class SegmentationService:
         self._device_request = device
         self._backend_name = backend
         self._fallback_to_cpu = fallback_to_cpu
-        self._loaded: _Loaded | None = None
+        self._loaded: Runtime | None = None
         self._loading = Lock()
         self._working = Lock()
-        self._counting = Lock()
-        self._runs = 0
-        self._failures = 0
-        self._latencies_ms: deque[float] = deque(maxlen=100)
+        self._counter = RunCounter()
 
     def segment(
         self,
@@ -136,12 +119,9 @@ class SegmentationService:
         except Cancelled:
             raise
         except Exception:
-            with self._counting:
-                self._failures += 1
+            self._counter.failed()
             raise
-        with self._counting:
-            self._runs += 1
-            self._latencies_ms.append(1000 * result.provenance.seconds)
+        self._counter.succeeded(result.provenance.seconds)
         return result
 
     def _segment(
@@ -152,9 +132,6 @@ class SegmentationService:
         progress: Progress | None,
         cancel: CancelFlag | None,
     ) -> Segmentation:
-        from napari_unetseg.inference.device import total_memory
-        from napari_unetseg.inference.predict import pixels_that_fit, predict
-
         card = self.package.card
         parameters = override(card.parameters, changes)
         plane = image if channel is None else image.take_channel(channel)
@@ -162,32 +139,16 @@ class SegmentationService:
         with self._turn(cancel):
             loaded = self._load()
             clock = time.perf_counter()
-            prediction = predict(
-                plane,
-                card,
-                loaded.backend,
-                largest_whole=pixels_that_fit(total_memory(loaded.device)),
-                progress=progress,
-                cancel=cancel,
-            )
+            prediction = loaded.predict(plane, progress=progress, cancel=cancel)
             seconds = time.perf_counter() - clock
-        provenance = Provenance(
+        provenance = record(
+            loaded,
+            prediction,
             image=image.name,
-            model=card.name,
-            sha256=card.weights.sha256,
-            parameters=parameters.model_dump(),
             channel=channel,
-            device=loaded.device.kind,
-            device_reason=loaded.device.reason,
-            backend=self._backend_name,
-            precision=loaded.backend.precision,
-            window=prediction.window,
-            halo=prediction.halo,
-            tiles=prediction.tiles,
-            resized_to=prediction.resized_to,
-            versions={"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES},
-            started=started.isoformat(timespec="seconds"),
-            seconds=round(seconds, 3),
+            parameters=parameters,
+            started=started,
+            seconds=seconds,
         )
         return Segmentation(
             image=plane,
@@ -299,9 +260,7 @@ class SegmentationService:
         loaded = self._loaded
         if loaded is None and not problems:
             problems.append("The model is not loaded yet; it loads on the first run.")
-        with self._counting:
-            runs, failures, latencies = self._runs, self._failures, list(self._latencies_ms)
-        p50, p95 = (float(np.percentile(latencies, q)) for q in (50, 95)) if latencies else (None, None)
+        statistics = self._counter.read()
         return Health(
             healthy=not problems,
             model_loaded=loaded is not None,
@@ -311,10 +270,10 @@ class SegmentationService:
             dummy_inference_ms=dummy_ms,
             process_memory_mb=psutil.Process().memory_info().rss / 2**20,
             device_memory_mb=loaded.backend.device_memory_mb if loaded else None,
-            runs=runs,
-            failures=failures,
-            latency_p50_ms=p50,
-            latency_p95_ms=p95,
+            runs=statistics.runs,
+            failures=statistics.failures,
+            latency_p50_ms=statistics.latency_p50_ms,
+            latency_p95_ms=statistics.latency_p95_ms,
             checked_at=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
             problems=tuple(problems),
         )
@@ -326,39 +285,22 @@ class SegmentationService:
             if loaded is not None:
                 loaded.backend.unload()
 
-    def _load(self, force_reload: bool = False) -> _Loaded:
-        from napari_unetseg.inference.backends.choice import make_backend
-        from napari_unetseg.inference.device import choose_device
-        from napari_unetseg.zoo.loading import load_network
+    def _load(self, force_reload: bool = False) -> "Runtime":
+        # torch is imported here, in whichever thread first needs the model.
+        from napari_unetseg.service.runtime import load_runtime
 
         with self._loading:
             if self._loaded is None or force_reload:
                 package = find_model(self.package.source) if force_reload else self.package
-                device = choose_device(self._device_request, fallback_to_cpu=self._fallback_to_cpu)
-                network = load_network(package)
-                # Counted before the backend takes the network over.
-                count = sum(parameter.numel() for parameter in network.parameters())
-                backend = make_backend(self._backend_name, network, package.card, device)
-                loaded = _Loaded(backend, backend.device, count)
-                self.package, self._loaded = package, loaded
+                self._loaded = load_runtime(
+                    package, self._device_request, self._backend_name, fallback_to_cpu=self._fallback_to_cpu
+                )
+                self.package = package
             return self._loaded
 
     def _dummy_inference(self) -> float:
-        """Run a small ramp through the network and return the milliseconds it took."""
-        from napari_unetseg.inference.predict import predict
-
-        ramp = np.linspace(0, 1, _DUMMY_SIDE**2, dtype=np.float32).reshape(_DUMMY_SIDE, _DUMMY_SIDE)
         with self._turn(None):
-            loaded = self._load()
-            clock = time.perf_counter()
-            prediction = predict(Image(ramp, name="test image"), self.package.card, loaded.backend)
-            elapsed_ms = 1000 * (time.perf_counter() - clock)
-        if not np.isfinite(prediction.probability).all():
-            raise UnetsegError(
-                f"Model {self.package.card.name} gives values that are not numbers on a test image; "
-                "its weights are damaged or do not belong to this architecture."
-            )
-        return elapsed_ms
+            return self._load().dummy_inference()
 
     @contextmanager
     def _turn(self, cancel: CancelFlag | None) -> Iterator[None]:
