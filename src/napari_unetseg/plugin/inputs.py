@@ -132,7 +132,7 @@ class Inputs(QWidget):
         grid.setVerticalSpacing(4)
         grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
-        for row, (words, box) in enumerate((("Image", self.image), ("Model", self.model), ("Run on", self.device))):
+        for row, (words, box) in enumerate((("Image", self.image), ("Model", self.model), ("Device", self.device))):
             label = QLabel(words)
             label.setBuddy(box)
             label.setToolTip(box.toolTip())
