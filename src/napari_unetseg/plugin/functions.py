@@ -9,6 +9,7 @@ from napari.layers import Image as ImageLayer
 from napari.qt.threading import FunctionWorker
 from napari.types import LayerDataTuple
 from napari.utils import cancelable_progress
+from qtpy.QtCore import QTimer
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.background import Reports
@@ -50,8 +51,9 @@ def segment_layer(
     Returns
     -------
     FunctionWorker
-        Started. Returns data of layers with names that no layer of the viewer has; returns nothing
-        if it was cancelled. Errors are shown as napari's notifications.
+        Starts when the event loop next runs, so there is time to connect to its signals. Returns data
+        of layers with names that no layer of the viewer has; returns nothing if it was cancelled.
+        Errors are shown as napari's notifications.
     """
     viewer = napari.current_viewer()
     in_viewer = viewer is not None and layer in viewer.layers
@@ -82,7 +84,8 @@ def segment_layer(
     worker = FunctionWorker(work)
     reports.progressed.connect(show_progress)
     worker.finished.connect(bar.close)
-    worker.start()
+    # Not at once: a quick run could end before the caller has connected to the worker's signals.
+    QTimer.singleShot(0, lambda: worker.start())
     return worker
 
 
