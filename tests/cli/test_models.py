@@ -42,6 +42,20 @@ def test_json(listed, call, bright_model):
     assert "weights needed" in needing["reason"]
 
 
-def test_scores_of_any_nesting():
-    scores = {"split": "validation", "dice": 0.91234, "by kind": {"grey": {"ap50": 0.8}}, "checked": True}
-    assert list(room._numbers(scores)) == [("dice", 0.91234), ("by kind grey ap50", 0.8)]
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({}, ""),
+        ({"split": "by plate"}, ""),
+        ({"split": "by plate", "dice": 0.91234}, "dice 0.912"),
+        (
+            {
+                "validation": {"images": 9, "ap50": 0.8, "per_kind": {"grey": {"ap50": 0.7}}},
+                "baseline": {"images": 9, "ap50": 0.1},
+            },
+            "ap50 0.8 (9 images)",
+        ),
+    ],
+)
+def test_scores_are_told_in_a_line(scores, told):
+    assert room._headline(scores) == told

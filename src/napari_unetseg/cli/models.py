@@ -1,7 +1,7 @@
 """`napari-unetseg models`: what can be asked for with --model."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -45,17 +45,18 @@ def models(
 def _row(model: ModelPackage) -> tuple[str, ...]:
     card = model.card
     size = f"{card.object_size:g} px" if card.object_size else "any"
-    scores = ", ".join(f"{name} {value:.3g}" for name, value in _numbers(card.scores))
-    return card.name, card.display_name, model.origin, size, scores or "none stated"
+    return card.name, card.display_name, model.origin, size, _headline(card.scores) or "none stated"
 
 
-def _numbers(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the figures among nested scores with their full names."""
-    for name, value in scores.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{name} ")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{prefix}{name}", float(value)
+def _headline(scores: Mapping[str, Any]) -> str:
+    """Say the figures of a card in a line; where it has several splits, those of the first."""
+    figures = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+    count = figures.pop("images", None)
+    if figures:
+        told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        return f"{told} ({count} images)" if count else told
+    nested = (value for value in scores.values() if isinstance(value, Mapping))
+    return _headline(next(nested, {})) if scores else ""
 
 
 def _count(model: PublishedModel) -> str:
