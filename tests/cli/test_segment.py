@@ -150,7 +150,16 @@ def test_an_interrupted_run_tells_what_is_finished(call, save_squares, bright_mo
     assert names(tmp_path / "out") == ["a_labels.tif"]
 
 
+@pytest.fixture
+def heeding_ctrl_c():
+    """Let started processes heed SIGINT even where this one was started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_ctrl_c_stops_the_process(command, save_squares, bright_model, tmp_path):
     save_squares(tmp_path / "a.tif")
     # A pipe that nobody writes to: opening it waits, so the run cannot end by itself.
@@ -161,7 +170,10 @@ def test_ctrl_c_stops_the_process(command, save_squares, bright_model, tmp_path)
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=0.1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, errors
     assert errors.startswith("Stopped. ")
     assert "Traceback" not in errors
