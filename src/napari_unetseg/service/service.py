@@ -1,7 +1,7 @@
 """`SegmentationService`: one loaded model, safe for many callers."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import BACKENDS
+from napari_unetseg.inference.backends import BACKENDS, CancelFlag
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.provenance import record
 from napari_unetseg.service.reports import Failure, Health, ModelInfo
@@ -22,10 +22,8 @@ from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
+    from napari_unetseg.inference.predict import Progress
     from napari_unetseg.service.runtime import Runtime
-
-Progress = Callable[[int, int], None]
-CancelFlag = Callable[[], bool]
 
 
 class SegmentationService:
@@ -83,7 +81,7 @@ class SegmentationService:
         min_size: int | None = None,
         split: float | None = None,
         fill_holes: bool | None = None,
-        progress: Progress | None = None,
+        progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
     ) -> Segmentation:
         """Find the objects of one image.
@@ -129,7 +127,7 @@ class SegmentationService:
         image: Image,
         channel: int | None,
         changes: dict[str, Any],
-        progress: Progress | None,
+        progress: "Progress | None",
         cancel: CancelFlag | None,
     ) -> Segmentation:
         card = self.package.card
@@ -164,7 +162,7 @@ class SegmentationService:
         self,
         images: Iterable[Image | NDArray[Any]],
         *,
-        progress: Progress | None = None,
+        progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
         **settings: Any,
     ) -> list[Segmentation | Failure]:
