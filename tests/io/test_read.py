@@ -1,5 +1,6 @@
 """Pictures and arrays, and files that are neither."""
 
+import imagecodecs
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -31,6 +32,32 @@ def test_colour_pictures_are_rgb(tmp_path, suffix, channels):
     assert image.axes == "YXC"
     assert image.rgb
     np.testing.assert_array_equal(image.array, array)
+
+
+@pytest.mark.parametrize(("channels", "axes", "kept"), [(2, "YX", 1), (3, "YXC", 3), (4, "YXC", 4)])
+def test_deep_png_keeps_all_its_bits(tmp_path, channels, axes, kept):
+    array = RNG.integers(0, 65536, (5, 6, channels), dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(array))
+    image = read_image(tmp_path / "a.png")
+    assert (image.axes, image.rgb, image.array.dtype) == (axes, axes == "YXC", np.uint16)
+    np.testing.assert_array_equal(image.array, array[..., 0] if kept == 1 else array)
+
+
+@pytest.mark.parametrize("length", [40, 400])
+def test_truncated_deep_png_is_named(tmp_path, length):
+    array = RNG.integers(0, 65536, (30, 40, 3), dtype=np.uint16)
+    (tmp_path / "half.png").write_bytes(imagecodecs.png_encode(array)[:length])
+    with pytest.raises(ImageError, match=r"half\.png"):
+        read_image(tmp_path / "half.png")
+
+
+def test_deep_ppm_is_refused_rather_than_cut_down(tmp_path):
+    array = RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    (tmp_path / "plain.ppm").write_bytes(b"P6\n# a camera\n5 4\n255\n" + array.tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "plain.ppm").array, array)
+    (tmp_path / "deep.ppm").write_bytes(b"P6\n# a camera\n5 4\n4095\n" + array.astype(">u2").tobytes())
+    with pytest.raises(ImageError, match=r"deep\.ppm: has colours of more than 8 bits"):
+        read_image(tmp_path / "deep.ppm")
 
 
 def test_jpeg_is_read(tmp_path):

@@ -120,6 +120,21 @@ def test_ome_pixel_size(tmp_path, unit, name):
     assert image.unit == name
 
 
+@pytest.mark.parametrize("compression", ["lzw", "zstd", "deflate", "packbits", "lerc"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_compressed_tiff(tmp_path, compression, dtype):
+    array = noise(40, 50, dtype=dtype)
+    tifffile.imwrite(tmp_path / "a.tif", array, compression=compression)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").array, array)
+
+
+def test_tiff_compressed_as_jpeg(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((40, 50, 3), 100, np.uint8), compression="jpeg")
+    image = read_image(tmp_path / "a.tif")
+    assert image.axes == "YXC"
+    assert np.abs(image.array.astype(int) - 100).max() <= 2
+
+
 def test_truncated_compressed_tiff(tmp_path):
     tifffile.imwrite(tmp_path / "whole.tif", noise(200, 200), compression="zlib", rowsperstrip=20)
     content = (tmp_path / "whole.tif").read_bytes()

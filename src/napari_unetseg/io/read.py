@@ -1,9 +1,11 @@
 """Read one plane from an image file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,12 @@ IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".npy")
 
 # What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
 _CONVERSIONS = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "LA": "L", "La": "L", "PA": "RGBA"}
+
+# The start of a PNG file up to its bit depth and colour type: RGB, grey and alpha, or RGB and alpha, of 16 bits.
+_DEEP_PNG = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR.{8}\x10[\x02\x04\x06]", re.DOTALL)
+# A colour PNM file, and its largest value.
+_PPM = re.compile(rb"P[36](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
+_HEADER = 1024
 
 
 def read_image(path: str | Path) -> Image:
@@ -79,11 +87,27 @@ def _read_npy(path: Path) -> Image:
 
 
 def _read_picture(path: Path) -> Image:
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    # Pillow would cut the colours of both down to 8 bits.
+    if _DEEP_PNG.match(header):
+        return _read_deep_png(path)
+    if (ppm := _PPM.match(header)) and int(ppm[1]) > 255:
+        raise ImageError(f"{path}: has colours of more than 8 bits, which are read from PNG and TIFF; save it as one.")
     frames = imageio.improps(path, plugin="pillow", index=...).n_images or 1  # type: ignore[arg-type]
     if frames > 1:
         raise ImageError(f"{path}: holds {frames} frames; save the one to segment as an image of its own.")
     mode = imageio.immeta(path, plugin="pillow", index=0)["mode"]
     array = imageio.imread(path, plugin="pillow", index=0, mode=_CONVERSIONS.get(mode))
+    return _picture(array, path)
+
+
+def _read_deep_png(path: Path) -> Image:
+    array = imagecodecs.png_decode(path.read_bytes())
+    return _picture(array[..., 0] if array.shape[-1] == 2 else array, path)
+
+
+def _picture(array: NDArray[Any], path: Path) -> Image:
     if array.ndim == 2:
         return Image(array, "YX", name=path.name)
     return Image(array, "YXC", rgb=True, name=path.name)

@@ -1,12 +1,10 @@
 """Read one plane from a TIFF file, with its axes and pixel size."""
 
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Axes, Image
@@ -64,25 +62,12 @@ def read_tiff(path: Path) -> Image:
                 f"{path}: shape {series.shape} with axes {series.axes} is not one plane. Save one plane (or one "
                 "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ."
             )
-        array = _decode(series, path).reshape([series.shape[i] for i in kept])
+        array = np.asarray(series.asarray()).reshape([series.shape[i] for i in kept])
         scale, unit = _pixel_size(file)
         rgb = "S" in axes and series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
     # ImageJ writes the other byte order, which torch does not take.
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     return Image(native, _READINGS[axes], rgb, scale, unit, path.name)
-
-
-def _decode(series: tifffile.TiffPageSeries, path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(series.asarray())
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
-            raise
-        compression = tifffile.COMPRESSION(series.keyframe.compression).name
-        raise ImageError(
-            f"{path}: is compressed with {compression}, which needs one more package: pip install imagecodecs. "
-            "Or save the image without compression."
-        ) from error
 
 
 def _pixel_size(file: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
