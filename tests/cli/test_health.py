@@ -15,8 +15,8 @@ def test_json(call, bright_model):
     run = call("health", "--model", bright_model, "--device", "cpu", "--json")
     assert run.exit_code == 0
     report = json.loads(run.stdout)
-    assert report["healthy"] is True
-    assert report["device"] == "cpu"
+    assert report["service_healthy"] is True
+    assert report["model_info"]["device"] == "cpu"
 
 
 def test_damaged_weights(call, bright_model, tmp_path):
@@ -33,5 +33,5 @@ def test_unknown_model(call):
     assert run.exit_code == 1
     assert "There is no model 'nonsense'" in run.stderr
     report = json.loads(call("health", "--model", "nonsense", "--json").stdout)
-    assert report["healthy"] is False
+    assert report["service_healthy"] is False
     assert "nonsense" in report["problems"][0]

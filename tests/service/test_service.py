@@ -50,7 +50,7 @@ def test_onnxruntime_gives_the_same_and_is_named(service, bright_model, squares)
     result = other.segment(squares)
     np.testing.assert_array_equal(result.labels, service.segment(squares).labels)
     assert result.provenance.backend == "onnxruntime"
-    assert other.model_info().parameters_count == service.initialize().parameters_count
+    assert other.model_info().live_parameters == service.initialize().info.live_parameters
     other.unload()
     assert not other.model_info().loaded
 
@@ -115,8 +115,8 @@ def test_pixels_without_a_value_are_background_and_said_aloud(service, squares):
 def test_a_cancelled_run_raises_and_is_no_failure(service, squares):
     with pytest.raises(Cancelled):
         service.segment(squares, cancel=lambda: True)
-    health = service.health(dummy_inference=False)
-    assert (health.runs, health.failures) == (0, 0)
+    performance = service.health(dummy_inference=False).performance
+    assert (performance.runs, performance.failures) == (0, 0)
 
 
 def test_cancel_works_while_another_image_has_the_device(service, squares):
@@ -133,7 +133,7 @@ def test_cancel_works_while_another_image_has_the_device(service, squares):
         service.segment(squares, cancel=lambda: True)
     release.set()
     first.join()
-    assert service.health(dummy_inference=False).runs == 1
+    assert service.health(dummy_inference=False).performance.runs == 1
 
 
 def test_many_threads_get_the_same_answer(service, squares):
@@ -171,26 +171,26 @@ def test_a_cancelled_batch_keeps_what_is_finished(service, squares):
 
 
 def test_model_info_loads_nothing_until_initialize(service):
-    before, after = service.model_info(), service.initialize()
-    assert (before.loaded, before.parameters_count, before.device) == (False, None, None)
+    before, after = service.model_info(), service.initialize().info
+    assert (before.loaded, before.live_parameters, before.device) == (False, None, None)
     assert (after.loaded, after.device) == (True, "cpu")
     network_parameters = 3 * 4 * 9 + 4 * 4 * 9 + 4 * 8 * 9 + 8 * 8 * 9 + 8 * 4 * 4 + 4 + 8 * 4 * 9 + 4 * 4 * 9 + 8 + 2
     norm_parameters = 2 * (2 * 4 + 2 * 8 + 2 * 4)
-    assert after.parameters_count == network_parameters + norm_parameters
+    assert after.live_parameters == after.model_parameters == network_parameters + norm_parameters
     assert after.card["name"] == "bright"
     assert not SegmentationService(service.package.path).model_info().loaded
 
 
 def test_health_counts_runs_and_failures(service, squares):
-    assert not service.health(dummy_inference=False).healthy
+    assert not service.health(dummy_inference=False).service_healthy
     service.segment(squares)
     with pytest.raises(UnetsegError):
         service.segment(squares, channel=7)
     health = service.health()
-    assert health.healthy
+    assert health.service_healthy
     assert health.model_loaded
-    assert (health.runs, health.failures) == (1, 1)
-    assert health.latency_p95_ms >= health.latency_p50_ms > 0
+    assert (health.performance.runs, health.performance.failures) == (1, 1)
+    assert health.performance.latency_p95_ms >= health.performance.latency_p50_ms > 0
     assert health.dummy_inference_ms > 0
     assert health.problems == ()
 
@@ -199,7 +199,7 @@ def test_health_reports_broken_weights_instead_of_raising(bright_model, tmp_path
     folder = shutil.copytree(bright_model, tmp_path / "broken")
     (folder / "weights.safetensors").write_bytes(b"nothing")
     health = SegmentationService(folder).health()
-    assert not health.healthy
+    assert not health.service_healthy
     assert str(folder / "weights.safetensors") in health.problems[0]
 
 

@@ -33,25 +33,27 @@ def health(
         typer.echo("\n".join(_lines(report)))
         for problem in report.problems:
             typer.echo(f"Problem: {problem}", err=True)
-    raise typer.Exit(0 if report.healthy else 1)
+    raise typer.Exit(0 if report.service_healthy else 1)
 
 
 def _print_hopeless(model: str, problem: str, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"healthy": False, "model": model, "problems": [problem]}, indent=2))
+        hopeless = {"service_healthy": False, "model_loaded": False, "model": model, "problems": [problem]}
+        typer.echo(json.dumps(hopeless, indent=2))
     else:
         typer.echo("Not healthy")
         typer.echo(f"Problem: {problem}", err=True)
 
 
 def _lines(report: "Health") -> list[str]:
-    lines = ["Healthy" if report.healthy else "Not healthy", f"model   {report.model}"]
-    if report.device is not None:
-        lines.append(f"device  {report.device}: {report.device_reason}")
+    lines = ["Healthy" if report.service_healthy else "Not healthy", f"model   {report.model_info.model_name}"]
+    if report.model_info.device is not None:
+        lines.append(f"device  {report.model_info.device}: {report.device_reason}")
     if report.dummy_inference_ms is not None:
         lines.append(f"test    {report.dummy_inference_ms:.0f} ms for a small image")
-    if report.process_memory_mb is not None:
-        lines.append(f"memory  {report.process_memory_mb:.0f} MiB in this process")
-    if report.device_memory_mb is not None:
-        lines.append(f"        {report.device_memory_mb:.0f} MiB on the device")
+    memory = report.memory_usage
+    if memory.process_mb is not None:
+        lines.append(f"memory  {memory.process_mb:.0f} MiB in this process")
+    if memory.device_mb is not None:
+        lines.append(f"        {memory.device_mb:.0f} MiB on the device")
     return lines

@@ -60,18 +60,18 @@ class HealthPanel(QWidget):
         self._set("model", f"{info.display_name}, {loaded}")
         if info.device:
             self._set("device", f"{info.device.upper()}, {info.precision}: {info.device_reason}")
-        count = f"{_short(info.parameters_count)} parameters, " if info.parameters_count else ""
-        self._set("weights", f"{count}SHA-256 {info.sha256[:12]}")
+        count = f"{_short(info.live_parameters)} parameters, " if info.live_parameters else ""
+        self._set("weights", f"{count}SHA-256 {info.weights_sha256[:12]}")
         latencies = [
             (health.dummy_inference_ms, "test image {}"),
             (None if last_run is None else 1000 * last_run, "last {}"),
-            (health.latency_p95_ms, "95 % within {}"),
+            (health.performance.latency_p95_ms, "95 % within {}"),
         ]
         self._set("latency", ", ".join(text.format(_ms(ms)) for ms, text in latencies if ms is not None) or "-")
-        device = f", GPU {health.device_memory_mb:,.0f} MB" if health.device_memory_mb else ""
-        if health.process_memory_mb is not None:
-            self._set("memory", f"{health.process_memory_mb:,.0f} MB{device}")
-        if health.healthy:
+        device = f", GPU {health.memory_usage.device_mb:,.0f} MB" if health.memory_usage.device_mb else ""
+        if health.memory_usage.process_mb is not None:
+            self._set("memory", f"{health.memory_usage.process_mb:,.0f} MB{device}")
+        if health.service_healthy:
             self.say("good", "Healthy")
         else:
             self.say("error", f"Problem: {' '.join(health.problems)}")

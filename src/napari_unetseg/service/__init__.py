@@ -1,8 +1,8 @@
 """The five verbs that every face of the product speaks: window, notebook, shell and server."""
 
 from napari_unetseg.service.provenance import Provenance
-from napari_unetseg.service.reports import Failure, Health, ModelInfo
+from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.service import SegmentationService
 
-__all__ = ["Failure", "Health", "ModelInfo", "Provenance", "Segmentation", "SegmentationService"]
+__all__ = ["Failure", "Health", "Initialization", "ModelInfo", "Provenance", "Segmentation", "SegmentationService"]

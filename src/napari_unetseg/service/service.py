@@ -15,8 +15,9 @@ from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import BACKENDS, CancelFlag
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.service.describe import describe, identify
 from napari_unetseg.service.provenance import record
-from napari_unetseg.service.reports import Failure, Health, ModelInfo
+from napari_unetseg.service.reports import Failure, Health, Initialization, MemoryUsage, ModelInfo
 from napari_unetseg.service.segmentation import Segmentation, override
 from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
@@ -71,6 +72,7 @@ class SegmentationService:
         self._loading = Lock()
         self._working = Lock()
         self._counter = RunCounter()
+        self._checked_at: str | None = None
 
     def segment(
         self,
@@ -116,8 +118,8 @@ class SegmentationService:
             )
         except Cancelled:
             raise
-        except Exception:
-            self._counter.failed()
+        except Exception as error:
+            self._counter.failed(error, request_id="")
             raise
         self._counter.succeeded(result.provenance.seconds)
         return result
@@ -196,7 +198,7 @@ class SegmentationService:
                 progress(index + 1, len(images))
         return results
 
-    def initialize(self, force_reload: bool = False, warm_up: bool = True) -> ModelInfo:
+    def initialize(self, force_reload: bool = False, warm_up: bool = True) -> Initialization:
         """Load the model now, or load it again.
 
         If loading fails, the model that was loaded before stays in place.
@@ -213,29 +215,17 @@ class SegmentationService:
         ModelError, DeviceError
             If the model or the device cannot be used.
         """
+        clock = time.perf_counter()
         self._load(force_reload)
         if warm_up:
             self._dummy_inference()
-        return self.model_info()
+        info, elapsed_ms = self.model_info(), 1000 * (time.perf_counter() - clock)
+        message = f"{info.display_name} is ready on {info.device}."
+        return Initialization(True, message, elapsed_ms, service_ready=True, info=info)
 
     def model_info(self) -> ModelInfo:
         """Say which model this service uses; loads nothing."""
-        card, loaded = self.package.card, self._loaded
-        return ModelInfo(
-            name=card.name,
-            display_name=card.display_name,
-            description=card.description,
-            architecture=card.architecture.name,
-            sha256=card.weights.sha256,
-            path=str(self.package.path),
-            origin=self.package.origin,
-            loaded=loaded is not None,
-            device=loaded.device.kind if loaded else None,
-            device_reason=loaded.device.reason if loaded else None,
-            precision=loaded.backend.precision if loaded else None,
-            parameters_count=loaded.parameters_count if loaded else None,
-            card=card.model_dump(mode="json"),
-        )
+        return describe(self.package, self._loaded)
 
     def health(self, dummy_inference: bool = True) -> Health:
         """Check that the service can work; never raises.
@@ -258,22 +248,23 @@ class SegmentationService:
         loaded = self._loaded
         if loaded is None and not problems:
             problems.append("The model is not loaded yet; it loads on the first run.")
-        statistics = self._counter.read()
+        if dummy_inference:
+            self._checked_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+        process = psutil.Process().memory_info().rss / 2**20
         return Health(
-            healthy=not problems,
+            service_healthy=not problems,
             model_loaded=loaded is not None,
-            model=self.package.card.name,
-            device=loaded.device.kind if loaded else None,
-            device_reason=loaded.device.reason if loaded else None,
-            dummy_inference_ms=dummy_ms,
-            process_memory_mb=psutil.Process().memory_info().rss / 2**20,
-            device_memory_mb=loaded.backend.device_memory_mb if loaded else None,
-            runs=statistics.runs,
-            failures=statistics.failures,
-            latency_p50_ms=statistics.latency_p50_ms,
-            latency_p95_ms=statistics.latency_p95_ms,
-            checked_at=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+            memory_pools_ready=False,
+            gpu_available=None,
+            last_health_check=self._checked_at,
+            model_info=identify(self.package, loaded),
+            memory_usage=MemoryUsage(process_mb=process, device_mb=loaded.backend.device_memory_mb if loaded else None),
+            performance=self._counter.read(),
             problems=tuple(problems),
+            device_reason=loaded.device.reason if loaded else None,
+            precision=loaded.backend.precision if loaded else None,
+            backend=loaded.backend_name if loaded else None,
+            dummy_inference_ms=dummy_ms,
         )
 
     def unload(self) -> None:

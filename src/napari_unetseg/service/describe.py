@@ -1,0 +1,112 @@
+"""A model in words and figures: from its card, and from what is loaded of it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from napari_unetseg.io.read import PICTURE_SUFFIXES
+from napari_unetseg.service.reports import ModelIdentity, ModelInfo
+from napari_unetseg.zoo.card import Architecture, ModelCard
+from napari_unetseg.zoo.published import published_with
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.runtime import Runtime
+
+# What each network is called as a class, and whether it weighs its features; known without loading torch.
+_MODEL_TYPES = {
+    "unet": ("UNet", False),
+    "cbam_resunet": ("CBAMResUNet", True),
+    "hrnet": ("HRNet", False),
+    "attention_unet": ("AttentionUNet", True),
+    "subpixel_unet": ("SubpixelUNet", False),
+}
+_VARIANTS = ("lightweight", "standard", "deep")
+_PICTURES = (suffix[1:].upper() for suffix in PICTURE_SUFFIXES if suffix != ".jpg")
+
+SUPPORTED_FORMATS = ("TIFF", *_PICTURES, "NPY")
+"""Kinds of image files that `napari_unetseg.io` reads."""
+
+
+def identify(package: ModelPackage, loaded: "Runtime | None") -> ModelIdentity:
+    """Name a model and the device it is on."""
+    return ModelIdentity(package.card.name, _variant(package.card.architecture), loaded.device.kind if loaded else None)
+
+
+def describe(package: ModelPackage, loaded: "Runtime | None") -> ModelInfo:
+    """Say all that is known of a model; what only a loaded one can tell is None otherwise."""
+    card, identity = package.card, identify(package, loaded)
+    sides = card.image_size or (None, None)
+    return ModelInfo(
+        model_name=identity.model_name,
+        model_variant=identity.model_variant,
+        checkpoint_path=str(package.weights),
+        model_parameters=_parameters(package, loaded),
+        live_parameters=loaded.parameters_count if loaded else None,
+        input_shape=(1, card.input_channels, *sides),
+        output_shape=(1, len(card.outputs), *sides),
+        device=identity.device,
+        architecture_details=_architecture(card.architecture),
+        preprocessing_config=_preprocessing(card),
+        supported_formats=SUPPORTED_FORMATS,
+        weights_sha256=card.weights.sha256,
+        display_name=card.display_name,
+        description=card.description,
+        origin=package.origin,
+        loaded=loaded is not None,
+        device_reason=loaded.device.reason if loaded else None,
+        precision=loaded.backend.precision if loaded else None,
+        backend=loaded.backend_name if loaded else None,
+        card=card.model_dump(mode="json"),
+    )
+
+
+def _variant(architecture: Architecture) -> str:
+    published = published_with(architecture)
+    size = published.name.rpartition("_")[2] if published else ""
+    return size if size in _VARIANTS else "standard"
+
+
+def _parameters(package: ModelPackage, loaded: "Runtime | None") -> int | None:
+    """Count what the file holds: checkpoints of a published network have what it was published with."""
+    if loaded is None:
+        return None
+    published = published_with(package.card.architecture) if package.is_checkpoint else None
+    return published.parameters if published else loaded.parameters_count
+
+
+def _architecture(architecture: Architecture) -> dict[str, Any]:
+    model_type, use_attention = _MODEL_TYPES[architecture.name]
+    details = {
+        "model_type": model_type,
+        "base_channels": _base_channels(architecture.arguments),
+        "depth": _depth(architecture),
+        "use_attention": use_attention,
+    }
+    return dict(architecture.arguments) | details
+
+
+def _base_channels(arguments: Mapping[str, Any]) -> int | None:
+    """Return the channels at the finest level, as far as the card names them."""
+    channels = arguments.get("features") or arguments.get("widths") or [arguments.get("base_channels")]
+    base: int | None = channels[0]
+    return base
+
+
+def _depth(architecture: Architecture) -> int | None:
+    """Return how often the network halves the image, as far as the card names it."""
+    levels = len(architecture.arguments.get("features", ()))
+    match architecture.name:
+        case "hrnet":
+            return 5
+        case "unet" if levels:
+            return levels - 1
+        case "cbam_resunet" | "subpixel_unet" if levels:
+            return levels
+        case _:
+            depth: int | None = architecture.arguments.get("depth")
+            return depth
+
+
+def _preprocessing(card: ModelCard) -> dict[str, Any]:
+    common = {"image_size": card.image_size, "normalize": True, "mean": None, "std": None}
+    return common | card.normalisation.model_dump()
