@@ -4,6 +4,8 @@ from collections.abc import Callable
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
+from napari_unetseg.plugin.read_ahead import read_torch_libraries
+
 if TYPE_CHECKING:
     from napari_unetseg.service import SegmentationService
 
@@ -33,6 +35,7 @@ def shared_service(model: str, device: str) -> "SegmentationService":
     ModelError
         If there is no such model or its card is broken; the model used before then stays.
     """
+    read_torch_libraries()
     from napari_unetseg.service import SegmentationService
 
     with _lock:
