@@ -23,14 +23,15 @@ MAY_IMPORT = {
     "samples": PLAIN,
     "postprocessing": PLAIN,
     "io": PLAIN | {"postprocessing"},
+    "config": PLAIN,
     "networks": BESIDE,
     "zoo": BESIDE | {"networks"},
     "inference": BESIDE | {"networks", "zoo"},
-    "service": BESIDE | {"networks", "zoo", "inference"},
+    "service": BESIDE | {"config", "networks", "zoo", "inference"},
     "training": BESIDE | {"networks", "zoo", "inference"},
-    "plugin": BESIDE | {"samples", "zoo", "inference", "service"},
+    "plugin": BESIDE | {"config", "samples", "zoo", "inference", "service"},
     "__main__": {"cli"},
-    "cli": BESIDE | {"samples", "zoo", "inference", "service", "training", "plugin"},
+    "cli": BESIDE | {"config", "samples", "zoo", "inference", "service", "training", "plugin"},
 }
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (

@@ -27,3 +27,7 @@ class DeviceError(UnetsegError):
 
 class ParameterError(UnetsegError, ValueError):
     """A setting lies outside its range."""
+
+
+class ConfigError(UnetsegError):
+    """A configuration file or an environment variable has a key that is unknown or a value that is wrong."""

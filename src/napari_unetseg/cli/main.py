@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import napari_unetseg
+from napari_unetseg.cli.config import config
 from napari_unetseg.cli.convert import convert
 from napari_unetseg.cli.demo import demo
 from napari_unetseg.cli.export import export
@@ -41,5 +42,5 @@ def _common(
     pass
 
 
-for _command in (segment, models, health, train, convert, export, demo):
+for _command in (segment, models, health, train, convert, export, config, demo):
     app.command()(_command)
