@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.training.augment import blur, draw_crop, draw_view, look_through, relight
+from napari_unetseg.training.augment import (
+    blur,
+    compress,
+    draw_bend,
+    draw_crop,
+    draw_shade,
+    draw_view,
+    look_through,
+    relight,
+)
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation
 from napari_unetseg.zoo.card import Percentile
@@ -100,3 +109,33 @@ def test_blur_keeps_the_mean_and_flattens() -> None:
     torch.testing.assert_close(seen.sum(dim=(1, 2)), torch.ones(3))
     assert seen.max() == seen[0, 16, 16]
     assert seen.max() < 0.05
+
+
+def test_a_bend_moves_pixels_smoothly_through_any_view() -> None:
+    layers = torch.rand(1, 64, 64)
+    shift = torch.zeros(32, 32, 2)
+    shift[..., 0] = 3  # three pixels of the crop to the right
+    turned = torch.tensor([[0.0, -0.5, 2], [0.5, 0, 1]])  # magnified twice and turned by a quarter
+    moved, still = look_through(layers, turned, 32, shift), look_through(layers, turned, 32)
+    torch.testing.assert_close(moved[:, :, :-3], still[:, :, 3:], atol=1e-5, rtol=0)
+
+
+def test_a_drawn_bend_is_smooth_and_as_wide_as_asked() -> None:
+    bends = torch.stack([draw_bend(96, 4, np.random.default_rng(seed)) for seed in range(20)])
+    assert bends.shape == (20, 96, 96, 2)
+    assert 2 < bends.std() < 5
+    assert bends.diff(dim=1).abs().max() < 2
+
+
+def test_shade_is_a_smooth_light_within_its_depth() -> None:
+    light = draw_shade(64, 0.3, np.random.default_rng(0))
+    assert 0.7 <= light.min() < light.max() <= 1.3
+    assert light.diff(dim=0).abs().max() < 0.3 / 16
+
+
+def test_compression_changes_pixels_little_and_cuts_the_range() -> None:
+    ramp = torch.linspace(-0.5, 1.5, 32).expand(3, 32, 32)
+    compressed = compress(ramp, 90)
+    assert 0 <= compressed.min() < compressed.max() <= 1
+    torch.testing.assert_close(compressed, ramp.clamp(0, 1), atol=0.05, rtol=0)
+    assert not torch.equal(compressed, ramp.clamp(0, 1))

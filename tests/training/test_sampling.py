@@ -5,7 +5,7 @@ import torch
 
 from napari_unetseg.training.dataset import find_pairs, load_samples
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.sampling import draw_batch, draw_weights
+from napari_unetseg.training.sampling import draw_batch, draw_batches, draw_weights
 
 
 def test_shares_grow_with_the_square_root() -> None:
@@ -28,3 +28,13 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset: Path, recipe: Recipe) -
     other, _ = draw_batch(samples, weights, recipe, step=8)
     assert torch.equal(pixels, again)
     assert not torch.equal(pixels, other)
+
+
+def test_batches_drawn_ahead_are_those_of_their_steps(dataset: Path, recipe: Recipe) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(len(samples), 1 / len(samples))
+    batches = draw_batches(samples, weights, recipe, 5)
+    for step in (5, 6, 7):
+        for drawn, expected in zip(next(batches), draw_batch(samples, weights, recipe, step), strict=True):
+            assert torch.equal(drawn, expected)
+    batches.close()

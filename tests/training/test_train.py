@@ -24,8 +24,8 @@ class KilledError(Exception):
 def test_trains_a_model_that_finds_discs(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
     steady = Augmentation(scale=(0.9, 1.1), invert=0, gamma=0)
     changes = {
-        "steps": 120,
-        "validate_every": 40,
+        "steps": 240,
+        "validate_every": 80,
         "learning_rate": 0.01,
         "warm_up": 1,
         "batch": 4,

@@ -7,6 +7,7 @@ from napari_unetseg.networks.attention_unet import AttentionUNet
 from napari_unetseg.networks.base import SegmentationNetwork
 from napari_unetseg.networks.cbam_resunet import CBAMResUNet
 from napari_unetseg.networks.hrnet import HRNet
+from napari_unetseg.networks.subpixel_unet import SubpixelUNet
 from napari_unetseg.networks.unet import UNet
 
 ARCHITECTURES: Mapping[str, type[SegmentationNetwork]] = {
@@ -14,6 +15,7 @@ ARCHITECTURES: Mapping[str, type[SegmentationNetwork]] = {
     "cbam_resunet": CBAMResUNet,
     "hrnet": HRNet,
     "attention_unet": AttentionUNet,
+    "subpixel_unet": SubpixelUNet,
 }
 
 
@@ -32,4 +34,13 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> SegmentationNetwor
     return ARCHITECTURES[architecture](**arguments)
 
 
-__all__ = ["ARCHITECTURES", "AttentionUNet", "CBAMResUNet", "HRNet", "SegmentationNetwork", "UNet", "build"]
+__all__ = [
+    "ARCHITECTURES",
+    "AttentionUNet",
+    "CBAMResUNet",
+    "HRNet",
+    "SegmentationNetwork",
+    "SubpixelUNet",
+    "UNet",
+    "build",
+]

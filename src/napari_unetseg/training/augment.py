@@ -1,7 +1,9 @@
 """Training crops: a random view of a sample, under random light."""
 
+import io
 import math
 
+import imageio.v3 as iio
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -10,6 +12,9 @@ from torch.nn import functional
 
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.recipe import Augmentation
+
+BEND_MESH = 32
+"""Pixels between the points of the net that an elastic deformation moves."""
 
 
 def draw_crop(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -21,7 +26,8 @@ def draw_crop(sample: Sample, side: int, options: Augmentation, rng: Generator) 
         float32 (3, side, side) each, seen through the same transform.
     """
     layers = torch.cat([sample.pixels, sample.targets]).float()
-    view = look_through(layers, draw_view(sample, side, options, rng), side)
+    bend = draw_bend(side, options.elastic, rng) if options.elastic else None
+    view = look_through(layers, draw_view(sample, side, options, rng), side, bend)
     channels = sample.pixels.shape[0]
     return relight(view[:channels].expand(3, -1, -1), options, rng), view[channels:]
 
@@ -49,13 +55,28 @@ def draw_view(sample: Sample, side: int, options: Augmentation, rng: Generator) 
     return torch.tensor([[cos * flip, -sin, shift_x], [sin * flip, cos, shift_y]], dtype=torch.float32)
 
 
-def look_through(layers: Tensor, view: Tensor, side: int) -> Tensor:
-    """Resample (C, Y, X) bilinearly through a view to (C, side, side), mirrored beyond the image."""
+def draw_bend(side: int, spread: float, rng: Generator) -> Tensor:
+    """Draw a smooth displacement of each pixel of a crop, float32 (side, side, 2), x and y in pixels.
+
+    The points of a net of `BEND_MESH` pixels move at random, and all between follows smoothly.
+    """
+    points = max(4, round(side / BEND_MESH))
+    net = torch.from_numpy(rng.standard_normal((1, 2, points, points), dtype=np.float32)) * spread
+    return functional.interpolate(net, size=(side, side), mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
+
+
+def look_through(layers: Tensor, view: Tensor, side: int, bend: Tensor | None = None) -> Tensor:
+    """Resample (C, Y, X) bilinearly through a view to (C, side, side), mirrored beyond the image.
+
+    `bend` moves the pixels of the crop before the view does, see `draw_bend`.
+    """
     height, width = layers.shape[1:]
     # affine_grid and grid_sample count both images from -1 to 1.
     size = torch.tensor([[width], [height]])
     theta = view * torch.tensor([[side, side, 2]]) / size
     grid = functional.affine_grid(theta[None], [1, 1, side, side], align_corners=False)
+    if bend is not None:
+        grid = grid + (2 / side * bend) @ theta[:, :2].T
     return functional.grid_sample(layers[None], grid, padding_mode="reflection", align_corners=False)[0]
 
 
@@ -81,6 +102,8 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
         pixels = 1 - pixels
     pixels = pixels.clamp(min=0) ** factor(options.gamma)
     pixels = pixels * factor(options.gain) + rng.uniform(-options.offset, options.offset)
+    if options.shade and chance(0.3):
+        pixels = pixels * draw_shade(pixels.shape[-1], rng.uniform(0, options.shade), rng)
     if chance(0.25):
         pixels = blur(pixels, rng.uniform(0.3, max(0.3, options.blur)))
     if chance(0.5):
@@ -88,7 +111,24 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
         noise = rng.standard_normal(tuple(pixels.shape), dtype=np.float32)
         # A grey image has the same noise in its three copies.
         pixels = pixels + sigma * torch.from_numpy(noise if chance(0.3) else noise[:1])
+    if chance(options.jpeg):
+        pixels = compress(pixels, int(rng.integers(30, 95)))
     return pixels
+
+
+def draw_shade(side: int, depth: float, rng: Generator) -> Tensor:
+    """Draw a smooth illumination, float32 (side, side), between 1 - depth and 1 + depth."""
+    corners = torch.from_numpy(rng.uniform(-depth, depth, (1, 1, 3, 3)).astype(np.float32))
+    return 1 + functional.interpolate(corners, size=(side, side), mode="bilinear", align_corners=True)[0, 0]
+
+
+def compress(pixels: Tensor, quality: int) -> Tensor:
+    """Pass (3, Y, X) with intensities around 0..1 through a JPEG file of that quality; what lies outside is cut."""
+    bytes_ = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    iio.imwrite(file, bytes_, extension=".jpg", quality=quality)
+    read = np.asarray(iio.imread(file.getvalue(), extension=".jpg"))
+    return torch.from_numpy(read).permute(2, 0, 1).float() / 255
 
 
 def blur(pixels: Tensor, sigma: float) -> Tensor:

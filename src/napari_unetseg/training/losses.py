@@ -1,21 +1,30 @@
 """What training minimises."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional
+
+from napari_unetseg.training.targets import TARGETS, HeadName
 
 CROWDED_WEIGHT = 5.0
 """How much more a crowded pixel counts than another."""
 
+HEAD_WEIGHTS: dict[HeadName, float] = {"foreground": 1.0, "distance": 2.0, "boundary": 1.0}
+"""How much the cross-entropy of each head counts."""
 
-def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of both heads, crowded pixels weighted, plus the foreground's soft Dice loss.
+
+def segmentation_loss(logits: Tensor, targets: Tensor, heads: Sequence[HeadName]) -> Tensor:
+    """Cross-entropy of every head, crowded pixels weighted, plus the foreground's soft Dice loss.
 
     Parameters
     ----------
     logits
-        float32 (N, 2, Y, X): foreground and distance.
+        float32 (N, heads, Y, X).
     targets
-        float32 (N, 3, Y, X), values 0..1: foreground, distance and crowding.
+        float32 (N, 3, Y, X), values 0..1, one plane a name of `TARGETS`.
+    heads
+        What the planes of `logits` mean; ``"foreground"`` is among them.
 
     Notes
     -----
@@ -23,11 +32,16 @@ def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
     difference its gradient does not vanish where the sigmoid is saturated. The Dice term (Milletari
     et al. 2016) keeps sparse foreground from being outvoted.
     """
-    truth, crowding = targets[:, :2], targets[:, 2:]
+    truth = targets[:, [TARGETS.index(head) for head in heads]]
+    crowding = targets[:, TARGETS.index("boundary")].unsqueeze(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    foreground, distance = (entropy * (1 + CROWDED_WEIGHT * crowding)).unbind(1)
-    probability, mask = logits[:, 0].sigmoid(), truth[:, 0]
+    means = (entropy * (1 + CROWDED_WEIGHT * crowding)).mean(dim=(0, 2, 3))
+    weights = logits.new_tensor([HEAD_WEIGHTS[head] for head in heads])
+    foreground = heads.index("foreground")
+    return (weights * means).sum() + 0.5 * _dice_loss(logits[:, foreground].sigmoid(), truth[:, foreground])
+
+
+def _dice_loss(probability: Tensor, mask: Tensor) -> Tensor:
     overlap = (probability * mask).sum(dim=(1, 2))
     total = probability.sum(dim=(1, 2)) + mask.sum(dim=(1, 2))
-    dice_loss = 1 - (2 * overlap + 1) / (total + 1)
-    return foreground.mean() + 2 * distance.mean() + 0.5 * dice_loss.mean()
+    return (1 - (2 * overlap + 1) / (total + 1)).mean()

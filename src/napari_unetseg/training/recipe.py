@@ -1,12 +1,14 @@
 """The recipe of a model: all that decides its weights, besides the data."""
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.training.targets import HeadName
 from napari_unetseg.zoo.card import Percentile
 
 
@@ -61,8 +63,14 @@ class Augmentation(_Strict):
     gain, offset, gamma
         Contrast is multiplied or divided by up to 1 + gain, up to ± offset is added, and intensities
         are raised to a power of up to 1 + gamma or its inverse.
+    elastic
+        Standard deviation, in pixels of the crop, by which points of a coarse net are moved.
+    shade
+        Uneven illumination: how far the brightness of one place may differ from another's, as a part.
     blur, noise
         Greatest standard deviation of a Gaussian blur (pixels) and of added noise.
+    jpeg
+        Probability of the blocks and ringing that a JPEG file leaves.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -75,8 +83,11 @@ class Augmentation(_Strict):
     gain: float = 0.5
     offset: float = 0.15
     gamma: float = 0.6
+    elastic: float = Field(0.0, ge=0)
+    shade: float = Field(0.0, ge=0, lt=1)
     blur: float = 1.5
     noise: float = 0.1
+    jpeg: float = Field(0.0, ge=0, le=1)
 
 
 class Recipe(_Strict):
@@ -88,8 +99,10 @@ class Recipe(_Strict):
         For the model card.
     data
         Where the training images come from.
-    features
-        Channels of the U-Net at each level, see `napari_unetseg.networks.UNet`.
+    architecture, features
+        `napari_unetseg.networks.UNet` or `SubpixelUNet`, and its channels at each level.
+    heads
+        What the network predicts; ``"foreground"`` is always among it.
     parameters
         Decoder parameters for validation while training; they are tuned at the end.
     crop, batch
@@ -110,7 +123,9 @@ class Recipe(_Strict):
     description: str
     licence: str = "not stated"
     data: Source
+    architecture: Literal["unet", "subpixel_unet"] = "unet"
     features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    heads: tuple[HeadName, ...] = ("foreground", "distance")
     normalisation: Percentile = Percentile()
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
@@ -127,9 +142,15 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _crop_fits_poolings(self) -> "Recipe":
-        grid = 2 ** (len(self.features) - 1)
+        grid = 2 ** (len(self.features) - (self.architecture == "unet"))
         if self.crop % grid:
             raise ValueError(f"crop must be a multiple of {grid} for {len(self.features)} levels of features")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_make_objects(self) -> "Recipe":
+        if "foreground" not in self.heads or len(set(self.heads)) != len(self.heads):
+            raise ValueError("heads must name 'foreground', and no head twice")
         return self
 
 

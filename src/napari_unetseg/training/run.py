@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,9 @@ from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.sampling import draw_batch
+from napari_unetseg.training.sampling import draw_batches
 from napari_unetseg.training.scores import score, summarise
 from napari_unetseg.training.state import TrainingState, learning_rate, resume, save, start
-from napari_unetseg.training.targets import HEADS
 
 LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 CHECKPOINT_EVERY = 100
@@ -60,9 +59,10 @@ def fit(
     last = checkpoints / LAST_FILE
     state = resume(recipe, device, last) if last.exists() else start(recipe, device)
     losses: list[float] = []
-    with tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None) as bar:
+    bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)
+    with bar, closing(draw_batches(training, weights, recipe, state.step)) as batches:
         while state.step < recipe.steps:
-            losses.append(train_step(state, *draw_batch(training, weights, recipe, state.step), device))
+            losses.append(train_step(state, *next(batches), device))
             bar.update()
             if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
                 row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
@@ -85,7 +85,7 @@ def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: to
     state.network.train()
     with mixed_precision(device):
         logits = state.network(pixels.to(device, memory_format=torch.channels_last))
-    loss = segmentation_loss(logits.float(), targets.to(device))
+    loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.heads)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.network.parameters(), LARGEST_GRADIENT)
@@ -101,7 +101,7 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
     scores = []
     for sample in tqdm(samples, desc="Validating", unit="image", leave=False, disable=None):
         probability = infer(network, sample.pixels.float(), device)
-        labels = decode(probability, HEADS, state.recipe.parameters)
+        labels = decode(probability, state.recipe.heads, state.recipe.parameters)
         scores.append(score(labels, sample.labels, sample.stem, sample.kind))
     summary = summarise(scores)
     kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}

@@ -1,10 +1,11 @@
 """Which sample comes next: rare kinds of image are drawn more often than their number says."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, stack
 
@@ -40,7 +41,19 @@ def draw_batch(
     They depend on the recipe's seed and the step alone, so a resumed run sees what an
     uninterrupted one would have seen.
     """
-    rng: Generator = np.random.default_rng((recipe.seed, step))
+    rng = np.random.default_rng((recipe.seed, step))
     chosen = rng.choice(len(samples), size=recipe.batch, p=weights)
     crops = [draw_crop(samples[index], recipe.crop, recipe.augmentation, rng) for index in chosen]
     return stack([pixels for pixels, _ in crops]), stack([targets for _, targets in crops])
+
+
+def draw_batches(
+    samples: Sequence[Sample], weights: NDArray[np.float64], recipe: Recipe, step: int
+) -> Generator[tuple[Tensor, Tensor]]:
+    """Draw the batches from a step on, without end; each while the network works on the one before."""
+    with ThreadPoolExecutor(1, "draw crops") as pool:
+        coming = pool.submit(draw_batch, samples, weights, recipe, step)
+        for following in count(step + 1):
+            batch = coming.result()
+            coming = pool.submit(draw_batch, samples, weights, recipe, following)
+            yield batch

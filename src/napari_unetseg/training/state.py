@@ -13,9 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.networks import SegmentationNetwork, UNet
+from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.targets import HEADS
 
 
 class CheckpointError(UnetsegError):
@@ -41,14 +40,14 @@ class TrainingState:
 
 
 def network_arguments(recipe: Recipe) -> dict[str, Any]:
-    """Name the arguments of the `UNet` that a recipe trains: RGB in, one channel a head out."""
-    return {"in_channels": 3, "out_channels": len(HEADS), "features": list(recipe.features), "norm": "batch"}
+    """Name the arguments of the network that a recipe trains: RGB in, one channel a head out."""
+    return {"in_channels": 3, "out_channels": len(recipe.heads), "features": list(recipe.features), "norm": "batch"}
 
 
 def start(recipe: Recipe, device: torch.device) -> TrainingState:
     """Make the state before the first step, from the recipe's seed."""
     torch.manual_seed(recipe.seed)
-    network = UNet(**network_arguments(recipe))
+    network = build(recipe.architecture, network_arguments(recipe))
     # PyTorch's annotations of Module.to do not know memory_format.
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -1,11 +1,15 @@
 """What the network learns to predict from a label image."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-HEADS = ("foreground", "distance")
-"""What the channels of a trained network's output mean, in order."""
+HeadName = Literal["foreground", "distance", "boundary"]
+
+TARGETS: tuple[HeadName, ...] = ("foreground", "distance", "boundary")
+"""What the planes of the training targets are, in order; a recipe names those that its network predicts."""
 
 
 CROWDED_REACH = 2
@@ -13,7 +17,7 @@ CROWDED_REACH = 2
 
 
 def training_targets(labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Stack what the loss compares with: foreground, distance and crowding, float32 (3, Y, X)."""
+    """Stack what the loss compares with, one plane a name of `TARGETS`, float32 (3, Y, X)."""
     return np.stack([(labels > 0).astype(np.float32), distance_target(labels), crowding(labels)])
 
 
@@ -43,7 +47,7 @@ def crowding(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     """Mark with 1 the pixels around which there are two different objects, float32 (Y, X).
 
     These few decide whether neighbours come apart, so the loss gives them more weight, as the
-    weight map of Ronneberger et al. 2015 does.
+    weight map of Ronneberger et al. 2015 does, and a network may predict them as the boundary.
     """
     side = 2 * CROWDED_REACH + 1
     largest = ndimage.maximum_filter(labels, side)

@@ -20,7 +20,6 @@ from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scores import score, summarise
 from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
 from napari_unetseg.training.state import TrainingState, network_arguments
-from napari_unetseg.training.targets import HEADS
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
@@ -118,11 +117,11 @@ def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
         "name": recipe.name,
         "display_name": recipe.display_name,
         "description": recipe.description,
-        "architecture": {"name": "unet", "arguments": network_arguments(recipe)},
+        "architecture": {"name": recipe.architecture, "arguments": network_arguments(recipe)},
         "input_channels": 3,
         "object_size": round(float(np.median(diameters)), 1) if diameters.size else None,
         "normalisation": recipe.normalisation,
-        "outputs": [{"name": head, "activation": "none"} for head in HEADS],
+        "outputs": [{"name": head, "activation": "none"} for head in recipe.heads],
         "decoder": "seeded_watershed",
         "parameters": recipe.parameters,
         "training_data": [{**recipe.data.model_dump(), "images": len(training)}],
