@@ -40,22 +40,3 @@ def test_json(listed, call, bright_model):
     assert (needing["name"], needing["usable"]) == ("unet_spherohq", False)
     assert (needing["parameters"], needing["live_parameters"]) == (45_197_505, 31_037_633)
     assert "weights needed" in needing["reason"]
-
-
-@pytest.mark.parametrize(
-    ("scores", "told"),
-    [
-        ({}, ""),
-        ({"split": "by plate"}, ""),
-        ({"split": "by plate", "dice": 0.91234}, "dice 0.912"),
-        (
-            {
-                "validation": {"images": 9, "ap50": 0.8, "per_kind": {"grey": {"ap50": 0.7}}},
-                "baseline": {"images": 9, "ap50": 0.1},
-            },
-            "ap50 0.8 (9 images)",
-        ),
-    ],
-)
-def test_scores_are_told_in_a_line(scores, told):
-    assert room._headline(scores) == told

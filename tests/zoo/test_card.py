@@ -6,7 +6,7 @@ import yaml
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import ARCHITECTURES
-from napari_unetseg.zoo.card import IMAGENET, ArchitectureName, MinMax, Percentile, read_card, write_card
+from napari_unetseg.zoo.card import IMAGENET, ArchitectureName, MinMax, Percentile, headline, read_card, write_card
 
 
 def test_a_written_card_is_read_back_equal(write_model, tmp_path):
@@ -92,3 +92,22 @@ def test_yaml_that_would_make_objects_is_refused(write_model, tmp_path):
     path.write_text(yaml.safe_dump(content).replace("HERE", "!!python/object/apply:os.getcwd []"))
     with pytest.raises(ModelError, match="not valid YAML"):
         read_card(path)
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({}, ""),
+        ({"split": "by plate"}, ""),
+        ({"split": "by plate", "dice": 0.91234}, "dice 0.912"),
+        (
+            {
+                "validation": {"images": 9, "ap50": 0.8, "per_kind": {"grey": {"ap50": 0.7}}},
+                "baseline": {"images": 9, "ap50": 0.1},
+            },
+            "ap50 0.8 (9 images)",
+        ),
+    ],
+)
+def test_scores_are_told_in_a_line(scores, told):
+    assert headline(scores) == told

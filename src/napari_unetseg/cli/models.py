@@ -1,11 +1,11 @@
 """`napari-unetseg models`: what can be asked for with --model."""
 
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from napari_unetseg.zoo.card import headline
 from napari_unetseg.zoo.published import PublishedModel
 from napari_unetseg.zoo.registry import (
     BrokenPackage,
@@ -45,18 +45,7 @@ def models(
 def _row(model: ModelPackage) -> tuple[str, ...]:
     card = model.card
     size = f"{card.object_size:g} px" if card.object_size else "any"
-    return card.name, card.display_name, model.origin, size, _headline(card.scores) or "none stated"
-
-
-def _headline(scores: Mapping[str, Any]) -> str:
-    """Say the figures of a card in a line; where it has several splits, those of the first."""
-    figures = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-    count = figures.pop("images", None)
-    if figures:
-        told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
-        return f"{told} ({count} images)" if count else told
-    nested = (value for value in scores.values() if isinstance(value, Mapping))
-    return _headline(next(nested, {})) if scores else ""
+    return card.name, card.display_name, model.origin, size, headline(card.scores) or "none stated"
 
 
 def _count(model: PublishedModel) -> str:

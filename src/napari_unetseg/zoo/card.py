@@ -1,5 +1,6 @@
 """The model card: what a model is, as `model.yaml` states it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 CARD_FILE = "model.yaml"
+KNOWN_ANSWER_FILE = "known_answer.safetensors"
 
 # Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
 ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet"]
@@ -202,6 +204,17 @@ def read_card(path: Path) -> ModelCard:
 def explain(error: ValidationError) -> str:
     """Say which keys of a card are wrong, and why."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+
+
+def headline(scores: Mapping[str, Any]) -> str:
+    """Say the figures of a card in a line; where it has several splits, those of the first."""
+    figures = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+    count = figures.pop("images", None)
+    if figures:
+        told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        return f"{told} ({count} images)" if count else told
+    nested = (value for value in scores.values() if isinstance(value, Mapping))
+    return headline(next(nested, {})) if scores else ""
 
 
 def write_card(card: ModelCard, path: Path) -> None:
