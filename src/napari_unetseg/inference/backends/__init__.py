@@ -1,6 +1,7 @@
 """Runtimes that can compute a network; each sits behind the same few names."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -8,12 +9,16 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.device import Device
+    from napari_unetseg.inference.pools import BufferPools
 
 BACKENDS = ("torch", "onnxruntime")
 """Names of the runtimes, as users choose them."""
 
 CancelFlag = Callable[[], bool]
 """Called often, from the computing thread; True asks for the computation to stop."""
+
+Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Room for a batch (N, C, H, W), and for its probabilities (N, heads, H, W)."""
 
 
 class Backend(Protocol):
@@ -48,8 +53,31 @@ class Backend(Protocol):
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded."""
 
-    def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
+    @property
+    def pools(self) -> "BufferPools":
+        """Buffers that runs use again."""
+
+    def buffers(self, shape: tuple[int, int, int, int]) -> AbstractContextManager[Buffers]:
+        """Lend room for a batch of that shape and for its probabilities until the block ends.
+
+        The memory is laid out as this backend reads and writes it fastest.
+        """
+
+    def run(
+        self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Map (N, C, H, W) to probabilities (N, heads, H, W).
+
+        Where a network answers on a size of its own, a few pixels larger, what lies beyond H and W is dropped.
+
+        Parameters
+        ----------
+        batch
+            Any float32 array; from `buffers` it is read without a copy.
+        cancel
+            Polled while the network runs.
+        out
+            Where the probabilities are written; None for a new array.
 
         Raises
         ------
@@ -57,5 +85,8 @@ class Backend(Protocol):
             As soon as `cancel` was seen to be True.
         """
 
+    def release_memory(self) -> None:
+        """Free what is kept for the next run, a GPU's memory too; the network stays."""
+
     def unload(self) -> None:
-        """Free the memory of the network; nothing can be run afterwards."""
+        """Free the memory of the network and of the buffers; nothing can be run afterwards."""

@@ -3,11 +3,14 @@
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
 
-def make_backend(name: str, network: SegmentationNetwork, card: ModelCard, device: Device) -> Backend:
+def make_backend(
+    name: str, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None = None
+) -> Backend:
     """Put a network behind the runtime of that name, one of `BACKENDS`; it takes the network over.
 
     Raises
@@ -16,8 +19,8 @@ def make_backend(name: str, network: SegmentationNetwork, card: ModelCard, devic
         If the runtime is not installed, or the network cannot be brought into its form.
     """
     if name == "torch":
-        return TorchBackend(network, card.outputs, device)
+        return TorchBackend(network, card.outputs, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.export import cached_onnx
 
-    return OnnxBackend(cached_onnx(network, card), network, card.outputs, device)
+    return OnnxBackend(cached_onnx(network, card), network, card.outputs, device, pools)

@@ -1,7 +1,8 @@
 """ONNX Runtime as the runtime, on the CPU, or on CUDA where its package for it is installed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
-from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.backends import Buffers, CancelFlag
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -39,6 +41,8 @@ class OnnxBackend:
     device
         Where to run. Where ONNX Runtime cannot use it, the CPU steps in, and `device` of the backend
         says so.
+    pools
+        Buffers that runs use again; None for pools of its own with the default limits.
 
     Raises
     ------
@@ -51,10 +55,18 @@ class OnnxBackend:
     precision = "float32"
     device_memory_mb = None
 
-    def __init__(self, file: Path, network: SegmentationNetwork, heads: Sequence[Head], device: Device) -> None:
+    def __init__(
+        self,
+        file: Path,
+        network: SegmentationNetwork,
+        heads: Sequence[Head],
+        device: Device,
+        pools: BufferPools | None = None,
+    ) -> None:
         self._shape = network.to("meta")
         self.receptive_radius = network.receptive_radius
         self.grid: int = 2**network.depth
+        self.pools = pools or BufferPools()
         self._heads = tuple(heads)
         self._session: InferenceSession | None = open_session(file, cuda=device.kind == "cuda")
         self.device = _device_in_use(self._session, device)
@@ -63,7 +75,16 @@ class OnnxBackend:
         """Return the size up to which an image of this size has to be padded."""
         return self._shape.accepted_size(height, width)
 
-    def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
+    @contextmanager
+    def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
+        """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
+        answer = shape[0], len(self._heads), *shape[2:]
+        with self.pools.input.lease(shape) as windows, self.pools.output.lease(answer) as probabilities:
+            yield windows.numpy(), probabilities.numpy()
+
+    def run(
+        self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Map a batch to probabilities.
 
         Parameters
@@ -73,6 +94,8 @@ class OnnxBackend:
         cancel
             Polled before the run and twenty times a second during it, from the calling thread; the
             runtime stops after the layer that it is in.
+        out
+            float32 (N, heads, H, W) that is written and returned; None for a new array.
 
         Returns
         -------
@@ -88,13 +111,19 @@ class OnnxBackend:
         """
         if self._session is None:
             raise ModelError("The model was unloaded; initialize it before it is run again.")
-        result = run_session(self._session, batch, cancel)
-        to_probabilities(torch.from_numpy(result), self._heads)
+        result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
+        output = run_session(self._session, batch, cancel)
+        to_probabilities(torch.from_numpy(output), self._heads, torch.from_numpy(result))
         return result
 
+    def release_memory(self) -> None:
+        """Free the buffers that are kept for the next run; the network stays."""
+        self.pools.release()
+
     def unload(self) -> None:
-        """Free the memory of the network; `run` raises afterwards."""
+        """Free the memory of the network and of the buffers; `run` raises afterwards."""
         self._session = None
+        self.release_memory()
 
 
 def open_session(file: Path, *, cuda: bool = False) -> "InferenceSession":

@@ -1,20 +1,22 @@
 """PyTorch as the runtime, on the CPU, CUDA or MPS."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unetseg.errors import Cancelled, ModelError
-from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.backends import Buffers, CancelFlag
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -33,10 +35,15 @@ class TorchBackend:
         One an output channel, with the activation that the network already applies.
     device
         Where to run.
+    pools
+        Buffers that runs use again; None for pools of its own with the default limits.
     """
 
-    def __init__(self, network: SegmentationNetwork, heads: Sequence[Head], device: Device) -> None:
+    def __init__(
+        self, network: SegmentationNetwork, heads: Sequence[Head], device: Device, pools: BufferPools | None = None
+    ) -> None:
         self.device = device
+        self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
         self.precision = "tf32" if device.kind == "cuda" and _rounds_to_tf32() else "float32"
@@ -62,7 +69,20 @@ class TorchBackend:
         moved: SegmentationNetwork = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
 
-    def run(self, batch: NDArray[np.float32], cancel: CancelFlag | None = None) -> NDArray[np.float32]:
+    @contextmanager
+    def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
+        """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
+        pinned = self.device.kind == "cuda"
+        answer = shape[0], len(self._heads), *shape[2:]
+        with (
+            self.pools.input.lease(shape, channels_last=True, pinned=pinned) as windows,
+            self.pools.output.lease(answer, pinned=pinned) as probabilities,
+        ):
+            yield windows.numpy(), probabilities.numpy()
+
+    def run(
+        self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Map a batch to probabilities.
 
         Parameters
@@ -71,6 +91,8 @@ class TorchBackend:
             float32 (N, C, H, W).
         cancel
             Polled before every layer.
+        out
+            float32 (N, heads, H, W) that is written and returned; None for a new array.
 
         Returns
         -------
@@ -85,16 +107,28 @@ class TorchBackend:
             If the network was unloaded.
         """
         network = self._loaded_network()
+        result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         self._calls.cancel = cancel
         try:
             with torch.inference_mode():
-                pixels = torch.from_numpy(batch).to(self.device.kind, memory_format=torch.channels_last)
-                output = network(pixels)
-                to_probabilities(output, self._heads)
-                result: NDArray[np.float32] = output.cpu().numpy()
+                self._compute(network, torch.from_numpy(batch), torch.from_numpy(result))
         finally:
             self._calls.cancel = None
         return result
+
+    def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
+        kind = self.device.kind
+        if kind == "cpu":
+            to_probabilities(network(pixels.contiguous(memory_format=torch.channels_last)), self._heads, out)
+            return
+        with (
+            self.pools.input.lease(tuple(pixels.shape), device=kind, channels_last=True) as windows,
+            self.pools.output.lease(tuple(out.shape), device=kind) as probabilities,
+        ):
+            windows.copy_(pixels, non_blocking=True)
+            to_probabilities(network(windows), self._heads, probabilities)
+            # This copy waits for the device, so that all buffers are at rest when they go back.
+            out.copy_(probabilities)
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded.
@@ -111,13 +145,18 @@ class TorchBackend:
             raise ModelError("The model was unloaded; initialize it before it is run again.")
         return self._network
 
-    def unload(self) -> None:
-        """Free the memory of the network; `run` raises afterwards."""
-        self._network = None
+    def release_memory(self) -> None:
+        """Free what is kept for the next run, a GPU's memory too; the network stays."""
+        self.pools.release()
         if self.device.kind == "cuda":
             torch.cuda.empty_cache()
         elif self.device.kind == "mps":
             torch.mps.empty_cache()
+
+    def unload(self) -> None:
+        """Free the memory of the network and of the buffers; `run` raises afterwards."""
+        self._network = None
+        self.release_memory()
 
     def _stop_if_cancelled(self, _layer: nn.Module, _inputs: Any) -> None:
         # The flag is kept by thread, because hooks belong to the network and calls to their threads.
