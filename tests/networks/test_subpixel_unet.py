@@ -6,16 +6,17 @@ import torch
 from napari_unetseg.networks import SubpixelUNet, build
 
 
-def make(norm: str = "batch") -> SubpixelUNet:
+def make(norm: str = "batch", block: int = 2) -> SubpixelUNet:
     torch.manual_seed(0)
-    network = SubpixelUNet(3, 2, features=(4, 8, 8), norm=norm)  # type: ignore[arg-type]
+    network = SubpixelUNet(3, 2, features=(4, 8, 8), norm=norm, block=block)  # type: ignore[arg-type]
     return network.double().eval()
 
 
-@pytest.mark.parametrize("size", [(8, 8), (9, 31), (15, 8), (16, 24), (33, 17)])
+@pytest.mark.parametrize("block", [2, 4])
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (23, 16), (16, 24), (33, 17)])
 @torch.inference_mode()
-def test_the_output_has_the_size_of_the_input(size: tuple[int, int]) -> None:
-    assert make()(torch.rand(2, 3, *size).double()).shape == (2, 2, *size)
+def test_the_output_has_the_size_of_the_input(size: tuple[int, int], block: int) -> None:
+    assert make(block=block)(torch.rand(2, 3, *size).double()).shape == (2, 2, *size)
 
 
 @torch.inference_mode()
@@ -26,11 +27,12 @@ def test_every_pixel_of_a_block_has_an_answer_of_its_own() -> None:
         assert not torch.allclose(one, other)
 
 
-def test_changes_reach_as_far_as_the_receptive_radius_and_no_further() -> None:
-    network = make()
+@pytest.mark.parametrize("block", [2, 4])
+def test_changes_reach_as_far_as_the_receptive_radius_and_no_further(block: int) -> None:
+    network = make(block=block)
     radius = network.receptive_radius
     assert radius is not None
-    side = 16 * -(-3 * radius // 16)
+    side = 2**network.depth * -(-3 * radius // 2**network.depth)
     # Whatever the place of the output pixel in its deepest map pixel.
     farthest = 0
     for centre in range(side // 2, side // 2 + 2**network.depth):
@@ -39,7 +41,7 @@ def test_changes_reach_as_far_as_the_receptive_radius_and_no_further() -> None:
         assert pixels.grad is not None
         rows = pixels.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
         farthest = max(farthest, int((rows - centre).abs().max()))
-    assert radius - 3 <= farthest <= radius
+    assert radius - 2 * block < farthest <= radius
 
 
 def test_statistics_of_the_image_have_no_radius() -> None:
@@ -51,3 +53,8 @@ def test_it_is_built_by_name_with_one_level_more_than_its_poolings() -> None:
     assert isinstance(network, SubpixelUNet)
     assert network.depth == 2
     assert network.accepted_size(5, 9) == (8, 12)
+
+
+def test_blocks_of_three_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 or 4"):
+        make(block=3)

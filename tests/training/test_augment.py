@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from napari_unetseg.training.augment import (
     blur,
     compress,
     draw_bend,
+    draw_centre,
     draw_crop,
+    draw_scale,
     draw_shade,
     draw_view,
     look_through,
@@ -139,3 +142,21 @@ def test_compression_changes_pixels_little_and_cuts_the_range() -> None:
     assert 0 <= compressed.min() < compressed.max() <= 1
     torch.testing.assert_close(compressed, ramp.clamp(0, 1), atol=0.05, rtol=0)
     assert not torch.equal(compressed, ramp.clamp(0, 1))
+
+
+def test_the_median_object_gets_the_diameter_asked_for(samples: list[Sample]) -> None:
+    median = float(np.median(samples[0].diameters))
+    drawn = [draw_scale(samples[0], Augmentation(diameter=(30, 60)), np.random.default_rng(s)) for s in range(200)]
+    assert 30 <= min(drawn) * median < 33
+    assert 55 < max(drawn) * median <= 60
+
+
+def test_crops_laid_on_objects_show_one_and_stay_inside(samples: list[Sample]) -> None:
+    sample = replace(samples[0], labels=np.zeros((60, 80), np.int32))
+    sample.labels[50, 70] = 1
+    for seed in range(100):
+        x, y = draw_centre(sample, 30, Augmentation(on_object=1), np.random.default_rng(seed))
+        assert abs(x) <= 25
+        assert abs(y) <= 15
+        assert abs(70 - 40 - x) < 15
+        assert abs(50 - 30 - y) < 15

@@ -48,3 +48,13 @@ def test_otsu_finds_the_lesser_side_of_the_threshold(invert: bool) -> None:
 
 def test_otsu_finds_nothing_in_a_constant_image() -> None:
     assert otsu_watershed(Image(np.full((9, 9), 7, np.uint8))).max() == 0
+
+
+def test_dice_chooses_the_threshold_alone() -> None:
+    labels = np.zeros((16, 16), np.int32)
+    labels[4:12, 4:12] = 1
+    probability = np.where(labels, np.float32(0.9), np.float32(0.45))[np.newaxis]
+    pair = Pair("a", Path("a.png"), Path("a.png"), "image")
+    start = DecodeParameters(threshold=0.3, split=0, min_size=3)
+    best = tune([Answer(pair, probability, labels)], ("foreground",), start, "dice")
+    assert best == start.model_copy(update={"threshold": 0.5})

@@ -40,19 +40,37 @@ def draw_view(sample: Sample, side: int, options: Augmentation, rng: Generator) 
     Tensor
         float32 (2, 3): x and y of the image from (x, y, 1) of the crop.
     """
-    height, width = sample.pixels.shape[1:]
-    least, most = options.scale
-    if sample.diameters.size:
-        least = min(max(least, options.smallest_object / float(np.median(sample.diameters))), most)
-    scale = math.exp(rng.uniform(math.log(least), math.log(most)))
+    scale = draw_scale(sample, options, rng)
     angle = rng.integers(4) * math.pi / 2
     if rng.random() < options.rotate:
         angle += rng.uniform(0, math.pi / 2)
     flip = 1 if rng.random() < 0.5 else -1
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
-    # The centre wanders as far as the crop stays inside the image.
-    shift_x, shift_y = (rng.uniform(-1, 1) * max(0, extent - side / scale) / 2 for extent in (width, height))
+    shift_x, shift_y = draw_centre(sample, side / scale, options, rng)
     return torch.tensor([[cos * flip, -sin, shift_x], [sin * flip, cos, shift_y]], dtype=torch.float32)
+
+
+def draw_scale(sample: Sample, options: Augmentation, rng: Generator) -> float:
+    """Draw a magnification, log-uniform in the range that the options give for this sample."""
+    least, most = options.scale
+    if sample.diameters.size:
+        median = float(np.median(sample.diameters))
+        if options.diameter is not None:
+            least, most = (diameter / median for diameter in options.diameter)
+        least = min(max(least, options.smallest_object / median), most)
+    return math.exp(rng.uniform(math.log(least), math.log(most)))
+
+
+def draw_centre(sample: Sample, extent: float, options: Augmentation, rng: Generator) -> tuple[float, float]:
+    """Draw where the middle of a crop of this extent (pixels of the image) lies: x and y from the image's middle."""
+    sides = sample.labels.shape[::-1]
+    # The crop stays inside the image where it can.
+    room_x, room_y = (max(0.0, side - extent) / 2 for side in sides)
+    if rng.random() < options.on_object and (pixels := np.flatnonzero(sample.labels)).size:
+        row, column = divmod(int(rng.choice(pixels)), sides[0])
+        x, y = (place + rng.uniform(-extent, extent) / 3 for place in (column - sides[0] / 2, row - sides[1] / 2))
+        return min(max(x, -room_x), room_x), min(max(y, -room_y), room_y)
+    return rng.uniform(-1, 1) * room_x, rng.uniform(-1, 1) * room_y
 
 
 def draw_bend(side: int, spread: float, rng: Generator) -> Tensor:

@@ -1,6 +1,6 @@
 """Scores of a model package on a folder of images and masks, as a user would get them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,12 @@ from napari_unetseg.inference.predict import predict
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.scores import Score, average_precision, iou_matrix, score
+from napari_unetseg.training.recipe import Metric
+from napari_unetseg.training.scores import Score, average_precision, dice, iou_matrix, score
 from napari_unetseg.zoo.loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
-THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
+THRESHOLDS: tuple[float, ...] = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 SPLITS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 MIN_SIZES = (5, 10, 15, 20, 30, 40)
 
@@ -57,19 +58,43 @@ def evaluate(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto")
     ]
 
 
-def tune(answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters) -> DecodeParameters:
-    """Choose threshold, split and minimum size, one after the other, by the mean AP@0.5."""
-    for name, values in (("threshold", THRESHOLDS), ("split", SPLITS), ("min_size", MIN_SIZES)):
-        parameters = _best(answers, heads, parameters, name, values)
+def tune(
+    answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters, metric: Metric = "ap50"
+) -> DecodeParameters:
+    """Choose threshold, split and minimum size, one after the other, by the mean of a score.
+
+    For ``"dice"`` only the threshold: masks that do not tell objects apart say nothing of the others.
+    """
+    choices: list[tuple[str, Sequence[float]]] = [("threshold", THRESHOLDS)]
+    if metric == "ap50":
+        choices += [("split", SPLITS), ("min_size", MIN_SIZES)]
+    for name, values in choices:
+        parameters = _best(answers, heads, parameters, name, values, metric)
     return parameters
 
 
 def _best(
-    answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters, name: str, values: Sequence[Any]
+    answers: Sequence[Answer],
+    heads: tuple[str, ...],
+    parameters: DecodeParameters,
+    name: str,
+    values: Sequence[Any],
+    metric: Metric,
 ) -> DecodeParameters:
     candidates = [parameters.model_copy(update={name: value}) for value in values]
     means = [
-        np.mean([average_precision(iou_matrix(decode(a.probability, heads, candidate), a.labels)) for a in answers])
+        np.mean([_MEASURES[metric](decode(a.probability, heads, candidate), a.labels) for a in answers])
         for candidate in tqdm(candidates, desc=f"Tuning {name}", disable=None)
     ]
     return candidates[int(np.argmax(means))]
+
+
+def _ap50(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
+    return average_precision(iou_matrix(predicted, true))
+
+
+def _dice(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
+    return dice(predicted > 0, true > 0)
+
+
+_MEASURES: dict[Metric, Callable[[NDArray[np.int32], NDArray[np.int32]], float]] = {"ap50": _ap50, "dice": _dice}

@@ -11,6 +11,9 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.targets import HeadName
 from napari_unetseg.zoo.card import Percentile
 
+Metric = Literal["ap50", "dice"]
+"""Scores that may choose weights and decoder parameters."""
+
 
 class RecipeError(UnetsegError):
     """A recipe cannot be read or makes no sense."""
@@ -53,8 +56,13 @@ class Augmentation(_Strict):
     ----------
     scale
         Least and greatest magnification.
+    diameter
+        Instead of `scale`: least and greatest diameter that an image's median object has in the crop,
+        in pixels. For images of one thing at many magnifications.
     smallest_object
         An image is never shrunk so far that its median object is narrower than this, in pixels.
+    on_object
+        Probability that a crop is laid around a pixel of an object, where objects are few.
     rotate
         Probability of a rotation by any angle; right angles and flips are always drawn.
     invert, grey, shuffle, tint
@@ -74,7 +82,9 @@ class Augmentation(_Strict):
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
+    diameter: tuple[float, float] | None = None
     smallest_object: float = 8.0
+    on_object: float = 0.0
     rotate: float = 0.3
     invert: float = 0.3
     grey: float = 0.2
@@ -101,8 +111,13 @@ class Recipe(_Strict):
         Where the training images come from.
     architecture, features
         `napari_unetseg.networks.UNet` or `SubpixelUNet`, and its channels at each level.
+    block
+        Side of the blocks of a `SubpixelUNet`.
     heads
         What the network predicts; ``"foreground"`` is always among it.
+    metric
+        Score by which weights and decoder parameters are chosen: ``"ap50"`` where objects count,
+        ``"dice"`` where masks do not tell objects apart.
     parameters
         Decoder parameters for validation while training; they are tuned at the end.
     crop, batch
@@ -125,7 +140,9 @@ class Recipe(_Strict):
     data: Source
     architecture: Literal["unet", "subpixel_unet"] = "unet"
     features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    block: Literal[2, 4] = 2
     heads: tuple[HeadName, ...] = ("foreground", "distance")
+    metric: Metric = "ap50"
     normalisation: Percentile = Percentile()
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
@@ -142,7 +159,7 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _crop_fits_poolings(self) -> "Recipe":
-        grid = 2 ** (len(self.features) - (self.architecture == "unet"))
+        grid = (1 if self.architecture == "unet" else self.block) * 2 ** (len(self.features) - 1)
         if self.crop % grid:
             raise ValueError(f"crop must be a multiple of {grid} for {len(self.features)} levels of features")
         return self

@@ -67,7 +67,7 @@ def fit(
             if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
                 row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
                 losses.clear()
-                if row["ap50"] > max((past["ap50"] for past in state.history), default=-math.inf):
+                if row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
                     with whole_file(checkpoints / BEST_FILE) as path:
                         torch.save(state.average.module.state_dict(), path)
                 state.history.append(row)

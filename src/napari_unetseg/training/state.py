@@ -41,7 +41,13 @@ class TrainingState:
 
 def network_arguments(recipe: Recipe) -> dict[str, Any]:
     """Name the arguments of the network that a recipe trains: RGB in, one channel a head out."""
-    return {"in_channels": 3, "out_channels": len(recipe.heads), "features": list(recipe.features), "norm": "batch"}
+    arguments = {
+        "in_channels": 3,
+        "out_channels": len(recipe.heads),
+        "features": list(recipe.features),
+        "norm": "batch",
+    }
+    return arguments if recipe.architecture == "unet" else {**arguments, "block": recipe.block}
 
 
 def start(recipe: Recipe, device: torch.device) -> TrainingState:

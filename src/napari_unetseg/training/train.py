@@ -26,6 +26,8 @@ from napari_unetseg.zoo.registry import read_package
 
 RECIPE_FILE, VALIDATION_FILE, CURVES_FILE = "recipe.yaml", "validation.txt", "curves.png"
 
+METRICS = {"ap50": "AP@0.5", "dice": "Dice"}
+
 Report = Callable[[str], None]
 
 
@@ -122,7 +124,7 @@ def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
         "object_size": round(float(np.median(diameters)), 1) if diameters.size else None,
         "normalisation": recipe.normalisation,
         "outputs": [{"name": head, "activation": "none"} for head in recipe.heads],
-        "decoder": "seeded_watershed",
+        "decoder": "threshold" if recipe.heads == ("foreground",) else "seeded_watershed",
         "parameters": recipe.parameters,
         "training_data": [{**recipe.data.model_dump(), "images": len(training)}],
         "licence": recipe.licence,
@@ -143,11 +145,12 @@ def export(
     """
     card = write_package(output, fields, weights)
     answers = list(answer(read_package(output, "path"), held, device))
-    parameters = tune(answers, card.heads, recipe.parameters)
+    parameters = tune(answers, card.heads, recipe.parameters, recipe.metric)
     scores = [score(decode(a.probability, card.heads, parameters), a.labels, a.pair.stem, a.pair.kind) for a in answers]
     scores_card = {
         "split": f"{len(held)} images held out in whole groups of like images",
-        "decoder": "parameters chosen on these same images by AP@0.5, which flatters the scores a little",
+        "decoder": f"parameters chosen on these same images by {METRICS[recipe.metric]}, "
+        "which flatters the scores a little",
         "measures": "means over images; ap50 and ap75 are TP / (TP + FP + FN) at IoU 0.5 and 0.75",
         "validation": summarise(scores),
         "otsu_watershed": summarise([_baseline(pair) for pair in held]),
