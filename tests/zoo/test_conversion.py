@@ -23,7 +23,8 @@ def source(tmp_path, published_checkpoint):
 
 def test_what_is_left_is_the_weights_that_work_and_a_card(source, tmp_path):
     converted = convert_checkpoint(source, tmp_path / "My model")
-    assert sorted(path.name for path in converted.folder.iterdir()) == ["model.yaml", "weights.safetensors"]
+    wanted = ["known_answer.safetensors", "model.yaml", "weights.safetensors"]
+    assert sorted(path.name for path in converted.folder.iterdir()) == wanted
     assert read_card(converted.folder / "model.yaml") == converted.card
     assert (converted.card.name, converted.card.display_name) == ("my_model", "My model")
     assert len(converted.dropped) == 6

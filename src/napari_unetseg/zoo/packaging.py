@@ -9,14 +9,18 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, write_card
+from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, Weights, write_card
+from napari_unetseg.zoo.known_answer import PICTURE_SIDE, SHA256_KEY, draw_picture
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import ModelPackage, read_package
 
 
 def write_package(
     folder: Path, fields: Mapping[str, Any], state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16
 ) -> ModelCard:
-    """Write the weights and the card of a model; `load_network` reads them back.
+    """Write the weights, the card and a known answer of a model; `load_network` reads them back.
 
     Parameters
     ----------
@@ -40,6 +44,8 @@ def write_package(
     ------
     pydantic.ValidationError
         If the fields do not make a card; nothing is written then.
+    ModelError
+        If the state does not fit the architecture, or the network answers with values that are not numbers.
     UnetsegError
         If the folder cannot be written.
     """
@@ -51,7 +57,31 @@ def write_package(
         path.write_bytes(content)
     with whole_file(folder / CARD_FILE) as path:
         write_card(card, path)
+    write_known_answer(read_package(folder, "path"))
     return card
+
+
+def write_known_answer(package: ModelPackage) -> None:
+    """Put what a model says of a small picture beside its weights; `read_known_answer` explains what for.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be loaded, or answers with values that are not numbers.
+    UnetsegError
+        If the folder cannot be written.
+    """
+    card, network = package.card, load_network(package)
+    pixels = torch.from_numpy(draw_picture(card, network.accepted_size(PICTURE_SIDE, PICTURE_SIDE)))
+    with torch.inference_mode():
+        output = network(pixels[None])[0, :, : pixels.shape[1], : pixels.shape[2]]
+    logits = torch.tensor([head.activation == "none" for head in card.outputs])[:, None, None]
+    probability = torch.where(logits, output.sigmoid(), output)
+    if not probability.isfinite().all():
+        raise ModelError(f"{package.weights}: with these weights the network gives values that are not numbers.")
+    answer = {"pixels": pixels, "probability": probability.contiguous()}
+    with whole_file(package.path / KNOWN_ANSWER_FILE) as path:
+        path.write_bytes(save(answer, metadata={SHA256_KEY: card.weights.sha256}))
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
