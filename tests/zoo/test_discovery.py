@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from napari_unetseg.zoo.discovery import find_checkpoint
+from napari_unetseg.zoo.discovery import find_checkpoint, find_variant
 
 
 @pytest.fixture
@@ -57,3 +57,27 @@ def test_folders_are_not_checkpoints(put):
     folder = put("last.pth")
     (folder / "best.pth").mkdir()
     assert find_checkpoint(folder).name == "last.pth"
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        ((), None),
+        (("standard_final.pth", "deep_best.pth"), "standard_final.pth"),
+        (("unet-Standard.pth", "standard_best.pth", "best.pth"), "standard_best.pth"),
+        (("best.pth", "deep.pth"), "best.pth"),
+        (("deep.pth", "lightweight.pth"), None),
+        (("nonstandard.pth",), "nonstandard.pth"),
+    ],
+)
+def test_a_variant_is_a_word_of_the_name(put, names, chosen):
+    found = find_variant(put(*names), "standard")
+    assert (found and found.name) == chosen
+
+
+def test_a_folder_named_as_the_variant_goes_before_names(put):
+    folder = put("standard_best.pth")
+    (folder / "standard").mkdir()
+    assert find_variant(folder, "standard") is None
+    (folder / "standard" / "final.pth").touch()
+    assert find_variant(folder, "standard") == folder / "standard" / "final.pth"

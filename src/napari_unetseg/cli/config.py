@@ -34,6 +34,8 @@ def config(
     except ConfigError as error:
         typer.echo(f"Error: {error}", err=True)  # a line for each fault
         raise typer.Exit(1) from error
+    for warning in loaded.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
     typer.echo(json.dumps(_as_dict(loaded), indent=2, default=str) if as_json else "\n".join(_lines(loaded)))
 
 

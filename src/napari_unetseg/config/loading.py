@@ -1,14 +1,12 @@
 """The effective settings of this machine: environment before file before default, and which it was."""
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_config_path
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from napari_unetseg.config.environment import read_variables, suspicious_variables
 from napari_unetseg.config.file import ConfigFile, read_config_file
@@ -16,10 +14,11 @@ from napari_unetseg.config.keys import Key, dotted, fields, nested, variable
 from napari_unetseg.config.settings import Settings
 from napari_unetseg.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 FILE_VARIABLE = "NAPARI_UNETSEG_CONFIG"
 """Environment variable that names the configuration file."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ def load_settings(path: str | Path | None = None) -> Loaded:
         faults += tuple(_told(fault, file) for fault in error.errors())
     if settings is None or faults:
         raise ConfigError("\n".join(faults))
-    warnings = suspicious_variables(Settings)
-    for warning in warnings:
-        _log.warning(warning)
-    return Loaded(settings, {dotted(key): origin for key, origin in origins.items()}, found, warnings)
+    told = {dotted(key): origin for key, origin in origins.items()}
+    return Loaded(settings, told, found, suspicious_variables(Settings))
 
 
 def _find(path: str | Path | None) -> Path | None:
@@ -106,7 +103,7 @@ def _origins(file: ConfigFile | None) -> dict[Key, str]:
     return origins | {key: f"environment {variable(key)}" for key in overridden}
 
 
-def _told(fault: ErrorDetails, file: ConfigFile | None) -> str:
+def _told(fault: "ErrorDetails", file: ConfigFile | None) -> str:
     """Say in one line where a value stands, what it is and what is wrong with it."""
     location = tuple(str(part) for part in fault["loc"])
     keys = [key for key, _ in fields(Settings)]

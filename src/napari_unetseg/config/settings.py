@@ -102,6 +102,8 @@ class PreprocessingSettings(_Section):
             raise ValueError("mean and std belong together: give both or neither")
         if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
             raise ValueError("mean and std must have as many numbers")
+        if self.mean is not None and len(self.mean) == 2:
+            raise ValueError("mean and std must have one number, or three")
         return self
 
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
+
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+VARIANTS = ("lightweight", "standard", "deep")
 
 _WORDS = ("best", "final")
 _TIME_STAMP = re.compile(r"(20\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_T ]?(\d\d)[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?")
@@ -27,10 +30,37 @@ def find_checkpoint(folder: Path, preferred: Sequence[str | None] = ()) -> Path 
         A name with ``best`` goes before one with ``final``, and that before any other; among equals the
         newest, by the time stamp in its name, else by the time of the file. None if there is no checkpoint.
     """
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    files = _checkpoints(folder)
     named = {path.name: path for path in files}
     first = next((named[name] for name in preferred if name in named), None)
     return first or max(files, key=_rank, default=None)
+
+
+def find_variant(folder: Path, variant: str) -> Path | None:
+    """Choose a checkpoint of one of several variants of a network.
+
+    Returns
+    -------
+    Path or None
+        What `find_checkpoint` chooses in the subfolder that is named as the variant. Without one, of
+        the files that have the variant as a word in their names; without those, of the files that name
+        no variant. None if there is no checkpoint.
+    """
+    if (folder / variant).is_dir():
+        return find_checkpoint(folder / variant)
+    files = _checkpoints(folder)
+    named = [path for path in files if variant in _words(path)]
+    unnamed = [path for path in files if not _words(path) & set(VARIANTS)]
+    return max(named or unnamed, key=_rank, default=None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    found = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in found if path.name != KNOWN_ANSWER_FILE]
+
+
+def _words(path: Path) -> set[str]:
+    return set(re.split(r"[^a-z]+", path.stem.lower()))
 
 
 def _rank(path: Path) -> tuple[int, float]:
