@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io import plotting
 from napari_unetseg.io.atomic import whole_file
 
 
@@ -16,12 +16,7 @@ def require_matplotlib() -> None:
     UnetsegError
         If it cannot be imported.
     """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UnetsegError(
-            "Learning curves need matplotlib, which is not installed. Run: pip install 'napari-unetseg[train]'"
-        ) from error
+    plotting.require_matplotlib("Learning curves")
 
 
 def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:

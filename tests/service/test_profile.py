@@ -1,0 +1,76 @@
+"""The profile of measured sizes on disk."""
+
+import json
+
+import pytest
+
+from napari_unetseg.service import profile
+from napari_unetseg.service.profile import TunedSize, profile_path, read_profile, write_profile
+
+SIZE = TunedSize(batch_size=4, max_batch_size=16, window=768, max_window=1536)
+OTHER = TunedSize(batch_size=1, max_batch_size=1)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(profile, "user_data_path", lambda *_, **__: tmp_path / "data")
+
+
+def test_what_was_saved_is_read_back():
+    assert read_profile("a GPU", "ab12") is None
+    assert write_profile("a GPU", "ab12", SIZE) == profile_path()
+    assert read_profile("a GPU", "ab12") == SIZE
+    assert [path.name for path in profile_path().parent.iterdir()] == ["tuning.json"]
+
+
+def test_device_model_and_runtime_are_kept_apart():
+    write_profile("a GPU", "ab12", SIZE)
+    write_profile("a CPU", "ab12", OTHER)
+    write_profile("a GPU", "cd34", OTHER)
+    write_profile("a GPU", "ab12", OTHER, "onnxruntime")
+    assert read_profile("a GPU", "ab12") == SIZE
+    assert read_profile("a CPU", "ab12") == OTHER
+    assert read_profile("a GPU", "cd34") == OTHER
+    assert read_profile("a GPU", "ab12", "onnxruntime") == OTHER
+    assert read_profile("a CPU", "cd34") is None
+    assert read_profile("a CPU", "ab12", "onnxruntime") is None
+
+
+def test_a_second_measurement_replaces_the_first():
+    write_profile("a GPU", "ab12", SIZE)
+    write_profile("a GPU", "ab12", OTHER)
+    assert read_profile("a GPU", "ab12") == OTHER
+
+
+def damage(**size):
+    return json.dumps({"format": 1, "sizes": {"a GPU": {"ab12": {"torch": size}}}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"format": 1, "sizes": {"a GPU"',
+        b"\xff\xfe\x00",
+        b"[]",
+        b'{"format": 2}',
+        damage(batch_size=0, max_batch_size=4).encode(),
+        damage(batch_size=8, max_batch_size=4).encode(),
+        damage(batch_size="many", max_batch_size=4).encode(),
+    ],
+)
+def test_a_damaged_file_is_ignored_with_a_warning_and_replaced(content, caplog):
+    profile_path().parent.mkdir()
+    profile_path().write_bytes(content)
+    assert read_profile("a GPU", "ab12") is None
+    (warning,) = caplog.messages
+    assert str(profile_path()) in warning
+    assert "benchmark --save" in warning
+    write_profile("a GPU", "ab12", SIZE)
+    assert read_profile("a GPU", "ab12") == SIZE
+
+
+def test_a_file_that_cannot_be_opened_is_ignored_with_a_warning(caplog):
+    profile_path().mkdir(parents=True)
+    assert read_profile("a GPU", "ab12") is None
+    assert str(profile_path()) in caplog.text
