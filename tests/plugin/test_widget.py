@@ -426,7 +426,7 @@ def test_nothing_moves_when_the_state_changes(
 
     def places() -> list[Any]:
         QApplication.processEvents()
-        rows = (widget.runner.run, widget.runner.cancel, widget.message, widget.adjust, widget.section)
+        rows = (widget.runner.run, widget.runner.cancel, widget.message, widget.adjust, widget.health)
         return [(row.mapTo(widget, row.rect().topLeft()), row.height()) for row in rows]
 
     widget.resize(336, 700)
@@ -448,7 +448,7 @@ def test_tab_walks_in_reading_order(make_widget: MakeWidget, squares: Squares) -
         *(widget.inputs.image, widget.inputs.model, widget.inputs.card, widget.inputs.device),
         *(widget.runner.run, widget.runner.cancel),
         *widget.adjust.outputs.values(),
-        *(widget.section.toggleButton(), widget.health_panel.check),
+        *(widget.health.toggle, *widget.health.panel.buttons.values()),
     ]
     chain: list[QWidget] = []
     here = widget.nextInFocusChain()
@@ -465,7 +465,7 @@ def test_every_control_explains_itself(make_widget: MakeWidget, squares: Squares
         *(widget.inputs.image, widget.inputs.model, widget.inputs.card, widget.inputs.device),
         *(widget.runner.run, widget.runner.cancel, widget.runner.bar, widget.message.details),
         *(widget.adjust.threshold, widget.adjust.min_size, widget.adjust.split, *widget.adjust.outputs.values()),
-        widget.health_panel.check,
+        *(widget.health.toggle, *widget.health.panel.buttons.values()),
     ):
         assert control.toolTip()
 
@@ -484,31 +484,6 @@ def test_colours_follow_the_theme(make_widget: MakeWidget, squares: Squares) -> 
         widget.viewer.theme = theme
         styles.add(widget.message.badge.styleSheet())
     assert len(styles) == 2
-
-
-def test_check_tells_what_is_loaded_and_where(make_widget: MakeWidget, qtbot: Any) -> None:
-    widget = make_widget()
-    assert "not loaded yet" in widget.health_panel.values["model"].text()
-    widget.health_panel.check.click()
-    assert widget.health_panel.badge.kind == "busy"
-    qtbot.waitUntil(lambda: not widget.health.checking, timeout=20_000)
-    assert widget.health_panel.badge.kind == "good"
-    assert "loaded" in widget.health_panel.values["model"].text()
-    assert widget.health_panel.values["device"].text().startswith("CPU")
-    assert widget.health_panel.check.isEnabled()
-
-
-def test_a_check_that_fails_says_why(make_napari_viewer_proxy: Any, qtbot: Any, package: ModelPackage) -> None:
-    def no_service(model: str, device: str) -> Any:
-        raise OSError("disk on fire")
-
-    viewer = make_napari_viewer_proxy()
-    widget = SegmentationWidget(viewer, services=no_service, models=lambda: [package])
-    viewer.window.add_dock_widget(widget)
-    widget.health_panel.check.click()
-    qtbot.waitUntil(lambda: not widget.health.checking, timeout=20_000)
-    assert widget.health_panel.badge.kind == "error"
-    assert "disk on fire" in widget.health_panel.words.text()
 
 
 def test_the_card_can_be_read(make_widget: MakeWidget) -> None:

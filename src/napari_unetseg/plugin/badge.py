@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from napari.utils.theme import Theme
     from pydantic_extra_types.color import Color
 
-Kind = Literal["plain", "busy", "good", "warning", "error"]
+Kind = Literal["plain", "idle", "busy", "good", "warning", "error"]
 
-GLYPHS: dict[Kind, str] = {"plain": "", "busy": "…", "good": "✓", "warning": "!", "error": "✕"}
+GLYPHS: dict[Kind, str] = {"plain": "", "idle": "○", "busy": "…", "good": "✓", "warning": "!", "error": "✕"}
 _SIDE = 16
 
 
@@ -35,6 +35,7 @@ class Badge(QLabel):
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
         patches: dict[Kind, Color] = {
+            "idle": theme.primary,
             "busy": theme.secondary,
             "good": theme.current,
             "warning": theme.warning,
@@ -42,7 +43,7 @@ class Badge(QLabel):
         }
         self._styles = {
             kind: f"background-color: {patch.as_hex()}; color: {_readable_on(patch, theme)};"
-            f"border-radius: {_SIDE // 2 if kind in ('good', 'busy') else 3}px; font-weight: bold;"
+            f"border-radius: {_SIDE // 2 if kind in ('idle', 'good', 'busy') else 3}px; font-weight: bold;"
             for kind, patch in patches.items()
         }
         self.show_kind(self.kind)

@@ -38,7 +38,7 @@ def open_demo(screenshot: Path | None) -> None:
         return
     try:
         _run_and_wait(widget)
-        widget.section.expand(animate=False)
+        widget.health.expand()
         viewer.reset_view()
         QApplication.processEvents()
         _save(viewer, screenshot)

@@ -113,12 +113,13 @@ def details_dialog(details: str, parent: QWidget) -> QDialog:
     text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
     dialog, buttons = _dialog("Details", text, parent)
     copy = QPushButton("Copy")
-    copy.clicked.connect(lambda: _copy(details))
+    copy.clicked.connect(lambda: copy_text(details))
     buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
     return dialog
 
 
-def _copy(text: str) -> None:
+def copy_text(text: str) -> None:
+    """Put a text on the clipboard."""
     if (clipboard := QApplication.clipboard()) is not None:
         clipboard.setText(text)
 

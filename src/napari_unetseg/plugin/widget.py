@@ -7,19 +7,17 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_unetseg.plugin import words
 from napari_unetseg.plugin.adjust import Adjustments
 from napari_unetseg.plugin.card_text import describe_model
-from napari_unetseg.plugin.health import HealthController, HealthPanel
 from napari_unetseg.plugin.inputs import Inputs
 from napari_unetseg.plugin.layers import shown_plane
 from napari_unetseg.plugin.live import Details, LiveController, Relabelled
 from napari_unetseg.plugin.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.outputs import MAX_CONTOURS, METADATA_KEY
+from napari_unetseg.plugin.panel.section import HealthSection
 from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.run import FINISHING, LOADING, Job, Outcome, RunController
 from napari_unetseg.plugin.runner import RunRow
@@ -31,15 +29,13 @@ from napari_unetseg.zoo.registry import Listed, list_models
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_unetseg.service import Health, ModelInfo
-
 WIDTH = 336
 
 
 class SegmentationWidget(QWidget):
     """Segment the plane of an image layer that is on display.
 
-    Everything slow happens in workers; see `RunController`, `LiveController` and `HealthController`.
+    Everything slow happens in workers; see `RunController`, `LiveController` and `HealthSection`.
     If the image layer is removed during a run its results are added all the same, since they stand
     on their own. Closing the dock or the viewer cancels a run.
 
@@ -65,11 +61,9 @@ class SegmentationWidget(QWidget):
         self.runner = RunRow()
         self.message = MessageArea()
         self.adjust = Adjustments()
-        self.health_panel = HealthPanel()
-        self.section = QCollapsible("Model && Health")
         self.controller = RunController(services, self)
         self.live = LiveController(self)
-        self.health = HealthController(services, self)
+        self.health = HealthSection(services)
         self.result: ShownResult | None = None
         self._source: Any = None
         self._seconds = 0.0
@@ -98,6 +92,7 @@ class SegmentationWidget(QWidget):
         )
         self._source_of_run = layer
         self._lock(True)
+        self.health.run_began()
         self.runner.begin()
         self.runner.busy()
         self.runner.result.setText("")
@@ -140,7 +135,7 @@ class SegmentationWidget(QWidget):
         self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers)
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         self.live.follow(outcome.segmentation, outcome.job.plane, outlines_as_labels=as_labels)
-        self.health_panel.show_report(outcome.info, outcome.health, outcome.segmentation.provenance.seconds)
+        self.health.show_run(outcome.info, outcome.health)
         warnings = list(outcome.segmentation.warnings)
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
@@ -162,6 +157,7 @@ class SegmentationWidget(QWidget):
 
     def _end_of_run(self) -> None:
         self._lock(False)
+        self.health.run_ended()
         self.runner.idle()
 
     def _on_adjusted(self) -> None:
@@ -212,25 +208,13 @@ class SegmentationWidget(QWidget):
 
     def _on_model(self) -> None:
         package = self.inputs.package()
-        self.health_panel.show_package(package)
+        self._on_device()
         if package is not None:
             self.adjust.set_parameters(package.card.parameters)
         self._allow_run()
 
-    def _on_check(self) -> None:
-        package = self.inputs.package()
-        if package is not None:
-            self.health_panel.check.setEnabled(False)
-            self.health_panel.say("busy", "Checking...")
-            self.health.check(str(package.path), self.inputs.device_key())
-
-    def _on_health(self, info: "ModelInfo", health: "Health") -> None:
-        self.health_panel.check.setEnabled(True)
-        self.health_panel.show_report(info, health)
-
-    def _on_health_failed(self, error: Exception) -> None:
-        self.health_panel.check.setEnabled(True)
-        self.health_panel.say("error", words.describe_error(error).sentence)
+    def _on_device(self) -> None:
+        self.health.choose(self.inputs.package(), self.inputs.device_key())
 
     def _open_card(self) -> None:
         package = self.inputs.package()
@@ -260,18 +244,12 @@ class SegmentationWidget(QWidget):
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         self.message.badge.use_theme(theme)
-        self.health_panel.badge.use_theme(theme)
-        # The section paints its arrows once, in the colour its button has at that moment.
-        button = self.section.toggleButton()
-        palette = button.palette()
-        palette.setColor(QPalette.ColorRole.WindowText, QColor(theme.text.as_hex()))
-        button.setPalette(palette)
-        self.section.setExpandedIcon("▾")
-        self.section.setCollapsedIcon("▸")
+        self.health.use_theme(theme)
 
     def _connect(self) -> None:
         self.inputs.image_changed.connect(self._on_image)
         self.inputs.model_changed.connect(self._on_model)
+        self.inputs.device_changed.connect(self._on_device)
         self.inputs.card_requested.connect(self._open_card)
         self.runner.run_pressed.connect(self.run)
         self.runner.cancel_pressed.connect(self.cancel)
@@ -284,9 +262,6 @@ class SegmentationWidget(QWidget):
         self.live.relabelled.connect(self._on_relabelled)
         self.live.detailed.connect(self._on_detailed)
         self.live.failed.connect(self._on_live_failed)
-        self.health_panel.check_pressed.connect(self._on_check)
-        self.health.reported.connect(self._on_health)
-        self.health.failed.connect(self._on_health_failed)
         # The controllers are plain enough to be told of the end after Qt has deleted this widget.
         self.destroyed.connect(self.controller.cancel)
         self.viewer.dims.events.current_step.connect(self._on_image)
@@ -295,10 +270,9 @@ class SegmentationWidget(QWidget):
 
     def _arrange(self) -> None:
         self.setMinimumWidth(WIDTH)
-        self.section.addWidget(self.health_panel)
         column = QVBoxLayout(self)
         column.setSpacing(8)
-        for row in (self.inputs, self.runner, self.message, self.adjust, self.section):
+        for row in (self.inputs, self.runner, self.message, self.adjust):
             column.addWidget(row)
-        column.addStretch()
+        column.addWidget(self.health, 1)
         column.setAlignment(Qt.AlignmentFlag.AlignTop)

@@ -1,0 +1,130 @@
+"""The model's card in the panel: what it is for, what it takes, what it learned from, how good it is."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+from napari_unetseg.plugin.inputs import LABEL_WIDTH
+from napari_unetseg.plugin.panel.readings import NOTHING
+from napari_unetseg.zoo.card import MeanStd, ModelCard, Percentile, headline
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import ModelInfo
+
+_ROWS = {
+    "parameters": (
+        "Parameters",
+        "Numbers that were fitted to images; live are those an output depends on.",
+    ),
+    "network": ("Network", "The architecture, and the runtime that computes it."),
+    "input": ("Input", "What the network gets: channels, size, and how intensities are scaled."),
+    "objects": ("Objects", "How wide the objects are that the model knows, and whether it divides touching ones."),
+    "training": ("Trained on", "The data the weights come from, and its licence."),
+    "scores": ("Scores", "How well the model did on images with known objects; (i) tells which."),
+    "licence": ("Licence", "Under which terms the weights may be used."),
+    "weights": ("Weights", "The start of the SHA-256 of the weights, which every result records."),
+}
+
+
+class CardView(QWidget):
+    """A model's card, complete but for the parameters before the model is loaded."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.title, self.description = QLabel(), QLabel()
+        self.title.setStyleSheet("font-weight: bold;")
+        self.values = {key: QLabel() for key in _ROWS}
+        self._arrange()
+        self.show_model(None)
+
+    def show_model(self, package: ModelPackage | None) -> None:
+        """Show what the card says."""
+        if package is None:
+            self.title.setText("No model")
+            self.description.setText("")
+            rows = dict.fromkeys(_ROWS, NOTHING)
+        else:
+            self.title.setText(f"{package.card.display_name} ({package.origin})")
+            self.description.setText(" ".join(package.card.description.split()))
+            rows = card_rows(package.card)
+        for key, text in rows.items():
+            self.values[key].setText(text)
+
+    def show_info(self, info: "ModelInfo") -> None:
+        """Add what only the service knows."""
+        self.values["parameters"].setText(parameters(info))
+        if info.weights_sha256:
+            self.values["weights"].setText(_short_hash(info.weights_sha256))
+
+    def _arrange(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnStretch(1, 1)
+        self.description.setWordWrap(True)
+        grid.addWidget(self.title, 0, 0, 1, 2)
+        grid.addWidget(self.description, 1, 0, 1, 2)
+        for row, (key, (words, tip)) in enumerate(_ROWS.items(), start=2):
+            label, value = QLabel(words), self.values[key]
+            for widget in (label, value):
+                widget.setToolTip(tip)
+            value.setWordWrap(True)
+            grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(value, row, 1, Qt.AlignmentFlag.AlignTop)
+        for text in (self.title, self.description, *self.values.values()):
+            text.setTextFormat(Qt.TextFormat.PlainText)
+            text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+
+def card_rows(card: ModelCard) -> dict[str, str]:
+    """Say what a card says, a short text a row."""
+    objects = f"about {card.object_size:g} px wide" if card.object_size else "of any size"
+    divided = "divided where they touch" if card.decoder == "seeded_watershed" else "not divided where they touch"
+    training = "; ".join(f"{data.images:,} images of {data.name}, {data.licence}" for data in card.training_data)
+    return {
+        "parameters": "known once it is loaded",
+        "network": card.architecture.name,
+        "input": ", ".join([_channels(card), _sides(card), _scaling(card)]),
+        "objects": f"{objects}, {divided}",
+        "training": training or "not stated",
+        "scores": headline(card.scores) or "none stated",
+        "licence": card.licence,
+        "weights": _short_hash(card.weights.sha256),
+    }
+
+
+def parameters(info: "ModelInfo") -> str:
+    """Return ``"1.94 M"``, or ``"31.04 M, 7.85 M live"`` where some have no effect."""
+    if info.model_parameters is None:
+        return "known once it is loaded"
+    live = info.live_parameters
+    extra = f", {_count(live)} live" if live is not None and live != info.model_parameters else ""
+    return _count(info.model_parameters) + extra
+
+
+def _channels(card: ModelCard) -> str:
+    return "RGB (grey is repeated)" if card.input_channels == 3 else "grey (colours are averaged)"
+
+
+def _sides(card: ModelCard) -> str:
+    return f"stretched to {card.image_size[0]} x {card.image_size[1]} px" if card.image_size else "any size"
+
+
+def _scaling(card: ModelCard) -> str:
+    normalisation = card.normalisation
+    if isinstance(normalisation, Percentile):
+        return f"percentiles {normalisation.low:g} to {normalisation.high:g} scaled to 0..1"
+    if isinstance(normalisation, MeanStd):
+        return "a fixed mean and spread taken off"
+    return "smallest to largest value scaled to 0..1"
+
+
+def _short_hash(sha256: str) -> str:
+    return f"SHA-256 {sha256[:12]}" if sha256 else "not read yet"
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.2f} M" if number >= 100_000 else f"{number:,}"

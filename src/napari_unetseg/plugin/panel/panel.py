@@ -1,0 +1,174 @@
+"""What the section shows when it is open: state, buttons, device, memory, pace, last error, card."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_unetseg.plugin.inputs import LABEL_WIDTH
+from napari_unetseg.plugin.panel import readings
+from napari_unetseg.plugin.panel.card import CardView
+from napari_unetseg.plugin.panel.drawing import Bar, Lines, Sparkline
+from napari_unetseg.plugin.panel.readings import NOTHING, Meter, Verb
+from napari_unetseg.plugin.panel.trouble import TroubleRow
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari.utils.theme import Theme
+
+    from napari_unetseg.service import Health, ModelInfo
+
+BUTTONS: dict[Verb, tuple[str, str]] = {
+    "check": ("Check now", "Load the model if it is not loaded, run it on a small test image and compare its answer."),
+    "reload": ("Reload", "Read the model's card and weights from disk again, for instance after replacing them."),
+    "warm up": ("Warm up", "Load the model and run it once, so that the first image does not wait for that."),
+    "free": ("Free memory", "Take the model and its buffers out of memory; the next run loads it again."),
+}
+_DEVICE_TIP = "Where the model runs, in which arithmetic, by which runtime, and why there."
+_METERS = {
+    "host": ("napari", "Memory of the computer: first the part that napari holds, then that of all other programs."),
+    "device": ("GPU", "Memory of the GPU that the model and its images hold."),
+    "input": (
+        "Input pool",
+        "Buffers for images on their way to the network: the part in use, and how many were reused.",
+    ),
+    "output": ("Output pool", "Buffers for the network's answers: the part in use, and how many were reused."),
+}
+_READ = {
+    "host": readings.host_meter,
+    "device": readings.device_meter,
+    "input": readings.input_pool_meter,
+    "output": readings.output_pool_meter,
+}
+_LATENCY_TIP = (
+    "Time the network took for each of the last runs, newest at the right, without reading the image and drawing "
+    "the layers. The line stands on zero; its highest point is the slowest of these runs."
+)
+_WORK_TIP = "Images since the model was first used, and use of the processors; 100 % is one of them."
+_REMARKS_TIP = "What was done when memory ran out, and what slows the model down."
+
+
+class HealthPanel(QWidget):
+    """Rows that keep their place; before a value is known they show a dash.
+
+    Attributes
+    ----------
+    pressed
+        Emitted with the verb of a button.
+    """
+
+    pressed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.words = Lines(2)
+        self.buttons = {verb: QPushButton(words) for verb, (words, _) in BUTTONS.items()}
+        self.device, self.reason = Lines(1, _DEVICE_TIP), Lines(2, _DEVICE_TIP)
+        self.bars = {key: Bar() for key in _METERS}
+        self.figures = {key: Lines(1) for key in _METERS}
+        self.sparkline = Sparkline()
+        self.sparkline.setToolTip(_LATENCY_TIP)
+        self.latency, self.work = (
+            Lines(1, _LATENCY_TIP),
+            Lines(1, _WORK_TIP),
+        )
+        self.remarks = Lines(2, _REMARKS_TIP)
+        self.trouble = TroubleRow()
+        self.card = CardView()
+        for verb, button in self.buttons.items():
+            button.clicked.connect(lambda _, verb=verb: self.pressed.emit(verb))
+        self._arrange()
+        self.allow(None)
+        self.show_model(None)
+
+    def show_model(self, package: ModelPackage | None) -> None:
+        """Show a model that was not asked about yet."""
+        self.card.show_model(package)
+        for text in (self.device, self.latency, self.work, self.remarks):
+            text.say(NOTHING)
+        self.reason.say("It is chosen when the model loads.")
+        self.sparkline.show_values(())
+        for key in _METERS:
+            self._show_meter(key, Meter((), NOTHING, ""))
+        self.trouble.show_trouble(None)
+
+    def show_figures(self, info: "ModelInfo", health: "Health") -> None:
+        """Show all figures of a report."""
+        self.card.show_info(info)
+        self.device.say(readings.device(health))
+        self.reason.say(health.device_reason or "It is chosen when the model loads.")
+        for key, read in _READ.items():
+            self._show_meter(key, read(health.memory_usage))
+        self.sparkline.show_values(health.performance.recent_ms)
+        self.latency.say(readings.latency(health.performance))
+        self.work.say(readings.work(health.performance))
+        self.remarks.say(readings.remarks(health))
+        self.trouble.about = f"Model {info.display_name} ({info.checkpoint_path}), {readings.device(health)}"
+
+    def allow(self, reason: str | None) -> None:
+        """Enable the buttons, or say in their tooltips why they cannot be pressed."""
+        for verb, button in self.buttons.items():
+            button.setEnabled(reason is None)
+            button.setToolTip(reason or BUTTONS[verb][1])
+
+    def use_theme(self, theme: "Theme") -> None:
+        """Take the colours of a napari theme."""
+        for bar in self.bars.values():
+            bar.use_theme(theme)
+        self.sparkline.use_theme(theme)
+
+    def _show_meter(self, key: str, meter: Meter) -> None:
+        self.bars[key].show_parts(meter.parts)
+        self.figures[key].say(meter.words)
+        tip = " ".join(part for part in (_METERS[key][1], meter.tip) if part)
+        for widget in (self.bars[key], self.figures[key]):
+            widget.setToolTip(tip)
+
+    def _arrange(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.setSpacing(6)
+        line = QHBoxLayout()
+        line.setSpacing(4)
+        for button in self.buttons.values():
+            line.addWidget(button)
+        column.addWidget(self.words)
+        column.addLayout(line)
+        column.addLayout(self._figures_grid())
+        column.addWidget(self.trouble)
+        column.addWidget(_rule())
+        column.addWidget(self.card)
+        column.addStretch()
+
+    def _figures_grid(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(2)
+        grid.setHorizontalSpacing(8)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnStretch(1, 2)
+        grid.setColumnStretch(2, 3)
+        _add_label(grid, 0, "Device", _DEVICE_TIP)
+        grid.addWidget(self.device, 0, 1, 1, 2)
+        grid.addWidget(self.reason, 1, 1, 1, 2)
+        for row, (key, (words, tip)) in enumerate(_METERS.items(), start=2):
+            _add_label(grid, row, words, tip)
+            grid.addWidget(self.bars[key], row, 1)
+            grid.addWidget(self.figures[key], row, 2)
+        _add_label(grid, 6, "Latency", _LATENCY_TIP)
+        for row, widget in enumerate((self.sparkline, self.latency, self.work), start=6):
+            grid.addWidget(widget, row, 1, 1, 2)
+        _add_label(grid, 9, "Remarks", _REMARKS_TIP)
+        grid.addWidget(self.remarks, 9, 1, 1, 2)
+        return grid
+
+
+def _add_label(grid: QGridLayout, row: int, words: str, tip: str) -> None:
+    label = QLabel(words)
+    label.setToolTip(tip)
+    grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+
+
+def _rule() -> QFrame:
+    rule = QFrame()
+    rule.setFrameShape(QFrame.Shape.HLine)
+    return rule
