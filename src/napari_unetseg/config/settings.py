@@ -138,7 +138,7 @@ class MemorySettings(_Section):
         10, description="Most buffers of one shape and type that are kept."
     )
     enable_gpu_pools: bool = Field(
-        True, description="Whether buffers are kept on the GPU, and pinned in the machine's memory, too."
+        True, description="Whether buffers on a GPU are kept too; false: only those in the machine's memory are."
     )
     max_pool_size_gb: Annotated[_Real, Field(ge=0)] = Field(
         4.0, description="Most memory that kept buffers take, in GB; 0 keeps none."
@@ -227,13 +227,14 @@ class DevelopmentSettings(_Section):
     """Section `development`: help for finding faults."""
 
     enable_debug_endpoints: bool = Field(
-        False, description="Whether 'napari-unetseg health' adds a dump of settings, buffers and threads."
+        False, description="Whether 'napari-unetseg health --json' adds a dump of settings, variables and threads."
     )
     save_debug_outputs: bool = Field(
         False, description="Whether each run leaves its probability map, label image and settings in debug_output_dir."
     )
     debug_output_dir: _Folder = Field(
-        user_state_path("napari-unetseg", appauthor=False) / "debug_outputs", description="Where to."
+        user_state_path("napari-unetseg", appauthor=False) / "debug_outputs",
+        description="Where to; each run makes a folder in it.",
     )
 
 
