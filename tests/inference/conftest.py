@@ -1,7 +1,9 @@
 """Networks whose answers are known, on the CPU."""
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 from napari_unetseg.inference.backends import BACKENDS, Backend
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
 
@@ -72,22 +75,45 @@ def make_backend(network: UNet, heads: tuple[Head, ...] = HEADS) -> TorchBackend
 
 
 class CountingBackend:
-    """A backend that answers at once, remembers what it saw, and does not know of cancelling."""
+    """A backend that answers at once, remembers what it saw, and does not know of cancelling.
 
-    receptive_radius = 5
+    Out of `room` pixels its memory ends, however they are spread over a batch.
+    """
+
+    receptive_radius: int | None = 5
     grid = 4
     precision = "float32"
     device_memory_mb = None
 
-    def __init__(self) -> None:
+    def __init__(self, room: float = math.inf, device: Device = CPU) -> None:
+        self.room = room
+        self.device = device
+        self.pools = BufferPools()
         self.shapes: list[tuple[int, ...]] = []
+        self.released = 0
+        self.error: Exception = MemoryError("nothing is left")
 
-    def run(self, batch: np.ndarray, cancel: Callable[[], bool] | None = None) -> np.ndarray:
+    @contextmanager
+    def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        answer = shape[0], 2, *shape[2:]
+        with self.pools.input.lease(shape) as windows, self.pools.output.lease(answer) as probabilities:
+            yield windows.numpy(), probabilities.numpy()
+
+    def run(
+        self, batch: np.ndarray, cancel: Callable[[], bool] | None = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
         self.shapes.append(batch.shape)
-        return np.full((len(batch), 2, *batch.shape[2:]), 0.75, np.float32)
+        if batch[:, 0].size > self.room:
+            raise self.error
+        result = np.empty((len(batch), 2, *batch.shape[2:]), np.float32) if out is None else out
+        result[:] = 0.75
+        return result
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         return -(-height // 4) * 4, -(-width // 4) * 4
+
+    def release_memory(self) -> None:
+        self.released += 1
 
     def unload(self) -> None:
         pass
@@ -128,6 +154,11 @@ def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def counting() -> CountingBackend:
     return CountingBackend()
+
+
+@pytest.fixture(scope="session")
+def counting_backend() -> type[CountingBackend]:
+    return CountingBackend
 
 
 class Make:

@@ -1,7 +1,9 @@
-"""From an image to a probability map: whole, tile by tile, or stretched to the size a network wants."""
+"""From images to probability maps: whole, tile by tile, or stretched to the size a network wants."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,44 +11,28 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend, CancelFlag
-from napari_unetseg.inference.blending import plan_blended
-from napari_unetseg.inference.normalisation import Normalised, normalise
-from napari_unetseg.inference.resizing import resize_image, resize_probability
-from napari_unetseg.inference.tiling import Tile, mirrored, plan_tiles, round_up, smallest_window, whole_image
+from napari_unetseg.inference.device import Kind, total_memory
+from napari_unetseg.inference.division import Division, Room, divide, pixels_that_fit
+from napari_unetseg.inference.jobs import Job
+from napari_unetseg.inference.out_of_memory import (
+    Fallback,
+    Limits,
+    MemoryStep,
+    is_out_of_memory,
+    no_room_for,
+    nothing_left,
+    step_down,
+)
+from napari_unetseg.inference.schedule import Batch, Schedule
 from napari_unetseg.zoo.card import ModelCard
 
 Progress = Callable[[int, int], None]
-"""Called with the tiles done and all tiles, from the computing thread."""
+"""Called with the tiles done and all tiles known so far, from the computing thread."""
 
-WINDOW = 1152
-"""Default largest side of the network's window in pixels.
+BATCH_SIZES: dict[Kind, int] = {"cpu": 1, "cuda": 4, "mps": 4}
+"""Default number of tiles that the network sees at once; a single one keeps all cores of a CPU busy."""
 
-With a halo of 112 pixels two thirds of such a window are kept; a larger one keeps little more, but
-needs more memory (about 0.7 GB here) and lets a cancel wait longer for a layer to end.
-"""
-
-BATCH_SIZE = 1
-"""Default number of tiles the network sees at once; a window of this size fills a device by itself."""
-
-
-BLENDED_WINDOW = 1024
-"""Side of the window where windows are blended: what the published InstanceNorm networks were trained on."""
-
-BYTES_PER_PIXEL = 4096
-"""Memory that a pixel of an undivided image may take; see `pixels_that_fit`."""
-
-LARGEST_WHOLE = 2048 * 2048
-"""Default of the most pixels that a network which takes statistics from the image sees at once."""
-
-
-def pixels_that_fit(memory: int) -> int:
-    """Return the most pixels that an undivided image may have on a device with that many bytes.
-
-    The published networks need up to 2.4 KB a pixel while they run; the rest of the memory is
-    left to everything else. Total memory counts, not what happens to be free, so that the same
-    machine always gives the same result.
-    """
-    return memory // BYTES_PER_PIXEL
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,27 +64,43 @@ class Prediction:
     resized_to: tuple[int, int] | None = None
 
 
-def predict(
-    image: Image,
-    card: ModelCard,
-    backend: Backend,
-    *,
-    window: int | None = None,
-    batch_size: int | None = None,
-    largest_whole: int = LARGEST_WHOLE,
-    progress: Progress | None = None,
-    cancel: CancelFlag | None = None,
-) -> Prediction:
-    """Compute the probability map of one image of any size.
+class Options(TypedDict, total=False):
+    """How images are computed; what is left out has its default.
 
-    An image that fits into one window is not divided. A larger one is divided into tiles that give
-    what the whole image would give. Where the network makes that impossible (see
-    `Backend.receptive_radius`), the image is not divided unless it is too large to be seen at once;
-    then windows are blended, and a warning says so. Pixels are converted tile by tile, so that beside
-    the image and its probability map only a batch is in memory.
+    Attributes
+    ----------
+    window
+        Largest side of what the network sees at once, in pixels, halo included; None for the default. It
+        does not apply where the whole image is seen.
+    batch_size
+        Tiles the network sees at once; None for the device's default.
+    largest_whole
+        Most pixels that are seen at once by a network whose tiles cannot agree with the whole image; None
+        for what the memory of the device suggests.
+    limits
+        What is known not to fit; what is learnt meanwhile is added. None if nothing is known.
+    fallback
+        Puts the network onto the CPU where nothing else helps when memory runs out; None if it must not.
+    on_step
+        Called with each step that is taken because memory ran out, from the computing thread.
+    progress
+        Called after each batch.
+    cancel
+        Polled before each batch, and by the backend while it runs.
+    """
 
-    Where the card asks for one image size, the whole image is stretched to it and the probabilities
-    are stretched back.
+    window: int | None
+    batch_size: int | None
+    largest_whole: int | None
+    limits: Limits | None
+    fallback: Fallback | None
+    on_step: Callable[[MemoryStep], None] | None
+    progress: Progress | None
+    cancel: CancelFlag | None
+
+
+def predict(image: Image, card: ModelCard, backend: Backend, **options: Unpack[Options]) -> Prediction:
+    """Compute the probability map of one image of any size; `predict_many` explains how.
 
     Parameters
     ----------
@@ -108,108 +110,189 @@ def predict(
         Card of the model that `backend` runs.
     backend
         The loaded network.
-    window
-        Largest side of what the network sees at once, in pixels, halo included. It does not apply
-        where the whole image is seen.
-    batch_size
-        Tiles the network sees at once.
-    largest_whole
-        Most pixels that are seen at once by a network whose tiles cannot agree with the whole image.
-    progress
-        Called after each batch.
-    cancel
-        Polled before each batch, and by the backend between layers.
+    options
+        See `Options`.
 
     Raises
     ------
     Cancelled
         If `cancel` was seen to be True.
+    DeviceError
+        If memory ran out whatever was tried.
     """
-    pixels = normalise(image, card.normalisation, card.input_channels)
-    if card.image_size is not None:
-        prediction = _predict_resized(image, pixels, card.image_size, backend, cancel)
-        if progress is not None:
-            progress(1, 1)
-    else:
-        tiles, warnings = _divide(image, backend, window, largest_whole)
-        probability = np.zeros((len(card.outputs), *image.shape), np.float32)
-        _fill(probability, image, pixels, tiles, backend, batch_size or BATCH_SIZE, progress, cancel)
-        halo = _halo(backend.receptive_radius or 0, backend) if len(tiles) > 1 else 0
-        prediction = Prediction(probability, warnings, max(tiles[0].read_shape), halo, len(tiles))
-    if pixels.invalid is not None:
-        prediction.probability[:, pixels.invalid] = 0
-    return replace(prediction, warnings=pixels.warnings + prediction.warnings)
+    (result,) = predict_many([image], card, backend, **options)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
-def _predict_resized(
-    image: Image, pixels: Normalised, size: tuple[int, int], backend: Backend, cancel: CancelFlag | None
-) -> Prediction:
-    _stop_if_cancelled(image, cancel)
-    output = backend.run(resize_image(pixels.array, size)[np.newaxis], cancel)[0]
-    # Some networks answer on a size of their own, a few pixels larger.
-    probability = resize_probability(np.ascontiguousarray(output[:, : size[0], : size[1]]), image.shape)
-    return Prediction(probability, (), window=max(size), halo=0, tiles=1, resized_to=size)
+def predict_many(
+    images: Iterable[Image | Exception], card: ModelCard, backend: Backend, **options: Unpack[Options]
+) -> Iterator[Prediction | Exception]:
+    """Compute the probability maps of images of any sizes; tiles of several images share a batch.
+
+    How an image is divided says `napari_unetseg.inference.division.divide`, in which order tiles are
+    computed `napari_unetseg.inference.schedule`, and what happens when memory runs out
+    `napari_unetseg.inference.out_of_memory.step_down`. Only the images whose tiles share a batch are
+    under way at the same time, with a probability map for each.
+
+    Parameters
+    ----------
+    images
+        Drawn from as they are needed. An exception in the place of an image is handed through.
+    card
+        Card of the model that `backend` runs.
+    backend
+        The loaded network.
+    options
+        See `Options`.
+
+    Yields
+    ------
+    Prediction or Exception
+        One for each image, in their order. What cannot be computed gives its exception, and the others
+        go on; once `cancel` was seen to be True, what is not finished gives `Cancelled`.
+    """
+    return _Run(images, card, backend, options).results()
 
 
-def _fill(
-    probability: NDArray[np.float32],
-    image: Image,
-    pixels: Normalised,
-    tiles: list[Tile],
-    backend: Backend,
-    batch_size: int,
-    progress: Progress | None,
-    cancel: CancelFlag | None,
-) -> None:
-    """Compute all tiles and write them into the probability map, which begins as zeros."""
-    padded = backend.accepted_size(*image.shape)
-    rows, columns = (mirrored(*lengths) for lengths in zip(image.shape, padded, strict=True))
-    for start in range(0, len(tiles), batch_size):
-        _stop_if_cancelled(image, cancel)
-        batch = tiles[start : start + batch_size]
-        windows = np.stack([pixels.read(rows[tile.read[0]], columns[tile.read[1]]) for tile in batch])
-        for tile, output in zip(batch, backend.run(windows, cancel), strict=True):
-            kept = output[:, *tile.crop]
-            if tile.row_weights is None or tile.column_weights is None:
-                probability[:, *tile.write] = kept
-            else:
-                probability[:, *tile.write] += kept * tile.row_weights[:, np.newaxis] * tile.column_weights
-        if progress is not None:
-            progress(start + len(batch), len(tiles))
+class _Run:
+    """Images on their way through a network."""
+
+    def __init__(
+        self, images: Iterable[Image | Exception], card: ModelCard, backend: Backend, options: Options
+    ) -> None:
+        self._card = card
+        self._backend = backend
+        self._options = options
+        self._limits = options.get("limits") or Limits()
+        self._fallback = options.get("fallback")
+        self._cancelled = False
+        self._schedule = Schedule(images, self._prepare)
+
+    def results(self) -> Iterator[Prediction | Exception]:
+        while True:
+            for settled in self._schedule.due():
+                yield settled if isinstance(settled, Exception) else self._result(settled)
+            batch = self._schedule.next_batch(self._batch_size)
+            if batch:
+                self._advance(batch)
+            elif self._schedule.is_empty:
+                return
+
+    @property
+    def _batch_size(self) -> int:
+        kind = self._backend.device.kind
+        wanted = self._options.get("batch_size") or BATCH_SIZES[kind]
+        return min(wanted, self._limits.on(kind).batch_size or wanted)
+
+    def _prepare(self, image: Image) -> Job:
+        if self._is_cancelled():
+            raise _cancelled(image)
+        try:
+            return Job(image, self._card, self._divide(image))
+        except MemoryError as error:
+            raise no_room_for(image) from error
+
+    def _divide(self, image: Image) -> Division:
+        device = self._backend.device
+        largest_whole = self._options.get("largest_whole") or pixels_that_fit(total_memory(device))
+        room = Room(self._options.get("window"), largest_whole, self._limits.on(device.kind).window)
+        return divide(image, self._card, self._backend, room)
+
+    def _result(self, job: Job) -> Prediction | Exception:
+        if job.failure is not None:
+            return job.failure
+        try:
+            probability, warnings = job.finish()
+        except MemoryError:
+            return no_room_for(job.image)
+        division = job.division
+        return Prediction(
+            probability, warnings, division.window, division.halo, len(division.tiles), self._card.image_size
+        )
+
+    def _is_cancelled(self) -> bool:
+        cancel = self._options.get("cancel")
+        self._cancelled = self._cancelled or (cancel is not None and cancel())
+        return self._cancelled
+
+    def _advance(self, batch: Batch) -> None:
+        if self._is_cancelled():
+            self._give_up()
+            return
+        failure = self._compute(batch)
+        if failure is None:
+            progress = self._options.get("progress")
+            if progress is not None:
+                progress(*self._schedule.progress)
+        elif isinstance(failure, Cancelled):
+            self._cancelled = True
+            self._give_up()
+        elif isinstance(failure, MemoryError):
+            _put_back(batch)
+            self._step_down(batch)
+        elif len({id(job) for job, _ in batch}) > 1:
+            # One of the images may be to blame, so each goes alone.
+            _put_back(batch)
+            for job, _ in batch:
+                job.alone = True
+        else:
+            batch[0][0].failure = failure
+
+    def _compute(self, batch: Batch) -> Exception | None:
+        """Run a batch; return why it failed, and for every lack of memory MemoryError."""
+        try:
+            with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
+                for (job, index), window in zip(batch, windows, strict=True):
+                    job.read(index, window)
+                outputs = self._backend.run(windows, self._options.get("cancel"), probabilities)
+                for (job, index), output in zip(batch, outputs, strict=True):
+                    job.write(index, output)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                return error
+            told = str(error)
+        else:
+            return None
+        # The error itself is let go, because its traceback holds the tensors.
+        _log.info("Out of memory: %s", told)
+        return MemoryError(told)
+
+    def _shape(self, batch: Batch) -> tuple[int, int, int, int]:
+        height, width = batch[0][0].window_shape
+        return len(batch), self._card.input_channels, height, width
+
+    def _step_down(self, batch: Batch) -> None:
+        first = batch[0][0]
+        try:
+            taken = step_down(self._backend, len(batch), first.division, self._limits, self._fallback)
+        except Exception as error:  # of the fallback
+            first.failure = error
+            return
+        if taken is None:
+            first.failure = nothing_left(first.image, self._backend, first.division)
+            return
+        backend, step = taken
+        if backend is not self._backend:
+            self._backend, self._fallback = backend, None
+        _log.warning("%s: %s", first.image.name, step.text)
+        for job in self._schedule.unsettled:
+            job.warnings.append(step.text)
+            job.redivide(self._divide(job.image))
+        on_step = self._options.get("on_step")
+        if on_step is not None:
+            on_step(step)
+
+    def _give_up(self) -> None:
+        for job in self._schedule.unsettled:
+            job.failure = _cancelled(job.image)
 
 
-def _stop_if_cancelled(image: Image, cancel: CancelFlag | None) -> None:
-    if cancel is not None and cancel():
-        raise Cancelled(f"{image.name}: the segmentation was cancelled.")
+def _put_back(batch: Batch) -> None:
+    for job, index in reversed(batch):
+        job.put_back(index)
 
 
-def _divide(
-    image: Image, backend: Backend, window: int | None, largest_whole: int
-) -> tuple[list[Tile], tuple[str, ...]]:
-    padded = backend.accepted_size(*image.shape)
-    if backend.receptive_radius is None:
-        if image.shape[0] * image.shape[1] <= largest_whole:
-            return [whole_image(image.shape, padded)], ()
-        side = max(backend.accepted_size(window or BLENDED_WINDOW, window or BLENDED_WINDOW))
-        tiles = plan_blended(image.shape, padded, side)
-        return tiles, (_blended_warning(image, largest_whole, tiles),)
-    halo = _halo(backend.receptive_radius, backend)
-    wanted, least = window or WINDOW, smallest_window(halo, backend.grid)
-    warnings: tuple[str, ...] = ()
-    if wanted < least:
-        warnings = (f"A window of {wanted} pixels is too small for this model; {least} was used.",)
-    return plan_tiles(image.shape, max(wanted, least), halo, backend.grid), warnings
-
-
-def _blended_warning(image: Image, largest_whole: int, tiles: list[Tile]) -> str:
-    height, width = tiles[0].read_shape
-    return (
-        f"{image.name}: with {image.shape[0]} x {image.shape[1]} pixels it is too large for this model to see at once "
-        f"on this device, which can take {largest_whole / 1e6:.3g} million pixels. It was divided into {len(tiles)} "
-        f"windows of {height} x {width} pixels, blended where they overlap. This model looks at the whole of what it "
-        "sees, so the result differs somewhat from that of the undivided image."
-    )
-
-
-def _halo(receptive_radius: int, backend: Backend) -> int:
-    return round_up(receptive_radius, backend.grid)
+def _cancelled(image: Image) -> Cancelled:
+    return Cancelled(f"{image.name}: the segmentation was cancelled.")

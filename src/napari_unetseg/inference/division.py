@@ -1,0 +1,150 @@
+"""Into which windows an image is divided for a network on a device."""
+
+from dataclasses import dataclass
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.blending import plan_blended
+from napari_unetseg.inference.tiling import Tile, plan_tiles, round_up, smallest_window, whole_image
+from napari_unetseg.zoo.card import ModelCard
+
+WINDOW = 1152
+"""Default largest side of the network's window in pixels.
+
+With a halo of 112 pixels two thirds of such a window are kept; a larger one keeps little more, but
+needs more memory (about 0.7 GB here) and lets a cancel wait longer for a layer to end.
+"""
+
+BLENDED_WINDOW = 1024
+"""Side of the window where windows are blended: what the published InstanceNorm networks were trained on."""
+
+LEAST_BLENDED_WINDOW = 256
+"""No image is divided into smaller blended windows for want of memory: their answer would be worth little."""
+
+BYTES_PER_PIXEL = 4096
+"""Memory that a pixel of an undivided image may take; see `pixels_that_fit`."""
+
+
+def pixels_that_fit(memory: int) -> int:
+    """Return the most pixels that an undivided image may have on a device with that many bytes.
+
+    The published networks need up to 2.4 KB a pixel while they run; the rest of the memory is
+    left to everything else. Total memory counts, not what happens to be free, so that the same
+    machine always gives the same result.
+    """
+    return memory // BYTES_PER_PIXEL
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much the network may see at once.
+
+    Attributes
+    ----------
+    window
+        Largest side of a window in pixels, halo included, as it is wanted; None for the default. It does
+        not apply where the whole image is seen.
+    largest_whole
+        Most pixels that are seen at once by a network whose tiles cannot agree with the whole image.
+    limit
+        Largest side that fitted into the memory after a larger one had not; None as long as all did.
+    """
+
+    window: int | None
+    largest_whole: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Division:
+    """How an image is divided.
+
+    Attributes
+    ----------
+    shape
+        Height and width of what is divided: the image, or what it is stretched to.
+    padded
+        Height and width up to which that is padded.
+    tiles
+        The windows; all have the same shape.
+    halo
+        Pixels around a tile that the network sees beside it; 0 if the image is not divided, or into
+        windows that are blended.
+    smaller_window
+        Side of the window to try where the memory does not suffice for this one; None if there is none.
+    warnings
+        Sentences for the user.
+    """
+
+    shape: tuple[int, int]
+    padded: tuple[int, int]
+    tiles: tuple[Tile, ...]
+    halo: int
+    smaller_window: int | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def window(self) -> int:
+        """Longer side of the windows in pixels."""
+        return max(self.tiles[0].read_shape)
+
+
+def divide(image: Image, card: ModelCard, backend: Backend, room: Room) -> Division:
+    """Divide an image for the network of a card.
+
+    An image that fits into one window is not divided. A larger one is divided into tiles that give
+    what the whole image would give. Where the network makes that impossible (see
+    `Backend.receptive_radius`), the image is not divided unless it is too large to be seen at once;
+    then windows are blended, and a warning says so. Where the card asks for one image size, the one
+    window is the whole image, stretched to it.
+    """
+    if card.image_size is not None:
+        size = card.image_size
+        return Division(size, size, (whole_image(size, size),), halo=0, smaller_window=None)
+    if backend.receptive_radius is None:
+        return _divide_inexactly(image, backend, room)
+    return _divide_exactly(image, backend, backend.receptive_radius, room)
+
+
+def _divide_exactly(image: Image, backend: Backend, radius: int, room: Room) -> Division:
+    halo = round_up(radius, backend.grid)
+    wanted, least = room.window or WINDOW, smallest_window(halo, backend.grid)
+    warnings: tuple[str, ...] = ()
+    if wanted < least:
+        warnings = (f"A window of {wanted} pixels is too small for this model; {least} was used.",)
+    side = max(min(wanted, room.limit or wanted), least)
+    tiles = tuple(plan_tiles(image.shape, side, halo, backend.grid))
+    padded = backend.accepted_size(*image.shape)
+    smaller = _halved(max(tiles[0].read_shape), least)
+    return Division(image.shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings)
+
+
+def _divide_inexactly(image: Image, backend: Backend, room: Room) -> Division:
+    padded = backend.accepted_size(*image.shape)
+    small_enough = image.shape[0] * image.shape[1] <= room.largest_whole
+    fits = room.limit is None or max(padded) <= room.limit
+    wanted = room.window or BLENDED_WINDOW
+    if small_enough and fits:
+        smaller = _halved(max(padded), LEAST_BLENDED_WINDOW)
+        return Division(image.shape, padded, (whole_image(image.shape, padded),), 0, smaller and min(smaller, wanted))
+    side = min(wanted, room.limit or wanted)
+    tiles = tuple(plan_blended(image.shape, padded, max(backend.accepted_size(side, side))))
+    told = _blended_warning(image, tiles, None if small_enough else room.largest_whole)
+    smaller = _halved(max(tiles[0].read_shape), LEAST_BLENDED_WINDOW)
+    return Division(image.shape, padded, tiles, 0, smaller, (told,))
+
+
+def _halved(side: int, least: int) -> int | None:
+    smaller = max(side // 2, least)
+    return smaller if smaller < side else None
+
+
+def _blended_warning(image: Image, tiles: tuple[Tile, ...], largest_whole: int | None) -> str:
+    height, width = tiles[0].read_shape
+    can_take = "" if largest_whole is None else f", which can take {largest_whole / 1e6:.3g} million pixels"
+    return (
+        f"{image.name}: with {image.shape[0]} x {image.shape[1]} pixels it is too large for this model to see at once "
+        f"on this device{can_take}. It was divided into {len(tiles)} "
+        f"windows of {height} x {width} pixels, blended where they overlap. This model looks at the whole of what it "
+        "sees, so the result differs somewhat from that of the undivided image."
+    )

@@ -1,0 +1,119 @@
+"""An image under way: which of its windows wait, and the probability map that they fill."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference.division import Division
+from napari_unetseg.inference.normalisation import normalise
+from napari_unetseg.inference.resizing import resize_image, resize_probability
+from napari_unetseg.inference.tiling import mirrored
+from napari_unetseg.zoo.card import ModelCard
+
+
+class Job:
+    """One image on its way through the network.
+
+    Pixels are converted when a tile is read, so that beside the image and its probability map nothing
+    of its size is in memory.
+
+    Parameters
+    ----------
+    image
+        Any size from 1 x 1.
+    card
+        Card of the model.
+    division
+        How the image is divided.
+
+    Attributes
+    ----------
+    warnings
+        Sentences for the user on what happened meanwhile.
+    failure
+        Why there will be no result; None as long as there may be one.
+    alone
+        Whether its tiles must not share a batch with those of other images.
+    """
+
+    def __init__(self, image: Image, card: ModelCard, division: Division) -> None:
+        self.image = image
+        self.warnings: list[str] = []
+        self.failure: Exception | None = None
+        self.alone = False
+        self._card = card
+        self._pixels = normalise(image, card.normalisation, card.input_channels)
+        self._map = np.zeros((len(card.outputs), *division.shape), np.float32)
+        self._start(division)
+
+    def _start(self, division: Division) -> None:
+        self.division = division
+        self._waiting = deque(range(len(division.tiles)))
+        self._written: set[int] = set()
+        self._rows, self._columns = (
+            mirrored(*lengths) for lengths in zip(division.shape, division.padded, strict=True)
+        )
+
+    def redivide(self, division: Division) -> None:
+        """Go on with other windows of the same image; where they are the same, what is finished stays."""
+        if [tile.read for tile in division.tiles] != [tile.read for tile in self.division.tiles]:
+            self._map.fill(0)
+            self._start(division)
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Height and width of all its windows."""
+        return self.division.tiles[0].read_shape
+
+    @property
+    def done(self) -> int:
+        """Number of tiles that are finished."""
+        return len(self._written)
+
+    @property
+    def total(self) -> int:
+        """Number of tiles that are or will be finished."""
+        return self.done if self.failure else len(self.division.tiles)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is finished or has failed."""
+        return self.done == self.total
+
+    def take(self, count: int) -> list[int]:
+        """Take up to so many tiles that wait; return their places in `division.tiles`."""
+        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+
+    def put_back(self, index: int) -> None:
+        """Let a taken tile wait again, before the others, unless it is finished."""
+        if index not in self._written:
+            self._waiting.appendleft(index)
+
+    def read(self, index: int, window: NDArray[np.float32]) -> None:
+        """Write what the network is to see of a tile into `window`, float32 (C, height, width)."""
+        if self._card.image_size is not None:
+            window[:] = resize_image(self._pixels.array, self._card.image_size)
+        else:
+            rows, columns = self.division.tiles[index].read
+            window[:] = self._pixels.read(self._rows[rows], self._columns[columns])
+
+    def write(self, index: int, output: NDArray[np.float32]) -> None:
+        """Put the probabilities of a tile, float32 (heads, height, width), where they belong."""
+        tile = self.division.tiles[index]
+        kept = output[:, *tile.crop]
+        if tile.row_weights is None or tile.column_weights is None:
+            self._map[:, *tile.write] = kept
+        else:
+            self._map[:, *tile.write] += kept * tile.row_weights[:, np.newaxis] * tile.column_weights
+        self._written.add(index)
+
+    def finish(self) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """Return the probability map, float32 (heads, Y, X), and all sentences for the user."""
+        probability = self._map
+        if self._card.image_size is not None:
+            probability = resize_probability(probability, self.image.shape)
+        if self._pixels.invalid is not None:
+            probability[:, self._pixels.invalid] = 0
+        return probability, (*self._pixels.warnings, *self.division.warnings, *self.warnings)

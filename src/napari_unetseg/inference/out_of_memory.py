@@ -1,0 +1,145 @@
+"""What to do when memory runs out: fewer tiles at once, then smaller ones, then the CPU.
+
+Each step leaves less to be held at once, or ends on a device that has none below it, so they come to an end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+import torch
+
+from napari_unetseg.errors import DeviceError, UnetsegError
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.division import Division
+
+Fallback = Callable[[], Backend]
+"""Puts the same network onto the CPU."""
+
+_SIGNS = (
+    "out of memory",
+    "not enough memory",
+    "allocate memory",
+    "failed to allocate",
+    "bad allocation",
+    "bad_alloc",
+    "alloc_failed",
+)
+"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS) and ONNX Runtime say it where the class does not."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of a library means that there was not enough memory."""
+    if isinstance(error, UnetsegError):
+        return False
+    told = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in told for sign in _SIGNS)
+
+
+def _now() -> str:
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class MemoryStep:
+    """What was done because memory ran out: a sentence for the user, and when (ISO 8601, with time zone)."""
+
+    text: str
+    time: str = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Most tiles at once, and largest side of a window, that are still tried; None where all fitted so far."""
+
+    batch_size: int | None = None
+    window: int | None = None
+
+
+class Limits:
+    """What was found not to fit, device by device, while one model ran; any thread may ask and tell."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_device: dict[str, Limit] = {}
+
+    def on(self, kind: str) -> Limit:
+        """Return the limit on a device, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
+        with self._lock:
+            return self._by_device.get(kind, Limit())
+
+    def lower(self, kind: str, *, batch_size: int | None = None, window: int | None = None) -> None:
+        """Remember that no more tiles at once, or no larger windows, should be tried on a device."""
+        with self._lock:
+            before = self._by_device.get(kind, Limit())
+            self._by_device[kind] = Limit(_least(before.batch_size, batch_size), _least(before.window, window))
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def step_down(
+    backend: Backend, tiles: int, division: Division, limits: Limits, fallback: Fallback | None
+) -> tuple[Backend, MemoryStep] | None:
+    """Decide how to go on after memory ran out, and remember it in `limits`.
+
+    Parameters
+    ----------
+    backend
+        The backend that ran; what it keeps for the next run is freed.
+    tiles
+        Number of tiles that were too much.
+    division
+        How the image of the first of them is divided.
+    limits
+        Limits of the model.
+    fallback
+        Called if nothing else is left; None if the CPU must not take over, or has already.
+
+    Returns
+    -------
+    tuple of Backend and MemoryStep, or None
+        What to go on with, and what to tell; None if nothing is left to be tried.
+    """
+    backend.release_memory()
+    kind = backend.device.kind
+    if tiles > 1:
+        fewer = tiles // 2
+        limits.lower(kind, batch_size=fewer)
+        return backend, MemoryStep(f"{_memory(kind)} ran out; went on with {fewer} tile{'s' * (fewer > 1)} at once.")
+    if division.smaller_window is not None:
+        limits.lower(kind, window=division.smaller_window)
+        text = f"{_memory(kind)} ran out; went on with tiles of {division.smaller_window} pixels."
+        if backend.receptive_radius is None:
+            text += " This model looks at the whole of what it sees, so smaller tiles change the answer."
+        return backend, MemoryStep(text)
+    if fallback is not None:
+        return fallback(), MemoryStep(f"{_memory(kind)} ran out; the CPU took over, which is slower.")
+    return None
+
+
+def nothing_left(image: Image, backend: Backend, division: Division) -> DeviceError:
+    """Say that an image could not be computed, and what to do."""
+    height, width = division.tiles[0].read_shape
+    kind = backend.device.kind
+    remedy = "use a machine with more memory" if kind == "cpu" else "choose the device 'cpu'"
+    return DeviceError(
+        f"{image.name}: {_memory(kind)} ran out even with a single tile of {height} x {width} pixels. "
+        f"Close other programs that use it, or {remedy}."
+    )
+
+
+def no_room_for(image: Image) -> UnetsegError:
+    """Say that there is not even memory for an image's result."""
+    height, width = image.shape
+    return UnetsegError(
+        f"{image.name}: memory ran out for the result of its {height} x {width} pixels. "
+        "Close other programs or images, or cut the image into parts."
+    )
+
+
+def _memory(kind: str) -> str:
+    return "Memory" if kind == "cpu" else "GPU memory"

@@ -1,0 +1,108 @@
+"""In which order the tiles of many images are computed.
+
+The first image that is not finished comes first. Its batch is filled with tiles of the same shape of
+the images after it, which are taken in only as long as the batch has room: beside a full batch no
+image waits half done for another. Results are given in the order of the images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference.jobs import Job
+
+MOST_PIXELS = 4096 * 4096
+"""Pixels of images under way beyond which no further image is taken in."""
+
+IMAGES_PER_TILE = 2
+"""Images that may be under way at once, for each tile of a batch: shapes differ, so some do not match."""
+
+Batch = list[tuple[Job, int]]
+"""Tiles of one shape: each an image, and the tile's place in its division."""
+
+
+class Schedule:
+    """Images under way, in the order in which their results are due.
+
+    Parameters
+    ----------
+    images
+        Drawn from one at a time. An exception in the place of an image is its result.
+    prepare
+        Makes a job of an image; what it raises is that image's result.
+    """
+
+    def __init__(self, images: Iterable[Image | Exception], prepare: Callable[[Image], Job]) -> None:
+        self._source = iter(images)
+        self._prepare = prepare
+        self._under_way: list[Job | Exception] = []
+        self._tiles_given = 0
+
+    def due(self) -> Iterator[Job | Exception]:
+        """Give the results whose turn it is: settled jobs, and exceptions of images that never became one."""
+        while self._under_way:
+            first = self._under_way[0]
+            if isinstance(first, Job):
+                if not first.is_settled:
+                    return
+                self._tiles_given += first.done
+            yield self._under_way.pop(0)
+
+    def next_batch(self, size: int) -> Batch:
+        """Take up to `size` tiles of one shape.
+
+        Returns
+        -------
+        Batch
+            Empty if a result is due, or if all is done.
+        """
+        batch: Batch = []
+        for job in self._open_jobs(IMAGES_PER_TILE * size):
+            if not batch or _match(job, batch[0][0]):
+                batch += [(job, index) for index in job.take(size - len(batch))]
+            if len(batch) == size or job.alone:
+                break
+        return batch
+
+    def _open_jobs(self, most_images: int) -> Iterator[Job]:
+        """Give the unsettled jobs, and take in another image each time there are no more."""
+        index = 0
+        while index < len(self._under_way) or self._take_in(most_images):
+            job = self._under_way[index]
+            if isinstance(job, Job) and not job.is_settled:
+                yield job
+            index += 1
+
+    def _take_in(self, most_images: int) -> bool:
+        pixels = sum(job.image.shape[0] * job.image.shape[1] for job in self._under_way if isinstance(job, Job))
+        if len(self._under_way) >= most_images or pixels >= MOST_PIXELS:
+            return False
+        try:
+            image = next(self._source)
+        except StopIteration:
+            return False
+        try:
+            self._under_way.append(image if isinstance(image, Exception) else self._prepare(image))
+        except Exception as error:
+            self._under_way.append(error)
+        return True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no image is under way."""
+        return not self._under_way
+
+    @property
+    def unsettled(self) -> list[Job]:
+        """The jobs that are neither finished nor failed."""
+        return [job for job in self._under_way if isinstance(job, Job) and not job.is_settled]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Tiles that are finished, and all tiles of the images taken in so far."""
+        jobs = [job for job in self._under_way if isinstance(job, Job)]
+        done, total = sum(job.done for job in jobs), sum(job.total for job in jobs)
+        return self._tiles_given + done, self._tiles_given + total
+
+
+def _match(job: Job, first: Job) -> bool:
+    return job.window_shape == first.window_shape and not job.alone
