@@ -30,13 +30,14 @@ def test_options_end_up_on_the_card(call, source, tmp_path):
     run = call(
         *("convert", source, "-o", tmp_path / "mine", "--name", "spheroids", "--display-name", "My spheroids"),
         *("--description", "Spheroids.", "--licence", "CC0-1.0", "--normalisation", "imagenet"),
-        *("--image-size", "1024,512", "--dtype", "float16", "--check"),
+        *("--image-size", "1024,512", "--dtype", "float16", "--backend", "onnxruntime", "--check"),
     )
     assert run.exit_code == 0, run.output
     assert "probabilities differ by at most" in run.stdout
     card = yaml.safe_load((tmp_path / "mine" / "model.yaml").read_text(encoding="utf-8"))
     assert (card["name"], card["display_name"], card["description"]) == ("spheroids", "My spheroids", "Spheroids.")
     assert (card["licence"], card["image_size"], card["normalisation"]["kind"]) == ("CC0-1.0", [1024, 512], "mean_std")
+    assert card["backend"] == "onnxruntime"
 
 
 @pytest.mark.parametrize(("word", "kind"), [("percentile", "percentile"), ("min-max", "min_max")])
@@ -44,7 +45,7 @@ def test_other_normalisations(call, source, tmp_path, word, kind):
     call("convert", source, "-o", tmp_path / "mine", "--normalisation", word, "--image-size", "none")
     card = yaml.safe_load((tmp_path / "mine" / "model.yaml").read_text(encoding="utf-8"))
     assert card["normalisation"]["kind"] == kind
-    assert "image_size" not in card
+    assert not {"image_size", "backend"} & set(card)
 
 
 def test_sizes():

@@ -27,6 +27,13 @@ class Dtype(StrEnum):
     FLOAT16 = "float16"
 
 
+class Backend(StrEnum):
+    """Runtimes that a card may ask for."""
+
+    TORCH = "torch"
+    ONNXRUNTIME = "onnxruntime"
+
+
 _ANY_SIZE = "none"
 
 
@@ -57,6 +64,10 @@ def convert(
             "published where the network is a published one, else none.",
         ),
     ] = None,
+    backend: Annotated[
+        Backend | None,
+        typer.Option(help="Runtime that the model is to use wherever none is chosen. Default: torch."),
+    ] = None,
     dtype: Annotated[
         Dtype, typer.Option(help="Type of the stored weights; float16 halves the file and rounds.")
     ] = Dtype.FLOAT32,
@@ -75,6 +86,7 @@ def convert(
         "description": description,
         "licence": licence,
         "normalisation": None if normalisation is None else _normalisation(normalisation),
+        "backend": None if backend is None else backend.value,
     }
     changes = {key: value for key, value in changes.items() if value is not None}
     if image_size is not None:

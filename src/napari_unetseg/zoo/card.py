@@ -14,7 +14,9 @@ CARD_FILE = "model.yaml"
 KNOWN_ANSWER_FILE = "known_answer.safetensors"
 
 # Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
-ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet"]
+ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet"]
+# The names of `inference.backends`, which come after this room.
+BackendName = Literal["torch", "onnxruntime"]
 
 
 class _Strict(BaseModel):
@@ -131,6 +133,8 @@ class ModelCard(_Strict):
     decoder
         ``seeded_watershed`` divides objects by the distance (or boundary) head;
         ``threshold`` knows the foreground alone.
+    backend
+        Runtime that the model is meant for; None: whichever is the default. A user's choice goes before it.
     scores
         Measured figures, with the split they were measured on.
     """
@@ -148,6 +152,7 @@ class ModelCard(_Strict):
     outputs: tuple[Head, ...] = Field(min_length=1)
     decoder: Literal["seeded_watershed", "threshold"]
     parameters: DecodeParameters = DecodeParameters()
+    backend: BackendName | None = None
     training_data: tuple[TrainingData, ...] = ()
     scores: dict[str, Any] = Field(default_factory=dict)
     weights: Weights
