@@ -11,7 +11,9 @@ import torch
 from napari_unetseg import zoo
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import UNet
-from napari_unetseg.zoo.card import IMAGENET, ModelCard, Percentile
+from napari_unetseg.zoo import recognition
+from napari_unetseg.zoo.adopt import describe_checkpoint, describe_readings
+from napari_unetseg.zoo.card import IMAGENET, Architecture, ModelCard, Percentile
 
 PUBLISHED = {
     "unet_spherohq": ("unet", 31_037_633, "none"),
@@ -81,10 +83,43 @@ def test_card_tells_what_the_file_tells(path):
     assert (card.normalisation, card.image_size) == (Percentile(), None)
 
 
+def test_a_file_is_hashed_once_until_it_changes(path, monkeypatch):
+    hashed = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: hashed.append(given) or digest(*given))
+    first = zoo.load_checkpoint(path)[1]
+    assert zoo.load_checkpoint(path)[1].weights == first.weights
+    assert len(hashed) == 1
+    torch.save(UNet(1, 1, (2, 8)).state_dict(), path)
+    second = zoo.load_checkpoint(path)[1]
+    assert second.weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != first.weights.sha256
+
+
 def test_weights_of_no_known_network_name_the_file(tmp_path):
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "a.pth")
     with pytest.raises(ModelError, match=r"a\.pth: .*Seen: fc\.weight"):
         zoo.load_checkpoint(tmp_path / "a.pth")
+
+
+@pytest.fixture
+def twofold(monkeypatch):
+    """Weights of a `UNet` that fit a second network, too."""
+
+    def twin(shapes):
+        found = recognition.read_unet(shapes)
+        return found.model_copy(update={"arguments": {**found.arguments, "features": (2, 4)}})
+
+    monkeypatch.setattr(recognition.recognise, "__defaults__", ((*recognition.READERS, twin),))
+
+
+def test_where_two_networks_fit_both_are_named_and_one_can_be_chosen(path, twofold):
+    with pytest.raises(ModelError, match=r"more than one network: unet \(.*\[2, 4\].*\) and unet \(.*\(2, 4\)"):
+        zoo.load_checkpoint(path)
+    _, cards = describe_readings(path)
+    for card in cards:
+        assert describe_checkpoint(path, card.architecture)[1] == card
+    with pytest.raises(ModelError, match="not of the network that was chosen, but fit unet"):
+        describe_checkpoint(path, Architecture(name="hrnet"))
 
 
 @pytest.mark.parametrize(("channels", "word"), [((2, 1), "takes 2 channels"), ((3, 2), "has 2 outputs")])

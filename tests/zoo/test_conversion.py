@@ -81,6 +81,14 @@ def test_a_wrong_field_is_named_and_nothing_is_written(source, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_an_image_size_that_the_network_cannot_take_is_refused(tmp_path):
+    torch.save(UNet(3, 1, (2, 4, 4, 4, 4, 4), "instance").state_dict(), tmp_path / "a.pth")
+    with pytest.raises(ModelError, match=r"a\.pth: the image size 32 x 32 is too small .* 64 x 64 and more"):
+        convert_checkpoint(tmp_path / "a.pth", tmp_path / "model", {"image_size": (32, 32)})
+    assert not (tmp_path / "model").exists()
+    convert_checkpoint(tmp_path / "a.pth", tmp_path / "model", {"image_size": (32, 64)})
+
+
 def test_a_model_is_not_overwritten(source, tmp_path):
     convert_checkpoint(source, tmp_path / "model")
     before = (tmp_path / "model" / "model.yaml").read_bytes()

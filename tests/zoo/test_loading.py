@@ -85,3 +85,16 @@ def test_many_faults_are_counted_not_listed(write_model, tmp_path):
 )
 def test_wrong_architecture_arguments_are_named(write_model, tmp_path, arguments, named):
     refuse(write_model(tmp_path / "tiny", architecture={"name": "unet", "arguments": arguments}), named)
+
+
+def test_an_image_size_that_the_network_cannot_take_is_named(write_model, tmp_path):
+    arguments = {"in_channels": 3, "out_channels": 1, "features": [2, 2, 2, 2, 2, 2]}
+    folder = write_model(
+        tmp_path / "tiny",
+        content=save(UNet(**arguments).state_dict()),
+        architecture={"name": "unet", "arguments": arguments},
+        outputs=[{"name": "foreground"}],
+        decoder="threshold",
+        image_size=[16, 64],
+    )
+    refuse(folder, r"model\.yaml: 'image_size' 16 x 64 is too small for this network, which takes 32 x 32 and more")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
 from napari_unetseg.zoo.checkpoints import Checkpoint, read_checkpoint
 from napari_unetseg.zoo.published import published_with
-from napari_unetseg.zoo.recognition import recognise
+from napari_unetseg.zoo.recognition import recognise, told
 
 _TITLES = {
     "unet": "U-Net",
@@ -52,8 +53,15 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationNetwork, ModelCard]:
     return network.requires_grad_(False).eval(), card
 
 
-def describe_checkpoint(path: str | Path) -> tuple[Checkpoint, ModelCard]:
+def describe_checkpoint(path: str | Path, architecture: Architecture | None = None) -> tuple[Checkpoint, ModelCard]:
     """Read the weights of a published checkpoint, and say what they are.
+
+    Parameters
+    ----------
+    path
+        See `read_checkpoint`.
+    architecture
+        Which network to take where the weights fit several; needed there alone.
 
     Returns
     -------
@@ -68,13 +76,24 @@ def describe_checkpoint(path: str | Path) -> tuple[Checkpoint, ModelCard]:
     ModelError
         See `load_checkpoint`.
     """
+    checkpoint, cards = describe_readings(path)
+    chosen = [card for card in cards if architecture in (None, card.architecture)]
+    networks = " and ".join(told(card.architecture) for card in cards)
+    if not chosen:
+        raise ModelError(f"{checkpoint.path}: The weights are not of the network that was chosen, but fit {networks}.")
+    if len(chosen) > 1:
+        raise ModelError(f"{checkpoint.path}: The weights fit more than one network: {networks}.")
+    return checkpoint, chosen[0]
+
+
+def describe_readings(path: str | Path) -> tuple[Checkpoint, tuple[ModelCard, ...]]:
+    """Read the weights of a published checkpoint, and say everything that they can be; as `describe_checkpoint`."""
     checkpoint = read_checkpoint(path)
     try:
-        architecture = recognise(checkpoint.state)
-        card = _card(checkpoint.path, architecture)
+        cards = tuple(_card(checkpoint.path, architecture) for architecture in recognise(checkpoint.state))
     except ModelError as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
-    return checkpoint, card
+    return checkpoint, cards
 
 
 def _card(path: Path, architecture: Architecture) -> ModelCard:
@@ -114,5 +133,12 @@ def as_name(words: str) -> str:
 
 
 def _sha256(path: Path) -> str:
+    """Hash a checkpoint once, however often it is described and loaded, until the file changes."""
+    facts = path.stat()
+    return _hash(path.absolute(), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _hash(path: Path, _size: int, _changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

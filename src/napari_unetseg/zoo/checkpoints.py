@@ -71,14 +71,23 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(f"{path}: this is not a checkpoint. Choose a file that ends in {', '.join(SUFFIXES)}.")
     try:
-        if path.suffix.lower() == ".safetensors":
-            return _checkpoint(path, "safetensors", _read_safetensors(path), ())
-        weights, beside = _weights_in(read_archive(path))
-        return _checkpoint(path, "torch", weights, beside)
+        checkpoint = _copied(path)
     except OSError as error:
         raise ModelError(f"{path}: the checkpoint cannot be read ({error.strerror or error}).") from error
     except CheckpointRefused as error:
         raise ModelError(f"{path}: the checkpoint was not loaded, and nothing in it was run: {error}.") from error
+    # Only now, because wider weights, their copies and the mapped file together can take three times the file.
+    for key, value in checkpoint.state.items():
+        checkpoint.state[key] = value.float() if value.is_floating_point() else value
+    return checkpoint
+
+
+def _copied(path: Path) -> Checkpoint:
+    """Read a checkpoint whose weights still have the types of the file."""
+    if path.suffix.lower() == ".safetensors":
+        return _checkpoint(path, "safetensors", _read_safetensors(path), ())
+    weights, beside = _weights_in(read_archive(path))
+    return _checkpoint(path, "torch", weights, beside)
 
 
 def _checkpoint(
@@ -156,4 +165,4 @@ def _plain(key: str, value: Tensor) -> Tensor:
         return value.clone()
     if value.dtype not in _WEIGHT_DTYPES or value.layout != torch.strided:
         raise CheckpointRefused(f"the weight {key} has the type {value.dtype}, which is not a number a network uses")
-    return value.detach().to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+    return value.detach().clone(memory_format=torch.contiguous_format)

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.networks import build
 from napari_unetseg.zoo.adopt import as_name, describe_checkpoint, load_checkpoint
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, explain
+from napari_unetseg.zoo.fit import size_misfit
 from napari_unetseg.zoo.loading import load_network
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.published import PUBLISHED
@@ -64,7 +66,8 @@ def convert_checkpoint(
     folder
         Where; made if needed. Its name is that of the model, unless `changes` has another.
     changes
-        Fields of the `ModelCard` that the file cannot tell, or tells wrongly.
+        Fields of the `ModelCard` that the file cannot tell, or tells wrongly. Where the weights fit several
+        networks, `architecture` says which.
     dtype
         Type in which kernels are stored: float32, which changes nothing, or float16, half as large.
 
@@ -78,13 +81,12 @@ def convert_checkpoint(
     """
     if (folder / CARD_FILE).exists():
         raise ModelError(f"{folder}: there is a model already. Choose another folder, or delete this one first.")
-    checkpoint, card = describe_checkpoint(path)
+    changes = dict(changes or {})
+    checkpoint, card = describe_checkpoint(path, changes.get("architecture"))
     _check_range(checkpoint.path, checkpoint.state, dtype)
-    fields = card.model_dump(exclude={"weights"}) | _names(folder.absolute().name, card) | dict(changes or {})
-    try:
-        written = write_package(folder, fields, checkpoint.state, dtype)
-    except ValidationError as error:
-        raise ModelError(f"{checkpoint.path}: its model card would be wrong: {explain(error)}.") from error
+    fields = card.model_dump(exclude={"weights"}) | _names(folder.absolute().name, card) | changes
+    _check_fields(checkpoint.path, fields)
+    written = write_package(folder, fields, checkpoint.state, dtype)
     return Converted(
         source=checkpoint.path,
         folder=folder,
@@ -126,6 +128,18 @@ def _names(title: str, card: ModelCard) -> dict[str, str]:
             "description": published.description,
         }
     return {"name": as_name(title), "display_name": title}
+
+
+def _check_fields(path: Path, fields: Mapping[str, Any]) -> None:
+    """Refuse fields that make no card, or one that its own network cannot serve."""
+    try:
+        card = ModelCard.model_validate({**fields, "weights": Weights(sha256="")})
+    except ValidationError as error:
+        raise ModelError(f"{path}: its model card would be wrong: {explain(error)}.") from error
+    with torch.device("meta"):
+        network = build(card.architecture.name, card.architecture.arguments)
+    if fault := size_misfit(network, card.image_size):
+        raise ModelError(f"{path}: the image size {fault}.")
 
 
 def _check_range(path: Path, state: Mapping[str, Tensor], dtype: torch.dtype) -> None:

@@ -1,6 +1,10 @@
-"""Whether weights fit a network, and how to say where they do not."""
+"""Whether weights and a size of images fit a network, and how to say where they do not."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_unetseg.networks import SegmentationNetwork
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each weight, by its name."""
@@ -21,6 +25,19 @@ def misfit(expected: Shapes, found: Shapes) -> str:
         "of the wrong shape": misshapen,
     }
     return "; ".join(f"{len(keys)} {fault} ({some(keys)})" for fault, keys in faults.items() if keys)
+
+
+def size_misfit(network: "SegmentationNetwork", size: tuple[int, int] | None) -> str:
+    """Say why images cannot be stretched to a size for a network; empty if they can, or keep their size.
+
+    A network halves its maps `depth` times, and of a map of one pixel InstanceNorm has no statistics.
+    """
+    if size is None:
+        return ""
+    whole = network.receptive_radius is None
+    fits = network.accepted_size(*size) == size if whole else min(size) >= 2**network.depth
+    least = " x ".join(map(str, network.accepted_size(1, 1)))
+    return "" if fits else f"{size[0]} x {size[1]} is too small for this network, which takes {least} and more"
 
 
 def some(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.adopt import load_checkpoint
 from napari_unetseg.zoo.card import CARD_FILE
-from napari_unetseg.zoo.fit import misfit
+from napari_unetseg.zoo.fit import misfit, size_misfit
 from napari_unetseg.zoo.registry import ModelPackage
 
 
@@ -70,6 +70,8 @@ def _empty_network(package: ModelPackage) -> SegmentationNetwork:
             f"{path}: 'outputs' names {len(card.outputs)} heads, but the architecture has {network.out_channels}. "
             "Correct one of them."
         )
+    if fault := size_misfit(network, card.image_size):
+        raise ModelError(f"{path}: 'image_size' {fault}. Correct it.")
     return network
 
 

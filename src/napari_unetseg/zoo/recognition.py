@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.networks import ARCHITECTURES, build
+from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import Architecture
 from napari_unetseg.zoo.fit import Shapes, misfit, some
 
@@ -80,10 +80,11 @@ def read_attention_unet(shapes: Shapes) -> Architecture | None:
 
 
 READERS: tuple[Reader, ...] = (read_unet, read_cbam_resunet, read_hrnet, read_attention_unet)
+RECOGNISED = ("unet", "cbam_resunet", "hrnet", "attention_unet")
 
 
-def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) -> Architecture:
-    """Find the network that a state dict fits exactly: every name, every shape, none missing, none more.
+def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) -> tuple[Architecture, ...]:
+    """Find the networks that a state dict fits exactly: every name, every shape, none missing, none more.
 
     Parameters
     ----------
@@ -92,25 +93,28 @@ def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) 
     readers
         What to try.
 
+    Returns
+    -------
+    tuple of Architecture
+        One, as a rule; never none.
+
     Raises
     ------
     ModelError
         If no network fits: the message lists what differs from the one that the weights look like, or
-        what was seen where they look like none. If several fit: it lists them.
+        what was seen where they look like none.
     """
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     candidates = [architecture for reader in readers if (architecture := reader(shapes))]
     faults = [_misfit(candidate, shapes) for candidate in candidates]
-    fitting = [candidate for candidate, fault in zip(candidates, faults, strict=True) if not fault]
-    if len(fitting) == 1:
-        return fitting[0]
+    fitting = tuple(candidate for candidate, fault in zip(candidates, faults, strict=True) if not fault)
     if fitting:
-        raise ModelError(f"The weights fit more than one network: {' and '.join(map(_told, fitting))}.")
+        return fitting
     if candidates:
-        looks = (f"{_told(looked)}, but {fault}" for looked, fault in zip(candidates, faults, strict=True))
+        looks = (f"{told(looked)}, but {fault}" for looked, fault in zip(candidates, faults, strict=True))
         raise ModelError(f"The weights look like {'; or like '.join(looks)}.")
     seen = some([f"{key} {shape}" for key, shape in shapes.items()])
-    raise ModelError(f"The weights belong to none of {', '.join(ARCHITECTURES)}. Seen: {seen or 'nothing'}.")
+    raise ModelError(f"The weights belong to none of {', '.join(RECOGNISED)}. Seen: {seen or 'nothing'}.")
 
 
 def _kernels(shapes: Shapes, *keys: str) -> bool:
@@ -134,5 +138,6 @@ def _misfit(architecture: Architecture, shapes: Shapes) -> str:
     return misfit({key: tuple(value.shape) for key, value in network.state_dict().items()}, shapes)
 
 
-def _told(architecture: Architecture) -> str:
+def told(architecture: Architecture) -> str:
+    """Say what a network is, as messages do."""
     return f"{architecture.name} ({', '.join(f'{key} {value}' for key, value in architecture.arguments.items())})"
