@@ -38,6 +38,7 @@ TORCH_ROOMS = (
     "networks",
     "inference",
     "training",
+    "service.measuring",
     "service.runtime",
     *(f"zoo.{name}" for name in ("adopt", "checkpoints", "conversion", "loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import napari_unetseg
+from napari_unetseg.cli.benchmark import benchmark
 from napari_unetseg.cli.config import config
 from napari_unetseg.cli.convert import convert
 from napari_unetseg.cli.demo import demo
@@ -42,5 +43,5 @@ def _common(
     pass
 
 
-for _command in (segment, models, health, train, convert, export, config, demo):
+for _command in (segment, models, health, train, convert, export, config, benchmark, demo):
     app.command()(_command)

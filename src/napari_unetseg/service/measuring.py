@@ -1,0 +1,231 @@
+"""A model on a device, ready to be measured. Imports torch."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import psutil
+import torch
+
+from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.choice import make_backend
+from napari_unetseg.inference.blending import OVERLAP
+from napari_unetseg.inference.device import Device, choose_device, total_memory
+from napari_unetseg.inference.division import BLENDED_WINDOW, pixels_that_fit
+from napari_unetseg.inference.out_of_memory import is_out_of_memory
+from napari_unetseg.inference.tiling import round_up, smallest_window
+from napari_unetseg.service.machine import device_name
+from napari_unetseg.service.memory_probe import MemoryProbe
+from napari_unetseg.service.tuning import Bench, Plan, Size, TileShape, Trial, doubled
+from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import ModelPackage
+
+WINDOWS = (512, 768, 1152, 1536)
+QUICK_WINDOWS = (512, 1152)
+LARGEST_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
+QUICK_LARGEST_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
+REPEATS = 7
+QUICK_REPEATS = 3
+
+SAFE_SHARE = {"cpu": 0.5, "cuda": 0.8, "mps": 0.5}
+"""Share of the device's memory that a batch may take; a graphics card has few other users."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes
+    ----------
+    package
+        The model.
+    backend_name, backend
+        What runs it.
+    device_name
+        Name of the device it is on.
+    """
+
+    package: ModelPackage
+    backend_name: str
+    backend: Backend
+    device_name: str
+
+
+def load_subject(package: ModelPackage, device: str, backend: str, *, fallback_to_cpu: bool = True) -> Subject:
+    """Load a model onto a device.
+
+    Parameters
+    ----------
+    package
+        The model.
+    device, fallback_to_cpu
+        See `choose_device`.
+    backend
+        ``"torch"`` or ``"onnxruntime"``.
+
+    Raises
+    ------
+    ModelError, DeviceError
+        If the model or the device cannot be used.
+    """
+    runner = load_backend(package, backend, choose_device(device, fallback_to_cpu=fallback_to_cpu))
+    return Subject(package, backend, runner, device_name(runner.device.kind))
+
+
+def load_backend(package: ModelPackage, name: str, device: Device) -> Backend:
+    """Put the network of a package behind a runtime on that device."""
+    return make_backend(name, load_network(package), package.card, device)
+
+
+def plan_for(subject: Subject, *, quick: bool = False) -> Plan:
+    """Say what to measure for a model on its device.
+
+    Parameters
+    ----------
+    subject
+        The loaded model.
+    quick
+        Fewer sizes and runs: for a first impression.
+    """
+    kind = subject.backend.device.kind
+    card = subject.package.card
+    tiles = tile_shapes(subject.backend, card, QUICK_WINDOWS if quick else WINDOWS)
+    return Plan(
+        tiles=tiles,
+        batch_sizes=doubled((QUICK_LARGEST_BATCH if quick else LARGEST_BATCH)[kind]),
+        repeats=QUICK_REPEATS if quick else REPEATS,
+        safe_bytes=_safe_bytes(subject.backend.device),
+        window_is_free=card.image_size is None and subject.backend.receptive_radius is not None,
+    )
+
+
+def tile_shapes(backend: Backend, card: ModelCard, windows: tuple[int, ...]) -> tuple[TileShape, ...]:
+    """Return the shapes that tiles of this model can have: the one it asks for, or those of the windows.
+
+    Windows that leave less than half of their side between their halos are left out, unless all do.
+    """
+    if card.image_size is not None:
+        height, width = card.image_size
+        return (TileShape(height, width, height * width),)
+    if backend.receptive_radius is None:
+        height, width = backend.accepted_size(BLENDED_WINDOW, BLENDED_WINDOW)
+        return (TileShape(height, width, int(height * (1 - OVERLAP)) * int(width * (1 - OVERLAP))),)
+    halo = round_up(backend.receptive_radius, backend.grid)
+    sides = [window // backend.grid * backend.grid for window in windows]
+    sides = [side for side in sides if side >= 4 * halo and side >= smallest_window(halo, backend.grid)]
+    sides = sides or [max(4 * halo, smallest_window(halo, backend.grid))]
+    return tuple(TileShape(side, side, (side - 2 * halo) ** 2) for side in sides)
+
+
+class DeviceBench:
+    """A loaded model as `napari_unetseg.service.tuning.tune` wants it; a context manager.
+
+    On the CPU the memory is measured in a process of its own, on a GPU by PyTorch's own count.
+
+    Parameters
+    ----------
+    subject
+        The loaded model.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._stack = ExitStack()
+        self._probe: MemoryProbe | None = None
+
+    def __enter__(self) -> Bench:
+        subject = self._subject
+        if subject.backend.device.kind == "cpu":
+            self._probe = self._stack.enter_context(MemoryProbe(subject.package.source, subject.backend_name))
+        warm_up(subject.backend, subject.package.card)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def trial(self, size: Size) -> Trial:
+        """Run a batch once, watching the memory.
+
+        Raises
+        ------
+        MemoryError
+            If there is not enough.
+        """
+        if self._probe is not None:
+            return Trial(*self._probe.measure(size.batch_size, size.tile.height, size.tile.width))
+        kind = self._subject.backend.device.kind
+        self._subject.backend.release_memory()
+        if kind == "mps":
+            before = torch.mps.driver_allocated_memory()
+            seconds = self.seconds(size)
+            return Trial(seconds, max(torch.mps.driver_allocated_memory() - before, 0))
+        if self._subject.backend_name != "torch":  # ONNX Runtime does not tell
+            return Trial(self.seconds(size), None)
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        seconds = self.seconds(size)
+        return Trial(seconds, torch.cuda.max_memory_allocated() - before)
+
+    def seconds(self, size: Size) -> float:
+        """Run a batch once and return how long it took.
+
+        Raises
+        ------
+        MemoryError
+            If there is not enough.
+        """
+        shape = (size.batch_size, self._subject.package.card.input_channels, size.tile.height, size.tile.width)
+        try:
+            return timed_run(self._subject.backend, shape)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            out_of_memory = str(error)
+        # Outside the handler: the traceback would hold the tensors, and their memory with them.
+        self._subject.backend.release_memory()
+        raise MemoryError(out_of_memory)
+
+
+def timed_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
+    """Run noise of that shape (N, C, H, W) through a network and return the seconds until its answer is here."""
+    with backend.buffers(shape) as (batch, out):
+        batch[:] = np.random.default_rng(0).random(shape, np.float32)
+        clock = time.perf_counter()
+        backend.run(batch, out=out)
+        return time.perf_counter() - clock
+
+
+def warm_up(backend: Backend, card: ModelCard) -> None:
+    """Let the runtime do what it does only once."""
+    height, width = backend.accepted_size(*(card.image_size or (64, 64)))
+    timed_run(backend, (1, card.input_channels, height, width))
+
+
+def cpu_megapixels_per_s(subject: Subject, plan: Plan) -> float:
+    """Return the best throughput of this machine's CPU with one tile at once, to compare a GPU with.
+
+    Each tile that surely fits into the machine's memory, and the smallest in any case, is run as often
+    as in a quick measurement, after a warm-up.
+    """
+    backend = load_backend(subject.package, subject.backend_name, Device("cpu", "A GPU is compared with it."))
+    channels = subject.package.card.input_channels
+    warm_up(backend, subject.package.card)
+    fits = pixels_that_fit(psutil.virtual_memory().total)
+    best = 0.0
+    for tile in plan.tiles:
+        if best and tile.pixels > fits:
+            break
+        seconds = [timed_run(backend, (1, channels, tile.height, tile.width)) for _ in range(QUICK_REPEATS + 1)]
+        best = max(best, tile.kept / float(np.median(seconds[1:])) / 1e6)
+    return best
+
+
+def _safe_bytes(device: Device) -> int:
+    """Return what a batch may take: a share of the device's memory, and no more than what is free now."""
+    free = torch.cuda.mem_get_info()[0] if device.kind == "cuda" else psutil.virtual_memory().available
+    return int(min(SAFE_SHARE[device.kind] * total_memory(device), free))

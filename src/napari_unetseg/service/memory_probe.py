@@ -1,0 +1,147 @@
+"""A process of its own that runs batches on the CPU and says how much memory each took.
+
+A process that has run larger batches before hands pages back late, and one that runs out of memory
+ends; neither shall touch the process that measures. It reads lines ``batch_size height width`` and
+answers each with a line of JSON, until its input ends.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import psutil
+
+from napari_unetseg.errors import UnetsegError
+
+_SAMPLE_SECONDS = 0.002
+_KILLED = -9
+
+
+class MemoryProbe:
+    """The process as its owner sees it; a context manager that ends it.
+
+    Parameters
+    ----------
+    model
+        Where `find_model` finds the model.
+    backend
+        ``"torch"`` or ``"onnxruntime"``.
+    """
+
+    def __init__(self, model: Path, backend: str) -> None:
+        self._line = [sys.executable, "-m", __name__, str(model), backend]
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> "MemoryProbe":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def measure(self, batch_size: int, height: int, width: int) -> tuple[float, int]:
+        """Run one batch; return its seconds, and the bytes it took beside the loaded model at its height.
+
+        Raises
+        ------
+        MemoryError
+            If there was not enough memory.
+        UnetsegError
+            If the process failed in another way.
+        """
+        if self._process is None:
+            # The lines are ours: an interpreter, a module of this package and a model that was found.
+            self._process = subprocess.Popen(  # noqa: S603
+                self._line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        process = self._process
+        answer = _ask(process, f"{batch_size} {height} {width}\n")
+        if not answer:
+            self._process = None
+            status = process.wait()
+            process.communicate()
+            if status == _KILLED:  # by the kernel, which ends what takes too much
+                raise MemoryError
+            raise UnetsegError(f"The process that measures memory ended with status {status}; its message is above.")
+        told = json.loads(answer)
+        if told["out_of_memory"]:
+            raise MemoryError
+        return float(told["seconds"]), int(told["peak_bytes"])
+
+
+def _ask(process: "subprocess.Popen[str]", line: str) -> str:
+    """Send a line and wait for the answer; empty if the process has ended."""
+    assert process.stdin is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return process.stdout.readline()
+
+
+def serve(model: str, backend_name: str, questions: IO[str], answers: IO[str]) -> None:
+    """Load a model on the CPU and answer until there are no more questions."""
+    from napari_unetseg.inference.device import Device
+    from napari_unetseg.inference.out_of_memory import is_out_of_memory
+    from napari_unetseg.service.measuring import load_backend, timed_run, warm_up
+    from napari_unetseg.zoo.registry import find_model
+
+    package = find_model(Path(model))
+    backend = load_backend(package, backend_name, Device("cpu", "Its memory is measured."))
+    warm_up(backend, package.card)
+    process = psutil.Process()
+    base = process.memory_info().rss
+    for question in questions:
+        batch_size, height, width = map(int, question.split())
+        backend.release_memory()
+        told: dict[str, Any] = {"out_of_memory": False}
+        with _HighWater(process) as water:
+            try:
+                told["seconds"] = timed_run(backend, (batch_size, package.card.input_channels, height, width))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                told["out_of_memory"] = True
+        told["peak_bytes"] = max(water.bytes - base, 0)
+        answers.write(json.dumps(told) + "\n")
+        answers.flush()
+
+
+class _HighWater:
+    """Watch the memory of this process from a thread while a block runs."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory high water", daemon=True)
+        self.bytes = 0
+
+    def __enter__(self) -> "_HighWater":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self.bytes = max(self.bytes, self._process.memory_info().rss)
+            time.sleep(_SAMPLE_SECONDS)
+
+
+if __name__ == "__main__":
+    # Ctrl-C goes to all processes of a terminal. The owner hears it, and its end is the end of the input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(sys.argv[1], sys.argv[2], sys.stdin, sys.stdout)

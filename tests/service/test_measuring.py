@@ -1,0 +1,116 @@
+"""A tiny model, really measured on the CPU."""
+
+import pytest
+import torch
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.service import measuring
+from napari_unetseg.service.machine import cpu_name
+from napari_unetseg.service.measuring import DeviceBench, load_subject, plan_for, tile_shapes
+from napari_unetseg.service.memory_probe import MemoryProbe
+from napari_unetseg.service.tuning import Size, TileShape
+from napari_unetseg.zoo.registry import find_model
+
+TILE = TileShape(64, 64, 1024)
+
+
+@pytest.fixture
+def subject(bright_model):
+    return load_subject(find_model(bright_model), "cpu", "torch")
+
+
+def test_the_memory_of_a_batch_grows_with_it(bright_model):
+    with MemoryProbe(bright_model, "torch") as probe:
+        seconds, small = probe.measure(1, 256, 256)
+        _, large = probe.measure(8, 512, 512)
+    # The input alone takes 8 x 3 x 512 x 512 x 4 bytes, and the network's first map a third more.
+    assert large > 8 * (3 + 4) * 512**2 * 4
+    assert small < large
+    assert seconds > 0
+
+
+def test_a_process_that_fails_is_an_error_with_its_status(tmp_path, capfd):
+    with MemoryProbe(tmp_path / "nothing", "torch") as probe, pytest.raises(UnetsegError, match="status 1"):
+        probe.measure(1, 64, 64)
+    assert "There is no model" in capfd.readouterr().err
+
+
+def test_a_process_that_is_killed_ran_out_of_memory_and_another_takes_its_place(bright_model):
+    with MemoryProbe(bright_model, "torch") as probe:
+        probe.measure(1, 64, 64)
+        probe._process.kill()
+        with pytest.raises(MemoryError):
+            probe.measure(1, 64, 64)
+        assert probe.measure(1, 64, 64)[0] > 0
+
+
+def test_a_trial_and_a_run_on_the_cpu(subject):
+    with DeviceBench(subject) as bench:
+        trial = bench.trial(Size(2, TILE))
+        assert trial.seconds > 0
+        assert trial.peak_bytes >= 0
+        assert bench.seconds(Size(2, TILE)) > 0
+
+
+def test_out_of_memory_is_told_from_other_errors(subject, monkeypatch):
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(subject.backend, "run", fail)
+    with pytest.raises(MemoryError):
+        DeviceBench(subject).seconds(Size(1, TILE))
+
+
+def test_another_error_stays_what_it_is(subject, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(subject.backend, "run", fail)
+    with pytest.raises(RuntimeError, match="mat1"):
+        DeviceBench(subject).seconds(Size(1, TILE))
+
+
+def test_windows_lie_on_the_grid_and_keep_what_is_between_their_halos(subject):
+    # One pooling: the receptive radius of this network is 8 pixels, on a grid of 2.
+    halo = subject.backend.receptive_radius + subject.backend.receptive_radius % 2
+    shapes = tile_shapes(subject.backend, subject.package.card, (2, 101, 512))
+    assert [(shape.height, shape.width, shape.kept) for shape in shapes] == [
+        (100, 100, (100 - 2 * halo) ** 2),
+        (512, 512, (512 - 2 * halo) ** 2),
+    ]
+    (smallest,) = tile_shapes(subject.backend, subject.package.card, (2,))
+    assert smallest.side == 4 * halo
+
+
+def test_a_model_that_wants_one_size_is_measured_at_that(subject):
+    card = subject.package.card.model_copy(update={"image_size": (96, 128)})
+    assert tile_shapes(subject.backend, card, (512,)) == (TileShape(96, 128, 96 * 128),)
+
+
+def test_a_model_that_looks_at_the_whole_image_keeps_its_window(subject, monkeypatch):
+    monkeypatch.setattr(subject.backend, "receptive_radius", None)
+    (shape,) = tile_shapes(subject.backend, subject.package.card, (512,))
+    # Windows of 1024 pixels that overlap by a quarter.
+    assert shape == TileShape(1024, 1024, 768**2)
+    assert not plan_for(subject).window_is_free
+
+
+def test_the_plan_fits_the_device(subject, monkeypatch):
+    monkeypatch.setattr(measuring, "total_memory", lambda _: 1000)
+    plan = plan_for(subject)
+    assert plan.batch_sizes == (1, 2, 4)
+    assert [tile.side for tile in plan.tiles] == [512, 768, 1152, 1536]
+    assert (plan.safe_bytes, plan.window_is_free) == (500, True)
+    quick = plan_for(subject, quick=True)
+    assert quick.repeats < plan.repeats
+    assert len(quick.tiles) < len(plan.tiles)
+    assert subject.device_name == cpu_name()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_trial_on_a_gpu(bright_model):
+    subject = load_subject(find_model(bright_model), "cuda", "torch")
+    with DeviceBench(subject) as bench:
+        small, large = (bench.trial(Size(n, TileShape(256, 256, 1))) for n in (1, 8))
+    assert 3 * 256**2 * 4 <= small.peak_bytes < large.peak_bytes
+    assert subject.device_name == torch.cuda.get_device_name()
