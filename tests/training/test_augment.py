@@ -16,6 +16,7 @@ from napari_unetseg.training.augment import (
     draw_view,
     look_through,
     relight,
+    see,
 )
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation
@@ -90,6 +91,16 @@ def test_the_same_seed_gives_the_same_crop(samples: list[Sample]) -> None:
     first, again, other = (draw_crop(samples[-1], 32, Augmentation(), np.random.default_rng(s))[0] for s in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_crop_shows_the_objects_of_its_donor(samples: list[Sample]) -> None:
+    empty = replace(samples[0], targets=torch.zeros_like(samples[0].targets))
+    options = Augmentation(**CALM)
+    _, targets = draw_crop(empty, 32, options, np.random.default_rng(3), samples[2])
+    rng = np.random.default_rng(3)
+    see(empty, 32, options, rng)
+    assert targets.any()
+    assert torch.equal(targets, see(samples[2], 32, options, rng)[1])
 
 
 def test_inversion_swaps_dark_and_bright() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import torch
 
 from napari_unetseg.training.dataset import find_pairs, load_samples
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.sampling import draw_batch, draw_batches, draw_weights
+from napari_unetseg.training.sampling import draw_batch, draw_batches, draw_donor, draw_weights
 
 
 def test_shares_grow_with_the_square_root() -> None:
@@ -38,3 +39,28 @@ def test_batches_drawn_ahead_are_those_of_their_steps(dataset: Path, recipe: Rec
         for drawn, expected in zip(next(batches), draw_batch(samples, weights, recipe, step), strict=True):
             assert torch.equal(drawn, expected)
     batches.close()
+
+
+def test_donors_are_of_the_same_kind_and_channels(dataset: Path, recipe: Recipe) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    rng = np.random.default_rng(0)
+    # Bright and grey are fields 0, 2 and 4; the second is never drawn.
+    weights = np.array([0.1, 0.1, 0, 0.1, 0.3, 0.1, 0.2, 0.2])
+    donors = [draw_donor(samples, weights, 0, rng).stem for _ in range(400)]
+    assert set(donors) == {"field0", "field4"}
+    assert 70 < donors.count("field0") < 130
+
+
+def test_pasting_fills_empty_crops(dataset: Path, recipe: Recipe) -> None:
+    full = load_samples(find_pairs(dataset), recipe.normalisation)[0]
+    empty = replace(full, targets=torch.zeros_like(full.targets))
+    plain = recipe.model_copy(update={"batch": 64, "crop": 48})
+    pasting = plain.model_copy(update={"augmentation": plain.augmentation.model_copy(update={"paste": 1.0})})
+
+    def count_empty(some: Recipe) -> int:
+        _, targets = draw_batch([full, empty], np.full(2, 0.5), some, 3)
+        return int((targets[:, 0].amax(dim=(1, 2)) == 0).sum())
+
+    # Half of the crops, then half of that half.
+    assert 24 <= count_empty(plain) <= 40
+    assert 8 <= count_empty(pasting) <= 23

@@ -11,25 +11,41 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.paste import paste
 from napari_unetseg.training.recipe import Augmentation
 
 BEND_MESH = 32
 """Pixels between the points of the net that an elastic deformation moves."""
 
 
-def draw_crop(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Cut a random view out of a sample.
+def draw_crop(
+    sample: Sample, side: int, options: Augmentation, rng: Generator, donor: Sample | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cut a random view out of a sample, and paste objects of another's into it.
+
+    Parameters
+    ----------
+    donor
+        Another sample, with as many channels, of which a random view gives its objects.
 
     Returns
     -------
     pixels, targets
         float32 (3, side, side) each, seen through the same transform.
     """
+    pixels, targets = see(sample, side, options, rng)
+    if donor is not None:
+        pixels, targets = paste(pixels, targets, *see(donor, side, options, rng))
+    return relight(pixels.expand(3, -1, -1), options, rng), targets
+
+
+def see(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Draw a view and resample through it: pixels, float32 (C, side, side), and targets, float32 (3, side, side)."""
     layers = torch.cat([sample.pixels, sample.targets]).float()
     bend = draw_bend(side, options.elastic, rng) if options.elastic else None
     view = look_through(layers, draw_view(sample, side, options, rng), side, bend)
     channels = sample.pixels.shape[0]
-    return relight(view[:channels].expand(3, -1, -1), options, rng), view[channels:]
+    return view[:channels], view[channels:]
 
 
 def draw_view(sample: Sample, side: int, options: Augmentation, rng: Generator) -> Tensor:

@@ -11,7 +11,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.targets import HeadName
 from napari_unetseg.zoo.card import Percentile
 
-Metric = Literal["ap50", "dice"]
+Metric = Literal["ap", "ap50", "dice"]
 """Scores that may choose weights and decoder parameters."""
 
 
@@ -79,6 +79,8 @@ class Augmentation(_Strict):
         Greatest standard deviation of a Gaussian blur (pixels) and of added noise.
     jpeg
         Probability of the blocks and ringing that a JPEG file leaves.
+    paste
+        Probability that objects of another image of the same kind are pasted where there is room for them.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -98,6 +100,7 @@ class Augmentation(_Strict):
     blur: float = 1.5
     noise: float = 0.1
     jpeg: float = Field(0.0, ge=0, le=1)
+    paste: float = Field(0.0, ge=0, le=1)
 
 
 class Recipe(_Strict):
@@ -116,8 +119,9 @@ class Recipe(_Strict):
     heads
         What the network predicts; ``"foreground"`` is always among it.
     metric
-        Score by which weights and decoder parameters are chosen: ``"ap50"`` where objects count,
-        ``"dice"`` where masks do not tell objects apart.
+        Score by which weights and decoder parameters are chosen: ``"ap50"`` where objects count, ``"ap"``
+        (the mean over IoU 0.5 to 0.9) where their outlines do too, ``"dice"`` where masks do not tell
+        objects apart.
     parameters
         Decoder parameters for validation while training; they are tuned at the end.
     crop, batch

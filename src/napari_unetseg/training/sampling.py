@@ -43,8 +43,20 @@ def draw_batch(
     """
     rng = np.random.default_rng((recipe.seed, step))
     chosen = rng.choice(len(samples), size=recipe.batch, p=weights)
-    crops = [draw_crop(samples[index], recipe.crop, recipe.augmentation, rng) for index in chosen]
+    crops = []
+    for index in chosen:
+        # Without pasting no number is drawn for it, so that recipes that do not paste keep their crops.
+        pasting = recipe.augmentation.paste > 0 and rng.random() < recipe.augmentation.paste
+        donor = draw_donor(samples, weights, index, rng) if pasting else None
+        crops.append(draw_crop(samples[index], recipe.crop, recipe.augmentation, rng, donor))
     return stack([pixels for pixels, _ in crops]), stack([targets for _, targets in crops])
+
+
+def draw_donor(samples: Sequence[Sample], weights: NDArray[np.float64], index: int, rng: np.random.Generator) -> Sample:
+    """Draw a sample of the same kind and number of channels, by the weights; it may be the same again."""
+    looks = [(sample.kind, sample.pixels.shape[0]) for sample in samples]
+    alike = np.array([look == looks[index] for look in looks]) * weights
+    return samples[int(rng.choice(len(samples), p=alike / alike.sum()))]
 
 
 def draw_batches(
