@@ -54,14 +54,9 @@ def outlines(segmentation: "Segmentation", placement: Placement) -> Outlines | N
         return None
     labels = np.array([label for label, _, _ in rings], dtype=int)
     areas = np.bincount(segmentation.labels.ravel())
-    features = pd.DataFrame(
-        {
-            "label": labels,
-            "ring": [kind for _, kind, _ in rings],
-            "area": areas[labels],
-            "confidence": segmentation.confidence.objects[labels - 1],
-        }
-    )
+    features = pd.DataFrame({"label": labels, "ring": [kind for _, kind, _ in rings], "area": areas[labels]})
+    if segmentation.confidence is not None:
+        features["confidence"] = segmentation.confidence.objects[labels - 1]
     return Outlines([placement.vertices(ring) for _, _, ring in rings], features)
 
 

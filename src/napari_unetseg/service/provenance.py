@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari_unetseg
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.service.requests import request_id
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.predict import Prediction
@@ -41,7 +42,10 @@ class Provenance:
     versions
         Versions of this package and of the libraries that shape the numbers.
     started, seconds
-        Start as ISO 8601 with time zone; duration of the network's part in seconds.
+        Start as ISO 8601 with time zone; duration of the network's part in seconds. In a batch, the mean
+        over the images so far.
+    request_id
+        Under which the log has the call.
     """
 
     image: str
@@ -60,6 +64,7 @@ class Provenance:
     versions: dict[str, str]
     started: str
     seconds: float
+    request_id: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -94,4 +99,5 @@ def record(
         versions={"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES},
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
+        request_id=request_id(),
     )

@@ -1,8 +1,9 @@
 """What a segmentation gives back: labels, and all that can be derived from them."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,12 @@ from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.service.provenance import Provenance
+from napari_unetseg.service.provenance import Provenance, record
+from napari_unetseg.zoo.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.predict import Prediction
+    from napari_unetseg.service.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Segmentation:
         How the result came about.
     warnings
         Sentences the user should read, such as pixels without a value or a fallback to the CPU.
+    with_confidence
+        Whether the result tells how sure the network was of the image and its objects.
     """
 
     image: Image
@@ -47,6 +55,7 @@ class Segmentation:
     labels: NDArray[np.int32]
     provenance: Provenance
     warnings: tuple[str, ...] = field(default=())
+    with_confidence: bool = True
 
     @property
     def foreground(self) -> NDArray[np.float32]:
@@ -65,16 +74,16 @@ class Segmentation:
         return trace_contours(self.labels)
 
     @cached_property
-    def confidence(self) -> Confidence:
-        """Mean foreground probability over the image, its objects and its background."""
-        return measure_confidence(self.labels, self.foreground)
+    def confidence(self) -> Confidence | None:
+        """Mean foreground probability over the image, its objects and its background; None if not wanted."""
+        return measure_confidence(self.labels, self.foreground) if self.with_confidence else None
 
     @cached_property
     def measurements(self) -> Table:
         """One row an object: columns by name, each as long as there are objects."""
         return measure(
             self.labels,
-            foreground=self.foreground,
+            foreground=self.foreground if self.with_confidence else None,
             intensity=self.image.channels_first,
             scale=self.image.scale,
             unit=self.image.unit,
@@ -121,3 +130,74 @@ def override(parameters: DecodeParameters, changes: dict[str, Any]) -> DecodePar
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors())
         raise ParameterError("; ".join(faults)) from error
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a caller wants of an image; `SegmentationService.segment` explains each."""
+
+    channel: int | None = None
+    threshold: float | None = None
+    min_size: int | None = None
+    split: float | None = None
+    fill_holes: bool | None = None
+
+    def plane_of(self, image: Image) -> Image:
+        """Return the channel that is to be segmented, or the whole image."""
+        return image if self.channel is None else image.take_channel(self.channel)
+
+    def parameters(self, card: ModelCard) -> DecodeParameters:
+        """Return the card's decoder parameters with those that were wished for.
+
+        Raises
+        ------
+        ParameterError
+            If a value lies outside its range.
+        """
+        changes = {name: getattr(self, name) for name in ("threshold", "min_size", "split", "fill_holes")}
+        return override(card.parameters, changes)
+
+
+def read_objects(
+    runtime: "Runtime",
+    plane: Image,
+    prediction: "Prediction",
+    wishes: Wishes,
+    *,
+    started: datetime,
+    seconds: float,
+    remarks: tuple[str, ...] = (),
+    with_confidence: bool = True,
+) -> Segmentation:
+    """Read the objects off what the network said of a plane, and write down how it came about.
+
+    Parameters
+    ----------
+    seconds
+        Duration of the network's part.
+    remarks
+        Sentences that go before the prediction's own warnings.
+    with_confidence
+        See `Segmentation`.
+    """
+    card, parameters = runtime.card, wishes.parameters(runtime.card)
+    provenance = record(
+        runtime,
+        prediction,
+        image=plane.name,
+        channel=wishes.channel,
+        parameters=parameters,
+        started=started,
+        seconds=seconds,
+    )
+    fallback = (runtime.device.warning,) if runtime.device.warning else ()
+    return Segmentation(
+        image=plane,
+        probability=prediction.probability,
+        heads=card.heads,
+        parameters=parameters,
+        labels=decode(prediction.probability, card.heads, parameters),
+        provenance=provenance,
+        warnings=(*fallback, *remarks, *prediction.warnings),
+        with_confidence=with_confidence,
+    )

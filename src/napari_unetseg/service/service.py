@@ -1,26 +1,27 @@
-"""`SegmentationService`: one loaded model, safe for many callers."""
+"""`SegmentationService`: loaded models, safe for many callers."""
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-import psutil
 from numpy.typing import NDArray
 
-from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
+from napari_unetseg.config import Settings, load_settings
+from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import BACKENDS, CancelFlag
-from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.service.describe import describe, identify
-from napari_unetseg.service.provenance import record
-from napari_unetseg.service.reports import Failure, Health, Initialization, MemoryUsage, ModelInfo
-from napari_unetseg.service.segmentation import Segmentation, override
-from napari_unetseg.service.statistics import RunCounter
-from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
+from napari_unetseg.service.batch import Readable
+from napari_unetseg.service.checkup import Checkup
+from napari_unetseg.service.describe import describe
+from napari_unetseg.service.models import HeldModels
+from napari_unetseg.service.packages import Packages
+from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
+from napari_unetseg.service.requests import request
+from napari_unetseg.service.running import Runner
+from napari_unetseg.service.segmentation import Segmentation, Wishes
+from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.predict import Progress
@@ -28,26 +29,36 @@ if TYPE_CHECKING:
 
 
 class SegmentationService:
-    """Segment images with one model.
+    """Segment images with one model, or with several.
 
-    Nothing is loaded until the first `segment`, `health` or `initialize`, so making a service is
-    quick; call those from a worker thread where a window must not wait. Any number of threads may
-    call any verb; the device works on one image at a time.
+    Nothing is loaded until the first `segment`, `health` or `initialize` (but see the setting
+    `unet.model.eager_loading`), so making a service is quick; call those from a worker thread where a
+    window must not wait. Any number of threads may call any verb; the device works for one at a time.
+    As a context manager it is closed at the end of the block.
 
     Parameters
     ----------
     model
         Name of a bundled or user model, or the path of a model package or of a checkpoint; a checkpoint
-        is read at once.
+        is read at once. This and the next three: None for what the settings say.
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     backend
         Runtime of the network: ``"torch"`` or ``"onnxruntime"`` (which the extra ``[onnx]`` installs).
     fallback_to_cpu
         Whether a device that is not there is replaced by the CPU, with a warning.
+    settings
+        None: those of this machine, as `napari_unetseg.config.load_settings` finds them.
+
+    Attributes
+    ----------
+    settings
+        What it goes by.
 
     Raises
     ------
+    ConfigError
+        If the settings of this machine are wrong.
     ModelError
         If there is no such model or its card is broken.
     ParameterError
@@ -56,28 +67,37 @@ class SegmentationService:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
-        device: str = "auto",
-        backend: str = "torch",
+        model: str | Path | None = None,
+        device: str | None = None,
+        backend: str | None = None,
         *,
-        fallback_to_cpu: bool = True,
+        fallback_to_cpu: bool | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        if backend not in BACKENDS:
+        if backend is not None and backend not in BACKENDS:
             raise ParameterError(f"There is no backend {backend!r}. Choose one of {', '.join(BACKENDS)}.")
-        self.package = find_model(model)
-        self._device_request = device
-        self._backend_name = backend
+        self.settings = settings or load_settings().settings
+        wanted = self.settings.unet.model
+        self._device = device
+        self._backend = backend
         self._fallback_to_cpu = fallback_to_cpu
-        self._loaded: Runtime | None = None
-        self._loading = Lock()
-        self._working = Lock()
-        self._counter = RunCounter()
-        self._checked_at: str | None = None
+        self._packages = Packages(model, self.settings)
+        self._models = HeldModels(self._load, 1e9 * wanted.max_models_gb)
+        self._runner = Runner(self._models, self.settings)
+        self._checkup = Checkup(self.settings)
+        if wanted.eager_loading:
+            self.initialize()
+
+    @property
+    def package(self) -> ModelPackage:
+        """The model that is used where a call names no other."""
+        return self._packages.own
 
     def segment(
         self,
         image: Image | NDArray[Any],
         *,
+        model: str | Path | None = None,
         channel: int | None = None,
         threshold: float | None = None,
         min_size: int | None = None,
@@ -92,6 +112,8 @@ class SegmentationService:
         ----------
         image
             An `Image`, or an array that `Image.of` understands; any size from 1 x 1 pixel.
+        model
+            Another model than the service's own, for this call.
         channel
             Segment this channel alone.
         threshold, min_size, split, fill_holes
@@ -106,67 +128,18 @@ class SegmentationService:
         Cancelled
             If `cancel` returned True.
         UnetsegError
-            If the image, the model, the device or a parameter cannot be used.
+            If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
-        try:
-            result = self._segment(
-                Image.of(image),
-                channel,
-                {"threshold": threshold, "min_size": min_size, "split": split, "fill_holes": fill_holes},
-                progress,
-                cancel,
-            )
-        except Cancelled:
-            raise
-        except Exception as error:
-            self._counter.failed(error, request_id="")
-            raise
-        self._counter.succeeded(result.provenance.seconds)
-        return result
-
-    def _segment(
-        self,
-        image: Image,
-        channel: int | None,
-        changes: dict[str, Any],
-        progress: "Progress | None",
-        cancel: CancelFlag | None,
-    ) -> Segmentation:
-        card = self.package.card
-        parameters = override(card.parameters, changes)
-        plane = image if channel is None else image.take_channel(channel)
-        started = datetime.now(UTC).astimezone()
-        with self._turn(cancel):
-            loaded = self._load()
-            clock = time.perf_counter()
-            prediction = loaded.predict(plane, progress=progress, cancel=cancel)
-            seconds = time.perf_counter() - clock
-        provenance = record(
-            loaded,
-            prediction,
-            image=image.name,
-            channel=channel,
-            parameters=parameters,
-            started=started,
-            seconds=seconds,
-        )
-        return Segmentation(
-            image=plane,
-            probability=prediction.probability,
-            heads=card.heads,
-            parameters=parameters,
-            labels=decode(prediction.probability, card.heads, parameters),
-            provenance=provenance,
-            warnings=(*([loaded.device.warning] if loaded.device.warning else []), *prediction.warnings),
-        )
+        wishes = Wishes(channel, threshold, min_size, split, fill_holes)
+        return self._runner.run(self._packages.find(model), image, wishes, progress, cancel)
 
     def segment_batch(
         self,
-        images: Iterable[Image | NDArray[Any]],
+        images: Iterable[Readable],
         *,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
-        **settings: Any,
+        **wishes: Any,
     ) -> list[Segmentation | Failure]:
         """Find the objects of many images; results come in the order of the images.
 
@@ -176,32 +149,66 @@ class SegmentationService:
         Parameters
         ----------
         images
-            Images of any sizes, as `segment` takes them.
+            See `iter_batch`, which keeps fewer results in memory.
         progress
             Called as ``progress(done, total)`` with counts of images.
         cancel
             Polled while the network runs.
-        settings
+        wishes
             The other keyword arguments of `segment`, the same for every image.
+
+        Raises
+        ------
+        UnetsegError
+            If the model, the device or a parameter cannot be used, or the service was closed.
         """
         images = list(images)
         results: list[Segmentation | Failure] = []
-        for index, image in enumerate(images):
-            name = image.name if isinstance(image, Image) else f"image {index}"
-            try:
-                if cancel is not None and cancel():
-                    raise Cancelled(f"{name}: not segmented, the run was cancelled.")
-                results.append(self.segment(Image.of(image, name=name), cancel=cancel, **settings))
-            except Exception as error:
-                results.append(Failure(name, error))
+        for result in self.iter_batch(images, cancel=cancel, **wishes):
+            results.append(result)
             if progress is not None:
-                progress(index + 1, len(images))
+                progress(len(results), len(images))
         return results
 
-    def initialize(self, force_reload: bool = False, warm_up: bool = True) -> Initialization:
-        """Load the model now, or load it again.
+    def iter_batch(
+        self,
+        images: Iterable[Readable],
+        *,
+        model: str | Path | None = None,
+        cancel: CancelFlag | None = None,
+        **wishes: Any,
+    ) -> Iterator[Segmentation | Failure]:
+        """Find the objects of many images, one after the other, as results are asked for.
 
-        If loading fails, the model that was loaded before stays in place.
+        Tiles of several images share the device's batches, unless the setting
+        `unet.inference.enable_batch_processing` is off. Only a few images are in memory at a time.
+
+        Parameters
+        ----------
+        images
+            Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
+        model, cancel, wishes
+            As in `segment_batch`.
+
+        Returns
+        -------
+        Iterator of Segmentation or Failure
+            One an image, in their order.
+
+        Raises
+        ------
+        UnetsegError
+            See `segment_batch`.
+        """
+        return self._runner.run_many(self._packages.find(model), images, Wishes(**wishes), cancel)
+
+    def initialize(
+        self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None
+    ) -> Initialization:
+        """Load a model now, or load it again.
+
+        If loading fails, or the model fails the check of the setting `unet.health.startup_validation`,
+        the one that was loaded before stays in place.
 
         Parameters
         ----------
@@ -209,6 +216,8 @@ class SegmentationService:
             Read card and weights from disk again even if they are loaded.
         warm_up
             Run the network once, so that the first image does not pay for it.
+        model
+            Another model than the service's own.
 
         Raises
         ------
@@ -216,88 +225,92 @@ class SegmentationService:
             If the model or the device cannot be used.
         """
         clock = time.perf_counter()
-        self._load(force_reload)
-        if warm_up:
-            self._dummy_inference()
-        info, elapsed_ms = self.model_info(), 1000 * (time.perf_counter() - clock)
-        message = f"{info.display_name} is ready on {info.device}."
-        return Initialization(True, message, elapsed_ms, service_ready=True, info=info)
+        with request():
+            package = self._packages.find(model)
+            if force_reload:
+                package = self._packages.read_again(package)
+                self._models.reload(package)
+                self._packages.replace(package)
+            with self._models.lend(package) as runtime:
+                if warm_up:
+                    with self._runner.turn():
+                        self._checkup.warm_up(runtime)
+                info = describe(package, runtime)
+        elapsed_ms = 1000 * (time.perf_counter() - clock)
+        return Initialization(
+            success=True,
+            message=f"{info.display_name} is ready on {info.device}.",
+            initialization_time_ms=elapsed_ms,
+            service_ready=True,
+            info=info,
+        )
 
-    def model_info(self) -> ModelInfo:
-        """Say which model this service uses; loads nothing."""
-        return describe(self.package, self._loaded)
+    def model_info(self, model: str | Path | None = None) -> ModelInfo:
+        """Say which model this service uses, or what another one is; loads nothing."""
+        package = self._packages.find(model)
+        return describe(package, self._models.peek(package))
 
-    def health(self, dummy_inference: bool = True) -> Health:
-        """Check that the service can work; never raises.
+    def health(self, dummy_inference: bool = True, *, model: str | Path | None = None) -> Health:
+        """Check that the service can work; what is wrong is reported, not raised.
 
         Parameters
         ----------
         dummy_inference
-            Load the model if needed and run it on a small image. Without it, only what is known
+            Load the model if needed and check it as the settings `unet.health` say: on a small image,
+            whose answer is compared with the one stored with the model. Without it, only what is known
             already is reported.
+        model
+            Another model than the service's own.
+
+        Raises
+        ------
+        ModelError
+            If there is no such other model.
         """
-        problems: list[str] = []
-        dummy_ms = None
+        package = self._packages.find(model)
+        trouble = None
         if dummy_inference:
-            try:
-                dummy_ms = self._dummy_inference()
-            except UnetsegError as error:
-                problems.append(str(error))
-            except Exception as error:
-                problems.append(f"The network failed on a small test image: {type(error).__name__}: {error}")
-        loaded = self._loaded
-        if loaded is None and not problems:
-            problems.append("The model is not loaded yet; it loads on the first run.")
-        if dummy_inference:
-            self._checked_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        process = psutil.Process().memory_info().rss / 2**20
-        return Health(
-            service_healthy=not problems,
-            model_loaded=loaded is not None,
-            memory_pools_ready=False,
-            gpu_available=None,
-            last_health_check=self._checked_at,
-            model_info=identify(self.package, loaded),
-            memory_usage=MemoryUsage(process_mb=process, device_mb=loaded.backend.device_memory_mb if loaded else None),
-            performance=self._counter.read(),
-            problems=tuple(problems),
-            device_reason=loaded.device.reason if loaded else None,
-            precision=loaded.backend.precision if loaded else None,
-            backend=loaded.backend_name if loaded else None,
-            dummy_inference_ms=dummy_ms,
-        )
+            with request():
+                try:
+                    with self._models.lend(package) as runtime, self._runner.turn():
+                        self._checkup.check(package, runtime)
+                except Exception as error:
+                    trouble = error
+        return self._checkup.report(package, self._models, self._runner.counter, trouble)
 
-    def unload(self) -> None:
-        """Free the model's memory; the next call that needs it loads it again."""
-        with self._working, self._loading:
-            loaded, self._loaded = self._loaded, None
-            if loaded is not None:
-                loaded.backend.unload()
+    def unload(self, model: str | Path | None = None) -> None:
+        """Free the memory of a model, or of all; the next call that needs it loads it again.
 
-    def _load(self, force_reload: bool = False) -> "Runtime":
+        A model that is in use is freed as soon as it is not; nobody waits for that.
+        """
+        self._models.unload(None if model is None else self._packages.find(model))
+
+    def close(self) -> None:
+        """Free everything. Calls that need a model raise `UnetsegError` from now on; those under way end well."""
+        self._models.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _load(self, package: ModelPackage) -> "Runtime":
         # torch is imported here, in whichever thread first needs the model.
         from napari_unetseg.service.runtime import load_runtime
 
-        with self._loading:
-            if self._loaded is None or force_reload:
-                package = find_model(self.package.source) if force_reload else self.package
-                self._loaded = load_runtime(
-                    package, self._device_request, self._backend_name, fallback_to_cpu=self._fallback_to_cpu
-                )
-                self.package = package
-            return self._loaded
-
-    def _dummy_inference(self) -> float:
-        with self._turn(None):
-            return self._load().dummy_inference()
-
-    @contextmanager
-    def _turn(self, cancel: CancelFlag | None) -> Iterator[None]:
-        """Wait for the device, still listening to `cancel`."""
-        while not self._working.acquire(timeout=0.1):
-            if cancel is not None and cancel():
-                raise Cancelled("Cancelled while another image was being segmented.")
+        runtime = load_runtime(
+            package,
+            self.settings,
+            device=self._device,
+            backend=self._backend or self.settings.unet.model.backend or package.card.backend,
+            fallback_to_cpu=self._fallback_to_cpu,
+        )
         try:
-            yield
-        finally:
-            self._working.release()
+            self._checkup.validate(package, runtime)
+        except Exception:
+            runtime.close()
+            raise
+        return runtime

@@ -1,0 +1,137 @@
+"""Many images on their way through one network, in their order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.service.segmentation import Wishes
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.predict import Prediction
+    from napari_unetseg.service.runtime import Runtime
+
+Readable = Image | NDArray[Any] | Callable[[], Image]
+"""An image, or a function that reads it when its turn comes."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One image of a batch.
+
+    Attributes
+    ----------
+    name
+        What the image is called.
+    started
+        When its turn came.
+    entry
+        Its plane, or why there is none.
+    outcome
+        What the network said, or why it said nothing.
+    milliseconds
+        Mean time of the network for an image of the batch so far, since images share its time.
+    """
+
+    name: str
+    started: datetime
+    entry: Image | Exception
+    outcome: "Prediction | Exception | None" = None
+    milliseconds: float = 0.0
+
+    def finished(self) -> tuple[Image, "Prediction"]:
+        """Return plane and prediction, or raise what went wrong."""
+        if isinstance(self.entry, Exception):
+            raise self.entry
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        if self.outcome is None:
+            raise RuntimeError(f"{self.name}: the batch ended without an answer for this image.")
+        return self.entry, self.outcome
+
+
+class Line:
+    """The images of a batch, waiting in line.
+
+    Parameters
+    ----------
+    images
+        In their order; read as late as the network allows.
+    wishes
+        Says which channel to take.
+    runtime
+        The loaded model.
+    cancel
+        Polled before each image and while the network runs.
+    together
+        Whether tiles of several images share the device's batches.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[Readable],
+        wishes: Wishes,
+        runtime: "Runtime",
+        cancel: CancelFlag | None,
+        *,
+        together: bool,
+    ) -> None:
+        self._images = images
+        self._wishes = wishes
+        self._cancel = cancel
+        self._waiting: deque[Place] = deque()
+        self._milliseconds = 0.0
+        self._done = 0
+        entries = self._entries()
+        self._outcomes = (
+            runtime.predict_many(entries, cancel=cancel) if together else _one_by_one(entries, runtime, cancel)
+        )
+
+    def next(self) -> Place | None:
+        """Compute until the first image in line has its outcome, and return that; None after the last."""
+        clock = perf_counter()
+        outcome = next(self._outcomes, None)
+        if outcome is None:
+            return None
+        self._milliseconds += 1000 * (perf_counter() - clock)
+        self._done += 1
+        return replace(self._waiting.popleft(), outcome=outcome, milliseconds=self._milliseconds / self._done)
+
+    def _entries(self) -> Iterator[Image | Exception]:
+        for index, given in enumerate(self._images):
+            place = self._prepare(given, f"image {index}")
+            self._waiting.append(place)
+            yield place.entry
+
+    def _prepare(self, given: Readable, name: str) -> Place:
+        started = datetime.now(UTC).astimezone()
+        name = given.name if isinstance(given, Image) else name
+        if self._cancel is not None and self._cancel():
+            return Place(name, started, Cancelled(f"{name}: not segmented, the run was cancelled."))
+        try:
+            image = Image.of(given() if callable(given) else given, name=name)
+            return Place(image.name, started, self._wishes.plane_of(image))
+        except Exception as error:
+            return Place(name, started, error)
+
+
+def _one_by_one(
+    entries: Iterator[Image | Exception], runtime: "Runtime", cancel: CancelFlag | None
+) -> Iterator["Prediction | Exception"]:
+    for entry in entries:
+        if isinstance(entry, Exception):
+            yield entry
+            continue
+        try:
+            prediction = runtime.predict(entry, cancel=cancel)
+        except Exception as error:
+            yield error
+        else:
+            yield prediction

@@ -1,0 +1,86 @@
+"""Is a loaded model still the model it should be: does it answer, in numbers, and what it answered before."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.service.reports import KnownAnswer
+from napari_unetseg.zoo import known_answer as stored
+from napari_unetseg.zoo.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.runtime import Runtime
+
+TOLERANCE = 0.1
+"""Most that a probability may differ from the stored answer.
+
+Rounding to bfloat16 moves single pixels on an edge by up to 0.02, other processors and TF32 by less; weights
+that are damaged move whole objects.
+"""
+
+_CONSTANT = 1e-5  # share of the largest value: resampling a constant leaves rounding of 1e-7
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of running a model on its test picture.
+
+    Attributes
+    ----------
+    dummy_inference_ms
+        Duration in milliseconds.
+    known_answer
+        How far it is from its stored answer; None if that was not compared.
+    problems
+        A sentence for each fault; empty if there is none.
+    """
+
+    dummy_inference_ms: float
+    known_answer: KnownAnswer | None
+    problems: tuple[str, ...]
+
+
+def check_model(runtime: "Runtime", answer: stored.KnownAnswer | None) -> Check:
+    """Run a model on its test picture, and compare with its stored answer if there is one."""
+    card = runtime.card
+    pixels = answer.pixels if answer else draw_test_picture(runtime)
+    clock = time.perf_counter()
+    probability = runtime.backend.run(pixels[np.newaxis])[0]
+    elapsed_ms = 1000 * (time.perf_counter() - clock)
+    problem = _fault(card, probability)
+    compared = None
+    if answer is not None and np.isfinite(probability).all():
+        difference = float(np.abs(probability - answer.probability).max())
+        compared = KnownAnswer(passed=difference <= TOLERANCE, max_difference=difference)
+        if problem is None and not compared.passed:
+            problem = (
+                f"Model {card.name} no longer gives the answer that is stored with it: its probabilities are off by "
+                f"up to {difference:.2g}. Its weights are damaged or the device computes wrongly; reload the model."
+            )
+    elif answer is not None:
+        compared = KnownAnswer(passed=False, max_difference=1.0)
+    return Check(elapsed_ms, compared, (problem,) if problem else ())
+
+
+def draw_test_picture(runtime: "Runtime") -> NDArray[np.float32]:
+    """Draw the test picture in a size that the network accepts; float32 (C, Y, X)."""
+    shape = runtime.backend.accepted_size(stored.PICTURE_SIDE, stored.PICTURE_SIDE)
+    return stored.draw_picture(runtime.card, shape)
+
+
+def _fault(card: ModelCard, probability: NDArray[np.float32]) -> str | None:
+    if not np.isfinite(probability).all():
+        return (
+            f"Model {card.name} gives values that are not numbers on a test image; "
+            "its weights are damaged or do not belong to this architecture."
+        )
+    foreground = probability[card.heads.index("foreground")]
+    if np.ptp(foreground) <= _CONSTANT * foreground.max():
+        return (
+            f"Model {card.name} gives the same value everywhere on a test image; "
+            "its weights are damaged or were never trained."
+        )
+    return None

@@ -1,0 +1,162 @@
+"""The models that a service holds in memory: lent to many threads, least recently used let go first."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, RLock
+from typing import TYPE_CHECKING
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.runtime import Runtime
+
+Load = Callable[[ModelPackage], "Runtime"]
+
+
+class ServiceClosed(UnetsegError):
+    """A service was used after `close`."""
+
+    def __init__(self) -> None:
+        super().__init__("This segmentation service was closed. Make a new one.")
+
+
+@dataclass(eq=False)
+class _Held:
+    runtime: "Runtime"
+    users: int = 0
+    retired: bool = False
+
+
+class HeldModels:
+    """Models in memory.
+
+    Any thread may call any method. A model that is lent stays whole until its last user gives it
+    back, whatever is asked for meanwhile.
+
+    Parameters
+    ----------
+    load
+        Brings a model into memory; one at a time is loaded.
+    most_bytes
+        Bytes of all models together beyond which those not in use are let go. The one that was used last
+        stays, whatever its size.
+    """
+
+    def __init__(self, load: Load, most_bytes: float) -> None:
+        self._load = load
+        self._most_bytes = most_bytes
+        self._held: OrderedDict[Path, _Held] = OrderedDict()  # by the place of the weights, last used last
+        self._closed = False
+        # Reentrant: a batch that nobody finished gives its model back whenever Python clears it away.
+        self._lock = RLock()
+        self._loading = Lock()
+
+    @property
+    def runtimes(self) -> tuple["Runtime", ...]:
+        """What is in memory, last used last."""
+        with self._lock:
+            return tuple(held.runtime for held in self._held.values())
+
+    def peek(self, package: ModelPackage) -> "Runtime | None":
+        """Return a model if it is in memory."""
+        with self._lock:
+            held = self._held.get(package.source)
+            return held.runtime if held else None
+
+    @contextmanager
+    def lend(self, package: ModelPackage) -> Iterator["Runtime"]:
+        """Lend a model until the block ends; it is loaded first if need be.
+
+        Raises
+        ------
+        ServiceClosed
+            After `close`.
+        """
+        held = self._take(package)
+        try:
+            yield held.runtime
+        finally:
+            with self._lock:
+                held.users -= 1
+                self._free_if_unused(held)
+                self._make_room()
+
+    def reload(self, package: ModelPackage) -> None:
+        """Load a model anew; the one in memory stays if that fails, and until its users are done.
+
+        Raises
+        ------
+        ServiceClosed
+            After `close`.
+        """
+        with self._loading:
+            self.check_open()
+            runtime = self._load(package)
+            self._put(package, runtime)
+
+    def unload(self, package: ModelPackage | None = None) -> None:
+        """Let a model go, or all; one that is in use goes when its last user is done. Nobody waits."""
+        with self._lock:
+            for key in list(self._held) if package is None else [package.source]:
+                if key in self._held:
+                    self._retire(self._held.pop(key))
+
+    def close(self) -> None:
+        """Let all models go, and lend none any more."""
+        with self._lock:
+            self._closed = True
+            self.unload()
+
+    def check_open(self) -> None:
+        """Raise `ServiceClosed` after `close`."""
+        if self._closed:
+            raise ServiceClosed
+
+    def _take(self, package: ModelPackage) -> _Held:
+        found = self._find(package)
+        if found is not None:
+            return found
+        with self._loading:
+            # Another thread may have loaded it meanwhile.
+            return self._find(package) or self._put(package, self._load(package), users=1)
+
+    def _find(self, package: ModelPackage) -> _Held | None:
+        with self._lock:
+            self.check_open()
+            held = self._held.get(package.source)
+            if held is not None:
+                held.users += 1
+                self._held.move_to_end(package.source)
+            return held
+
+    def _put(self, package: ModelPackage, runtime: "Runtime", users: int = 0) -> _Held:
+        with self._lock:
+            if self._closed:
+                runtime.close()
+                raise ServiceClosed
+            before = self._held.pop(package.source, None)
+            if before is not None:
+                self._retire(before)
+            held = self._held[package.source] = _Held(runtime, users)
+            self._make_room()
+            return held
+
+    def _make_room(self) -> None:
+        for key, held in list(self._held.items())[:-1]:
+            if sum(other.runtime.bytes_held for other in self._held.values()) <= self._most_bytes:
+                return
+            if held.users == 0:
+                self._retire(self._held.pop(key))
+
+    def _retire(self, held: _Held) -> None:
+        held.retired = True
+        self._free_if_unused(held)
+
+    @staticmethod
+    def _free_if_unused(held: _Held) -> None:
+        if held.retired and held.users == 0:
+            held.runtime.close()

@@ -1,0 +1,161 @@
+"""From images to segmentations: models are lent, the device is shared out, and every call is counted."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_unetseg.config import Settings
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.service.advice import slow_remarks
+from napari_unetseg.service.batch import Line, Place, Readable
+from napari_unetseg.service.debugging import save_debug_outputs
+from napari_unetseg.service.journal import Journal, Stopwatch
+from napari_unetseg.service.models import HeldModels
+from napari_unetseg.service.reports import Failure
+from napari_unetseg.service.requests import request
+from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
+from napari_unetseg.service.statistics import RunCounter
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.predict import Prediction, Progress
+    from napari_unetseg.service.runtime import Runtime
+
+
+class Runner:
+    """Runs images through models; any thread may call any method.
+
+    Parameters
+    ----------
+    models
+        Lends them.
+    settings
+        Those of the service.
+
+    Attributes
+    ----------
+    counter
+        Knows how the runs went.
+    """
+
+    def __init__(self, models: HeldModels, settings: Settings) -> None:
+        self.counter = RunCounter()
+        self._models = models
+        self._settings = settings
+        self._journal = Journal(settings)
+        self._working = Lock()
+
+    def run(
+        self,
+        package: ModelPackage,
+        image: Image | NDArray[Any],
+        wishes: Wishes,
+        progress: "Progress | None",
+        cancel: CancelFlag | None,
+    ) -> Segmentation:
+        """Segment one image; `SegmentationService.segment` explains the rest."""
+        watch = Stopwatch()
+        with self._call(image.name if isinstance(image, Image) else "image"):
+            plane = wishes.plane_of(Image.of(image))
+            with self._models.lend(package) as runtime:
+                wishes.parameters(runtime.card)  # a wrong one is found before the network runs in vain
+                started = datetime.now(UTC).astimezone()
+                with self.turn(cancel, watch), watch.stage("network"):
+                    prediction = runtime.predict(plane, progress=progress, cancel=cancel)
+                return self._finish(runtime, plane, prediction, wishes, started, watch)
+
+    def run_many(
+        self, package: ModelPackage, images: Iterable[Readable], wishes: Wishes, cancel: CancelFlag | None
+    ) -> Iterator[Segmentation | Failure]:
+        """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
+        together = self._settings.unet.inference.enable_batch_processing
+        with request() as identity:
+            pass
+        with self._models.lend(package) as runtime:
+            wishes.parameters(runtime.card)
+            line = Line(images, wishes, runtime, cancel, together=together)
+            while True:
+                # The id is the batch's, and not that of what its reader does between two results.
+                with request(identity):
+                    watch = Stopwatch()
+                    place = self._next_place(line, cancel, watch)
+                    if place is None:
+                        return
+                    result = self._settle(place, runtime, wishes, watch)
+                yield result
+
+    @contextmanager
+    def turn(self, cancel: CancelFlag | None = None, watch: Stopwatch | None = None) -> Iterator[None]:
+        """Wait for the device, still listening to `cancel`; others wait until the block ends."""
+        with (watch or Stopwatch()).stage("wait"):
+            while not self._working.acquire(timeout=0.1):
+                if cancel is not None and cancel():
+                    raise Cancelled("Cancelled while another image was being segmented.")
+        try:
+            yield
+        finally:
+            self._working.release()
+
+    def _next_place(self, line: Line, cancel: CancelFlag | None, watch: Stopwatch) -> Place | None:
+        try:
+            with self.turn(cancel, watch):
+                return line.next()
+        except Cancelled:  # while waiting: what is left computes nothing any more
+            return line.next()
+
+    def _settle(self, place: Place, runtime: "Runtime", wishes: Wishes, watch: Stopwatch) -> Segmentation | Failure:
+        watch.stages["network"] = place.milliseconds
+        try:
+            with self._call(place.name):
+                return self._finish(runtime, *place.finished(), wishes, place.started, watch)
+        except Exception as error:
+            return Failure(place.name, error)
+
+    def _finish(
+        self,
+        runtime: "Runtime",
+        plane: Image,
+        prediction: "Prediction",
+        wishes: Wishes,
+        started: datetime,
+        watch: Stopwatch,
+    ) -> Segmentation:
+        """Read the objects off a prediction, count the run and write it down."""
+        seconds = watch.stages["network"] / 1000
+        remarks = slow_remarks(seconds, self._settings)
+        with watch.stage("decode"):
+            result = read_objects(
+                runtime,
+                plane,
+                prediction,
+                wishes,
+                started=started,
+                seconds=seconds,
+                remarks=remarks,
+                with_confidence=self._settings.unet.inference.enable_confidence,
+            )
+        if self._settings.development.save_debug_outputs:
+            save_debug_outputs(result, self._settings, result.provenance.request_id or "")
+        self.counter.succeeded(seconds)
+        self._journal.segmented(result, watch)
+        for remark in remarks:
+            self._journal.remarked(plane.name, seconds, remark)
+        return result
+
+    @contextmanager
+    def _call(self, image: str) -> Iterator[None]:
+        """Give a call its id, and count and write down its failure."""
+        with request() as identity:
+            try:
+                yield
+            except Exception as error:
+                if not isinstance(error, Cancelled):
+                    self.counter.failed(error, identity)
+                self._journal.failed(image, error)
+                raise
