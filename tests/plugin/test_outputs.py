@@ -67,6 +67,12 @@ def test_contours_have_a_polygon_for_every_ring(segmentation: Segmentation, plan
     assert rings.polygons[0][:, 1:].min(axis=0).tolist() == [1.5, 1.5]
 
 
+def test_contours_tell_no_confidence_where_it_is_switched_off(segmentation: Segmentation, plane: Plane) -> None:
+    rings = outlines(replace(segmentation, with_confidence=False), plane.placement)
+    assert rings is not None
+    assert list(rings.features) == ["label", "ring", "area"]
+
+
 def test_no_object_gives_empty_layers_of_the_right_dimension(segmentation: Segmentation, plane: Plane) -> None:
     empty = with_labels(segmentation, np.zeros_like(segmentation.labels))
     layers = build_layers(layer_data(empty, plane, ("labels", "contours")))

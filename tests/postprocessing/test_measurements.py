@@ -188,3 +188,17 @@ def test_confidence_is_the_mean_foreground():
     foreground = np.array([[0.5, 1.0, 0.25]], dtype=np.float32)
     table = measure(np.array([[1, 1, 7]]), foreground=foreground, intensity=np.zeros((1, 1, 3)), scale=None, unit=None)
     assert table["confidence"].tolist() == [0.75, 0.25]
+
+
+def test_without_a_foreground_there_is_no_confidence():
+    with_it, without = (
+        measure(
+            np.array([[1, 1, 7]]),
+            foreground=foreground,
+            intensity=np.zeros((1, 1, 3)),
+            scale=(1.0, 1.0),
+            unit="micrometer",
+        )
+        for foreground in (np.ones((1, 3), np.float32), None)
+    )
+    assert set(with_it) - set(without) == {"confidence"}

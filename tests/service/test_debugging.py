@@ -57,6 +57,12 @@ def test_a_folder_that_cannot_be_written_names_the_setting(result, tmp_path):
         save_debug_outputs(result, in_folder(tmp_path / "file"), "1")
 
 
+def test_images_of_the_same_name_in_one_batch_do_not_replace_each_other(result, tmp_path):
+    folders = {save_debug_outputs(result, in_folder(tmp_path), "1") for _ in range(3)}
+    assert len(folders) == 3
+    assert all((folder / "run.json").is_file() for folder in folders)
+
+
 def test_the_dump_holds_settings_variables_and_this_thread(monkeypatch):
     monkeypatch.setenv("UNET_MODEL_DEVICE", "cpu")
     dump = debug_dump(Settings())

@@ -8,27 +8,30 @@ import typer
 from napari_unetseg.cli.options import DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import one_line
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
 
 
 def health(
-    model: ModelOption = DEFAULT_MODEL,
-    device: DeviceOption = "auto",
+    model: ModelOption = None,
+    device: DeviceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load the model, run it on a small image, and report. Exit status: 0 if healthy, 1 if not."""
     from napari_unetseg.service import SegmentationService
+    from napari_unetseg.service.debugging import debug_dump
 
     try:
-        report = SegmentationService(model, device).health()
-    except UnetsegError as error:  # no such model: there is nothing to report on
+        service = SegmentationService(model, device)
+        report = service.health()
+    except UnetsegError as error:  # no such model, or wrong settings: there is nothing to report on
         _print_hopeless(model, one_line(error), as_json)
         raise typer.Exit(1) from error
     if as_json:
-        typer.echo(json.dumps(report.as_dict(), indent=2))
+        debug = service.settings.development.enable_debug_endpoints
+        told = report.as_dict() | ({"debug": debug_dump(service.settings)} if debug else {})
+        typer.echo(json.dumps(told, indent=2))
     else:
         typer.echo("\n".join(_lines(report)))
         for problem in report.problems:
@@ -36,7 +39,7 @@ def health(
     raise typer.Exit(0 if report.service_healthy else 1)
 
 
-def _print_hopeless(model: str, problem: str, as_json: bool) -> None:
+def _print_hopeless(model: str | None, problem: str, as_json: bool) -> None:
     if as_json:
         hopeless = {"service_healthy": False, "model_loaded": False, "model": model, "problems": [problem]}
         typer.echo(json.dumps(hopeless, indent=2))

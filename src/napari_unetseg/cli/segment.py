@@ -7,7 +7,6 @@ import typer
 
 from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import plain_errors
-from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -17,7 +16,7 @@ def segment(
         list[str],
         typer.Argument(metavar="IMAGE...", help="Image files, folders of images, or patterns such as 'plate/*.tif'."),
     ],
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -50,8 +49,8 @@ def segment(
     channel: Annotated[
         int | None, typer.Option(min=0, help="Segment this channel alone, counted from 0. Default: all together.")
     ] = None,
-    device: DeviceOption = "auto",
-    backend: BackendOption = "torch",
+    device: DeviceOption = None,
+    backend: BackendOption = None,
 ) -> None:
     """Find the objects of images and write label images, and more if asked for.
 

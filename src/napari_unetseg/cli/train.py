@@ -49,7 +49,7 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of a crop in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the first weights and of every crop.")] = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
 ) -> None:
     """Train a model on your own images.
 
@@ -60,6 +60,8 @@ def train(
     from platformdirs import user_cache_path
     from tqdm import tqdm
 
+    from napari_unetseg.config import load_settings
+
     options = {"name": name, "steps": steps, "batch": batch, "crop": crop, "seed": seed}
     with plain_errors():
         from napari_unetseg.training.train import train as train_model
@@ -68,7 +70,8 @@ def train(
             recipe, {key: value for key, value in options.items() if value is not None}, output, data
         )
         folder = checkpoints or user_cache_path("napari-unetseg", appauthor=False) / "training" / chosen.name
-        card = train_model(data, output, folder, chosen, validation_list=validation, device=device, report=tqdm.write)
+        where = device or load_settings().settings.unet.model.device
+        card = train_model(data, output, folder, chosen, validation_list=validation, device=where, report=tqdm.write)
     scores = card.scores["validation"]
     typer.echo(
         f"{output}: model {card.name!r}, Dice {scores['dice']:.3f} and AP@0.5 {scores['ap50']:.3f} "

@@ -67,7 +67,9 @@ class ModelSettings(_Section):
     fallback_to_cpu: bool = Field(
         True, description="Whether the CPU takes over, with a warning, where the device is missing or out of memory."
     )
-    backend: Literal["torch", "onnxruntime"] | None = Field(None, description="Runtime of the network. null: torch.")
+    backend: Literal["torch", "onnxruntime"] | None = Field(
+        None, description="Runtime of the network. null: the model card's, else torch."
+    )
     eager_loading: bool = Field(
         False, description="Whether a service loads its model when it is made, not at its first image."
     )
@@ -124,7 +126,7 @@ class InferenceSettings(_Section):
         description="Probability from which a pixel belongs to an object, for a model without a card. null: 0.5.",
     )
     enable_confidence: bool = Field(
-        True, description="Whether results tell how sure the network is: scores of image and objects, confidence maps."
+        True, description="Whether results tell how sure the network is, of the image and of each object."
     )
     enable_batch_processing: bool = Field(
         True, description="Whether tiles of several images share a batch. false: images are segmented one by one."

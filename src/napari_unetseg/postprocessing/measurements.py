@@ -32,7 +32,7 @@ UNIT_SUFFIXES = {
 def measure(
     labels: NDArray[np.integer],
     *,
-    foreground: NDArray[np.floating],
+    foreground: NDArray[np.floating] | None,
     intensity: NDArray[Any],
     scale: tuple[float, float] | None,
     unit: str | None,
@@ -49,7 +49,7 @@ def measure(
     labels
         (Y, X), 0 is background. Labels may have gaps and an object may have several parts.
     foreground
-        (Y, X), foreground probability 0..1.
+        (Y, X), foreground probability 0..1. None: without a column of confidence.
     intensity
         (C, Y, X) of any bool, integer or float dtype. Pixels that are not finite are left out of
         the means; an object without a finite pixel has NaN.
@@ -92,7 +92,8 @@ def measure(
     }
     names = ["mean_intensity"] if len(intensity) == 1 else [f"mean_intensity_{c}" for c in range(len(intensity))]
     table |= {name: _finite_means(regions, channel) for name, channel in zip(names, intensity, strict=True)}
-    table["confidence"] = measure_confidence(labels, foreground).objects
+    if foreground is not None:
+        table["confidence"] = measure_confidence(labels, foreground).objects
     if scale is not None and unit is not None:
         table |= _physical(moments, area, perimeter, scale, UNIT_SUFFIXES.get(unit, unit))
     return table

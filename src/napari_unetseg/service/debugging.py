@@ -1,5 +1,6 @@
 """Help for finding faults: what each run leaves behind, and what a process is doing."""
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from napari_unetseg.config.keys import PREFIX
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import write_confidence, write_labels
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.segmentation import Segmentation
 
 _HINT = "Correct development.debug_output_dir, or set development.save_debug_outputs to false."
@@ -31,11 +33,7 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
     UnetsegError
         If they cannot be written; the message names the file and the setting.
     """
-    told = result.provenance
-    started = re.sub(r"[^0-9T]", "", told.started[:19])
-    name = re.sub(r"[^\w\-.]+", "_", told.image)[:60]
-    folder = settings.development.debug_output_dir.expanduser() / f"{started}_{name}_{request_id[:12]}"
-    image = {"scale": result.image.scale, "unit": result.image.unit}
+    told, scale, unit = result.provenance, result.image.scale, result.image.unit
     run = {
         "request_id": request_id,
         "settings": settings.model_dump(mode="json"),
@@ -43,19 +41,41 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
         "warnings": result.warnings,
     }
     try:
+        folder = _make_folder(settings.development.debug_output_dir.expanduser(), told, request_id)
         for head, plane in zip(result.heads, result.probability, strict=True):
-            write_confidence(folder / f"probability_{head}.tif", plane, **image)
-        write_labels(folder / "labels.tif", result.labels, **image)
+            write_confidence(folder / f"probability_{head}.tif", plane, scale=scale, unit=unit)
+        write_labels(folder / "labels.tif", result.labels, scale=scale, unit=unit)
         with whole_file(folder / "run.json") as file:
             file.write_text(json.dumps(run, indent=2, ensure_ascii=False), encoding="utf-8")
     except UnetsegError as error:
         raise UnetsegError(f"The debug outputs of {told.image}: {error} {_HINT}") from error
+    except OSError as error:
+        raise UnetsegError(
+            f"The debug outputs of {told.image} cannot be written ({error.filename}: {error.strerror}). {_HINT}"
+        ) from error
+    return folder
+
+
+def _make_folder(parent: Path, told: Provenance, request_id: str) -> Path:
+    """Make a new folder; images of one batch have its request id, and may have the same name."""
+    started = re.sub(r"[^0-9T]", "", told.started[:19])
+    image = re.sub(r"[^\w\-.]+", "_", told.image)[:60]
+    name = f"{started}_{image}_{request_id[:12]}"
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():  # a file is in the way, of the folder or of one above it
+                raise
+        else:
+            break
     return folder
 
 
 def debug_dump(settings: Settings) -> dict[str, Any]:
     """Return plain values: the settings, the environment variables that look like ours, and what each thread does."""
-    frames = sys._current_frames()
+    frames = sys._current_frames()  # what the standard library has for this
     threads = {
         thread.name: traceback.format_stack(frames[thread.ident])
         for thread in threading.enumerate()
