@@ -5,8 +5,8 @@ import imageio.v3 as iio
 from napari_unetseg.training.curves import draw_curves
 
 HISTORY = [
-    {"step": 10.0, "loss": 2.0, "dice": 0.5, "ap50": 0.2, "ap50 fluo": 0.3},
-    {"step": 20.0, "loss": 1.0, "dice": 0.7, "ap50": 0.4, "ap50 fluo": 0.5},
+    {"step": 10.0, "loss": 2.0, "dice": 0.5, "ap": 0.1, "ap50": 0.2, "ap50 fluo": 0.3},
+    {"step": 20.0, "loss": 1.0, "dice": 0.7, "ap": 0.3, "ap50": 0.4, "ap50 fluo": 0.5},
 ]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples, read_pair
+from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples, pair_files, read_pair
 from napari_unetseg.zoo.card import Percentile
 
 
@@ -41,6 +41,19 @@ def test_missing_masks_are_named(dataset: Path) -> None:
     (dataset / "masks" / "field2.png").unlink()
     with pytest.raises(DatasetError, match=r"masks: 1 of 8 images have no mask \(field2\.png\)"):
         find_pairs(dataset)
+
+
+def test_other_files_are_no_images(dataset: Path) -> None:
+    (dataset / "images" / "notes.txt").touch()
+    assert len(find_pairs(dataset)) == 8
+
+
+def test_an_image_without_a_mask_is_paired_with_what_is_missing(dataset: Path) -> None:
+    (dataset / "masks" / "field2.png").unlink()
+    pairs = pair_files(dataset / "images", dataset / "masks", dataset / "index.csv")
+    assert len(pairs) == 8
+    assert pairs[2].mask == dataset / "masks" / "field2.png"
+    assert pairs[2].kind == "bright"
 
 
 def test_two_images_of_one_stem_are_refused(dataset: Path) -> None:

@@ -1,60 +1,84 @@
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
 from napari_unetseg.image import Image
-from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.training.baseline import otsu_watershed
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.evaluate import Answer, evaluate, tune
-from napari_unetseg.training.scores import dice
-from napari_unetseg.zoo.registry import read_package
+from napari_unetseg.training.evaluate import Contender, Failed, are_masks, choose_truth, compare, evaluate
+from napari_unetseg.training.scores import Score
 
-HEADS = ("foreground", "distance")
+PAIR = Pair("a", Path("a.png"), Path("a.png"), "image")
 
 
-def test_a_model_that_knows_bright_from_dark_scores_by_kind(dataset: Path, bright_model: Path) -> None:
-    scores = evaluate(read_package(bright_model, "path"), find_pairs(dataset), device="cpu")
+def above_half(image: Image) -> np.ndarray:
+    return (image.channels_first[0] > 127).astype(np.int32)
+
+
+HALF = Contender("half", above_half, divides=False)
+
+
+def two_parts() -> np.ndarray:
+    mask = np.zeros((20, 20), np.int32)
+    mask[2:8, 2:8] = 255
+    mask[12:18, 12:18] = 255
+    return mask
+
+
+def test_scores_come_in_the_order_of_the_pairs(dataset: Path) -> None:
+    scores = list(evaluate(HALF, find_pairs(dataset), "foreground"))
     assert [score.stem for score in scores] == [f"field{number}" for number in range(8)]
     assert all(score.dice > 0.95 for score in scores if score.kind == "bright")
     assert all(score.dice < 0.5 for score in scores if score.kind == "dark")
 
 
-def test_tuning_finds_the_parameters_that_give_the_annotation() -> None:
-    # Objects are 0.5 sure and 16 pixels large; surer specks of 9 pixels are none.
-    labels = np.zeros((32, 32), np.int32)
-    probability = np.zeros((2, 32, 32), np.float32)
-    for number, corner in enumerate((2, 12, 22), start=1):
-        labels[corner : corner + 4, 4:8] = number
-        probability[:, corner : corner + 4, 4:8] = 0.5
-        probability[:, corner : corner + 3, 20:23] = 0.9
-    answer = Answer(Pair("a", Path("a"), Path("a"), "k"), probability, labels)
-    best = tune([answer], HEADS, DecodeParameters(threshold=0.9, min_size=0))
-    assert best.threshold <= 0.5
-    assert 9 < best.min_size <= 16
+def test_a_pair_that_fails_does_not_stop_the_others(dataset: Path) -> None:
+    pairs = find_pairs(dataset)
+    pairs[2].mask.unlink()
+    pairs[3].image.write_bytes(b"no image")
+
+    def breaks(image: Image) -> np.ndarray:
+        if image.name == "field5.png":
+            raise RuntimeError("out of luck")
+        return above_half(image)
+
+    results = list(evaluate(Contender("breaks", breaks, divides=False), pairs, "labels"))
+    failed = {result.stem: str(result.error) for result in results if isinstance(result, Failed)}
+    assert list(failed) == ["field2", "field3", "field5"]
+    assert "field2.png: there is no such file" in failed["field2"]
+    assert "field3.png" in failed["field3"]
+    assert failed["field5"] == "out of luck"
+    assert sum(isinstance(result, Score) for result in results) == 5
 
 
-@pytest.mark.parametrize("invert", [False, True])
-def test_otsu_finds_the_lesser_side_of_the_threshold(invert: bool) -> None:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:60, :60]
-    discs = ((y - 30) ** 2 + (x - 18) ** 2 < 144) | ((y - 30) ** 2 + (x - 40) ** 2 < 144)
-    grey = np.where(discs, 200, 40) + rng.integers(0, 9, discs.shape)
-    labels = otsu_watershed(Image((255 - grey if invert else grey).astype(np.uint8)))
-    assert dice(labels > 0, discs) == 1
-    assert labels.max() == 2  # they touch, and are divided
+def test_masks_are_known_by_their_single_value(dataset: Path) -> None:
+    pairs = find_pairs(dataset)
+    assert not are_masks(pairs)
+    for pair in pairs[1:]:
+        iio.imwrite(pair.mask, np.where(iio.imread(pair.mask), 255, 0).astype(np.uint8))
+    assert not are_masks(pairs)
+    assert are_masks(pairs[1:])
+    pairs[0].mask.write_bytes(b"no image")
+    assert are_masks(pairs)
 
 
-def test_otsu_finds_nothing_in_a_constant_image() -> None:
-    assert otsu_watershed(Image(np.full((9, 9), 7, np.uint8))).max() == 0
+@pytest.mark.parametrize(
+    ("masks", "divides", "truth"),
+    [
+        (False, True, "labels"),
+        (False, False, "labels"),
+        (True, False, "parts"),
+        (True, True, "foreground"),
+    ],
+)
+def test_what_is_compared_depends_on_annotation_and_contender(masks: bool, divides: bool, truth: str) -> None:
+    assert choose_truth(masks, divides) == truth
 
 
-def test_dice_chooses_the_threshold_alone() -> None:
-    labels = np.zeros((16, 16), np.int32)
-    labels[4:12, 4:12] = 1
-    probability = np.where(labels, np.float32(0.9), np.float32(0.45))[np.newaxis]
-    pair = Pair("a", Path("a.png"), Path("a.png"), "image")
-    start = DecodeParameters(threshold=0.3, split=0, min_size=3)
-    best = tune([Answer(pair, probability, labels)], ("foreground",), start, "dice")
-    assert best == start.model_copy(update={"threshold": 0.5})
+def test_parts_of_a_mask_count_as_objects() -> None:
+    found = two_parts()
+    found[2:8, 2:8] = 1
+    assert compare(found, two_parts(), PAIR, "parts").objects.ap50 == 1
+    assert compare(found, two_parts(), PAIR, "labels").objects.true == 1
+    assert compare(found, two_parts(), PAIR, "foreground").objects is None

@@ -7,6 +7,7 @@ from skimage.filters import threshold_otsu
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.training.evaluate import Contender
 
 
 def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
@@ -26,3 +27,6 @@ def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
     bright = grey > threshold_otsu(grey)
     foreground = bright if bright.mean() <= 0.5 else ~bright
     return decode(foreground[np.newaxis].astype(np.float32), ("foreground",), DecodeParameters(min_size=min_size))
+
+
+OTSU = Contender("Otsu + watershed", otsu_watershed, divides=True)

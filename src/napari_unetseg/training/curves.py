@@ -7,6 +7,8 @@ from typing import Any
 from napari_unetseg.io import plotting
 from napari_unetseg.io.atomic import whole_file
 
+_LABELS = {"dice": "Dice", "ap": "AP, IoU 0.5 to 0.9", "ap50": "AP@0.5"}
+
 
 def require_matplotlib() -> None:
     """Say how to install matplotlib where it is missing.
@@ -36,9 +38,10 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.plot(steps, [row["loss"] for row in history], color="black", marker=".")
     left.set(title="Training", xlabel="step", ylabel="loss", ylim=(0, None))
-    for name in (name for name in history[0] if name.startswith(("dice", "ap50"))):
+    for name in (name for name in history[0] if name.split()[0] in _LABELS):
         style: dict[str, Any] = {"marker": "."} if " " not in name else {"linestyle": "--", "linewidth": 1}
-        label = name.replace("dice", "Dice").replace("ap50", "AP@0.5").replace(" ", ", ")
+        measure, *kind = name.split(maxsplit=1)
+        label = ", ".join([_LABELS[measure], *kind])
         right.plot(steps, [row[name] for row in history], label=label, **style)
     right.set(title="Validation", xlabel="step", ylabel="mean over images", ylim=(0, 1))
     right.legend(loc="lower right", fontsize="small")

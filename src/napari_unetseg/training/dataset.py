@@ -14,6 +14,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise, rescale
 from napari_unetseg.io import read_image
+from napari_unetseg.io.read import IMAGE_SUFFIXES
 from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Percentile
 
@@ -73,26 +74,50 @@ def find_pairs(folder: Path) -> list[Pair]:
     DatasetError
         If there are no images, two have one stem, or an image has no mask; the message names them.
     """
-    images, masks = _by_stem(folder / "images"), _by_stem(folder / "masks")
-    if not images:
-        raise DatasetError(
-            f"{folder / 'images'}: there are no images. Put the images there, and into {folder / 'masks'} "
-            "for each a mask of the same name in which every object has a number of its own."
-        )
-    missing = [path.name for stem, path in images.items() if stem not in masks]
+    pairs = pair_files(folder / "images", folder / "masks", folder / INDEX_FILE)
+    missing = [pair.image.name for pair in pairs if not pair.mask.exists()]
     if missing:
         raise DatasetError(
-            f"{folder / 'masks'}: {len(missing)} of {len(images)} images have no mask ({', '.join(missing[:5])}). "
+            f"{folder / 'masks'}: {len(missing)} of {len(pairs)} images have no mask ({', '.join(missing[:5])}). "
             "Each image needs a mask with the same name but for the suffix."
         )
-    kinds = _read_kinds(folder / INDEX_FILE)
-    return [Pair(stem, path, masks[stem], kinds.get(stem, UNKNOWN_KIND)) for stem, path in images.items()]
+    return pairs
+
+
+def pair_files(images: Path, masks: Path, index: Path) -> list[Pair]:
+    """List image files with the mask files of the same stems, sorted by stem.
+
+    An image without a mask is paired with a file that does not exist, so that reading it says so.
+
+    Parameters
+    ----------
+    images, masks
+        Folders.
+    index
+        CSV file whose columns ``stem`` and ``kind`` tell sorts of image apart; it need not exist.
+
+    Raises
+    ------
+    DatasetError
+        If there are no images, two have one stem, or the index has not these columns.
+    """
+    found, annotated = _by_stem(images), _by_stem(masks)
+    if not found:
+        raise DatasetError(
+            f"{images}: there are no images. Put the images there, and into {masks} "
+            "for each a mask of the same name in which every object has a number of its own."
+        )
+    kinds = _read_kinds(index)
+    return [
+        Pair(stem, path, annotated.get(stem, masks / path.name), kinds.get(stem, UNKNOWN_KIND))
+        for stem, path in found.items()
+    ]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*")):
-        if not path.is_file() or path.name.startswith("."):
+        if not path.is_file() or path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         if path.stem in found:
             raise DatasetError(f"{path}: {found[path.stem].name} has the same stem. Rename or remove one of them.")
@@ -134,14 +159,14 @@ def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:
     return image, mask.astype(np.int32)
 
 
-def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: Percentile) -> Sample:
+def prepare(image: Image, labels: NDArray[np.int32], stem: str, kind: str, normalisation: Percentile) -> Sample:
     """Work out all that training needs of an annotated image."""
     normalised = normalise(image, normalisation, channels=3)
     pixels = rescale(normalised.planes, *normalised.ranges[0])
     areas = np.bincount(labels.ravel())[1:]
     return Sample(
-        stem=pair.stem,
-        kind=pair.kind,
+        stem=stem,
+        kind=kind,
         pixels=_half(pixels),
         targets=_half(training_targets(labels)),
         labels=labels,
@@ -152,7 +177,7 @@ def prepare(image: Image, labels: NDArray[np.int32], pair: Pair, normalisation: 
 def load_samples(pairs: list[Pair], normalisation: Percentile) -> list[Sample]:
     """Read all pairs, with a progress bar."""
     return [
-        prepare(*read_pair(pair), pair, normalisation)
+        prepare(*read_pair(pair), pair.stem, pair.kind, normalisation)
         for pair in tqdm(pairs, desc="Reading", unit="image", disable=None)
     ]
 

@@ -1,100 +1,90 @@
-"""Scores of a model package on a folder of images and masks, as a user would get them."""
+"""Scores on annotated images of whatever segments: models as their users get them, and baselines."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from scipy import ndimage
 
-from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import choose_device
-from napari_unetseg.inference.predict import predict
-from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.image import Image
+from napari_unetseg.io import read_image
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.recipe import Metric
-from napari_unetseg.training.scores import Score, average_precision, dice, iou_matrix, score
-from napari_unetseg.zoo.loading import load_network
-from napari_unetseg.zoo.registry import ModelPackage
+from napari_unetseg.training.scores import Score, score, score_foreground
 
-THRESHOLDS: tuple[float, ...] = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
-SPLITS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
-MIN_SIZES = (5, 10, 15, 20, 30, 40)
+Segment = Callable[[Image], NDArray[np.int32]]
+"""Gives the label image, int32 (Y, X), of an image."""
+
+Truth = Literal["labels", "parts", "foreground"]
+"""What is compared: annotated labels as objects, connected parts of a mask as objects, or foregrounds alone."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model says about an annotated image.
+class Contender:
+    """What is scored, under the name that tables give it.
 
     Attributes
     ----------
-    probability
-        float32 (heads, Y, X).
-    labels
-        The annotation, int32 (Y, X).
+    divides
+        Whether it may divide what touches. A mask without object numbers says nothing of that.
     """
 
-    pair: Pair
-    probability: NDArray[np.float32]
-    labels: NDArray[np.int32]
+    name: str
+    segment: Segment
+    divides: bool
 
 
-def answer(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[Answer]:
-    """Run a model on annotated images, one after the other."""
-    backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
-    for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
-        image, labels = read_pair(pair)
-        yield Answer(pair, predict(image, package.card, backend).probability, labels)
+@dataclass(frozen=True)
+class Failed:
+    """A pair that could not be scored, and why."""
+
+    stem: str
+    error: Exception
 
 
-def evaluate(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> list[Score]:
-    """Score a model, decoded with its card's parameters, one row an image."""
-    card = package.card
-    return [
-        score(decode(a.probability, card.heads, card.parameters), a.labels, a.pair.stem, a.pair.kind)
-        for a in answer(package, pairs, device)
-    ]
+def are_masks(pairs: Sequence[Pair]) -> bool:
+    """Whether annotations say only where objects are: none has more than one value beside 0.
 
-
-def tune(
-    answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters, metric: Metric = "ap50"
-) -> DecodeParameters:
-    """Choose threshold, split and minimum size, one after the other, by the mean of a score.
-
-    For ``"dice"`` only the threshold: masks that do not tell objects apart say nothing of the others.
+    Files that cannot be read say nothing; scoring names them.
     """
-    choices: list[tuple[str, Sequence[float]]] = [("threshold", THRESHOLDS)]
-    if metric == "ap50":
-        choices += [("split", SPLITS), ("min_size", MIN_SIZES)]
-    for name, values in choices:
-        parameters = _best(answers, heads, parameters, name, values, metric)
-    return parameters
+    for pair in pairs:
+        with suppress(UnetsegError):
+            values = np.unique(read_image(pair.mask).array)
+            if np.count_nonzero(values) > 1:
+                return False
+    return True
 
 
-def _best(
-    answers: Sequence[Answer],
-    heads: tuple[str, ...],
-    parameters: DecodeParameters,
-    name: str,
-    values: Sequence[Any],
-    metric: Metric,
-) -> DecodeParameters:
-    candidates = [parameters.model_copy(update={name: value}) for value in values]
-    means = [
-        np.mean([_MEASURES[metric](decode(a.probability, heads, candidate), a.labels) for a in answers])
-        for candidate in tqdm(candidates, desc=f"Tuning {name}", disable=None)
-    ]
-    return candidates[int(np.argmax(means))]
+def choose_truth(masks: bool, divides: bool) -> Truth:
+    """Say what of the annotations can be compared with a segmentation that divides what touches, or does not."""
+    if not masks:
+        return "labels"
+    return "foreground" if divides else "parts"
 
 
-def _ap50(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
-    return average_precision(iou_matrix(predicted, true))
+def evaluate(contender: Contender, pairs: Sequence[Pair], truth: Truth) -> Iterator[Score | Failed]:
+    """Score pair after pair; one that fails gives a `Failed` in its place and the others go on."""
+    for pair in pairs:
+        try:
+            image, annotation = read_pair(pair)
+            yield compare(contender.segment(image), annotation, pair, truth)
+        except Exception as error:
+            yield Failed(pair.stem, error)
 
 
-def _dice(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
-    return dice(predicted > 0, true > 0)
+def compare(predicted: NDArray[np.int32], annotation: NDArray[np.int32], pair: Pair, truth: Truth) -> Score:
+    """Score one label image, int32 (Y, X), against an annotation of the same shape."""
+    if truth == "foreground":
+        return score_foreground(predicted, annotation, pair.stem, pair.kind)
+    return score(predicted, read_objects(annotation, truth), pair.stem, pair.kind)
 
 
-_MEASURES: dict[Metric, Callable[[NDArray[np.int32], NDArray[np.int32]], float]] = {"ap50": _ap50, "dice": _dice}
+def read_objects(annotation: NDArray[np.int32], truth: Truth) -> NDArray[np.int32]:
+    """Return the label image that an annotation stands for; parts of a mask are 4-connected, as decoded objects are."""
+    if truth != "parts":
+        return annotation
+    parts, _ = ndimage.label(annotation)
+    return parts.astype(np.int32, copy=False)

@@ -96,7 +96,7 @@ def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: to
 
 
 def validate(state: TrainingState, samples: Sequence[Sample], device: torch.device) -> dict[str, float]:
-    """Score the averaged weights on whole images: mean Dice and AP@0.5, and AP@0.5 of each kind."""
+    """Score the averaged weights on whole images: mean Dice, AP and AP@0.5, and AP@0.5 of each kind."""
     network = state.average.module.eval()
     scores = []
     for sample in tqdm(samples, desc="Validating", unit="image", leave=False, disable=None):
@@ -105,7 +105,7 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
         scores.append(score(labels, sample.labels, sample.stem, sample.kind))
     summary = summarise(scores)
     kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}
-    return {"dice": summary["dice"], "ap50": summary["ap50"], **kinds}
+    return {name: summary[name] for name in ("dice", "ap", "ap50")} | kinds
 
 
 @torch.inference_mode()

@@ -10,23 +10,25 @@ import torch
 from napari_unetseg.inference.device import choose_device
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.baseline import otsu_watershed
+from napari_unetseg.training.baseline import OTSU
 from napari_unetseg.training.curves import draw_curves, require_matplotlib
-from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples, read_pair
-from napari_unetseg.training.evaluate import answer, tune
+from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
+from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.recipe import Recipe, write_recipe
 from napari_unetseg.training.run import BEST_FILE, fit
 from napari_unetseg.training.sampling import draw_weights
-from napari_unetseg.training.scores import score, summarise
+from napari_unetseg.training.scenes import make_scenes
+from napari_unetseg.training.scores import MEASURES, Score, summarise
 from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
 from napari_unetseg.training.state import TrainingState, network_arguments
+from napari_unetseg.training.tuning import answer, tune
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
 
 RECIPE_FILE, VALIDATION_FILE, CURVES_FILE = "recipe.yaml", "validation.txt", "curves.png"
 
-METRICS = {"ap50": "AP@0.5", "dice": "Dice"}
+METRICS = {"ap": "AP over IoU 0.5 to 0.9", "ap50": "AP@0.5", "dice": "Dice"}
 
 Report = Callable[[str], None]
 
@@ -76,15 +78,20 @@ def train(
     samples = load_samples(pairs, recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in held]
     validation = [sample for sample in samples if sample.stem in held]
-    report(f"{len(training)} images to train on, {len(validation)} held out; {chosen.reason}")
+    scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
+    drawn = f" and {len(scenes)} procedural scenes" if scenes else ""
+    report(f"{len(training)} images{drawn} to train on, {len(validation)} held out; {chosen.reason}")
 
     def show(state: TrainingState) -> None:
         draw_curves(state.history, checkpoints / CURVES_FILE)
         report(", ".join(f"{name} {value:.4g}" for name, value in state.history[-1].items()))
 
+    # Scenes are one group: no two of them are more alike than others.
+    names = [groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
+    shown = training + scenes
     fit(
-        training,
-        draw_weights([sample.kind for sample in training], [groups[sample.stem] for sample in training]),
+        shown,
+        draw_weights([sample.kind for sample in shown], names),
         validation,
         recipe,
         checkpoints,
@@ -126,9 +133,16 @@ def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
         "outputs": [{"name": head, "activation": "none"} for head in recipe.heads],
         "decoder": "threshold" if recipe.heads == ("foreground",) else "seeded_watershed",
         "parameters": recipe.parameters,
-        "training_data": [{**recipe.data.model_dump(), "images": len(training)}],
+        "training_data": [{**recipe.data.model_dump(), "images": len(training)}, *_scenes_entry(recipe)],
         "licence": recipe.licence,
     }
+
+
+def _scenes_entry(recipe: Recipe) -> list[dict[str, Any]]:
+    if not recipe.scenes:
+        return []
+    origin = {"name": "Procedural scenes of spheroids", "citation": "napari-unetseg, training.scenes"}
+    return [{**origin, "licence": "BSD-3-Clause", "images": recipe.scenes}]
 
 
 def export(
@@ -146,22 +160,20 @@ def export(
     card = write_package(output, fields, weights)
     answers = list(answer(read_package(output, "path"), held, device))
     parameters = tune(answers, card.heads, recipe.parameters, recipe.metric)
-    scores = [score(decode(a.probability, card.heads, parameters), a.labels, a.pair.stem, a.pair.kind) for a in answers]
+    masks = are_masks(held)
+    truth = choose_truth(masks, divides=card.decoder != "threshold")
+    scores = [compare(decode(a.probability, card.heads, parameters), a.labels, a.pair, truth) for a in answers]
+    baseline = evaluate(OTSU, held, choose_truth(masks, OTSU.divides))
     scores_card = {
         "split": f"{len(held)} images held out in whole groups of like images",
         "decoder": f"parameters chosen on these same images by {METRICS[recipe.metric]}, "
         "which flatters the scores a little",
-        "measures": "means over images; ap50 and ap75 are TP / (TP + FP + FN) at IoU 0.5 and 0.75",
+        "measures": MEASURES,
         "validation": summarise(scores),
-        "otsu_watershed": summarise([_baseline(pair) for pair in held]),
+        "otsu_watershed": summarise([score for score in baseline if isinstance(score, Score)]),
     }
     with whole_file(output / VALIDATION_FILE) as path:
         path.write_text("".join(f"{pair.stem}\n" for pair in held), encoding="utf-8")
     with whole_file(output / RECIPE_FILE) as path:
         write_recipe(recipe, path)
     return write_package(output, {**fields, "parameters": parameters, "scores": scores_card}, weights)
-
-
-def _baseline(pair: Pair) -> Any:
-    image, labels = read_pair(pair)
-    return score(otsu_watershed(image), labels, pair.stem, pair.kind)

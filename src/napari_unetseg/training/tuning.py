@@ -1,0 +1,99 @@
+"""Decoder parameters that suit a model, chosen on annotated images."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.device import choose_device
+from napari_unetseg.inference.predict import predict
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.training.dataset import Pair, read_pair
+from napari_unetseg.training.recipe import Metric
+from napari_unetseg.training.scores import average_precision, dice, iou_matrix, mean_average_precision
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import ModelPackage
+
+THRESHOLDS: tuple[float, ...] = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
+SPLITS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
+MIN_SIZES = (5, 10, 15, 20, 30, 40)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says about an annotated image.
+
+    Attributes
+    ----------
+    probability
+        float32 (heads, Y, X).
+    labels
+        The annotation, int32 (Y, X).
+    """
+
+    pair: Pair
+    probability: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+
+def answer(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[Answer]:
+    """Run a model on annotated images, one after the other."""
+    backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
+    for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
+        image, labels = read_pair(pair)
+        yield Answer(pair, predict(image, package.card, backend).probability, labels)
+
+
+def tune(
+    answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters, metric: Metric = "ap50"
+) -> DecodeParameters:
+    """Choose threshold, split and minimum size, one after the other, by the mean of a score.
+
+    For ``"dice"`` only the threshold: masks that do not tell objects apart say nothing of the others.
+    """
+    choices: list[tuple[str, Sequence[float]]] = [("threshold", THRESHOLDS)]
+    if metric != "dice":
+        choices += [("split", SPLITS), ("min_size", MIN_SIZES)]
+    for name, values in choices:
+        parameters = _best(answers, heads, parameters, name, values, metric)
+    return parameters
+
+
+def _best(
+    answers: Sequence[Answer],
+    heads: tuple[str, ...],
+    parameters: DecodeParameters,
+    name: str,
+    values: Sequence[Any],
+    metric: Metric,
+) -> DecodeParameters:
+    candidates = [parameters.model_copy(update={name: value}) for value in values]
+    means = [
+        np.mean([_MEASURES[metric](decode(a.probability, heads, candidate), a.labels) for a in answers])
+        for candidate in tqdm(candidates, desc=f"Tuning {name}", disable=None)
+    ]
+    return candidates[int(np.argmax(means))]
+
+
+def _ap50(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
+    return average_precision(iou_matrix(predicted, true))
+
+
+def _ap(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
+    return mean_average_precision(iou_matrix(predicted, true))
+
+
+def _dice(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:
+    return dice(predicted > 0, true > 0)
+
+
+_MEASURES: dict[Metric, Callable[[NDArray[np.int32], NDArray[np.int32]], float]] = {
+    "ap": _ap,
+    "ap50": _ap50,
+    "dice": _dice,
+}

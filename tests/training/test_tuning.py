@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.training.dataset import Pair
+from napari_unetseg.training.recipe import Metric
+from napari_unetseg.training.tuning import Answer, tune
+
+HEADS = ("foreground", "distance")
+PAIR = Pair("a", Path("a.png"), Path("a.png"), "image")
+
+
+@pytest.mark.parametrize("metric", ["ap50", "ap"])
+def test_tuning_finds_the_parameters_that_give_the_annotation(metric: Metric) -> None:
+    # Objects are 0.5 sure and 16 pixels large; surer specks of 9 pixels are none.
+    labels = np.zeros((32, 32), np.int32)
+    probability = np.zeros((2, 32, 32), np.float32)
+    for number, corner in enumerate((2, 12, 22), start=1):
+        labels[corner : corner + 4, 4:8] = number
+        probability[:, corner : corner + 4, 4:8] = 0.5
+        probability[:, corner : corner + 3, 20:23] = 0.9
+    best = tune([Answer(PAIR, probability, labels)], HEADS, DecodeParameters(threshold=0.9, min_size=0), metric)
+    assert best.threshold <= 0.5
+    assert 9 < best.min_size <= 16
+
+
+def test_the_mean_over_thresholds_also_chooses_outlines() -> None:
+    # From 0.3 on the object is found at IoU 0.5; from 0.6 on its outline is right.
+    labels = np.zeros((32, 32), np.int32)
+    labels[8:24, 8:24] = 1
+    probability = np.where(labels, np.float32(0.9), np.float32(0))[np.newaxis]
+    probability[0, 6:26, 6:26][labels[6:26, 6:26] == 0] = 0.55
+    start = DecodeParameters(threshold=0.3, split=0, min_size=3)
+    assert tune([Answer(PAIR, probability, labels)], ("foreground",), start, "ap50").threshold == 0.3
+    assert tune([Answer(PAIR, probability, labels)], ("foreground",), start, "ap").threshold == 0.6
+
+
+def test_dice_chooses_the_threshold_alone() -> None:
+    labels = np.zeros((16, 16), np.int32)
+    labels[4:12, 4:12] = 1
+    probability = np.where(labels, np.float32(0.9), np.float32(0.45))[np.newaxis]
+    start = DecodeParameters(threshold=0.3, split=0, min_size=3)
+    best = tune([Answer(PAIR, probability, labels)], ("foreground",), start, "dice")
+    assert best == start.model_copy(update={"threshold": 0.5})
