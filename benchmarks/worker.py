@@ -1,7 +1,8 @@
 """Measure what a segmentation costs in a window's worker thread over a direct call.
 
 Run with ``python benchmarks/worker.py`` where there is a display, else under ``xvfb-run -a``. Writes a
-line for each pair of runs and the two medians' ratio to the standard output.
+line for each pair of runs and the two medians' ratio to the standard output; the same for the processor
+time of the whole process, event loop included, which other programs on the machine disturb less.
 
 In one process, with a viewer on display, the image in it and the widget docked, the same image is
 segmented by turns
@@ -37,8 +38,8 @@ from napari_unetseg.plugin.commands import open_widget
 from napari_unetseg.samples import nuclei
 
 
-def worker(service: SegmentationService, image: Image) -> tuple[float, int]:
-    """Segment in the worker while the event loop turns; return the seconds and the number of objects."""
+def worker(service: SegmentationService, image: Image) -> int:
+    """Segment in the worker while the event loop turns; return the number of objects."""
     loop = QEventLoop()
     results: list[Segmentation] = []
     errors: list[Exception] = []
@@ -47,20 +48,16 @@ def worker(service: SegmentationService, image: Image) -> tuple[float, int]:
         return service.segment(image, progress=task.reports.progressed.emit, cancel=task.cancelled)
 
     task = Task(work)
-    clock = time.perf_counter()
     start(task, returned=results.append, errored=errors.append, finished=loop.quit)
     loop.exec()
-    seconds = time.perf_counter() - clock
     if errors:
         raise errors[0]
-    return seconds, results[0].count
+    return results[0].count
 
 
-def direct(service: SegmentationService, image: Image) -> tuple[float, int]:
-    """Segment in this thread; return the seconds and the number of objects."""
-    clock = time.perf_counter()
-    result = service.segment(image)
-    return time.perf_counter() - clock, result.count
+def direct(service: SegmentationService, image: Image) -> int:
+    """Segment in this thread; return the number of objects."""
+    return service.segment(image).count
 
 
 def let_the_window_rest() -> None:
@@ -92,29 +89,29 @@ def main() -> None:
     viewer.add_image(pixels, name="image")
     let_the_window_rest()
     image, service = Image(pixels, name="image"), SegmentationService(arguments.model, arguments.device)
-    ways: list[Callable[[SegmentationService, Image], tuple[float, int]]] = [worker, direct]
-    seconds: dict[str, list[float]] = {"worker": [], "direct": []}
+    ways: list[Callable[[SegmentationService, Image], int]] = [worker, direct]
+    wall, cpu = ({way: list[float]() for way in ways} for _ in range(2))
     for pair in range(arguments.pairs + 1):
         counts = set()
         for way in ways if pair % 2 else reversed(ways):
             let_the_window_rest()
-            took, count = way(service, image)
-            seconds[way.__name__].append(took)
-            counts.add(count)
+            clock, spent = time.perf_counter(), time.process_time()
+            counts.add(way(service, image))
+            wall[way].append(time.perf_counter() - clock)
+            cpu[way].append(time.process_time() - spent)
         if len(counts) > 1:
             raise RuntimeError(f"The two ways found different numbers of objects: {counts}.")
-        last = {name: times[-1] for name, times in seconds.items()}
-        note = "" if pair else "  (warm-up, not counted)"
-        say(f"worker {last['worker']:.3f} s | direct {last['direct']:.3f} s | {counts.pop()} objects{note}\n")
+        told = " | ".join(f"{way.__name__} {wall[way][-1]:.3f} s, CPU {cpu[way][-1]:.3f} s" for way in ways)
+        say(f"{told} | {counts.pop()} objects{'' if pair else ' (warm-up, not counted)'}\n")
         sys.stdout.flush()
-    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    paired = statistics.median(
-        one / other for one, other in list(zip(seconds["worker"], seconds["direct"], strict=True))[1:]
-    )
-    size = f"{arguments.side} x {arguments.side}"
-    say(f"{size}, median of {arguments.pairs}: worker {medians['worker']:.3f} s | direct {medians['direct']:.3f} s\n")
-    say(f"worker / direct {medians['worker'] / medians['direct']:.3f} | median of the pairs' ratios {paired:.3f}\n")
+    say(f"{arguments.side} x {arguments.side}, worker / direct, medians of {arguments.pairs}: ")
+    say(f"{ratio(wall[worker], wall[direct]):.3f}, of processor time {ratio(cpu[worker], cpu[direct]):.3f}\n")
     viewer.close()
+
+
+def ratio(ones: list[float], others: list[float]) -> float:
+    """Divide the medians of two series without their first values."""
+    return statistics.median(ones[1:]) / statistics.median(others[1:])
 
 
 if __name__ == "__main__":

@@ -2,10 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from napari_unetseg import Image
+from napari_unetseg.config import Settings
 from napari_unetseg.service import profile
+from napari_unetseg.service.machine import cpu_name
 from napari_unetseg.service.profile import TunedSize, profile_path, read_profile, write_profile
+from napari_unetseg.zoo.registry import find_model
 
 SIZE = TunedSize(batch_size=4, max_batch_size=16, window=768, max_window=1536)
 OTHER = TunedSize(batch_size=1, max_batch_size=1)
@@ -74,3 +79,41 @@ def test_a_file_that_cannot_be_opened_is_ignored_with_a_warning(caplog):
     profile_path().mkdir(parents=True)
     assert read_profile("a GPU", "ab12") is None
     assert str(profile_path()) in caplog.text
+
+
+# Halos are 10 pixels: 196 = 20 + 4 x (64 - 20) = 20 + 2 x (108 - 20).
+def how_it_runs(model, settings=None, backend="torch"):
+    """Window and batch sizes with which a service's runtime runs an image of 196 x 196 pixels on the CPU."""
+    from napari_unetseg.service.runtime import load_runtime
+
+    done = [0]
+    runtime = load_runtime(find_model(model), settings or Settings(), device="cpu", backend=backend)
+    image = Image(np.arange(196 * 196, dtype=np.float32).reshape(196, 196))
+    prediction = runtime.predict(image, progress=lambda n, _total: done.append(n))
+    runtime.close()
+    return prediction.window, np.diff(done).max()
+
+
+def test_the_service_runs_as_was_measured(bright_model):
+    sha256 = find_model(bright_model).card.weights.sha256
+    assert how_it_runs(bright_model) == (196, 1)
+    write_profile("another processor", sha256, TunedSize(batch_size=2, max_batch_size=2, window=96))
+    assert how_it_runs(bright_model) == (196, 1)
+    write_profile(cpu_name(), sha256, TunedSize(batch_size=3, max_batch_size=4, window=64))
+    assert how_it_runs(bright_model) == (64, 3)
+    assert how_it_runs(bright_model, backend="onnxruntime") == (196, 1)
+
+
+def test_a_setting_goes_before_what_was_measured(bright_model):
+    sha256 = find_model(bright_model).card.weights.sha256
+    write_profile(cpu_name(), sha256, TunedSize(batch_size=3, max_batch_size=4, window=64))
+    batch = Settings(unet={"inference": {"batch_size": 2}})
+    assert how_it_runs(bright_model, batch) == (64, 2)
+    window = Settings(unet={"inference": {"window": 108}})
+    assert how_it_runs(bright_model, window) == (108, 3)
+
+
+def test_a_damaged_profile_leaves_the_defaults(bright_model):
+    profile_path().parent.mkdir()
+    profile_path().write_text("{", encoding="utf-8")
+    assert how_it_runs(bright_model) == (196, 1)
