@@ -99,6 +99,17 @@ def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: Recipe, tmp_path: 
         fit([], np.ones(0), [], recipe, tmp_path, device=CPU)
 
 
+def test_scenes_are_trained_on_and_named_on_the_card(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    lines: list[str] = []
+    with_scenes = recipe.model_copy(update={"scenes": 3, "steps": 1})
+    card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", with_scenes, device="cpu", report=lines.append)
+    real, scenes = card.training_data
+    assert lines[0].startswith(f"{real.images} images and 3 procedural scenes to train on, ")
+    assert real.images == 8 - card.scores["validation"]["images"]
+    assert scenes.images == 3
+    assert set(card.scores["validation"]["per_kind"]) == {"bright", "dark"}
+
+
 def test_images_that_all_look_alike_cannot_be_divided(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
     (dataset / "index.csv").unlink()
     for number in range(1, 8):

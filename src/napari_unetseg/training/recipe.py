@@ -124,6 +124,9 @@ class Recipe(_Strict):
         objects apart.
     parameters
         Decoder parameters for validation while training; they are tuned at the end.
+    scenes
+        How many procedural scenes of spheroids are trained on beside the images, as a kind of their own, see
+        `napari_unetseg.training.scenes`; they come from the recipe's seed.
     crop, batch
         Side of a training crop in pixels, a multiple of 2^depth; crops a step.
     steps, warm_up
@@ -133,8 +136,13 @@ class Recipe(_Strict):
         Decay of the running average of the weights that is validated and exported.
     validate_every
         Steps between validations; the weights that score best are exported.
+    patience
+        Validations without a better score after which training stops early; none, and it never does.
     seed
         Of the first weights and of every crop.
+    start_from
+        Where the first weights come from instead: a checkpoint such as ``best.pt``, or a model package of
+        the same network, by its path.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
@@ -151,6 +159,7 @@ class Recipe(_Strict):
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     parameters: DecodeParameters = DecodeParameters()
+    scenes: int = Field(0, ge=0)
     crop: int = Field(192, ge=16)
     batch: int = Field(8, ge=2)
     steps: int = Field(4000, ge=1)
@@ -159,7 +168,9 @@ class Recipe(_Strict):
     weight_decay: float = Field(0.01, ge=0)
     average: float = Field(0.998, ge=0, lt=1)
     validate_every: int = Field(500, ge=1)
+    patience: int | None = Field(None, ge=1)
     seed: int = 0
+    start_from: str | None = None
 
     @model_validator(mode="after")
     def _crop_fits_poolings(self) -> "Recipe":
