@@ -14,16 +14,6 @@ def service(bright_model):
     return SegmentationService(bright_model, device="cpu")
 
 
-@pytest.fixture
-def squares():
-    """Three bright squares of 36, 64 and 100 pixels on black."""
-    image = np.zeros((60, 80), np.uint16)
-    image[5:11, 5:11] = 4000
-    image[20:28, 40:48] = 5000
-    image[40:50, 10:20] = 6000
-    return image
-
-
 def test_objects_are_found_where_they_are(service, squares):
     result = service.segment(Image(squares, name="squares.tif"))
     np.testing.assert_array_equal(result.labels > 0, squares > 0)
