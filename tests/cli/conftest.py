@@ -1,9 +1,10 @@
 """Running the command in this process and in its own."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,18 @@ from typer.testing import CliRunner, Result
 
 
 @pytest.fixture
-def call() -> Callable[..., Result]:
-    """Run the command line within this process."""
+def call() -> Iterator[Callable[..., Result]]:
+    """Run the command line within this process, and take its log handlers away again."""
     from napari_unetseg.cli.main import app
 
     def invoke(*words: object) -> Result:
         return CliRunner().invoke(app, [str(word) for word in words])
 
-    return invoke
+    logger = logging.getLogger("napari_unetseg")
+    handlers, level = list(logger.handlers), logger.level
+    yield invoke
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.fixture

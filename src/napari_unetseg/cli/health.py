@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import one_line
 from napari_unetseg.errors import UnetsegError
@@ -19,11 +20,10 @@ def health(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load the model, run it on a small image, and report. Exit status: 0 if healthy, 1 if not."""
-    from napari_unetseg.service import SegmentationService
     from napari_unetseg.service.debugging import debug_dump
 
     try:
-        service = SegmentationService(model, device)
+        service = open_service(model, device)
         report = service.health()
     except UnetsegError as error:  # no such model, or wrong settings: there is nothing to report on
         _print_hopeless(model, one_line(error), as_json)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import plain_errors
 
@@ -63,7 +64,6 @@ def segment(
     from napari_unetseg.cli.batch import Batch
     from napari_unetseg.cli.inputs import expand_inputs
     from napari_unetseg.cli.targets import parse_results, plan_targets
-    from napari_unetseg.service import SegmentationService
 
     try:
         results = parse_results(save)
@@ -78,7 +78,7 @@ def segment(
     batch = None
     try:
         with plain_errors():
-            service = SegmentationService(model, device, backend)
+            service = open_service(model, device, backend)
             service.initialize(warm_up=False)
         batch = Batch(service, plan_targets(inputs.paths, output), results, settings)
         batch.run()

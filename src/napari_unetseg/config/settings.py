@@ -119,7 +119,7 @@ class InferenceSettings(_Section):
     )
     window: Annotated[_Whole, Field(ge=32)] | None = Field(
         None,
-        description="Side of a tile in pixels. null: what the benchmark found best, else the engine's.",
+        description="Largest side of a tile in pixels. null: what the benchmark found best, else the engine's.",
     )
     threshold: _Share | None = Field(
         None,

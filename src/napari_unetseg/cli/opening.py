@@ -1,0 +1,32 @@
+"""The service behind a command, set up as the settings of this machine want it."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from napari_unetseg.config import load_settings
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import SegmentationService
+
+
+def open_service(model: str | None, device: str | None, backend: str | None = None) -> "SegmentationService":
+    """Make the service that was asked for, and write its records to stderr.
+
+    Parameters
+    ----------
+    model, device, backend
+        None for what the settings say.
+
+    Raises
+    ------
+    UnetsegError
+        If the settings are wrong, or there is no such model or backend.
+    """
+    from napari_unetseg.service import SegmentationService
+    from napari_unetseg.service.logs import start_logging
+
+    loaded = load_settings()
+    start_logging(loaded.settings.unet.logging.level)
+    for warning in loaded.warnings:
+        logging.getLogger(__name__).warning(warning)
+    return SegmentationService(model, device, backend, settings=loaded.settings)

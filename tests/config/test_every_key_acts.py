@@ -1,0 +1,382 @@
+"""Every key changes something: what, each test says; that none is left out, the last one."""
+
+import json
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from typer.testing import CliRunner
+
+from napari_unetseg import SegmentationService
+from napari_unetseg.config import Settings
+from napari_unetseg.config.keys import dotted, fields
+from napari_unetseg.errors import DeviceError, UnetsegError
+from napari_unetseg.image import Image
+
+SHOWN: list[str] = []
+
+
+def shows(*keys: str) -> Callable:
+    """Register which keys a test shows at work."""
+    SHOWN.extend(keys)
+    return lambda test: test
+
+
+@pytest.fixture
+def picture():
+    """Four bright squares on a dark ground; two of them touch at a corner, one has a hole."""
+    pixels = np.full((64, 64), 10, np.uint8)
+    for y, x in [(6, 6), (14, 14), (40, 10), (40, 44)]:
+        pixels[y : y + 9, x : x + 9] = 220
+    pixels[43:46, 47:50] = 10
+    return Image(pixels, name="squares")
+
+
+@pytest.fixture
+def make(bright_model):
+    """Make a service with these settings, on the CPU; `wanted` goes before the tests' model of bright pixels."""
+    made = []
+
+    def service(wanted=bright_model, device="cpu", development=None, **sections) -> SegmentationService:
+        made.append(
+            SegmentationService(wanted, device, settings=Settings(unet=sections, development=development or {}))
+        )
+        return made[-1]
+
+    yield service
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def checkpoints(tmp_path, published_checkpoint):
+    """A folder with one checkpoint, a small U-Net."""
+    published_checkpoint(tmp_path / "checkpoints" / "best.pth")
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def own(make, checkpoints):
+    """Make a service with the checkpoint and these settings."""
+    return lambda **sections: make(None, model={"checkpoint_dir": checkpoints}, **sections)
+
+
+@shows("unet.model.name")
+def test_the_named_model_is_used(make, bright_model):
+    assert make(None).package.name == "nuclei"
+    assert make(None, model={"name": str(bright_model)}).package.name == "bright"
+
+
+@shows("unet.model.checkpoint_dir")
+def test_the_checkpoint_of_the_folder_is_used(own, checkpoints, picture):
+    service = own()
+    assert service.model_info().checkpoint_path == str(checkpoints / "best.pth")
+    assert service.segment(picture).provenance.model == "best"
+
+
+@shows("unet.model.model_variant")
+def test_the_variant_chooses_the_checkpoint(make, checkpoints, published_checkpoint):
+    published_checkpoint(checkpoints / "unet_deep.pth")
+    service = make(None, model={"checkpoint_dir": checkpoints, "model_variant": "deep"})
+    assert service.model_info().checkpoint_path == str(checkpoints / "unet_deep.pth")
+
+
+@shows("unet.model.device")
+def test_the_device_is_the_one_that_is_set(make, picture):
+    reasons = [
+        make(device=None, model={"device": device}).segment(picture).provenance.device_reason
+        for device in ("auto", "cpu")
+    ]
+    assert reasons[1] == "The CPU was asked for."
+    assert reasons[0] != reasons[1]
+
+
+@shows("unet.model.fallback_to_cpu")
+def test_a_missing_device_is_replaced_or_an_error(make, picture, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = make(device="cuda", model={"fallback_to_cpu": True}).segment(picture)
+    assert result.provenance.device == "cpu"
+    assert "CPU instead" in result.warnings[0]
+    with pytest.raises(DeviceError):
+        make(device="cuda", model={"fallback_to_cpu": False}).segment(picture)
+
+
+@shows("unet.model.backend")
+def test_the_runtime_is_the_one_that_is_set(make, picture):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert make().segment(picture).provenance.backend == "torch"
+    assert make(model={"backend": "onnxruntime"}).segment(picture).provenance.backend == "onnxruntime"
+
+
+@shows("unet.model.eager_loading")
+def test_an_eager_service_has_its_model_at_once(make):
+    assert not make().model_info().loaded
+    assert make(model={"eager_loading": True}).model_info().loaded
+
+
+@shows("unet.model.max_models_gb")
+@pytest.mark.parametrize(("gigabytes", "stays"), [(1.0, True), (1e-9, False)])
+def test_models_beyond_the_memory_are_unloaded(make, checkpoints, picture, gigabytes, stays):
+    service = make(model={"max_models_gb": gigabytes})
+    service.segment(picture)
+    service.segment(picture, model=checkpoints / "best.pth")
+    assert service.model_info().loaded is stays
+    assert service.model_info(checkpoints / "best.pth").loaded
+
+
+@shows("unet.preprocessing.image_size")
+def test_images_are_stretched_to_the_size(own, picture):
+    assert own().segment(picture).provenance.resized_to is None
+    result = own(preprocessing={"image_size": [32, 48]}).segment(picture)
+    assert result.provenance.resized_to == (32, 48)
+    assert result.labels.shape == (64, 64)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Every array of tiles that a network was handed, (N, C, H, W)."""
+    from napari_unetseg.inference.backends.torch_backend import TorchBackend
+
+    handed = []
+    run = TorchBackend.run
+    monkeypatch.setattr(
+        TorchBackend, "run", lambda self, tiles, *rest: handed.append(np.array(tiles)) or run(self, tiles, *rest)
+    )
+    return handed
+
+
+@shows("unet.preprocessing.normalize", "unet.preprocessing.mean", "unet.preprocessing.std")
+def test_intensities_reach_the_network_as_set(own, picture, seen):
+    def highest(**preprocessing) -> list[float]:
+        own(preprocessing=preprocessing, health={"startup_validation": False}).segment(picture)
+        return seen[-1].max(axis=(0, 2, 3)).tolist()
+
+    white = 220 / 255
+    assert highest(normalize=False) == pytest.approx([white] * 3, rel=1e-5)
+    assert highest(mean=[0.5], std=[0.25]) == pytest.approx([(white - 0.5) / 0.25] * 3, rel=1e-5)
+    three = {"mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 0.5]}
+    expected = [(white - mean) / std for mean, std in zip(*three.values(), strict=True)]
+    assert highest(normalize=True, **three) == pytest.approx(expected, rel=1e-5)
+
+
+@shows("unet.inference.batch_size")
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_as_many_tiles_go_at_once(make, seen, batch_size):
+    service = make(inference={"batch_size": batch_size, "window": 64}, health={"startup_validation": False})
+    service.segment(np.eye(200))
+    assert max(len(tiles) for tiles in seen) == batch_size
+
+
+@shows("unet.inference.window")
+@pytest.mark.parametrize("window", [64, 96])
+def test_tiles_are_as_large_as_allowed(make, seen, window):
+    service = make(inference={"window": window}, health={"startup_validation": False})
+    service.segment(np.eye(200))
+    assert 0.75 * window < max(max(tiles.shape[2:]) for tiles in seen) <= window
+
+
+@pytest.fixture
+def pools(bright_model):
+    """Load the model with these settings of the memory, and return its pools."""
+    from napari_unetseg.service.runtime import load_runtime
+    from napari_unetseg.zoo.registry import find_model
+
+    loaded = []
+
+    def load(**memory):
+        loaded.append(load_runtime(find_model(bright_model), Settings(unet={"memory": memory}), device="cpu"))
+        return loaded[-1].pools
+
+    yield load
+    for runtime in loaded:
+        runtime.close()
+
+
+@shows("unet.memory.pool_size_multiplier")
+@pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (10, 3)])
+def test_as_many_buffers_of_one_kind_are_kept(pools, most, kept):
+    pool = pools(pool_size_multiplier=most).input
+    with pool.lease((256,)) as one, pool.lease((256,)), pool.lease((256,)):
+        size = one.nbytes
+    assert pool.report().held_bytes == kept * size
+
+
+@shows("unet.memory.max_pool_size_gb")
+@pytest.mark.parametrize(("gigabytes", "kept"), [(0, 0), (1.5e-6, 1), (4, 2)])
+def test_buffers_are_kept_within_the_limit(pools, gigabytes, kept):
+    pool = pools(max_pool_size_gb=gigabytes).output
+    with pool.lease((256,)) as one, pool.lease((128, 2)):
+        size = one.nbytes
+    assert pool.report().held_bytes == kept * size
+
+
+@shows("unet.memory.enable_gpu_pools")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_buffers_of_a_device_are_kept_where_wanted(pools, wanted):
+    pool = pools(enable_gpu_pools=wanted).input
+    with pool.lease((256,), device="meta") as buffer:
+        size = buffer.nbytes
+    assert pool.report().held_bytes == (size if wanted else 0)
+
+
+@shows("unet.inference.threshold")
+def test_pixels_belong_to_an_object_from_the_threshold_on(own, picture):
+    some, none = (own(inference={"threshold": threshold}).segment(picture) for threshold in (0.0, 1.0))
+    assert (some.labels > 0).all()
+    assert none.count == 0
+
+
+@shows("unet.postprocessing.min_size")
+def test_smaller_objects_are_dropped(own, picture):
+    assert own().segment(picture).count > 0
+    assert own(postprocessing={"min_size": 64 * 64 + 1}).segment(picture).count == 0
+
+
+@shows("unet.postprocessing.split", "unet.postprocessing.fill_holes")
+def test_the_decoder_is_handed_what_is_set(own, picture):
+    parameters = own(postprocessing={"split": 0.0, "fill_holes": False}).segment(picture).parameters
+    assert (parameters.split, parameters.fill_holes) == (0.0, False)
+
+
+@shows("unet.inference.enable_confidence")
+def test_without_confidence_no_result_tells_it(make, picture):
+    on, off = (make(inference={"enable_confidence": wanted}) for wanted in (True, False))
+    assert "confidence_scoring" in on.health(False).capabilities
+    assert "confidence_scoring" not in off.health(False).capabilities
+    assert "confidence" in on.segment(picture).measurements
+    result = off.segment(picture)
+    assert "confidence" not in result.measurements
+    assert result.confidence is None
+
+
+@shows("unet.inference.enable_batch_processing")
+def test_without_batch_processing_images_go_one_by_one(make, picture, monkeypatch):
+    from napari_unetseg.service.runtime import Runtime
+
+    together = []
+    predict_many = Runtime.predict_many
+    monkeypatch.setattr(
+        Runtime, "predict_many", lambda self, *given, **named: together.append(1) or predict_many(self, *given, **named)
+    )
+    off = make(inference={"enable_batch_processing": False})
+    alone = off.segment_batch([picture, picture])
+    assert together == []
+    assert "batch_processing" not in off.health(False).capabilities
+    shared = make().segment_batch([picture, picture])
+    assert together
+    for one, other in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+@shows("unet.health.startup_validation")
+def test_a_model_that_fails_its_check_is_refused_at_the_start(make, picture, monkeypatch):
+    from napari_unetseg.service import checkup
+
+    check = SimpleNamespace(dummy_inference_ms=1.0, known_answer=None, problems=("It is broken.",))
+    monkeypatch.setattr(checkup, "check_model", lambda *_: check)
+    with pytest.raises(UnetsegError, match="It is broken"):
+        make().segment(picture)
+    assert make(health={"startup_validation": False}).segment(picture).count > 0
+
+
+@shows("unet.health.dummy_inference_test")
+def test_without_the_dummy_inference_nothing_is_run_for_a_check(make, picture):
+    assert make().health().dummy_inference_ms is not None
+    off = make(health={"dummy_inference_test": False})
+    health = off.health()
+    assert health.service_healthy
+    assert health.dummy_inference_ms is None
+    assert off.segment(picture).count > 0
+
+
+@shows("unet.health.known_answer_test")
+def test_the_stored_answer_is_compared_where_wanted(make):
+    with_answer, without = (make("nuclei", health={"known_answer_test": wanted}).health() for wanted in (True, False))
+    assert with_answer.known_answer.passed
+    assert without.known_answer is None
+    assert without.dummy_inference_ms is not None
+
+
+@shows("unet.health.health_check_interval")
+def test_the_panel_asks_as_often_as_set(monkeypatch):
+    from napari_unetseg.plugin.panel.controller import configured_interval
+
+    assert configured_interval() == 30
+    monkeypatch.setenv("UNET_HEALTH_HEALTH_CHECK_INTERVAL", "7.5")
+    assert configured_interval() == 7.5
+
+
+@shows("unet.health.slow_inference_ms")
+def test_a_slow_image_gets_a_warning_with_advice(make, picture):
+    assert make().segment(picture).warnings == ()
+    (warning,) = make(health={"slow_inference_ms": 1e-6}).segment(picture).warnings
+    assert "lightweight" in warning
+
+
+@shows("unet.logging.log_requests", "unet.logging.enable_performance_logging")
+@pytest.mark.parametrize(
+    ("section", "messages"),
+    [
+        ({}, []),
+        ({"log_requests": True}, ["segmented"]),
+        ({"enable_performance_logging": True}, ["stages"]),
+    ],
+)
+def test_calls_leave_records_where_wanted(make, picture, caplog, section, messages):
+    with caplog.at_level(logging.INFO, "napari_unetseg"):
+        make(logging=section).segment(picture)
+    assert caplog.messages == messages
+
+
+@shows("development.save_debug_outputs", "development.debug_output_dir")
+def test_each_run_leaves_its_outputs_where_wanted(make, picture, tmp_path):
+    folder = tmp_path / "debug"
+    make(development={"debug_output_dir": folder}).segment(picture)
+    assert not folder.exists()
+    make(development={"debug_output_dir": folder, "save_debug_outputs": True}).segment_batch([picture, picture])
+    runs = list(folder.iterdir())
+    assert len(runs) == 2
+    assert all((run / "labels.tif").is_file() for run in runs)
+
+
+@pytest.fixture
+def call():
+    """Run the command line within this process, and take its log handlers away again."""
+    from napari_unetseg.cli.main import app
+
+    logger = logging.getLogger("napari_unetseg")
+    handlers, level = list(logger.handlers), logger.level
+    yield lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@shows("unet.logging.level")
+@pytest.mark.parametrize(("level", "written"), [("INFO", True), ("WARNING", False)])
+def test_records_are_written_from_the_level_on(call, picture, bright_model, tmp_path, monkeypatch, level, written):
+    tifffile.imwrite(tmp_path / "squares.tif", picture.array)
+    monkeypatch.setenv("UNET_LOGGING_LEVEL", level)
+    monkeypatch.setenv("UNET_LOGGING_LOG_REQUESTS", "true")
+    result = call("segment", tmp_path / "squares.tif", "--model", bright_model, "--device", "cpu")
+    assert result.exit_code == 0
+    assert ("message=segmented" in result.stderr) is written
+
+
+@shows("development.enable_debug_endpoints")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_health_dumps_the_process_where_wanted(call, bright_model, monkeypatch, wanted):
+    monkeypatch.setenv("UNET_DEVELOPMENT_ENABLE_DEBUG_ENDPOINTS", str(wanted))
+    told = json.loads(call("health", "--model", bright_model, "--device", "cpu", "--json").stdout)
+    assert ("debug" in told) is wanted
+    if wanted:
+        assert told["debug"]["settings"]["development"]["enable_debug_endpoints"] is True
+        assert "MainThread" in told["debug"]["threads"]
+
+
+def test_no_key_is_left_out():
+    assert sorted(SHOWN) == sorted(dotted(key) for key, _ in fields(Settings))
