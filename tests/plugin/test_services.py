@@ -18,21 +18,11 @@ def test_a_second_request_gets_the_same_service(bright_model: Path) -> None:
     assert shared_service(str(bright_model), "cpu") is shared_service(str(bright_model), "cpu")
 
 
-def test_another_choice_unloads_the_model_before(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_choice_unloads_the_model_before(bright_model: Path) -> None:
     before = shared_service(str(bright_model), "cpu")
     before.initialize(warm_up=False)
     assert before.model_info().loaded
-    threads = []
-    original = services.Thread
-
-    def keep(**arguments: object) -> object:
-        threads.append(original(**arguments))  # type: ignore[arg-type]
-        return threads[-1]
-
-    monkeypatch.setattr(services, "Thread", keep)
     after = shared_service(str(bright_model), "auto")
-    for thread in threads:
-        thread.join(20)
     assert after is not before
     assert not before.model_info().loaded
 

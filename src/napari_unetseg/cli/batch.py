@@ -4,6 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,8 +14,9 @@ from napari_unetseg.cli.reporting import one_line
 from napari_unetseg.cli.saving import save_results
 from napari_unetseg.cli.targets import ENDINGS, Result, Target
 from napari_unetseg.errors import ImageError
+from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
-from napari_unetseg.service import Segmentation, SegmentationService
+from napari_unetseg.service import Failure, Segmentation, SegmentationService
 
 
 class Batch:
@@ -58,10 +60,15 @@ class Batch:
     def run(self) -> None:
         """Segment every image; print a line on stderr for each failure and each warning."""
         with tqdm(total=len(self._targets), unit="image", disable=None, dynamic_ncols=True) as bar:
-            for path, target in self._targets.items():
+            results = self._service.iter_batch(
+                [partial(self._read, path) for path in self._targets],
+                progress=partial(self._show, bar),
+                **self._settings,
+            )
+            for path, result in zip(self._targets, results, strict=True):
                 bar.set_postfix_str(path.name)
                 try:
-                    self._segment(path, target, bar)
+                    self._keep(path, result)
                 except Exception as error:
                     self.failed += 1
                     _print(f"{path}: failed: {_without_path(error, path)}")
@@ -83,22 +90,28 @@ class Batch:
         folders = sorted({str(target.folder) for target in self._targets.values()})
         return ", ".join(folders[:3]) + (f" and {len(folders) - 3} more" if len(folders) > 3 else "")
 
-    def _segment(self, path: Path, target: Target, bar: "tqdm[NoReturn]") -> None:
-        def show_tiles(done: int, total: int) -> None:
-            if total > 1:
-                bar.set_postfix_str(f"{path.name}, tile {done} of {total}")
+    def _show(self, bar: "tqdm[NoReturn]", done: int, total: int) -> None:
+        """Show the tiles of a single image; those of many are shared by batches and say little."""
+        if total > 1 and len(self._targets) == 1:
+            bar.set_postfix_str(f"{next(iter(self._targets)).name}, tile {done} of {total}")
 
+    def _read(self, path: Path) -> Image:
+        target = self._targets[path]
         for result in self._results:
             if target.path(ENDINGS[result]).resolve() in self._inputs:
                 raise ImageError(
                     f"{path}: its result {target.path(ENDINGS[result])} would replace another input; "
                     "choose another --output."
                 )
-        segmentation = self._service.segment(read_image(path), progress=show_tiles, **self._settings)
-        save_results(segmentation, target, self._results)
+        return read_image(path)
+
+    def _keep(self, path: Path, result: Segmentation | Failure) -> None:
+        if isinstance(result, Failure):
+            raise result.error
+        save_results(result, self._targets[path], self._results)
         self.finished += 1
-        self.objects += segmentation.count
-        self._tell_warnings(path, segmentation)
+        self.objects += result.count
+        self._tell_warnings(path, result)
 
     def _tell_warnings(self, path: Path, segmentation: Segmentation) -> None:
         """Print a sentence with the first image it concerns; further ones are counted."""

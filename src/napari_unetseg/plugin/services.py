@@ -1,9 +1,10 @@
 """The services that the windows of this process share."""
 
 from collections.abc import Callable
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from napari_unetseg.plugin.preferences import requested_device
 from napari_unetseg.plugin.read_ahead import read_torch_libraries
 
 if TYPE_CHECKING:
@@ -20,15 +21,15 @@ ServiceFactory = Callable[[str, str], "SegmentationService"]
 def shared_service(model: str, device: str) -> "SegmentationService":
     """Return the one service for this model and device; the model used before is unloaded.
 
-    A second run therefore finds its model in memory, and two widgets hold it once. Importing the
-    service takes a second, so call this in a worker thread.
+    A second run therefore finds its model in memory, and two widgets hold it once; what still runs with
+    the model before ends well. Importing the service takes a second, so call this in a worker thread.
 
     Parameters
     ----------
     model
         Name or path of a model package.
     device
-        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+        ``"auto"`` (what the settings say), ``"cuda"``, ``"mps"`` or ``"cpu"``.
 
     Raises
     ------
@@ -40,10 +41,9 @@ def shared_service(model: str, device: str) -> "SegmentationService":
 
     with _lock:
         if (model, device) not in _shared:
-            service = SegmentationService(model, device)
+            service = SegmentationService(model, requested_device(device))
             for unused in _shared.values():
-                # Unloading waits for the model's running segmentation, which nobody here should.
-                Thread(target=unused.unload, name="unload model").start()
+                unused.unload()
             _shared.clear()
             _shared[model, device] = service
         return _shared[model, device]

@@ -15,7 +15,7 @@ from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.service.segmentation import Wishes
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Prediction
+    from napari_unetseg.inference.predict import Prediction, Progress
     from napari_unetseg.service.runtime import Runtime
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
@@ -68,6 +68,8 @@ class Line:
         Says which channel to take.
     runtime
         The loaded model.
+    progress
+        Called with counts of tiles, of the images that were taken in so far.
     cancel
         Polled before each image and while the network runs.
     together
@@ -79,8 +81,9 @@ class Line:
         images: Iterable[Readable],
         wishes: Wishes,
         runtime: "Runtime",
-        cancel: CancelFlag | None,
         *,
+        progress: "Progress | None",
+        cancel: CancelFlag | None,
         together: bool,
     ) -> None:
         self._images = images
@@ -90,9 +93,10 @@ class Line:
         self._milliseconds = 0.0
         self._done = 0
         entries = self._entries()
-        self._outcomes = (
-            runtime.predict_many(entries, cancel=cancel) if together else _one_by_one(entries, runtime, cancel)
-        )
+        if together:
+            self._outcomes = runtime.predict_many(entries, progress=progress, cancel=cancel)
+        else:
+            self._outcomes = _one_by_one(entries, runtime, progress, cancel)
 
     def next(self) -> Place | None:
         """Compute until the first image in line has its outcome, and return that; None after the last."""
@@ -123,14 +127,17 @@ class Line:
 
 
 def _one_by_one(
-    entries: Iterator[Image | Exception], runtime: "Runtime", cancel: CancelFlag | None
+    entries: Iterator[Image | Exception],
+    runtime: "Runtime",
+    progress: "Progress | None",
+    cancel: CancelFlag | None,
 ) -> Iterator["Prediction | Exception"]:
     for entry in entries:
         if isinstance(entry, Exception):
             yield entry
             continue
         try:
-            prediction = runtime.predict(entry, cancel=cancel)
+            prediction = runtime.predict(entry, progress=progress, cancel=cancel)
         except Exception as error:
             yield error
         else:

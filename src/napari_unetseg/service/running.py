@@ -71,7 +71,12 @@ class Runner:
                 return self._finish(runtime, plane, prediction, wishes, started, watch)
 
     def run_many(
-        self, package: ModelPackage, images: Iterable[Readable], wishes: Wishes, cancel: CancelFlag | None
+        self,
+        package: ModelPackage,
+        images: Iterable[Readable],
+        wishes: Wishes,
+        progress: "Progress | None",
+        cancel: CancelFlag | None,
     ) -> Iterator[Segmentation | Failure]:
         """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
         together = self._settings.unet.inference.enable_batch_processing
@@ -79,7 +84,7 @@ class Runner:
             pass
         with self._models.lend(package) as runtime:
             wishes.parameters(runtime.card)
-            line = Line(images, wishes, runtime, cancel, together=together)
+            line = Line(images, wishes, runtime, progress=progress, cancel=cancel, together=together)
             while True:
                 # The id is the batch's, and not that of what its reader does between two results.
                 with request(identity):

@@ -175,6 +175,7 @@ class SegmentationService:
         images: Iterable[Readable],
         *,
         model: str | Path | None = None,
+        progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
         **wishes: Any,
     ) -> Iterator[Segmentation | Failure]:
@@ -187,6 +188,8 @@ class SegmentationService:
         ----------
         images
             Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
+        progress
+            Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
         model, cancel, wishes
             As in `segment_batch`.
 
@@ -200,7 +203,7 @@ class SegmentationService:
         UnetsegError
             See `segment_batch`.
         """
-        return self._runner.run_many(self._packages.find(model), images, Wishes(**wishes), cancel)
+        return self._runner.run_many(self._packages.find(model), images, Wishes(**wishes), progress, cancel)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None
