@@ -12,6 +12,7 @@ from napari_unetseg.cli.benchmark import benchmark
 from napari_unetseg.cli.config import config
 from napari_unetseg.cli.convert import convert
 from napari_unetseg.cli.demo import demo
+from napari_unetseg.cli.evaluate import evaluate
 from napari_unetseg.cli.export import export
 from napari_unetseg.cli.health import health
 from napari_unetseg.cli.models import models
@@ -43,5 +44,5 @@ def _common(
     pass
 
 
-for _command in (segment, models, health, train, convert, export, config, benchmark, demo):
+for _command in (segment, models, health, train, evaluate, convert, export, config, benchmark, demo):
     app.command()(_command)

@@ -1,0 +1,82 @@
+"""Contenders on the same annotated images: who is compared, on what, and how they did."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from napari_unetseg.training.corruptions import CORRUPTIONS
+from napari_unetseg.training.dataset import Pair
+from napari_unetseg.training.evaluate import Contender, Failed, Truth, choose_truth, evaluate
+from napari_unetseg.training.robustness import Trial, stress
+from napari_unetseg.training.scores import Score
+
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class Comparison:
+    """Several contenders on the same images.
+
+    Attributes
+    ----------
+    contenders
+        Who is compared; the first is the model in question.
+    pairs
+        Images and annotations.
+    masks
+        Whether annotations say only where objects are, see `are_masks`.
+    tell
+        Called with each failure as it happens.
+    scores
+        Of each contender by its name; images that failed are left out.
+    trials
+        What the model in question makes of corrupted images; None before `stress`.
+    failures
+        Images that could not be scored; one that fails for all contenders alike stands there once.
+    """
+
+    contenders: Sequence[Contender]
+    pairs: Sequence[Pair]
+    masks: bool
+    tell: Callable[[Failed], None] = lambda failed: None
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+    trials: list[Trial] | None = None
+    failures: list[Failed] = field(default_factory=list)
+
+    @property
+    def model(self) -> Contender:
+        """The model in question."""
+        return self.contenders[0]
+
+    def truth(self, contender: Contender) -> Truth:
+        """Say what of the annotations is compared with a contender's answers."""
+        return choose_truth(self.masks, contender.divides)
+
+    def score(self) -> None:
+        """Let every contender segment every image."""
+        for contender in self.contenders:
+            results = evaluate(contender, self.pairs, self.truth(contender))
+            self.scores[contender.name] = list(self._successes(results, len(self.pairs), contender.name))
+
+    def stress(self, seed: int) -> None:
+        """Let the model in question segment corrupted images, of those that it could score as they are."""
+        scored = {score.stem for score in self.scores[self.model.name]}
+        pairs = [pair for pair in self.pairs if pair.stem in scored]
+        results = stress(self.model, pairs, self.truth(self.model), CORRUPTIONS, seed)
+        found = self._successes(results, len(pairs), f"{self.model.name}, corrupted")
+        self.trials = [trial for trials in found for trial in trials]
+
+    def _successes(self, results: Iterable[_Result | Failed], total: int, description: str) -> Iterator[_Result]:
+        for result in tqdm(results, total=total, desc=description, unit="image", disable=None):
+            if isinstance(result, Failed):
+                self._fail(result)
+            else:
+                yield result
+
+    def _fail(self, failed: Failed) -> None:
+        known = {(failure.stem, str(failure.error)) for failure in self.failures}
+        if (failed.stem, str(failed.error)) not in known:
+            self.failures.append(failed)
+            self.tell(failed)

@@ -1,0 +1,168 @@
+"""A comparison as text, as JSON and as files."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_unetseg.io import write_table
+from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.training.comparison import Comparison
+from napari_unetseg.training.contact_sheet import Case, choose_cases, write_contact_sheet
+from napari_unetseg.training.dataset import read_pair
+from napari_unetseg.training.evaluate import Truth, read_objects
+from napari_unetseg.training.robustness import tabulate
+from napari_unetseg.training.scores import OBJECT_MEASURES, Score, measures, summarise
+
+SCORES_FILE, SUMMARY_FILE, ROBUSTNESS_FILE = "scores.csv", "summary.json", "robustness.csv"
+SHEET_FILE = "contact_sheet.png"
+
+TITLES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "ap50": "AP@0.5",
+    "ap75": "AP@0.75",
+    "ap90": "AP@0.9",
+    "ap": "AP 0.5-0.9",
+    "precision": "precision",
+    "recall": "recall",
+    "count_error": "count error",
+    "count_bias": "signed",
+}
+_TRUTHS: dict[Truth, str] = {
+    "labels": "objects are those that the label images number",
+    "parts": "the masks have one value, so connected parts count as objects",
+    "foreground": "the masks have one value and the model divides what touches, so only foregrounds are compared",
+}
+
+
+def lines(comparison: Comparison) -> list[str]:
+    """Return what is printed: what was compared, the scores, and what corruptions leave of them."""
+    told = [
+        f"{contender.name}: {len(comparison.scores[contender.name])} of {len(comparison.pairs)} images scored; "
+        f"{_TRUTHS[comparison.truth(contender)]}."
+        for contender in comparison.contenders
+    ]
+    told += ["", *_columns([("", "kind", "images", *TITLES.values()), *_score_rows(comparison)], left=2)]
+    if comparison.trials:
+        told += ["", f"{comparison.model.name} on corrupted images:", "", *_robustness_lines(comparison)]
+    return told
+
+
+def _score_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    for name, scores in comparison.scores.items():
+        if scores:
+            summary = summarise(scores)
+            kinds = summary["per_kind"] if len(summary["per_kind"]) > 1 else {}
+            for kind, means in (("all", summary), *kinds.items()):
+                yield name, kind, str(means["images"]), *(_figure(measure, means.get(measure)) for measure in TITLES)
+
+
+def _robustness_lines(comparison: Comparison) -> list[str]:
+    table = tabulate(comparison.trials or [])
+    shown = [name for name in ("dice", "ap50", "ap") if name in next(iter(table.values()))]
+    titles = [title for name in shown for title in (TITLES[name], "of clean")]
+    rows = []
+    for corruption, row in table.items():
+        cells = [cell for name in shown for cell in (f"{row[name]:.3f}", _figure(name, row["of_clean"][name]))]
+        rows.append((corruption, str(row["images"]), *cells))
+    return _columns([("corruption", "images", *titles), *rows], left=1)
+
+
+def _figure(measure: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if measure.startswith("count"):
+        return f"{value:+.1f}" if measure == "count_bias" else f"{value:.1f}"
+    return f"{value:.3f}"
+
+
+def _columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Line up rows; the first `left` columns are words."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """Return everything but the single images: ``contenders``, ``robustness`` and ``failures``."""
+    told: dict[str, Any] = {
+        "images": len(comparison.pairs),
+        "contenders": {
+            contender.name: {"compared": comparison.truth(contender), **summarise(scores)}
+            for contender in comparison.contenders
+            if (scores := comparison.scores[contender.name])
+        },
+        "failures": [
+            {"stem": failure.stem, "reason": str(failure.error) or type(failure.error).__name__}
+            for failure in comparison.failures
+        ],
+    }
+    if comparison.trials is not None:
+        told["robustness"] = {"model": comparison.model.name, "corruptions": tabulate(comparison.trials)}
+    return told
+
+
+def write_files(comparison: Comparison, worst: int, folder: Path) -> None:
+    """Write a row for each image, the summary, and the model's contact sheet.
+
+    Parameters
+    ----------
+    worst
+        Number of worst cases on the contact sheet.
+
+    Raises
+    ------
+    UnetsegError
+        If a file cannot be written.
+    """
+    write_table(folder / SCORES_FILE, _score_columns(comparison))
+    with whole_file(folder / SUMMARY_FILE) as path:
+        path.write_text(json.dumps(as_dict(comparison), indent=2) + "\n", encoding="utf-8")
+    if comparison.trials:
+        write_table(folder / ROBUSTNESS_FILE, _robustness_columns(comparison))
+    scores = comparison.scores[comparison.model.name]
+    if scores:
+        sections = [
+            (choice.heading, [_case(comparison, score) for score in choice.scores])
+            for choice in choose_cases(scores, worst)
+        ]
+        title = f"{comparison.model.name} on {len(scores)} images"
+        write_contact_sheet(folder / SHEET_FILE, title, sections)
+
+
+def _score_columns(comparison: Comparison) -> dict[str, list[Any]]:
+    rows = [(name, score) for name, scores in comparison.scores.items() for score in scores]
+    figures = [measures(score) for _, score in rows]
+    return {
+        "contender": [name for name, _ in rows],
+        "stem": [score.stem for _, score in rows],
+        "kind": [score.kind for _, score in rows],
+        **{name: [row.get(name) for row in figures] for name in ("dice", "iou", *OBJECT_MEASURES)},
+        "found": [None if score.objects is None else score.objects.predicted for _, score in rows],
+        "annotated": [None if score.objects is None else score.objects.true for _, score in rows],
+    }
+
+
+def _robustness_columns(comparison: Comparison) -> dict[str, list[Any]]:
+    table = tabulate(comparison.trials or [])
+    first = next(iter(table.values()))
+    return {
+        "corruption": list(table),
+        "images": [row["images"] for row in table.values()],
+        **{name: [row[name] for row in table.values()] for name in TITLES if name in first},
+        **{f"{name}_of_clean": [row["of_clean"][name] for row in table.values()] for name in first["of_clean"]},
+    }
+
+
+def _case(comparison: Comparison, score: Score) -> Case:
+    """Segment an image again, so that the labels of all need not be kept."""
+    model = comparison.model
+    pair = next(pair for pair in comparison.pairs if pair.stem == score.stem)
+    image, annotation = read_pair(pair)
+    return Case(image, read_objects(annotation, comparison.truth(model)), model.segment(image), score)
