@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,21 @@ def test_a_wrong_option_is_explained(command: typer.Typer, dataset: Path, tmp_pa
     result = CliRunner().invoke(command, [str(dataset), "-o", str(tmp_path / "model"), "--crop", "30"])
     assert result.exit_code == 1
     assert "crop must be a multiple of 16" in result.output
+
+
+def test_the_options_go_before_the_recipe(
+    command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    write_recipe(recipe, tmp_path / "discs.yaml")
+    arguments = ["-o", tmp_path / "model", "--checkpoints", tmp_path / "checkpoints", "--device", "cpu"]
+    arguments += ["--recipe", tmp_path / "discs.yaml"]
+    result = CliRunner().invoke(command, [str(dataset), *map(str, arguments), "--start-from", "none.pt"])
+    assert result.exit_code == 1
+    assert "Error: none.pt: " in result.output
+    result = CliRunner().invoke(command, [str(dataset), *map(str, arguments), "--tensorboard", str(tmp_path / "board")])
+    assert result.exit_code == 1
+    assert "pip install tensorboard" in result.output
+    result = CliRunner().invoke(command, [str(dataset), *map(str, arguments), "--patience", "0"])
+    assert result.exit_code == 1
+    assert "patience: Input should be greater than or equal to 1" in result.output

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from napari_unetseg.io import read_image
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
-from napari_unetseg.training.run import BEST_FILE, LAST_FILE, fit
+from napari_unetseg.training.run import BEST_FILE, LAST_FILE, fit, stalled
 from napari_unetseg.training.state import CheckpointError, TrainingState
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card
@@ -82,6 +83,60 @@ def test_a_finished_run_trains_no_further(dataset: Path, recipe: Recipe, tmp_pat
     state = fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
     assert state.step == 4
     assert (tmp_path / LAST_FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "ends"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),  # as good is not better
+        ([0.5, 0.6, 0.4], 2, False),
+        ([0.5, 0.6, 0.4, 0.6], 2, True),
+        ([0.5, 0.4, 0.3, 0.2], None, False),
+    ],
+)
+def test_patience_ends_without_a_better_score(
+    recipe: Recipe, scores: list[float], patience: int | None, ends: bool
+) -> None:
+    history = [{"ap50": score, "dice": 1.0 + number} for number, score in enumerate(scores)]
+    assert stalled(history, recipe.model_copy(update={"patience": patience})) is ends
+
+
+def test_an_impatient_run_stops_early_and_for_good(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(6, 1 / 6)
+    # So little is learned that the score stays as it was.
+    impatient = recipe.model_copy(update={"patience": 1, "learning_rate": 1e-9, "steps": 40})
+    state = fit(samples[:6], weights, samples[6:], impatient, tmp_path, device=CPU)
+    assert state.step == state.history[-1]["step"] < 40
+    again = fit(samples[:6], weights, samples[6:], impatient, tmp_path, device=CPU)
+    assert again.step == state.step
+
+
+def test_a_run_starts_from_the_weights_it_is_given(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(6, 1 / 6)
+    fit(samples[:6], weights, samples[6:], recipe, tmp_path / "first", device=CPU)
+    given = torch.load(tmp_path / "first" / BEST_FILE, weights_only=True)
+    changes = {"start_from": str(tmp_path / "first" / BEST_FILE), "learning_rate": 1e-9, "steps": 1}
+    state = fit(samples[:6], weights, samples[6:], recipe.model_copy(update=changes), tmp_path / "second", device=CPU)
+    for name, weight in state.network.named_parameters():
+        torch.testing.assert_close(weight, given[name], atol=1e-7, rtol=1e-5)
+
+
+def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    weights = np.full(6, 1 / 6)
+    fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
+    content = torch.load(tmp_path / LAST_FILE, weights_only=True)
+    written = json.loads(content["recipe"])
+    del written["patience"]
+    torch.save({**content, "recipe": json.dumps(written)}, tmp_path / LAST_FILE)
+    assert fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU).step == 4
+    torch.save({**content, "recipe": json.dumps({**written, "gone": 1})}, tmp_path / LAST_FILE)
+    with pytest.raises(CheckpointError, match=r"last\.pt.*another recipe"):
+        fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:

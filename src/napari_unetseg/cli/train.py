@@ -49,6 +49,20 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of a crop in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the first weights and of every crop.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Validations without a better score after which training stops early.")
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Begin with the weights of a checkpoint (best.pt of another run) or a model, by its path or name.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for curves that TensorBoard shows.", file_okay=False),
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Train a model on your own images.
@@ -63,6 +77,7 @@ def train(
     from napari_unetseg.config import load_settings
 
     options = {"name": name, "steps": steps, "batch": batch, "crop": crop, "seed": seed}
+    options |= {"patience": patience, "start_from": start_from}
     with plain_errors():
         from napari_unetseg.training.train import train as train_model
 
@@ -71,7 +86,16 @@ def train(
         )
         folder = checkpoints or user_cache_path("napari-unetseg", appauthor=False) / "training" / chosen.name
         where = device or load_settings().settings.unet.model.device
-        card = train_model(data, output, folder, chosen, validation_list=validation, device=where, report=tqdm.write)
+        card = train_model(
+            data,
+            output,
+            folder,
+            chosen,
+            validation_list=validation,
+            device=where,
+            tensorboard=tensorboard,
+            report=tqdm.write,
+        )
     scores = card.scores["validation"]
     typer.echo(
         f"{output}: model {card.name!r}, Dice {scores['dice']:.3f} and AP@0.5 {scores['ap50']:.3f} "

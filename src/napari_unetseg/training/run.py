@@ -1,7 +1,7 @@
 """The training loop: samples and a recipe in, the best validated weights out."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.first_weights import begin_with
 from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.sampling import draw_batches
@@ -37,7 +38,7 @@ def fit(
     device: torch.device,
     on_validation: Callable[[TrainingState], None] = lambda state: None,
 ) -> TrainingState:
-    """Train to the recipe's last step, from the last checkpoint where there is one.
+    """Train to the recipe's last step, or until its patience ends, from the last checkpoint where there is one.
 
     Parameters
     ----------
@@ -55,13 +56,15 @@ def fit(
     ------
     CheckpointError
         If the checkpoint belongs to another recipe or cannot be read.
+    FirstWeightsError, ModelError
+        If the weights to start from do not fit the recipe's network, or cannot be read.
     """
     last = checkpoints / LAST_FILE
-    state = resume(recipe, device, last) if last.exists() else start(recipe, device)
+    state = resume(recipe, device, last) if last.exists() else _start(recipe, device)
     losses: list[float] = []
     bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)
     with bar, closing(draw_batches(training, weights, recipe, state.step)) as batches:
-        while state.step < recipe.steps:
+        while state.step < recipe.steps and not stalled(state.history, recipe):
             losses.append(train_step(state, *next(batches), device))
             bar.update()
             if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
@@ -76,6 +79,19 @@ def fit(
             elif state.step % CHECKPOINT_EVERY == 0:
                 save(state, last)
     return state
+
+
+def _start(recipe: Recipe, device: torch.device) -> TrainingState:
+    state = start(recipe, device)
+    if recipe.start_from is not None:
+        begin_with(state, recipe.start_from)
+    return state
+
+
+def stalled(history: Sequence[Mapping[str, float]], recipe: Recipe) -> bool:
+    """Tell whether as many validations as the recipe has patience for brought no better score than the best before."""
+    scores = [row[recipe.metric] for row in history]
+    return recipe.patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= recipe.patience
 
 
 def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: torch.device) -> float:

@@ -1,6 +1,5 @@
 """All that changes while a network trains, on disk so that a killed run goes on."""
 
-import json
 import math
 import pickle
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -104,7 +104,7 @@ def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
         If the checkpoint is damaged or belongs to another recipe.
     """
     content = _load(path, device)
-    if _all_but_steps(json.loads(content["recipe"])) != _all_but_steps(recipe.model_dump(mode="json")):
+    if not _same_but_steps(content["recipe"], recipe):
         raise CheckpointError(
             f"{path}: this checkpoint was written with another recipe. Choose another checkpoint folder, "
             "or the recipe it was started with."
@@ -117,8 +117,13 @@ def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
     return state
 
 
-def _all_but_steps(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if name != "steps"}
+def _same_but_steps(written: str, recipe: Recipe) -> bool:
+    try:
+        # An option that came later than the checkpoint is at its default in it.
+        earlier = Recipe.model_validate_json(written)
+    except ValidationError:
+        return False
+    return earlier.model_copy(update={"steps": recipe.steps}) == recipe
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From a folder of images and masks to a model package with its scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from napari_unetseg.inference.device import choose_device
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.baseline import OTSU
+from napari_unetseg.training.board import open_board, require_tensorboard
 from napari_unetseg.training.curves import draw_curves, require_matplotlib
 from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
@@ -41,6 +43,7 @@ def train(
     *,
     validation_list: Path | None = None,
     device: str = "auto",
+    tensorboard: Path | None = None,
     report: Report = lambda line: None,
 ) -> ModelCard:
     """Train a model and write its package.
@@ -62,6 +65,8 @@ def train(
         File of the stems to hold out, one a line. Left out, whole groups of like images are.
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    tensorboard
+        Folder for losses and scores that TensorBoard can show, where they are wanted.
     report
         Called with a line of text after each validation.
 
@@ -71,6 +76,8 @@ def train(
         If the data, the checkpoint or a folder cannot be used; the message names the file.
     """
     require_matplotlib()
+    if tensorboard is not None:
+        require_tensorboard()
     chosen = choose_device(device)
     pairs = find_pairs(data)
     groups = group_by_look(pairs, recipe.split.distance)
@@ -83,24 +90,30 @@ def train(
     report(f"{len(training)} images{drawn} to train on, {len(validation)} held out; {chosen.reason}")
 
     def show(state: TrainingState) -> None:
+        log(state.history[-1])
         draw_curves(state.history, checkpoints / CURVES_FILE)
         report(", ".join(f"{name} {value:.4g}" for name, value in state.history[-1].items()))
 
     # Scenes are one group: no two of them are more alike than others.
     names = [groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
-    fit(
-        shown,
-        draw_weights([sample.kind for sample in shown], names),
-        validation,
-        recipe,
-        checkpoints,
-        device=torch.device(chosen.kind),
-        on_validation=show,
-    )
+    with nullcontext(_log_nothing) if tensorboard is None else open_board(tensorboard) as log:
+        fit(
+            shown,
+            draw_weights([sample.kind for sample in shown], names),
+            validation,
+            recipe,
+            checkpoints,
+            device=torch.device(chosen.kind),
+            on_validation=show,
+        )
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
     fields = card_fields(recipe, training)
     return export(output, fields, best, recipe, [pair for pair in pairs if pair.stem in held], device)
+
+
+def _log_nothing(row: Mapping[str, float]) -> None:
+    pass
 
 
 def _hold_out(

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from napari_unetseg.errors import ModelError
+from napari_unetseg.training.dataset import find_pairs, load_samples
+from napari_unetseg.training.first_weights import FirstWeightsError, begin_with
+from napari_unetseg.training.recipe import Recipe
+from napari_unetseg.training.state import TrainingState, start
+from napari_unetseg.training.train import card_fields
+from napari_unetseg.zoo.packaging import write_package
+
+CPU = torch.device("cpu")
+
+
+def weights_of(state: TrainingState) -> dict[str, Tensor]:
+    return {name: weight.clone() for name, weight in state.network.state_dict().items()}
+
+
+@pytest.fixture
+def other(recipe: Recipe) -> TrainingState:
+    """A network of the same recipe with other weights."""
+    return start(recipe.model_copy(update={"seed": 1}), CPU)
+
+
+def test_a_checkpoint_gives_its_weights(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+    torch.save(other.network.state_dict(), tmp_path / "best.pt")
+    state = start(recipe, CPU)
+    begin_with(state, str(tmp_path / "best.pt"))
+    for name, weight in weights_of(other).items():
+        assert torch.equal(state.network.state_dict()[name], weight)
+        assert torch.equal(state.average.module.state_dict()[name], weight)
+
+
+def test_a_model_package_gives_its_weights(dataset: Path, recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+    fields = card_fields(recipe, load_samples(find_pairs(dataset), recipe.normalisation))
+    write_package(tmp_path / "model", fields, weights_of(other))
+    state = start(recipe, CPU)
+    begin_with(state, str(tmp_path / "model"))
+    for name, weight in weights_of(other).items():
+        # A package holds its weights rounded.
+        torch.testing.assert_close(state.network.state_dict()[name], weight, atol=1e-3, rtol=1e-3)
+
+
+def test_the_optimiser_learns_the_weights_it_was_given(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+    torch.save(other.network.state_dict(), tmp_path / "best.pt")
+    state = start(recipe, CPU)
+    learned = {id(weight) for group in state.optimiser.param_groups for weight in group["params"]}
+    begin_with(state, str(tmp_path / "best.pt"))
+    assert {id(weight) for weight in state.network.parameters()} == learned
+
+
+def test_a_misfit_says_what_differs(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+    torch.save(other.network.state_dict(), tmp_path / "best.pt")
+    one_head = start(recipe.model_copy(update={"heads": ("foreground",)}), CPU)
+    before = weights_of(one_head)
+    with pytest.raises(FirstWeightsError, match=r"best\.pt: .*2 of the wrong shape \(final_conv\.weight is \(2, 8"):
+        begin_with(one_head, str(tmp_path / "best.pt"))
+    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(one_head).items())
+    deeper = start(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
+    with pytest.raises(FirstWeightsError, match=r"missing \(downs\."):
+        begin_with(deeper, str(tmp_path / "best.pt"))
+
+
+def test_a_missing_file_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.pt"):
+        begin_with(start(recipe, CPU), str(tmp_path / "none.pt"))
