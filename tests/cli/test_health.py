@@ -1,6 +1,9 @@
 """`napari-unetseg health` tells people and programs whether this machine can segment."""
 
 import json
+from dataclasses import fields
+
+from napari_unetseg.service.reports import Health, MemoryUsage, Performance
 
 
 def test_healthy(call, bright_model):
@@ -16,7 +19,10 @@ def test_json(call, bright_model):
     assert run.exit_code == 0
     report = json.loads(run.stdout)
     assert report["service_healthy"] is True
-    assert report["model_info"]["device"] == "cpu"
+    assert report["model_info"] == {"model_name": "bright", "model_variant": "standard", "device": "cpu"}
+    assert report.keys() == {field.name for field in fields(Health)}
+    assert report["memory_usage"].keys() == {field.name for field in fields(MemoryUsage)}
+    assert report["performance"].keys() == {field.name for field in fields(Performance)}
 
 
 def test_damaged_weights(call, bright_model, tmp_path):
@@ -33,5 +39,13 @@ def test_unknown_model(call):
     assert run.exit_code == 1
     assert "There is no model 'nonsense'" in run.stderr
     report = json.loads(call("health", "--model", "nonsense", "--json").stdout)
+    assert report.keys() == {field.name for field in fields(Health)}
     assert report["service_healthy"] is False
+    assert report["model_info"]["model_name"] == "nonsense"
     assert "nonsense" in report["problems"][0]
+
+
+def test_the_bundled_model_meets_its_known_answer(call):
+    run = call("health", "--model", "nuclei", "--device", "cpu")
+    assert run.exit_code == 0
+    assert "off its known answer by up to" in run.stdout

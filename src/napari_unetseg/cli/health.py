@@ -9,6 +9,7 @@ from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import one_line
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
@@ -36,13 +37,25 @@ def health(
         typer.echo("\n".join(_lines(report)))
         for problem in report.problems:
             typer.echo(f"Problem: {problem}", err=True)
+        for warning in report.warnings:
+            typer.echo(f"Warning: {warning}", err=True)
     raise typer.Exit(0 if report.service_healthy else 1)
 
 
 def _print_hopeless(model: str | None, problem: str, as_json: bool) -> None:
     if as_json:
-        hopeless = {"service_healthy": False, "model_loaded": False, "model": model, "problems": [problem]}
-        typer.echo(json.dumps(hopeless, indent=2))
+        from napari_unetseg.service.reports import Health, ModelIdentity
+
+        nothing = Health(
+            service_healthy=False,
+            model_loaded=False,
+            memory_pools_ready=False,
+            gpu_available=None,
+            last_health_check=None,
+            model_info=ModelIdentity(model or DEFAULT_MODEL, "standard", None),
+            problems=(problem,),
+        )
+        typer.echo(json.dumps(nothing.as_dict(), indent=2))
     else:
         typer.echo("Not healthy")
         typer.echo(f"Problem: {problem}", err=True)
@@ -53,7 +66,9 @@ def _lines(report: "Health") -> list[str]:
     if report.model_info.device is not None:
         lines.append(f"device  {report.model_info.device}: {report.device_reason}")
     if report.dummy_inference_ms is not None:
-        lines.append(f"test    {report.dummy_inference_ms:.0f} ms for a small image")
+        answer = report.known_answer
+        met = "" if answer is None else f", off its known answer by up to {answer.max_difference:.1g}"
+        lines.append(f"test    {report.dummy_inference_ms:.0f} ms for a small image{met}")
     memory = report.memory_usage
     if memory.process_mb is not None:
         lines.append(f"memory  {memory.process_mb:.0f} MiB in this process")
