@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_unetseg.cli.options import BackendOption, DeviceOption
 from napari_unetseg.cli.reporting import one_line, plain_errors
 from napari_unetseg.cli.segment import INTERRUPTED
-from napari_unetseg.image import Image
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_unetseg.image import Image
     from napari_unetseg.service import SegmentationService
     from napari_unetseg.training.dataset import Pair
     from napari_unetseg.training.evaluate import Contender, Failed
@@ -150,7 +151,7 @@ class _Segment:
         self._service = service
         self._told: set[str] = set()
 
-    def __call__(self, image: Image) -> NDArray[np.int32]:
+    def __call__(self, image: "Image") -> "NDArray[np.int32]":
         result = self._service.segment(image)
         for text in result.warnings:
             if text not in self._told:
