@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -48,23 +48,29 @@ def memory_usage(loaded: "Runtime | None", in_memory: Sequence["Runtime"]) -> Me
 
 def gpu_available() -> bool | None:
     """Whether PyTorch finds a GPU; None while PyTorch is not loaded, which takes too long to be done for this."""
-    torch = sys.modules.get("torch")
+    torch = _torch()
     return None if torch is None else torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def gpu_percent(kind: str) -> float | None:
     """Return the use of the GPU in percent; None where there is none or its driver does not tell."""
-    torch = sys.modules.get("torch")
+    torch = _torch()
     if torch is None or kind != "cuda":
         return None
     try:
         return float(torch.cuda.utilization())
-    except (ImportError, RuntimeError):  # NVIDIA's management library is not a part of PyTorch
+    except Exception:  # NVIDIA's management library may be missing, too old or not allowed, each with errors of its own
         return None
 
 
-def _device_total_mb(kind: str) -> float | None:
+def _torch() -> Any:
+    """Return torch if it is imported to the end; another thread may be in the middle of it."""
     torch = sys.modules.get("torch")
+    return None if torch is None or getattr(torch.__spec__, "_initializing", False) else torch
+
+
+def _device_total_mb(kind: str) -> float | None:
+    torch = _torch()
     if torch is None or kind != "cuda":
         return None
     return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**20)
