@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from napari_unetseg.training.augment import (
     draw_bend,
     draw_centre,
     draw_crop,
+    draw_object_pixel,
     draw_scale,
     draw_shade,
     draw_view,
+    find_window,
     look_through,
     relight,
     see,
@@ -68,6 +71,27 @@ def test_a_view_larger_than_the_image_mirrors_it() -> None:
     torch.testing.assert_close(seen[:, 8:24, 7], layers[:, :, 0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_window_is_all_that_a_view_needs(samples: list[Sample], seed: int) -> None:
+    # 64 pixels seen by crops of 16 that are magnified, shrunk, turned and bent, some over the border.
+    rng = np.random.default_rng(seed)
+    options = Augmentation(scale=(0.5, 4), rotate=1, smallest_object=0)
+    view, bend = draw_view(samples[0], 16, options, rng), draw_bend(16, 1.5, rng)
+    rows, columns, moved = find_window(view, 16, (64, 64), float(bend.abs().max()))
+    layers = torch.rand(2, 64, 64)
+    expected = look_through(layers, view, 16, bend)
+    torch.testing.assert_close(look_through(layers[:, rows, columns], moved, 16, bend), expected, atol=1e-4, rtol=0)
+
+
+def test_the_window_is_no_larger_than_needed() -> None:
+    view = torch.tensor([[0.0, -1, 3], [1, 0, -5]])
+    rows, columns, moved = find_window(view, 8, (60, 40), 0)
+    assert (rows, columns) == (slice(19, 31), slice(17, 29))
+    assert torch.equal(moved, torch.tensor([[0.0, -1, 0], [1, 0, 0]]))
+    over, whole, _ = find_window(torch.tensor([[1.0, 0, 0], [0, 1, 28]]), 8, (60, 40), 0)
+    assert (over, whole) == (slice(0, 60), slice(14, 26))
+
+
 def test_small_objects_are_not_shrunk_away(samples: list[Sample]) -> None:
     options = Augmentation(scale=(0.1, 1), smallest_object=8)
     least = 8 / np.median(samples[0].diameters)
@@ -108,6 +132,26 @@ def test_inversion_swaps_dark_and_bright() -> None:
     inverted = relight(pixels, Augmentation(**{**CALM, "invert": 1}), np.random.default_rng(1))
     plain = relight(pixels, Augmentation(**CALM), np.random.default_rng(1))
     torch.testing.assert_close(inverted + plain, torch.ones(3, 8, 8))
+
+
+def test_one_channel_becomes_three_equal_ones() -> None:
+    grey = torch.rand(1, 8, 8)
+    seen = relight(grey, Augmentation(**CALM), np.random.default_rng(1))
+    assert seen.shape == (3, 8, 8)
+    torch.testing.assert_close(seen, grey.expand(3, -1, -1))
+    # Three equal channels are the same picture.
+    for seed in range(20):
+        three, one = (relight(p, Augmentation(), np.random.default_rng(seed)) for p in (grey.expand(3, -1, -1), grey))
+        assert torch.equal(three, one)
+
+
+def test_a_tint_colours_a_grey_picture() -> None:
+    grey = torch.rand(1, 8, 8)
+    seen = relight(grey, Augmentation(**{**CALM, "tint": 1}), np.random.default_rng(1))
+    ratios = seen / grey
+    torch.testing.assert_close(ratios, ratios[:, :1, :1].expand_as(ratios))
+    assert ratios.max() == pytest.approx(1)
+    assert len(ratios[:, 0, 0].unique()) == 3
 
 
 def test_grey_drops_the_colour() -> None:
@@ -171,3 +215,19 @@ def test_crops_laid_on_objects_show_one_and_stay_inside(samples: list[Sample]) -
         assert abs(y) <= 15
         assert abs(70 - 40 - x) < 15
         assert abs(50 - 30 - y) < 15
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (200, 300)])
+def test_pixels_of_objects_are_drawn_alike(shape: tuple[int, int]) -> None:
+    # In the large image the three are so rare that they are not among the first tried.
+    labels = np.zeros(shape, np.int32)
+    places = [(0, 1), (2, 0), (3, 4)]
+    for number, place in enumerate(places, start=1):
+        labels[place] = number
+    drawn = Counter(draw_object_pixel(labels, np.random.default_rng(seed)) for seed in range(300))
+    assert drawn.keys() == set(places)
+    assert min(drawn.values()) > 70
+
+
+def test_no_pixel_is_drawn_where_there_is_no_object() -> None:
+    assert draw_object_pixel(np.zeros((9, 9), np.int32), np.random.default_rng(0)) is None

@@ -2,11 +2,13 @@
 
 import io
 import math
+from functools import cache
 
 import imageio.v3 as iio
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,6 +18,9 @@ from napari_unetseg.training.recipe import Augmentation
 
 BEND_MESH = 32
 """Pixels between the points of the net that an elastic deformation moves."""
+
+TRIED_PIXELS = 128
+"""Pixels among which one of an object is looked for first."""
 
 
 def draw_crop(
@@ -36,16 +41,48 @@ def draw_crop(
     pixels, targets = see(sample, side, options, rng)
     if donor is not None:
         pixels, targets = paste(pixels, targets, *see(donor, side, options, rng))
-    return relight(pixels.expand(3, -1, -1), options, rng), targets
+    return relight(pixels, options, rng), targets
 
 
 def see(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
     """Draw a view and resample through it: pixels, float32 (C, side, side), and targets, float32 (3, side, side)."""
-    layers = torch.cat([sample.pixels, sample.targets]).float()
     bend = draw_bend(side, options.elastic, rng) if options.elastic else None
-    view = look_through(layers, draw_view(sample, side, options, rng), side, bend)
+    view = draw_view(sample, side, options, rng)
+    # Only what the crop shows is worth converting: images can be many times larger.
+    rows, columns, view = find_window(view, side, sample.labels.shape, 0.0 if bend is None else float(bend.abs().max()))
+    layers = torch.cat([sample.pixels[:, rows, columns], sample.targets[:, rows, columns]]).float()
+    seen = look_through(layers, view, side, bend)
     channels = sample.pixels.shape[0]
-    return view[:channels], view[channels:]
+    return seen[:channels], seen[channels:]
+
+
+def find_window(view: Tensor, side: int, shape: tuple[int, int], bend: float) -> tuple[slice, slice, Tensor]:
+    """Find the rows and columns of an image that a view needs, and the same view from the middle of these.
+
+    A direction in which the view leaves the image is kept whole, for the image is mirrored there.
+
+    Parameters
+    ----------
+    view
+        See `draw_view`.
+    side
+        Of the crop.
+    shape
+        Of the image, (Y, X).
+    bend
+        How far pixels of the crop are moved at most along x and y.
+    """
+    reaches = (view[:, :2].abs().sum(dim=1) * (side / 2 + bend)).tolist()
+    windows, moved = [], view.clone()
+    for axis, (reach, length) in enumerate(zip(reaches, shape[::-1], strict=True)):
+        centre = length / 2 + float(view[axis, 2])
+        start, stop = math.floor(centre - reach) - 2, math.ceil(centre + reach) + 2
+        if start < 0 or stop > length:
+            start, stop = 0, length
+        windows.append(slice(start, stop))
+        moved[axis, 2] += (length - start - stop) / 2
+    columns, rows = windows
+    return rows, columns, moved
 
 
 def draw_view(sample: Sample, side: int, options: Augmentation, rng: Generator) -> Tensor:
@@ -82,11 +119,23 @@ def draw_centre(sample: Sample, extent: float, options: Augmentation, rng: Gener
     sides = sample.labels.shape[::-1]
     # The crop stays inside the image where it can.
     room_x, room_y = (max(0.0, side - extent) / 2 for side in sides)
-    if rng.random() < options.on_object and (pixels := np.flatnonzero(sample.labels)).size:
-        row, column = divmod(int(rng.choice(pixels)), sides[0])
+    if rng.random() < options.on_object and (pixel := draw_object_pixel(sample.labels, rng)) is not None:
+        row, column = pixel
         x, y = (place + rng.uniform(-extent, extent) / 3 for place in (column - sides[0] / 2, row - sides[1] / 2))
         return min(max(x, -room_x), room_x), min(max(y, -room_y), room_y)
     return rng.uniform(-1, 1) * room_x, rng.uniform(-1, 1) * room_y
+
+
+def draw_object_pixel(labels: NDArray[np.int32], rng: Generator) -> tuple[int, int] | None:
+    """Draw (row, column) of a pixel that lies in an object, each as likely as any other; None if there is none."""
+    flat = labels.ravel()
+    # A look at some spares the search through all, which takes longer than the crop.
+    some = rng.integers(flat.size, size=TRIED_PIXELS)
+    hits = some[flat[some] > 0]
+    if not hits.size:
+        found = np.flatnonzero(flat)
+        hits = rng.choice(found, 1) if found.size else found
+    return divmod(int(hits[0]), labels.shape[1]) if hits.size else None
 
 
 def draw_bend(side: int, spread: float, rng: Generator) -> Tensor:
@@ -95,8 +144,23 @@ def draw_bend(side: int, spread: float, rng: Generator) -> Tensor:
     The points of a net of `BEND_MESH` pixels move at random, and all between follows smoothly.
     """
     points = max(4, round(side / BEND_MESH))
-    net = torch.from_numpy(rng.standard_normal((1, 2, points, points), dtype=np.float32)) * spread
-    return functional.interpolate(net, size=(side, side), mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
+    net = torch.from_numpy(rng.standard_normal((2, points, points), dtype=np.float32)) * spread
+    between = interpolate_cubic(side, points)
+    return (between @ net @ between.T).permute(1, 2, 0)
+
+
+@cache
+def interpolate_cubic(side: int, points: int) -> Tensor:
+    """Give the weights of `points` values in each of `side` places evenly between the first and the last."""
+    corner = torch.eye(points)[None, None]
+    return functional.interpolate(corner, size=(side, points), mode="bicubic", align_corners=True)[0, 0]
+
+
+@cache
+def pixel_centres(side: int) -> Tensor:
+    """Give x and y of each pixel of a crop as grid_sample counts them, from -1 to 1: float32 (side, side, 2)."""
+    centres = (2 * torch.arange(side) + 1) / side - 1
+    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
 
 
 def look_through(layers: Tensor, view: Tensor, side: int, bend: Tensor | None = None) -> Tensor:
@@ -105,17 +169,16 @@ def look_through(layers: Tensor, view: Tensor, side: int, bend: Tensor | None = 
     `bend` moves the pixels of the crop before the view does, see `draw_bend`.
     """
     height, width = layers.shape[1:]
-    # affine_grid and grid_sample count both images from -1 to 1.
+    # grid_sample counts both images from -1 to 1.
     size = torch.tensor([[width], [height]])
     theta = view * torch.tensor([[side, side, 2]]) / size
-    grid = functional.affine_grid(theta[None], [1, 1, side, side], align_corners=False)
-    if bend is not None:
-        grid = grid + (2 / side * bend) @ theta[:, :2].T
-    return functional.grid_sample(layers[None], grid, padding_mode="reflection", align_corners=False)[0]
+    places = pixel_centres(side) if bend is None else pixel_centres(side) + 2 / side * bend
+    grid = places @ theta[:, :2].T + theta[:, 2]
+    return functional.grid_sample(layers[None], grid[None], padding_mode="reflection", align_corners=False)[0]
 
 
 def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
-    """Change colour, contrast, sharpness and noise of (3, Y, X), normalised intensities."""
+    """Change colour, contrast, sharpness and noise of (1 or 3, Y, X), normalised intensities, to (3, Y, X)."""
 
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
@@ -123,15 +186,18 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
     def factor(spread: float) -> float:
         return float((1 + spread) ** rng.uniform(-1, 1))
 
-    colourless = bool(torch.equal(pixels[0], pixels[1]))
-    if chance(options.grey) and not colourless:
+    colourless = len(pixels) == 1 or bool((pixels[1:] == pixels[0]).all())
+    if colourless:
+        # One of three equal channels is a third of the work.
+        pixels = pixels[:1]
+        if chance(options.tint):
+            tint = rng.random(3).astype(np.float32)
+            pixels = pixels * torch.from_numpy(tint / tint.max())[:, None, None]
+    elif chance(options.grey):
         weights = torch.from_numpy(rng.dirichlet(np.ones(3)).astype(np.float32))
-        pixels = (pixels * weights[:, None, None]).sum(0, keepdim=True).expand(3, -1, -1)
+        pixels = (pixels * weights[:, None, None]).sum(0, keepdim=True)
     elif chance(options.shuffle):
         pixels = pixels[torch.from_numpy(rng.permutation(3))]
-    if colourless and chance(options.tint):
-        tint = rng.random(3).astype(np.float32)
-        pixels = pixels * torch.from_numpy(tint / tint.max())[:, None, None]
     if chance(options.invert):
         pixels = 1 - pixels
     pixels = pixels.clamp(min=0) ** factor(options.gamma)
@@ -142,9 +208,10 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
         pixels = blur(pixels, rng.uniform(0.3, max(0.3, options.blur)))
     if chance(0.5):
         sigma = rng.uniform(0, options.noise)
-        noise = rng.standard_normal(tuple(pixels.shape), dtype=np.float32)
-        # A grey image has the same noise in its three copies.
-        pixels = pixels + sigma * torch.from_numpy(noise if chance(0.3) else noise[:1])
+        # Most cameras of grey images give the same noise to all channels.
+        noise = rng.standard_normal((3 if chance(0.3) else 1, *pixels.shape[1:]), dtype=np.float32)
+        pixels = pixels + sigma * torch.from_numpy(noise)
+    pixels = pixels.expand(3, -1, -1)
     if chance(options.jpeg):
         pixels = compress(pixels, int(rng.integers(30, 95)))
     return pixels
@@ -166,7 +233,7 @@ def compress(pixels: Tensor, quality: int) -> Tensor:
 
 
 def blur(pixels: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (3, Y, X), by two passes of a kernel cut at three standard deviations."""
+    """Gaussian blur of (C, Y, X), by two passes of a kernel cut at three standard deviations."""
     reach = math.ceil(3 * sigma)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = kernel / kernel.sum()
