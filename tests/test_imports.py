@@ -40,7 +40,7 @@ TORCH_ROOMS = (
     "training",
     "service.measuring",
     "service.runtime",
-    *(f"zoo.{name}" for name in ("adopt", "checkpoints", "conversion", "loading", "packaging")),
+    *(f"zoo.{name}" for name in ("adding", "adopt", "checkpoints", "conversion", "loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )
 TORCH_FREE = ("inference.tiling",)

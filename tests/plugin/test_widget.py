@@ -208,7 +208,8 @@ def test_models_that_cannot_be_used_are_listed_but_not_offered(make_napari_viewe
     viewer.window.add_dock_widget(widget)
     viewer.add_image(np.zeros((8, 8)))
     offered = widget.inputs.model
-    assert [offered.itemText(row) for row in range(offered.count())] == ["mine (broken)", "HRNetV2 (weights needed)"]
+    listed = [offered.itemText(row) for row in range(offered.count())]
+    assert listed == ["mine (broken)", "HRNetV2 (weights needed)", "", "Add model..."]
     assert not any(offered.model().item(row).isEnabled() for row in range(offered.count()))
     assert "Put its checkpoint" in offered.itemData(1, Qt.ItemDataRole.ToolTipRole)
     assert not widget.runner.run.isEnabled()

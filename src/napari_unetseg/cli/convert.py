@@ -131,25 +131,18 @@ def _normalisation(name: NormalisationName) -> dict[str, Any]:
 
 
 def _lines(converted: "Converted") -> list[str]:
+    from napari_unetseg.zoo.fit import left_out
+
     card = converted.card
     arguments = ", ".join(f"{key} {value}" for key, value in card.architecture.arguments.items())
     size = f"stretched to {card.image_size[0]} x {card.image_size[1]}" if card.image_size else "in their own size"
     return [
         f"{converted.source}: {card.architecture.name} ({arguments})",
         f"prepared  intensities by {card.normalisation.kind}, images {size}",
-        f"left out  {', '.join(_left_out(converted)) or 'nothing'}",
+        f"left out  {', '.join(left_out(converted.dropped, converted.beside)) or 'nothing'}",
         f"size      {converted.bytes_before / 1e6:.1f} MB, now {converted.bytes_after / 1e6:.1f} MB",
         f"model     {card.name} in {converted.folder}",
     ]
-
-
-def _left_out(converted: "Converted") -> list[str]:
-    blocks: dict[str, int] = {}
-    for key in converted.dropped:
-        block = ".".join(key.split(".")[:2])
-        blocks[block] = blocks.get(block, 0) + 1
-    unused = [f"{block} ({count} weights that no output depends on)" for block, count in blocks.items()]
-    return [*converted.beside, *unused]
 
 
 def _check(converted: "Converted", *, exact: bool) -> None:

@@ -1,27 +1,28 @@
 """What is segmented, with which model, and where: the upper rows of the widget."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 from superqt import QElidingLabel
 
-from napari_unetseg.zoo.registry import Listed, ModelPackage, WeightsNeeded
+from napari_unetseg.plugin.model_box import ModelBox
+from napari_unetseg.zoo.registry import Listed, ModelPackage
 
 DEVICES = {"auto": "Automatic", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)", "cpu": "CPU"}
 LABEL_WIDTH = 84
-# The model behind a combo box keeps the flags of its items here; 0 greys an item out.
-_FLAGS_ROLE = 255
 
 _IMAGE_TIP = "The image layer to segment: the plane on display, at full resolution."
 _AXES_TIP = "How the image is read: axes, position, size, pixel type and pixel size.\n\n"
-_MODEL_TIP = "The trained network. Choose the one whose training images look like yours; (i) tells what they were."
 _CARD_TIP = "What this model was trained on, how well it does, and under which licence."
 _DEVICE_TIP = (
-    "Where the network runs. Automatic takes a GPU if there is one, else the CPU.\n"
+    "Where the network runs. Automatic is what the settings say, else a GPU if there is one, else the CPU.\n"
     "Choose CPU when the GPU is busy or its memory is short; results are the same up to rounding."
 )
+
+
+Box = TypeVar("Box", bound=QComboBox)
 
 
 class Inputs(QWidget):
@@ -39,25 +40,28 @@ class Inputs(QWidget):
     model_changed = Signal()
     device_changed = Signal()
     card_requested = Signal()
+    add_requested = Signal()
 
     def __init__(self, models: Sequence[Listed], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.image = _combo(_IMAGE_TIP)
+        self.image = _narrow(QComboBox())
+        self.image.setToolTip(_IMAGE_TIP)
         self.axes = QElidingLabel()
         self.axes.setElideMode(Qt.TextElideMode.ElideRight)
         self.axes.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.axes.setFixedHeight(self.axes.fontMetrics().height() + 2)
-        self.model = _combo(_MODEL_TIP)
+        self.model = _narrow(ModelBox(models))
         self.card = QPushButton("i")
         self.card.setFixedWidth(26)
         self.card.setToolTip(_CARD_TIP)
-        self.device = _combo(_DEVICE_TIP)
+        self.device = _narrow(QComboBox())
+        self.device.setToolTip(_DEVICE_TIP)
         for key, words in DEVICES.items():
             self.device.addItem(words, key)
-        self._add_models(models)
         self._arrange()
         self.image.currentIndexChanged.connect(self.image_changed)
-        self.model.currentIndexChanged.connect(self.model_changed)
+        self.model.chosen.connect(self.model_changed)
+        self.model.add_requested.connect(self.add_requested)
         self.device.currentIndexChanged.connect(self.device_changed)
         self.card.clicked.connect(self.card_requested)
 
@@ -79,13 +83,7 @@ class Inputs(QWidget):
 
     def choose_model(self, name: str) -> None:
         """Choose a model by name, if it is offered."""
-        row = self.model.findText(name)
-        for candidate in range(self.model.count()):
-            package = self.model.itemData(candidate)
-            if isinstance(package, ModelPackage) and package.name == name:
-                row = candidate
-        if row >= 0:
-            self.model.setCurrentIndex(row)
+        self.model.choose(name)
 
     def layer(self) -> Any:
         """Return the chosen image layer; None if there is none."""
@@ -93,8 +91,7 @@ class Inputs(QWidget):
 
     def package(self) -> ModelPackage | None:
         """Return the chosen model; None if none can be used."""
-        package = self.model.currentData()
-        return package if isinstance(package, ModelPackage) else None
+        return self.model.package()
 
     def device_key(self) -> str:
         """Return ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``."""
@@ -109,22 +106,6 @@ class Inputs(QWidget):
         """Grey out the choices during a run; the model's card stays open to reading."""
         for box in (self.image, self.model, self.device):
             box.setEnabled(not locked)
-
-    def _add_models(self, models: Sequence[Listed]) -> None:
-        for model in models:
-            if isinstance(model, ModelPackage):
-                self.model.addItem(f"{model.card.display_name} ({model.origin})", model)
-                tip = model.card.description
-            else:
-                if isinstance(model, WeightsNeeded):
-                    self.model.addItem(f"{model.model.display_name} (weights needed)", model)
-                else:
-                    self.model.addItem(f"{model.path.name} (broken)", model)
-                self.model.setItemData(self.model.count() - 1, 0, _FLAGS_ROLE)
-                tip = model.reason
-            self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        usable = [row for row in range(self.model.count()) if isinstance(self.model.itemData(row), ModelPackage)]
-        self.model.setCurrentIndex(usable[0] if usable else -1)
 
     def _arrange(self) -> None:
         grid = QGridLayout(self)
@@ -144,10 +125,8 @@ class Inputs(QWidget):
             QWidget.setTabOrder(first, second)
 
 
-def _combo(tip: str) -> QComboBox:
-    box = QComboBox()
-    box.setToolTip(tip)
-    # Long layer names must not widen the dock.
+def _narrow(box: Box) -> Box:
+    """Keep long names from widening the dock."""
     box.setMinimumContentsLength(8)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
@@ -20,6 +21,8 @@ from napari_unetseg.plugin.badge import Badge, Kind
 from napari_unetseg.plugin.words import Failure
 
 _LINES = 4
+# What napari's themes leave above and below the text of a label.
+_PADDING = 10
 
 
 class MessageArea(QWidget):
@@ -35,7 +38,6 @@ class MessageArea(QWidget):
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.text.setFixedHeight(_LINES * self.text.fontMetrics().lineSpacing())
         self.action = QPushButton()
         self.details = QPushButton("Details")
         self.details.setToolTip("The full text of the error, to read or to copy into a report.")
@@ -77,6 +79,11 @@ class MessageArea(QWidget):
             self.action.setText(words)
             self.action.setToolTip(tip)
         self.details.setVisible(failure is not None)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Take the height from the font that the viewer's theme gives, which comes with the first show."""
+        self.text.setFixedHeight(_LINES * self.text.fontMetrics().lineSpacing() + _PADDING)
+        super().showEvent(event)
 
     def _act(self) -> None:
         if self._on_action is not None:

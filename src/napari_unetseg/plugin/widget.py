@@ -9,7 +9,8 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_unetseg.plugin import words
+from napari_unetseg.plugin import add_model_words, words
+from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.adjust import Adjustments
 from napari_unetseg.plugin.card_text import describe_model
 from napari_unetseg.plugin.inputs import Inputs
@@ -18,6 +19,7 @@ from napari_unetseg.plugin.live import Details, LiveController, Relabelled
 from napari_unetseg.plugin.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.outputs import MAX_CONTOURS, METADATA_KEY
 from napari_unetseg.plugin.panel.section import HealthSection
+from napari_unetseg.plugin.preferences import preferred_model
 from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.run import FINISHING, LOADING, Job, Outcome, RunController
 from napari_unetseg.plugin.runner import RunRow
@@ -47,6 +49,8 @@ class SegmentationWidget(QWidget):
         Gives the service for a model and a device; called in workers.
     models
         Lists the models to offer.
+    choose
+        Asks for the file of a model to add.
     """
 
     def __init__(
@@ -54,14 +58,17 @@ class SegmentationWidget(QWidget):
         napari_viewer: "ViewerModel",
         services: ServiceFactory = shared_service,
         models: Callable[[], Sequence[Listed]] = list_models,
+        choose: ChooseFile = choose_file,
     ) -> None:
         super().__init__()
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
+        self.inputs.choose_model(preferred_model() or "")
         self.runner = RunRow()
         self.message = MessageArea()
         self.adjust = Adjustments()
         self.controller = RunController(services, self)
+        self.adder = ModelAdder(self, models, choose)
         self.live = LiveController(self)
         self.health = HealthSection(services)
         self.result: ShownResult | None = None
@@ -81,7 +88,7 @@ class SegmentationWidget(QWidget):
     def run(self) -> None:
         """Start a run with what the rows say, as the Run button does."""
         layer, package = self.inputs.layer(), self.inputs.package()
-        if layer is None or package is None or self.controller.running:
+        if layer is None or package is None or self.controller.running or self.adder.busy:
             return
         job = Job(
             plane=shown_plane(layer, self.viewer.dims),
@@ -104,11 +111,13 @@ class SegmentationWidget(QWidget):
         self.runner.cancel.setEnabled(False)
         self.message.show_message("Cancelling...")
         self.controller.cancel()
+        self.adder.cancel()
 
     def event(self, event: QEvent | None) -> bool:
         """Cancel the run when the dock around this widget is closed for good."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
+            self.adder.cancel()
             self.live.stop()
         return bool(super().event(event))
 
@@ -216,6 +225,34 @@ class SegmentationWidget(QWidget):
     def _on_device(self) -> None:
         self.health.choose(self.inputs.package(), self.inputs.device_key())
 
+    def _on_adding(self, text: str) -> None:
+        self._lock(True)
+        self.runner.begin()
+        self.runner.busy()
+        self.message.show_message(text, "busy")
+
+    def _on_asking(self) -> None:
+        self._end_of_adding()
+        self.message.show_message(add_model_words.ASKING)
+
+    def _on_added(self, name: str, title: str, models: Sequence[Listed]) -> None:
+        self._end_of_adding()
+        self.inputs.model.set_models(models)
+        self.inputs.choose_model(name)
+        self.message.show_message(add_model_words.added(title), "good")
+
+    def _on_not_added(self, text: str) -> None:
+        self._end_of_adding()
+        self.message.show_message(text, "warning")
+
+    def _on_add_failed(self, failure: words.Failure) -> None:
+        self._end_of_adding()
+        self.message.show_message(failure.sentence, "error", failure=failure)
+
+    def _end_of_adding(self) -> None:
+        self._lock(False)
+        self.runner.idle()
+
     def _open_card(self) -> None:
         package = self.inputs.package()
         if package is not None:
@@ -251,6 +288,12 @@ class SegmentationWidget(QWidget):
         self.inputs.model_changed.connect(self._on_model)
         self.inputs.device_changed.connect(self._on_device)
         self.inputs.card_requested.connect(self._open_card)
+        self.inputs.add_requested.connect(self.adder.ask)
+        self.adder.began.connect(self._on_adding)
+        self.adder.paused.connect(self._on_asking)
+        self.adder.added.connect(self._on_added)
+        self.adder.stopped.connect(self._on_not_added)
+        self.adder.failed.connect(self._on_add_failed)
         self.runner.run_pressed.connect(self.run)
         self.runner.cancel_pressed.connect(self.cancel)
         self.controller.stage.connect(self._on_stage)
@@ -264,6 +307,7 @@ class SegmentationWidget(QWidget):
         self.live.failed.connect(self._on_live_failed)
         # The controllers are plain enough to be told of the end after Qt has deleted this widget.
         self.destroyed.connect(self.controller.cancel)
+        self.destroyed.connect(self.adder.cancel)
         self.viewer.dims.events.current_step.connect(self._on_image)
         self.viewer.dims.events.order.connect(self._on_image)
         self.viewer.events.theme.connect(self._on_theme)

@@ -1,7 +1,6 @@
 """From a checkpoint that was trained elsewhere to a network that can run and a card that says what it is."""
 
 import hashlib
-import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,17 +8,11 @@ import torch
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import SegmentationNetwork, build
-from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
+from napari_unetseg.zoo.card import TITLES, Architecture, Head, ModelCard, Weights, as_name
 from napari_unetseg.zoo.checkpoints import Checkpoint, read_checkpoint
 from napari_unetseg.zoo.published import published_with
 from napari_unetseg.zoo.recognition import recognise, told
 
-_TITLES = {
-    "unet": "U-Net",
-    "cbam_resunet": "CBAM-ResUNet",
-    "hrnet": "HRNetV2",
-    "attention_unet": "Attention U-Net",
-}
 # The published Attention U-Net ends in a sigmoid; a second one would leave every value in 0.5..0.73.
 _ENDS_IN_SIGMOID = frozenset({"attention_unet"})
 
@@ -108,7 +101,7 @@ def _card(path: Path, architecture: Architecture) -> ModelCard:
             "Only networks with one output, the foreground, can be used without a card."
         )
     names = {"name": as_name(path.stem), "display_name": path.stem}
-    description = f"{_TITLES[architecture.name]} from the checkpoint {path.name}"
+    description = f"{TITLES[architecture.name]} from the checkpoint {path.name}"
     weights = Weights(file=path.name, sha256=_sha256(path))
     published = published_with(architecture)
     if published is not None:
@@ -125,11 +118,6 @@ def _card(path: Path, architecture: Architecture) -> ModelCard:
         weights=weights,
         licence="unknown",
     )
-
-
-def as_name(words: str) -> str:
-    """Return the words as a model's name: lower case, and underscores for what a name may not hold."""
-    return re.sub(r"[^a-z0-9_\-]+", "_", words.lower()).strip("_-") or "checkpoint"
 
 
 def _sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The model card: what a model is, as `model.yaml` states it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,14 @@ KNOWN_ANSWER_FILE = "known_answer.safetensors"
 
 # Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
 ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet"]
+TITLES: Mapping[ArchitectureName, str] = {
+    "unet": "U-Net",
+    "cbam_resunet": "CBAM-ResUNet",
+    "hrnet": "HRNetV2",
+    "attention_unet": "Attention U-Net",
+    "subpixel_unet": "Sub-pixel U-Net",
+}
+"""What people call the networks."""
 # The names of `inference.backends`, which come after this room.
 BackendName = Literal["torch", "onnxruntime"]
 
@@ -180,6 +189,11 @@ class ModelCard(_Strict):
     def heads(self) -> tuple[str, ...]:
         """Names of the output channels, in order."""
         return tuple(head.name for head in self.outputs)
+
+
+def as_name(words: str) -> str:
+    """Return the words as a model's name: lower case, and underscores for what a name may not hold."""
+    return re.sub(r"[^a-z0-9_\-]+", "_", words.lower()).strip("_-") or "checkpoint"
 
 
 def read_card(path: Path) -> ModelCard:

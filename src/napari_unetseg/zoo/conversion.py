@@ -11,8 +11,8 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import build
-from napari_unetseg.zoo.adopt import as_name, describe_checkpoint, load_checkpoint
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, explain
+from napari_unetseg.zoo.adopt import describe_checkpoint, load_checkpoint
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, as_name, explain
 from napari_unetseg.zoo.fit import size_misfit
 from napari_unetseg.zoo.loading import load_network
 from napari_unetseg.zoo.packaging import write_package

@@ -40,6 +40,15 @@ def size_misfit(network: "SegmentationNetwork", size: tuple[int, int] | None) ->
     return "" if fits else f"{size[0]} x {size[1]} is too small for this network, which takes {least} and more"
 
 
+def left_out(dropped: Sequence[str], beside: Sequence[str]) -> list[str]:
+    """Say what of a checkpoint is not used: entries beside the weights, and blocks of weights; see `Checkpoint`."""
+    blocks: dict[str, int] = {}
+    for key in dropped:
+        block = ".".join(key.split(".")[:2])
+        blocks[block] = blocks.get(block, 0) + 1
+    return [*beside, *(f"{block} ({count} weights that no output depends on)" for block, count in blocks.items())]
+
+
 def some(names: Sequence[str]) -> str:
     """List the first names, and how many more there are."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -141,6 +141,12 @@ def list_models() -> list[Listed]:
     return found + [WeightsNeeded(model, user_model_folder() / model.name) for model in needing]
 
 
+def taken_names(models: Iterable[Listed]) -> frozenset[str]:
+    """Return the names that a new model of the user's cannot have."""
+    folders = {model.path.name for model in models if isinstance(model, BrokenPackage) and model.origin == "user"}
+    return frozenset(folders | {model.name for model in models if isinstance(model, ModelPackage)})
+
+
 def find_model(name_or_path: str | Path) -> ModelPackage:
     """Return the model of that name, or the one at that path.
 

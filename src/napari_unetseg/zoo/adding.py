@@ -1,0 +1,171 @@
+"""A model that the user brings: looked at first, then put among the user's own models."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
+from napari_unetseg.networks import build
+from napari_unetseg.zoo.adopt import describe_readings
+from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
+from napari_unetseg.zoo.conversion import convert_checkpoint
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import list_models, read_package, taken_names, user_model_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CancelFlag = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file or folder that can become one of the user's models.
+
+    Attributes
+    ----------
+    source
+        The checkpoint, or the folder of a model package.
+    cards
+        What it is; several where its weights fit several networks.
+    parameters
+        Trainable numbers of the network, for each card.
+    dropped
+        Names of weights that no output depends on.
+    beside
+        What else is in the checkpoint (optimizer state, settings...).
+    size
+        Bytes of the file that holds the weights.
+    """
+
+    source: Path
+    cards: tuple[ModelCard, ...]
+    parameters: tuple[int, ...]
+    dropped: tuple[str, ...]
+    beside: tuple[str, ...]
+    size: int
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is a model package already, with a card of its own."""
+        return self.source.is_dir()
+
+
+def examine(path: Path) -> Candidate:
+    """Say what a checkpoint or a model package is; nothing is kept or written, and nothing in it is run.
+
+    Parameters
+    ----------
+    path
+        A checkpoint (see `read_checkpoint`), the folder of a model package, or a file of one.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used; the message names the file and says why.
+    """
+    if path.is_dir() or (path.parent / CARD_FILE).exists():
+        return _examine_package(path if path.is_dir() else path.parent)
+    checkpoint, cards = describe_readings(path)
+    return Candidate(
+        source=path,
+        cards=cards,
+        parameters=tuple(map(_count, cards)),
+        dropped=checkpoint.dropped,
+        beside=checkpoint.beside,
+        size=path.stat().st_size,
+    )
+
+
+def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFlag | None = None) -> Path:
+    """Put a model among the user's own; it is there whole, or not at all.
+
+    Parameters
+    ----------
+    candidate
+        As `examine` returned it.
+    changes
+        Fields of the `ModelCard`, its `name` among them; the rest is as on the card that was chosen of
+        the candidate's (`architecture` says which).
+    cancel
+        Polled between the steps.
+
+    Returns
+    -------
+    Path
+        The model's folder.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used, or there is one of that name; the message names the file or the folder.
+    UnetsegError
+        If the folder cannot be written.
+    Cancelled
+        If `cancel` returned True.
+    """
+    name = str(changes["name"])
+    folder = user_model_folder() / name
+    if name in taken_names(list_models()) or (folder.exists() and any(folder.iterdir())):
+        raise ModelError(f"{candidate.source}: there is a model {name!r} already. Choose another name.")
+    with _beside(folder) as temporary:
+        if candidate.is_package:
+            _copy_package(candidate.source, temporary, changes)
+        else:
+            convert_checkpoint(candidate.source, temporary, changes)
+        if cancel is not None and cancel():
+            raise Cancelled(f"{candidate.source.name} was not added.")
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    return folder
+
+
+def _examine_package(folder: Path) -> Candidate:
+    package = read_package(folder, "path")
+    # Compares the SHA-256 and the shapes of the weights.
+    network = load_network(package)
+    return Candidate(
+        source=package.path,
+        cards=(package.card,),
+        parameters=(sum(value.numel() for value in network.parameters()),),
+        dropped=(),
+        beside=(),
+        size=package.weights.stat().st_size,
+    )
+
+
+def _count(card: ModelCard) -> int:
+    with torch.device("meta"):
+        network = build(card.architecture.name, card.architecture.arguments)
+    return sum(value.numel() for value in network.parameters())
+
+
+def _copy_package(source: Path, folder: Path, changes: Mapping[str, Any]) -> None:
+    package = read_package(source, "path")
+    folder.mkdir()
+    shutil.copyfile(package.weights, folder / package.card.weights.file)
+    if (answer := package.path / KNOWN_ANSWER_FILE).is_file():
+        shutil.copyfile(answer, folder / KNOWN_ANSWER_FILE)
+    fields = package.card.model_dump() | {key: changes[key] for key in ("name", "display_name") if key in changes}
+    write_card(ModelCard.model_validate(fields), folder / CARD_FILE)
+    load_network(read_package(folder, "path"))
+
+
+@contextmanager
+def _beside(folder: Path) -> "Iterator[Path]":
+    """Lend a folder of the same name, in a hidden one that goes afterwards; the registry does not list those."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".adding-", dir=folder.parent) as temporary:
+            yield Path(temporary) / folder.name
+    except OSError as error:
+        raise UnetsegError(
+            f"{folder}: cannot be written ({error.strerror or error}). Make room on the disk, or allow writing there."
+        ) from error
