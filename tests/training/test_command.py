@@ -1,6 +1,8 @@
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -33,6 +35,29 @@ def test_the_command_trains_by_a_recipe(command: typer.Typer, dataset: Path, rec
     assert read_recipe(output / RECIPE_FILE) == recipe.model_copy(update={"name": "mine", "steps": 1})
     assert (output / VALIDATION_FILE).read_text() == "field0\nfield1\n"
     assert (checkpoints / LAST_FILE).exists()
+
+
+@pytest.mark.parametrize(("heads", "has_objects"), [(("foreground",), True), (("foreground", "distance"), False)])
+def test_masks_without_numbers_score_objects_only_where_none_are_divided(
+    command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path, heads: tuple[str, ...], has_objects: bool
+) -> None:
+    for path in (dataset / "masks").iterdir():
+        iio.imwrite(path, np.where(iio.imread(path), 255, 0).astype(np.uint8))
+    write_recipe(recipe.model_copy(update={"heads": heads, "metric": "dice", "steps": 1}), tmp_path / "masks.yaml")
+    arguments = [
+        "-o",
+        tmp_path / "model",
+        "--checkpoints",
+        tmp_path / "checkpoints",
+        "--recipe",
+        tmp_path / "masks.yaml",
+    ]
+    result = CliRunner().invoke(command, [str(dataset), *map(str, arguments), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert ("and AP@0.5" in result.output) == has_objects
+    scores = read_card(tmp_path / "model" / CARD_FILE).scores
+    assert ("ap50" in scores["validation"]) == has_objects
+    assert "ap50" not in scores["otsu_watershed"]
 
 
 def test_without_a_recipe_the_folders_give_the_names(command: typer.Typer, tmp_path: Path) -> None:

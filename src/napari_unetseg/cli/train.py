@@ -97,9 +97,12 @@ def train(
             report=tqdm.write,
         )
     scores = card.scores["validation"]
+    figures = f"Dice {scores['dice']:.3f}"
+    if "ap50" in scores:  # not where the masks do not tell objects apart
+        figures += f" and AP@0.5 {scores['ap50']:.3f}"
     typer.echo(
-        f"{output}: model {card.name!r}, Dice {scores['dice']:.3f} and AP@0.5 {scores['ap50']:.3f} "
-        f"on {scores['images']} held-out images. Learning curves and checkpoints are in {folder}."
+        f"{output}: model {card.name!r}, {figures} on {scores['images']} held-out images. "
+        f"Learning curves and checkpoints are in {folder}."
     )
 
 
