@@ -35,6 +35,7 @@ MAY_IMPORT = {
 }
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
+    "cli.benchmark_report",
     "networks",
     "inference",
     "training",

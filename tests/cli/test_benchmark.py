@@ -76,7 +76,7 @@ def test_table_and_picture(call, bright_model, small, tmp_path):
 
 
 def test_a_gpu_is_compared_with_the_cpu(call, bright_model, small, monkeypatch):
-    monkeypatch.setattr("napari_unetseg.cli.benchmark._is_gpu", lambda _: True)
+    monkeypatch.setattr("napari_unetseg.cli.benchmark_report._is_gpu", lambda _: True)
     run = call("benchmark", bright_model, "--quick", "--device", "cpu", "--json")
     assert run.exit_code == 0, run.output
     report = json.loads(run.stdout)

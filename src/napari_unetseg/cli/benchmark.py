@@ -1,49 +1,13 @@
 """`napari-unetseg benchmark`: how fast a model is on this machine, and which sizes suit it."""
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from napari_unetseg.cli.benchmark_plot import draw_benchmark, is_chosen
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment import INTERRUPTED
-from napari_unetseg.config import load_settings
-from napari_unetseg.inference.backends.preference import choose_backend
-from napari_unetseg.io.plotting import require_matplotlib
-from napari_unetseg.service.configured import find_configured
-from napari_unetseg.service.profile import TunedSize, write_profile
-from napari_unetseg.service.tuning import Measurement, Plan, Tuning, tune
-
-if TYPE_CHECKING:
-    from napari_unetseg.service.measuring import Subject
-
-_TITLES = ("window", "batch", "p50 ms", "p95 ms", "megapixels/s", "tiles/s", "memory MiB")
-
-
-@dataclass(frozen=True)
-class _Report:
-    """All that is told at the end."""
-
-    model: str
-    sha256: str
-    device: str
-    device_name: str
-    backend: str
-    precision: str
-    tuning: Tuning
-    cpu_megapixels_per_s: float | None
-    saved_to: Path | None
-
-    @property
-    def title(self) -> str:
-        return f"{self.model} on {self.device_name}, {self.backend}, {self.precision}"
-
-    def over_cpu(self, measurement: Measurement) -> float | None:
-        cpu = self.cpu_megapixels_per_s
-        return None if cpu is None else measurement.megapixels_per_s / cpu
 
 
 def benchmark(
@@ -73,12 +37,16 @@ def benchmark(
     of the memory are left out. Ctrl-C stops it with what was measured so far. Close other programs first.
     """
     with plain_errors():
+        from napari_unetseg.cli.benchmark_plot import draw_benchmark
+        from napari_unetseg.cli.benchmark_report import as_dict, as_lines, run_benchmark
+        from napari_unetseg.io.plotting import require_matplotlib
+
         if plot is not None:
             if plot.suffix.lower() != ".png":
                 raise typer.BadParameter(f"{plot} must end in .png.", param_hint="--plot")
             require_matplotlib("Pictures of a benchmark")
-        report = _measure(model, device, backend, quick=quick, save=save)
-        typer.echo(json.dumps(_as_dict(report), indent=2) if as_json else "\n".join(_lines(report)))
+        report = run_benchmark(model, device, backend, quick=quick, save=save)
+        typer.echo(json.dumps(as_dict(report), indent=2) if as_json else "\n".join(as_lines(report)))
         chosen = report.tuning.chosen
         if plot is not None and chosen is not None:
             draw_benchmark(report.tuning.measurements, chosen, report.title, plot)
@@ -89,112 +57,3 @@ def benchmark(
     if chosen is None:
         typer.echo("Error: the device has too little memory for the smallest tile.", err=True)
         raise typer.Exit(1)
-
-
-def _measure(model: str | None, device: str | None, backend: str | None, *, quick: bool, save: bool) -> _Report:
-    settings = load_settings().settings.unet
-    package = find_configured(model, settings)
-    backend = choose_backend(backend, settings.model.backend, package.card)
-
-    from napari_unetseg.service.measuring import DeviceBench, load_subject, plan_for
-
-    subject = load_subject(
-        package, device or settings.model.device, backend, fallback_to_cpu=settings.model.fallback_to_cpu
-    )
-    if subject.backend.device.warning:
-        typer.echo(f"Warning: {subject.backend.device.warning}", err=True)
-    plan = plan_for(subject, quick=quick)
-    with DeviceBench(subject) as bench:
-        tuning = tune(bench, plan, _tell)
-    sha256, chosen = package.card.weights.sha256, tuning.chosen
-    saved = None
-    if save and chosen is not None and not tuning.interrupted:
-        saved = write_profile(subject.device_name, sha256, chosen, backend)
-    return _Report(
-        model=package.name,
-        sha256=sha256,
-        device=subject.backend.device.kind,
-        device_name=subject.device_name,
-        backend=backend,
-        precision=subject.backend.precision,
-        tuning=tuning,
-        cpu_megapixels_per_s=_cpu_reference(subject, tuning, plan),
-        saved_to=saved,
-    )
-
-
-def _tell(words: str) -> None:
-    typer.echo(words, err=True)
-
-
-def _cpu_reference(subject: "Subject", tuning: Tuning, plan: Plan) -> float | None:
-    """Measure the CPU too where a GPU was measured; None where there is nothing to compare, or after Ctrl-C."""
-    if not _is_gpu(subject) or tuning.chosen is None or tuning.interrupted:
-        return None
-
-    from napari_unetseg.service.measuring import cpu_megapixels_per_s
-
-    _tell("Running the CPU for comparison")
-    try:
-        return cpu_megapixels_per_s(subject, plan)
-    except KeyboardInterrupt:
-        return None
-
-
-def _is_gpu(subject: "Subject") -> bool:
-    return subject.backend.device.kind != "cpu"
-
-
-def _as_dict(report: _Report) -> dict[str, Any]:
-    tuning = report.tuning
-    return {
-        "model": report.model,
-        "weights_sha256": report.sha256,
-        "device": report.device,
-        "device_name": report.device_name,
-        "backend": report.backend,
-        "precision": report.precision,
-        "cpu_megapixels_per_s": report.cpu_megapixels_per_s,
-        "measurements": [asdict(one) | {"over_cpu": report.over_cpu(one)} for one in tuning.measurements],
-        "left_out": [asdict(one) for one in tuning.left_out],
-        "chosen": None if tuning.chosen is None else tuning.chosen.model_dump(),
-        "interrupted": tuning.interrupted,
-        "saved_to": None if report.saved_to is None else str(report.saved_to),
-    }
-
-
-def _lines(report: _Report) -> list[str]:
-    tuning, chosen = report.tuning, report.tuning.chosen
-    titles = _TITLES if report.cpu_megapixels_per_s is None else (*_TITLES, "times the CPU")
-    rows = [titles, *(_row(one, report.over_cpu(one)) for one in tuning.measurements)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(titles))]
-    marks = ["", *("*" if chosen is not None and is_chosen(one, chosen) else "" for one in tuning.measurements)]
-    lines = [report.title, ""]
-    for row, mark in zip(rows, marks, strict=True):
-        lines.append("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) + f"  {mark}")
-    lines += ["", *(f"Left out: {one.batch_size} x {one.window}, {one.reason}." for one in tuning.left_out)]
-    if chosen is not None:
-        lines.append(_say(chosen))
-    if report.saved_to is not None:
-        lines.append(f"Saved in {report.saved_to}; the service uses it from its next load on.")
-    elif chosen is not None and not tuning.interrupted:
-        lines.append("Not saved; --save lets the service use it.")
-    return [line.rstrip() for line in lines]
-
-
-def _row(one: Measurement, over_cpu: float | None) -> tuple[str, ...]:
-    memory = "unknown" if one.peak_memory_mb is None else f"{one.peak_memory_mb:.0f}"
-    times = (f"{one.latency_p50_ms:.1f}", f"{one.latency_p95_ms:.1f}")
-    figures = (str(one.window), str(one.batch_size), *times, f"{one.megapixels_per_s:.3g}", f"{one.tiles_per_s:.3g}")
-    return (*figures, memory) if over_cpu is None else (*figures, memory, f"{over_cpu:.3g}")
-
-
-def _say(chosen: TunedSize) -> str:
-    if chosen.window is None:
-        return (
-            f"Chosen (*): batch size {chosen.batch_size}, at most {chosen.max_batch_size}. The window is the model's."
-        )
-    return (
-        f"Chosen (*): batch size {chosen.batch_size}, at most {chosen.max_batch_size}; "
-        f"window {chosen.window}, at most {chosen.max_window}."
-    )
