@@ -21,6 +21,10 @@ BLENDED_WINDOW = 1024
 LEAST_BLENDED_WINDOW = 256
 """No image is divided into smaller blended windows for want of memory: their answer would be worth little."""
 
+LEAST_HALOS = 3
+"""No image is divided into smaller exact tiles for want of memory: at three halos a tile keeps a third of its
+side, and nine times the pixels are computed; smaller ones soon cost more than they save."""
+
 BYTES_PER_PIXEL = 4096
 """Memory that a pixel of an undivided image may take; see `pixels_that_fit`."""
 
@@ -115,7 +119,7 @@ def _divide_exactly(image: Image, backend: Backend, radius: int, room: Room) -> 
     side = max(min(wanted, room.limit or wanted), least)
     tiles = tuple(plan_tiles(image.shape, side, halo, backend.grid))
     padded = backend.accepted_size(*image.shape)
-    smaller = _halved(max(tiles[0].read_shape), least)
+    smaller = _halved(max(tiles[0].read_shape), max(least, LEAST_HALOS * halo))
     return Division(image.shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings)
 
 

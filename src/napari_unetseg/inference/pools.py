@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOST_BYTES = 4 * 2**30
+MOST_BYTES = 4_000_000_000
 """Default of the most bytes that both pools keep together."""
 
 MOST_ALIKE = 10
@@ -158,9 +158,9 @@ class BufferPool:
         channels_last
             Whether the channels of a pixel lie side by side; the shape is (N, C, H, W) all the same.
         pinned
-            Whether the host's memory is pinned, from which a GPU copies faster and in the background.
+            Whether the host's memory is to be pinned: from there a GPU copies faster, and in the background.
         """
-        kind = _Kind(self._name, tuple(shape), dtype, device, channels_last, pinned)
+        kind = _Kind(self._name, tuple(shape), dtype, device, channels_last, pinned and self._on_devices)
         if device != "cpu" and not self._on_devices:
             yield _allocate(kind)
             return
@@ -188,7 +188,7 @@ class BufferPools:
         Buffers of one shape, type and device that are kept at most (`memory.pool_size_multiplier`): as
         many runs at the same time find one each.
     on_devices
-        Whether buffers on a GPU are kept too (`memory.enable_gpu_pools`).
+        Whether buffers on a GPU are kept too, and the host's are pinned (`memory.enable_gpu_pools`).
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_alike: int = MOST_ALIKE, *, on_devices: bool = True) -> None:

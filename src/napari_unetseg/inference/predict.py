@@ -73,7 +73,7 @@ class Options(TypedDict, total=False):
         Largest side of what the network sees at once, in pixels, halo included; None for the default. It
         does not apply where the whole image is seen.
     batch_size
-        Tiles the network sees at once; None for the device's default.
+        Tiles the network sees at once; None for the device's default, which also holds after the fallback.
     largest_whole
         Most pixels that are seen at once by a network whose tiles cannot agree with the whole image; None
         for what the memory of the device suggests.
@@ -167,6 +167,7 @@ class _Run:
         self._options = options
         self._limits = options.get("limits") or Limits()
         self._fallback = options.get("fallback")
+        self._wanted_batch = options.get("batch_size")
         self._cancelled = False
         self._schedule = Schedule(images, self._prepare)
 
@@ -183,7 +184,7 @@ class _Run:
     @property
     def _batch_size(self) -> int:
         kind = self._backend.device.kind
-        wanted = self._options.get("batch_size") or BATCH_SIZES[kind]
+        wanted = self._wanted_batch or BATCH_SIZES[kind]
         return min(wanted, self._limits.on(kind).batch_size or wanted)
 
     def _prepare(self, image: Image) -> Job:
@@ -275,7 +276,8 @@ class _Run:
             return
         backend, step = taken
         if backend is not self._backend:
-            self._backend, self._fallback = backend, None
+            # What was wanted was meant for the other device.
+            self._backend, self._fallback, self._wanted_batch = backend, None, None
         _log.warning("%s: %s", first.image.name, step.text)
         for job in self._schedule.unsettled:
             job.warnings.append(step.text)

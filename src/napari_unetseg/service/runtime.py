@@ -1,87 +1,220 @@
 """A model in memory: its network on a device, behind a backend. Imports torch; workers load it."""
 
-import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from threading import Lock
 
-import numpy as np
-
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend, CancelFlag
 from napari_unetseg.inference.backends.choice import make_backend
-from napari_unetseg.inference.device import Device, choose_device, total_memory
-from napari_unetseg.inference.predict import Prediction, Progress, pixels_that_fit, predict
+from napari_unetseg.inference.backends.preference import choose_backend
+from napari_unetseg.inference.device import Device, choose_device
+from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
+from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.inference.predict import Options, Prediction, Progress, predict, predict_many
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.service.machine import device_name
+from napari_unetseg.service.profile import read_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
-_DUMMY_SIDE = 64
+_STEPS_REMEMBERED = 50
+
+_AFTER_FALLBACK = Device(
+    "cpu",
+    "GPU memory ran out.",
+    warning="GPU memory ran out before, so the network runs on the CPU, which is slower, until the model is reloaded.",
+)
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """What is loaded.
+class Size:
+    """How much the network should see at once: tiles, and side of a window; None for the engine's default."""
 
-    Attributes
+    batch_size: int | None = None
+    window: int | None = None
+
+
+class Runtime:
+    """What is loaded. Any thread may call any method.
+
+    Parameters
     ----------
     card
         Card of the model.
-    backend_name, backend, device
-        What runs the network, and where.
-    parameters_count
-        Trainable numbers of the network.
+    backend_name
+        Name of the runtime, one of `BACKENDS`.
+    backend
+        What runs the network; taken over.
+    size_on
+        Says what the network should see at once on a device, given its kind.
+    fallback
+        Puts the network onto the CPU where the device's memory does not suffice for anything; None if it
+        must not.
+    parameters_count, bytes_held
+        Trainable numbers of the network, and bytes of its weights.
+
+    Attributes
+    ----------
+    limits
+        What was found not to fit on a device.
     """
 
-    card: ModelCard
-    backend_name: str
-    backend: Backend
-    device: Device
-    parameters_count: int
+    def __init__(
+        self,
+        card: ModelCard,
+        backend_name: str,
+        backend: Backend,
+        *,
+        size_on: Callable[[str], Size] = lambda _kind: Size(),
+        fallback: Fallback | None = None,
+        parameters_count: int = 0,
+        bytes_held: int = 0,
+    ) -> None:
+        self.card = card
+        self.backend_name = backend_name
+        self.parameters_count = parameters_count
+        self.bytes_held = bytes_held
+        self.limits = Limits()
+        self._lock = Lock()
+        self._backend = backend
+        self._size_on = size_on
+        self._size = size_on(backend.device.kind)
+        self._fallback = fallback
+        self._steps: deque[MemoryStep] = deque(maxlen=_STEPS_REMEMBERED)
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the network."""
+        return self._backend
+
+    @property
+    def device(self) -> Device:
+        """Where it runs."""
+        return self._backend.device
+
+    @property
+    def pools(self) -> BufferPools:
+        """Buffers that are kept from image to image."""
+        return self._backend.pools
+
+    @property
+    def memory_steps(self) -> tuple[MemoryStep, ...]:
+        """What was done because memory ran out, the last 50 times, oldest first."""
+        return tuple(self._steps)
 
     def predict(
         self, image: Image, *, progress: Progress | None = None, cancel: CancelFlag | None = None
     ) -> Prediction:
         """Compute the probability map of an image; see `napari_unetseg.inference.predict.predict`."""
-        return predict(
-            image,
-            self.card,
-            self.backend,
-            largest_whole=pixels_that_fit(total_memory(self.device)),
-            progress=progress,
-            cancel=cancel,
-        )
+        backend, options = self._how(progress, cancel)
+        return predict(image, self.card, backend, **options)
 
-    def dummy_inference(self) -> float:
-        """Run a small ramp through the network and return the milliseconds it took.
+    def predict_many(
+        self,
+        images: Iterable[Image | Exception],
+        *,
+        progress: Progress | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> Iterator[Prediction | Exception]:
+        """Compute many images together; see `napari_unetseg.inference.predict.predict_many`."""
+        backend, options = self._how(progress, cancel)
+        return predict_many(images, self.card, backend, **options)
 
-        Raises
-        ------
-        UnetsegError
-            If the network gives values that are not numbers.
-        """
-        ramp = np.linspace(0, 1, _DUMMY_SIDE**2, dtype=np.float32).reshape(_DUMMY_SIDE, _DUMMY_SIDE)
-        clock = time.perf_counter()
-        prediction = self.predict(Image(ramp, name="test image"))
-        elapsed_ms = 1000 * (time.perf_counter() - clock)
-        if not np.isfinite(prediction.probability).all():
-            raise UnetsegError(
-                f"Model {self.card.name} gives values that are not numbers on a test image; "
-                "its weights are damaged or do not belong to this architecture."
+    def _how(self, progress: Progress | None, cancel: CancelFlag | None) -> tuple[Backend, Options]:
+        with self._lock:
+            return self._backend, Options(
+                window=self._size.window,
+                batch_size=self._size.batch_size,
+                limits=self.limits,
+                fallback=self._move_to_cpu if self._fallback is not None else None,
+                on_step=self._steps.append,
+                progress=progress,
+                cancel=cancel,
             )
-        return elapsed_ms
+
+    def _move_to_cpu(self) -> Backend:
+        with self._lock:
+            if self._fallback is not None:  # else another thread was faster
+                self._backend, self._fallback = self._fallback(), None
+                self._size = self._size_on(self._backend.device.kind)
+            return self._backend
+
+    def close(self) -> None:
+        """Free the memory of weights and buffers; nothing can be run afterwards."""
+        self._backend.unload()
 
 
-def load_runtime(package: ModelPackage, device: str, backend: str, *, fallback_to_cpu: bool) -> Runtime:
+def load_runtime(
+    package: ModelPackage,
+    settings: Settings,
+    *,
+    device: str | None = None,
+    backend: str | None = None,
+    fallback_to_cpu: bool | None = None,
+) -> Runtime:
     """Load a model's weights onto a device.
+
+    How many tiles of which size the network sees at once is what the settings say, else what was
+    measured on this machine (`napari-unetseg benchmark --save`), else the engine's default.
+
+    Parameters
+    ----------
+    package
+        The model.
+    settings
+        What applies where the other arguments are None.
+    device, fallback_to_cpu
+        As `choose_device` takes them. With the fallback, the CPU also takes over where the device's
+        memory does not suffice for a single small tile.
+    backend
+        Name of the runtime.
 
     Raises
     ------
     ModelError, DeviceError
         If the model or the device cannot be used.
     """
-    chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
+    wanted, memory = settings.unet.model, settings.unet.memory
+    may_fall_back = wanted.fallback_to_cpu if fallback_to_cpu is None else fallback_to_cpu
+    name = choose_backend(backend, wanted.backend, package.card)
+    pools = BufferPools(
+        int(1e9 * memory.max_pool_size_gb), memory.pool_size_multiplier, on_devices=memory.enable_gpu_pools
+    )
+
+    def onto_the_cpu() -> Backend:
+        return make_backend(name, load_network(package), package.card, _AFTER_FALLBACK, pools)
+
+    chosen = choose_device(device or wanted.device, fallback_to_cpu=may_fall_back)
     network = load_network(package)
     # Counted before the backend takes the network over.
-    count = sum(parameter.numel() for parameter in network.parameters())
-    runner = make_backend(backend, network, package.card, chosen)
-    return Runtime(package.card, backend, runner, runner.device, count)
+    count, size = _count(network), _bytes(network)
+    runner = make_backend(name, network, package.card, chosen, pools)
+    falls_back = may_fall_back and runner.device.kind != "cpu"
+    return Runtime(
+        package.card,
+        name,
+        runner,
+        size_on=lambda kind: _size_on(kind, package.card.weights.sha256, name, settings),
+        fallback=onto_the_cpu if falls_back else None,
+        parameters_count=count,
+        bytes_held=size,
+    )
+
+
+def _size_on(kind: str, sha256: str, backend_name: str, settings: Settings) -> Size:
+    asked, tuned = settings.unet.inference, read_profile(device_name(kind), sha256, backend_name)
+    if tuned is None:
+        return Size(asked.batch_size, asked.window)
+    return Size(asked.batch_size or tuned.batch_size, asked.window or tuned.window)
+
+
+def _count(network: SegmentationNetwork) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _bytes(network: SegmentationNetwork) -> int:
+    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))

@@ -148,7 +148,8 @@ class TorchBackend:
     def release_memory(self) -> None:
         """Free what is kept for the next run, a GPU's memory too; the network stays."""
         self.pools.release()
-        if self.device.kind == "cuda":
+        # On the CPU too, which may have taken over from a GPU.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
         elif self.device.kind == "mps":
             torch.mps.empty_cache()

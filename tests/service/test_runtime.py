@@ -1,0 +1,192 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_unetseg.config import Settings
+from napari_unetseg.errors import DeviceError
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.out_of_memory import Limit
+from napari_unetseg.inference.predict import Prediction
+from napari_unetseg.service.machine import device_name
+from napari_unetseg.service.profile import TunedSize, profile_path, write_profile
+from napari_unetseg.service.runtime import Runtime, Size, load_runtime
+from napari_unetseg.zoo.registry import find_model
+
+SQUARE = Image(np.pad(np.full((20, 20), 200, np.uint8), 40), name="square")
+
+
+def settings(**sections):
+    return Settings.model_validate({"unet": {"model": {"device": "cpu"}} | sections})
+
+
+@pytest.fixture
+def package(bright_model):
+    return find_model(bright_model)
+
+
+@pytest.fixture
+def runtime(package):
+    return load_runtime(package, settings())
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Shapes of the batches that networks saw."""
+    shapes, run = [], TorchBackend.run
+
+    def watch(self, batch, cancel=None, out=None):
+        shapes.append(batch.shape)
+        return run(self, batch, cancel, out)
+
+    monkeypatch.setattr(TorchBackend, "run", watch)
+    return shapes
+
+
+class PretendedGpu:
+    """A backend that says it is on a GPU, and computes on the CPU as long as it has memory."""
+
+    device = Device("mps", "It is pretended.")
+
+    def __init__(self, backend):
+        self._backend = backend
+        self.has_memory = True
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def run(self, batch, cancel=None, out=None):
+        if not self.has_memory:
+            raise torch.OutOfMemoryError("out of memory")
+        return self._backend.run(batch, cancel, out)
+
+
+@pytest.fixture
+def gpu(runtime):
+    return PretendedGpu(runtime.backend)
+
+
+def test_it_knows_its_size(runtime):
+    weights = 3 * 4 * 9 + 4 * 4 * 9 + 4 * 8 * 9 + 8 * 8 * 9 + 8 * 4 * 4 + 4 + 8 * 4 * 9 + 4 * 4 * 9 + 8 + 2
+    channels, norms = 2 * 4 + 2 * 8 + 2 * 4, 6
+    assert runtime.parameters_count == weights + 2 * channels
+    # Of each norm also running means and variances, and a count of batches.
+    assert runtime.bytes_held == 4 * (weights + 4 * channels) + 8 * norms
+
+
+def test_one_and_many_images_give_the_same(runtime):
+    alone = runtime.predict(SQUARE)
+    together = list(runtime.predict_many([SQUARE, ValueError("bad"), SQUARE]))
+    assert [type(result) for result in together] == [Prediction, ValueError, Prediction]
+    for result in (together[0], together[2]):
+        np.testing.assert_array_equal(result.probability, alone.probability)
+
+
+def test_settings_set_the_batch_size_and_the_window(package, seen):
+    runtime = load_runtime(package, settings(inference={"batch_size": 3, "window": 64}))
+    runtime.predict(Image(np.ones((200, 200))))
+    assert seen[0][0] == 3
+    assert max(seen[0][2:]) <= 64
+    assert load_runtime(package, settings()).predict(Image(np.ones((200, 200)))).tiles == 1
+
+
+def test_what_was_measured_holds_where_no_setting_does(package, seen):
+    sha256 = package.card.weights.sha256
+    write_profile(device_name("cpu"), sha256, TunedSize(batch_size=2, max_batch_size=4, window=96, max_window=128))
+    try:
+        load_runtime(package, settings()).predict(Image(np.ones((200, 200))))
+        load_runtime(package, settings(inference={"window": 64})).predict(Image(np.ones((200, 200))))
+    finally:
+        profile_path().unlink()
+    first = seen[0]
+    assert (first[0], max(first[2:]) <= 96) == (2, True)
+    assert max(seen[-1][2:]) <= 64 < max(first[2:])
+
+
+def test_settings_limit_the_pools(package):
+    runtime = load_runtime(package, settings(memory={"max_pool_size_gb": 0}))
+    runtime.predict(SQUARE)
+    assert runtime.pools.input.report().held_bytes == 0
+    runtime = load_runtime(package, settings(memory={"pool_size_multiplier": 1}))
+    with runtime.backend.buffers((1, 3, 8, 8)), runtime.backend.buffers((1, 3, 8, 8)):
+        pass
+    assert runtime.pools.input.report().held_bytes == 3 * 8 * 8 * 4
+    runtime = load_runtime(package, settings(memory={"enable_gpu_pools": False}))
+    with runtime.pools.input.lease((8,), device="meta"):
+        assert runtime.pools.input.report().leased_bytes == 0
+
+
+def test_arguments_go_before_settings(package):
+    with pytest.raises(DeviceError, match="no device 'tpu'"):
+        load_runtime(package, settings(), device="tpu")
+
+
+def test_closing_frees_the_buffers(runtime):
+    runtime.predict(SQUARE)
+    assert runtime.pools.input.report().held_bytes > 0
+    runtime.close()
+    assert runtime.pools.input.report().held_bytes == runtime.pools.output.report().held_bytes == 0
+
+
+def test_steps_are_kept_and_the_working_size_too(package, monkeypatch):
+    runtime = load_runtime(package, settings(inference={"batch_size": 4, "window": 64}))
+    run = TorchBackend.run
+
+    def fail(self, batch, cancel=None, out=None):
+        if len(batch) > 1:
+            raise MemoryError
+        return run(self, batch, cancel, out)
+
+    monkeypatch.setattr(TorchBackend, "run", fail)
+    image = Image(np.ones((200, 200)))
+    first, second = runtime.predict(image), runtime.predict(image)
+    assert [step.text for step in runtime.memory_steps] == [
+        "Memory ran out; went on with 2 tiles at once.",
+        "Memory ran out; went on with 1 tile at once.",
+    ]
+    assert first.warnings == tuple(step.text for step in runtime.memory_steps)
+    assert second.warnings == ()
+    assert runtime.limits.on("cpu") == Limit(batch_size=1)
+
+
+def test_after_the_gpu_the_cpu_goes_on_for_good(package, gpu, seen):
+    cpu, calls = load_runtime(package, settings()).backend, []
+    runtime = Runtime(
+        package.card,
+        "torch",
+        gpu,
+        size_on=lambda kind: Size(window=40 if kind == "cpu" else 96),
+        fallback=lambda: calls.append(1) or cpu,
+    )
+    expected = runtime.predict(SQUARE).probability
+    gpu.has_memory = False
+    prediction = runtime.predict(SQUARE)
+    np.testing.assert_allclose(prediction.probability, expected, atol=1e-6)
+    assert "the CPU took over" in prediction.warnings[-1]
+    assert (runtime.backend, runtime.device.kind) == (cpu, "cpu")
+    again = runtime.predict(SQUARE)
+    assert (again.warnings, again.window <= 40 < prediction.window) == ((), True)
+    assert calls == [1]
+
+
+def test_without_the_fallback_the_user_is_told(package, gpu):
+    gpu.has_memory = False
+    runtime = Runtime(package.card, "torch", gpu)
+    with pytest.raises(DeviceError, match=r"square: GPU memory ran out .* choose the device 'cpu'"):
+        runtime.predict(SQUARE)
+    assert runtime.device.kind == "mps"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+def test_a_gpus_memory_is_given_back(package):
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    runtime = load_runtime(package, settings(model={"device": "cuda"}))
+    first = runtime.predict(SQUARE)
+    np.testing.assert_array_equal(runtime.predict(SQUARE).probability, first.probability)
+    report = runtime.pools.input.report()
+    assert (report.misses, report.hits) == (2, 2)  # pinned staging and device input, found again
+    runtime.close()
+    del runtime
+    assert torch.cuda.memory_reserved() <= before
