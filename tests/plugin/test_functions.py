@@ -1,5 +1,6 @@
 """The same verbs for scripts, menus, samples and the demo."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 from magicgui import magicgui
 from napari._app_model import get_app_model
 from napari.layers import Image as ImageLayer
+from napari.utils.notifications import notification_manager
 from numpy.typing import NDArray
+from qtpy.QtWidgets import QDialog
 
 from napari_unetseg import samples
 from napari_unetseg.errors import ImageError
-from napari_unetseg.plugin import commands, demo
-from napari_unetseg.plugin.functions import segment_layer
+from napari_unetseg.plugin import commands, demo, functions
+from napari_unetseg.plugin.functions import segment_layer, segment_layers
+from napari_unetseg.plugin.layers import shown_plane
 from napari_unetseg.plugin.samples import open_nuclei, open_tissue
 from napari_unetseg.plugin.services import shared_service
 from napari_unetseg.plugin.widget import SegmentationWidget
@@ -25,9 +29,11 @@ Squares = NDArray[np.uint16]
 
 @pytest.fixture(autouse=True)
 def _the_bright_model_is_the_default(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_layer, "__defaults__", (str(bright_model), *segment_layer.__defaults__[1:]))
+    for function in (segment_layer, segment_layers):
+        monkeypatch.setattr(function, "__defaults__", (str(bright_model), *function.__defaults__[1:]))
     package = read_package(bright_model, "path")
-    monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (shared_service, lambda: [package]))
+    others = SegmentationWidget.__init__.__defaults__[2:]
+    monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (shared_service, lambda: [package], *others))
 
 
 def test_a_script_gets_layer_data(qtbot: Any, squares: Squares) -> None:
@@ -101,11 +107,77 @@ def test_the_background_entry_adds_layers(make_napari_viewer: Any, qtbot: Any, s
     assert [layer.name for layer in viewer.layers] == ["cells", "cells labels", "cells contours"]
 
 
+def test_the_batch_entry_adds_the_layers_of_every_selected_image(
+    make_napari_viewer: Any, qtbot: Any, squares: Squares
+) -> None:
+    viewer = make_napari_viewer()
+    layers = [viewer.add_image(squares, name="cells"), viewer.add_image(squares[:30], name="part")]
+    viewer.add_image(squares, name="not selected")
+    viewer.layers.selection = set(layers)
+    get_app_model().commands.execute_command("napari-unetseg.segment_batch")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 7, timeout=30_000)
+    assert [layer.name for layer in viewer.layers][3:] == [
+        *("cells labels", "cells contours"),
+        *("part labels", "part contours"),
+    ]
+    assert viewer.layers["cells labels"].data.max() == 3
+    assert viewer.layers["part labels"].data.max() == 2
+    assert "5 objects in 2 images." in [notice.message for notice in notification_manager.records]
+
+
+def test_one_bad_image_of_a_batch_is_named(qtbot: Any, squares: Squares, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = ImageLayer(squares, name="good"), ImageLayer(squares, name="bad")
+
+    def cannot_be_read() -> Any:
+        raise ImageError("bad: the file is gone.")
+
+    def plane_of(layer: ImageLayer, dims: Any) -> Any:
+        plane = shown_plane(layer, dims)
+        return replace(plane, read=cannot_be_read) if layer is bad else plane
+
+    monkeypatch.setattr(functions, "shown_plane", plane_of)
+    worker = segment_layers([bad, good], contours=False)
+    with qtbot.waitSignal(worker.returned, timeout=30_000) as result:
+        pass
+    assert [one[1]["name"] for one in result.args[0]] == ["good labels"]
+    told = [notice.message for notice in notification_manager.records]
+    assert "bad was not segmented: bad: the file is gone." in told
+
+
+@pytest.mark.parametrize("name", ["health", "initialize"])
+def test_the_palette_checks_and_loads_the_model_in_the_panel(make_napari_viewer: Any, qtbot: Any, name: str) -> None:
+    viewer = make_napari_viewer()
+    get_app_model().commands.execute_command(f"napari-unetseg.{name}")
+    widget = commands.open_widget(viewer)
+    assert widget.health.expanded
+    qtbot.waitUntil(lambda: not widget.health.checking, timeout=30_000)
+    assert widget.health.light.state == "healthy"
+
+
+def test_the_palette_shows_the_card(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    get_app_model().commands.execute_command("napari-unetseg.model_info")
+    (dialog,) = commands.open_widget(viewer).findChildren(QDialog)
+    assert dialog.windowTitle() == "Bright objects"
+    dialog.close()
+
+
+@pytest.mark.parametrize("command", [commands.check_health, commands.initialize])
+def test_magicgui_makes_a_button_of_a_command(make_napari_viewer: Any, qtbot: Any, command: Any) -> None:
+    viewer = make_napari_viewer()
+    form = magicgui(command)
+    viewer.window.add_dock_widget(form)
+    form()
+    widget = commands.open_widget(viewer)
+    qtbot.waitUntil(lambda: not widget.health.checking, timeout=30_000)
+    assert widget.health.light.state == "healthy"
+
+
 def test_without_a_selected_image_the_entries_say_what_to_do(make_napari_viewer: Any) -> None:
     viewer = make_napari_viewer()
     viewer.add_points()
-    for command in (commands.segment_selected, commands.segment_in_background):
-        with pytest.raises(ImageError, match="Select one image layer"):
+    for command in (commands.segment_selected, commands.segment_batch, commands.segment_in_background):
+        with pytest.raises(ImageError, match=r"Select one (or more )?image layer"):
             command(viewer)
 
 

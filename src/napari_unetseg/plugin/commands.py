@@ -9,7 +9,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.plugin.functions import segment_layer
+from napari_unetseg.plugin.functions import segment_layer, segment_layers
 from napari_unetseg.plugin.outputs import LayerData
 
 if TYPE_CHECKING:
@@ -49,10 +49,40 @@ def segment_in_background(viewer: napari.viewer.Viewer) -> None:
     ImageError
         If no single image layer is selected.
     """
-    worker = segment_layer(_selected_image(viewer))
     # Returning the worker should do, but napari 0.9.2 calls its handler of workers from menus with
     # an argument missing and drops the result.
-    worker.returned.connect(partial(_add_layers, viewer))
+    segment_layer(_selected_image(viewer)).returned.connect(partial(_add_layers, viewer))
+
+
+def segment_batch(viewer: napari.viewer.Viewer) -> None:
+    """Segment all selected image layers with the default model and its defaults.
+
+    Raises
+    ------
+    ImageError
+        If no image layer is selected.
+    """
+    layers = [layer for layer in viewer.layers if isinstance(layer, ImageLayer) and layer in viewer.layers.selection]
+    if not layers:
+        raise ImageError("Select one or more image layers in the layer list, then choose this entry again.")
+    segment_layers(layers).returned.connect(partial(_add_layers, viewer))
+
+
+def check_health(viewer: napari.viewer.Viewer) -> None:
+    """Check the model that the dock widget uses, and show what comes of it."""
+    open_widget(viewer).health.do("check")
+
+
+def initialize(viewer: napari.viewer.Viewer) -> None:
+    """Load and warm up the model that the dock widget uses, so that the first run does not wait for it."""
+    open_widget(viewer).health.do("warm up")
+
+
+def show_model_info(viewer: napari.viewer.Viewer) -> None:
+    """Show the card of the model that the dock widget uses."""
+    widget = open_widget(viewer)
+    widget.health.expand()
+    widget.inputs.card.click()
 
 
 def _add_layers(viewer: napari.viewer.Viewer, layers: Sequence[LayerData]) -> None:

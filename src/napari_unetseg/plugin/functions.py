@@ -1,7 +1,7 @@
 """Segmentation as a function of a layer, for scripts, magicgui and menus."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import napari
 from napari.components import Dims
@@ -9,14 +9,22 @@ from napari.layers import Image as ImageLayer
 from napari.qt.threading import FunctionWorker
 from napari.types import LayerDataTuple
 from napari.utils import cancelable_progress
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.errors import Cancelled
+from napari_unetseg.plugin import words
 from napari_unetseg.plugin.background import Reports
 from napari_unetseg.plugin.layers import Plane, shown_plane
 from napari_unetseg.plugin.outputs import OUTPUTS, LayerData, Output, fresh_names, layer_data, named
 from napari_unetseg.plugin.services import shared_service
+from napari_unetseg.plugin.words import describe_error
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import Failure, Segmentation
+
+CancelFlag = Callable[[], bool]
 
 
 def segment_layer(
@@ -56,32 +64,80 @@ def segment_layer(
         Errors are shown as napari's notifications.
     """
     viewer = napari.current_viewer()
-    in_viewer = viewer is not None and layer in viewer.layers
-    plane = shown_plane(layer, viewer.dims if in_viewer else Dims(ndim=layer.ndim))
-    wanted = {"labels": labels, "contours": contours, "confidence": confidence}
-    outputs = tuple(output for output in OUTPUTS if wanted[output])
-    parameters = {"threshold": threshold, "min_size": min_size, "split": split}
+    plane = _plane(layer, viewer)
+    outputs = _outputs(labels, contours, confidence)
+    parameters: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "split": split}
+
+    def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
+        service = shared_service(model, device)
+        segmentation = service.segment(plane.read(), progress=reports.progressed.emit, cancel=cancelled, **parameters)
+        return _named_layers(segmentation, plane, outputs, _taken(viewer))
+
+    return _start(f"Segmenting {plane.name}", work)
+
+
+def segment_layers(
+    layers: Sequence[ImageLayer],
+    model: str = DEFAULT_MODEL,
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
+    threshold: float | None = None,
+    min_size: int | None = None,
+    split: float | None = None,
+    labels: bool = True,
+    contours: bool = True,
+    confidence: bool = False,
+) -> FunctionWorker[list[LayerDataTuple]]:
+    """Segment the shown planes of many layers together, as `segment_layer` does one.
+
+    A layer that cannot be segmented is named in a notification, and the others go on. Cancelling
+    gives the results that were finished by then.
+
+    Parameters
+    ----------
+    layers
+        Image layers.
+    model, device, threshold, min_size, split, labels, contours, confidence
+        As of `segment_layer`, the same for all.
+
+    Returns
+    -------
+    FunctionWorker
+        As of `segment_layer`, with the data of all results in the order of the layers.
+    """
+    viewer = napari.current_viewer()
+    planes = [_plane(layer, viewer) for layer in layers]
+    outputs = _outputs(labels, contours, confidence)
+    parameters: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "split": split}
+
+    def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
+        results = shared_service(model, device).segment_batch(
+            [plane.read for plane in planes], progress=reports.progressed.emit, cancel=cancelled, **parameters
+        )
+        return _collect(zip(planes, results, strict=True), outputs, _taken(viewer))
+
+    return _start(f"Segmenting {len(planes)} image{'' if len(planes) == 1 else 's'}", work)
+
+
+def _start(title: str, work: Callable[[Reports, CancelFlag], list[LayerData]]) -> FunctionWorker[list[LayerDataTuple]]:
+    """Make a worker with a bar in napari's activity area; it starts when the event loop next runs."""
     reports = Reports()
-    bar = cancelable_progress(total=0, desc=f"Segmenting {plane.name}")
-
-    def taken() -> set[str]:
-        return {str(other.name) for other in viewer.layers} if viewer is not None else set()
-
-    def work() -> list[LayerData]:
-        try:
-            return _segment(plane, model, device, parameters, outputs, taken, reports, cancelled)
-        except Cancelled:
-            worker.quit()
-            return []
+    bar = cancelable_progress(total=0, desc=title)
 
     def cancelled() -> bool:
         return bool(bar.is_canceled or worker.abort_requested)
+
+    def run() -> list[LayerData]:
+        try:
+            return work(reports, cancelled)
+        except Cancelled:
+            worker.quit()
+            return []
 
     def show_progress(done: int, total: int) -> None:
         bar.total = total
         bar.update(done - bar.n)
 
-    worker = FunctionWorker(work)
+    worker = FunctionWorker(run)
     reports.progressed.connect(show_progress)
     worker.finished.connect(bar.close)
     # Not at once: a quick run could end before the caller has connected to the worker's signals.
@@ -89,23 +145,43 @@ def segment_layer(
     return worker
 
 
-def _segment(
-    plane: Plane,
-    model: str,
-    device: str,
-    parameters: dict[str, float | int | None],
-    outputs: tuple[Output, ...],
-    taken: Callable[[], set[str]],
-    reports: Reports,
-    cancelled: Callable[[], bool],
+def _plane(layer: ImageLayer, viewer: Any) -> Plane:
+    in_viewer = viewer is not None and layer in viewer.layers
+    return shown_plane(layer, viewer.dims if in_viewer else Dims(ndim=layer.ndim))
+
+
+def _outputs(labels: bool, contours: bool, confidence: bool) -> tuple[Output, ...]:
+    wanted = {"labels": labels, "contours": contours, "confidence": confidence}
+    return tuple(output for output in OUTPUTS if wanted[output])
+
+
+def _taken(viewer: Any) -> set[str]:
+    return {str(layer.name) for layer in viewer.layers} if viewer is not None else set()
+
+
+def _named_layers(
+    segmentation: "Segmentation", plane: Plane, outputs: tuple[Output, ...], taken: set[str]
 ) -> list[LayerData]:
-    service = shared_service(model, device)
-    segmentation = service.segment(
-        plane.read(),
-        progress=reports.progressed.emit,
-        cancel=cancelled,
-        **parameters,  # type: ignore[arg-type]
-    )
     data = layer_data(segmentation, plane, outputs)
-    names = fresh_names(plane.name, outputs, taken())
+    names = fresh_names(plane.name, outputs, taken)
     return [named(one, names[output]) for output, one in data.items()]
+
+
+def _collect(
+    results: "Iterable[tuple[Plane, Segmentation | Failure]]", outputs: tuple[Output, ...], taken: set[str]
+) -> list[LayerData]:
+    """Turn the results of a batch into layers with names of their own, and name what failed."""
+    from napari_unetseg.service import Failure
+
+    made: list[LayerData] = []
+    images = objects = 0
+    for plane, result in results:
+        if not isinstance(result, Failure):
+            layers = _named_layers(result, plane, outputs, taken)
+            taken |= {str(layer[1]["name"]) for layer in layers}
+            made += layers
+            images, objects = images + 1, objects + result.count
+        elif not isinstance(result.error, Cancelled):
+            show_warning(f"{plane.name} was not segmented: {describe_error(result.error).sentence}")
+    show_info(f"{words.count(objects)} in {images} image{'' if images == 1 else 's'}.")
+    return made
