@@ -64,10 +64,10 @@ class Lines(QLabel):
 
     def _elide(self) -> None:
         width = max(self.width() - _PADDING, 1)
-        lines = QElidingLabel.wrapText(self._full, width, self.font())
+        lines = QElidingLabel.wrapText(" ".join(self._full.split()), width, self.font())
         last = "".join(lines[self._lines - 1 :])
         kept = [*lines[: self._lines - 1], self.fontMetrics().elidedText(last, Qt.TextElideMode.ElideRight, width)]
-        self.setText("\n".join(line.rstrip() for line in kept))
+        self.setText("\n".join(line.rstrip() for line in kept if line))
 
 
 class Bar(QWidget):

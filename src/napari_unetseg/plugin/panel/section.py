@@ -44,8 +44,8 @@ _RUNNING = "Segmenting. The buttons wait for the end of the run."
 class HealthSection(QWidget):
     """Model & Health: closed, one line; open, everything.
 
-    The light of a check that failed stays until something that loads the model succeeds: a refresh
-    asks less than a check and cannot take its verdict back.
+    The light of a check that failed stays until another check, a run or a button succeeds: a refresh
+    asks for less and cannot take their verdict back.
 
     Parameters
     ----------
@@ -65,6 +65,7 @@ class HealthSection(QWidget):
         self.area = QScrollArea()
         self.controller = HealthController(services, parent=self)
         self.light = _NO_MODEL
+        self._judged_by: Verb = "refresh"
         self._busy: Verb | None = None
         self._running = False
         self._dock: QDockWidget | None = None
@@ -103,7 +104,7 @@ class HealthSection(QWidget):
     def choose(self, package: ModelPackage | None, device: str) -> None:
         """Show another model, or the same on another device."""
         self.panel.show_model(package)
-        self.light = _NO_MODEL if package is None else _NOT_ASKED
+        self.light, self._judged_by = _NO_MODEL if package is None else _NOT_ASKED, "refresh"
         self.controller.choose(None if package is None else Subject(str(package.path), device))
         self._show_light()
 
@@ -164,20 +165,25 @@ class HealthSection(QWidget):
     def _on_report(self, report: Report) -> None:
         self.panel.show_figures(report.info, report.health)
         light = readings.light(report.health, report.verb)
-        if not (report.verb == "refresh" and self.light.kind == "error"):
-            self.light = light
         if report.message and light.kind != "error":
-            self.light = replace(light, words=report.message)
+            light = replace(light, words=report.message)
+        self._judge(light, report.verb)
         self._add_trouble(readings.trouble(report.health, report.verb, datetime.now().astimezone()))
         self._show_light()
 
     def _on_failed(self, verb: Verb, error: Exception) -> None:
         failure = describe_error(error)
-        self.light = Light("error", "problem", f"{_FAILED[verb]} {failure.sentence}")
+        self._judge(Light("error", "problem", f"{_FAILED[verb]} {failure.sentence}"), verb)
         self._add_trouble(Trouble(failure.sentence, datetime.now().astimezone(), failure.details))
         self._show_light()
         if verb != "refresh":
             self.area.ensureWidgetVisible(self.panel.trouble)
+
+    def _judge(self, light: Light, verb: Verb) -> None:
+        """Take over a light, unless it is a refresh's against the fault that something else found."""
+        if verb == "refresh" and self._judged_by != "refresh" and self.light.kind == "error":
+            return
+        self.light, self._judged_by = light, verb
 
     def _add_trouble(self, new: Trouble | None) -> None:
         """Show an error unless a later one, or the same one, is shown already."""
