@@ -97,6 +97,23 @@ def test_a_model_is_not_overwritten(source, tmp_path):
     assert (tmp_path / "model" / "model.yaml").read_bytes() == before
 
 
+def test_a_file_that_would_be_replaced_is_spared(source, tmp_path):
+    (tmp_path / "model").mkdir()
+    file = tmp_path / "model" / "weights.safetensors"
+    file.write_bytes(b"a checkpoint of that name")
+    with pytest.raises(ModelError, match=r"weights\.safetensors: this file would be replaced"):
+        convert_checkpoint(source, tmp_path / "model")
+    assert file.read_bytes() == b"a checkpoint of that name"
+
+
+def test_weights_that_give_no_numbers_leave_no_model(source, tmp_path):
+    state = UNet(3, 1, (2, 4)).state_dict() | {"final_conv.bias": torch.tensor([torch.nan])}
+    torch.save(state, source)
+    with pytest.raises(ModelError, match="not numbers"):
+        convert_checkpoint(source, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_weights_beyond_half_precision_are_refused(tmp_path):
     network = UNet(3, 1, (2, 4))
     with torch.no_grad():

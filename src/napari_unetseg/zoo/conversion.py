@@ -20,6 +20,7 @@ from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import read_package
 
 _TEST_SIDE = 256
+_WEIGHTS_FILE = Weights(sha256="").file
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def convert_checkpoint(
     """
     if (folder / CARD_FILE).exists():
         raise ModelError(f"{folder}: there is a model already. Choose another folder, or delete this one first.")
+    if (folder / _WEIGHTS_FILE).exists():
+        raise ModelError(f"{folder / _WEIGHTS_FILE}: this file would be replaced. Choose another folder, or move it.")
     changes = dict(changes or {})
     checkpoint, card = describe_checkpoint(path, changes.get("architecture"))
     _check_range(checkpoint.path, checkpoint.state, dtype)

@@ -36,10 +36,12 @@ def load_network(package: ModelPackage) -> SegmentationNetwork:
     if package.is_checkpoint:
         return _load_checkpoint(package)
     network = _empty_network(package)
-    tensors = _read_tensors(package)
-    _check_fit(package, network, tensors)
-    network.load_state_dict(tensors, strict=True, assign=True)
-    return network.requires_grad_(False).eval()
+    return _filled(package, network, _read_tensors(package))
+
+
+def network_with(package: ModelPackage, tensors: Mapping[str, Tensor]) -> SegmentationNetwork:
+    """Build the network of a package with weights that are in memory, float32; see `load_network`."""
+    return _filled(package, _empty_network(package), tensors)
 
 
 def _load_checkpoint(package: ModelPackage) -> SegmentationNetwork:
@@ -47,6 +49,12 @@ def _load_checkpoint(package: ModelPackage) -> SegmentationNetwork:
     if card.weights.sha256 != package.card.weights.sha256:
         raise ModelError(f"{package.weights}: the checkpoint was exchanged since it was chosen. Choose it again.")
     return network
+
+
+def _filled(package: ModelPackage, network: SegmentationNetwork, tensors: Mapping[str, Tensor]) -> SegmentationNetwork:
+    _check_fit(package, network, tensors)
+    network.load_state_dict(tensors, strict=True, assign=True)
+    return network.requires_grad_(False).eval()
 
 
 def _empty_network(package: ModelPackage) -> SegmentationNetwork:

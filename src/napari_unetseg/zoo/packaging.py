@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, Weights, write_card
 from napari_unetseg.zoo.known_answer import PICTURE_SIDE, SHA256_KEY, draw_picture
-from napari_unetseg.zoo.loading import load_network
-from napari_unetseg.zoo.registry import ModelPackage, read_package
+from napari_unetseg.zoo.loading import load_network, network_with
+from napari_unetseg.zoo.registry import ModelPackage
 
 
 def write_package(
@@ -45,19 +46,23 @@ def write_package(
     pydantic.ValidationError
         If the fields do not make a card; nothing is written then.
     ModelError
-        If the state does not fit the architecture, or the network answers with values that are not numbers.
+        If the state does not fit the architecture, or the network answers with values that are not numbers;
+        nothing is written then.
     UnetsegError
         If the folder cannot be written.
     """
     tensors = {name: _stored(tensor, dtype) for name, tensor in state.items()}
-    content = save(tensors)
-    weights = Weights(sha256=hashlib.sha256(content).hexdigest())
-    card = ModelCard.model_validate({**fields, "weights": weights})
-    with whole_file(folder / weights.file) as path:
-        path.write_bytes(content)
+    card = ModelCard.model_validate({**fields, "weights": Weights(sha256="")})
+    package = ModelPackage(folder, card, "path")
+    answer = _answer(package, network_with(package, {name: _computed(tensor) for name, tensor in tensors.items()}))
+    with whole_file(package.weights) as path:
+        save_file(tensors, path)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    card = card.model_copy(update={"weights": Weights(sha256=sha256)})
     with whole_file(folder / CARD_FILE) as path:
         write_card(card, path)
-    write_known_answer(read_package(folder, "path"))
+    _write_answer(folder, card, answer)
     return card
 
 
@@ -71,7 +76,11 @@ def write_known_answer(package: ModelPackage) -> None:
     UnetsegError
         If the folder cannot be written.
     """
-    card, network = package.card, load_network(package)
+    _write_answer(package.path, package.card, _answer(package, load_network(package)))
+
+
+def _answer(package: ModelPackage, network: SegmentationNetwork) -> dict[str, Tensor]:
+    card = package.card
     pixels = torch.from_numpy(draw_picture(card, network.accepted_size(PICTURE_SIDE, PICTURE_SIDE)))
     with torch.inference_mode():
         output = network(pixels[None])[0, :, : pixels.shape[1], : pixels.shape[2]]
@@ -79,9 +88,16 @@ def write_known_answer(package: ModelPackage) -> None:
     probability = torch.where(logits, output.sigmoid(), output)
     if not probability.isfinite().all():
         raise ModelError(f"{package.weights}: with these weights the network gives values that are not numbers.")
-    answer = {"pixels": pixels, "probability": probability.contiguous()}
-    with whole_file(package.path / KNOWN_ANSWER_FILE) as path:
+    return {"pixels": pixels, "probability": probability.contiguous()}
+
+
+def _write_answer(folder: Path, card: ModelCard, answer: dict[str, Tensor]) -> None:
+    with whole_file(folder / KNOWN_ANSWER_FILE) as path:
         path.write_bytes(save(answer, metadata={SHA256_KEY: card.weights.sha256}))
+
+
+def _computed(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
