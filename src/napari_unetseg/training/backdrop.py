@@ -29,7 +29,8 @@ def texture(rng: Generator, side: int, sigma: float, stretch: float = 1.0) -> Pl
     gain = np.exp(-2 * (math.pi * sigma) ** 2 * ((stretch * along) ** 2 + across**2))
     gain[0, 0] = 0
     noise = fft.irfft2(fft.rfft2(rng.standard_normal((side, side))) * gain, (side, side))
-    return (noise / noise.std()).astype(np.float32)
+    standard: Plane = (noise / noise.std()).astype(np.float32)
+    return standard
 
 
 def draw_background(rng: Generator, side: int) -> Plane:
@@ -112,8 +113,8 @@ def _draw_cells(rng: Generator, labels: NDArray[np.int32], cell: float) -> NDArr
         places[index] = places[index - 1] + rng.normal(0, cell, 2)
     outline = np.argwhere((labels == 0) & (ndimage.maximum_filter(labels, 3) > 0))
     if len(outline):
-        stuck = rng.choice(outline, rng.choice([0, rng.integers(1, 20)])) + rng.normal(0, cell / 5, 2)
-        places = np.concatenate([places, stuck])
+        stuck = rng.choice(outline, rng.integers(1, 20) if rng.random() < 0.5 else 0)
+        places = np.concatenate([places, stuck + rng.normal(0, cell / 5, stuck.shape)])
         near = rng.random(count) < 0.3
         strewn = rng.choice(outline, int(near.sum())) + rng.normal(0, 3 * cell, (int(near.sum()), 2))
         places[:count][near] = strewn
