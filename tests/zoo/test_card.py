@@ -35,6 +35,14 @@ def test_a_card_knows_the_architectures_there_are():
     assert set(get_args(ArchitectureName)) == set(ARCHITECTURES)
 
 
+@pytest.mark.parametrize(("written", "split"), [({"threshold": 0.4}, 0.0), ({"split": 0.3}, 0.3)])
+def test_a_threshold_divides_nothing_unless_the_card_says_so(write_model, tmp_path, written, split):
+    foreground = [{"name": "foreground"}]
+    architecture = {"name": "unet", "arguments": {"in_channels": 3, "out_channels": 1, "features": [4, 8]}}
+    changes = {"outputs": foreground, "decoder": "threshold", "parameters": written, "architecture": architecture}
+    assert read_card(write_model(tmp_path / "tiny", **changes) / "model.yaml").parameters.split == split
+
+
 def test_heads_are_in_the_order_of_the_channels(write_model, tmp_path):
     card = read_card(write_model(tmp_path / "tiny") / "model.yaml")
     assert card.heads == ("foreground", "distance")
@@ -100,6 +108,8 @@ def test_yaml_that_would_make_objects_is_refused(write_model, tmp_path):
         ({}, ""),
         ({"split": "by plate"}, ""),
         ({"split": "by plate", "dice": 0.91234}, "dice 0.912"),
+        ({"dice": 0.9, "iou": 0.8, "ap50": 0.7, "ap90": 0.2, "recall": 0.6}, "dice 0.9, ap50 0.7"),
+        ({"hausdorff": 3.0}, "hausdorff 3"),
         (
             {
                 "validation": {"images": 9, "ap50": 0.8, "per_kind": {"grey": {"ap50": 0.7}}},

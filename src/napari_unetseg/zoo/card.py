@@ -141,7 +141,7 @@ class ModelCard(_Strict):
         One head an output channel, in order.
     decoder
         ``seeded_watershed`` divides objects by the distance (or boundary) head;
-        ``threshold`` knows the foreground alone.
+        ``threshold`` knows the foreground alone, and divides nothing unless `parameters` say so.
     backend
         Runtime that the model is meant for; None: whichever is the default. A user's choice goes before it.
     scores
@@ -185,6 +185,13 @@ class ModelCard(_Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_threshold_divides_nothing(self) -> "ModelCard":
+        # A user may still turn splitting on; by itself it would cut large objects at their waists.
+        if self.decoder == "threshold" and "split" not in self.parameters.model_fields_set:
+            object.__setattr__(self, "parameters", self.parameters.model_copy(update={"split": 0.0}))
+        return self
+
     @property
     def heads(self) -> tuple[str, ...]:
         """Names of the output channels, in order."""
@@ -225,10 +232,15 @@ def explain(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
 
 
+_MAIN_SCORES = ("dice", "ap50", "ap75")
+
+
 def headline(scores: Mapping[str, Any]) -> str:
-    """Say the figures of a card in a line; where it has several splits, those of the first."""
+    """Say the main figures of a card in a line; where it has several splits, those of the first."""
     figures = {name: value for name, value in scores.items() if isinstance(value, int | float)}
     count = figures.pop("images", None)
+    # A card that trained here has ten; these say most.
+    figures = {name: figures[name] for name in _MAIN_SCORES if name in figures} or figures
     if figures:
         told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
         return f"{told} ({count} images)" if count else told
