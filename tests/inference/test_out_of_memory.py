@@ -53,6 +53,7 @@ class Scarce:
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("std::bad_alloc"),
+        RuntimeError("could not create a primitive"),
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::Alloc Failed to allocate memory for"),
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bad allocation"),
     ],

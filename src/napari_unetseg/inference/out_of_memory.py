@@ -26,8 +26,13 @@ _SIGNS = (
     "bad allocation",
     "bad_alloc",
     "alloc_failed",
+    "could not create a primitive",
+    "could not create a memory",
 )
-"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS) and ONNX Runtime say it where the class does not."""
+"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS) and ONNX Runtime say it where the class does not.
+
+The last two are oneDNN's, which computes convolutions on the CPU and says no more when it has no memory to work in.
+"""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
