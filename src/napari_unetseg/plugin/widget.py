@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.plugin import add_model_words, words
@@ -319,4 +319,3 @@ class SegmentationWidget(QWidget):
         for row in (self.inputs, self.runner, self.message, self.adjust):
             column.addWidget(row)
         column.addWidget(self.health, 1)
-        column.setAlignment(Qt.AlignmentFlag.AlignTop)

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
 
 from napari_unetseg.plugin.inputs import LABEL_WIDTH
 from napari_unetseg.plugin.panel import readings
@@ -128,9 +129,13 @@ class HealthPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 4, 0)
         column.setSpacing(6)
-        line = QHBoxLayout()
-        line.setSpacing(4)
+        # Where the words are longer than the column is wide, the last buttons take a second line.
+        line = QFlowLayout()
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setHorizontalSpacing(3)
+        line.setVerticalSpacing(3)
         for button in self.buttons.values():
+            button.setStyleSheet("padding: 4px 2px;")
             line.addWidget(button)
         column.addWidget(self.words)
         column.addLayout(line)
