@@ -1,13 +1,23 @@
 """Polygons that any GIS or QuPath rasterises to the same objects."""
 
 import json
+import uuid
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path as Outline
 
-from napari_unetseg.io import write_geojson
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io import Position, read_geojson, write_geojson
+from napari_unetseg.postprocessing import contours as postprocessing
 from napari_unetseg.postprocessing.contours import trace_contours
+
+label_images = arrays(
+    np.int32, st.tuples(st.integers(1, 11), st.integers(1, 11)), elements=st.sampled_from([0, 0, 1, 1, 1, 2, 3, 99999])
+)
 
 
 def polygons_of(feature):
@@ -96,3 +106,102 @@ def test_measurements_go_with_their_object(tmp_path):
 @pytest.mark.parametrize("shape", [(1, 1), (3, 4)])
 def test_no_objects(tmp_path, shape):
     assert write(tmp_path, np.zeros(shape, int))["features"] == []
+
+
+@given(labels=label_images)
+@settings(deadline=None)
+def test_masks_come_back_equal(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("geojson") / "a.geojson"
+    write_geojson(path, trace_contours(labels))
+    np.testing.assert_array_equal(rasterise(json.loads(path.read_text()), labels.shape), labels)
+    np.testing.assert_array_equal(postprocessing.rasterise(read_geojson(path).contours, labels.shape), labels)
+
+
+def test_features_are_what_qupath_makes_of_its_own(tmp_path):
+    labels = np.array([[1, 0, 2]])
+    one, two = write(tmp_path, labels, classification="nuclei", measurements={"label": [1], "area": [1]})["features"]
+    assert one["type"] == "Feature"
+    assert one["properties"]["objectType"] == "detection"
+    assert one["properties"]["name"] == "1"
+    assert one["properties"]["classification"] == {"name": "nuclei", "color": [255, 140, 26]}
+    assert one["properties"]["measurements"] == {"area": 1}
+    assert "measurements" not in two["properties"]
+    assert "isLocked" not in one["properties"], "QuPath writes it for what is locked only"
+    assert "plane" not in one["geometry"], "QuPath writes it for stacks only"
+    assert uuid.UUID(one["id"]) != uuid.UUID(two["id"])
+    again = write(tmp_path, labels)["features"]
+    assert [feature["id"] for feature in again] == [one["id"], two["id"]]
+    assert "classification" not in again[0]["properties"]
+
+
+def test_planes_go_into_the_geometry_and_come_back(tmp_path):
+    labels = np.array([[1, 0, 2]])
+    positions = [Position(z=0, t=3), Position(z=2, t=0)]
+    one, two = write(tmp_path, labels, positions=positions)["features"]
+    assert one["geometry"]["plane"] == {"c": -1, "z": 0, "t": 3}
+    assert two["geometry"]["plane"] == {"c": -1, "z": 2, "t": 0}
+    assert read_geojson(tmp_path / "a.geojson").positions == positions
+    write(tmp_path, labels, positions=[Position(z=0), Position(c=1)])
+    assert read_geojson(tmp_path / "a.geojson").positions == [Position(), Position(c=1)]
+
+
+def test_an_object_of_two_planes_is_a_feature_in_each(tmp_path):
+    contours = trace_contours(np.ones((2, 2), int)) * 2
+    write_geojson(tmp_path / "a.geojson", contours, positions=[Position(z=0), Position(z=1)])
+    one, two = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert one["properties"]["label"] == two["properties"]["label"] == 1
+    assert one["id"] != two["id"]
+
+
+def test_pixel_size_and_measurements_come_back(tmp_path):
+    table = {"label": [1, 2], "area": [3.5, float("nan")], "confidence": [0.25, 0.5]}
+    write(tmp_path, np.array([[1, 0, 2]]), measurements=table, scale=(0.5, 0.25), unit="micrometer")
+    read = read_geojson(tmp_path / "a.geojson")
+    assert (read.scale, read.unit) == ((0.5, 0.25), "micrometer")
+    assert list(read.measurements["label"]) == [1, 2]
+    np.testing.assert_array_equal(read.measurements["area"], [3.5, np.nan])
+    assert list(read.measurements["confidence"]) == [0.25, 0.5]
+    write(tmp_path, np.array([[1, 0, 2]]))
+    read = read_geojson(tmp_path / "a.geojson")
+    assert (read.scale, read.unit, read.measurements) == (None, None, {})
+
+
+def test_objects_from_elsewhere(tmp_path):
+    square = [[0, 0], [0, 4], [4, 4], [4, 0], [0, 0]]  # anticlockwise on the screen
+    hole = [[1, 1], [1, 2], [2, 2], [2, 1], [1, 1]]
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [square, hole]},
+            "properties": {"name": "7"},
+        },
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}},
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[9.25, 0], [9.25, 2], [8, 2], [9.25, 0]]]},
+            "properties": {"name": "tumour", "measurements": [{"name": "Area", "value": 1.25}]},
+        },
+    ]
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(features))
+    read = read_geojson(path)
+    assert [contour.label for contour in read.contours] == [7, 8]
+    assert [contour.area for contour in read.contours] == [15, 1.25]
+    assert read.left_out == ("1 point",)
+    np.testing.assert_array_equal(read.measurements["Area"], [np.nan, 1.25])
+    path.write_text(json.dumps(features[0]))
+    assert len(read_geojson(path).contours) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "{}", "[1]", '{"type": "FeatureCollection"}', '{"type": "FeatureCollection", "features": [{}]}']
+)
+def test_what_is_no_geojson(tmp_path, content):
+    (tmp_path / "a.geojson").write_text(content)
+    with pytest.raises(UnetsegError, match=r"a\.geojson: cannot be read as GeoJSON"):
+        read_geojson(tmp_path / "a.geojson")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UnetsegError, match=r"gone\.geojson: cannot be read"):
+        read_geojson(tmp_path / "gone.geojson")

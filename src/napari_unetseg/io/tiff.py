@@ -10,8 +10,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.ome_tiff import LENGTHS, label_type, write_ome_labels
 
-_SHORT_UNITS = {"nanometer": "nm", "micrometer": "um", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+# ImageJ's own tags hold no µ.
+_SHORT_UNITS = LENGTHS | {"micrometer": "um"}
 
 
 def write_labels(
@@ -46,14 +48,12 @@ def write_labels(
     UnetsegError
         If the file cannot be written.
     """
-    smallest, largest = int(labels.min(initial=0)), int(labels.max(initial=0))
-    if smallest < 0 or largest > np.iinfo(np.uint32).max:
-        raise ValueError(f"labels run from {smallest} to {largest}; a label image holds 0 to 4294967295")
-    text = json.dumps(provenance, ensure_ascii=False) if provenance else None
-    if largest <= np.iinfo(np.uint16).max:
-        _write_imagej(Path(path), labels.astype(np.uint16), scale, unit, text)
+    dtype = label_type(labels)
+    if dtype is np.uint16:
+        text = json.dumps(provenance, ensure_ascii=False) if provenance else None
+        _write_imagej(Path(path), labels.astype(dtype), scale, unit, text)
     else:
-        _write_ome(Path(path), labels.astype(np.uint32), scale, unit, text)
+        write_ome_labels(path, labels, scale=scale, units=(unit, unit) if scale else None, provenance=provenance)
 
 
 def write_confidence(
@@ -102,17 +102,3 @@ def _write_imagej(
             resolutionunit="NONE",
             metadata=metadata,
         )
-
-
-def _write_ome(
-    path: Path, array: NDArray[Any], scale: tuple[float, float] | None, unit: str | None, description: str | None
-) -> None:
-    metadata: dict[str, Any] = {"axes": "YX", "Name": path.stem}
-    if description:
-        metadata["Description"] = description
-    if scale and unit in _SHORT_UNITS:
-        short = _SHORT_UNITS[unit].replace("um", "µm")
-        metadata |= {"PhysicalSizeY": scale[0], "PhysicalSizeYUnit": short}
-        metadata |= {"PhysicalSizeX": scale[1], "PhysicalSizeXUnit": short}
-    with whole_file(path) as temporary:
-        tifffile.imwrite(temporary, array, ome=True, compression="zlib", photometric="minisblack", metadata=metadata)

@@ -1,0 +1,81 @@
+"""Label images as OME-TIFF, of one plane or a stack."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_unetseg.io.atomic import whole_file
+
+LENGTHS = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+_TIMES = {"millisecond": "ms", "second": "s", "minute": "min", "hour": "h"}
+
+
+def label_type(labels: NDArray[np.integer[Any]]) -> type[np.unsignedinteger[Any]]:
+    """Return the smallest type for a label image, uint16 or uint32.
+
+    Raises
+    ------
+    ValueError
+        If a label is negative or above 4294967295.
+    """
+    smallest, largest = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if smallest < 0 or largest > np.iinfo(np.uint32).max:
+        raise ValueError(f"labels run from {smallest} to {largest}; a label image holds 0 to 4294967295")
+    return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
+
+
+def write_ome_labels(
+    path: str | Path,
+    labels: NDArray[np.integer[Any]],
+    *,
+    axes: str = "YX",
+    scale: Sequence[float] | None = None,
+    units: Sequence[str | None] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a label image as OME-TIFF, losslessly compressed (zlib), uint16 or with more objects uint32.
+
+    Parameters
+    ----------
+    path
+        File to write, ending in ``.ome.tif``; one that exists is replaced.
+    labels
+        Any integer dtype, no negative values; 0 is background.
+    axes
+        One letter an axis: Y and X last, before them any of T, C and Z.
+    scale, units
+        Size of a step along each axis and the name of its unit, such as ``"micrometer"`` or ``"second"``.
+        Axes whose unit OME knows no length or time by, such as ``"pixel"``, are written without a size.
+    provenance
+        How the labels came about, written as JSON into the image's description.
+
+    Raises
+    ------
+    ValueError
+        If a label is negative or above 4294967295.
+    UnetsegError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    array = labels.astype(label_type(labels))
+    metadata: dict[str, Any] = {"axes": axes, "Name": path.name.removesuffix(".ome.tif")}
+    if provenance:
+        metadata["Description"] = json.dumps(provenance, ensure_ascii=False)
+    if scale and units:
+        for axis, step, unit in zip(axes, scale, units, strict=True):
+            metadata |= _size(axis, step, unit or "")
+    with whole_file(path) as temporary:
+        tifffile.imwrite(temporary, array, ome=True, compression="zlib", photometric="minisblack", metadata=metadata)
+
+
+def _size(axis: str, step: float, unit: str) -> dict[str, Any]:
+    if axis in "ZYX" and unit in LENGTHS:
+        return {f"PhysicalSize{axis}": float(step), f"PhysicalSize{axis}Unit": LENGTHS[unit]}
+    if axis == "T" and unit in _TIMES:
+        return {"TimeIncrement": float(step), "TimeIncrementUnit": _TIMES[unit]}
+    return {}

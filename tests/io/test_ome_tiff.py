@@ -1,0 +1,74 @@
+"""Label images with axes and units that any reader of OME-TIFF finds."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_unetseg.io import read_image, write_ome_labels
+
+planes = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 2**31 - 1))
+
+
+@given(labels=planes)
+@settings(deadline=None)
+def test_labels_come_back_equal(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("ome") / "a.ome.tif"
+    write_ome_labels(path, labels)
+    np.testing.assert_array_equal(read_image(path).array, labels)
+    np.testing.assert_array_equal(tifffile.imread(path), labels)
+
+
+def pixels(path):
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+        return tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"], file.series[0]
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(65535, np.uint16), (65536, np.uint32)])
+def test_type_size_and_provenance(tmp_path, largest, dtype):
+    provenance = {"image": "Zähl-µm.tif", "parameters": {"threshold": 0.5}}
+    labels = np.array([[0, 1, 1], [0, largest, 0]])
+    path = tmp_path / "a.ome.tif"
+    write_ome_labels(path, labels, scale=(0.5, 0.25), units=("micrometer", "nanometer"), provenance=provenance)
+    told, series = pixels(path)
+    assert series.dtype == dtype
+    assert series.axes == "YX"
+    assert (told["PhysicalSizeY"], told["PhysicalSizeYUnit"]) == (0.5, "µm")
+    assert (told["PhysicalSizeX"], told["PhysicalSizeXUnit"]) == (0.25, "nm")
+    with tifffile.TiffFile(path) as file:
+        described = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"]
+    assert (described if isinstance(described, dict) else json.loads(described)) == provenance
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "CYX", "TZYX", "CZYX", "TCZYX"])
+def test_stacks_keep_their_axes(tmp_path, axes):
+    shape = tuple({"T": 2, "C": 3, "Z": 4, "Y": 5, "X": 6}[axis] for axis in axes)
+    labels = np.arange(np.prod(shape)).reshape(shape)
+    units = {"T": "second", "C": "pixel", "Z": "micrometer", "Y": "micrometer", "X": "micrometer"}
+    scale = [float(i) for i in range(1, len(axes) + 1)]
+    path = tmp_path / "a.ome.tif"
+    write_ome_labels(path, labels, axes=axes, scale=scale, units=[units[axis] for axis in axes])
+    told, series = pixels(path)
+    assert series.axes == axes
+    np.testing.assert_array_equal(series.asarray(), labels)
+    if "Z" in axes:
+        assert told["PhysicalSizeZ"] == scale[axes.index("Z")]
+    if "T" in axes:
+        assert (told["TimeIncrement"], told["TimeIncrementUnit"]) == (1, "s")
+
+
+def test_a_size_in_pixels_is_none(tmp_path):
+    write_ome_labels(tmp_path / "a.ome.tif", np.ones((3, 4), int), scale=(2, 2), units=("pixel", None))
+    told, _ = pixels(tmp_path / "a.ome.tif")
+    assert not [key for key in told if key.startswith("PhysicalSize")]
+
+
+def test_labels_out_of_range_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="labels run from -1 to 3"):
+        write_ome_labels(tmp_path / "a.ome.tif", np.array([[-1, 3]]))
+    assert not list(tmp_path.iterdir())
