@@ -114,7 +114,7 @@ def test_latency_and_work() -> None:
     told = Performance(
         runs=12, failures=1, error_rate=1 / 13, latency_p50_ms=8.2, latency_p95_ms=12_400, cpu_percent=130
     )
-    assert readings.latency(told) == "median 8.2 ms, 95 % within 12.4 s"
+    assert readings.latency(told) == "median 8.2 ms · p95 12.4 s"
     assert readings.work(told) == "12 runs, 1 failed (8 %), CPU 130 %"
     assert readings.latency(Performance()) == "no run yet"
     assert readings.work(Performance(runs=1)) == "1 run"

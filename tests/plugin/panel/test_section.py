@@ -136,15 +136,16 @@ def test_a_broken_model_is_told_with_details_to_copy(
     opened: SegmentationWidget, witness: Any, answered: Answered
 ) -> None:
     health, trouble = opened.health, opened.health.panel.trouble
-    assert trouble.text.full == "none"
+    assert trouble.when.full == "none"
     assert not trouble.copy.isEnabled()
     witness.error = ModelError("bright/weights.safetensors: cut off. Copy it again.")
     press(opened, "reload", answered)
     assert (health.badge.kind, health.light.state) == ("error", "problem")
+    assert health.summary.full == "problem · The model could not be reloaded."
     assert health.panel.words.full == (
         "The model could not be reloaded. bright/weights.safetensors: cut off. Copy it again."
     )
-    assert trouble.text.full.endswith("cut off. Copy it again.")
+    assert trouble.text.full == "bright/weights.safetensors: cut off. Copy it again."
     trouble.copy.click()
     clipboard = QApplication.clipboard()
     assert clipboard is not None

@@ -136,11 +136,11 @@ def output_pool_meter(usage: "MemoryUsage") -> Meter:
 
 
 def latency(performance: "Performance") -> str:
-    """Return ``"median 120 ms, 95 % within 140 ms"``."""
+    """Return ``"median 120 ms · p95 140 ms"``."""
     p50, p95 = performance.latency_p50_ms, performance.latency_p95_ms
     if p50 is None or p95 is None:
         return "no run yet"
-    return f"median {milliseconds(p50)}, 95 % within {milliseconds(p95)}"
+    return f"median {milliseconds(p50)} · p95 {milliseconds(p95)}"
 
 
 def work(performance: "Performance") -> str:
@@ -166,10 +166,10 @@ def clock(time: datetime, now: datetime | None = None) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Return ``"0.8 ms"``, ``"140 ms"``, ``"12.4 s"``."""
+    """Return ``"0.8 ms"``, ``"140 ms"``, ``"1.4 s"``."""
     if value < 10:
         return f"{value:.1f} ms"
-    return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
 
 
 def size(megabytes: float) -> str:

@@ -173,7 +173,7 @@ class HealthSection(QWidget):
 
     def _on_failed(self, verb: Verb, error: Exception) -> None:
         failure = describe_error(error)
-        self._judge(Light("error", "problem", f"{_FAILED[verb]} {failure.sentence}"), verb)
+        self._judge(Light("error", "problem", f"{_FAILED[verb]} {failure.sentence}", (_FAILED[verb],)), verb)
         self._add_trouble(Trouble(failure.sentence, datetime.now().astimezone(), failure.details))
         self._show_light()
         if verb != "refresh":

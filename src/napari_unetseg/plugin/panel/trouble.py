@@ -2,8 +2,7 @@
 
 import platform
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetseg import __version__
 from napari_unetseg.plugin.inputs import LABEL_WIDTH
@@ -15,13 +14,13 @@ _TIP = "What failed last: a run, a check, or a button of this panel. It stays he
 
 
 class TroubleRow(QWidget):
-    """Two lines for the last error, and buttons that are there before one is."""
+    """The last error, and room and buttons for it before there is one."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.trouble: Trouble | None = None
         self.about = ""
-        self.text = Lines(3, _TIP)
+        self.when, self.text = Lines(1, _TIP), Lines(3)
         self.details, self.copy = QPushButton("Details"), QPushButton("Copy")
         self.details.setToolTip("The full text of the last error.")
         self.copy.setToolTip("Copy the last error with the model, the device and the versions, to paste into a report.")
@@ -33,8 +32,8 @@ class TroubleRow(QWidget):
     def show_trouble(self, trouble: Trouble | None) -> None:
         """Show another error, or that there was none."""
         self.trouble = trouble
-        self.text.say("none" if trouble is None else f"{clock(trouble.time)}  {trouble.sentence}")
-        self.text.setEnabled(trouble is not None)
+        self.when.say("none" if trouble is None else clock(trouble.time))
+        self.text.say("" if trouble is None else trouble.sentence)
         for button in (self.details, self.copy):
             button.setEnabled(trouble is not None)
 
@@ -50,14 +49,17 @@ class TroubleRow(QWidget):
         details_dialog(self.report(), self).open()
 
     def _arrange(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
-        grid.setColumnStretch(1, 1)
         label = QLabel("Last error")
         label.setToolTip(_TIP)
-        grid.addWidget(label, 0, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(self.text, 0, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(self.details, 0, 2)
-        grid.addWidget(self.copy, 1, 2)
+        line = QHBoxLayout()
+        line.setSpacing(3)
+        line.addWidget(label)
+        line.addWidget(self.when, 1)
+        line.addWidget(self.details)
+        line.addWidget(self.copy)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(line)
+        column.addWidget(self.text)
+        label.setMinimumWidth(LABEL_WIDTH + 4)
