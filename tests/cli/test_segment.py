@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unetseg.io import read_image
+from napari_unetseg.io import read_geojson, read_image, read_rois
+from napari_unetseg.postprocessing.contours import rasterise
 
 
 def names(folder):
@@ -24,13 +25,22 @@ def test_writes_everything_asked_for(call, save_squares, bright_model, tmp_path)
     out = tmp_path / "out"
     run = call("segment", tmp_path / "a.tif", "--model", bright_model, "--output", out, "--save", "all")
     assert run.exit_code == 0, run.output
-    assert names(out) == ["a_confidence.tif", "a_contours.geojson", "a_labels.tif", "a_overlay.png", "a_table.csv"]
+    assert names(out) == [
+        *("a_confidence.tif", "a_contours.geojson", "a_labels.ome.tif", "a_labels.tif"),
+        *("a_overlay.png", "a_rois.zip", "a_table.csv"),
+    ]
     labels = read_image(out / "a_labels.tif")
     np.testing.assert_array_equal(labels.array, truth)
     assert (labels.scale, labels.unit) == ((0.5, 0.5), "micrometer")
     confidence = read_image(out / "a_confidence.tif").array
     np.testing.assert_array_equal(confidence >= 0.5, truth > 0)
-    assert len(json.loads((out / "a_contours.geojson").read_text())["features"]) == 3
+    features = json.loads((out / "a_contours.geojson").read_text())["features"]
+    assert [feature["properties"]["classification"]["name"] for feature in features] == ["bright"] * 3
+    for contours in (read_geojson(out / "a_contours.geojson"), read_rois(out / "a_rois.zip")):
+        np.testing.assert_array_equal(rasterise(contours.contours, truth.shape), truth)
+    again = read_image(out / "a_labels.ome.tif")
+    np.testing.assert_array_equal(again.array, truth)
+    assert (again.scale, again.unit) == ((0.5, 0.5), "micrometer")
     with (out / "a_table.csv").open(newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     assert imageio.imread(out / "a_overlay.png").shape == (*truth.shape, 3)
@@ -96,9 +106,19 @@ def test_an_input_is_never_replaced(call, save_squares, bright_model, tmp_path):
 def test_running_again_in_the_same_folder_replaces_the_results_only(call, save_squares, bright_model, tmp_path):
     save_squares(tmp_path / "a.tif")
     for _ in range(2):
-        run = call("segment", tmp_path, "--model", bright_model, "-o", tmp_path, "--save", "overlay")
+        run = call("segment", tmp_path, "--model", bright_model, "-o", tmp_path, "--save", "overlay,rois,ome-tiff")
         assert run.exit_code == 0, run.output
-    assert names(tmp_path) == ["a.tif", "a_labels.tif", "a_overlay.png"]
+    assert names(tmp_path) == ["a.tif", "a_labels.ome.tif", "a_labels.tif", "a_overlay.png", "a_rois.zip"]
+
+
+def test_an_image_without_objects_has_all_its_results(call, save_squares, bright_model, tmp_path):
+    save_squares(tmp_path / "a.tif")
+    out = tmp_path / "out"
+    words = ("segment", tmp_path / "a.tif", "--model", bright_model, "-o", out, "--save", "all", "--min-size", "1000")
+    assert call(*words).exit_code == 0
+    assert len(names(out)) == 7
+    assert list(read_rois(out / "a_rois.zip").contours) == []
+    assert read_image(out / "a_labels.ome.tif").array.max() == 0
 
 
 def test_warnings_are_printed(call, bright_model, tmp_path):

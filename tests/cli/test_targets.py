@@ -51,6 +51,9 @@ def test_stems_are_unique_even_where_case_does_not_count(names):
 def test_labels_are_always_kept():
     assert parse_results("") == (Result.LABELS,)
     assert parse_results(" table, Overlay ") == (Result.LABELS, Result.TABLE, Result.OVERLAY)
+    assert parse_results("ome-tiff,ROIs") == (Result.LABELS, Result.ROIS, Result.OME_TIFF)
     assert parse_results("all") == tuple(Result)
-    with pytest.raises(ValueError, match="mask, roi: not among labels, contours, confidence, table, overlay, all"):
+    with pytest.raises(
+        ValueError, match="mask, roi: not among labels, contours, rois, ome-tiff, confidence, table, overlay, all"
+    ):
         parse_results("roi,mask,labels")

@@ -4,7 +4,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from napari_unetseg.cli.targets import ENDINGS, Result, Target
-from napari_unetseg.io import write_confidence, write_geojson, write_labels, write_overlay, write_table
+from napari_unetseg.io import (
+    write_confidence,
+    write_geojson,
+    write_labels,
+    write_ome_labels,
+    write_overlay,
+    write_rois,
+    write_table,
+)
 from napari_unetseg.service.segmentation import Segmentation
 
 
@@ -20,6 +28,8 @@ def save_results(segmentation: Segmentation, target: Target, results: Collection
     """
     writers: dict[Result, Callable[[Path, Segmentation], None]] = {
         Result.CONTOURS: _write_contours,
+        Result.ROIS: _write_rois,
+        Result.OME_TIFF: _write_ome_tiff,
         Result.CONFIDENCE: _write_confidence,
         Result.TABLE: _write_table,
         Result.OVERLAY: _write_overlay,
@@ -44,7 +54,25 @@ def _write_confidence(path: Path, segmentation: Segmentation) -> None:
 
 
 def _write_contours(path: Path, segmentation: Segmentation) -> None:
-    write_geojson(path, segmentation.contours, measurements=segmentation.measurements)
+    image = segmentation.image
+    write_geojson(
+        path,
+        segmentation.contours,
+        measurements=segmentation.measurements,
+        classification=segmentation.provenance.model,
+        scale=image.scale,
+        unit=image.unit,
+    )
+
+
+def _write_rois(path: Path, segmentation: Segmentation) -> None:
+    write_rois(path, segmentation.contours)
+
+
+def _write_ome_tiff(path: Path, segmentation: Segmentation) -> None:
+    image, provenance = segmentation.image, segmentation.provenance.as_dict()
+    units = (image.unit, image.unit)
+    write_ome_labels(path, segmentation.labels, scale=image.scale, units=units, provenance=provenance)
 
 
 def _write_table(path: Path, segmentation: Segmentation) -> None:

@@ -32,8 +32,8 @@ def segment(
         str,
         typer.Option(
             metavar="KINDS",
-            help="What to write beside the label image: contours (GeoJSON), confidence (TIFF), table (CSV), "
-            "overlay (PNG), or all; separated by commas.",
+            help="What to write beside the label image: contours (GeoJSON), rois (ImageJ), ome-tiff (labels once "
+            "more), confidence (TIFF), table (CSV), overlay (PNG), or all; separated by commas.",
         ),
     ] = "labels",
     threshold: Annotated[

@@ -14,6 +14,8 @@ class Result(StrEnum):
 
     LABELS = "labels"
     CONTOURS = "contours"
+    ROIS = "rois"
+    OME_TIFF = "ome-tiff"
     CONFIDENCE = "confidence"
     TABLE = "table"
     OVERLAY = "overlay"
@@ -22,6 +24,8 @@ class Result(StrEnum):
 ENDINGS = {
     Result.LABELS: "labels.tif",
     Result.CONTOURS: "contours.geojson",
+    Result.ROIS: "rois.zip",
+    Result.OME_TIFF: "labels.ome.tif",
     Result.CONFIDENCE: "confidence.tif",
     Result.TABLE: "table.csv",
     Result.OVERLAY: "overlay.png",
