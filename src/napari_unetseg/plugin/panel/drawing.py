@@ -94,7 +94,7 @@ class Bar(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return a width that leaves room for words."""
-        return QSize(60, 8)
+        return QSize(48, 8)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         """Paint the track and the parts."""
