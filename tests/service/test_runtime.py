@@ -9,6 +9,7 @@ from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
 from napari_unetseg.inference.predict import Prediction
+from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import TunedSize, profile_path, write_profile
 from napari_unetseg.service.runtime import Runtime, Size, load_runtime
@@ -81,6 +82,23 @@ def test_one_and_many_images_give_the_same(runtime):
     assert [type(result) for result in together] == [Prediction, ValueError, Prediction]
     for result in (together[0], together[2]):
         np.testing.assert_array_equal(result.probability, alone.probability)
+
+
+def test_labels_of_images_that_share_batches_are_those_of_single_runs():
+    nuclei = find_model("nuclei")
+    shared = load_runtime(nuclei, settings(inference={"batch_size": 4}))
+    single = load_runtime(nuclei, settings())
+    y, x = np.mgrid[:96, :128]
+    lattice = (np.sin(x / 6) * np.sin(y / 6)) ** 2 + np.random.default_rng(0).normal(0, 0.05, x.shape)
+    images = [Image(lattice[: 96 - 7 * (n % 2), n:]) for n in (0, 0, 1, 2, 3, 16)]
+    together = list(shared.predict_many(images))
+    for image, result in zip(images, together, strict=True):
+        labels = [
+            decode(one.probability, nuclei.card.heads, nuclei.card.parameters)
+            for one in (result, single.predict(image))
+        ]
+        np.testing.assert_array_equal(*labels)
+        assert labels[0].max() > 10
 
 
 def test_settings_set_the_batch_size_and_the_window(package, seen):
