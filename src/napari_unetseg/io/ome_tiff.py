@@ -65,7 +65,7 @@ def write_ome_labels(
     array = labels.astype(label_type(labels))
     metadata: dict[str, Any] = {"axes": axes, "Name": path.name.removesuffix(".ome.tif")}
     if provenance:
-        metadata["Description"] = json.dumps(provenance, ensure_ascii=False)
+        metadata["Description"] = json.dumps(provenance, ensure_ascii=False, default=str)
     if scale and units:
         for axis, step, unit in zip(axes, scale, units, strict=True):
             metadata |= _size(axis, step, unit or "")

@@ -128,7 +128,7 @@ def _corners(ring: Ring) -> NDArray[np.float32]:
 
 
 def _polygon(ring: Ring) -> ImagejRoi:
-    roi = ImagejRoi.frompoints(_corners(ring))
+    roi = ImagejRoi.frompoints(_corners(ring), name="")
     roi.roitype = ROI_TYPE.POLYGON
     return roi
 

@@ -1,0 +1,77 @@
+"""Contours from other programs, opened as Shapes layers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.utils.notifications import show_warning
+
+from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
+from napari_unetseg.io.rois import holds_rois
+from napari_unetseg.plugin.outputs import EDGE_COLOUR, LayerData
+
+_AXES = "tcz"  # in the order of napari's dimensions
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return the reader of a file of contours; None for a zip archive without ROIs and for several files at once.
+
+    Parameters
+    ----------
+    path
+        As napari calls readers.
+    """
+    if not isinstance(path, str):
+        return None
+    suffix = Path(path).suffix.lower()
+    if suffix == ".geojson":
+        return open_geojson
+    return open_rois if suffix == ".roi" or (suffix == ".zip" and holds_rois(path)) else None
+
+
+def open_rois(path: str) -> list[LayerData]:
+    """Read ImageJ ROIs as the data of a Shapes layer."""
+    return _shapes(path, read_rois(path))
+
+
+def open_geojson(path: str) -> list[LayerData]:
+    """Read GeoJSON as the data of a Shapes layer, measurements among its features."""
+    return _shapes(path, read_geojson(path))
+
+
+def _shapes(path: str, found: ContourFile) -> list[LayerData]:
+    if found.left_out:
+        show_warning(f"{path}: {' and '.join(found.left_out)} not opened, since only areas are.")
+    axes = [axis for axis in _AXES if any(getattr(position, axis) is not None for position in found.positions)]
+    rings = [
+        (contour.label, kind, ring, position)
+        for contour, position in zip(found.contours, found.positions, strict=True)
+        for kind, ring in [("exterior", contour.exterior), *(("hole", hole) for hole in contour.holes)]
+    ]
+    arguments: dict[str, Any] = {
+        "name": Path(path).stem,
+        "edge_color": EDGE_COLOUR,
+        "face_color": "transparent",
+        "ndim": len(axes) + 2,
+        "axis_labels": (*axes, "y", "x"),
+    }
+    if found.scale and found.unit:
+        arguments |= {
+            "scale": (*(1.0 for _ in axes), *found.scale),
+            "units": (*("pixel" for _ in axes), found.unit, found.unit),
+        }
+    if not rings:
+        return [(None, arguments, "shapes")]
+    features = pd.DataFrame({"label": [label for label, *_ in rings], "ring": [kind for _, kind, *_ in rings]})
+    if found.measurements:
+        features = features.merge(pd.DataFrame(found.measurements), on="label", how="left")
+    polygons = [
+        np.column_stack([np.tile(_places(position, axes), (len(ring), 1)), ring]) for _, _, ring, position in rings
+    ]
+    return [(polygons, arguments | {"shape_type": "polygon", "features": features}, "shapes")]
+
+
+def _places(position: Position, axes: list[str]) -> list[float]:
+    return [float(getattr(position, axis) or 0) for axis in axes]

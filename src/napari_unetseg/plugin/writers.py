@@ -1,0 +1,120 @@
+"""Layers saved for other programs, by napari's File > Save."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
+from napari_unetseg.plugin.exports import (
+    contours_of_labels,
+    contours_of_shapes,
+    describe_left_out,
+    model_of,
+    provenance_of,
+    stack_of,
+)
+
+Meta = Mapping[str, Any]
+
+
+def save_labels_as_ome_tiff(path: str, data: Any, meta: Meta) -> list[str]:
+    """Write a Labels layer as OME-TIFF, with its axes, scale and units, and how it came about.
+
+    Parameters
+    ----------
+    path, data, meta
+        As napari calls writers of single layers.
+
+    Returns
+    -------
+    list[str]
+        The file that was written.
+
+    Raises
+    ------
+    UnetsegError
+        If the layer has too many axes or negative labels, or the file cannot be written.
+    """
+    path = _with_ending(path, ".ome.tif", ".ome.tiff", ".tif", ".tiff")
+    stack, axes = stack_of(data, meta)
+    order = (*axes.stack, *axes.plane)
+    scale, units = meta.get("scale"), meta.get("units")
+    labels = np.asarray(stack)
+    if labels.min(initial=0) < 0:
+        raise UnetsegError(f"The layer '{meta.get('name')}' has negative labels, which OME-TIFF files do not hold.")
+    write_ome_labels(
+        path,
+        labels,
+        axes=f"{axes.letters}YX",
+        scale=[float(scale[axis]) for axis in order] if scale is not None else None,
+        units=[str(units[axis]) for axis in order] if units is not None else None,
+        provenance=provenance_of(meta),
+    )
+    return [path]
+
+
+def save_labels_as_rois(path: str, data: Any, meta: Meta) -> list[str]:
+    """Write the objects of a Labels layer as ImageJ ROIs; `save_labels_as_ome_tiff` explains the arguments."""
+    return _save_rois(path, contours_of_labels(data, meta), meta)
+
+
+def save_labels_as_geojson(path: str, data: Any, meta: Meta) -> list[str]:
+    """Write the objects of a Labels layer as GeoJSON; `save_labels_as_ome_tiff` explains the arguments."""
+    return _save_geojson(path, contours_of_labels(data, meta), meta)
+
+
+def save_shapes_as_rois(path: str, data: Sequence[NDArray[Any]], meta: Meta) -> list[str]:
+    """Write the areas of a Shapes layer as ImageJ ROIs; `save_labels_as_ome_tiff` explains the arguments."""
+    return _save_rois(path, contours_of_shapes(data, meta), meta)
+
+
+def save_shapes_as_geojson(path: str, data: Sequence[NDArray[Any]], meta: Meta) -> list[str]:
+    """Write the areas of a Shapes layer as GeoJSON; `save_labels_as_ome_tiff` explains the arguments."""
+    return _save_geojson(path, contours_of_shapes(data, meta), meta)
+
+
+def _save_rois(path: str, found: ContourFile, meta: Meta) -> list[str]:
+    path = _with_ending(path, ".zip")
+    write_rois(path, found.contours, positions=found.positions)
+    return _told(path, found, meta)
+
+
+def _save_geojson(path: str, found: ContourFile, meta: Meta) -> list[str]:
+    path = _with_ending(path, ".geojson")
+    write_geojson(
+        path,
+        found.contours,
+        positions=found.positions,
+        measurements=found.measurements,
+        classification=model_of(meta),
+        scale=found.scale,
+        unit=found.unit,
+    )
+    return _told(path, found, meta)
+
+
+def _with_ending(path: str, *endings: str) -> str:
+    """Add the first ending to a name that has none of them: napari's dialog leaves it to writers on some systems.
+
+    Raises
+    ------
+    UnetsegError
+        If there is such a file already, since the dialog asked for leave to replace another one.
+    """
+    if path.lower().endswith(endings):
+        return path
+    completed = path + endings[0]
+    if Path(completed).exists():
+        raise UnetsegError(f"{completed}: is there already. To replace it, save under this very name.")
+    return completed
+
+
+def _told(path: str, found: ContourFile, meta: Meta) -> list[str]:
+    if found.left_out:
+        show_warning(describe_left_out(meta, found.left_out))
+    return [path]
