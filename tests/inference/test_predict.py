@@ -153,7 +153,8 @@ def resized(shape, image_size, card, backend):
 def test_a_fixed_size_is_stretched_to_and_the_probability_stretched_back(make, runtime, card, norm, shape):
     prediction, expected = resized(shape, (64, 48), card, runtime(make.network(norm=norm)))
     assert prediction.probability.shape == (2, *shape)
-    assert np.abs(prediction.probability - expected).max() <= 1e-5
+    # PyTorch rounds the weights of its interpolation to float32, and the network makes more of it.
+    assert np.abs(prediction.probability - expected).max() <= 2e-5
     assert (prediction.resized_to, prediction.tiles, prediction.window, prediction.halo) == ((64, 48), 1, 64, 0)
 
 

@@ -1,6 +1,6 @@
 """Into which windows an image is divided for a network on a device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
@@ -78,6 +78,8 @@ class Division:
         Side of the window to try where the memory does not suffice for this one; None if there is none.
     warnings
         Sentences for the user.
+    resized_to
+        `shape`, where the image is stretched to it; None where it keeps its size.
     """
 
     shape: tuple[int, int]
@@ -86,6 +88,7 @@ class Division:
     halo: int
     smaller_window: int | None
     warnings: tuple[str, ...] = ()
+    resized_to: tuple[int, int] | None = None
 
     @property
     def window(self) -> int:
@@ -93,8 +96,10 @@ class Division:
         return max(self.tiles[0].read_shape)
 
 
-def divide(image: Image, card: ModelCard, backend: Backend, room: Room) -> Division:
-    """Divide an image for the network of a card.
+def divide(
+    image: Image, card: ModelCard, backend: Backend, room: Room, resized_to: tuple[int, int] | None = None
+) -> Division:
+    """Divide an image, or what it is stretched to, for the network of a card.
 
     An image that fits into one window is not divided. A larger one is divided into tiles that give
     what the whole image would give. Where the network makes that impossible (see
@@ -104,38 +109,41 @@ def divide(image: Image, card: ModelCard, backend: Backend, room: Room) -> Divis
     """
     if card.image_size is not None:
         size = card.image_size
-        return Division(size, size, (whole_image(size, size),), halo=0, smaller_window=None)
+        return Division(size, size, (whole_image(size, size),), halo=0, smaller_window=None, resized_to=size)
+    shape = resized_to or image.shape
     if backend.receptive_radius is None:
-        return _divide_inexactly(image, backend, room)
-    return _divide_exactly(image, backend, backend.receptive_radius, room)
+        division = _divide_inexactly(image.name, shape, backend, room)
+    else:
+        division = _divide_exactly(shape, backend, backend.receptive_radius, room)
+    return replace(division, resized_to=resized_to)
 
 
-def _divide_exactly(image: Image, backend: Backend, radius: int, room: Room) -> Division:
+def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room: Room) -> Division:
     halo = round_up(radius, backend.grid)
     wanted, least = room.window or WINDOW, smallest_window(halo, backend.grid)
     warnings: tuple[str, ...] = ()
     if wanted < least:
         warnings = (f"A window of {wanted} pixels is too small for this model; {least} was used.",)
     side = max(min(wanted, room.limit or wanted), least)
-    tiles = tuple(plan_tiles(image.shape, side, halo, backend.grid))
-    padded = backend.accepted_size(*image.shape)
+    tiles = tuple(plan_tiles(shape, side, halo, backend.grid))
+    padded = backend.accepted_size(*shape)
     smaller = _halved(max(tiles[0].read_shape), max(least, LEAST_HALOS * halo))
-    return Division(image.shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings)
+    return Division(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings)
 
 
-def _divide_inexactly(image: Image, backend: Backend, room: Room) -> Division:
-    padded = backend.accepted_size(*image.shape)
-    small_enough = image.shape[0] * image.shape[1] <= room.largest_whole
+def _divide_inexactly(name: str, shape: tuple[int, int], backend: Backend, room: Room) -> Division:
+    padded = backend.accepted_size(*shape)
+    small_enough = shape[0] * shape[1] <= room.largest_whole
     fits = room.limit is None or max(padded) <= room.limit
     wanted = room.window or BLENDED_WINDOW
     if small_enough and fits:
         smaller = _halved(max(padded), LEAST_BLENDED_WINDOW)
-        return Division(image.shape, padded, (whole_image(image.shape, padded),), 0, smaller and min(smaller, wanted))
+        return Division(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, wanted))
     side = min(wanted, room.limit or wanted)
-    tiles = tuple(plan_blended(image.shape, padded, max(backend.accepted_size(side, side))))
-    told = _blended_warning(image, tiles, None if small_enough else room.largest_whole)
+    tiles = tuple(plan_blended(shape, padded, max(backend.accepted_size(side, side))))
+    told = _blended_warning(name, shape, tiles, None if small_enough else room.largest_whole)
     smaller = _halved(max(tiles[0].read_shape), LEAST_BLENDED_WINDOW)
-    return Division(image.shape, padded, tiles, 0, smaller, (told,))
+    return Division(shape, padded, tiles, 0, smaller, (told,))
 
 
 def _halved(side: int, least: int) -> int | None:
@@ -143,11 +151,11 @@ def _halved(side: int, least: int) -> int | None:
     return smaller if smaller < side else None
 
 
-def _blended_warning(image: Image, tiles: tuple[Tile, ...], largest_whole: int | None) -> str:
+def _blended_warning(name: str, shape: tuple[int, int], tiles: tuple[Tile, ...], largest_whole: int | None) -> str:
     height, width = tiles[0].read_shape
     can_take = "" if largest_whole is None else f", which can take {largest_whole / 1e6:.3g} million pixels"
     return (
-        f"{image.name}: with {image.shape[0]} x {image.shape[1]} pixels it is too large for this model to see at once "
+        f"{name}: with {shape[0]} x {shape[1]} pixels it is too large for this model to see at once "
         f"on this device{can_take}. It was divided into {len(tiles)} "
         f"windows of {height} x {width} pixels, blended where they overlap. This model looks at the whole of what it "
         "sees, so the result differs somewhat from that of the undivided image."

@@ -1,6 +1,7 @@
 """An image under way: which of its windows wait, and the probability map that they fill."""
 
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +9,28 @@ from numpy.typing import NDArray
 from napari_unetseg.image import Image
 from napari_unetseg.inference.division import Division
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.inference.resizing import resize_image, resize_probability
+from napari_unetseg.inference.resizing import Stretching
 from napari_unetseg.inference.tiling import mirrored
 from napari_unetseg.zoo.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of an image.
+
+    Attributes
+    ----------
+    probability
+        float32 (heads, Y, X).
+    agreement
+        float32 (Y, X), how far its passes agree, 0 to 1; None if it was run once.
+    warnings
+        Sentences for the user.
+    """
+
+    probability: NDArray[np.float32]
+    agreement: NDArray[np.float32] | None
+    warnings: tuple[str, ...]
 
 
 class Job:
@@ -27,6 +47,8 @@ class Job:
         Card of the model.
     division
         How the image is divided.
+    with_agreement
+        Whether the network's answers hold, after the heads, how far its passes agree.
 
     Attributes
     ----------
@@ -38,14 +60,15 @@ class Job:
         Whether its tiles must not share a batch with those of other images.
     """
 
-    def __init__(self, image: Image, card: ModelCard, division: Division) -> None:
+    def __init__(self, image: Image, card: ModelCard, division: Division, with_agreement: bool = False) -> None:
         self.image = image
         self.warnings: list[str] = []
         self.failure: Exception | None = None
         self.alone = False
-        self._card = card
+        self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
-        self._map = np.zeros((len(card.outputs), *division.shape), np.float32)
+        self._stretching = Stretching(image.shape, division.resized_to) if division.resized_to else None
+        self._map = np.zeros((self._heads + with_agreement, *image.shape), np.float32)
         self._start(division)
 
     def _start(self, division: Division) -> None:
@@ -93,27 +116,29 @@ class Job:
 
     def read(self, index: int, window: NDArray[np.float32]) -> None:
         """Write what the network is to see of a tile into `window`, float32 (C, height, width)."""
-        if self._card.image_size is not None:
-            window[:] = resize_image(self._pixels.array, self._card.image_size)
-        else:
-            rows, columns = self.division.tiles[index].read
-            window[:] = self._pixels.read(self._rows[rows], self._columns[columns])
+        rows, columns = self.division.tiles[index].read
+        seen = self._rows[rows], self._columns[columns]
+        window[:] = self._stretching.read(self._pixels, *seen) if self._stretching else self._pixels.read(*seen)
 
     def write(self, index: int, output: NDArray[np.float32]) -> None:
-        """Put the probabilities of a tile, float32 (heads, height, width), where they belong."""
+        """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""
         tile = self.division.tiles[index]
         kept = output[:, *tile.crop]
-        if tile.row_weights is None or tile.column_weights is None:
-            self._map[:, *tile.write] = kept
+        if tile.row_weights is not None and tile.column_weights is not None:
+            kept = kept * tile.row_weights[:, np.newaxis] * tile.column_weights
+        # Nothing is there yet, or shares of other windows are.
+        if self._stretching is not None:
+            self._stretching.add(kept, tile.write, self._map)
         else:
-            self._map[:, *tile.write] += kept * tile.row_weights[:, np.newaxis] * tile.column_weights
+            self._map[:, *tile.write] += kept
         self._written.add(index)
 
-    def finish(self) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        """Return the probability map, float32 (heads, Y, X), and all sentences for the user."""
-        probability = self._map
-        if self._card.image_size is not None:
-            probability = resize_probability(probability, self.image.shape)
+    def finish(self) -> Answer:
+        """Return what the network says of the whole image."""
+        if self._stretching is not None:
+            np.clip(self._map, 0, 1, out=self._map)  # sums of parts may miss the ends by a rounding
+        probability, rest = self._map[: self._heads], self._map[self._heads :]
         if self._pixels.invalid is not None:
             probability[:, self._pixels.invalid] = 0
-        return probability, (*self._pixels.warnings, *self.division.warnings, *self.warnings)
+        warnings = (*self._pixels.warnings, *self.division.warnings, *self.warnings)
+        return Answer(probability, rest[0] if len(rest) else None, warnings)

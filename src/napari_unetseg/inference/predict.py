@@ -1,4 +1,4 @@
-"""From images to probability maps: whole, tile by tile, or stretched to the size a network wants."""
+"""From images to probability maps: whole or tile by tile, as they are or at the size a network wants."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
+from napari_unetseg.inference.augmentation import WAYS, run_all_ways
 from napari_unetseg.inference.backends import Backend, CancelFlag
 from napari_unetseg.inference.device import Kind, total_memory
 from napari_unetseg.inference.division import Division, Room, divide, pixels_that_fit
 from napari_unetseg.inference.jobs import Job
+from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import (
     Fallback,
     Limits,
@@ -54,6 +56,9 @@ class Prediction:
         Number of windows.
     resized_to
         Height and width to which the image was stretched for the network; None if it was not.
+    agreement
+        float32 (Y, X): how far the passes of the test-time augmentation agree on the foreground, 0 to 1, as
+        `napari_unetseg.inference.augmentation.run_all_ways` defines it; None without augmentation.
     """
 
     probability: NDArray[np.float32]
@@ -62,6 +67,7 @@ class Prediction:
     halo: int
     tiles: int
     resized_to: tuple[int, int] | None = None
+    agreement: NDArray[np.float32] | None = None
 
 
 class Options(TypedDict, total=False):
@@ -83,8 +89,14 @@ class Options(TypedDict, total=False):
         Puts the network onto the CPU where nothing else helps when memory runs out; None if it must not.
     on_step
         Called with each step that is taken because memory ran out, from the computing thread.
+    diameter
+        Typical diameter of the objects in the images, in pixels. The network then sees them at the size that it
+        was trained on, and its answer is brought back; None: images keep their size. See
+        `napari_unetseg.inference.object_size`.
+    augment
+        Whether the network is run on eight flips and turns of each tile, and their answers averaged.
     progress
-        Called after each batch.
+        Called after each batch, or each pass over it.
     cancel
         Polled before each batch, and by the backend while it runs.
     """
@@ -95,6 +107,8 @@ class Options(TypedDict, total=False):
     limits: Limits | None
     fallback: Fallback | None
     on_step: Callable[[MemoryStep], None] | None
+    diameter: float | None
+    augment: bool
     progress: Progress | None
     cancel: CancelFlag | None
 
@@ -119,6 +133,8 @@ def predict(image: Image, card: ModelCard, backend: Backend, **options: Unpack[O
         If `cancel` was seen to be True.
     DeviceError
         If memory ran out whatever was tried.
+    ParameterError, ImageError
+        If the image cannot be rescaled by this diameter.
     """
     (result,) = predict_many([image], card, backend, **options)
     if isinstance(result, Exception):
@@ -168,6 +184,7 @@ class _Run:
         self._limits = options.get("limits") or Limits()
         self._fallback = options.get("fallback")
         self._wanted_batch = options.get("batch_size")
+        self._augments = options.get("augment", False)
         self._cancelled = False
         self._schedule = Schedule(images, self._prepare)
 
@@ -191,7 +208,7 @@ class _Run:
         if self._is_cancelled():
             raise _cancelled(image)
         try:
-            return Job(image, self._card, self._divide(image))
+            return Job(image, self._card, self._divide(image), self._augments)
         except MemoryError as error:
             raise no_room_for(image) from error
 
@@ -199,18 +216,25 @@ class _Run:
         device = self._backend.device
         largest_whole = self._options.get("largest_whole") or pixels_that_fit(total_memory(device))
         room = Room(self._options.get("window"), largest_whole, self._limits.on(device.kind).window)
-        return divide(image, self._card, self._backend, room)
+        resized_to = size_for_network(image, self._card, self._options.get("diameter"))
+        return divide(image, self._card, self._backend, room, resized_to)
 
     def _result(self, job: Job) -> Prediction | Exception:
         if job.failure is not None:
             return job.failure
         try:
-            probability, warnings = job.finish()
+            answer = job.finish()
         except MemoryError:
             return no_room_for(job.image)
         division = job.division
         return Prediction(
-            probability, warnings, division.window, division.halo, len(division.tiles), self._card.image_size
+            answer.probability,
+            answer.warnings,
+            division.window,
+            division.halo,
+            len(division.tiles),
+            division.resized_to,
+            answer.agreement,
         )
 
     def _is_cancelled(self) -> bool:
@@ -224,9 +248,8 @@ class _Run:
             return
         failure = self._compute(batch)
         if failure is None:
-            progress = self._options.get("progress")
-            if progress is not None:
-                progress(*self._schedule.progress)
+            if not self._augments:
+                self._report()
         elif isinstance(failure, Cancelled):
             self._cancelled = True
             self._give_up()
@@ -247,7 +270,7 @@ class _Run:
             with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
                 for (job, index), window in zip(batch, windows, strict=True):
                     job.read(index, window)
-                outputs = self._backend.run(windows, self._options.get("cancel"), probabilities)
+                outputs = self._run(windows, probabilities)
                 for (job, index), output in zip(batch, outputs, strict=True):
                     job.write(index, output)
         except Exception as error:
@@ -259,6 +282,25 @@ class _Run:
         # The error itself is let go, because its traceback holds the tensors.
         _log.info("Out of memory: %s", told)
         return MemoryError(told)
+
+    def _run(self, windows: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        cancel = self._options.get("cancel")
+        if not self._augments:
+            return self._backend.run(windows, cancel, probabilities)
+        return run_all_ways(
+            lambda turned: self._backend.run(turned, cancel),
+            windows,
+            self._card.heads.index("foreground"),
+            lambda passes: self._report(passes * len(windows)),
+        )
+
+    def _report(self, passes: int = 0) -> None:
+        """Tell the progress: finished tiles, or passes over tiles where there are several."""
+        progress = self._options.get("progress")
+        if progress is not None:
+            done, total = self._schedule.progress
+            each = len(WAYS) if self._augments else 1
+            progress(done * each + passes, total * each)
 
     def _shape(self, batch: Batch) -> tuple[int, int, int, int]:
         height, width = batch[0][0].window_shape

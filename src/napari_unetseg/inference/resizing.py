@@ -1,33 +1,96 @@
-"""Stretching an image to the one size that a network was trained on, and its answer back."""
+"""Stretching an image for the network, and its answer back, window by window.
+
+Each axis is a sparse matrix of linear weights: a row for each new pixel, a column for each old one. Any
+window of the stretched image is therefore exactly what the stretched whole would show there, and the
+answers of disjoint windows add up to the answer of the whole; so nothing of the stretched image's size
+is ever in memory, however much larger than the image it is.
+"""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from scipy.sparse import csr_matrix
+
+from napari_unetseg.inference.normalisation import Normalised
+
+Indices = NDArray[np.intp]
 
 
-def resize_image(pixels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize bilinearly; what becomes smaller is smoothed first, as imaging libraries do.
+def axis_weights(length: int, new_length: int, *, smooth: bool) -> csr_matrix:
+    """Return the weights of linear interpolation along an axis.
+
+    Both axes span the same distance; a pixel stands at its centre, as it does for `torch.nn.functional.interpolate`
+    with ``align_corners=False`` (and ``antialias=smooth``) and for imaging libraries.
 
     Parameters
     ----------
-    pixels
-        float32 (C, Y, X).
-    size
-        New height and width.
+    length, new_length
+        Pixels before and after.
+    smooth
+        Whether what becomes smaller is smoothed first: the triangle of weights is then as wide as a new
+        pixel and its neighbours, so that no old pixel is passed over.
+
+    Returns
+    -------
+    csr_matrix
+        float64 (new_length, length); each row adds up to 1.
     """
-    return _interpolate(pixels, size, smooth=True)
+    ratio = length / new_length
+    reach = max(ratio, 1.0) if smooth else 1.0
+    centres = ratio * (np.arange(new_length) + 0.5) - 0.5
+    first = np.ceil(centres - reach).astype(np.intp)
+    taps = first[:, np.newaxis] + np.arange(int(2 * reach) + 1)
+    weights = np.maximum(1 - np.abs(taps - centres[:, np.newaxis]) / reach, 0)
+    weights[(taps < 0) | (taps >= length)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows, columns = np.nonzero(weights)
+    return csr_matrix((weights[rows, columns], (rows, taps[rows, columns])), shape=(new_length, length))
 
 
-def resize_probability(probability: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (heads, Y, X) bilinearly between the nearest pixels; values stay in 0..1."""
-    resized = _interpolate(probability, size, smooth=False)
-    return np.clip(resized, 0, 1, out=resized)
+class Stretching:
+    """An image seen at another size, and maps of that size brought back.
+
+    What becomes smaller on its way to the network is smoothed first. Probabilities are interpolated
+    between the nearest pixels in either direction.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the image.
+    new_shape
+        Height and width at which the network sees it.
+    """
+
+    def __init__(self, shape: tuple[int, int], new_shape: tuple[int, int]) -> None:
+        lengths = list(zip(shape, new_shape, strict=True))
+        self._there = [axis_weights(length, new, smooth=True) for length, new in lengths]
+        self._back = [axis_weights(new, length, smooth=False).tocsc() for length, new in lengths]
+
+    def read(self, pixels: Normalised, rows: Indices, columns: Indices) -> NDArray[np.float32]:
+        """Return the stretched image at `rows` x `columns`, float32 (C, rows, columns)."""
+        down, across = self._there[0][rows], self._there[1][columns]
+        wanted = [np.arange(used.min(), used.max() + 1) for used in (down.indices, across.indices)]
+        seen = pixels.read(*wanted)
+        return _apply(seen, down[:, wanted[0]], across[:, wanted[1]])
+
+    def add(self, part: NDArray[np.float32], window: tuple[slice, slice], whole: NDArray[np.float32]) -> None:
+        """Add a part of a map of the stretched image to the map of the image.
+
+        Parameters
+        ----------
+        part
+            float32 (maps, height, width).
+        window
+            Rows and columns of the stretched image that it covers.
+        whole
+            float32 (maps, Y, X) of the image's own size.
+        """
+        down, across = (weights[:, span] for weights, span in zip(self._back, window, strict=True))
+        if not (down.nnz and across.nnz):  # the image is so much smaller that no pixel of it looks here
+            return
+        rows, columns = (slice(used.min(), used.max() + 1) for used in (down.indices, across.indices))
+        whole[:, rows, columns] += _apply(part, down[rows].tocsr(), across[columns].tocsr())
 
 
-def _interpolate(maps: NDArray[np.float32], size: tuple[int, int], smooth: bool) -> NDArray[np.float32]:
-    resized = functional.interpolate(
-        torch.from_numpy(maps)[None], size, mode="bilinear", align_corners=False, antialias=smooth
-    )
-    result: NDArray[np.float32] = resized[0].numpy()
-    return result
+def _apply(maps: NDArray[np.float32], down: csr_matrix, across: csr_matrix) -> NDArray[np.float32]:
+    # In float64, so that a constant stays what it is.
+    return np.stack([(across @ (down @ plane).T).T.astype(np.float32) for plane in maps])

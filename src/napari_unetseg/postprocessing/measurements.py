@@ -33,6 +33,7 @@ def measure(
     labels: NDArray[np.integer],
     *,
     foreground: NDArray[np.floating] | None,
+    agreement: NDArray[np.floating] | None = None,
     intensity: NDArray[Any],
     scale: tuple[float, float] | None,
     unit: str | None,
@@ -50,6 +51,8 @@ def measure(
         (Y, X), 0 is background. Labels may have gaps and an object may have several parts.
     foreground
         (Y, X), foreground probability 0..1. None: without a column of confidence.
+    agreement
+        (Y, X), how far several answers of a network agree, 0..1. None: without a column of agreement.
     intensity
         (C, Y, X) of any bool, integer or float dtype. Pixels that are not finite are left out of
         the means; an object without a finite pixel has NaN.
@@ -65,7 +68,7 @@ def measure(
         ``centroid_y_px``, ``centroid_x_px``, ``bbox_min_y_px``, ``bbox_min_x_px``,
         ``bbox_max_y_px``, ``bbox_max_x_px``, ``equivalent_diameter_px``, ``eccentricity``,
         ``solidity``, ``perimeter_px``, ``mean_intensity`` (``mean_intensity_<c>`` for several
-        channels), ``confidence``. Where scale and unit are both known also ``area_<u>2``,
+        channels), ``confidence``, ``agreement``. Where scale and unit are both known also ``area_<u>2``,
         ``centroid_y_<u>``, ``centroid_x_<u>``, ``equivalent_diameter_<u>``, ``perimeter_<u>``,
         with ``um`` for micrometer and so on. Centroids count from the centre of pixel (0, 0).
         On pixels that are not square, the perimeter in pixels is stretched as the perimeter of
@@ -94,6 +97,8 @@ def measure(
     table |= {name: _finite_means(regions, channel) for name, channel in zip(names, intensity, strict=True)}
     if foreground is not None:
         table["confidence"] = measure_confidence(labels, foreground).objects
+    if agreement is not None:
+        table["agreement"] = measure_confidence(labels, agreement).objects
     if scale is not None and unit is not None:
         table |= _physical(moments, area, perimeter, scale, UNIT_SUFFIXES.get(unit, unit))
     return table

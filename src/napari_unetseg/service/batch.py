@@ -65,7 +65,7 @@ class Line:
     images
         In their order; read as late as the network allows.
     wishes
-        Says which channel to take.
+        Says which channel to take, and how the network is to see it.
     runtime
         The loaded model.
     progress
@@ -94,9 +94,11 @@ class Line:
         self._done = 0
         entries = self._entries()
         if together:
-            self._outcomes = runtime.predict_many(entries, progress=progress, cancel=cancel)
+            self._outcomes = runtime.predict_many(
+                entries, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+            )
         else:
-            self._outcomes = _one_by_one(entries, runtime, progress, cancel)
+            self._outcomes = _one_by_one(entries, runtime, wishes, progress, cancel)
 
     def next(self) -> Place | None:
         """Compute until the first image in line has its outcome, and return that; None after the last."""
@@ -129,6 +131,7 @@ class Line:
 def _one_by_one(
     entries: Iterator[Image | Exception],
     runtime: "Runtime",
+    wishes: Wishes,
     progress: "Progress | None",
     cancel: CancelFlag | None,
 ) -> Iterator["Prediction | Exception"]:
@@ -137,7 +140,9 @@ def _one_by_one(
             yield entry
             continue
         try:
-            prediction = runtime.predict(entry, progress=progress, cancel=cancel)
+            prediction = runtime.predict(
+                entry, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+            )
         except Exception as error:
             yield error
         else:

@@ -39,6 +39,10 @@ class Provenance:
         without a halo were blended.
     resized_to
         Height and width to which the image was stretched for the network; None if it was not.
+    diameter
+        Typical diameter of the objects in pixels, by which the image was to be rescaled; None if it was not given.
+    augmented
+        Whether the probabilities are the mean over eight flips and turns.
     versions
         Versions of this package and of the libraries that shape the numbers.
     started, seconds
@@ -65,6 +69,8 @@ class Provenance:
     started: str
     seconds: float
     request_id: str | None = None
+    diameter: float | None = None
+    augmented: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -77,6 +83,7 @@ def record(
     *,
     image: str,
     channel: int | None,
+    diameter: float | None,
     parameters: DecodeParameters,
     started: datetime,
     seconds: float,
@@ -100,4 +107,6 @@ def record(
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         request_id=request_id(),
+        diameter=diameter,
+        augmented=prediction.agreement is not None,
     )

@@ -64,10 +64,12 @@ class Runner:
         with self._call(image.name if isinstance(image, Image) else "image"):
             plane = wishes.plane_of(Image.of(image))
             with self._models.lend(package) as runtime:
-                wishes.parameters(runtime.card)  # a wrong one is found before the network runs in vain
+                wishes.check(runtime.card)
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
-                    prediction = runtime.predict(plane, progress=progress, cancel=cancel)
+                    prediction = runtime.predict(
+                        plane, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+                    )
                 return self._finish(runtime, plane, prediction, wishes, started, watch)
 
     def run_many(
@@ -83,7 +85,7 @@ class Runner:
         with request() as identity:
             pass
         with self._models.lend(package) as runtime:
-            wishes.parameters(runtime.card)
+            wishes.check(runtime.card)
             line = Line(images, wishes, runtime, progress=progress, cancel=cancel, together=together)
             while True:
                 # The id is the batch's, and not that of what its reader does between two results.

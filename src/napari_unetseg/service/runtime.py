@@ -107,24 +107,34 @@ class Runtime:
         return tuple(self._steps)
 
     def predict(
-        self, image: Image, *, progress: Progress | None = None, cancel: CancelFlag | None = None
+        self,
+        image: Image,
+        *,
+        diameter: float | None = None,
+        augment: bool = False,
+        progress: Progress | None = None,
+        cancel: CancelFlag | None = None,
     ) -> Prediction:
         """Compute the probability map of an image; see `napari_unetseg.inference.predict.predict`."""
-        backend, options = self._how(progress, cancel)
+        backend, options = self._how(diameter, augment, progress, cancel)
         return predict(image, self.card, backend, **options)
 
     def predict_many(
         self,
         images: Iterable[Image | Exception],
         *,
+        diameter: float | None = None,
+        augment: bool = False,
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
     ) -> Iterator[Prediction | Exception]:
         """Compute many images together; see `napari_unetseg.inference.predict.predict_many`."""
-        backend, options = self._how(progress, cancel)
+        backend, options = self._how(diameter, augment, progress, cancel)
         return predict_many(images, self.card, backend, **options)
 
-    def _how(self, progress: Progress | None, cancel: CancelFlag | None) -> tuple[Backend, Options]:
+    def _how(
+        self, diameter: float | None, augment: bool, progress: Progress | None, cancel: CancelFlag | None
+    ) -> tuple[Backend, Options]:
         with self._lock:
             return self._backend, Options(
                 window=self._size.window,
@@ -132,6 +142,8 @@ class Runtime:
                 limits=self.limits,
                 fallback=self._move_to_cpu if self._fallback is not None else None,
                 on_step=self._steps.append,
+                diameter=diameter,
+                augment=augment,
                 progress=progress,
                 cancel=cancel,
             )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.decoding import decode
@@ -46,6 +47,9 @@ class Segmentation:
         Sentences the user should read, such as pixels without a value or a fallback to the CPU.
     with_confidence
         Whether the result tells how sure the network was of the image and its objects.
+    agreement
+        float32 (Y, X): how far the answers to eight flips and turns agree, 0 to 1; None unless the probabilities
+        are their mean (``augment``).
     """
 
     image: Image
@@ -56,6 +60,7 @@ class Segmentation:
     provenance: Provenance
     warnings: tuple[str, ...] = field(default=())
     with_confidence: bool = True
+    agreement: NDArray[np.float32] | None = None
 
     @property
     def foreground(self) -> NDArray[np.float32]:
@@ -84,6 +89,7 @@ class Segmentation:
         return measure(
             self.labels,
             foreground=self.foreground if self.with_confidence else None,
+            agreement=self.agreement,
             intensity=self.image.channels_first,
             scale=self.image.scale,
             unit=self.image.unit,
@@ -141,10 +147,23 @@ class Wishes:
     min_size: int | None = None
     split: float | None = None
     fill_holes: bool | None = None
+    diameter: float | None = None
+    augment: bool = False
 
     def plane_of(self, image: Image) -> Image:
         """Return the channel that is to be segmented, or the whole image."""
         return image if self.channel is None else image.take_channel(self.channel)
+
+    def check(self, card: ModelCard) -> None:
+        """Refuse what no image could be segmented with, before the network runs in vain.
+
+        Raises
+        ------
+        ParameterError
+            If a decoder parameter or the diameter cannot be used with this model.
+        """
+        self.parameters(card)
+        enlargement(card, self.diameter)
 
     def parameters(self, card: ModelCard) -> DecodeParameters:
         """Return the card's decoder parameters with those that were wished for.
@@ -186,6 +205,7 @@ def read_objects(
         prediction,
         image=plane.name,
         channel=wishes.channel,
+        diameter=wishes.diameter,
         parameters=parameters,
         started=started,
         seconds=seconds,
@@ -200,4 +220,5 @@ def read_objects(
         provenance=provenance,
         warnings=(*fallback, *remarks, *prediction.warnings),
         with_confidence=with_confidence,
+        agreement=prediction.agreement,
     )

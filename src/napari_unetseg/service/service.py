@@ -103,6 +103,8 @@ class SegmentationService:
         min_size: int | None = None,
         split: float | None = None,
         fill_holes: bool | None = None,
+        diameter: float | None = None,
+        augment: bool = False,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
     ) -> Segmentation:
@@ -117,9 +119,18 @@ class SegmentationService:
         channel
             Segment this channel alone.
         threshold, min_size, split, fill_holes
-            Decoder parameters; those left out are the model card's.
+            Decoder parameters; those left out are the model card's. `min_size` counts pixels of the image,
+            whatever the diameter.
+        diameter
+            Typical equivalent diameter of the objects in this image, in pixels. The network then sees the image
+            rescaled, so that its objects are as large as those that the model was trained on (`object_size` of its
+            card); the result has the image's own size. None: it sees the image as it is.
+        augment
+            Average over eight flips and turns of the image, which takes eight times as long, and tell how far
+            the answers agree.
         progress
-            Called as ``progress(done, total)`` with counts of tiles, in the calling thread.
+            Called as ``progress(done, total)`` with counts of tiles, each counted eight times with `augment`; in
+            the calling thread.
         cancel
             Polled while the network runs; once it returns True the call raises `Cancelled`.
 
@@ -130,7 +141,7 @@ class SegmentationService:
         UnetsegError
             If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
-        wishes = Wishes(channel, threshold, min_size, split, fill_holes)
+        wishes = Wishes(channel, threshold, min_size, split, fill_holes, diameter, augment)
         return self._runner.run(self._packages.find(model), image, wishes, progress, cancel)
 
     def segment_batch(

@@ -1,0 +1,63 @@
+"""Test-time augmentation: the mean answer over flips and quarter turns, and how far the answers agree.
+
+A network for microscopy has no up or down, but the weights it learnt are not exactly symmetric. The
+mean over the eight ways in which a picture can lie is a little better than any one of them, and where
+they differ the network is not sure. Windows begin and end on multiples of the network's grid, so
+turned windows give what the turned whole image would give.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Maps = NDArray[np.float32]
+
+WAYS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
+"""Quarter turns, and whether the picture is flipped before them; the first changes nothing."""
+
+
+def run_all_ways(run: Callable[[Maps], Maps], windows: Maps, foreground: int, on_pass: Callable[[int], None]) -> Maps:
+    """Run a network on windows in all `WAYS`.
+
+    Parameters
+    ----------
+    run
+        Maps float32 (N, C, H, W) to probabilities (N, heads, H, W), for any H and W.
+    windows
+        float32 (N, C, H, W).
+    foreground
+        Which head says what belongs to an object.
+    on_pass
+        Called after each pass with the number of passes done.
+
+    Returns
+    -------
+    float32 array (N, heads + 1, H, W)
+        Mean of each head, and last the agreement: 1 minus twice the standard deviation of the foreground,
+        which is 1 where all passes say the same and 0 where half of them are sure of the contrary of the others.
+    """
+    count = np.float32(0)
+    for turns, flip in WAYS:
+        answer = undo(run(np.ascontiguousarray(turn(windows, turns, flip))), turns, flip)
+        # Welford's running mean and sum of squares: nothing grows with the number of passes.
+        if not count:
+            mean, squares = np.zeros(answer.shape, np.float32), np.zeros(answer[:, foreground].shape, np.float32)
+        count += 1
+        change = answer - mean
+        mean += change / count
+        squares += change[:, foreground] * (answer - mean)[:, foreground]
+        on_pass(int(count))
+    agreement = 1 - 2 * np.sqrt(squares / count)
+    return np.concatenate([mean, agreement[:, np.newaxis]], axis=1)
+
+
+def turn(maps: Maps, turns: int, flip: bool) -> Maps:
+    """Flip (..., Y, X) left to right if so asked, then turn it by quarters; a view."""
+    return np.rot90(maps[..., ::-1] if flip else maps, turns, axes=(-2, -1))
+
+
+def undo(maps: Maps, turns: int, flip: bool) -> Maps:
+    """Take back what `turn` did; a view."""
+    back = np.rot90(maps, -turns, axes=(-2, -1))
+    return back[..., ::-1] if flip else back

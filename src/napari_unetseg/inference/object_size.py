@@ -1,0 +1,70 @@
+"""At which size the network sees an image, so that its objects are as large as those it was trained on."""
+
+import math
+
+from napari_unetseg.errors import ImageError, ParameterError
+from napari_unetseg.image import Image
+from napari_unetseg.zoo.card import ModelCard
+
+MOST_PIXELS = 2**30
+"""No image is enlarged to more pixels: a CPU would compute an hour or longer, mostly on a mistyped diameter."""
+
+
+def enlargement(card: ModelCard, diameter: float | None) -> float:
+    """Return by how much an image is enlarged along each axis so that the model sees objects of its own size.
+
+    Parameters
+    ----------
+    card
+        Card of the model; its `object_size` is the diameter it was trained on.
+    diameter
+        Typical equivalent diameter of the objects in the image, in pixels; None: images keep their size.
+
+    Raises
+    ------
+    ParameterError
+        If the diameter is no length, or the card does not know its own.
+    """
+    if diameter is None:
+        return 1.0
+    if not (math.isfinite(diameter) and diameter > 0):
+        raise ParameterError(f"diameter = {diameter:g}: it is a length in pixels and must be above 0.")
+    if card.image_size is not None:
+        raise ParameterError(
+            f"{card.display_name} sees every image at {card.image_size[0]} x {card.image_size[1]} pixels, so a "
+            "diameter would change nothing. Leave it out."
+        )
+    if card.object_size is None:
+        raise ParameterError(
+            f"{card.display_name} does not say how large the objects were that it was trained on, so the image "
+            "cannot be rescaled to them. Leave the diameter out, or write object_size into the model's card."
+        )
+    return card.object_size / diameter
+
+
+def size_for_network(image: Image, card: ModelCard, diameter: float | None) -> tuple[int, int] | None:
+    """Return height and width to which an image is stretched for the network; None if it keeps its size.
+
+    Raises
+    ------
+    ParameterError
+        See `enlargement`.
+    ImageError
+        If the image would become less than a pixel wide, or larger than `MOST_PIXELS`.
+    """
+    factor = enlargement(card, diameter)
+    if card.image_size is not None:
+        return card.image_size
+    height, width = image.shape
+    if max(height, width) * factor > MOST_PIXELS or height * width * factor**2 > max(MOST_PIXELS, height * width):
+        raise ImageError(
+            f"{image.name}: for a diameter of {diameter:g} pixels it would have to be enlarged {factor:.3g} times, "
+            f"beyond {MOST_PIXELS / 1e6:.0f} million pixels. Give the diameter of its objects in its own pixels."
+        )
+    size = round(height * factor), round(width * factor)
+    if min(size) < 1:
+        raise ImageError(
+            f"{image.name}: for a diameter of {diameter:g} pixels its {height} x {width} pixels would shrink to less "
+            "than one. Give the diameter of its objects in its own pixels."
+        )
+    return None if size == image.shape else size

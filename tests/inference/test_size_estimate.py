@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference.size_estimate import estimate_diameter, typical_diameter
+
+
+def discs(diameter, count=5, seed=0):
+    """Bright discs on a grid with a little noise, uint16."""
+    pitch = round(1.6 * diameter) + 2
+    y, x = np.mgrid[: count * pitch, : count * pitch] % pitch
+    bright = np.hypot(y - pitch / 2, x - pitch / 2) < diameter / 2
+    return (1000 + 3000 * bright + np.random.default_rng(seed).normal(0, 50, bright.shape)).astype(np.uint16)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(8, 120), st.booleans())
+def test_discs_are_measured_bright_or_dark(diameter, dark):
+    image = discs(diameter)
+    guess = estimate_diameter(Image(5000 - image if dark else image))
+    assert guess == pytest.approx(diameter, rel=0.2)
+
+
+def test_a_large_image_of_large_objects_is_looked_at_from_further_away():
+    assert estimate_diameter(Image(discs(150, 7))) == pytest.approx(150, rel=0.2)
+
+
+def test_colours_and_values_that_are_none_do_not_stop_it():
+    image = discs(20).astype(np.float64)
+    image[3, 3] = np.nan
+    colours = np.stack([image, image, image / 2], axis=-1)
+    assert estimate_diameter(Image(colours, "YXC", rgb=True)) == pytest.approx(20, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((1, 1)),
+        np.full((90, 700), 7, np.uint8),
+        np.full((9, 9), np.nan),
+        np.random.default_rng(0).random((300, 1100)),
+        discs(30, 2),
+        np.eye(2000, dtype=bool),
+    ],
+)
+def test_nothing_is_said_of_what_has_no_objects(pixels):
+    assert estimate_diameter(Image(pixels)) is None
+
+
+def test_the_typical_diameter_is_the_median_of_the_labels_that_are_there():
+    labels = np.zeros((40, 40), np.int32)
+    for number, side in zip((2, 3, 5, 8, 9), (2, 2, 3, 9, 9), strict=True):
+        labels[4 * number : 4 * number + side, 0:side] = number
+    assert typical_diameter(labels) == pytest.approx(np.sqrt(4 * 9 / np.pi), rel=0.1)
+    labels[labels == 9] = 0
+    assert typical_diameter(labels) is None
+    assert typical_diameter(np.zeros((3, 3), np.int32)) is None
