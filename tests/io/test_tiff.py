@@ -43,6 +43,17 @@ def test_type_scale_and_provenance(tmp_path, largest, dtype, imagej):
     assert (text if isinstance(text, dict) else json.loads(text)) == provenance
 
 
+def test_tags_are_those_that_imagej_reads(tmp_path):
+    write_labels(tmp_path / "a.tif", np.ones((3, 4), int), scale=(0.5, 0.25), unit="micrometer")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tags = {tag.name: tag.value for tag in file.pages.first.tags}
+        assert file.imagej_metadata["unit"] == "um"
+    # Pixels a unit, as numerator and denominator; the unit is in ImageJ's own text.
+    assert tags["XResolution"][0] / tags["XResolution"][1] == 4
+    assert tags["YResolution"][0] / tags["YResolution"][1] == 2
+    assert tags["ResolutionUnit"] == tifffile.RESUNIT.NONE
+
+
 def test_unknown_pixel_size_stays_unknown(tmp_path):
     write_labels(tmp_path / "a.tif", np.ones((3, 4), int))
     assert read_image(tmp_path / "a.tif").scale is None
