@@ -7,13 +7,11 @@ import pytest
 
 from napari_unetseg.cli import demo as room
 from napari_unetseg.io import read_image
-from napari_unetseg.zoo import registry
 
 
 @pytest.fixture(autouse=True)
 def bright_by_default(bright_model, monkeypatch):
-    package = registry.read_package(bright_model, "path")
-    monkeypatch.setattr("napari_unetseg.service.service.find_model", lambda name: package)
+    monkeypatch.setenv("UNET_MODEL_NAME", str(bright_model))
 
 
 @pytest.fixture
