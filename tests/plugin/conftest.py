@@ -89,7 +89,10 @@ def make_widget(
 
     yield make
     for widget in made:
-        qtbot.waitUntil(lambda w=widget: not (w.controller.running or w.live.busy or w.health.checking), timeout=20_000)
+        qtbot.waitUntil(
+            lambda w=widget: not (w.controller.running or w.live.busy or w.health.checking or w.objects.estimator.busy),
+            timeout=20_000,
+        )
 
 
 @pytest.fixture

@@ -50,6 +50,18 @@ def segment(
     channel: Annotated[
         int | None, typer.Option(min=0, help="Segment this channel alone, counted from 0. Default: all together.")
     ] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Typical diameter of the objects; images are rescaled to the size the model was trained on, results "
+            "keep theirs. Default: images are not rescaled.",
+        ),
+    ] = None,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average over flips and turns: 8x slower; the table tells how far they agree."),
+    ] = False,
     device: DeviceOption = None,
     backend: BackendOption = None,
 ) -> None:
@@ -75,13 +87,15 @@ def segment(
     if not inputs.paths:
         raise typer.Exit(1)
     settings = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
+    settings |= {"diameter": diameter, "augment": tta}
     batch = None
     try:
         with plain_errors():
             service = open_service(model, device, backend)
             service.initialize(warm_up=False)
         batch = Batch(service, plan_targets(inputs.paths, output), results, settings)
-        batch.run()
+        with plain_errors():
+            batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
         raise typer.Exit(INTERRUPTED) from None

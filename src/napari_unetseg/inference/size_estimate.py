@@ -74,8 +74,9 @@ def _middle(planes: NDArray[np.generic], step: int) -> NDArray[np.float32]:
     seen = planes[:, *spans]
     height, width = (max(length // step, 1) for length in seen.shape[1:])
     squares = seen.reshape(len(seen), height, seen.shape[1] // height, width, seen.shape[2] // width)
-    mean = squares.mean(axis=(0, 2, 4), dtype=np.float32)
-    return np.nan_to_num(mean, posinf=0, neginf=0)
+    mean: NDArray[np.float32] = squares.mean(axis=(0, 2, 4), dtype=np.float32)
+    mean[~np.isfinite(mean)] = 0
+    return mean
 
 
 def _measure(plane: NDArray[np.float32]) -> tuple[float, float] | None:

@@ -34,6 +34,8 @@ def segment_layer(
     threshold: float | None = None,
     min_size: int | None = None,
     split: float | None = None,
+    diameter: float | None = None,
+    augment: bool = False,
     labels: bool = True,
     contours: bool = True,
     confidence: bool = False,
@@ -53,6 +55,10 @@ def segment_layer(
         Where the network runs.
     threshold, min_size, split
         Decoder parameters; None takes the model's own.
+    diameter
+        Typical diameter of the objects in pixels, by which the image is rescaled; None keeps its size.
+    augment
+        Average over flips (8x slower).
     labels, contours, confidence
         Which layers to make.
 
@@ -66,7 +72,13 @@ def segment_layer(
     viewer = napari.current_viewer()
     plane = _plane(layer, viewer)
     outputs = _outputs(labels, contours, confidence)
-    parameters: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "split": split}
+    parameters: dict[str, Any] = {
+        "threshold": threshold,
+        "min_size": min_size,
+        "split": split,
+        "diameter": diameter,
+        "augment": augment,
+    }
 
     def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
         service = shared_service(model, device)
@@ -83,6 +95,8 @@ def segment_layers(
     threshold: float | None = None,
     min_size: int | None = None,
     split: float | None = None,
+    diameter: float | None = None,
+    augment: bool = False,
     labels: bool = True,
     contours: bool = True,
     confidence: bool = False,
@@ -96,7 +110,7 @@ def segment_layers(
     ----------
     layers
         Image layers.
-    model, device, threshold, min_size, split, labels, contours, confidence
+    model, device, threshold, min_size, split, diameter, augment, labels, contours, confidence
         As of `segment_layer`, the same for all.
 
     Returns
@@ -107,7 +121,13 @@ def segment_layers(
     viewer = napari.current_viewer()
     planes = [_plane(layer, viewer) for layer in layers]
     outputs = _outputs(labels, contours, confidence)
-    parameters: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "split": split}
+    parameters: dict[str, Any] = {
+        "threshold": threshold,
+        "min_size": min_size,
+        "split": split,
+        "diameter": diameter,
+        "augment": augment,
+    }
 
     def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
         results = shared_service(model, device).segment_batch(

@@ -66,6 +66,8 @@ class Plane:
         Area of a pixel in physical units with its unit, such as ``(0.1, "µm²")``; None if not known.
     read
         Reads the pixels, from disk or by a lazy computation where it must. Call it in a worker.
+    in_memory
+        Whether reading costs next to nothing.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Plane:
     description: str
     pixel_area: tuple[float, str] | None
     read: Callable[[], Image]
+    in_memory: bool = False
 
 
 def shown_plane(layer: "ImageLayer", dims: "Dims") -> Plane:
@@ -108,6 +111,7 @@ def shown_plane(layer: "ImageLayer", dims: "Dims") -> Plane:
         description=_describe(layer, data, axes, index, scale, symbol),
         pixel_area=(scale[0] * scale[1], f"{symbol}²") if scale else None,
         read=read,
+        in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
     )
 
 

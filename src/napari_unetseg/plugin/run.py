@@ -9,6 +9,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.errors import Cancelled
+from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.layers import Plane
 from napari_unetseg.plugin.outputs import Output, build_layers, layer_data
@@ -28,7 +29,7 @@ class Job:
     Attributes
     ----------
     parameters
-        Keyword arguments of `SegmentationService.segment`: threshold, min_size, split.
+        Keyword arguments of `SegmentationService.segment`: threshold, min_size, split, diameter, augment.
     """
 
     plane: Plane
@@ -40,7 +41,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run; `layers` are ready to be added to a viewer."""
+    """A finished run; `layers` are ready to be added to a viewer.
+
+    Attributes
+    ----------
+    diameter
+        Typical diameter of the objects found, in pixels; None if they are too few to tell.
+    """
 
     job: Job
     segmentation: "Segmentation"
@@ -49,6 +56,7 @@ class Outcome:
     seconds: float
     info: "ModelInfo"
     health: "Health"
+    diameter: float | None = None
 
 
 def run_job(job: Job, services: ServiceFactory, task: Task[Outcome]) -> Outcome:
@@ -82,6 +90,7 @@ def run_job(job: Job, services: ServiceFactory, task: Task[Outcome]) -> Outcome:
         seconds=time.perf_counter() - clock,
         info=service.model_info(),
         health=service.health(dummy_inference=False),
+        diameter=typical_diameter(segmentation.labels),
     )
 
 

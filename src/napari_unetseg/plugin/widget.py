@@ -24,6 +24,7 @@ from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.run import FINISHING, LOADING, Job, Outcome, RunController
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.services import ServiceFactory, shared_service
+from napari_unetseg.plugin.size import ObjectSize
 from napari_unetseg.plugin.summary import Summary
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.zoo.registry import Listed, list_models
@@ -64,6 +65,7 @@ class SegmentationWidget(QWidget):
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
         self.inputs.choose_model(preferred_model() or "")
+        self.objects = ObjectSize()
         self.runner = RunRow()
         self.message = MessageArea()
         self.adjust = Adjustments()
@@ -94,7 +96,7 @@ class SegmentationWidget(QWidget):
             plane=shown_plane(layer, self.viewer.dims),
             model=str(package.path),
             device=self.inputs.device_key(),
-            parameters=self.adjust.parameters(),
+            parameters=self.adjust.parameters() | self.objects.wishes(),
             outputs=self.adjust.chosen_outputs(),
         )
         self._source_of_run = layer
@@ -119,6 +121,7 @@ class SegmentationWidget(QWidget):
             self.controller.cancel()
             self.adder.cancel()
             self.live.stop()
+            self.objects.look_at(None, None)
         return bool(super().event(event))
 
     def _on_stage(self, stage: str) -> None:
@@ -145,6 +148,8 @@ class SegmentationWidget(QWidget):
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         self.live.follow(outcome.segmentation, outcome.job.plane, outlines_as_labels=as_labels)
         self.health.show_run(outcome.info, outcome.health)
+        if self.inputs.layer() == self._source:
+            self.objects.show_found(outcome.diameter)
         warnings = list(outcome.segmentation.warnings)
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
@@ -207,10 +212,12 @@ class SegmentationWidget(QWidget):
         layer = self.inputs.layer()
         if layer is None:
             self.inputs.describe("")
+            self.objects.look_at(None, None)
             self.adjust.set_pixel_area(None)
         else:
             plane = shown_plane(layer, self.viewer.dims)
             self.inputs.describe(plane.description)
+            self.objects.look_at(layer, plane)
             self.adjust.set_pixel_area(plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
@@ -218,6 +225,7 @@ class SegmentationWidget(QWidget):
     def _on_model(self) -> None:
         package = self.inputs.package()
         self._on_device()
+        self.objects.use_card(None if package is None else package.card)
         if package is not None:
             self.adjust.set_parameters(package.card.parameters)
         self._allow_run()
@@ -272,6 +280,7 @@ class SegmentationWidget(QWidget):
 
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
+        self.objects.lock(locked)
         self.adjust.lock(locked)
         if locked:
             self.runner.run.setEnabled(False)
@@ -281,6 +290,7 @@ class SegmentationWidget(QWidget):
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         self.message.badge.use_theme(theme)
+        self.objects.use_theme(theme)
         self.health.use_theme(theme)
 
     def _connect(self) -> None:
@@ -316,6 +326,6 @@ class SegmentationWidget(QWidget):
         self.setMinimumWidth(WIDTH)
         column = QVBoxLayout(self)
         column.setSpacing(8)
-        for row in (self.inputs, self.runner, self.message, self.adjust):
+        for row in (self.inputs, self.objects, self.runner, self.message, self.adjust):
             column.addWidget(row)
         column.addWidget(self.health, 1)

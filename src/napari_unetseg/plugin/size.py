@@ -1,0 +1,169 @@
+"""How large the objects are, to the model and in the image, and how thoroughly to look: rows of the widget."""
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+from superqt import QElidingLabel
+
+from napari_unetseg.plugin import size_words
+from napari_unetseg.plugin.badge import Badge
+from napari_unetseg.plugin.estimating import SizeEstimator
+from napari_unetseg.plugin.inputs import LABEL_WIDTH
+from napari_unetseg.zoo.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari.utils.theme import Theme
+
+    from napari_unetseg.plugin.layers import Plane
+
+_DIAMETER_TIP = (
+    "Typical diameter of the objects in this image. The model then sees the image rescaled, so that its objects\n"
+    "are as large as those it was trained on; results keep the image's own size.\n"
+    "Set it where objects are more than twice as large or as small as the model expects. At its lowest value\n"
+    "('not rescaled') the model sees the image as it is."
+)
+_RESCALE_TIP = "Sets the diameter to that of your objects, for the next run."
+_NO_SIZE_TIP = "This model cannot rescale: it names no object size that it expects, or sees all images at one size."
+_UNKNOWN_TIP = "The size of your objects is not known yet. Run once, or type their diameter."
+_FAR_TIP = "Your objects are more than twice as large or as small as the model expects. Press Rescale, then Run."
+_AUGMENT_TIP = (
+    "Runs the model on eight flips and turns of the image and averages what it says: a little more reliable,\n"
+    "and eight times as slow. Each object's row in the table then also tells how far the eight agree."
+)
+_LARGEST = 9999.0
+
+
+class ObjectSize(QWidget):
+    """The model's object size beside that of the image, a diameter to rescale by, and averaging over flips.
+
+    The size of the image's objects is guessed from its pixels until a run has found some; see
+    `napari_unetseg.plugin.size_words.believed`.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.estimator = SizeEstimator(self)
+        self.diameter = QDoubleSpinBox()
+        self.diameter.setRange(0, _LARGEST)
+        self.diameter.setDecimals(1)
+        self.diameter.setSuffix(" px")
+        self.diameter.setSpecialValueText("not rescaled")
+        self.diameter.setToolTip(_DIAMETER_TIP)
+        self.diameter.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.rescale = QPushButton("Rescale")
+        self.badge = Badge()
+        self.text = QElidingLabel()
+        self.text.setElideMode(Qt.TextElideMode.ElideRight)
+        self.text.setFixedHeight(self.text.fontMetrics().height() + 2)
+        self.augment = QCheckBox("Average over flips (8x slower)")
+        self.augment.setToolTip(_AUGMENT_TIP)
+        self._card: ModelCard | None = None
+        self._subject: Any = None
+        self._found: float | None = None
+        self._guessed: float | None = None
+        self._locked = False
+        self._arrange()
+        self.estimator.estimated.connect(self._on_estimated)
+        self.rescale.clicked.connect(self._rescale)
+        self.diameter.valueChanged.connect(self._show)
+        self._show()
+
+    @property
+    def yours(self) -> float | None:
+        """Diameter of the image's objects in pixels, found or guessed; None if not known."""
+        return size_words.believed(self._found, self._guessed)
+
+    def wishes(self) -> dict[str, Any]:
+        """Keyword arguments for `SegmentationService.segment`."""
+        return {"diameter": self._diameter() if size_words.can_rescale(self._card) else None, "augment": self.augmented}
+
+    @property
+    def augmented(self) -> bool:
+        """Whether to average over flips."""
+        return bool(self.augment.isChecked())
+
+    def use_card(self, card: ModelCard | None) -> None:
+        """Compare with what this model expects."""
+        self._card = card
+        self._show()
+
+    def look_at(self, layer: Any, plane: "Plane | None") -> None:
+        """Forget the size of other objects and guess that of this plane's; what is known of it already stays."""
+        subject = None if plane is None else (layer, tuple(plane.index.items()))
+        if subject == self._subject:
+            return
+        self._subject = subject
+        self._found = self._guessed = None
+        self.estimator.look_at(plane)
+        self._show()
+
+    def show_found(self, diameter: float | None) -> None:
+        """Take over what a run found; None, of too few objects, leaves the guess."""
+        self._found = diameter
+        self._show()
+
+    def lock(self, locked: bool) -> None:
+        """Grey out everything during a run."""
+        self._locked = locked
+        self._show()
+
+    def use_theme(self, theme: "Theme") -> None:
+        """Take the colours of a napari theme."""
+        self.badge.use_theme(theme)
+
+    def _diameter(self) -> float | None:
+        return round(float(self.diameter.value()), 1) or None
+
+    def _on_estimated(self, diameter: float | None) -> None:
+        self._guessed = diameter
+        self._show()
+
+    def _rescale(self) -> None:
+        if self.yours is not None:
+            self.diameter.setValue(self.yours)
+
+    def _show(self) -> None:
+        can, yours = size_words.can_rescale(self._card), self.yours
+        text = size_words.comparison(self._card, self._found, self._guessed)
+        far = size_words.is_far_off(self._card, yours, self._diameter())
+        self.badge.show_kind("warning" if far else "plain")
+        self.text.setText(text)
+        self.text.setToolTip(f"{text}.\n{_FAR_TIP}" if far else text)
+        self.diameter.setEnabled(can and not self._locked)
+        self.rescale.setEnabled(can and yours is not None and not self._locked)
+        self.rescale.setToolTip(_NO_SIZE_TIP if not can else _UNKNOWN_TIP if yours is None else _RESCALE_TIP)
+        self.augment.setEnabled(not self._locked)
+
+    def _arrange(self) -> None:
+        policy = self.badge.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.badge.setSizePolicy(policy)
+        label = QLabel("Diameter")
+        label.setBuddy(self.diameter)
+        label.setToolTip(_DIAMETER_TIP)
+        line = QHBoxLayout()
+        line.setSpacing(4)
+        line.addWidget(self.badge)
+        line.addWidget(self.text, 1)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(label, 0, 0)
+        grid.addWidget(self.diameter, 0, 1)
+        grid.addWidget(self.rescale, 0, 2)
+        grid.addLayout(line, 1, 0, 1, 3)
+        grid.addWidget(self.augment, 2, 0, 1, 3)
+        QWidget.setTabOrder(self.diameter, self.rescale)
+        QWidget.setTabOrder(self.rescale, self.augment)
