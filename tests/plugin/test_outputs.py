@@ -22,7 +22,7 @@ from napari_unetseg.plugin.outputs import (
     outline_labels,
     outlines,
 )
-from napari_unetseg.service import Segmentation
+from napari_unetseg.service import Segmentation, SegmentationService
 
 
 @pytest.fixture
@@ -113,3 +113,14 @@ def test_names_are_numbered_together() -> None:
 @given(st.sets(st.sampled_from([f"a {kind}{n}" for kind in OUTPUTS for n in ("", " [2]", " [3]", " [4]")])))
 def test_names_are_never_taken(taken: set[str]) -> None:
     assert not set(fresh_names("a", OUTPUTS, taken).values()) & taken
+
+
+def test_the_agreement_is_a_layer_where_the_network_ran_several_times(
+    segmentation: Segmentation, plane: Plane, service: SegmentationService
+) -> None:
+    averaged = service.segment(segmentation.image, augment=True)
+    assert averaged.agreement is not None
+    assert list(layer_data(segmentation, plane, ("confidence", "agreement"))) == ["confidence"]
+    made = layer_data(averaged, plane, ("confidence", "agreement"))
+    assert list(made) == ["confidence", "agreement"]
+    np.testing.assert_array_equal(made["agreement"][0], plane.placement.expand(averaged.agreement))

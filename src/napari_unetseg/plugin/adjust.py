@@ -22,7 +22,8 @@ _TIPS = {
     ),
     "labels": "A Labels layer: every object has a number, with its measurements in the layer's features.",
     "contours": "A Shapes layer: the outline of every object, holes included.",
-    "confidence": "An Image layer: for each pixel, how sure the model is that it belongs to an object, 0 to 1.",
+    "confidence": "An Image layer: for each pixel, how sure the model is that it belongs to an object, 0 to 1.\n"
+    "Averaged over flips, another layer shows how far the eight answers agree.",
 }
 _LARGEST = 1000  # pixels; a model with larger objects stretches the slider
 
@@ -76,8 +77,9 @@ class Adjustments(QWidget):
         self._on_changed()
 
     def chosen_outputs(self) -> tuple[Output, ...]:
-        """Return the outputs that are ticked."""
-        return tuple(output for output, box in self.outputs.items() if box.isChecked())
+        """Return the outputs that are ticked, with the confidence map the agreement that belongs to it."""
+        ticked: list[Output] = [output for output, box in self.outputs.items() if box.isChecked()]
+        return (*ticked, "agreement") if "confidence" in ticked else tuple(ticked)
 
     def set_pixel_area(self, pixel_area: tuple[float, str] | None) -> None:
         """Say the minimum size in physical units as well, where a pixel's area is known."""

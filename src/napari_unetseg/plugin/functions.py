@@ -58,7 +58,7 @@ def segment_layer(
     diameter
         Typical diameter of the objects in pixels, by which the image is rescaled; None keeps its size.
     augment
-        Average over flips (8x slower).
+        Average over flips (8x slower). With `confidence` there is then a layer of their agreement, too.
     labels, contours, confidence
         Which layers to make.
 
@@ -171,7 +171,7 @@ def _plane(layer: ImageLayer, viewer: Any) -> Plane:
 
 
 def _outputs(labels: bool, contours: bool, confidence: bool) -> tuple[Output, ...]:
-    wanted = {"labels": labels, "contours": contours, "confidence": confidence}
+    wanted = {"labels": labels, "contours": contours, "confidence": confidence, "agreement": confidence}
     return tuple(output for output in OUTPUTS if wanted[output])
 
 

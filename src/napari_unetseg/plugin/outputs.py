@@ -14,8 +14,8 @@ from napari_unetseg.plugin.layers import Placement, Plane
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
 
-Output = Literal["labels", "contours", "confidence"]
-OUTPUTS: tuple[Output, ...] = ("labels", "contours", "confidence")
+Output = Literal["labels", "contours", "confidence", "agreement"]
+OUTPUTS: tuple[Output, ...] = ("labels", "contours", "confidence", "agreement")
 METADATA_KEY = "napari_unetseg"
 
 # Adding 5,000 outlines costs the window 0.4 s, 20,000 cost it seconds and a slow canvas ever after.
@@ -85,23 +85,17 @@ def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[O
     -------
     dict
         For each output asked for ``(data, keyword arguments, layer type)``, still without a name.
-        Contours are a Shapes layer, or a Labels layer of outlines above `MAX_CONTOURS` rings.
+        Contours are a Shapes layer, or a Labels layer of outlines above `MAX_CONTOURS` rings. There is no
+        agreement where the network ran once.
     """
     placement = plane.placement
     common = {"metadata": {METADATA_KEY: metadata(segmentation, plane)}, **placement.transform}
     made: dict[Output, LayerData] = {}
+    look = {"colormap": "magma", "contrast_limits": (0.0, 1.0), "blending": "translucent", "opacity": 0.6}
     if "confidence" in outputs:
-        made["confidence"] = (
-            placement.expand(segmentation.foreground),
-            {
-                **common,
-                "colormap": "magma",
-                "contrast_limits": (0.0, 1.0),
-                "blending": "translucent",
-                "opacity": 0.6,
-            },
-            "image",
-        )
+        made["confidence"] = (placement.expand(segmentation.foreground), {**common, **look}, "image")
+    if "agreement" in outputs and segmentation.agreement is not None:
+        made["agreement"] = (placement.expand(segmentation.agreement), {**common, **look}, "image")
     if "labels" in outputs:
         made["labels"] = (
             placement.expand(segmentation.labels),

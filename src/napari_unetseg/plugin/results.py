@@ -44,7 +44,7 @@ class ShownResult:
         for output, layer in layers.items():
             layer.name = names[output]
             viewer.add_layer(layer)
-            if output != "confidence":
+            if output in ("labels", "contours"):
                 layer.events.data.connect(self._note_edit)
             if isinstance(layer, Labels):
                 layer.events.paint.connect(self._note_edit)
