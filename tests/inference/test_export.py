@@ -18,6 +18,7 @@ NARROW = {
     "cbam_resunet": {"features": [4, 6]},
     "hrnet": {"widths": [4, 5, 6, 7]},
     "attention_unet": {"base_channels": 4, "depth": 2},
+    "subpixel_unet": {"features": [4, 6, 8], "block": 4},
 }
 
 

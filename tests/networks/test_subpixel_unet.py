@@ -13,7 +13,7 @@ def make(norm: str = "batch", block: int = 2) -> SubpixelUNet:
 
 
 @pytest.mark.parametrize("block", [2, 4])
-@pytest.mark.parametrize("size", [(16, 16), (17, 31), (23, 16), (16, 24), (33, 17)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 16), (16, 24), (33, 17)])
 @torch.inference_mode()
 def test_the_output_has_the_size_of_the_input(size: tuple[int, int], block: int) -> None:
     assert make(block=block)(torch.rand(2, 3, *size).double()).shape == (2, 2, *size)

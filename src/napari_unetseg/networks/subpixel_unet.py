@@ -59,9 +59,13 @@ class SubpixelUNet(SegmentationNetwork):
         return None if blocks is None else self.block * blocks + self.block - 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to logits (N, out_channels, H, W); sides are filled up to whole blocks inside."""
+        """Map (N, in_channels, H, W) to logits (N, out_channels, H, W) of any size from 1 x 1.
+
+        Sides that are no multiples of 2^depth are filled up by copies of the last line.
+        """
         height, width = x.shape[-2:]
-        whole = functional.pad(x, (0, -width % self.block, 0, -height % self.block), mode="replicate")
+        grid = 2**self.depth
+        whole = functional.pad(x, (0, -width % grid, 0, -height % grid), mode="replicate")
         blocks = self.unet(functional.pixel_unshuffle(whole, self.block))
         logits: Tensor = functional.pixel_shuffle(blocks, self.block)[..., :height, :width]
         return logits
