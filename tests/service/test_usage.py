@@ -56,7 +56,8 @@ def test_the_gpu_s_use_is_unknown_where_nobody_tells(monkeypatch):
     def refuse():
         raise ModuleNotFoundError("pynvml")
 
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(utilization=refuse)))
+    cuda = SimpleNamespace(utilization=refuse)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, __spec__=ModuleSpec("torch", None)))
     assert gpu_percent("cuda") is None
     assert gpu_percent("cpu") is None
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(utilization=lambda: 37)))
