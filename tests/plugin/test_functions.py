@@ -62,6 +62,7 @@ def test_magicgui_makes_a_form_that_adds_the_layers(make_napari_viewer: Any, qtb
     form = magicgui(segment_layer)
     viewer.window.add_dock_widget(form)
     form.layer.value = layer
+    assert all(form[name].value is None for name in ("threshold", "min_size", "split", "diameter"))
     for names in (["cells labels", "cells contours"], ["cells labels [2]", "cells contours [2]"]):
         with qtbot.waitSignal(form().finished, timeout=30_000):
             pass

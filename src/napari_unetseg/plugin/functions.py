@@ -1,7 +1,7 @@
 """Segmentation as a function of a layer, for scripts, magicgui and menus."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import napari
 from napari.components import Dims
@@ -26,15 +26,20 @@ if TYPE_CHECKING:
 
 CancelFlag = Callable[[], bool]
 
+# magicgui's spin boxes know no None and would pass 0 for it; a line takes a number, or None.
+_LINE = {"widget_type": "LiteralEvalLineEdit"}
+OptionalNumber = Annotated[float | None, _LINE]
+OptionalCount = Annotated[int | None, _LINE]
+
 
 def segment_layer(
     layer: ImageLayer,
     model: str = DEFAULT_MODEL,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
-    threshold: float | None = None,
-    min_size: int | None = None,
-    split: float | None = None,
-    diameter: float | None = None,
+    threshold: OptionalNumber = None,
+    min_size: OptionalCount = None,
+    split: OptionalNumber = None,
+    diameter: OptionalNumber = None,
     augment: bool = False,
     labels: bool = True,
     contours: bool = True,
@@ -92,10 +97,10 @@ def segment_layers(
     layers: Sequence[ImageLayer],
     model: str = DEFAULT_MODEL,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
-    threshold: float | None = None,
-    min_size: int | None = None,
-    split: float | None = None,
-    diameter: float | None = None,
+    threshold: OptionalNumber = None,
+    min_size: OptionalCount = None,
+    split: OptionalNumber = None,
+    diameter: OptionalNumber = None,
     augment: bool = False,
     labels: bool = True,
     contours: bool = True,
