@@ -56,11 +56,11 @@ def test_the_gpu_s_use_is_unknown_where_nobody_tells(monkeypatch):
     def refuse():
         raise ModuleNotFoundError("pynvml")
 
-    cuda = SimpleNamespace(utilization=refuse)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, __spec__=ModuleSpec("torch", None)))
+    torch = SimpleNamespace(cuda=SimpleNamespace(utilization=refuse), __spec__=ModuleSpec("torch", None))
+    monkeypatch.setitem(sys.modules, "torch", torch)
     assert gpu_percent("cuda") is None
     assert gpu_percent("cpu") is None
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(utilization=lambda: 37)))
+    torch.cuda.utilization = lambda: 37
     assert gpu_percent("cuda") == 37
 
 
