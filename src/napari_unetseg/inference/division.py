@@ -8,11 +8,11 @@ from napari_unetseg.inference.blending import plan_blended
 from napari_unetseg.inference.tiling import Tile, plan_tiles, round_up, smallest_window, whole_image
 from napari_unetseg.zoo.card import ModelCard
 
-WINDOW = 1152
-"""Default largest side of the network's window in pixels.
+TILE = 928
+"""Largest side, in pixels, of what is kept of a window by default; the halo comes on top.
 
-With a halo of 112 pixels two thirds of such a window are kept; a larger one keeps little more, but
-needs more memory (about 0.7 GB here) and lets a cancel wait longer for a layer to end.
+A larger one wastes less on the halo, but needs more memory (0.7 GB here for a U-Net that begins with 16
+channels) and lets a cancel wait longer for a layer to end.
 """
 
 BLENDED_WINDOW = 1024
@@ -120,7 +120,7 @@ def divide(
 
 def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room: Room) -> Division:
     halo = round_up(radius, backend.grid)
-    wanted, least = room.window or WINDOW, smallest_window(halo, backend.grid)
+    wanted, least = room.window or TILE + 2 * halo, smallest_window(halo, backend.grid)
     warnings: tuple[str, ...] = ()
     if wanted < least:
         warnings = (f"A window of {wanted} pixels is too small for this model; {least} was used.",)
