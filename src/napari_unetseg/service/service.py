@@ -319,7 +319,7 @@ class SegmentationService:
             package,
             self.settings,
             device=self._device,
-            backend=self._backend or self.settings.unet.model.backend or package.card.backend,
+            backend=self._backend,
             fallback_to_cpu=self._fallback_to_cpu,
         )
         try:
