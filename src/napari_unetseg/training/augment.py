@@ -200,6 +200,8 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
         pixels = pixels[torch.from_numpy(rng.permutation(3))]
     if chance(options.invert):
         pixels = 1 - pixels
+    if options.balance and len(pixels) == 3:
+        pixels = pixels * torch.tensor([factor(options.balance) for _ in pixels])[:, None, None]
     pixels = pixels.clamp(min=0) ** factor(options.gamma)
     pixels = pixels * factor(options.gain) + rng.uniform(-options.offset, options.offset)
     if options.shade and chance(0.3):

@@ -68,6 +68,8 @@ class Augmentation(_Strict):
     invert, grey, shuffle, tint
         Probability that intensities are inverted, that colour is dropped, that channels change
         places, and that a grey image is given a colour.
+    balance
+        White balance: each channel of a coloured crop is multiplied or divided by up to 1 + balance.
     gain, offset, gamma
         Contrast is multiplied or divided by up to 1 + gain, up to ± offset is added, and intensities
         are raised to a power of up to 1 + gamma or its inverse.
@@ -92,6 +94,7 @@ class Augmentation(_Strict):
     grey: float = 0.2
     shuffle: float = 0.2
     tint: float = 0.15
+    balance: float = Field(0.0, ge=0)
     gain: float = 0.5
     offset: float = 0.15
     gamma: float = 0.6
