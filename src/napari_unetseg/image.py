@@ -29,6 +29,8 @@ class Image:
         Name of the physical unit of `scale`, such as ``"micrometer"``; None where it is not known.
     name
         What the user calls the image: a file or layer name, for messages and provenance.
+    path
+        File it was read from, for provenance; None where it is not known.
     """
 
     array: NDArray[Any]
@@ -37,6 +39,7 @@ class Image:
     scale: tuple[float, float] | None = None
     unit: str | None = None
     name: str = "image"
+    path: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no model could segment, in words that name the image."""

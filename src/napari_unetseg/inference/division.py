@@ -80,6 +80,9 @@ class Division:
         Sentences for the user.
     resized_to
         `shape`, where the image is stretched to it; None where it keeps its size.
+    largest_window
+        Side that a window could have had; asked for as `Room.window`, it gives this division again. None where
+        the image is seen whole whatever is asked for.
     """
 
     shape: tuple[int, int]
@@ -89,6 +92,7 @@ class Division:
     smaller_window: int | None
     warnings: tuple[str, ...] = ()
     resized_to: tuple[int, int] | None = None
+    largest_window: int | None = None
 
     @property
     def window(self) -> int:
@@ -128,7 +132,7 @@ def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room:
     tiles = tuple(plan_tiles(shape, side, halo, backend.grid))
     padded = backend.accepted_size(*shape)
     smaller = _halved(max(tiles[0].read_shape), max(least, LEAST_HALOS * halo))
-    return Division(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings)
+    return Division(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings, largest_window=side)
 
 
 def _divide_inexactly(name: str, shape: tuple[int, int], backend: Backend, room: Room) -> Division:
@@ -143,7 +147,7 @@ def _divide_inexactly(name: str, shape: tuple[int, int], backend: Backend, room:
     tiles = tuple(plan_blended(shape, padded, max(backend.accepted_size(side, side))))
     told = _blended_warning(name, shape, tiles, None if small_enough else room.largest_whole)
     smaller = _halved(max(tiles[0].read_shape), LEAST_BLENDED_WINDOW)
-    return Division(shape, padded, tiles, 0, smaller, (told,))
+    return Division(shape, padded, tiles, 0, smaller, (told,), largest_window=side)
 
 
 def _halved(side: int, least: int) -> int | None:

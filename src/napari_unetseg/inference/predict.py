@@ -59,6 +59,10 @@ class Prediction:
     agreement
         float32 (Y, X): how far the passes of the test-time augmentation agree on the foreground, 0 to 1, as
         `napari_unetseg.inference.augmentation.run_all_ways` defines it; None without augmentation.
+    largest_window
+        Side that a window could have had; None where the image is seen whole whatever is asked for.
+    batch_size
+        Most tiles that the network saw at once when the image was done.
     """
 
     probability: NDArray[np.float32]
@@ -68,6 +72,8 @@ class Prediction:
     tiles: int
     resized_to: tuple[int, int] | None = None
     agreement: NDArray[np.float32] | None = None
+    largest_window: int | None = None
+    batch_size: int = 1
 
 
 class Options(TypedDict, total=False):
@@ -235,6 +241,8 @@ class _Run:
             len(division.tiles),
             division.resized_to,
             answer.agreement,
+            division.largest_window,
+            self._batch_size,
         )
 
     def _is_cancelled(self) -> bool:

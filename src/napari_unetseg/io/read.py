@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def read_image(path: str | Path) -> Image:
     _check_file(path)
     reader = _choose_reader(path)
     try:
-        return reader(path)
+        return replace(reader(path), path=str(path.absolute()))
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # readers raise whatever their parsing stumbles upon

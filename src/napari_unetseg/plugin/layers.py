@@ -99,10 +99,11 @@ def shown_plane(layer: "ImageLayer", dims: "Dims") -> Plane:
     index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in others}
     key = tuple(index.get(axis, slice(None)) for axis in range(layer.ndim))
     scale, unit, symbol = _pixel_size(layer, axes)
-    name, rgb = str(layer.name), bool(layer.rgb)
+    name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
 
     def read() -> Image:
-        return Image(np.asarray(data[key]), "YXC" if rgb else "YX", rgb=rgb, scale=scale, unit=unit, name=name)
+        pixels = np.asarray(data[key])
+        return Image(pixels, "YXC" if rgb else "YX", rgb=rgb, scale=scale, unit=unit, name=name, path=path)
 
     return Plane(
         name=name,

@@ -1,19 +1,26 @@
 """How a result came about, in plain values."""
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import napari_unetseg
+from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service.requests import request_id
+from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.predict import Prediction
     from napari_unetseg.service.runtime import Runtime
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")
+
+# What of a card decides the numbers, the parameters aside, which are recorded as they were used.
+_DECISIVE = {"architecture", "input_channels", "object_size", "normalisation", "image_size", "outputs", "decoder"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,17 @@ class Provenance:
         over the images so far.
     request_id
         Under which the log has the call.
+    model_source
+        What finds the model again: its name, or the path of one that is in no model folder.
+    card_sha256
+        What `card_fingerprint` makes of the model's card.
+    path
+        File of the image; None if it is not known.
+    axes, rgb, shape
+        How what was segmented was read, as `Image` has it, and its height and width in pixels.
+    largest_window, batch_size
+        Side in pixels that a window could have had, None where the network sees any image whole; and most
+        tiles that it saw at once.
     """
 
     image: str
@@ -71,6 +89,14 @@ class Provenance:
     request_id: str | None = None
     diameter: float | None = None
     augmented: bool = False
+    model_source: str = ""
+    card_sha256: str = ""
+    path: str | None = None
+    axes: str = "YX"
+    rgb: bool = False
+    shape: tuple[int, int] | None = None
+    largest_window: int | None = None
+    batch_size: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -81,16 +107,16 @@ def record(
     runtime: "Runtime",
     prediction: "Prediction",
     *,
-    image: str,
+    plane: Image,
     channel: int | None,
     diameter: float | None,
     parameters: DecodeParameters,
     started: datetime,
     seconds: float,
 ) -> Provenance:
-    """Write down what was used; `Provenance` explains each part."""
+    """Write down what was used; `Provenance` explains each part. `plane` is what was segmented."""
     return Provenance(
-        image=image,
+        image=plane.name,
         model=runtime.card.name,
         sha256=runtime.card.weights.sha256,
         parameters=parameters.model_dump(),
@@ -109,4 +135,18 @@ def record(
         request_id=request_id(),
         diameter=diameter,
         augmented=prediction.agreement is not None,
+        model_source=runtime.source,
+        card_sha256=card_fingerprint(runtime.card),
+        path=plane.path,
+        axes=plane.axes,
+        rgb=plane.rgb,
+        shape=plane.shape,
+        largest_window=prediction.largest_window,
+        batch_size=prediction.batch_size,
     )
+
+
+def card_fingerprint(card: ModelCard) -> str:
+    """Return the SHA-256 of what a card says about the numbers: not of its words, scores and default parameters."""
+    told = json.dumps(card.model_dump(mode="json", include=_DECISIVE), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()

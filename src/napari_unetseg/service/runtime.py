@@ -56,6 +56,8 @@ class Runtime:
         must not.
     parameters_count, bytes_held
         Trainable numbers of the network, and bytes of its weights.
+    source
+        What finds the model again; None for the name on its card.
 
     Attributes
     ----------
@@ -73,8 +75,10 @@ class Runtime:
         fallback: Fallback | None = None,
         parameters_count: int = 0,
         bytes_held: int = 0,
+        source: str | None = None,
     ) -> None:
         self.card = card
+        self.source = source or card.name
         self.backend_name = backend_name
         self.parameters_count = parameters_count
         self.bytes_held = bytes_held
@@ -214,6 +218,7 @@ def load_runtime(
         fallback=onto_the_cpu if falls_back else None,
         parameters_count=count,
         bytes_held=size,
+        source=str(package.source) if package.origin == "path" else package.name,
     )
 
 

@@ -203,7 +203,7 @@ def read_objects(
     provenance = record(
         runtime,
         prediction,
-        image=plane.name,
+        plane=plane,
         channel=wishes.channel,
         diameter=wishes.diameter,
         parameters=parameters,
