@@ -58,3 +58,46 @@ def test_taking_a_channel_gives_that_plane(axes):
 def test_a_channel_that_is_not_there_is_refused(channel):
     with pytest.raises(ImageError, match="channel"):
         Image(np.zeros((2, 4, 5)), "CYX").take_channel(channel)
+
+
+@pytest.mark.parametrize(
+    ("axes", "stack", "plane", "size"),
+    [
+        ("ZYX", "Z", "YX", (5, 6)),
+        ("TYX", "T", "YX", (5, 6)),
+        ("TCZYX", "TZ", "CYX", (5, 6)),
+        ("ZYXC", "Z", "YXC", (5, 6)),
+        ("YZX", "Z", "YX", (5, 6)),
+        ("YX", "", "YX", (5, 6)),
+    ],
+)
+def test_a_stack_is_read_plane_by_plane(axes, stack, plane, size):
+    lengths = {"T": 2, "C": 3, "Z": 4, "Y": 5, "X": 6}
+    array = np.arange(np.prod([lengths[axis] for axis in axes])).reshape([lengths[axis] for axis in axes])
+    image = Image(array, axes, name="stack")
+    assert (image.stack_axes, image.shape) == (stack, size)
+    assert image.stack_shape == tuple(lengths[axis] for axis in stack)
+    moved = np.moveaxis(array, [axes.index(axis) for axis in stack], range(len(stack)))
+    planes = list(image.planes())
+    assert [index for index, _ in planes] == list(np.ndindex(image.stack_shape))
+    for index, taken in planes:
+        assert taken.axes == plane
+        np.testing.assert_array_equal(taken.array, moved[index])
+
+
+def test_a_channel_of_a_stack_is_a_stack():
+    array = np.arange(2 * 3 * 4 * 5 * 6).reshape(2, 3, 4, 5, 6)
+    taken = Image(array, "TCZYX").take_channel(2)
+    assert taken.axes == "TZYX"
+    np.testing.assert_array_equal(taken.array, array[:, 2])
+
+
+@pytest.mark.parametrize("axes", ["XY", "YYX", "ZY", "Z1YX", "zyx", "", "YCX"])
+def test_axes_that_name_no_image_are_refused(axes):
+    with pytest.raises(ImageError, match="stack"):
+        Image(np.zeros((2,) * len(axes)), axes, name="stack")
+
+
+def test_a_stack_has_no_channels_of_one_plane():
+    with pytest.raises(ImageError, match="take one of its planes"):
+        _ = Image(np.zeros((2, 4, 5)), "ZYX").channels_first

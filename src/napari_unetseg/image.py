@@ -1,26 +1,32 @@
 """The image that walks through the rooms: an array that says what its axes mean."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 
-Axes = Literal["YX", "YXC", "CYX"]
+PLANES = ("YX", "YXC", "CYX")
+"""What the axes of one plane can be: grey, channels last, channels first."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One plane, grey, RGB(A) or multichannel, with its physical scale where it is known.
+    """One plane, or a stack of planes, with the physical scale where it is known.
 
     Attributes
     ----------
     array
-        Pixels of any bool, integer or float dtype, in the order that `axes` names.
+        Pixels of any bool, integer or float dtype, in the order that `axes` names. The array of a stack may be
+        anything that has a shape and a dtype and is read by indexing, such as a dask array: planes are then
+        read one at a time.
     axes
-        ``"YX"`` (grey), ``"YXC"`` (channels last) or ``"CYX"`` (channels first).
+        ``"YX"`` (grey), ``"YXC"`` (channels last) or ``"CYX"`` (channels first) for one plane. Any other upper-case
+        letters make it a stack along those axes, such as ``"ZYX"``, ``"TYX"``, ``"TCZYX"`` or ``"ZYXC"``;
+        ``Z`` are planes of one volume and ``T`` time points.
     rgb
         True where the channels are the red, green and blue (and alpha) of one picture.
     scale
@@ -34,7 +40,7 @@ class Image:
     """
 
     array: NDArray[Any]
-    axes: Axes = "YX"
+    axes: str = "YX"
     rgb: bool = False
     scale: tuple[float, float] | None = None
     unit: str | None = None
@@ -43,6 +49,11 @@ class Image:
 
     def __post_init__(self) -> None:
         """Refuse what no model could segment, in words that name the image."""
+        if not _is_readable(self.axes):
+            raise ImageError(
+                f"{self.name}: axes {self.axes!r} name no image. Write one letter for each axis, Y before X, C for "
+                "channels, Z for planes and T for time points, such as YX, ZYX or TCZYX."
+            )
         if self.array.ndim != len(self.axes):
             raise ImageError(
                 f"{self.name}: {self.array.ndim} dimensions cannot be read as {self.axes}; "
@@ -86,33 +97,77 @@ class Image:
             return cls(array, "YXC", rgb=array.shape[-1] in (3, 4), name=name)
         raise ImageError(
             f"{name}: shape {array.shape} is not one plane. Pass one (Y, X) plane, an RGB image (Y, X, 3) "
-            "or channels first (C, Y, X)."
+            "or channels first (C, Y, X); for a stack say what its axes are, as in Image(array, 'ZYX')."
         )
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        height, width = self.array.shape[1:] if self.axes == "CYX" else self.array.shape[:2]
+        height, width = (self.array.shape[self.axes.index(axis)] for axis in "YX")
         return int(height), int(width)
 
     @property
+    def stack_axes(self) -> str:
+        """Letters of the axes along which there are planes, in their order; empty for one plane."""
+        return "".join(axis for axis in self.axes if axis not in "YXC")
+
+    @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """How many planes there are along each of `stack_axes`."""
+        return tuple(int(self.array.shape[self.axes.index(axis)]) for axis in self.stack_axes)
+
+    @property
     def channels_first(self) -> NDArray[Any]:
-        """The pixels as (C, Y, X), a view."""
+        """The pixels of one plane as (C, Y, X), a view.
+
+        Raises
+        ------
+        ImageError
+            If this is a stack.
+        """
+        if self.stack_axes:
+            raise ImageError(f"{self.name}: is a stack ({self.axes}); take one of its planes.")
         if self.axes == "YX":
             return self.array[np.newaxis]
         return self.array if self.axes == "CYX" else np.moveaxis(self.array, -1, 0)
 
     def take_channel(self, channel: int) -> "Image":
-        """Return one channel as a grey image.
+        """Return one channel as a grey image, or as a stack of them.
 
         Raises
         ------
         ImageError
             If there is no such channel.
         """
-        planes = self.channels_first
-        if not 0 <= channel < len(planes):
+        channels = self.array.shape[self.axes.index("C")] if "C" in self.axes else 1
+        if not 0 <= channel < channels:
             raise ImageError(
-                f"{self.name}: channel {channel} does not exist; it has {len(planes)} (0 to {len(planes) - 1})."
+                f"{self.name}: channel {channel} does not exist; it has {channels} (0 to {channels - 1})."
             )
-        return replace(self, array=planes[channel], axes="YX", rgb=False)
+        return self._take({"C": channel}) if "C" in self.axes else self
+
+    def plane(self, index: tuple[int, ...]) -> "Image":
+        """Read one plane of a stack, or the only plane there is at ``()``.
+
+        Parameters
+        ----------
+        index
+            Position along each of `stack_axes`.
+        """
+        taken = self._take(dict(zip(self.stack_axes, index, strict=True)))
+        return replace(taken, array=np.asarray(taken.array))
+
+    def planes(self) -> Iterator[tuple[tuple[int, ...], "Image"]]:
+        """Read plane after plane, each with its position along `stack_axes`."""
+        for index in np.ndindex(self.stack_shape):
+            yield index, self.plane(index)
+
+    def _take(self, places: Mapping[str, int]) -> "Image":
+        key = tuple(places.get(axis, slice(None)) for axis in self.axes)
+        axes = "".join(axis for axis in self.axes if axis not in places)
+        return replace(self, array=self.array[key], axes=axes, rgb=self.rgb and "C" in axes)
+
+
+def _is_readable(axes: str) -> bool:
+    plane = "".join(axis for axis in axes if axis in "YXC")
+    return plane in PLANES and axes.isalpha() and axes.isupper() and len(set(axes)) == len(axes)

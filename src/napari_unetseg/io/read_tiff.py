@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.image import Axes, Image
+from napari_unetseg.image import Image
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".stk")
 
@@ -31,7 +31,7 @@ _UNITS = {
 }
 
 # tifffile's axes, where S are samples of a pixel and C channels, and what they are to an `Image`.
-_READINGS: dict[str, Axes] = {"YX": "YX", "CYX": "CYX", "SYX": "CYX", "YXS": "YXC", "YXC": "YXC"}
+_READINGS: dict[str, str] = {"YX": "YX", "CYX": "CYX", "SYX": "CYX", "YXS": "YXC", "YXC": "YXC"}
 
 Scale = tuple[float, float]
 
