@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format build clean
+.PHONY: help demo test lint format catalogues build clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -14,12 +14,13 @@ XVFB = $(if $(shell command -v xvfb-run),xvfb-run --auto-servernum --server-args
 SCREEN = $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname))
 
 help:
-	@echo "make demo    segment a sample image and open it in napari"
-	@echo "make test    linters, types, manifest and tests"
-	@echo "make lint    linters, types and manifest only"
-	@echo "make format  let ruff mend and format the code"
-	@echo "make build   sdist and wheel in dist/"
-	@echo "make clean   remove what was built, and .venv"
+	@echo "make demo       segment a sample image and open it in napari"
+	@echo "make test       linters, types, manifest and tests"
+	@echo "make lint       linters, types and manifest only"
+	@echo "make format     let ruff mend and format the code"
+	@echo "make catalogues collect the texts to translate, and compile the translations"
+	@echo "make build      sdist and wheel in dist/"
+	@echo "make clean      remove what was built, and .venv"
 
 $(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python")'
@@ -43,6 +44,9 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+catalogues: $(INSTALLED)
+	$(BIN)/python .ci/catalogues.py
 
 test: lint
 	$(XVFB) $(BIN)/python -m pytest

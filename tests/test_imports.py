@@ -15,11 +15,12 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors"}
+PLAIN = {"image", "errors", "language"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
     "errors": set[str](),
-    "image": {"errors"},
+    "language": set[str](),
+    "image": {"errors", "language"},
     "samples": PLAIN,
     "postprocessing": PLAIN,
     "io": PLAIN | {"postprocessing"},
@@ -28,10 +29,11 @@ MAY_IMPORT = {
     "zoo": BESIDE | {"networks"},
     "inference": BESIDE | {"networks", "zoo"},
     "service": BESIDE | {"config", "networks", "zoo", "inference"},
+    "batch": BESIDE | {"zoo", "service"},
     "training": BESIDE | {"networks", "zoo", "inference"},
-    "plugin": BESIDE | {"config", "samples", "zoo", "inference", "service"},
+    "plugin": BESIDE | {"batch", "config", "samples", "zoo", "inference", "service"},
     "__main__": {"cli"},
-    "cli": BESIDE | {"config", "samples", "zoo", "inference", "service", "training", "plugin"},
+    "cli": BESIDE | {"batch", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
 }
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (

@@ -311,6 +311,18 @@ def test_the_panel_asks_as_often_as_set(monkeypatch):
     assert configured_interval() == 7.5
 
 
+@shows("unet.window.language")
+def test_the_window_speaks_the_language_that_is_set(monkeypatch):
+    from napari_unetseg import language
+    from napari_unetseg.plugin.languages import speak
+
+    monkeypatch.setenv("UNET_WINDOW_LANGUAGE", "de")
+    try:
+        assert speak() == "de"
+    finally:
+        language.use("en")
+
+
 @shows("unet.health.slow_inference_ms")
 def test_a_slow_image_gets_a_warning_with_advice(make, picture):
     assert make().segment(picture).warnings == ()

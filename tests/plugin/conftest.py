@@ -8,11 +8,20 @@ import pytest
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
+from napari_unetseg import language
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import Segmentation, SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, read_package
 
 DOCK = "U-Net Segmentation (napari-unetseg)"
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever language the system has, tests read English unless they ask for another."""
+    monkeypatch.setenv("UNET_WINDOW_LANGUAGE", "en")
+    yield
+    language.use("en")
 
 
 @pytest.fixture

@@ -178,6 +178,14 @@ class PostprocessingSettings(_Section):
     fill_holes: bool | None = Field(None, description="Whether holes become part of their object. null: true.")
 
 
+class WindowSettings(_Section):
+    """Section `unet.window`: the dock widget in napari."""
+
+    language: Literal["auto", "en", "cs", "de", "es", "fr", "zh_CN"] = Field(
+        "auto", description="Language of the window and its messages. auto: napari's, else the system's."
+    )
+
+
 class LoggingSettings(_Section):
     """Section `unet.logging`: what is written to the log."""
 
@@ -201,6 +209,7 @@ class UnetSettings(_Section):
     memory: MemorySettings = MemorySettings()
     health: HealthSettings = HealthSettings()
     postprocessing: PostprocessingSettings = PostprocessingSettings()
+    window: WindowSettings = WindowSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def card_changes(self) -> dict[str, Any]:

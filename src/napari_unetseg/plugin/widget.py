@@ -14,6 +14,7 @@ from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.adjust import Adjustments
 from napari_unetseg.plugin.card_text import describe_model
 from napari_unetseg.plugin.inputs import Inputs
+from napari_unetseg.plugin.languages import speak
 from napari_unetseg.plugin.layers import shown_plane
 from napari_unetseg.plugin.live import Details, LiveController, Relabelled
 from napari_unetseg.plugin.messages import MessageArea, card_dialog
@@ -62,6 +63,7 @@ class SegmentationWidget(QWidget):
         choose: ChooseFile = choose_file,
     ) -> None:
         super().__init__()
+        speak()
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
         self.inputs.choose_model(preferred_model() or "")
