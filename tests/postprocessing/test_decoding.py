@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from napari_unetseg.postprocessing import decoding
+from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
@@ -193,3 +195,59 @@ def test_the_same_input_gives_the_same_labels_and_stays_untouched():
     one, two = (decode(probability, HEADS[0], DecodeParameters()) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(probability, before)
+
+
+def as_it_was(probability, parameters):
+    """The steps before there were smoothing and a minimum confidence, put together from the module's own."""
+    mask = probability[0] >= parameters.threshold
+    components, count = decoding._label(mask)
+    labels = components
+    if parameters.split > 0 and count:
+        elevation = decoding._relative(
+            decoding._elevation({"foreground": probability[0], "distance": probability[1]}, mask), components, count
+        )
+        labels = decoding._divide(components, count, elevation, decoding._seeds(elevation, parameters.split))
+    labels = decoding._number(labels, parameters.min_size)
+    return decoding._fill_holes(labels) if parameters.fill_holes else labels
+
+
+@given(maps, st.floats(0, 1), st.floats(0, 1), st.integers(0, 9), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_the_defaults_of_smoothing_and_confidence_change_nothing(probability, threshold, split, min_size, fill_holes):
+    parameters = DecodeParameters(threshold=threshold, split=split, min_size=min_size, fill_holes=fill_holes)
+    np.testing.assert_array_equal(decode(probability, HEADS[0], parameters), as_it_was(probability, parameters))
+
+
+@given(maps, st.floats(0.01, 1), st.integers(0, 3))
+@settings(deadline=None, max_examples=60)
+def test_the_minimum_confidence_leaves_the_objects_of_that_confidence(probability, least, smoothing):
+    loose = DecodeParameters(threshold=0.2, min_size=2, smoothing=smoothing)
+    everything = decode(probability, HEADS[0], loose)
+    kept = decode(probability, HEADS[0], loose.model_copy(update={"min_confidence": least}))
+    sure = np.flatnonzero(measure_confidence(everything, probability[0]).objects >= np.float32(least)) + 1
+    np.testing.assert_array_equal(kept > 0, np.isin(everything, sure))
+    np.testing.assert_array_equal(np.unique(kept[kept > 0]), np.arange(1, len(sure) + 1))
+    assert (everything[kept > 0] == sure[kept[kept > 0] - 1]).all()
+
+
+def test_an_object_of_exactly_the_minimum_confidence_stays():
+    probability = np.array([[[0.75, 0.0, 0.5, 0.0, 0.25]]], np.float32)
+    counts = [
+        decode(probability, ("foreground",), PLAIN.model_copy(update={"threshold": 0.1, "min_confidence": least})).max()
+        for least in (0.25, 0.26, 0.5, 0.75, 0.76)
+    ]
+    assert counts == [3, 2, 2, 1, 0]
+
+
+def test_smoothing_comes_before_the_minimum_size_and_holes():
+    labels = np.full((30, 40), 0.1, np.float32)
+    labels[5:25, 5:25] = 0.9
+    labels[10, 25:39] = 0.9
+    labels[14, 14] = 0.1
+    smoothed = decode(labels[None], ("foreground",), PLAIN.model_copy(update={"smoothing": 3, "min_size": 380}))
+    assert smoothed.max() == 1
+    assert not smoothed[:, 26:].any()
+    assert smoothed[14, 14] == 1
+    gone = decode(labels[None], ("foreground",), PLAIN.model_copy(update={"smoothing": 3, "min_size": 405}))
+    assert gone.max() == 0
+    assert decode(labels[None], ("foreground",), PLAIN.model_copy(update={"min_size": 405})).max() == 1

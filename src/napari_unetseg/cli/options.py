@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from napari_unetseg.postprocessing.parameters import MAX_SMOOTHING
+
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -26,5 +28,24 @@ BackendOption = Annotated[
         metavar="NAME",
         help='Runtime: torch, or onnxruntime (pip install "napari-unetseg[onnx]"). '
         "Default: what 'napari-unetseg config' says.",
+    ),
+]
+FillHolesOption = Annotated[
+    bool | None,
+    typer.Option("--fill-holes/--keep-holes", help="Whether holes become part of their object. Default: the model's."),
+]
+SmoothingOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        min=0,
+        max=MAX_SMOOTHING,
+        help="Radius below which spikes and notches of outlines are evened out; 0 leaves them. Default: the model's.",
+    ),
+]
+MinConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Drop objects of a lower mean confidence, as the table has it. Default: the model's."
     ),
 ]

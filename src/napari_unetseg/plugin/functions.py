@@ -30,6 +30,7 @@ CancelFlag = Callable[[], bool]
 _LINE = {"widget_type": "LiteralEvalLineEdit"}
 OptionalNumber = Annotated[float | None, _LINE]
 OptionalCount = Annotated[int | None, _LINE]
+OptionalFlag = Annotated[bool | None, _LINE]
 
 
 def segment_layer(
@@ -39,6 +40,9 @@ def segment_layer(
     threshold: OptionalNumber = None,
     min_size: OptionalCount = None,
     split: OptionalNumber = None,
+    fill_holes: OptionalFlag = None,
+    smoothing: OptionalCount = None,
+    min_confidence: OptionalNumber = None,
     diameter: OptionalNumber = None,
     augment: bool = False,
     labels: bool = True,
@@ -58,7 +62,7 @@ def segment_layer(
         Name or path of a model package.
     device
         Where the network runs.
-    threshold, min_size, split
+    threshold, min_size, split, fill_holes, smoothing, min_confidence
         Decoder parameters; None takes the model's own.
     diameter
         Typical diameter of the objects in pixels, by which the image is rescaled; None keeps its size.
@@ -81,6 +85,9 @@ def segment_layer(
         "threshold": threshold,
         "min_size": min_size,
         "split": split,
+        "fill_holes": fill_holes,
+        "smoothing": smoothing,
+        "min_confidence": min_confidence,
         "diameter": diameter,
         "augment": augment,
     }
@@ -100,6 +107,9 @@ def segment_layers(
     threshold: OptionalNumber = None,
     min_size: OptionalCount = None,
     split: OptionalNumber = None,
+    fill_holes: OptionalFlag = None,
+    smoothing: OptionalCount = None,
+    min_confidence: OptionalNumber = None,
     diameter: OptionalNumber = None,
     augment: bool = False,
     labels: bool = True,
@@ -115,7 +125,9 @@ def segment_layers(
     ----------
     layers
         Image layers.
-    model, device, threshold, min_size, split, diameter, augment, labels, contours, confidence
+    model, device, threshold, min_size, split, fill_holes, smoothing, min_confidence, diameter, augment
+        As of `segment_layer`, the same for all.
+    labels, contours, confidence
         As of `segment_layer`, the same for all.
 
     Returns
@@ -130,6 +142,9 @@ def segment_layers(
         "threshold": threshold,
         "min_size": min_size,
         "split": split,
+        "fill_holes": fill_holes,
+        "smoothing": smoothing,
+        "min_confidence": min_confidence,
         "diameter": diameter,
         "augment": augment,
     }

@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.postprocessing.smoothing import smooth
 
 # Peaks are looked for at these heights, relative to the highest of their component. Coarser steps
 # miss shallow dips, finer ones cost time; a peak below the last one never stands for an object.
@@ -33,8 +35,14 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
     leave. Rising ``split`` never joins objects. Peaks lower than 0.17 of the highest of their
     component do not count. The line of division is the watershed.
 
-    Then objects of fewer than ``min_size`` pixels are dropped, and, with ``fill_holes``, background
-    that one object alone encloses becomes part of it; other objects inside it stay.
+    What follows, in this order, looks at objects:
+
+    1. with ``smoothing``, outlines are evened out, see `napari_unetseg.postprocessing.smoothing.smooth`;
+    2. objects of fewer than ``min_size`` pixels are dropped;
+    3. with ``fill_holes``, background that one object alone encloses becomes part of it; other objects inside
+       it stay;
+    4. objects whose mean foreground probability, as `measure_confidence` gives it, is below ``min_confidence``
+       are dropped. So the limit acts on the number that a table of the objects shows.
 
     Parameters
     ----------
@@ -43,7 +51,7 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
     heads
         What each plane means; ``"foreground"`` must be among them.
     parameters
-        Threshold, split, minimum size, hole filling.
+        Threshold, split, smoothing, minimum size, hole filling, minimum confidence.
 
     Returns
     -------
@@ -58,8 +66,14 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
     if parameters.split > 0 and count:
         elevation = _relative(_elevation(planes, mask), components, count)
         labels = _divide(components, count, elevation, _seeds(elevation, parameters.split))
+    if parameters.smoothing:
+        labels = smooth(labels, parameters.smoothing)
     labels = _number(labels, parameters.min_size)
-    return _fill_holes(labels) if parameters.fill_holes else labels
+    if parameters.fill_holes:
+        labels = _fill_holes(labels)
+    return (
+        _drop_unsure(labels, planes["foreground"], parameters.min_confidence) if parameters.min_confidence else labels
+    )
 
 
 def _label(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
@@ -152,6 +166,17 @@ def _number(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
     kept = np.flatnonzero(sizes >= max(min_size, 1))
     rank = np.zeros(len(sizes), dtype=np.int32)
     rank[kept[np.argsort(first[kept])]] = np.arange(1, len(kept) + 1)
+    return rank[labels]
+
+
+def _drop_unsure(
+    labels: NDArray[np.int32], foreground: NDArray[np.float32], min_confidence: float
+) -> NDArray[np.int32]:
+    """Drop objects of too low a mean probability; the others keep their order. A mean that is not known is too low."""
+    confidences = measure_confidence(labels, foreground).objects
+    kept = confidences >= np.float32(min_confidence)
+    rank = np.zeros(len(kept) + 1, dtype=np.int32)
+    rank[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
     return rank[labels]
 
 

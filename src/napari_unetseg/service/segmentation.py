@@ -102,6 +102,8 @@ class Segmentation:
         min_size: int | None = None,
         split: float | None = None,
         fill_holes: bool | None = None,
+        smoothing: int | None = None,
+        min_confidence: float | None = None,
     ) -> "Segmentation":
         """Read the objects off the kept probabilities again, without the network.
 
@@ -113,6 +115,7 @@ class Segmentation:
             If a value lies outside its range.
         """
         changes = {"threshold": threshold, "min_size": min_size, "split": split, "fill_holes": fill_holes}
+        changes |= {"smoothing": smoothing, "min_confidence": min_confidence}
         parameters = override(self.parameters, changes)
         return replace(
             self,
@@ -149,6 +152,8 @@ class Wishes:
     fill_holes: bool | None = None
     diameter: float | None = None
     augment: bool = False
+    smoothing: int | None = None
+    min_confidence: float | None = None
 
     def plane_of(self, image: Image) -> Image:
         """Return the channel that is to be segmented, or the whole image."""
@@ -173,7 +178,7 @@ class Wishes:
         ParameterError
             If a value lies outside its range.
         """
-        changes = {name: getattr(self, name) for name in ("threshold", "min_size", "split", "fill_holes")}
+        changes = {name: getattr(self, name) for name in DecodeParameters.model_fields}
         return override(card.parameters, changes)
 
 

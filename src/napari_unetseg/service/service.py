@@ -103,6 +103,8 @@ class SegmentationService:
         min_size: int | None = None,
         split: float | None = None,
         fill_holes: bool | None = None,
+        smoothing: int | None = None,
+        min_confidence: float | None = None,
         diameter: float | None = None,
         augment: bool = False,
         progress: "Progress | None" = None,
@@ -118,7 +120,7 @@ class SegmentationService:
             Another model than the service's own, for this call.
         channel
             Segment this channel alone.
-        threshold, min_size, split, fill_holes
+        threshold, min_size, split, fill_holes, smoothing, min_confidence
             Decoder parameters; those left out are the model card's. `min_size` counts pixels of the image,
             whatever the diameter.
         diameter
@@ -141,7 +143,7 @@ class SegmentationService:
         UnetsegError
             If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
-        wishes = Wishes(channel, threshold, min_size, split, fill_holes, diameter, augment)
+        wishes = Wishes(channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence)
         return self._runner.run(self._packages.find(model), image, wishes, progress, cancel)
 
     def segment_batch(
