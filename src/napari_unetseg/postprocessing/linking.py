@@ -1,0 +1,132 @@
+"""From objects of single planes to objects of a stack: planes into volumes, time points into tracks, by overlap."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.int32]
+
+LEAST_IOU = 0.1
+"""Overlap below which two objects are not the same: those that merely touch from plane to plane have less."""
+
+
+def number_stack(labels: NDArray[np.integer], axes: str, *, link: bool) -> Labels:
+    """Give the objects of independently labelled planes numbers that are unique in the stack.
+
+    Linked, planes along Z become objects in space first, and these along T become tracks; along other axes
+    nothing is linked. Every object keeps its pixels, only its number changes.
+
+    Parameters
+    ----------
+    labels
+        (..., Y, X), 0 is background; equal numbers in different planes mean nothing.
+    axes
+        One letter for each axis before Y and X.
+    link
+        Whether objects keep their number along Z and T; see `link_frames`.
+
+    Returns
+    -------
+    int32, of the same shape
+        Objects count from 1 without gaps.
+    """
+    numbered = labels.astype(np.int32)
+    done = ""
+    for axis in sorted(axes, key=lambda letter: "ZT".index(letter) if letter in "ZT" else 2):
+        # Views with this axis first, those that are joined already after it, and Y and X.
+        inner = [axes.index(letter) for letter in axis + done]
+        outer = [place for place in range(len(axes)) if place not in inner]
+        view = numbered.transpose(*outer, *inner, len(axes), len(axes) + 1)
+        join = link_frames if link and axis in "ZT" else number_frames
+        for index in np.ndindex(view.shape[: len(outer)]):
+            view[index] = join(view[index])
+        done += axis
+    return numbered
+
+
+def number_frames(frames: NDArray[np.integer]) -> Labels:
+    """Give every object of every frame a number of its own, int32 from 1 without gaps.
+
+    Parameters
+    ----------
+    frames
+        (N, ...), 0 is background.
+    """
+    numbered = np.empty(frames.shape, np.int32)
+    total = 0
+    for frame, out in zip(frames, numbered, strict=True):
+        ordered, count = _in_raster_order(frame)
+        out[...] = np.where(ordered, ordered + total, 0)
+        total += count
+    return numbered
+
+
+def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> Labels:
+    """Give an object the number of the one in the frame before that it overlaps most.
+
+    Two objects of neighbouring frames are the same where each has no larger overlap (intersection over union)
+    with another of that frame, and it is at least `least_iou`. So an object that divides goes on as its largest
+    part and the others are new, and of objects that merge the largest goes on. There are no links across
+    a frame in which an object is missing. Among equal overlaps the object whose first pixel comes first wins,
+    whatever its number is.
+
+    Parameters
+    ----------
+    frames
+        (N, ...), areas or volumes, 0 is background.
+    least_iou
+        Above 0, up to 1.
+
+    Returns
+    -------
+    int32, of the same shape
+        Objects count from 1 without gaps, in the order of their first frame and first pixel.
+    """
+    linked = np.zeros(frames.shape, np.int32)
+    total = 0
+    before, names = np.zeros(frames.shape[1:], np.int32), np.zeros(1, np.int32)
+    for frame, out in zip(frames, linked, strict=True):
+        ordered, count = _in_raster_order(frame)
+        sources, targets = _same(before, ordered, least_iou)
+        next_names = np.zeros(count + 1, np.int32)
+        next_names[targets] = names[sources]
+        new = np.flatnonzero(next_names[1:] == 0) + 1
+        next_names[new] = total + 1 + np.arange(len(new))
+        total += len(new)
+        out[...] = next_names[ordered]
+        before, names = ordered, next_names
+    return linked
+
+
+def _in_raster_order(frame: NDArray[np.integer]) -> tuple[Labels, int]:
+    """Give the objects of a frame the numbers from 1 in the order of their first pixels; return their count, too."""
+    flat = frame.ravel()
+    places = np.flatnonzero(flat)
+    first = np.full(int(flat.max(initial=0)) + 1, -1)
+    # Of several assignments to one element the last one stays: that of the first pixel.
+    first[flat[places[::-1]]] = places[::-1]
+    present = np.flatnonzero(first >= 0)
+    numbers = np.zeros(len(first), np.int32)
+    numbers[present[np.argsort(first[present])]] = np.arange(1, len(present) + 1)
+    return numbers[frame], len(present)
+
+
+def _same(before: Labels, after: Labels, least_iou: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pairs of objects that are each other's largest overlap."""
+    sizes_before, sizes_after = np.bincount(before.ravel()), np.bincount(after.ravel())
+    both = (before > 0) & (after > 0)
+    pairs, shared = np.unique(before[both].astype(np.int64) * len(sizes_after) + after[both], return_counts=True)
+    first, second = np.divmod(pairs, len(sizes_after))
+    iou = shared / (sizes_before[first] + sizes_after[second] - shared)
+    kept = iou >= least_iou
+    first, second, iou = first[kept], second[kept], iou[kept]
+    mutual = _best_of(first, second, iou) & _best_of(second, first, iou)
+    return first[mutual], second[mutual]
+
+
+def _best_of(owner: NDArray[np.intp], other: NDArray[np.intp], iou: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark for each owner its pair of largest overlap; of equal ones the lowest `other`."""
+    order = np.lexsort((other, -iou, owner))
+    best = np.zeros(len(owner), dtype=bool)
+    _, starts = np.unique(owner[order], return_index=True)
+    best[order[starts]] = True
+    return best
