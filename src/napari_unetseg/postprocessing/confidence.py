@@ -34,12 +34,17 @@ def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.float
     Parameters
     ----------
     labels
-        (Y, X), 0 is background; labels may have gaps.
+        (..., Y, X), 0 is background; labels may have gaps.
     foreground
-        (Y, X), probabilities 0..1.
+        (..., Y, X), probabilities 0..1.
     """
-    sizes = np.bincount(labels.ravel(), minlength=1)
-    sums = np.bincount(labels.ravel(), weights=foreground.ravel(), minlength=1)
+    count = int(labels.max(initial=0)) + 1
+    sizes, sums = np.zeros(count, np.intp), np.zeros(count)
+    # One plane after the other: at once, a large stack would take five times its memory.
+    for index in np.ndindex(labels.shape[:-2]):
+        plane = labels[index].ravel()
+        sizes += np.bincount(plane, minlength=count)
+        sums += np.bincount(plane, weights=foreground[index].ravel(), minlength=count)
     present = np.flatnonzero(sizes[1:]) + 1
     return Confidence(
         overall_mean=float(sums.sum() / sizes.sum()),

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.service.segmentation import Wishes
+from napari_unetseg.service.stacks import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.predict import Prediction, Progress
@@ -33,7 +36,7 @@ class Place:
     started
         When its turn came.
     entry
-        Its plane, or why there is none.
+        Its plane or stack, or why there is none.
     outcome
         What the network said, or why it said nothing.
     milliseconds
@@ -92,13 +95,15 @@ class Line:
         self._waiting: deque[Place] = deque()
         self._milliseconds = 0.0
         self._done = 0
+        self._begun = self._expected = 0
+        told = None if progress is None else share_progress(progress, lambda: (self._begun, self._expected))
         entries = self._entries()
         if together:
             self._outcomes = runtime.predict_many(
-                entries, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+                entries, diameter=wishes.diameter, augment=wishes.augment, progress=told, cancel=cancel
             )
         else:
-            self._outcomes = _one_by_one(entries, runtime, wishes, progress, cancel)
+            self._outcomes = _one_by_one(entries, runtime, wishes, told, cancel)
 
     def next(self) -> Place | None:
         """Compute until the first image in line has its outcome, and return that; None after the last."""
@@ -106,15 +111,22 @@ class Line:
         outcome = next(self._outcomes, None)
         if outcome is None:
             return None
+        place = self._waiting.popleft()
+        if isinstance(place.entry, Image) and place.entry.stack_axes:
+            outcome = join_planes(place.entry, chain([outcome], self._outcomes))
         self._milliseconds += 1000 * (perf_counter() - clock)
         self._done += 1
-        return replace(self._waiting.popleft(), outcome=outcome, milliseconds=self._milliseconds / self._done)
+        return replace(place, outcome=outcome, milliseconds=self._milliseconds / self._done)
 
     def _entries(self) -> Iterator[Image | Exception]:
         for index, given in enumerate(self._images):
             place = self._prepare(given, f"image {index}")
             self._waiting.append(place)
-            yield place.entry
+            stack = place.entry if isinstance(place.entry, Image) and place.entry.stack_axes else None
+            self._expected += prod(stack.stack_shape) if stack else 1
+            for entry in read_planes(stack) if stack else (place.entry,):
+                self._begun += 1
+                yield entry
 
     def _prepare(self, given: Readable, name: str) -> Place:
         started = datetime.now(UTC).astimezone()

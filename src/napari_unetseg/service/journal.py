@@ -51,8 +51,8 @@ class Journal:
         """Write down an image that was segmented."""
         told = result.provenance
         if self._requests:
-            height, width = result.labels.shape
-            figures = {"image": told.image, "size": f"{height}x{width}", "model": told.model, "objects": result.count}
+            size = "x".join(str(length) for length in result.labels.shape)
+            figures = {"image": told.image, "size": size, "model": told.model, "objects": result.count}
             _log.info("segmented", extra={FIGURES: figures | {"seconds": told.seconds}})
         if self._performance:
             stages = {f"{name}_ms": round(ms, 1) for name, ms in watch.stages.items()}

@@ -68,6 +68,8 @@ class Provenance:
     largest_window, batch_size
         Side in pixels that a window could have had, None where the network sees any image whole; and most
         tiles that it saw at once.
+    link
+        Whether objects keep their number along the axes Z and T of a stack.
     """
 
     image: str
@@ -97,6 +99,7 @@ class Provenance:
     shape: tuple[int, int] | None = None
     largest_window: int | None = None
     batch_size: int = 1
+    link: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -113,6 +116,7 @@ def record(
     parameters: DecodeParameters,
     started: datetime,
     seconds: float,
+    link: bool = False,
 ) -> Provenance:
     """Write down what was used; `Provenance` explains each part. `plane` is what was segmented."""
     return Provenance(
@@ -143,6 +147,7 @@ def record(
         shape=plane.shape,
         largest_window=prediction.largest_window,
         batch_size=prediction.batch_size,
+        link=link,
     )
 
 

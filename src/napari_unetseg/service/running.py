@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -67,10 +68,8 @@ class Runner:
                 wishes.check(runtime.card)
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
-                    prediction = runtime.predict(
-                        plane, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
-                    )
-                return self._finish(runtime, plane, prediction, wishes, started, watch)
+                    prediction = _predict(runtime, plane, wishes, progress, cancel)
+                return self._finish(runtime, plane, prediction, wishes, started, watch, cancel)
 
     def run_many(
         self,
@@ -94,7 +93,7 @@ class Runner:
                     place = self._next_place(line, cancel, watch)
                     if place is None:
                         return
-                    result = self._settle(place, runtime, wishes, watch)
+                    result = self._settle(place, runtime, wishes, watch, cancel)
                 yield result
 
     @contextmanager
@@ -116,11 +115,13 @@ class Runner:
         except Cancelled:  # while waiting: what is left computes nothing any more
             return line.next()
 
-    def _settle(self, place: Place, runtime: "Runtime", wishes: Wishes, watch: Stopwatch) -> Segmentation | Failure:
+    def _settle(
+        self, place: Place, runtime: "Runtime", wishes: Wishes, watch: Stopwatch, cancel: CancelFlag | None
+    ) -> Segmentation | Failure:
         watch.stages["network"] = place.milliseconds
         try:
             with self._call(place.name):
-                return self._finish(runtime, *place.finished(), wishes, place.started, watch)
+                return self._finish(runtime, *place.finished(), wishes, place.started, watch, cancel)
         except Exception as error:
             return Failure(place.name, error)
 
@@ -132,6 +133,7 @@ class Runner:
         wishes: Wishes,
         started: datetime,
         watch: Stopwatch,
+        cancel: CancelFlag | None,
     ) -> Segmentation:
         """Read the objects off a prediction, count the run and write it down."""
         seconds = watch.stages["network"] / 1000
@@ -146,6 +148,7 @@ class Runner:
                 seconds=seconds,
                 remarks=remarks,
                 with_confidence=self._settings.unet.inference.enable_confidence,
+                cancel=cancel,
             )
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
@@ -166,3 +169,18 @@ class Runner:
                     self.counter.failed(error, identity)
                 self._journal.failed(image, error)
                 raise
+
+
+def _predict(
+    runtime: "Runtime", image: Image, wishes: Wishes, progress: "Progress | None", cancel: CancelFlag | None
+) -> "Prediction":
+    """Compute one plane, or all of a stack together."""
+    if not image.stack_axes:
+        return runtime.predict(
+            image, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+        )
+    line = Line([image], replace(wishes, channel=None), runtime, progress=progress, cancel=cancel, together=True)
+    place = line.next()
+    if place is None:
+        raise RuntimeError(f"{image.name}: the batch ended without an answer for this stack.")
+    return place.finished()[1]

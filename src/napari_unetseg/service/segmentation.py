@@ -1,5 +1,6 @@
 """What a segmentation gives back: labels, and all that can be derived from them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,9 +15,9 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
-from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.postprocessing.stacks import decode_stack, planes_of, stack_tables
 from napari_unetseg.service.provenance import Provenance, record
 from napari_unetseg.zoo.card import ModelCard
 
@@ -29,18 +30,21 @@ if TYPE_CHECKING:
 class Segmentation:
     """Objects of one image, with the probabilities they were read from.
 
+    Of a stack, all arrays have its axes before Y and X (``image.stack_axes``), in their order.
+
     Attributes
     ----------
     image
-        The plane that was segmented, unchanged.
+        The plane or stack that was segmented, unchanged.
     probability
-        float32 (heads, Y, X), each value in 0..1.
+        float32 (heads, ..., Y, X), each value in 0..1.
     heads
-        What each plane of `probability` means, ``"foreground"`` among them.
+        What each map of `probability` means, ``"foreground"`` among them.
     parameters
         Decoder parameters that gave `labels`.
     labels
-        int32 (Y, X): 0 is background, objects count from 1 without gaps.
+        int32 (..., Y, X): 0 is background, objects count from 1 without gaps. In a stack an object of one plane has
+        a number of its own, or, where planes are linked, that of the object it is a part of.
     provenance
         How the result came about.
     warnings
@@ -48,8 +52,11 @@ class Segmentation:
     with_confidence
         Whether the result tells how sure the network was of the image and its objects.
     agreement
-        float32 (Y, X): how far the answers to eight flips and turns agree, 0 to 1; None unless the probabilities
+        float32 (..., Y, X): how far the answers to eight flips and turns agree, 0 to 1; None unless the probabilities
         are their mean (``augment``).
+    link
+        Whether objects of a stack keep their number along Z and T; see
+        `napari_unetseg.postprocessing.linking.number_stack`.
     """
 
     image: Image
@@ -61,10 +68,11 @@ class Segmentation:
     warnings: tuple[str, ...] = field(default=())
     with_confidence: bool = True
     agreement: NDArray[np.float32] | None = None
+    link: bool = False
 
     @property
     def foreground(self) -> NDArray[np.float32]:
-        """Confidence map: foreground probability, float32 (Y, X)."""
+        """Confidence map: foreground probability, float32 (..., Y, X)."""
         foreground: NDArray[np.float32] = self.probability[self.heads.index("foreground")]
         return foreground
 
@@ -73,10 +81,15 @@ class Segmentation:
         """Number of objects."""
         return int(self.labels.max(initial=0))
 
-    @cached_property
+    @property
     def contours(self) -> list[Contour]:
         """Outlines of all objects, in pixel coordinates (y, x) along the pixels' edges."""
-        return trace_contours(self.labels)
+        return [contour for contours in self.plane_contours.values() for contour in contours]
+
+    @cached_property
+    def plane_contours(self) -> dict[tuple[int, ...], list[Contour]]:
+        """Outlines by the index of their plane along the axes of the stack; one plane alone has the index ``()``."""
+        return {index: trace_contours(plane) for index, plane in planes_of(self.labels)}
 
     @cached_property
     def confidence(self) -> Confidence | None:
@@ -85,12 +98,16 @@ class Segmentation:
 
     @cached_property
     def measurements(self) -> Table:
-        """One row an object: columns by name, each as long as there are objects."""
+        """One row for each object of each plane: columns by name, after the label ``z``, ``t``... of a stack."""
+        tables = {index: self._measure_plane(index) for index in np.ndindex(self.labels.shape[:-2])}
+        return stack_tables(tables, self.image.stack_axes)
+
+    def _measure_plane(self, index: tuple[int, ...]) -> Table:
         return measure(
-            self.labels,
-            foreground=self.foreground if self.with_confidence else None,
-            agreement=self.agreement,
-            intensity=self.image.channels_first,
+            self.labels[index],
+            foreground=self.foreground[index] if self.with_confidence else None,
+            agreement=None if self.agreement is None else self.agreement[index],
+            intensity=self.image.plane(index).channels_first,
             scale=self.image.scale,
             unit=self.image.unit,
         )
@@ -120,7 +137,7 @@ class Segmentation:
         return replace(
             self,
             parameters=parameters,
-            labels=decode(self.probability, self.heads, parameters),
+            labels=decode_stack(self.probability, self.heads, parameters, axes=self.image.stack_axes, link=self.link),
             provenance=replace(self.provenance, parameters=parameters.model_dump()),
         )
 
@@ -154,6 +171,7 @@ class Wishes:
     augment: bool = False
     smoothing: int | None = None
     min_confidence: float | None = None
+    link: bool = False
 
     def plane_of(self, image: Image) -> Image:
         """Return the channel that is to be segmented, or the whole image."""
@@ -192,8 +210,9 @@ def read_objects(
     seconds: float,
     remarks: tuple[str, ...] = (),
     with_confidence: bool = True,
+    cancel: Callable[[], bool] | None = None,
 ) -> Segmentation:
-    """Read the objects off what the network said of a plane, and write down how it came about.
+    """Read the objects off what the network said of a plane or stack, and write down how it came about.
 
     Parameters
     ----------
@@ -203,6 +222,8 @@ def read_objects(
         Sentences that go before the prediction's own warnings.
     with_confidence
         See `Segmentation`.
+    cancel
+        Polled between the planes of a stack.
     """
     card, parameters = runtime.card, wishes.parameters(runtime.card)
     provenance = record(
@@ -214,6 +235,7 @@ def read_objects(
         parameters=parameters,
         started=started,
         seconds=seconds,
+        link=wishes.link,
     )
     fallback = (runtime.device.warning,) if runtime.device.warning else ()
     return Segmentation(
@@ -221,9 +243,12 @@ def read_objects(
         probability=prediction.probability,
         heads=card.heads,
         parameters=parameters,
-        labels=decode(prediction.probability, card.heads, parameters),
+        labels=decode_stack(
+            prediction.probability, card.heads, parameters, axes=plane.stack_axes, link=wishes.link, cancel=cancel
+        ),
         provenance=provenance,
         warnings=(*fallback, *remarks, *prediction.warnings),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
+        link=wishes.link,
     )

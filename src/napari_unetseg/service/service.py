@@ -107,15 +107,17 @@ class SegmentationService:
         min_confidence: float | None = None,
         diameter: float | None = None,
         augment: bool = False,
+        link: bool = False,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
     ) -> Segmentation:
-        """Find the objects of one image.
+        """Find the objects of one image, or of every plane of a stack.
 
         Parameters
         ----------
         image
-            An `Image`, or an array that `Image.of` understands; any size from 1 x 1 pixel.
+            An `Image`, or an array that `Image.of` understands; any size from 1 x 1 pixel. Of a stack, such as
+            ``Image(array, "TCZYX")``, each plane is segmented as it would be alone.
         model
             Another model than the service's own, for this call.
         channel
@@ -130,6 +132,9 @@ class SegmentationService:
         augment
             Average over eight flips and turns of the image, which takes eight times as long, and tell how far
             the answers agree.
+        link
+            In a stack, let objects keep their number along Z (planes of one object) and T (tracks), by overlap; see
+            `napari_unetseg.postprocessing.linking.number_stack`.
         progress
             Called as ``progress(done, total)`` with counts of tiles, each counted eight times with `augment`; in
             the calling thread.
@@ -143,7 +148,9 @@ class SegmentationService:
         UnetsegError
             If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
-        wishes = Wishes(channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence)
+        wishes = Wishes(
+            channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence, link
+        )
         return self._runner.run(self._packages.find(model), image, wishes, progress, cancel)
 
     def segment_batch(

@@ -1,0 +1,140 @@
+"""Stacks on their way through the network: plane by plane in, one prediction out."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import ImageError
+from napari_unetseg.image import Image
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.predict import Prediction
+
+MAPS_IN_MEMORY = 2**30
+"""Bytes of probability maps of a stack above which they are kept in a temporary file."""
+
+
+def read_planes(image: Image) -> Iterator[Image | Exception]:
+    """Read the planes of a stack as they are asked for; where one cannot be read, give the error."""
+    for index in np.ndindex(image.stack_shape):
+        try:
+            yield image.plane(index)
+        except Exception as error:
+            yield ImageError(f"{image.name}: plane {_called(image, index)} cannot be read ({error}).")
+
+
+def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "Prediction | Exception":
+    """Make one prediction of those of a stack's planes, or give the first error among them.
+
+    Takes from `outcomes` as many as the stack has planes.
+
+    Returns
+    -------
+    Prediction or Exception
+        Its maps are (heads, ..., Y, X), with the axes of the stack before Y and X; above `MAPS_IN_MEMORY` bytes
+        they lie in a temporary file that is gone with the last array that looks into it.
+    """
+    joined: _Joined | None = None
+    error: Exception | None = None
+    # In this order zip takes no outcome too many.
+    for index, outcome in zip(np.ndindex(image.stack_shape), outcomes, strict=False):
+        if isinstance(outcome, Exception):
+            error = error or outcome
+        elif error is None:
+            try:
+                joined = joined or _Joined(image, outcome)
+                joined.add(index, outcome)
+            except ImageError as no_room:
+                error = no_room
+    if error is None and joined is not None:
+        return joined.prediction()
+    return error or RuntimeError(f"{image.name}: the batch ended without an answer for this stack.")
+
+
+class _Joined:
+    """The prediction of a stack, as far as its planes are known."""
+
+    def __init__(self, image: Image, first: "Prediction") -> None:
+        heads = len(first.probability)
+        shape = (heads + (first.agreement is not None), *image.stack_shape, *image.shape)
+        self._maps, remark = _room_for(shape, image.name)
+        self._heads, self._first, self._last = heads, first, first
+        self._tiles = 0
+        # A dict keeps the order and says each sentence once.
+        self._warnings = dict.fromkeys(remark)
+
+    def add(self, index: tuple[int, ...], plane: "Prediction") -> None:
+        self._maps[: self._heads][(slice(None), *index)] = plane.probability
+        if plane.agreement is not None:
+            self._maps[self._heads][index] = plane.agreement
+        self._tiles += plane.tiles
+        self._warnings |= dict.fromkeys(plane.warnings)
+        self._last = plane
+
+    def prediction(self) -> "Prediction":
+        return replace(
+            self._last,
+            probability=self._maps[: self._heads],
+            agreement=self._maps[self._heads] if self._first.agreement is not None else None,
+            tiles=self._tiles,
+            warnings=tuple(self._warnings),
+        )
+
+
+def _room_for(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Make room for maps, in memory or in a file that nobody sees; say so if it is a file."""
+    size = 4 * int(np.prod(shape, dtype=np.int64))
+    if size <= MAPS_IN_MEMORY:
+        return np.empty(shape, np.float32), ()
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(prefix="unetseg-") as file:
+            _reserve(file.fileno(), size, folder)
+            maps = np.memmap(file, np.float32, "r+", shape=shape)
+    except OSError as error:
+        raise ImageError(
+            f"{name}: the probability maps of this stack take {size / 1e9:.1f} GB, for which {folder} has no room "
+            f"({error.strerror or error}). Free some, name another folder in the variable TMPDIR, or segment a part."
+        ) from error
+    told = f"The probability maps ({size / 1e9:.1f} GB) are in a temporary file while the result is kept."
+    return maps, (told,)
+
+
+def _reserve(file: int, size: int, folder: str) -> None:
+    """Take the room on the disk now: to run out of it while a mapped file is written ends the process."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(f"{size / 1e9:.1f} GB are not free")
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.ftruncate(file, size)
+
+
+def _called(image: Image, index: tuple[int, ...]) -> str:
+    return ", ".join(f"{axis} {at + 1}" for axis, at in zip(image.stack_axes, index, strict=True))
+
+
+def share_progress(
+    progress: Callable[[int, int], None], planes: Callable[[], tuple[int, int]]
+) -> Callable[[int, int], None]:
+    """Count the tiles of planes that have not been read yet as well, at those that the others have had.
+
+    Parameters
+    ----------
+    progress
+        Is told ``(done, total)``.
+    planes
+        Gives the number of planes that are under way and of all there are.
+    """
+
+    def tell(done: int, total: int) -> None:
+        begun, expected = planes()
+        progress(done, max(done, total * expected // max(begun, 1)))
+
+    return tell
