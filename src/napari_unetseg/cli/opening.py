@@ -3,19 +3,23 @@
 import logging
 from typing import TYPE_CHECKING
 
-from napari_unetseg.config import load_settings
+from napari_unetseg.config import Settings, load_settings
 
 if TYPE_CHECKING:
     from napari_unetseg.service import SegmentationService
 
 
-def open_service(model: str | None, device: str | None, backend: str | None = None) -> "SegmentationService":
+def open_service(
+    model: str | None, device: str | None, backend: str | None = None, settings: Settings | None = None
+) -> "SegmentationService":
     """Make the service that was asked for, and write its records to stderr.
 
     Parameters
     ----------
     model, device, backend
         None for what the settings say.
+    settings
+        As `open_settings` gave them; None: it is asked.
 
     Raises
     ------
@@ -23,10 +27,22 @@ def open_service(model: str | None, device: str | None, backend: str | None = No
         If the settings are wrong, or there is no such model or backend.
     """
     from napari_unetseg.service import SegmentationService
+
+    return SegmentationService(model, device, backend, settings=settings or open_settings())
+
+
+def open_settings() -> Settings:
+    """Read the settings of this machine, write records to stderr from now on, and warn of what is odd about them.
+
+    Raises
+    ------
+    ConfigError
+        If they are wrong.
+    """
     from napari_unetseg.service.logs import start_logging
 
     loaded = load_settings()
     start_logging(loaded.settings.unet.logging.level)
     for warning in loaded.warnings:
         logging.getLogger(__name__).warning(warning)
-    return SegmentationService(model, device, backend, settings=loaded.settings)
+    return loaded.settings

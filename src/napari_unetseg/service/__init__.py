@@ -2,7 +2,20 @@
 
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
+from napari_unetseg.service.run_recipe import RunRecipe, read_run_recipe, tiled_settings, write_run_recipe
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.service import SegmentationService
 
-__all__ = ["Failure", "Health", "Initialization", "ModelInfo", "Provenance", "Segmentation", "SegmentationService"]
+__all__ = [
+    "Failure",
+    "Health",
+    "Initialization",
+    "ModelInfo",
+    "Provenance",
+    "RunRecipe",
+    "Segmentation",
+    "SegmentationService",
+    "read_run_recipe",
+    "tiled_settings",
+    "write_run_recipe",
+]

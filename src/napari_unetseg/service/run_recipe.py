@@ -1,0 +1,271 @@
+"""A run as a file: everything that must be the same for the same image to give the same labels.
+
+Not to be confused with the recipe of a training, which makes a model.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import napari_unetseg
+from napari_unetseg.config import Settings, load_settings
+from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.service.provenance import Provenance, card_fingerprint
+from napari_unetseg.service.reports import ModelInfo
+from napari_unetseg.service.service import SegmentationService
+from napari_unetseg.zoo.registry import ModelPackage, find_model
+
+_HEAD = """\
+# How napari-unetseg made a result. To do the same with an image:
+#   napari-unetseg segment --recipe THIS_FILE IMAGE
+"""
+
+
+class RunRecipeError(UnetsegError):
+    """A run cannot be repeated here."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class RecipeModel(_Section):
+    """Which model: where it was found, and the SHA-256 of its weights and of what its card says about numbers."""
+
+    name: str
+    source: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    card_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class RecipeRun(_Section):
+    """How the network ran: what `Provenance` says under the same names."""
+
+    device: Literal["cpu", "cuda", "mps"]
+    precision: str
+    backend: str
+    largest_window: int | None
+    batch_size: int = Field(ge=1)
+
+
+class RecipeSource(_Section):
+    """Of which image the result is, for people and programs that look for it.
+
+    Attributes
+    ----------
+    plane
+        Position along each axis of the layer that the plane does not span, by axis.
+    """
+
+    image: str
+    path: str | None = None
+    axes: str = "YX"
+    rgb: bool = False
+    shape: tuple[int, int] | None = None
+    plane: dict[int, int] = Field(default_factory=dict)
+    started: str = ""
+
+
+class RunRecipe(_Section):
+    """All that decides the labels of an image.
+
+    Attributes
+    ----------
+    napari_unetseg
+        Version that made the result.
+    channel, diameter, augment
+        As `SegmentationService.segment` takes them.
+    parameters
+        Every decoder parameter.
+    source
+        Of which image it is; not used when the recipe is.
+    """
+
+    format: Literal[1] = 1
+    napari_unetseg: str
+    model: RecipeModel
+    run: RecipeRun
+    channel: int | None = None
+    diameter: float | None = None
+    augment: bool = False
+    parameters: DecodeParameters
+    source: RecipeSource
+
+    @classmethod
+    def of(cls, told: "Mapping[str, Any] | Provenance") -> Self:
+        """Make the recipe of a result.
+
+        Parameters
+        ----------
+        told
+            Its provenance, or the plain values that result layers and label files carry.
+
+        Raises
+        ------
+        RunRecipeError
+            If it does not say enough: an earlier version wrote it.
+        """
+        told = told.as_dict() if isinstance(told, Provenance) else told
+        try:
+            return cls(
+                napari_unetseg=told["versions"]["napari-unetseg"],
+                model=RecipeModel(
+                    name=told["model"],
+                    source=told["model_source"],
+                    sha256=told["sha256"],
+                    card_sha256=told["card_sha256"],
+                ),
+                run=RecipeRun.model_validate({name: told[name] for name in RecipeRun.model_fields}),
+                channel=told["channel"],
+                diameter=told["diameter"],
+                augment=told["augmented"],
+                parameters=DecodeParameters.model_validate(told["parameters"]),
+                source=RecipeSource.model_validate({k: v for k, v in told.items() if k in RecipeSource.model_fields}),
+            )
+        except (KeyError, ValidationError) as error:
+            raise RunRecipeError(
+                "How this result was made is not fully recorded, so it cannot be made again. "
+                "Run the model anew with the settings you want."
+            ) from error
+
+    def wishes(self) -> dict[str, Any]:
+        """Keyword arguments for `SegmentationService.segment`."""
+        asked = {"channel": self.channel, "diameter": self.diameter, "augment": self.augment}
+        return asked | self.parameters.model_dump()
+
+    def service(self, base: Settings | None = None) -> SegmentationService:
+        """Make a service that runs as this recipe says; the caller closes it.
+
+        Parameters
+        ----------
+        base
+            Settings for all that does not decide the labels. None: those of this machine.
+
+        Raises
+        ------
+        RunRecipeError
+            If this machine's model is another one.
+        UnetsegError
+            If there is no such model or backend.
+        """
+        settings = tiled_settings(self.run.largest_window, self.run.batch_size, base)
+        model = self._find().source
+        service = SegmentationService(model, self.run.device, self.run.backend, settings=settings)
+        self._check(service.package)
+        return service
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to tell before it is used."""
+        here = napari_unetseg.__version__
+        if _release(self.napari_unetseg) <= _release(here):
+            return ()
+        return (
+            f"This recipe was made by napari-unetseg {self.napari_unetseg}, which is newer than this one ({here}): "
+            "labels may differ. Update to be sure: pip install -U napari-unetseg.",
+        )
+
+    def differences(self, loaded: ModelInfo) -> tuple[str, ...]:
+        """Say what a loaded model cannot do as the recipe wants it, and so may change labels."""
+        wanted = {name: getattr(self.run, name) for name in ("device", "precision", "backend")}
+        given = {name: getattr(loaded, name) for name in wanted}
+        found = [f"the {name} is {given[name]}, not {wanted[name]}" for name in wanted if given[name] != wanted[name]]
+        return (f"Labels may differ a little from those of the recipe: {', '.join(found)}.",) if found else ()
+
+    def _find(self) -> ModelPackage:
+        try:
+            return find_model(self.model.source)
+        except ModelError:
+            if self.model.name == self.model.source:
+                raise
+        return find_model(self.model.name)
+
+    def _check(self, package: ModelPackage) -> None:
+        card = package.card
+        if card.weights.sha256 != self.model.sha256:
+            raise RunRecipeError(
+                f"The model {self.model.name!r} at {package.path} is not the one of the recipe (its weights are "
+                f"{card.weights.sha256[:8]}, the recipe's {self.model.sha256[:8]}). "
+                "Install the model that made the result, or run without the recipe."
+            )
+        if card_fingerprint(card) != self.model.card_sha256:
+            raise RunRecipeError(
+                f"The card of the model {self.model.name!r} at {package.path} was changed since the recipe was made: "
+                "it prepares or reads images in another way. Restore its model.yaml, or run without the recipe."
+            )
+
+
+def tiled_settings(window: int | None, batch_size: int | None, base: Settings | None = None) -> Settings:
+    """Return settings under which the network sees so much at once, whatever was set or measured here.
+
+    Parameters
+    ----------
+    window
+        Largest side of a tile in pixels, halo included; None leaves it as it is.
+    batch_size
+        Tiles at once; None leaves it as it is.
+    base
+        Settings for the rest. None: those of this machine.
+    """
+    base = base or load_settings().settings
+    given = {name: value for name, value in (("window", window), ("batch_size", batch_size)) if value is not None}
+    inference = base.unet.inference.model_copy(update=given)
+    return base.model_copy(update={"unet": base.unet.model_copy(update={"inference": inference})})
+
+
+def write_run_recipe(path: str | Path, recipe: RunRecipe) -> None:
+    """Write a recipe as YAML that people can read; a file that exists is replaced.
+
+    Raises
+    ------
+    UnetsegError
+        If the file cannot be written.
+    """
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    with whole_file(Path(path)) as temporary:
+        temporary.write_text(_HEAD + text, encoding="utf-8")
+
+
+def read_run_recipe(path: str | Path) -> RunRecipe:
+    """Read a recipe that `write_run_recipe` wrote.
+
+    Raises
+    ------
+    RunRecipeError
+        If the file cannot be read, is no recipe, or a newer version wrote what this one does not know.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunRecipeError(f"{path}: the recipe cannot be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunRecipeError(f"{path}: the recipe is not valid YAML: {error}") from error
+    try:
+        return RunRecipe.model_validate(content)
+    except ValidationError as error:
+        newer = _newer_version(content)
+        if newer is not None:
+            raise RunRecipeError(
+                f"{path}: napari-unetseg {newer} made this recipe and this version ({napari_unetseg.__version__}) "
+                "does not understand all of it. Update: pip install -U napari-unetseg."
+            ) from error
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise RunRecipeError(f"{path}: this is not the recipe of a run: {faults}.") from error
+
+
+def _newer_version(content: Any) -> str | None:
+    version = content.get("napari_unetseg") if isinstance(content, Mapping) else None
+    newer = isinstance(version, str) and _release(version) > _release(napari_unetseg.__version__)
+    return str(version) if newer else None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()
