@@ -1,4 +1,4 @@
-"""How large the objects are, to the model and in the image, and how thoroughly to look: rows of the widget."""
+"""How large the objects are, to the model and in the image, and how thoroughly to look."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin import size_words
 from napari_unetseg.plugin.badge import Badge
 from napari_unetseg.plugin.estimating import SizeEstimator
@@ -26,17 +27,22 @@ if TYPE_CHECKING:
 
     from napari_unetseg.plugin.layers import Plane
 
-_DIAMETER_TIP = (
+_DIAMETER_TIP = mark(
     "Typical diameter of the objects in this image. The model then sees the image rescaled, so that its objects\n"
     "are as large as those it was trained on; results keep the image's own size.\n"
     "Set it where objects are more than twice as large or as small as the model expects. At its lowest value\n"
     "('not rescaled') the model sees the image as it is."
 )
-_RESCALE_TIP = "Sets the diameter to that of your objects, for the next run."
-_NO_SIZE_TIP = "This model cannot rescale: it names no object size that it expects, or sees all images at one size."
-_UNKNOWN_TIP = "The size of your objects is not known yet. Run once, or type their diameter."
-_FAR_TIP = "Your objects are more than twice as large or as small as the model expects. Press Rescale, then Run."
-_AUGMENT_TIP = (
+_RESCALE_TIP = mark(
+    "Shows the image to the model at the size at which its objects are as large as those it knows: sets the diameter\n"
+    "under More to that of your objects, for the next run. Pressed again, the model sees the image as it is."
+)
+_NO_SIZE_TIP = mark(
+    "This model cannot rescale: it names no object size that it expects, or sees all images at one size."
+)
+_UNKNOWN_TIP = mark("The size of your objects is not known yet. Run once, or type their diameter.")
+_FAR_TIP = mark("Your objects are more than twice as large or as small as the model expects. Press Rescale, then Run.")
+_AUGMENT_TIP = mark(
     "Runs the model on eight flips and turns of the image and averages what it says: a little more reliable,\n"
     "and eight times as slow. Each object's row in the table then also tells how far the eight agree."
 )
@@ -44,10 +50,15 @@ _LARGEST = 9999.0
 
 
 class ObjectSize(QWidget):
-    """The model's object size beside that of the image, a diameter to rescale by, and averaging over flips.
+    """The model's object size beside that of the image, with a button to rescale by it.
 
     The size of the image's objects is guessed from its pixels until a run has found some; see
     `napari_unetseg.plugin.size_words.believed`.
+
+    Attributes
+    ----------
+    more
+        The rows that are seldom needed, to be shown elsewhere: the diameter to rescale by, and averaging over flips.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -57,16 +68,17 @@ class ObjectSize(QWidget):
         self.diameter.setRange(0, _LARGEST)
         self.diameter.setDecimals(1)
         self.diameter.setSuffix(" px")
-        self.diameter.setSpecialValueText("not rescaled")
-        self.diameter.setToolTip(_DIAMETER_TIP)
+        self.diameter.setSpecialValueText(tr("not rescaled"))
+        self.diameter.setToolTip(tr(_DIAMETER_TIP))
         self.diameter.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.rescale = QPushButton("Rescale")
+        self.rescale = QPushButton(tr("Rescale"))
+        self.rescale.setCheckable(True)
         self.badge = Badge()
         self.text = QElidingLabel()
         self.text.setElideMode(Qt.TextElideMode.ElideRight)
         self.text.setFixedHeight(self.text.fontMetrics().height() + 2)
-        self.augment = QCheckBox("Average over flips (8x slower)")
-        self.augment.setToolTip(_AUGMENT_TIP)
+        self.augment = QCheckBox(tr("Average over flips (8x slower)"))
+        self.augment.setToolTip(tr(_AUGMENT_TIP))
         self._card: ModelCard | None = None
         self._subject: Any = None
         self._found: float | None = None
@@ -129,8 +141,10 @@ class ObjectSize(QWidget):
         self._show()
 
     def _rescale(self) -> None:
-        if self.yours is not None:
-            self.diameter.setValue(self.yours)
+        # A second press takes the first one back, unless another image's objects ask for another diameter.
+        back = self._diameter() is not None and not size_words.is_far_off(self._card, self.yours, self._diameter())
+        self.diameter.setValue(0 if back or self.yours is None else self.yours)
+        self._show()
 
     def _show(self) -> None:
         can, yours = size_words.can_rescale(self._card), self.yours
@@ -138,32 +152,32 @@ class ObjectSize(QWidget):
         far = size_words.is_far_off(self._card, yours, self._diameter())
         self.badge.show_kind("warning" if far else "plain")
         self.text.setText(text)
-        self.text.setToolTip(f"{text}.\n{_FAR_TIP}" if far else text)
+        self.text.setToolTip(f"{text}.\n{tr(_FAR_TIP)}" if far else text)
         self.diameter.setEnabled(can and not self._locked)
+        self.rescale.setChecked(can and self._diameter() is not None)
         self.rescale.setEnabled(can and yours is not None and not self._locked)
-        self.rescale.setToolTip(_NO_SIZE_TIP if not can else _UNKNOWN_TIP if yours is None else _RESCALE_TIP)
+        self.rescale.setToolTip(tr(_NO_SIZE_TIP if not can else _UNKNOWN_TIP if yours is None else _RESCALE_TIP))
         self.augment.setEnabled(not self._locked)
 
     def _arrange(self) -> None:
         policy = self.badge.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.badge.setSizePolicy(policy)
-        label = QLabel("Diameter")
-        label.setBuddy(self.diameter)
-        label.setToolTip(_DIAMETER_TIP)
-        line = QHBoxLayout()
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
         line.addWidget(self.badge)
         line.addWidget(self.text, 1)
-        grid = QGridLayout(self)
+        line.addWidget(self.rescale)
+        self.more = QWidget()
+        label = QLabel(tr("Diameter"))
+        label.setBuddy(self.diameter)
+        label.setToolTip(tr(_DIAMETER_TIP))
+        grid = QGridLayout(self.more)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
         grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
         grid.addWidget(label, 0, 0)
         grid.addWidget(self.diameter, 0, 1)
-        grid.addWidget(self.rescale, 0, 2)
-        grid.addLayout(line, 1, 0, 1, 3)
-        grid.addWidget(self.augment, 2, 0, 1, 3)
-        QWidget.setTabOrder(self.diameter, self.rescale)
-        QWidget.setTabOrder(self.rescale, self.augment)
+        grid.addWidget(self.augment, 1, 0, 1, 2)

@@ -1,6 +1,7 @@
 """What the window says about object sizes. Pure functions, so that they can be read and tested without one."""
 
 from napari_unetseg.inference.size_estimate import FAR_OFF
+from napari_unetseg.language import tr
 from napari_unetseg.zoo.card import ModelCard
 
 
@@ -14,14 +15,15 @@ def comparison(card: ModelCard | None, found: float | None, guessed: float | Non
     if card is None:
         return ""
     if card.image_size is not None:
-        return f"sees all images at {card.image_size[0]} x {card.image_size[1]} px"
+        height, width = card.image_size
+        return tr("sees all images at {height} x {width} px").format(height=height, width=width)
     if card.object_size is None:
-        return "does not say which object size it expects"
-    told = f"expects objects of {pixels(card.object_size)} px"
-    yours = believed(found, guessed)
+        return tr("does not say which object size it expects")
+    expected, yours = pixels(card.object_size), believed(found, guessed)
     if yours is None:
-        return told
-    return f"{told}, yours: {'' if yours == found else '~'}{pixels(yours)} px"
+        return tr("expects objects of {expected} px").format(expected=expected)
+    told = f"{'' if yours == found else '~'}{pixels(yours)}"
+    return tr("expects objects of {expected} px, yours: {yours} px").format(expected=expected, yours=told)
 
 
 def believed(found: float | None, guessed: float | None) -> float | None:

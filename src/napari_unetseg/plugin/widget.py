@@ -9,10 +9,12 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_unetseg.language import tr
 from napari_unetseg.plugin import add_model_words, words
 from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
-from napari_unetseg.plugin.adjust import Adjustments
+from napari_unetseg.plugin.adjust import MORE_TIP, Adjustments
 from napari_unetseg.plugin.card_text import describe_model
+from napari_unetseg.plugin.fold import Fold
 from napari_unetseg.plugin.inputs import Inputs
 from napari_unetseg.plugin.languages import speak
 from napari_unetseg.plugin.layers import shown_plane
@@ -71,6 +73,7 @@ class SegmentationWidget(QWidget):
         self.runner = RunRow()
         self.message = MessageArea()
         self.adjust = Adjustments()
+        self.more = Fold(tr("More"), tr(MORE_TIP), [self.adjust.more, self.objects.more])
         self.controller = RunController(services, self)
         self.adder = ModelAdder(self, models, choose)
         self.live = LiveController(self)
@@ -327,7 +330,7 @@ class SegmentationWidget(QWidget):
     def _arrange(self) -> None:
         self.setMinimumWidth(WIDTH)
         column = QVBoxLayout(self)
-        column.setSpacing(8)
-        for row in (self.inputs, self.objects, self.runner, self.message, self.adjust):
+        column.setSpacing(6)
+        for row in (self.inputs, self.objects, self.runner, self.message, self.adjust, self.more):
             column.addWidget(row)
         column.addWidget(self.health, 1)
