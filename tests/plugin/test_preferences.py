@@ -25,6 +25,7 @@ def test_the_settings_decide_where_nobody_chose_a_device(choice: str, asked_for:
 
 def test_a_window_runs_on_the_device_that_is_set(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "_shared", {})
+    monkeypatch.setattr(services, "_devices", {})
     monkeypatch.setenv("UNET_MODEL_DEVICE", "cpu")
     service = shared_service(str(bright_model), "auto")
     service.initialize(warm_up=False)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from napari_unetseg.service import SegmentationService
 
 _lock = Lock()
+# By device, and by model and device.
+_devices: dict[str, "SegmentationService"] = {}
 _shared: dict[tuple[str, str], "SegmentationService"] = {}
 
 
@@ -19,10 +21,12 @@ ServiceFactory = Callable[[str, str], "SegmentationService"]
 
 
 def shared_service(model: str, device: str) -> "SegmentationService":
-    """Return the one service for this model and device; the model used before is unloaded.
+    """Return the one service for this model and device.
 
-    A second run therefore finds its model in memory, and two widgets hold it once; what still runs with
-    the model before ends well. Importing the service takes a second, so call this in a worker thread.
+    A second run therefore finds its model in memory, and two widgets hold it once. The services of one device share
+    their memory: a model that was used before stays, so that changing back is quick, until others need the room that
+    the setting `unet.model.max_models_gb` gives. Importing the service takes a second, so call this in a worker
+    thread.
 
     Parameters
     ----------
@@ -34,16 +38,15 @@ def shared_service(model: str, device: str) -> "SegmentationService":
     Raises
     ------
     ModelError
-        If there is no such model or its card is broken; the model used before then stays.
+        If there is no such model or its card is broken.
     """
     read_torch_libraries()
     from napari_unetseg.service import SegmentationService
 
     with _lock:
         if (model, device) not in _shared:
-            service = SegmentationService(model, requested_device(device))
-            for unused in _shared.values():
-                unused.unload()
-            _shared.clear()
+            first = _devices.get(device)
+            service = SegmentationService(model, requested_device(device)) if first is None else first.with_model(model)
+            _devices.setdefault(device, service)
             _shared[model, device] = service
         return _shared[model, device]

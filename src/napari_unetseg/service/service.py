@@ -1,5 +1,6 @@
 """`SegmentationService`: loaded models, safe for many callers."""
 
+import copy
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -92,6 +93,21 @@ class SegmentationService:
     def package(self) -> ModelPackage:
         """The model that is used where a call names no other."""
         return self._packages.own
+
+    def with_model(self, model: str | Path | None) -> "SegmentationService":
+        """Return this service with another model of its own: memory, device, counts and settings are shared.
+
+        Models that neither uses stay in memory as long as all fit into the setting `unet.model.max_models_gb`, so
+        that changing back and forth loads none twice. To close one closes both.
+
+        Raises
+        ------
+        ModelError
+            If there is no such model.
+        """
+        other = copy.copy(self)
+        other._packages = Packages(model, self.settings)
+        return other
 
     def segment(
         self,
