@@ -31,3 +31,13 @@ class ParameterError(UnetsegError, ValueError):
 
 class ConfigError(UnetsegError):
     """A configuration file or an environment variable has a key that is unknown or a value that is wrong."""
+
+
+def one_line(error: BaseException) -> str:
+    """Say what happened in one line; the kind of error too, where it was not written for people."""
+    text = " ".join(str(error).split())
+    if isinstance(error, UnetsegError):
+        return text
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({text})" if text else "not enough memory"
+    return f"unexpected {type(error).__name__}: {text}"

@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unetseg.batch.saving import save_results
 from napari_unetseg.io import read_geojson, read_image, read_rois
 from napari_unetseg.postprocessing.contours import rasterise
 
+SUMMARIES = {"segmentation_files.csv", "segmentation_journal.jsonl", "segmentation_objects.csv"}
+
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """Names in a folder, without those of the three files that are about all images."""
+    return sorted({path.name for path in folder.iterdir()} - SUMMARIES)
 
 
 def test_writes_everything_asked_for(call, save_squares, bright_model, tmp_path):
@@ -47,7 +51,9 @@ def test_writes_everything_asked_for(call, save_squares, bright_model, tmp_path)
     with tifffile.TiffFile(out / "a_labels.tif") as file:
         provenance = json.loads(file.imagej_metadata["Info"])
     assert (provenance["image"], provenance["model"]) == ("a.tif", "bright")
-    assert run.stdout.startswith("1 of 1 image segmented: 3 objects in ")
+    lines = run.stdout.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'a.tif'}: 3 objects, ")
+    assert lines[1].startswith("1 of 1 image segmented: 3 objects in ")
     assert str(out) in run.stdout
 
 
@@ -55,12 +61,20 @@ def test_by_default_labels_lie_in_a_folder_beside_the_image(call, save_squares, 
     save_squares(tmp_path / "x" / "a.tif")
     assert call("segment", tmp_path / "x", "--model", bright_model).exit_code == 0
     assert names(tmp_path / "x") == ["a.tif", "segmented"]
-    assert names(tmp_path / "x" / "segmented") == ["a_labels.tif"]
+    assert names(tmp_path / "x" / "segmented") == ["a_labels.tif", "a_table.csv"]
+    assert {path.name for path in (tmp_path / "x" / "segmented").iterdir()} > SUMMARIES
 
 
 @pytest.mark.parametrize(
     ("options", "count"),
-    [((), 3), (("--min-size", "1000"), 0), (("--threshold", "1"), 0), (("--channel", "0", "--split", "0"), 3)],
+    [
+        ((), 3),
+        (("--min-size", "1000"), 0),
+        (("--threshold", "1"), 0),
+        (("--channel", "0", "--split", "0"), 3),
+        (("--smoothing", "10"), 0),
+        (("--min-confidence", "1", "--keep-holes"), 0),
+    ],
 )
 def test_parameters_reach_the_decoder(call, save_squares, bright_model, tmp_path, options, count):
     save_squares(tmp_path / "a.tif")
@@ -79,8 +93,8 @@ def test_one_bad_file_never_sinks_the_others(shell, save_squares, bright_model, 
     for name in ("broken.png", "gone.tif", "*.jpg"):
         assert len([line for line in lines if line.startswith(f"{name}: ")]) == 1, run.stderr
     assert "Traceback" not in run.stderr
-    assert run.stdout.startswith("2 of 4 images segmented, 2 failed: 6 objects in ")
-    assert names(tmp_path / "out") == ["a_labels.tif", "z_labels.tif"]
+    assert run.stdout.splitlines()[-1].startswith("2 of 4 images segmented, 2 failed: 6 objects in ")
+    assert names(tmp_path / "out") == ["a_labels.tif", "a_table.csv", "z_labels.tif", "z_table.csv"]
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "a_labels.tif").array, truth)
 
 
@@ -89,7 +103,7 @@ def test_same_stems_keep_both_results(call, save_squares, bright_model, tmp_path
     save_squares(tmp_path / "y" / "a.tif")
     out = tmp_path / "out"
     assert call("segment", tmp_path / "x", tmp_path / "y", "--model", bright_model, "-o", out).exit_code == 0
-    assert names(out) == ["x_a_labels.tif", "y_a_labels.tif"]
+    assert names(out) == ["x_a_labels.tif", "x_a_table.csv", "y_a_labels.tif", "y_a_table.csv"]
 
 
 def test_an_input_is_never_replaced(call, save_squares, bright_model, tmp_path):
@@ -108,7 +122,8 @@ def test_running_again_in_the_same_folder_replaces_the_results_only(call, save_s
     for _ in range(2):
         run = call("segment", tmp_path, "--model", bright_model, "-o", tmp_path, "--save", "overlay,rois,ome-tiff")
         assert run.exit_code == 0, run.output
-    assert names(tmp_path) == ["a.tif", "a_labels.ome.tif", "a_labels.tif", "a_overlay.png", "a_rois.zip"]
+    results = ["a_labels.ome.tif", "a_labels.tif", "a_overlay.png", "a_rois.zip", "a_table.csv"]
+    assert names(tmp_path) == ["a.tif", *results]
 
 
 def test_an_image_without_objects_has_all_its_results(call, save_squares, bright_model, tmp_path):
@@ -157,17 +172,17 @@ def test_a_folder_that_cannot_be_written_names_the_file(call, save_squares, brig
 def test_an_interrupted_run_tells_what_is_finished(call, save_squares, bright_model, tmp_path, monkeypatch):
     save_squares(tmp_path / "a.tif")
 
-    def read_or_interrupt(path):
-        if path.name == "b.tif":
+    def save_or_interrupt(segmentation, target, results):
+        if target.stem == "b":
             raise KeyboardInterrupt
-        return read_image(path)
+        return save_results(segmentation, target, results)
 
-    monkeypatch.setattr("napari_unetseg.cli.batch.read_image", read_or_interrupt)
+    monkeypatch.setattr("napari_unetseg.batch.run.save_results", save_or_interrupt)
     words = [tmp_path / name for name in ("a.tif", "b.tif", "c.tif")]
     run = call("segment", *words, "--model", bright_model, "-o", tmp_path / "out")
     assert run.exit_code == 130
     assert run.stderr.startswith("Stopped. 1 of 3 images segmented: 3 objects in ")
-    assert names(tmp_path / "out") == ["a_labels.tif"]
+    assert names(tmp_path / "out") == ["a_labels.tif", "a_table.csv"]
 
 
 @pytest.fixture
@@ -197,4 +212,4 @@ def test_ctrl_c_stops_the_process(command, save_squares, bright_model, tmp_path)
     assert process.returncode == 130, errors
     assert errors.startswith("Stopped. ")
     assert "Traceback" not in errors
-    assert names(tmp_path / "out") == ["a_labels.tif"]
+    assert names(tmp_path / "out") == ["a_labels.tif", "a_table.csv"]

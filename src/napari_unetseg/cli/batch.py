@@ -1,133 +1,105 @@
-"""Segment one file after another; a bad one never sinks the others."""
+"""Segment files and print a line for each."""
 
 import sys
-import time
 from collections import Counter
-from collections.abc import Collection, Mapping
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tqdm import tqdm
 
-from napari_unetseg.cli.reporting import one_line
-from napari_unetseg.cli.saving import save_results
-from napari_unetseg.cli.targets import ENDINGS, Result, Target
-from napari_unetseg.errors import ImageError
-from napari_unetseg.image import Image
-from napari_unetseg.io import read_image
-from napari_unetseg.service import Failure, Segmentation, SegmentationService
+from napari_unetseg.batch.events import ENDS, Event, Tally
+from napari_unetseg.batch.run import BatchJob, segment_files
+from napari_unetseg.batch.summary import OBJECTS
+from napari_unetseg.batch.targets import output_folder
+from napari_unetseg.service import SegmentationService
 
 
 class Batch:
-    """A run over many files: what is to be done, and how far it has come.
+    """A run over files, told on the terminal: results on stdout, what went wrong and the bar on stderr.
 
     Parameters
     ----------
     service
         What segments.
-    targets
-        Where the results of each image go, in the order of work.
-    results
-        Which results to write.
-    settings
-        Keyword arguments of `SegmentationService.segment`, the same for every image.
+    job
+        What is to be done.
 
     Attributes
     ----------
-    finished, failed, objects
-        Counts of images whose results are written, images that failed, and objects found.
+    tally
+        How far it has come.
     """
 
-    def __init__(
-        self,
-        service: SegmentationService,
-        targets: Mapping[Path, Target],
-        results: Collection[Result],
-        settings: Mapping[str, Any],
-    ) -> None:
-        self._service = service
-        self._targets = targets
-        self._results = results
-        self._settings = settings
-        self._inputs = {path.resolve() for path in targets}
+    def __init__(self, service: SegmentationService, job: BatchJob) -> None:
+        self._service, self._job = service, job
         self._warned: Counter[str] = Counter()
-        self._started = time.monotonic()
-        self.finished = 0
-        self.failed = 0
-        self.objects = 0
+        self.tally = Tally(job.files)
 
     def run(self) -> None:
-        """Segment every image; print a line on stderr for each failure and each warning."""
-        with tqdm(total=len(self._targets), unit="image", disable=None, dynamic_ncols=True) as bar:
-            results = self._service.iter_batch(
-                [partial(self._read, path) for path in self._targets],
-                progress=partial(self._show, bar),
-                **self._settings,
-            )
-            for path, result in zip(self._targets, results, strict=True):
-                bar.set_postfix_str(path.name)
-                try:
-                    self._keep(path, result)
-                except Exception as error:
-                    self.failed += 1
-                    _print(f"{path}: failed: {_without_path(error, path)}")
-                bar.update()
+        """Segment every file; print a line for each.
+
+        Raises
+        ------
+        UnetsegError
+            If the model, the device, a parameter or the output folder cannot be used.
+        """
+        with self._bar() as bar:
+            segment_files(self._service, self._job, tell=lambda event: self._show(bar, event))
         for text, count in self._warned.items():
             if count > 1:
-                _print(f"warning for {count} images: {text}")
+                _print(f"warning for {count} images: {text}", sys.stderr)
 
     def summary(self) -> str:
         """Say what was done, in one line."""
-        failures = f", {self.failed} failed" if self.failed else ""
-        line = (
-            f"{self.finished} of {_count(len(self._targets), 'image')} segmented{failures}: "
-            f"{_count(self.objects, 'object')} in {time.monotonic() - self._started:.1f} s."
-        )
-        return f"{line} Results in {self._folders()}." if self.finished else line
+        tally = self.tally
+        done, skipped, failed = (tally.count(status) for status in ("done", "skipped", "failed"))
+        parts = [f"{done} of {_count(tally.total, 'image')} segmented"]
+        parts += [f"{skipped} done before"] if skipped else []
+        parts += [f"{failed} failed"] if failed else []
+        line = f"{', '.join(parts)}: {_count(tally.objects, 'object')} in {tally.seconds:.1f} s."
+        return f"{line} Results in {self._folders()}; {OBJECTS} has all objects." if done or skipped else line
 
     def _folders(self) -> str:
-        folders = sorted({str(target.folder) for target in self._targets.values()})
+        folders = sorted({str(output_folder(file, self._job.output)) for file in self._job.files})
         return ", ".join(folders[:3]) + (f" and {len(folders) - 3} more" if len(folders) > 3 else "")
 
-    def _show(self, bar: "tqdm[NoReturn]", done: int, total: int) -> None:
-        """Show the tiles of a single image; those of many are shared by batches and say little."""
-        if total > 1 and len(self._targets) == 1:
-            bar.set_postfix_str(f"{next(iter(self._targets)).name}, tile {done} of {total}")
+    @contextmanager
+    def _bar(self) -> Iterator["tqdm[NoReturn]"]:
+        layout = "{percentage:3.0f} %|{bar}| {postfix}"
+        with tqdm(total=self.tally.total, bar_format=layout, disable=None, dynamic_ncols=True, leave=False) as bar:
+            yield bar
 
-    def _read(self, path: Path) -> Image:
-        target = self._targets[path]
-        for result in self._results:
-            if target.path(ENDINGS[result]).resolve() in self._inputs:
-                raise ImageError(
-                    f"{path}: its result {target.path(ENDINGS[result])} would replace another input; "
-                    "choose another --output."
-                )
-        return read_image(path)
+    def _show(self, bar: "tqdm[NoReturn]", event: Event) -> None:
+        self.tally.add(event)
+        if event.status == "failed":
+            _print(f"{event.file}: failed: {event.message}", sys.stderr)
+        elif event.status in ENDS:
+            _print(_line(event), sys.stdout)
+        if event.status == "done":
+            self._tell_warning(event.file, event.message)
+        left = self.tally.seconds_left
+        bar.n = round(self.tally.progress, 2)
+        bar.set_postfix_str(event.file.name + ("" if left is None else f", {left:.0f} s left"))
 
-    def _keep(self, path: Path, result: Segmentation | Failure) -> None:
-        if isinstance(result, Failure):
-            raise result.error
-        save_results(result, self._targets[path], self._results)
-        self.finished += 1
-        self.objects += result.count
-        self._tell_warnings(path, result)
-
-    def _tell_warnings(self, path: Path, segmentation: Segmentation) -> None:
-        """Print a sentence with the first image it concerns; further ones are counted."""
-        for text in segmentation.warnings:
+    def _tell_warning(self, path: Path, text: str) -> None:
+        """Print warnings with the first image they concern; further ones are counted."""
+        if text:
             self._warned[text] += 1
             if self._warned[text] == 1:
-                _print(f"{path}: warning: {text}")
+                _print(f"{path}: warning: {text}", sys.stderr)
 
 
-def _print(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
+def _line(event: Event) -> str:
+    found = _count(event.objects or 0, "object")
+    if event.status == "skipped":
+        return f"{event.file}: done before, {found}"
+    return f"{event.file}: {found}, {event.seconds or 0:.1f} s"
 
 
-def _without_path(error: Exception, path: Path) -> str:
-    """Leave out the file's name where the error begins with it, since the line does too."""
-    return one_line(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
+def _print(line: str, file: object) -> None:
+    tqdm.write(line, file=file)  # type: ignore[arg-type]
 
 
 def _count(number: int, noun: str) -> str:

@@ -11,8 +11,9 @@ import typer
 from tqdm import tqdm
 
 from napari_unetseg.cli.options import BackendOption, DeviceOption
-from napari_unetseg.cli.reporting import one_line, plain_errors
+from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment import INTERRUPTED
+from napari_unetseg.errors import one_line
 
 if TYPE_CHECKING:
     import numpy as np

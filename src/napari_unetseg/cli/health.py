@@ -7,8 +7,7 @@ import typer
 
 from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import DeviceOption, ModelOption
-from napari_unetseg.cli.reporting import one_line
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import UnetsegError, one_line
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 """Which images the words on the command line mean."""
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_unetseg.cli.targets import ENDINGS, result_stem
+from napari_unetseg.batch.images import ALL, find_images, images_among
 from napari_unetseg.io.read import IMAGE_SUFFIXES
 
 
@@ -17,41 +17,37 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def expand_inputs(words: Sequence[str]) -> Inputs:
-    """Find the image files that `words` name: files, folders (not their subfolders) and patterns such as ``*.tif``.
+def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool = False) -> Inputs:
+    """Find the image files that `words` name: files, folders and patterns such as ``*.tif``.
 
     Folders and patterns leave out what an earlier run made of another of their images, such as ``a_labels.tif``
     beside ``a.tif``. A file named outright is taken as it is, even if it does not exist or is no image: reading it
     will say so.
+
+    Parameters
+    ----------
+    words
+        As they were typed.
+    pattern, recursive
+        Which files of folders to take, as `find_images` has it.
     """
     paths: dict[Path, Path] = {}
     problems: list[str] = []
     for word in words:
-        found = list(_files_of(word))
+        found = _files_of(word, pattern, recursive)
         if not found:
             what = "the folder holds no image" if Path(word).is_dir() else "no image fits this pattern"
-            problems.append(f"{word}: {what} ({', '.join(IMAGE_SUFFIXES)}).")
+            fitting = f" that fits {pattern}" if Path(word).is_dir() and pattern != ALL else ""
+            problems.append(f"{word}: {what}{fitting} ({', '.join(IMAGE_SUFFIXES)}).")
         for path in found:
             paths.setdefault(path.resolve(), path)
     return Inputs(tuple(paths.values()), tuple(problems))
 
 
-def _files_of(word: str) -> Iterator[Path]:
+def _files_of(word: str, pattern: str, recursive: bool) -> list[Path]:
     path = Path(word).expanduser()
     if path.is_dir():
-        yield from _images(path.iterdir())
-    elif not path.exists() and glob.has_magic(word):
-        yield from _images(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns)
-    else:
-        yield path
-
-
-def _images(paths: Iterable[Path]) -> list[Path]:
-    """Keep the image files, without the results that an earlier run left beside their image."""
-    found = sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
-    return [path for path in found if path not in results]
+        return find_images(path, pattern, recursive=recursive)
+    if not path.exists() and glob.has_magic(word):
+        return images_among(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns)
+    return [path]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import UnetsegError, one_line
 
 
 @contextmanager
@@ -16,13 +16,3 @@ def plain_errors() -> Iterator[None]:
     except UnetsegError as error:
         typer.echo(f"Error: {one_line(error)}", err=True)
         raise typer.Exit(1) from error
-
-
-def one_line(error: BaseException) -> str:
-    """Say what happened in one line; the kind of error too, where it was not written for people."""
-    text = " ".join(str(error).split())
-    if isinstance(error, UnetsegError):
-        return text
-    if isinstance(error, MemoryError):
-        return f"not enough memory ({text})" if text else "not enough memory"
-    return f"unexpected {type(error).__name__}: {text}"

@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from napari_unetseg.cli.opening import open_service
-from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption
+from napari_unetseg.cli.options import (
+    BackendOption,
+    DeviceOption,
+    FillHolesOption,
+    MinConfidenceOption,
+    ModelOption,
+    SmoothingOption,
+)
+from napari_unetseg.cli.recipe import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
 from napari_unetseg.cli.reporting import plain_errors
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -28,14 +36,23 @@ def segment(
             file_okay=False,
         ),
     ] = None,
+    pattern: Annotated[
+        str,
+        typer.Option(
+            metavar="GLOB", help="Which files of folders to take, such as '*.tif' or '*_dapi.png;*_dapi.tif'."
+        ),
+    ] = "*",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into sub-folders, too.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Segment also what is done already.")] = False,
     save: Annotated[
         str,
         typer.Option(
             metavar="KINDS",
-            help="What to write beside the label image: contours (GeoJSON), rois (ImageJ), ome-tiff (labels once "
-            "more), confidence (TIFF), table (CSV), overlay (PNG), or all; separated by commas.",
+            help="What to write beside the label image and the table (CSV), which are always written: contours "
+            "(GeoJSON), rois (ImageJ), ome-tiff (labels once more), confidence (TIFF), overlay (PNG), or all; "
+            "separated by commas.",
         ),
-    ] = "labels",
+    ] = "",
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Confidence from which a pixel belongs to an object. Default: the model's."),
@@ -47,6 +64,9 @@ def segment(
         float | None,
         typer.Option(min=0, max=1, help="How readily touching objects are divided. Default: the model's."),
     ] = None,
+    fill_holes: FillHolesOption = None,
+    smoothing: SmoothingOption = None,
+    min_confidence: MinConfidenceOption = None,
     channel: Annotated[
         int | None, typer.Option(min=0, help="Segment this channel alone, counted from 0. Default: all together.")
     ] = None,
@@ -64,40 +84,52 @@ def segment(
     ] = False,
     device: DeviceOption = None,
     backend: BackendOption = None,
+    window: WindowOption = None,
+    batch_size: BatchSizeOption = None,
+    recipe: RecipeOption = None,
 ) -> None:
-    """Find the objects of images and write label images, and more if asked for.
+    """Find the objects of images and write label images and tables, and more if asked for.
 
     <image>_labels.tif holds 0 for background and a number for each object, and how it was made (in ImageJ:
-    Image > Show Info). Earlier results of the same image are replaced; images never are. Images of the same
-    name get their suffix or their folder's name into the names of their results.
+    Image > Show Info). Images are never replaced. Images of the same name get their suffix or their folder's name
+    into the names of their results.
+
+    Images that are done already, with the same model and parameters, are skipped: segmentation_journal.jsonl in the
+    folder of results says so. segmentation_objects.csv there has all objects of all images, segmentation_files.csv
+    what became of each image.
 
     Exit status: 0 if all images were segmented, 1 if any failed, 2 if the command was wrong, 130 after Ctrl-C.
     """
+    from napari_unetseg.batch.run import BatchJob
+    from napari_unetseg.batch.targets import parse_results
     from napari_unetseg.cli.batch import Batch
     from napari_unetseg.cli.inputs import expand_inputs
-    from napari_unetseg.cli.targets import parse_results, plan_targets
 
     try:
         results = parse_results(save)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--save") from error
-    inputs = expand_inputs(images)
-    for problem in inputs.problems:
-        typer.echo(problem, err=True)
-    if not inputs.paths:
-        raise typer.Exit(1)
-    settings = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
-    settings |= {"diameter": diameter, "augment": tta}
+    wishes = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
+    wishes |= {"diameter": diameter, "augment": tta}
+    wishes |= {"fill_holes": fill_holes, "smoothing": smoothing, "min_confidence": min_confidence}
     batch = None
     try:
         with plain_errors():
-            service = open_service(model, device, backend)
-            service.initialize(warm_up=False)
-        batch = Batch(service, plan_targets(inputs.paths, output), results, settings)
-        with plain_errors():
+            inputs = expand_inputs(images, pattern, recursive=recursive)
+            for problem in inputs.problems:
+                typer.echo(problem, err=True)
+            if not inputs.paths:
+                raise typer.Exit(1)
+            if recipe is not None:
+                tiles = {"window": window, "batch_size": batch_size}
+                where = {"model": model, "device": device, "backend": backend}
+                service, wishes = open_recipe(recipe, wishes | where | tiles)
+            else:
+                service = open_service(model, device, backend, tiled(window, batch_size))
+            batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, again))
             batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(batch.summary())
-    raise typer.Exit(1 if batch.failed or inputs.problems else 0)
+    raise typer.Exit(1 if batch.tally.count("failed") or inputs.problems else 0)

@@ -1,7 +1,7 @@
 """Which results are kept as files, and under which names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,9 +31,17 @@ ENDINGS = {
     Result.OVERLAY: "overlay.png",
 }
 
+ALWAYS = (Result.LABELS, Result.TABLE)
+"""Kept of every image: the labels to look at, and the table that the summary of all objects is made of."""
+
+
+def with_always(wanted: Sequence[Result]) -> tuple[Result, ...]:
+    """Return the wanted results and those that are always kept, each once, in the order of `Result`."""
+    return tuple(result for result in Result if result in ALWAYS or result in wanted)
+
 
 def parse_results(words: str) -> tuple[Result, ...]:
-    """Read ``labels,table`` and the like; labels are always among the results.
+    """Read ``overlay,rois`` and the like; those that are always kept are among the results.
 
     Raises
     ------
@@ -46,7 +54,7 @@ def parse_results(words: str) -> tuple[Result, ...]:
         wanted = (wanted | known) - {"all"}
     if wanted - known:
         raise ValueError(f"{', '.join(sorted(wanted - known))}: not among {', '.join(Result)}, all")
-    return tuple(result for result in Result if result is Result.LABELS or str(result) in wanted)
+    return with_always([Result(word) for word in wanted])
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,19 @@ class Target:
         """Return the file of one result, such as ``"labels.tif"``."""
         return self.folder / f"{self.stem}_{ending}"
 
+    def holds(self, result: Result) -> bool:
+        """Whether the file of a result is there."""
+        return self.path(ENDINGS[result]).is_file()
 
-def plan_targets(paths: Sequence[Path], output: Path | None) -> dict[Path, Target]:
+
+def output_folder(path: Path, output: Path | None) -> Path:
+    """Return the folder of an image's results: `output`, or where None one beside the image."""
+    return output or path.parent / DEFAULT_FOLDER
+
+
+def plan_targets(
+    paths: Sequence[Path], output: Path | None, kept: Mapping[Path, Target] | None = None
+) -> dict[Path, Target]:
     """Give each image a place for its results that no other image has.
 
     Results carry the image's stem. Where several images would share one (``a.tif`` and ``a.png``, or ``a.tif`` of two
@@ -73,29 +92,39 @@ def plan_targets(paths: Sequence[Path], output: Path | None) -> dict[Path, Targe
         Image files.
     output
         Folder of all results; None for a folder `DEFAULT_FOLDER` beside each image.
+    kept
+        Places that images have from an earlier run, by the image's absolute path. These images keep theirs,
+        and those that are not among `paths` hold theirs against newcomers.
     """
-    folders = {path: output or path.parent / DEFAULT_FOLDER for path in paths}
-    stems = {path: result_stem(path) for path in paths}
+    kept = kept or {}
+    targets = {path: kept[path.resolve()] for path in paths if path.resolve() in kept}
+    new = [path for path in paths if path not in targets]
+    used = {_key(target.folder, target.stem) for target in kept.values()}
+    folders = {path: output_folder(path, output) for path in new}
+    stems = {path: result_stem(path) for path in new}
     for rename in (_with_suffix, _with_folder, _with_both):
-        # Case does not tell files apart on macOS and Windows.
-        taken = Counter((folders[path], stems[path].casefold()) for path in paths)
-        clashing = [path for path in paths if taken[folders[path], stems[path].casefold()] > 1]
+        taken = Counter(_key(folders[path], stems[path]) for path in new)
+        taken.update(used)
+        clashing = [path for path in new if taken[_key(folders[path], stems[path])] > 1]
         stems |= {path: rename(path) for path in clashing}
-    targets: dict[Path, Target] = {}
-    used: set[tuple[Path, str]] = set()
-    for path in paths:
+    for path in new:
         stem, number = stems[path], 1
-        while (folders[path], stem.casefold()) in used:
+        while _key(folders[path], stem) in used:
             number += 1
             stem = f"{stems[path]}_{number}"
-        used.add((folders[path], stem.casefold()))
+        used.add(_key(folders[path], stem))
         targets[path] = Target(folders[path], stem)
-    return targets
+    return {path: targets[path] for path in paths}
 
 
 def result_stem(path: Path) -> str:
     """Return what the results of an image begin with: its name without ``.tif``, ``.ome.tif`` and the like."""
     return path.stem.removesuffix(".ome")
+
+
+def _key(folder: Path, stem: str) -> tuple[Path, str]:
+    """Tell places apart as macOS and Windows do, to which case says nothing."""
+    return folder, stem.casefold()
 
 
 def _with_suffix(path: Path) -> str:

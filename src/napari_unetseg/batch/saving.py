@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_unetseg.cli.targets import ENDINGS, Result, Target
+from napari_unetseg.batch.targets import ENDINGS, Result, Target
 from napari_unetseg.io import (
     write_confidence,
     write_geojson,
@@ -13,10 +14,12 @@ from napari_unetseg.io import (
     write_rois,
     write_table,
 )
-from napari_unetseg.service.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import Segmentation
 
 
-def save_results(segmentation: Segmentation, target: Target, results: Collection[Result]) -> list[Path]:
+def save_results(segmentation: "Segmentation", target: Target, results: Collection[Result]) -> list[Path]:
     """Write the wanted results of one image and return their files.
 
     The label image goes last, so that where it is the others are too.
@@ -44,16 +47,16 @@ def save_results(segmentation: Segmentation, target: Target, results: Collection
     return paths
 
 
-def _write_labels(path: Path, segmentation: Segmentation) -> None:
+def _write_labels(path: Path, segmentation: "Segmentation") -> None:
     image, provenance = segmentation.image, segmentation.provenance.as_dict()
     write_labels(path, segmentation.labels, scale=image.scale, unit=image.unit, provenance=provenance)
 
 
-def _write_confidence(path: Path, segmentation: Segmentation) -> None:
+def _write_confidence(path: Path, segmentation: "Segmentation") -> None:
     write_confidence(path, segmentation.foreground, scale=segmentation.image.scale, unit=segmentation.image.unit)
 
 
-def _write_contours(path: Path, segmentation: Segmentation) -> None:
+def _write_contours(path: Path, segmentation: "Segmentation") -> None:
     image = segmentation.image
     write_geojson(
         path,
@@ -65,19 +68,19 @@ def _write_contours(path: Path, segmentation: Segmentation) -> None:
     )
 
 
-def _write_rois(path: Path, segmentation: Segmentation) -> None:
+def _write_rois(path: Path, segmentation: "Segmentation") -> None:
     write_rois(path, segmentation.contours)
 
 
-def _write_ome_tiff(path: Path, segmentation: Segmentation) -> None:
+def _write_ome_tiff(path: Path, segmentation: "Segmentation") -> None:
     image, provenance = segmentation.image, segmentation.provenance.as_dict()
     units = (image.unit, image.unit)
     write_ome_labels(path, segmentation.labels, scale=image.scale, units=units, provenance=provenance)
 
 
-def _write_table(path: Path, segmentation: Segmentation) -> None:
+def _write_table(path: Path, segmentation: "Segmentation") -> None:
     write_table(path, segmentation.measurements)
 
 
-def _write_overlay(path: Path, segmentation: Segmentation) -> None:
+def _write_overlay(path: Path, segmentation: "Segmentation") -> None:
     write_overlay(path, segmentation.image, segmentation.labels)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unetseg.cli.targets import Result, Target, parse_results, plan_targets
+from napari_unetseg.batch.targets import Result, Target, parse_results, plan_targets
 
 OUT = Path("out")
 
@@ -48,10 +48,17 @@ def test_stems_are_unique_even_where_case_does_not_count(names):
     assert len(set(found)) == len(names)
 
 
-def test_labels_are_always_kept():
-    assert parse_results("") == (Result.LABELS,)
+def test_places_of_an_earlier_run_are_kept_and_left_to_their_images(tmp_path):
+    kept = {tmp_path / "a.tif": Target(OUT, "a"), tmp_path / "gone.tif": Target(OUT, "b")}
+    paths = [tmp_path / name for name in ("a.tif", "a.png", "b.tif", "c.tif")]
+    stems = [target.stem for target in plan_targets(paths, OUT, kept).values()]
+    assert stems == ["a", "a_png", "b_tif", "c"]
+
+
+def test_labels_and_table_are_always_kept():
+    assert parse_results("") == (Result.LABELS, Result.TABLE)
     assert parse_results(" table, Overlay ") == (Result.LABELS, Result.TABLE, Result.OVERLAY)
-    assert parse_results("ome-tiff,ROIs") == (Result.LABELS, Result.ROIS, Result.OME_TIFF)
+    assert parse_results("ome-tiff,ROIs") == (Result.LABELS, Result.ROIS, Result.OME_TIFF, Result.TABLE)
     assert parse_results("all") == tuple(Result)
     with pytest.raises(
         ValueError, match="mask, roi: not among labels, contours, rois, ome-tiff, confidence, table, overlay, all"

@@ -1,0 +1,45 @@
+"""What decides a result: a file that was done with the same is not done again."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from napari_unetseg.service.segmentation import Wishes
+from napari_unetseg.zoo.card import ModelCard
+
+# What else of a card shapes the numbers; a new description changes nothing.
+_OF_CARD = {"architecture", "input_channels", "object_size", "normalisation", "image_size", "outputs", "decoder"}
+
+
+def decided_by(card: ModelCard, wishes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model and the parameters that decide a result, as plain values for JSON.
+
+    Parameters that were not wished for are those of the card, so that naming a default changes nothing. Device,
+    precision, backend and windows are left out: results differ by rounding at most.
+
+    Parameters
+    ----------
+    card
+        Of the model.
+    wishes
+        Keyword arguments of `SegmentationService.segment`.
+
+    Raises
+    ------
+    ParameterError
+        If a value lies outside its range.
+    """
+    wanted = Wishes(**wishes)
+    wanted.check(card)
+    parameters = asdict(wanted) | wanted.parameters(card).model_dump()
+    reading = json.dumps(card.model_dump(mode="json", include=_OF_CARD), sort_keys=True)
+    return {
+        "model": card.name,
+        "weights": card.weights.sha256,
+        "card": hashlib.sha256(reading.encode()).hexdigest()[:16],
+        "parameters": dict(to_jsonable_python(parameters)),
+    }

@@ -1,0 +1,69 @@
+"""Which files of a folder are images to segment."""
+
+import os
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from napari_unetseg.batch.journal import JOURNAL
+from napari_unetseg.batch.targets import ENDINGS, result_stem
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.read import IMAGE_SUFFIXES
+
+ALL = "*"
+
+
+def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) -> list[Path]:
+    """Find the image files of a folder, sorted.
+
+    What earlier runs made is left out: sub-folders in which a run keeps its journal, and results beside their image.
+    Hidden files and folders are left out, too.
+
+    Parameters
+    ----------
+    folder
+        Where to look.
+    pattern
+        Names that fit, such as ``*.tif``; several are separated by semicolons or commas, and case does not count.
+        A pattern with a slash is compared with the path inside the folder.
+    recursive
+        Whether to look into sub-folders.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no such folder or it cannot be read.
+    """
+    if not folder.is_dir():
+        raise UnetsegError(f"{folder}: there is no such folder. Choose one that holds images.")
+    patterns = [part.strip().casefold() for part in pattern.replace(",", ";").split(";") if part.strip()] or [ALL]
+    found = (path for path in _files(folder, recursive) if _fits(path.relative_to(folder), patterns))
+    return images_among(found)
+
+
+def images_among(paths: Iterable[Path]) -> list[Path]:
+    """Keep the image files, sorted, without the results that an earlier run left beside their image."""
+    found = sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
+    return [path for path in found if path not in results]
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        here = Path(place)
+        yield from (here / name for name in names)
+        wanted = [name for name in folders if not name.startswith(".") and not (here / name / JOURNAL).exists()]
+        folders[:] = sorted(wanted) if recursive else []
+
+
+def _refuse(error: OSError) -> None:
+    raise UnetsegError(f"{error.filename}: the folder cannot be read ({error.strerror}).") from error
+
+
+def _fits(path: Path, patterns: list[str]) -> bool:
+    inside, name = path.as_posix().casefold(), path.name.casefold()
+    return any(fnmatchcase(inside if "/" in pattern else name, pattern) for pattern in patterns)

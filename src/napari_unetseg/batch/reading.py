@@ -1,0 +1,88 @@
+"""Look through the files of a batch in a thread, one ahead of the network."""
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_POLL = 0.1
+
+
+@dataclass(frozen=True)
+class Looked(Generic[T]):
+    """What looking at a file gave: a value, or why there is none."""
+
+    file: Path
+    outcome: T | Exception
+
+
+def look_ahead(files: Sequence[Path], look: Callable[[Path], T], cancelled: Callable[[], bool]) -> Generator[Looked[T]]:
+    """Give what `look` makes of each file, in their order, while the next one is looked at already.
+
+    At most two outcomes wait at a time. The thread ends with the files, or soon after the iterator is closed. It is
+    a daemon, so that a file system that does not answer keeps no program from ending.
+
+    Parameters
+    ----------
+    files
+        In their order.
+    look
+        Called in the thread; what it raises is the file's outcome.
+    cancelled
+        Polled in both threads; once it returns True no more is given.
+    """
+    outcomes: queue.Queue[Looked[T]] = queue.Queue(maxsize=1)
+    closed = threading.Event()
+
+    def work() -> None:
+        for file in files:
+            if closed.is_set() or cancelled():
+                return
+            _hand_over(_look(file, look), outcomes, closed)
+
+    threading.Thread(target=work, name="unetseg-reader", daemon=True).start()
+    try:
+        for _ in files:
+            if (looked := _next(outcomes, cancelled)) is None:
+                return
+            yield looked
+            del looked  # an image is not kept while the next one is waited for
+    finally:
+        closed.set()
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _look(file: Path, look: Callable[[Path], T]) -> Looked[T]:
+    try:
+        return Looked(file, look(file))
+    except Exception as error:
+        return Looked(file, error)
+
+
+def _hand_over(looked: Looked[T], outcomes: "queue.Queue[Looked[T]]", closed: threading.Event) -> None:
+    while not closed.is_set():
+        try:
+            outcomes.put(looked, timeout=_POLL)
+        except queue.Full:
+            continue
+        return
+
+
+def _next(outcomes: "queue.Queue[Looked[T]]", cancelled: Callable[[], bool]) -> Looked[T] | None:
+    """Wait for the next outcome; None once cancelled. A wait without end would not hear Ctrl-C on Windows."""
+    while not cancelled():
+        try:
+            return outcomes.get(timeout=_POLL)
+        except queue.Empty:
+            continue
+    return None
