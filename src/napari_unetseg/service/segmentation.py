@@ -141,6 +141,35 @@ class Segmentation:
             provenance=replace(self.provenance, parameters=parameters.model_dump()),
         )
 
+    def add_to(self, viewer: Any, *, contours: bool = True, confidence: bool = False) -> list[Any]:
+        """Add labels, and contours, to a napari viewer, where the image's pixel size puts them.
+
+        The labels carry the measurements, and every layer how it came about, as those of the window do.
+
+        Parameters
+        ----------
+        viewer
+            A `napari.Viewer`, or its model.
+        contours
+            Whether to add outlines too: a Shapes layer, or above 5,000 of them the contour view of the labels.
+        confidence
+            Whether to add the confidence map.
+
+        Returns
+        -------
+        list
+            The layers, bottom first.
+        """
+        from napari_unetseg.service.viewer_layers import add_to_viewer
+
+        return add_to_viewer(self, viewer, contours=contours, confidence=confidence)
+
+    def _repr_html_(self) -> str:
+        """Show outlines and the head of the table in a notebook."""
+        from napari_unetseg.service.rich_display import as_html
+
+        return as_html(self)
+
 
 def override(parameters: DecodeParameters, changes: dict[str, Any]) -> DecodeParameters:
     """Return `parameters` with every change that is not None.
