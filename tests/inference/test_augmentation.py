@@ -9,6 +9,9 @@ from napari_unetseg.inference.augmentation import WAYS, run_all_ways, turn, undo
 from napari_unetseg.inference.predict import predict
 
 
+HEADS = ("foreground", "distance")
+
+
 def noise(*shape):
     return np.random.default_rng(0).random(shape, np.float32)
 
@@ -23,7 +26,7 @@ def test_the_ways_are_eight_different_ones():
 
 @given(st.floats(0, 1, width=32))
 def test_passes_that_say_the_same_agree(value):
-    answer = run_all_ways(lambda seen: np.full_like(seen[:, :2], value), noise(2, 3, 4, 8), 0, lambda _: None)
+    answer = run_all_ways(lambda seen: np.full_like(seen[:, :2], value), noise(2, 3, 4, 8), HEADS, lambda _: None)
     np.testing.assert_array_equal(answer[:, :2], np.float32(value))
     np.testing.assert_array_equal(answer[:, 2], 1)
 
@@ -37,11 +40,24 @@ def test_mean_and_agreement_are_those_of_the_passes():
         return np.full((1, 1, *seen.shape[2:]), len(passes) % 2, np.float32)
 
     counted = []
-    answer = run_all_ways(run, noise(1, 3, 4, 8), 0, counted.append)
+    answer = run_all_ways(run, noise(1, 3, 4, 8), ("foreground",), counted.append)
     np.testing.assert_allclose(answer[0, 0], 0.5)
     np.testing.assert_allclose(answer[0, 1], 0, atol=1e-6)
     assert counted == list(range(1, 9))
     assert sorted(set(passes)) == [(1, 3, 4, 8), (1, 3, 8, 4)]
+
+
+def test_a_flow_turns_with_the_picture():
+    """The slope of a picture, as a network would answer it, is the same from all ways."""
+    rows, columns = np.mgrid[:6, :8].astype(np.float32)
+    picture = ((rows + 2 * columns) / 30)[np.newaxis, np.newaxis]
+
+    def slope(seen):
+        along = np.gradient(seen[0, 0])
+        return np.stack([np.ones_like(along[0]), *((1 + part) / 2 for part in along)])[np.newaxis].astype(np.float32)
+
+    answer = run_all_ways(slope, picture, ("foreground", "flow_y", "flow_x"), lambda _: None)
+    np.testing.assert_allclose(answer[:, :3], slope(picture), atol=1e-6)
 
 
 def test_tiles_average_to_what_the_whole_image_averages_to(card, backend):

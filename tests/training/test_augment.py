@@ -20,9 +20,11 @@ from napari_unetseg.training.augment import (
     look_through,
     relight,
     see,
+    turn_flows,
 )
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation
+from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Percentile
 
 CALM = {"invert": 0, "grey": 0, "shuffle": 0, "tint": 0, "gain": 0, "offset": 0, "gamma": 0, "blur": 0.3, "noise": 0}
@@ -105,10 +107,26 @@ def test_a_crop_has_three_channels_and_all_targets(samples: list[Sample]) -> Non
     for sample in (samples[0], samples[-1]):
         pixels, targets = draw_crop(sample, 32, Augmentation(), np.random.default_rng(0))
         assert pixels.shape == (3, 32, 32)
-        assert targets.shape == (3, 32, 32)
+        assert targets.shape == (5, 32, 32)
         assert pixels.isfinite().all()
-        assert targets.min() >= 0
+        assert targets[:3].min() >= 0
+        assert targets.min() >= -1
         assert targets.max() <= 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_flow_points_to_the_core_from_every_side(seed: int) -> None:
+    labels = np.zeros((32, 32), np.int32)
+    labels[4:12, 4:16] = 1
+    labels[12:28, 8:16] = 2
+    targets = torch.from_numpy(training_targets(labels))
+    view = torch.eye(2, 3)
+    if seed & 1:
+        view = view[[1, 0]]
+    view = view * torch.tensor([[-1.0 if seed & 2 else 1.0], [-1.0 if seed & 4 else 1.0]])
+    seen = look_through(torch.cat([targets, torch.from_numpy(labels)[None].float()]), view, 32)
+    expected = training_targets(seen[-1].round().numpy().astype(np.int32))
+    torch.testing.assert_close(turn_flows(seen[:-1], view), torch.from_numpy(expected))
 
 
 def test_the_same_seed_gives_the_same_crop(samples: list[Sample]) -> None:

@@ -24,7 +24,7 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset: Path, recipe: Recipe) -
     weights = np.full(8, 1 / 8)
     pixels, targets = draw_batch(samples, weights, recipe, step=7)
     assert pixels.shape == (2, 3, 32, 32)
-    assert targets.shape == (2, 3, 32, 32)
+    assert targets.shape == (2, 5, 32, 32)
     again, _ = draw_batch(samples, weights, recipe, step=7)
     other, _ = draw_batch(samples, weights, recipe, step=8)
     assert torch.equal(pixels, again)

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import ndimage
 
-from napari_unetseg.training.targets import crowding, distance_target, training_targets
+from napari_unetseg.training.targets import crowding, distance_target, flow_target, training_targets
 
 
 def test_a_bar_rises_to_its_middle_line() -> None:
@@ -64,7 +64,9 @@ def test_targets_are_stacked_in_the_order_of_the_heads() -> None:
     labels[1:4, 4:6] = 2
     targets = training_targets(labels)
     assert targets.dtype == np.float32
-    for found, expected in zip(targets, (labels > 0, distance_target(labels), crowding(labels)), strict=True):
+    for found, expected in zip(
+        targets, (labels > 0, distance_target(labels), crowding(labels), *flow_target(labels)), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -72,3 +74,20 @@ def test_no_objects_give_an_empty_target() -> None:
     target = distance_target(np.zeros((4, 5), np.int32))
     assert target.dtype == np.float32
     assert not target.any()
+
+
+def test_flows_lead_away_from_a_shared_edge() -> None:
+    labels = np.zeros((21, 42), np.int32)
+    labels[:, :21] = 1
+    labels[:, 21:] = 2
+    labels[0] = labels[-1] = labels[:, 0] = labels[:, -1] = 0
+    _, across = flow_target(labels)
+    middle = across[10]
+    np.testing.assert_allclose(middle[[1, 20, 21, 40]], [1, -1, 1, -1], atol=0.05)
+    assert (np.abs(middle[1:11]) >= np.abs(middle[2:12])).all()  # shorter and shorter towards the core
+    assert not flow_target(labels)[:, labels == 0].any()
+
+
+def test_no_vector_is_longer_than_one() -> None:
+    labels = np.random.default_rng(0).integers(0, 4, (40, 40)).astype(np.int32)
+    assert np.linalg.norm(flow_target(labels), axis=0).max() <= 1 + 1e-6

@@ -6,18 +6,23 @@ they differ the network is not sure. Windows begin and end on multiples of the n
 turned windows give what the turned whole image would give.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Maps = NDArray[np.float32]
 
+FLOW = ("flow_y", "flow_x")
+"""Heads that are the components of one vector, as (1 + component) / 2: they turn with the picture."""
+
 WAYS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
 """Quarter turns, and whether the picture is flipped before them; the first changes nothing."""
 
 
-def run_all_ways(run: Callable[[Maps], Maps], windows: Maps, foreground: int, on_pass: Callable[[int], None]) -> Maps:
+def run_all_ways(
+    run: Callable[[Maps], Maps], windows: Maps, heads: Sequence[str], on_pass: Callable[[int], None]
+) -> Maps:
     """Run a network on windows in all `WAYS`.
 
     Parameters
@@ -26,8 +31,8 @@ def run_all_ways(run: Callable[[Maps], Maps], windows: Maps, foreground: int, on
         Maps float32 (N, C, H, W) to probabilities (N, heads, H, W), for any H and W.
     windows
         float32 (N, C, H, W).
-    foreground
-        Which head says what belongs to an object.
+    heads
+        What the network answers; ``"foreground"`` is among them.
     on_pass
         Called after each pass with the number of passes done.
 
@@ -37,9 +42,13 @@ def run_all_ways(run: Callable[[Maps], Maps], windows: Maps, foreground: int, on
         Mean of each head, and last the agreement: 1 minus twice the standard deviation of the foreground,
         which is 1 where all passes say the same and 0 where half of them are sure of the contrary of the others.
     """
+    foreground = heads.index("foreground")
+    flow = [heads.index(name) for name in FLOW if name in heads]
     count = np.float32(0)
     for turns, flip in WAYS:
         answer = undo(run(np.ascontiguousarray(turn(windows, turns, flip))), turns, flip)
+        if flow:
+            answer[:, flow] = undo_flow(answer[:, flow], turns, flip)
         # Welford's running mean and sum of squares: nothing grows with the number of passes.
         if not count:
             mean, squares = np.zeros(answer.shape, np.float32), np.zeros(answer[:, foreground].shape, np.float32)
@@ -61,3 +70,12 @@ def undo(maps: Maps, turns: int, flip: bool) -> Maps:
     """Take back what `turn` did; a view."""
     back = np.rot90(maps, -turns, axes=(-2, -1))
     return back[..., ::-1] if flip else back
+
+
+def undo_flow(flow: Maps, turns: int, flip: bool) -> Maps:
+    """Turn the directions of a flow, (N, 2, Y, X), y and x, (1 + component) / 2, back as `undo` turned their places."""
+    y, x = flow[:, 0], flow[:, 1]
+    for _ in range(turns):
+        # A quarter turn sends what pointed right up and what pointed down right.
+        y, x = x, 1 - y
+    return np.stack([y, 1 - x if flip else x], axis=1)

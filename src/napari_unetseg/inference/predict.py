@@ -298,7 +298,7 @@ class _Run:
         return run_all_ways(
             lambda turned: self._backend.run(turned, cancel),
             windows,
-            self._card.heads.index("foreground"),
+            self._card.heads,
             lambda passes: self._report(passes * len(windows)),
         )
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.paste import paste
 from napari_unetseg.training.recipe import Augmentation
+from napari_unetseg.training.targets import FLOWS
 
 BEND_MESH = 32
 """Pixels between the points of the net that an elastic deformation moves."""
@@ -36,7 +37,7 @@ def draw_crop(
     Returns
     -------
     pixels, targets
-        float32 (3, side, side) each, seen through the same transform.
+        float32 (3, side, side) and (5, side, side), seen through the same transform.
     """
     pixels, targets = see(sample, side, options, rng)
     if donor is not None:
@@ -45,15 +46,24 @@ def draw_crop(
 
 
 def see(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Draw a view and resample through it: pixels, float32 (C, side, side), and targets, float32 (3, side, side)."""
+    """Draw a view and resample through it: pixels, float32 (C, side, side), and targets, float32 (5, side, side)."""
     bend = draw_bend(side, options.elastic, rng) if options.elastic else None
     view = draw_view(sample, side, options, rng)
     # Only what the crop shows is worth converting: images can be many times larger.
     rows, columns, view = find_window(view, side, sample.labels.shape, 0.0 if bend is None else float(bend.abs().max()))
     layers = torch.cat([sample.pixels[:, rows, columns], sample.targets[:, rows, columns]]).float()
     seen = look_through(layers, view, side, bend)
-    channels = sample.pixels.shape[0]
-    return seen[:channels], seen[channels:]
+    pixels, targets = seen.split((sample.pixels.shape[0], sample.targets.shape[0]))
+    return pixels, turn_flows(targets, view)
+
+
+def turn_flows(targets: Tensor, view: Tensor) -> Tensor:
+    """Give the flows of targets (5, side, side) that were seen through a view the directions of the crop."""
+    # A view turns, flips and magnifies: without the magnification its transpose is its inverse.
+    turned = view[:, :2].T / view[:, 0].norm()
+    # The planes are y and x, the view speaks of x and y.
+    along = torch.einsum("ij,jyx->iyx", turned.flip(0, 1), targets[FLOWS])
+    return torch.cat([targets[: FLOWS.start], along])
 
 
 def find_window(view: Tensor, side: int, shape: tuple[int, int], bend: float) -> tuple[slice, slice, Tensor]:

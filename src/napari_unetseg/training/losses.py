@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_unetseg.training.targets import TARGETS, HeadName
+from napari_unetseg.training.targets import FLOWS, TARGETS, HeadName
 
 CROWDED_WEIGHT = 5.0
 """How much more a crowded pixel counts than another."""
 
-HEAD_WEIGHTS: dict[HeadName, float] = {"foreground": 1.0, "distance": 2.0, "boundary": 1.0}
+HEAD_WEIGHTS: dict[HeadName, float] = {
+    "foreground": 1.0,
+    "distance": 2.0,
+    "boundary": 1.0,
+    "flow_y": 2.0,
+    "flow_x": 2.0,
+}
 """How much the cross-entropy of each head counts."""
 
 
@@ -22,7 +29,7 @@ def segmentation_loss(logits: Tensor, targets: Tensor, heads: Sequence[HeadName]
     logits
         float32 (N, heads, Y, X).
     targets
-        float32 (N, 3, Y, X), values 0..1, one plane a name of `TARGETS`.
+        float32 (N, 5, Y, X), one plane a name of `TARGETS`; values 0..1, of the flows -1..1.
     heads
         What the planes of `logits` mean; ``"foreground"`` is among them.
 
@@ -32,7 +39,8 @@ def segmentation_loss(logits: Tensor, targets: Tensor, heads: Sequence[HeadName]
     difference its gradient does not vanish where the sigmoid is saturated. The Dice term (Milletari
     et al. 2016) keeps sparse foreground from being outvoted.
     """
-    truth = targets[:, [TARGETS.index(head) for head in heads]]
+    shares = torch.cat([targets[:, : FLOWS.start], (1 + targets[:, FLOWS]) / 2], dim=1)
+    truth = shares[:, [TARGETS.index(head) for head in heads]]
     crowding = targets[:, TARGETS.index("boundary")].unsqueeze(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     means = (entropy * (1 + CROWDED_WEIGHT * crowding)).mean(dim=(0, 2, 3))

@@ -36,7 +36,7 @@ def draw_weights(kinds: Sequence[str], groups: Sequence[str]) -> NDArray[np.floa
 def draw_batch(
     samples: Sequence[Sample], weights: NDArray[np.float64], recipe: Recipe, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Draw the crops of a step, float32 (N, 3, side, side) each: pixels and targets.
+    """Draw the crops of a step: pixels, float32 (N, 3, side, side), and targets, (N, 5, side, side).
 
     They depend on the recipe's seed and the step alone, so a resumed run sees what an
     uninterrupted one would have seen.

@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-HeadName = Literal["foreground", "distance", "boundary"]
+HeadName = Literal["foreground", "distance", "boundary", "flow_y", "flow_x"]
 
-TARGETS: tuple[HeadName, ...] = ("foreground", "distance", "boundary")
+TARGETS: tuple[HeadName, ...] = ("foreground", "distance", "boundary", "flow_y", "flow_x")
 """What the planes of the training targets are, in order; a recipe names those that its network predicts."""
+
+FLOWS = slice(TARGETS.index("flow_y"), TARGETS.index("flow_x") + 1)
+"""The two planes that are components of a vector, -1..1; a network answers (1 + component) / 2."""
 
 
 CROWDED_REACH = 2
@@ -17,8 +20,8 @@ CROWDED_REACH = 2
 
 
 def training_targets(labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Stack what the loss compares with, one plane a name of `TARGETS`, float32 (3, Y, X)."""
-    return np.stack([(labels > 0).astype(np.float32), distance_target(labels), crowding(labels)])
+    """Stack what the loss compares with, one plane a name of `TARGETS`, float32 (5, Y, X)."""
+    return np.stack([(labels > 0).astype(np.float32), distance_target(labels), crowding(labels), *flow_target(labels)])
 
 
 def distance_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -41,6 +44,31 @@ def distance_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
         # An object of one pixel's width has no inside; all of it is core.
         target[around][mask] = depth[mask] / deepest if deepest > 0 else 1
     return target
+
+
+def flow_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Direction from each pixel of an object to its core, float32 (2, Y, X), y and x.
+
+    A vector is as long as the pixel is shallow: 1 on the object's outermost pixels, 0 at its core and in the
+    background. Where objects touch, the vectors on either side point away from each other, so a network that
+    has to tell which way the core lies has to tell the objects apart; this is the idea of the maps of
+    HoVer-Net (Graham et al. 2019) and of the flows of Cellpose (Stringer et al. 2021).
+    """
+    flow = np.zeros((2, *labels.shape), np.float32)
+    for label, window in enumerate(ndimage.find_objects(labels), start=1):
+        if window is None:
+            continue
+        around = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in window)
+        mask = labels[around] == label
+        if mask.all() or min(mask.shape) < 2:
+            continue
+        depth = ndimage.distance_transform_edt(mask)
+        # Ridges of the depth are ragged; smoothed by a part of the object's size they lead to its core.
+        uphill = np.stack(np.gradient(ndimage.gaussian_filter(depth, max(1.0, depth.max() / 3))))
+        shallow = 1 - (depth - 1) / max(depth.max() - 1, 1)
+        vectors = uphill / np.maximum(np.linalg.norm(uphill, axis=0), 1e-6) * shallow
+        flow[(slice(None), *around)][:, mask] = vectors[:, mask]
+    return flow
 
 
 def crowding(labels: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 CARD_FILE = "model.yaml"
@@ -99,7 +100,7 @@ Normalisation = Annotated[
 class Head(_Strict):
     """One output channel: what it means, and the activation the network already applies to it."""
 
-    name: Literal["foreground", "boundary", "distance"]
+    name: Literal["foreground", "boundary", "distance", "flow_y", "flow_x"]
     activation: Literal["none", "sigmoid"] = "none"
 
 
@@ -215,15 +216,23 @@ def read_card(path: Path) -> ModelCard:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         card = ModelCard.model_validate(content)
     except OSError as error:
-        raise ModelError(f"{path}: the model card cannot be read ({error.strerror}).") from error
+        raise ModelError(
+            Sentence("{path}: the model card cannot be read ({reason}).", path=path, reason=error.strerror)
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: the model card is not valid YAML: {error}") from error
+        raise ModelError(
+            Sentence("{path}: the model card is not valid YAML: {reason}", path=path, reason=error)
+        ) from error
     except ValidationError as error:
-        raise ModelError(f"{path}: the model card is wrong: {explain(error)}.") from error
+        raise ModelError(
+            Sentence("{path}: the model card is wrong: {faults}.", path=path, faults=explain(error))
+        ) from error
     if not card.weights.sha256:
-        raise ModelError(f"{path}: the model card is wrong: weights.sha256: it must not be empty.")
+        raise ModelError(Sentence("{path}: the model card is wrong: weights.sha256: it must not be empty.", path=path))
     if not card.weights.file.endswith(".safetensors"):
-        raise ModelError(f"{path}: the model card is wrong: weights.file: it must end in .safetensors.")
+        raise ModelError(
+            Sentence("{path}: the model card is wrong: weights.file: it must end in .safetensors.", path=path)
+        )
     return card
 
 
@@ -243,7 +252,7 @@ def headline(scores: Mapping[str, Any]) -> str:
     figures = {name: figures[name] for name in _MAIN_SCORES if name in figures} or figures
     if figures:
         told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
-        return f"{told} ({count} images)" if count else told
+        return Sentence("{scores} ({images} images)", scores=told, images=count) if count else told
     nested = (value for value in scores.values() if isinstance(value, Mapping))
     return headline(next(nested, {})) if scores else ""
 
