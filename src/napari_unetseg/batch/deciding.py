@@ -15,7 +15,7 @@ from napari_unetseg.zoo.card import ModelCard
 _OF_CARD = {"architecture", "input_channels", "object_size", "normalisation", "image_size", "outputs", "decoder"}
 
 
-def decided_by(card: ModelCard, wishes: Mapping[str, Any]) -> dict[str, Any]:
+def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model and the parameters that decide a result, as plain values for JSON.
 
     Parameters that were not wished for are those of the card, so that naming a default changes nothing. Device,
@@ -27,6 +27,8 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any]) -> dict[str, Any]:
         Of the model.
     wishes
         Keyword arguments of `SegmentationService.segment`.
+    reading
+        Keyword arguments of `read_image`; those that are None are left out.
 
     Raises
     ------
@@ -42,4 +44,5 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any]) -> dict[str, Any]:
         "weights": card.weights.sha256,
         "card": hashlib.sha256(reading.encode()).hexdigest()[:16],
         "parameters": dict(to_jsonable_python(parameters)),
+        "reading": {name: to_jsonable_python(value) for name, value in reading.items() if value is not None},
     }

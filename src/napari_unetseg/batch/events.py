@@ -7,6 +7,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
+from napari_unetseg.batch.targets import Target
+
 Status = Literal["waiting", "running", "done", "skipped", "failed"]
 """Where a file stands; ``"skipped"`` is done by an earlier run in the same way."""
 
@@ -33,8 +35,8 @@ class Event:
         Why it failed, or warnings.
     error
         What it failed of, in this run.
-    labels
-        Its label image, where there is one.
+    target
+        Where its results are, where there are some.
     """
 
     file: Path
@@ -44,7 +46,7 @@ class Event:
     seconds: float | None = None
     message: str = ""
     error: Exception | None = None
-    labels: Path | None = None
+    target: Target | None = None
 
 
 class Tally:

@@ -43,6 +43,8 @@ class BatchJob:
         Kinds of results to keep, beside those that are always kept.
     wishes
         Keyword arguments of `SegmentationService.segment`, the same for every image.
+    reading
+        Keyword arguments of `read_image`, the same for every file.
     again
         Whether to do also what is done already.
     """
@@ -51,6 +53,7 @@ class BatchJob:
     output: Path | None = None
     results: tuple[Result, ...] = ALWAYS
     wishes: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
     again: bool = False
 
 
@@ -60,7 +63,7 @@ def segment_files(
     *,
     tell: Callable[[Event], None],
     cancel: Callable[[], bool] = lambda: False,
-    read: Callable[[Path], Image] = read_image,
+    read: Callable[..., Image] = read_image,
 ) -> Tally:
     """Segment files and write their results, a journal and two summaries into the output folder.
 
@@ -83,7 +86,7 @@ def segment_files(
     cancel
         Polled from this thread and another one. Once it returns True, files that are not finished wait.
     read
-        Reads an image file; called in another thread.
+        Reads an image file as `read_image` does; called in another thread.
 
     Returns
     -------
@@ -127,12 +130,12 @@ class _Batch:
         job: BatchJob,
         tell: Callable[[Event], None],
         cancel: Callable[[], bool],
-        read: Callable[[Path], Image],
+        read: Callable[..., Image],
     ) -> None:
         self.tally = Tally(job.files)
         self._service, self._job, self._tell, self._cancel, self._read = service, job, tell, cancel, read
         self._wanted = with_always(job.results)
-        self._decided_by = decided_by(service.package.card, job.wishes)
+        self._decided_by = decided_by(service.package.card, job.wishes, job.reading)
         self._journals = {folder: Journal(folder) for folder in {output_folder(f, job.output) for f in job.files}}
         kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
         self._targets = plan_targets(job.files, job.output, kept)
@@ -173,7 +176,7 @@ class _Batch:
             if record is not None and self._is_done(file, sha256, record):
                 return _Found(sha256, record)
             self._check_replaces_nothing(file)
-            return _Found(sha256, self._read(file))
+            return _Found(sha256, self._read(file, **self._job.reading))
         except Exception as error:
             return _Found(sha256, error)
 
@@ -258,9 +261,15 @@ class _Batch:
         return record
 
     def _tell_of(self, file: Path, status: Literal["done", "skipped"], record: Record) -> None:
-        labels = self._targets[file].path(ENDINGS[Result.LABELS])
         self._announce(
-            Event(file, status, objects=record.objects, seconds=record.seconds, message=record.message, labels=labels)
+            Event(
+                file,
+                status,
+                objects=record.objects,
+                seconds=record.seconds,
+                message=record.message,
+                target=self._targets[file],
+            )
         )
 
     def _announce(self, event: Event) -> None:

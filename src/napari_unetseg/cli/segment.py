@@ -126,7 +126,7 @@ def segment(
                 service, wishes = open_recipe(recipe, wishes | where | tiles)
             else:
                 service = open_service(model, device, backend, tiled(window, batch_size))
-            batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, again))
+            batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, again=again))
             batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
