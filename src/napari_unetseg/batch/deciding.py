@@ -38,11 +38,11 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str,
     wanted = Wishes(**wishes)
     wanted.check(card)
     parameters = asdict(wanted) | wanted.parameters(card).model_dump()
-    reading = json.dumps(card.model_dump(mode="json", include=_OF_CARD), sort_keys=True)
+    rules = json.dumps(card.model_dump(mode="json", include=_OF_CARD), sort_keys=True)
     return {
         "model": card.name,
         "weights": card.weights.sha256,
-        "card": hashlib.sha256(reading.encode()).hexdigest()[:16],
+        "card": hashlib.sha256(rules.encode()).hexdigest()[:16],
         "parameters": dict(to_jsonable_python(parameters)),
         "reading": {name: to_jsonable_python(value) for name, value in reading.items() if value is not None},
     }
