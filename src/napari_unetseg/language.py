@@ -100,11 +100,23 @@ class Sentence(str):
         return (str, (str(self),))
 
 
+def joined(parts: Iterable[str], between: str = " ") -> Sentence:
+    """Say several things one after the other; each of them is translated by itself."""
+    said = {f"part{number}": part for number, part in enumerate(parts)}
+    return Sentence(between.join(f"{{{name}}}" for name in said), **said)
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what an error says, as the sentence that it was made of if it was."""
+    said = error.args[0] if error.args else ""
+    return said if isinstance(said, Sentence) else str(error)
+
+
 def local(text: "str | BaseException") -> str:
     """Say a sentence, or the error made of one, in the language in use; other texts stay as they are."""
-    said = text.args[0] if isinstance(text, BaseException) and text.args else text
+    said = sentence_of(text) if isinstance(text, BaseException) else text
     if not isinstance(said, Sentence):
-        return str(text)
+        return said
     places = {name: _local_place(value) for name, value in said.places.items()}
     return tr(said.template).format(**places) if places else tr(said.template)
 

@@ -7,10 +7,16 @@ import psutil
 import torch
 
 from napari_unetseg.errors import DeviceError
+from napari_unetseg.language import Sentence, joined
 
 Kind = Literal["cpu", "cuda", "mps"]
 
-_TITLES: dict[Kind, str] = {"cpu": "the CPU", "cuda": "an NVIDIA GPU (CUDA)", "mps": "an Apple GPU (MPS)"}
+_TITLES: dict[Kind, str] = {"cpu": "CPU", "cuda": "NVIDIA GPU (CUDA)", "mps": "Apple GPU (MPS)"}
+_WITH_ARTICLE: dict[Kind, Sentence] = {
+    "cpu": Sentence("the CPU"),
+    "cuda": Sentence("an NVIDIA GPU (CUDA)"),
+    "mps": Sentence("an Apple GPU (MPS)"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,16 @@ def choose_device(request: str = "auto", *, fallback_to_cpu: bool = True) -> Dev
         return _best_device()
     kind = next((kind for kind in get_args(Kind) if kind == request), None)
     if kind is None:
-        raise DeviceError(f"There is no device {request!r}. Choose one of auto, {', '.join(get_args(Kind))}.")
+        devices = ", ".join(get_args(Kind))
+        raise DeviceError(
+            Sentence("There is no device {device!r}. Choose one of auto, {devices}.", device=request, devices=devices)
+        )
     fault = _fault(kind)
     if fault is None:
-        return Device(kind, f"{_title(kind)} was asked for.")
+        return Device(kind, Sentence("{device} was asked for.", device=_title(kind)))
     if not fallback_to_cpu:
-        raise DeviceError(f"{fault} Choose the device 'auto' or 'cpu'.")
-    return Device("cpu", f"{fault}", warning=f"{fault} The network runs on the CPU instead, which is slower.")
+        raise DeviceError(Sentence("{fault} Choose the device 'auto' or 'cpu'.", fault=fault))
+    return Device("cpu", fault, warning=_on_cpu(fault))
 
 
 def total_memory(device: Device) -> int:
@@ -74,19 +83,22 @@ def _best_device() -> Device:
             continue
         fault = _fault(kind)
         if fault is None:
-            return Device(kind, f"{_title(kind)} was found.")
+            return Device(kind, Sentence("{device} was found.", device=_title(kind)))
         faults.append(fault)
     if not faults:
-        return Device("cpu", "No GPU that PyTorch can use was found.")
-    told = " ".join(faults)
-    return Device("cpu", told, warning=f"{told} The network runs on the CPU instead, which is slower.")
+        return Device("cpu", Sentence("No GPU that PyTorch can use was found."))
+    told = joined(faults)
+    return Device("cpu", told, warning=_on_cpu(told))
 
 
-def _title(kind: Kind) -> str:
+def _on_cpu(fault: str) -> Sentence:
+    return Sentence("{fault} The network runs on the CPU instead, which is slower.", fault=fault)
+
+
+def _title(kind: Kind) -> Sentence:
     if kind == "cuda":
-        return f"The GPU {torch.cuda.get_device_name()}"
-    title = _TITLES[kind]
-    return title[0].upper() + title[1:]
+        return Sentence("The GPU {name}", name=torch.cuda.get_device_name())
+    return Sentence("The CPU") if kind == "cpu" else Sentence("An Apple GPU (MPS)")
 
 
 def _present(kind: Kind) -> bool:
@@ -95,14 +107,16 @@ def _present(kind: Kind) -> bool:
     return kind == "cpu" or torch.backends.mps.is_available()
 
 
-def _fault(kind: Kind) -> str | None:
+def _fault(kind: Kind) -> Sentence | None:
     """Say why a device does not work; None if it does."""
     if not _present(kind):
-        return f"PyTorch finds no {_TITLES[kind].split(' ', 1)[1]} on this machine."
+        return Sentence("PyTorch finds no {device} on this machine.", device=_TITLES[kind])
     try:
         # A driver that is too old, or a card that this PyTorch was not built for, fails only here.
         torch.ones(1, device=kind).add_(1).item()
     except (RuntimeError, AssertionError) as error:
         first_line = str(error).partition("\n")[0]
-        return f"PyTorch finds {_TITLES[kind]}, but it does not work ({first_line})."
+        return Sentence(
+            "PyTorch finds {device}, but it does not work ({reason}).", device=_WITH_ARTICLE[kind], reason=first_line
+        )
     return None

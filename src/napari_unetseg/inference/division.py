@@ -6,6 +6,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.blending import plan_blended
 from napari_unetseg.inference.tiling import Tile, plan_tiles, round_up, smallest_window, whole_image
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
 TILE = 928
@@ -127,7 +128,13 @@ def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room:
     wanted, least = room.window or TILE + 2 * halo, smallest_window(halo, backend.grid)
     warnings: tuple[str, ...] = ()
     if wanted < least:
-        warnings = (f"A window of {wanted} pixels is too small for this model; {least} was used.",)
+        warnings = (
+            Sentence(
+                "A window of {wanted} pixels is too small for this model; {least} was used.",
+                wanted=wanted,
+                least=least,
+            ),
+        )
     side = max(min(wanted, room.limit or wanted), least)
     tiles = tuple(plan_tiles(shape, side, halo, backend.grid))
     padded = backend.accepted_size(*shape)
@@ -156,11 +163,19 @@ def _halved(side: int, least: int) -> int | None:
 
 
 def _blended_warning(name: str, shape: tuple[int, int], tiles: tuple[Tile, ...], largest_whole: int | None) -> str:
-    height, width = tiles[0].read_shape
-    can_take = "" if largest_whole is None else f", which can take {largest_whole / 1e6:.3g} million pixels"
-    return (
-        f"{name}: with {shape[0]} x {shape[1]} pixels it is too large for this model to see at once "
-        f"on this device{can_take}. It was divided into {len(tiles)} "
-        f"windows of {height} x {width} pixels, blended where they overlap. This model looks at the whole of what it "
-        "sees, so the result differs somewhat from that of the undivided image."
+    can_take = (
+        ""
+        if largest_whole is None
+        else Sentence(", which can take {millions:.3g} million pixels", millions=largest_whole / 1e6)
+    )
+    return Sentence(
+        "{image}: with {height} x {width} pixels it is too large for this model to see at once on this "
+        "device{can_take}. It was divided into {n} windows of {size} pixels, blended where they overlap. This model "
+        "looks at the whole of what it sees, so the result differs somewhat from that of the undivided image.",
+        image=name,
+        height=shape[0],
+        width=shape[1],
+        can_take=can_take,
+        n=len(tiles),
+        size=" x ".join(map(str, tiles[0].read_shape)),
     )

@@ -19,6 +19,7 @@ import napari_unetseg
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends.onnx_backend import MISSING_EXTRA, open_session, run_session
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
@@ -99,8 +100,14 @@ def export_onnx(network: SegmentationNetwork, card: ModelCard, path: Path) -> Ex
         difference = _difference(network, temporary, shapes)
         if not difference <= TOLERANCE:
             raise ModelError(
-                f"{path}: not written, because the exported model {card.name} differs from PyTorch by "
-                f"{difference:.2g}, more than {TOLERANCE:g}. Use the model with PyTorch."
+                Sentence(
+                    "{path}: not written, because the exported model {model} differs from PyTorch by "
+                    "{difference:.2g}, more than {tolerance:g}. Use the model with PyTorch.",
+                    path=path,
+                    model=card.name,
+                    difference=difference,
+                    tolerance=TOLERANCE,
+                )
             )
     return Exported(path, difference, shapes)
 

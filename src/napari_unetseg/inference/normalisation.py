@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation
 
 EXACT_PIXELS = 2**23
@@ -167,11 +168,16 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
     if invalid is not None:
         count = int(np.count_nonzero(invalid))
         warnings += (
-            f"{image.name}: {count} of {invalid.size} pixels are NaN or infinite; they are taken as background.",
+            Sentence(
+                "{image}: {count} of {total} pixels are NaN or infinite; they are taken as background.",
+                image=image.name,
+                count=count,
+                total=invalid.size,
+            ),
         )
     if isinstance(normalisation, MeanStd):
         ranges, told = _mean_std_ranges(planes, normalisation)
-        warnings += tuple(f"{image.name}: {sentence}" for sentence in told)
+        warnings += tuple(Sentence("{image}: {remark}", image=image.name, remark=sentence) for sentence in told)
     elif isinstance(normalisation, MinMax):
         ranges = (_extremes(planes),)
     else:
@@ -186,7 +192,13 @@ def _mean_std_ranges(
     white = full_range(planes)
     told: tuple[str, ...] = ()
     if planes.dtype.kind in "iu" and white != np.iinfo(planes.dtype).max:
-        told = (f"no pixel of this {planes.dtype} image is above {white:g}, which is taken as full white.",)
+        told = (
+            Sentence(
+                "no pixel of this {type} image is above {white:g}, which is taken as full white.",
+                type=planes.dtype,
+                white=white,
+            ),
+        )
     pairs = zip(normalisation.mean, normalisation.std, strict=True)
     return tuple((mean * white, (mean + std) * white) for mean, std in pairs), told
 
@@ -200,11 +212,19 @@ def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str
     count = len(planes)
     if count == channels:
         return planes, (
-            f"{image.name}: its {count} channels are taken as red, green and blue. "
-            "Choose a channel if it is one of them that shows the objects.",
+            Sentence(
+                "{image}: its {n} channels are taken as red, green and blue. "
+                "Choose a channel if it is one of them that shows the objects.",
+                image=image.name,
+                n=count,
+            ),
         )
     return planes[:1], (
-        f"{image.name}: only the first of its {count} channels is segmented. Choose a channel to segment another.",
+        Sentence(
+            "{image}: only the first of its {n} channels is segmented. Choose a channel to segment another.",
+            image=image.name,
+            n=count,
+        ),
     )
 
 

@@ -4,6 +4,7 @@ import math
 
 from napari_unetseg.errors import ImageError, ParameterError
 from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
 MOST_PIXELS = 2**30
@@ -28,16 +29,26 @@ def enlargement(card: ModelCard, diameter: float | None) -> float:
     if diameter is None:
         return 1.0
     if not (math.isfinite(diameter) and diameter > 0):
-        raise ParameterError(f"diameter = {diameter:g}: it is a length in pixels and must be above 0.")
+        raise ParameterError(
+            Sentence("diameter = {diameter:g}: it is a length in pixels and must be above 0.", diameter=diameter)
+        )
     if card.image_size is not None:
         raise ParameterError(
-            f"{card.display_name} sees every image at {card.image_size[0]} x {card.image_size[1]} pixels, so a "
-            "diameter would change nothing. Leave it out."
+            Sentence(
+                "{model} sees every image at {height} x {width} pixels, so a diameter would change nothing. "
+                "Leave it out.",
+                model=card.display_name,
+                height=card.image_size[0],
+                width=card.image_size[1],
+            )
         )
     if card.object_size is None:
         raise ParameterError(
-            f"{card.display_name} does not say how large the objects were that it was trained on, so the image "
-            "cannot be rescaled to them. Leave the diameter out, or write object_size into the model's card."
+            Sentence(
+                "{model} does not say how large the objects were that it was trained on, so the image cannot "
+                "be rescaled to them. Leave the diameter out, or write object_size into the model's card.",
+                model=card.display_name,
+            )
         )
     return card.object_size / diameter
 
@@ -58,13 +69,26 @@ def size_for_network(image: Image, card: ModelCard, diameter: float | None) -> t
     height, width = image.shape
     if max(height, width) * factor > MOST_PIXELS or height * width * factor**2 > max(MOST_PIXELS, height * width):
         raise ImageError(
-            f"{image.name}: for a diameter of {diameter:g} pixels it would have to be enlarged {factor:.3g} times, "
-            f"beyond {MOST_PIXELS / 1e6:.0f} million pixels. Give the diameter of its objects in its own pixels."
+            Sentence(
+                "{image}: for a diameter of {diameter:g} pixels it would have to be enlarged {factor:.3g} "
+                "times, beyond {limit:.0f} million pixels. Give the diameter of its objects in its own "
+                "pixels.",
+                image=image.name,
+                diameter=diameter,
+                factor=factor,
+                limit=MOST_PIXELS / 1000000.0,
+            )
         )
     size = round(height * factor), round(width * factor)
     if min(size) < 1:
         raise ImageError(
-            f"{image.name}: for a diameter of {diameter:g} pixels its {height} x {width} pixels would shrink to less "
-            "than one. Give the diameter of its objects in its own pixels."
+            Sentence(
+                "{image}: for a diameter of {diameter:g} pixels its {height} x {width} pixels would shrink "
+                "to less than one. Give the diameter of its objects in its own pixels.",
+                image=image.name,
+                diameter=diameter,
+                height=height,
+                width=width,
+            )
         )
     return None if size == image.shape else size

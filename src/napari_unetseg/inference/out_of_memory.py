@@ -14,6 +14,7 @@ from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.division import Division
+from napari_unetseg.language import Sentence, joined
 
 Fallback = Callable[[], Backend]
 """Puts the same network onto the CPU."""
@@ -114,15 +115,27 @@ def step_down(
     if tiles > 1:
         fewer = tiles // 2
         limits.lower(kind, batch_size=fewer)
-        return backend, MemoryStep(f"{_memory(kind)} ran out; went on with {fewer} tile{'s' * (fewer > 1)} at once.")
+        went_on = (
+            Sentence("{memory} ran out; went on with {n} tiles at once.", memory=_memory(kind), n=fewer)
+            if fewer > 1
+            else Sentence("{memory} ran out; went on with 1 tile at once.", memory=_memory(kind))
+        )
+        return backend, MemoryStep(went_on)
     if division.smaller_window is not None:
         limits.lower(kind, window=division.smaller_window)
-        text = f"{_memory(kind)} ran out; went on with tiles of {division.smaller_window} pixels."
-        if backend.receptive_radius is None:
-            text += " This model looks at the whole of what it sees, so smaller tiles change the answer."
-        return backend, MemoryStep(text)
+        smaller = Sentence(
+            "{memory} ran out; went on with tiles of {pixels} pixels.",
+            memory=_memory(kind),
+            pixels=division.smaller_window,
+        )
+        if backend.receptive_radius is not None:
+            return backend, MemoryStep(smaller)
+        whole = Sentence("This model looks at the whole of what it sees, so smaller tiles change the answer.")
+        return backend, MemoryStep(joined([smaller, whole]))
     if fallback is not None:
-        return fallback(), MemoryStep(f"{_memory(kind)} ran out; the CPU took over, which is slower.")
+        return fallback(), MemoryStep(
+            Sentence("{memory} ran out; the CPU took over, which is slower.", memory=_memory(kind))
+        )
     return None
 
 
@@ -130,10 +143,17 @@ def nothing_left(image: Image, backend: Backend, division: Division) -> DeviceEr
     """Say that an image could not be computed, and what to do."""
     height, width = division.tiles[0].read_shape
     kind = backend.device.kind
-    remedy = "use a machine with more memory" if kind == "cpu" else "choose the device 'cpu'"
+    remedy = Sentence("use a machine with more memory" if kind == "cpu" else "choose the device 'cpu'")
     return DeviceError(
-        f"{image.name}: {_memory(kind)} ran out even with a single tile of {height} x {width} pixels. "
-        f"Close other programs that use it, or {remedy}."
+        Sentence(
+            "{image}: {memory} ran out even with a single tile of {height} x {width} pixels. Close other "
+            "programs that use it, or {remedy}.",
+            image=image.name,
+            memory=_memory(kind),
+            height=height,
+            width=width,
+            remedy=remedy,
+        )
     )
 
 
@@ -141,10 +161,15 @@ def no_room_for(image: Image) -> UnetsegError:
     """Say that there is not even memory for an image's result."""
     height, width = image.shape
     return UnetsegError(
-        f"{image.name}: memory ran out for the result of its {height} x {width} pixels. "
-        "Close other programs or images, or cut the image into parts."
+        Sentence(
+            "{image}: memory ran out for the result of its {height} x {width} pixels. Close other "
+            "programs or images, or cut the image into parts.",
+            image=image.name,
+            height=height,
+            width=width,
+        )
     )
 
 
-def _memory(kind: str) -> str:
-    return "Memory" if kind == "cpu" else "GPU memory"
+def _memory(kind: str) -> Sentence:
+    return Sentence("Memory" if kind == "cpu" else "GPU memory")

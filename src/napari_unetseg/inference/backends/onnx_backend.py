@@ -15,6 +15,7 @@ from napari_unetseg.inference.backends import Buffers, CancelFlag
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -110,7 +111,7 @@ class OnnxBackend:
             If the network was unloaded.
         """
         if self._session is None:
-            raise ModelError("The model was unloaded; initialize it before it is run again.")
+            raise ModelError(Sentence("The model was unloaded; initialize it before it is run again."))
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         output = run_session(self._session, batch, cancel)
         to_probabilities(torch.from_numpy(output), self._heads, torch.from_numpy(result))
@@ -148,7 +149,13 @@ def open_session(file: Path, *, cuda: bool = False) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(file, options, providers=providers)
     except Exception as error:  # its errors share no other class
-        raise ModelError(f"{file}: ONNX Runtime cannot read it ({error}). Delete it and export it again.") from error
+        raise ModelError(
+            Sentence(
+                "{file}: ONNX Runtime cannot read it ({reason}). Delete it and export it again.",
+                file=file,
+                reason=error,
+            )
+        ) from error
 
 
 def run_session(
@@ -171,14 +178,14 @@ def run_session(
     if cancel is None:
         return _only(session.run(None, feed, options))
     if cancel():
-        raise Cancelled("The segmentation was cancelled.")
+        raise Cancelled(Sentence("The segmentation was cancelled."))
     # The runtime computes in a thread beside this one, so that the flag is polled from its own.
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(session.run, None, feed, options)
         while wait([running], _POLL_SECONDS).not_done:
             if cancel():
                 options.terminate = True
-                raise Cancelled("The segmentation was cancelled.")
+                raise Cancelled(Sentence("The segmentation was cancelled."))
         return _only(running.result())
 
 

@@ -2,6 +2,7 @@
 
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import BACKENDS
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
 DEFAULT_BACKEND = "torch"
@@ -26,5 +27,11 @@ def choose_backend(argument: str | None, setting: str | None, card: ModelCard) -
     """
     chosen = argument or setting or card.backend or DEFAULT_BACKEND
     if chosen not in BACKENDS:
-        raise ParameterError(f"There is no backend {chosen!r}. Choose one of {', '.join(BACKENDS)}.")
+        raise ParameterError(
+            Sentence(
+                "There is no backend {backend!r}. Choose one of {backends}.",
+                backend=chosen,
+                backends=", ".join(BACKENDS),
+            )
+        )
     return chosen

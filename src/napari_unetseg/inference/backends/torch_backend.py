@@ -17,6 +17,7 @@ from napari_unetseg.inference.backends import Buffers, CancelFlag
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -142,7 +143,7 @@ class TorchBackend:
 
     def _loaded_network(self) -> SegmentationNetwork:
         if self._network is None:
-            raise ModelError("The model was unloaded; initialize it before it is run again.")
+            raise ModelError(Sentence("The model was unloaded; initialize it before it is run again."))
         return self._network
 
     def release_memory(self) -> None:
@@ -163,7 +164,7 @@ class TorchBackend:
         # The flag is kept by thread, because hooks belong to the network and calls to their threads.
         cancel: CancelFlag | None = self._calls.cancel
         if cancel is not None and cancel():
-            raise Cancelled("The segmentation was cancelled.")
+            raise Cancelled(Sentence("The segmentation was cancelled."))
 
 
 def _rounds_to_tf32() -> bool:
