@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import Sentence
 
 
 @contextmanager
@@ -32,7 +33,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise UnetsegError(
-            f"{path}: cannot be written ({error.strerror or error}). Choose another folder or make room on the disk."
+            Sentence(
+                "{path}: cannot be written ({reason}). Choose another folder or make room on the disk.",
+                path=path,
+                reason=error.strerror or error,
+            )
         ) from error
     finally:
         if temporary.parent.is_dir():

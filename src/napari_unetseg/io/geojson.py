@@ -21,6 +21,7 @@ from napari_unetseg.io.contour_file import (
     number_unlabelled,
     open_ring,
 )
+from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour
 
 # Any fixed one will do: identifiers of equal objects in equal files shall be equal.
@@ -105,8 +106,12 @@ def read_geojson(path: str | Path) -> ContourFile:
         scale, unit = ((float(size["y"]), float(size["x"])), str(size["unit"])) if size else (None, None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnetsegError(
-            f"{path}: cannot be read as GeoJSON ({error!r}). Export the objects again, in QuPath with File > "
-            "Export objects as GeoJSON."
+            Sentence(
+                "{path}: cannot be read as GeoJSON ({reason!r}). Export the objects again, in QuPath with "
+                "File > Export objects as GeoJSON.",
+                path=path,
+                reason=error,
+            )
         ) from error
     labels = number_unlabelled([_label(one) if rings else 0 for one, rings in zip(features, polygons, strict=True)])
     contours: list[Contour] = []

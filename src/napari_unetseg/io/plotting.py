@@ -1,6 +1,7 @@
 """Whether pictures of curves can be drawn: matplotlib comes with an extra."""
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import Sentence
 
 
 def require_matplotlib(what: str) -> None:
@@ -20,5 +21,7 @@ def require_matplotlib(what: str) -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise UnetsegError(
-            f"{what} need matplotlib, which is not installed. Run: pip install 'napari-unetseg[train]'"
+            Sentence(
+                "{what} need matplotlib, which is not installed. Run: pip install 'napari-unetseg[train]'", what=what
+            )
         ) from error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.io.read_tiff import TIFF_SUFFIXES, read_tiff
+from napari_unetseg.language import Sentence
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".npy")
@@ -55,24 +56,34 @@ def read_image(path: str | Path) -> Image:
         raise
     except Exception as error:  # readers raise whatever their parsing stumbles upon
         raise ImageError(
-            f"{path}: cannot be read as an image ({error}). It may be damaged or of a kind that is not supported; "
-            "open it in the program it came from and save it as TIFF or PNG."
+            Sentence(
+                "{path}: cannot be read as an image ({reason}). It may be damaged or of a kind that is not "
+                "supported; open it in the program it came from and save it as TIFF or PNG.",
+                path=path,
+                reason=error,
+            )
         ) from error
 
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise ImageError(f"{path}: is a folder, not an image; name the files in it.")
+        raise ImageError(Sentence("{path}: is a folder, not an image; name the files in it.", path=path))
     try:
         size = path.stat().st_size
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: there is no such file; check the name and the folder.") from error
+        raise ImageError(
+            Sentence("{path}: there is no such file; check the name and the folder.", path=path)
+        ) from error
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror}); check that you may read it.") from error
+        raise ImageError(
+            Sentence(
+                "{path}: cannot be opened ({reason}); check that you may read it.", path=path, reason=error.strerror
+            )
+        ) from error
     if size == 0:
-        raise ImageError(f"{path}: the file is empty; copy or export the image again.")
+        raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
 def _choose_reader(path: Path) -> Callable[[Path], Image]:
@@ -94,10 +105,20 @@ def _read_picture(path: Path) -> Image:
     if _DEEP_PNG.match(header):
         return _read_deep_png(path)
     if (ppm := _PPM.match(header)) and int(ppm[1]) > 255:
-        raise ImageError(f"{path}: has colours of more than 8 bits, which are read from PNG and TIFF; save it as one.")
+        raise ImageError(
+            Sentence(
+                "{path}: has colours of more than 8 bits, which are read from PNG and TIFF; save it as one.", path=path
+            )
+        )
     frames = imageio.improps(path, plugin="pillow", index=...).n_images or 1  # type: ignore[arg-type]
     if frames > 1:
-        raise ImageError(f"{path}: holds {frames} frames; save the one to segment as an image of its own.")
+        raise ImageError(
+            Sentence(
+                "{path}: holds {frames} frames; save the one to segment as an image of its own.",
+                path=path,
+                frames=frames,
+            )
+        )
     mode = imageio.immeta(path, plugin="pillow", index=0)["mode"]
     array = imageio.imread(path, plugin="pillow", index=0, mode=_CONVERSIONS.get(mode))
     return _picture(array, path)

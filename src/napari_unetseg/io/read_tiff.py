@@ -8,6 +8,7 @@ import tifffile
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".stk")
 
@@ -52,15 +53,24 @@ def read_tiff(path: Path) -> Image:
         rivals = [other for other in file.series if other.size >= series.size]
         if len(rivals) > 1:
             raise ImageError(
-                f"{path}: holds {len(rivals)} images of shapes {', '.join(str(other.shape) for other in rivals[:4])}; "
-                "save the one to segment as a file of its own."
+                Sentence(
+                    "{path}: holds {n} images of shapes {shapes}; save the one to segment as a file of its own.",
+                    path=path,
+                    n=len(rivals),
+                    shapes=", ".join(str(other.shape) for other in rivals[:4]),
+                )
             )
         kept = [i for i, axis in enumerate(series.axes) if series.shape[i] > 1 or axis in "YX"]
         axes = "".join(series.axes[i] for i in kept)
         if axes not in _READINGS:
             raise ImageError(
-                f"{path}: shape {series.shape} with axes {series.axes} is not one plane. Save one plane (or one "
-                "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ."
+                Sentence(
+                    "{path}: shape {shape} with axes {axes} is not one plane. Save one plane (or one "
+                    "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ.",
+                    path=path,
+                    shape=series.shape,
+                    axes=series.axes,
+                )
             )
         array = np.asarray(series.asarray()).reshape([series.shape[i] for i in kept])
         scale, unit = _pixel_size(file)

@@ -22,6 +22,7 @@ from napari_unetseg.io.contour_file import (
     number_unlabelled,
     open_ring,
 )
+from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour, signed_area
 
 _LABEL = re.compile(r"^label: *(\d+) *$", re.MULTILINE)
@@ -87,8 +88,12 @@ def read_rois(path: str | Path) -> ContourFile:
         areas = [_areas(roi) for roi in rois]
     except Exception as error:  # damaged ROIs make roifile raise many kinds
         raise UnetsegError(
-            f"{path}: cannot be read as ImageJ ROIs ({error}). Save them again, with More > Save... in ImageJ's "
-            "ROI Manager."
+            Sentence(
+                "{path}: cannot be read as ImageJ ROIs ({reason}). Save them again, with More > Save... in "
+                "ImageJ's ROI Manager.",
+                path=path,
+                reason=error,
+            )
         ) from error
     labels = number_unlabelled([_label(roi) if rings else 0 for roi, rings in zip(rois, areas, strict=True)])
     contours: list[Contour] = []
