@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.adopt import describe_readings
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
@@ -113,14 +114,18 @@ def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFl
     name = str(changes["name"])
     folder = user_model_folder() / name
     if name in taken_names(list_models()) or (folder.exists() and any(folder.iterdir())):
-        raise ModelError(f"{candidate.source}: there is a model {name!r} already. Choose another name.")
+        raise ModelError(
+            Sentence(
+                "{path}: there is a model {name!r} already. Choose another name.", path=candidate.source, name=name
+            )
+        )
     with _beside(folder) as temporary:
         if candidate.is_package:
             _copy_package(candidate.source, temporary, changes)
         else:
             convert_checkpoint(candidate.source, temporary, changes)
         if cancel is not None and cancel():
-            raise Cancelled(f"{candidate.source.name} was not added.")
+            raise Cancelled(Sentence("{file} was not added.", file=candidate.source.name))
         if folder.exists():
             folder.rmdir()
         temporary.rename(folder)
@@ -167,5 +172,9 @@ def _beside(folder: Path) -> "Iterator[Path]":
             yield Path(temporary) / folder.name
     except OSError as error:
         raise UnetsegError(
-            f"{folder}: cannot be written ({error.strerror or error}). Make room on the disk, or allow writing there."
+            Sentence(
+                "{folder}: cannot be written ({reason}). Make room on the disk, or allow writing there.",
+                folder=folder,
+                reason=error.strerror or error,
+            )
         ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.card import TITLES, Architecture, Head, ModelCard, Weights, as_name
 from napari_unetseg.zoo.checkpoints import Checkpoint, read_checkpoint
@@ -73,9 +74,19 @@ def describe_checkpoint(path: str | Path, architecture: Architecture | None = No
     chosen = [card for card in cards if architecture in (None, card.architecture)]
     networks = " and ".join(told(card.architecture) for card in cards)
     if not chosen:
-        raise ModelError(f"{checkpoint.path}: The weights are not of the network that was chosen, but fit {networks}.")
+        raise ModelError(
+            Sentence(
+                "{path}: The weights are not of the network that was chosen, but fit {networks}.",
+                path=checkpoint.path,
+                networks=networks,
+            )
+        )
     if len(chosen) > 1:
-        raise ModelError(f"{checkpoint.path}: The weights fit more than one network: {networks}.")
+        raise ModelError(
+            Sentence(
+                "{path}: The weights fit more than one network: {networks}.", path=checkpoint.path, networks=networks
+            )
+        )
     return checkpoint, chosen[0]
 
 
@@ -85,7 +96,7 @@ def describe_readings(path: str | Path) -> tuple[Checkpoint, tuple[ModelCard, ..
     try:
         cards = tuple(_card(checkpoint.path, architecture) for architecture in recognise(checkpoint.state))
     except ModelError as error:
-        raise ModelError(f"{checkpoint.path}: {error}") from error
+        raise ModelError(Sentence("{path}: {reason}", path=checkpoint.path, reason=error)) from error
     return checkpoint, cards
 
 
@@ -93,12 +104,18 @@ def _card(path: Path, architecture: Architecture) -> ModelCard:
     arguments = architecture.arguments
     if arguments["in_channels"] not in (1, 3):
         raise ModelError(
-            f"The network takes {arguments['in_channels']} channels; only grey (1) and RGB (3) can be used."
+            Sentence(
+                "The network takes {channels} channels; only grey (1) and RGB (3) can be used.",
+                channels=arguments["in_channels"],
+            )
         )
     if arguments["out_channels"] != 1:
         raise ModelError(
-            f"The network has {arguments['out_channels']} outputs, and the file does not say what they mean. "
-            "Only networks with one output, the foreground, can be used without a card."
+            Sentence(
+                "The network has {outputs} outputs, and the file does not say what they mean. Only networks "
+                "with one output, the foreground, can be used without a card.",
+                outputs=arguments["out_channels"],
+            )
         )
     names = {"name": as_name(path.stem), "display_name": path.stem}
     description = f"{TITLES[architecture.name]} from the checkpoint {path.name}"

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.fit import some
 from napari_unetseg.zoo.torch_archive import CheckpointRefused, read_archive
@@ -69,13 +70,25 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise ModelError(f"{path}: this is not a checkpoint. Choose a file that ends in {', '.join(SUFFIXES)}.")
+        raise ModelError(
+            Sentence(
+                "{path}: this is not a checkpoint. Choose a file that ends in {endings}.",
+                path=path,
+                endings=", ".join(SUFFIXES),
+            )
+        )
     try:
         checkpoint = _copied(path)
     except OSError as error:
-        raise ModelError(f"{path}: the checkpoint cannot be read ({error.strerror or error}).") from error
+        raise ModelError(
+            Sentence("{path}: the checkpoint cannot be read ({reason}).", path=path, reason=error.strerror or error)
+        ) from error
     except CheckpointRefused as error:
-        raise ModelError(f"{path}: the checkpoint was not loaded, and nothing in it was run: {error}.") from error
+        raise ModelError(
+            Sentence(
+                "{path}: the checkpoint was not loaded, and nothing in it was run: {reason}.", path=path, reason=error
+            )
+        ) from error
     # Only now, because wider weights, their copies and the mapped file together can take three times the file.
     for key, value in checkpoint.state.items():
         checkpoint.state[key] = value.float() if value.is_floating_point() else value
@@ -96,7 +109,7 @@ def _checkpoint(
     named = _without_wrappers(weights)
     # Many weights can be views of the same bytes; each of them would be copied.
     if sum(value.nbytes for value in named.values()) > path.stat().st_size:
-        raise CheckpointRefused("its weights take more bytes than the file has")
+        raise CheckpointRefused(Sentence("its weights take more bytes than the file has"))
     dropped = tuple(key for key in named if key.startswith(_AUXILIARY_HEADS)) + _dead_block(named)
     unused = frozenset(dropped)
     state = {key: _plain(key, value) for key, value in named.items() if key not in unused}
@@ -107,18 +120,20 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) < 8 or struct.unpack("<Q", start)[0] > min(_LARGEST_HEADER, path.stat().st_size):
-        raise CheckpointRefused("it is not a safetensors file, or was not copied to its end")
+        raise CheckpointRefused(Sentence("it is not a safetensors file, or was not copied to its end"))
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is not a dict
     except SafetensorError as error:
-        raise CheckpointRefused(f"it is not a safetensors file, or was not copied to its end ({error})") from error
+        raise CheckpointRefused(
+            Sentence("it is not a safetensors file, or was not copied to its end ({reason})", reason=error)
+        ) from error
 
 
 def _weights_in(content: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
     """Find the state dict, and name what is beside it."""
     if not isinstance(content, Mapping):
-        raise CheckpointRefused(f"it holds a {type(content).__name__}, not a dict of weights")
+        raise CheckpointRefused(Sentence("it holds a {kind}, not a dict of weights", kind=type(content).__name__))
     found = next((key for key in _WEIGHTS_KEYS if key in content), None)
     weights = content if found is None else content[found]
     if not isinstance(weights, Mapping) or not weights:
@@ -126,12 +141,19 @@ def _weights_in(content: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
     others = [key for key, value in weights.items() if not isinstance(value, Tensor) or not isinstance(key, str)]
     if others and found is None:
         raise CheckpointRefused(
-            f"it has neither {' nor '.join(map(repr, _WEIGHTS_KEYS))}, and is no state dict itself: its entries are "
-            f"{some([str(key) for key in weights])}"
+            Sentence(
+                "it has neither {keys}, and is no state dict itself: its entries are {names}",
+                keys=" nor ".join(map(repr, _WEIGHTS_KEYS)),
+                names=some([str(key) for key in weights]),
+            )
         )
     if others:
         raise CheckpointRefused(
-            f"its entry {found!r} holds more than named weights: {some([str(key) for key in others])}"
+            Sentence(
+                "its entry {found!r} holds more than named weights: {names}",
+                found=found,
+                names=some([str(key) for key in others]),
+            )
         )
     return weights, () if found is None else tuple(str(key) for key in content if key != found)
 
@@ -141,7 +163,7 @@ def _without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in weights.items():
         name = ".".join(part for part in key.split(".") if part not in _WRAPPERS)
         if name in named:
-            raise CheckpointRefused(f"it holds two weights named {name}")
+            raise CheckpointRefused(Sentence("it holds two weights named {name}", name=name))
         named[name] = value
     return named
 
@@ -164,5 +186,9 @@ def _plain(key: str, value: Tensor) -> Tensor:
     if key.endswith("num_batches_tracked") and value.dtype == torch.int64:
         return value.clone()
     if value.dtype not in _WEIGHT_DTYPES or value.layout != torch.strided:
-        raise CheckpointRefused(f"the weight {key} has the type {value.dtype}, which is not a number a network uses")
+        raise CheckpointRefused(
+            Sentence(
+                "the weight {key} has the type {type}, which is not a number a network uses", key=key, type=value.dtype
+            )
+        )
     return value.detach().clone(memory_format=torch.contiguous_format)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.adopt import describe_checkpoint, load_checkpoint
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, as_name, explain
@@ -81,9 +82,17 @@ def convert_checkpoint(
         If the folder cannot be written.
     """
     if (folder / CARD_FILE).exists():
-        raise ModelError(f"{folder}: there is a model already. Choose another folder, or delete this one first.")
+        raise ModelError(
+            Sentence(
+                "{folder}: there is a model already. Choose another folder, or delete this one first.", folder=folder
+            )
+        )
     if (folder / _WEIGHTS_FILE).exists():
-        raise ModelError(f"{folder / _WEIGHTS_FILE}: this file would be replaced. Choose another folder, or move it.")
+        raise ModelError(
+            Sentence(
+                "{path}: this file would be replaced. Choose another folder, or move it.", path=folder / _WEIGHTS_FILE
+            )
+        )
     changes = dict(changes or {})
     checkpoint, card = describe_checkpoint(path, changes.get("architecture"))
     _check_range(checkpoint.path, checkpoint.state, dtype)
@@ -138,15 +147,24 @@ def _check_fields(path: Path, fields: Mapping[str, Any]) -> None:
     try:
         card = ModelCard.model_validate({**fields, "weights": Weights(sha256="")})
     except ValidationError as error:
-        raise ModelError(f"{path}: its model card would be wrong: {explain(error)}.") from error
+        raise ModelError(
+            Sentence("{path}: its model card would be wrong: {faults}.", path=path, faults=explain(error))
+        ) from error
     with torch.device("meta"):
         network = build(card.architecture.name, card.architecture.arguments)
     if fault := size_misfit(network, card.image_size):
-        raise ModelError(f"{path}: the image size {fault}.")
+        raise ModelError(Sentence("{path}: the image size {fault}.", path=path, fault=fault))
 
 
 def _check_range(path: Path, state: Mapping[str, Tensor], dtype: torch.dtype) -> None:
     largest = torch.finfo(dtype).max
     beyond = [name for name, weight in state.items() if weight.ndim > 1 and weight.abs().max() > largest]
     if beyond:
-        raise ModelError(f"{path}: the weight {beyond[0]} is too large for {dtype}. Convert to float32.")
+        raise ModelError(
+            Sentence(
+                "{path}: the weight {weight} is too large for {dtype}. Convert to float32.",
+                path=path,
+                weight=beyond[0],
+                dtype=dtype,
+            )
+        )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from napari_unetseg.language import Sentence
+
 if TYPE_CHECKING:
     from napari_unetseg.networks import SegmentationNetwork
 
@@ -37,7 +39,14 @@ def size_misfit(network: "SegmentationNetwork", size: tuple[int, int] | None) ->
     whole = network.receptive_radius is None
     fits = network.accepted_size(*size) == size if whole else min(size) >= 2**network.depth
     least = " x ".join(map(str, network.accepted_size(1, 1)))
-    return "" if fits else f"{size[0]} x {size[1]} is too small for this network, which takes {least} and more"
+    if fits:
+        return ""
+    return Sentence(
+        "{height} x {width} is too small for this network, which takes {least} and more",
+        height=size[0],
+        width=size[1],
+        least=least,
+    )
 
 
 def left_out(dropped: Sequence[str], beside: Sequence[str]) -> list[str]:
@@ -46,7 +55,11 @@ def left_out(dropped: Sequence[str], beside: Sequence[str]) -> list[str]:
     for key in dropped:
         block = ".".join(key.split(".")[:2])
         blocks[block] = blocks.get(block, 0) + 1
-    return [*beside, *(f"{block} ({count} weights that no output depends on)" for block, count in blocks.items())]
+    unused = (
+        Sentence("{block} ({n} weights that no output depends on)", block=block, n=count)
+        for block, count in blocks.items()
+    )
+    return [*beside, *unused]
 
 
 def some(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE, MeanStd, ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -75,10 +76,19 @@ def read_known_answer(package: ModelPackage) -> KnownAnswer | None:
             metadata = file.metadata() or {}
             pixels, probability = (file.get_tensor(name).astype(np.float32) for name in ("pixels", "probability"))
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: the stored answer cannot be read ({error}). Copy the model folder again.") from error
+        raise ModelError(
+            Sentence(
+                "{path}: the stored answer cannot be read ({reason}). Copy the model folder again.",
+                path=path,
+                reason=error,
+            )
+        ) from error
     if metadata.get(SHA256_KEY) != package.card.weights.sha256:
         raise ModelError(
-            f"{path}: the stored answer belongs to other weights than those beside it. "
-            "Delete it, or copy the model folder again."
+            Sentence(
+                "{path}: the stored answer belongs to other weights than those beside it. Delete it, or copy "
+                "the model folder again.",
+                path=path,
+            )
         )
     return KnownAnswer(pixels, probability)

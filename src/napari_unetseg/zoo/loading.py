@@ -9,6 +9,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.adopt import load_checkpoint
 from napari_unetseg.zoo.card import CARD_FILE
@@ -47,7 +48,9 @@ def network_with(package: ModelPackage, tensors: Mapping[str, Tensor]) -> Segmen
 def _load_checkpoint(package: ModelPackage) -> SegmentationNetwork:
     network, card = load_checkpoint(package.weights)
     if card.weights.sha256 != package.card.weights.sha256:
-        raise ModelError(f"{package.weights}: the checkpoint was exchanged since it was chosen. Choose it again.")
+        raise ModelError(
+            Sentence("{path}: the checkpoint was exchanged since it was chosen. Choose it again.", path=package.weights)
+        )
     return network
 
 
@@ -65,21 +68,34 @@ def _empty_network(package: ModelPackage) -> SegmentationNetwork:
             network = build(card.architecture.name, card.architecture.arguments)
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"{path}: architecture {card.architecture.name!r} cannot be built from its arguments: {error}. "
-            "Correct 'architecture.arguments'."
+            Sentence(
+                "{path}: architecture {network!r} cannot be built from its arguments: {reason}. Correct "
+                "'architecture.arguments'.",
+                path=path,
+                network=card.architecture.name,
+                reason=error,
+            )
         ) from error
     if network.in_channels != card.input_channels:
         raise ModelError(
-            f"{path}: 'input_channels' is {card.input_channels}, but the architecture takes {network.in_channels}. "
-            "Correct one of them."
+            Sentence(
+                "{path}: 'input_channels' is {channels}, but the architecture takes {expected}. Correct one of them.",
+                path=path,
+                channels=card.input_channels,
+                expected=network.in_channels,
+            )
         )
     if network.out_channels != len(card.outputs):
         raise ModelError(
-            f"{path}: 'outputs' names {len(card.outputs)} heads, but the architecture has {network.out_channels}. "
-            "Correct one of them."
+            Sentence(
+                "{path}: 'outputs' names {heads} heads, but the architecture has {expected}. Correct one of them.",
+                path=path,
+                heads=len(card.outputs),
+                expected=network.out_channels,
+            )
         )
     if fault := size_misfit(network, card.image_size):
-        raise ModelError(f"{path}: 'image_size' {fault}. Correct it.")
+        raise ModelError(Sentence("{path}: 'image_size' {fault}. Correct it.", path=path, fault=fault))
     return network
 
 
@@ -88,17 +104,33 @@ def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: the weights cannot be read ({error.strerror}). Copy the folder again.") from error
+        raise ModelError(
+            Sentence(
+                "{path}: the weights cannot be read ({reason}). Copy the folder again.",
+                path=path,
+                reason=error.strerror,
+            )
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ModelError(
-            f"{path}: these are not the weights that {CARD_FILE} describes (SHA-256 {found[:12]}..., "
-            f"expected {expected[:12]}...). The file is damaged or was exchanged: copy the model folder again."
+            Sentence(
+                "{path}: these are not the weights that {card} describes (SHA-256 {found}..., expected "
+                "{expected}...). The file is damaged or was exchanged: copy the model folder again.",
+                path=path,
+                card=CARD_FILE,
+                found=found[:12],
+                expected=expected[:12],
+            )
         )
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise ModelError(f"{path}: this is not a safetensors file ({error}). Export the model again.") from error
+        raise ModelError(
+            Sentence(
+                "{path}: this is not a safetensors file ({reason}). Export the model again.", path=path, reason=error
+            )
+        ) from error
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
 
 
@@ -108,6 +140,11 @@ def _check_fit(package: ModelPackage, network: SegmentationNetwork, tensors: Map
     fault = misfit(expected, found)
     if fault:
         raise ModelError(
-            f"{package.weights}: the weights do not fit the architecture in {CARD_FILE}: {fault}. "
-            "Correct 'architecture', or export the model again."
+            Sentence(
+                "{path}: the weights do not fit the architecture in {card}: {fault}. Correct 'architecture', "
+                "or export the model again.",
+                path=package.weights,
+                card=CARD_FILE,
+                fault=fault,
+            )
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, Weights, write_card
 from napari_unetseg.zoo.known_answer import PICTURE_SIDE, SHA256_KEY, draw_picture
@@ -87,7 +88,9 @@ def _answer(package: ModelPackage, network: SegmentationNetwork) -> dict[str, Te
     logits = torch.tensor([head.activation == "none" for head in card.outputs])[:, None, None]
     probability = torch.where(logits, output.sigmoid(), output)
     if not probability.isfinite().all():
-        raise ModelError(f"{package.weights}: with these weights the network gives values that are not numbers.")
+        raise ModelError(
+            Sentence("{path}: with these weights the network gives values that are not numbers.", path=package.weights)
+        )
     return {"pixels": pixels, "probability": probability.contiguous()}
 
 

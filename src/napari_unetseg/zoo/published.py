@@ -6,9 +6,8 @@ Their users own checkpoints. Once one is given, the model is as complete as any 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from napari_unetseg.language import mark
 from napari_unetseg.zoo.card import IMAGENET, Architecture, ModelCard, Weights
-
-_SPHEROIDS = "Spheroids and other cell aggregates in light microscopy"
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,13 @@ class PublishedModel:
         )
 
 
-def _attention_unet(variant: str, base_channels: int, depth: int, parameters: int, words: str) -> PublishedModel:
+def _attention_unet(
+    variant: str, base_channels: int, depth: int, parameters: int, words: tuple[str, str]
+) -> PublishedModel:
     return PublishedModel(
         name=f"attention_unet_{variant}",
-        display_name=f"Attention U-Net ({variant})",
-        description=f"Finger nails in photographs; {words}.",
+        display_name=words[0],
+        description=words[1],
         architecture=Architecture(
             name="attention_unet",
             arguments={"in_channels": 3, "out_channels": 1, "base_channels": base_channels, "depth": depth},
@@ -84,7 +85,9 @@ _ALL = (
     PublishedModel(
         name="unet_spherohq",
         display_name="UNet (SpheroHQ Best)",
-        description=f"{_SPHEROIDS}; a U-Net trained on the SpheroHQ data set.",
+        description=mark(
+            "Spheroids and other cell aggregates in light microscopy; a U-Net trained on the SpheroHQ data set."
+        ),
         architecture=Architecture(
             name="unet",
             arguments={
@@ -103,7 +106,9 @@ _ALL = (
     PublishedModel(
         name="hrnet",
         display_name="HRNetV2",
-        description=f"{_SPHEROIDS}; keeps a map of high resolution throughout.",
+        description=mark(
+            "Spheroids and other cell aggregates in light microscopy; keeps a map of high resolution throughout."
+        ),
         architecture=Architecture(
             name="hrnet", arguments={"in_channels": 3, "out_channels": 1, "widths": [48, 96, 192, 384]}
         ),
@@ -114,7 +119,10 @@ _ALL = (
     PublishedModel(
         name="cbam_resunet",
         display_name="CBAM-ResUNet",
-        description=f"{_SPHEROIDS}; a residual U-Net that weighs its channels, its places and its skip connections.",
+        description=mark(
+            "Spheroids and other cell aggregates in light microscopy; a residual U-Net that weighs its channels, its "
+            "places and its skip connections."
+        ),
         architecture=Architecture(
             name="cbam_resunet", arguments={"in_channels": 3, "out_channels": 1, "features": [64, 128, 256, 512]}
         ),
@@ -122,9 +130,27 @@ _ALL = (
         live_parameters=52_072_673,
         image_size=(1024, 1024),
     ),
-    _attention_unet("lightweight", 32, 3, 1_981_114, "the fastest of three"),
-    _attention_unet("standard", 64, 4, 31_909_485, "the middle one of three"),
-    _attention_unet("deep", 96, 5, 287_682_208, "the largest of three"),
+    _attention_unet(
+        "lightweight",
+        32,
+        3,
+        1_981_114,
+        (mark("Attention U-Net (lightweight)"), mark("Finger nails in photographs; the fastest of three.")),
+    ),
+    _attention_unet(
+        "standard",
+        64,
+        4,
+        31_909_485,
+        (mark("Attention U-Net (standard)"), mark("Finger nails in photographs; the middle one of three.")),
+    ),
+    _attention_unet(
+        "deep",
+        96,
+        5,
+        287_682_208,
+        (mark("Attention U-Net (deep)"), mark("Finger nails in photographs; the largest of three.")),
+    ),
 )
 
 PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in _ALL}

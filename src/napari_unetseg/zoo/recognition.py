@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence, joined
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import Architecture
 from napari_unetseg.zoo.fit import Shapes, misfit, some
@@ -111,10 +112,19 @@ def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) 
     if fitting:
         return fitting
     if candidates:
-        looks = (f"{told(looked)}, but {fault}" for looked, fault in zip(candidates, faults, strict=True))
-        raise ModelError(f"The weights look like {'; or like '.join(looks)}.")
+        looks = [
+            Sentence("{network}, but {fault}", network=told(looked), fault=fault)
+            for looked, fault in zip(candidates, faults, strict=True)
+        ]
+        raise ModelError(Sentence("The weights look like {looks}.", looks=joined(looks, "; or like ")))
     seen = some([f"{key} {shape}" for key, shape in shapes.items()])
-    raise ModelError(f"The weights belong to none of {', '.join(RECOGNISED)}. Seen: {seen or 'nothing'}.")
+    raise ModelError(
+        Sentence(
+            "The weights belong to none of {networks}. Seen: {seen}.",
+            networks=", ".join(RECOGNISED),
+            seen=seen or "nothing",
+        )
+    )
 
 
 def _kernels(shapes: Shapes, *keys: str) -> bool:

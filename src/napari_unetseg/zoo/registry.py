@@ -18,6 +18,7 @@ from typing import Literal
 from platformdirs import user_data_path
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence, sentence_of
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, read_card
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel
@@ -97,9 +98,12 @@ class WeightsNeeded:
     @property
     def reason(self) -> str:
         """A sentence that says what to do."""
-        return (
-            f"{self.model.display_name}: weights needed. Put its checkpoint ({', '.join(SUFFIXES)}) into {self.path}, "
-            f'or convert it: napari-unetseg convert CHECKPOINT -o "{self.path}"'
+        return Sentence(
+            "{model}: weights needed. Put its checkpoint ({endings}) into {folder}, or convert it: "
+            'napari-unetseg convert CHECKPOINT -o "{folder}"',
+            model=self.model.display_name,
+            endings=", ".join(SUFFIXES),
+            folder=self.path,
         )
 
 
@@ -128,7 +132,7 @@ def list_models() -> list[Listed]:
         try:
             package = _listed(folder, origin)
         except ModelError as error:
-            found.append(BrokenPackage(folder, origin, str(error)))
+            found.append(BrokenPackage(folder, origin, sentence_of(error)))
             continue
         if package is None:
             continue
@@ -177,8 +181,13 @@ def find_model(name_or_path: str | Path) -> ModelPackage:
         if isinstance(model, WeightsNeeded) and model.name == str(name_or_path):
             raise ModelError(model.reason)
     raise ModelError(
-        f"There is no model {str(name_or_path)!r}. Installed models: {', '.join(packages) or 'none'}. "
-        f"Put a model folder into {user_model_folder()}, or pass the path of one."
+        Sentence(
+            "There is no model {model!r}. Installed models: {models}. Put a model folder into {folder}, "
+            "or pass the path of one.",
+            model=str(name_or_path),
+            models=", ".join(packages) or "none",
+            folder=user_model_folder(),
+        )
     )
 
 
@@ -192,7 +201,9 @@ def read_package(folder: Path, origin: Origin) -> ModelPackage:
     """
     package = ModelPackage(folder.absolute(), read_card(folder / CARD_FILE), origin)
     if not package.weights.is_file():
-        raise ModelError(f"{package.weights}: the weights are missing. Copy the whole model folder again.")
+        raise ModelError(
+            Sentence("{path}: the weights are missing. Copy the whole model folder again.", path=package.weights)
+        )
     return package
 
 
@@ -206,8 +217,12 @@ def _listed(folder: Path, origin: Origin) -> ModelPackage | None:
         if checkpoint is None:
             return read_package(folder, origin)
         raise ModelError(
-            f"{checkpoint}: this checkpoint has no model card yet. Use it by its path, or convert it: "
-            f'napari-unetseg convert "{checkpoint}" -o "{folder}"'
+            Sentence(
+                "{checkpoint}: this checkpoint has no model card yet. Use it by its path, or convert it: "
+                'napari-unetseg convert "{checkpoint}" -o "{folder}"',
+                checkpoint=checkpoint,
+                folder=folder,
+            )
         )
     checkpoint = find_checkpoint(folder, (published.finetuned_path, published.pretrained_path))
     if checkpoint is None:
@@ -247,8 +262,14 @@ def _opened(package: ModelPackage) -> ModelPackage:
     found = _read_checkpoint(package.weights).card
     if found.architecture != package.card.architecture:
         raise ModelError(
-            f"{package.weights}: this checkpoint is a {found.architecture.name} with "
-            f"{found.architecture.arguments}, not {package.card.display_name}. Move it to a folder of another name."
+            Sentence(
+                "{path}: this checkpoint is a {network} with {arguments}, not {model}. Move it to a folder "
+                "of another name.",
+                path=package.weights,
+                network=found.architecture.name,
+                arguments=found.architecture.arguments,
+                model=package.card.display_name,
+            )
         )
     return replace(package, card=package.card.model_copy(update={"weights": found.weights}))
 
@@ -265,8 +286,14 @@ def _is_model_folder(path: Path) -> bool:
 
 
 def _taken(package: ModelPackage, owner: ModelPackage) -> str:
-    whose = "a bundled model" if owner.origin == "bundled" else f"the model in {owner.path}"
-    return (
-        f"{package.path / CARD_FILE}: the name {package.name!r} is that of {whose}. "
-        "Change 'name' in this file, or use the model by its path."
+    whose = (
+        Sentence("a bundled model")
+        if owner.origin == "bundled"
+        else Sentence("the model in {folder}", folder=owner.path)
+    )
+    return Sentence(
+        "{path}: the name {model!r} is that of {whose}. Change 'name' in this file, or use the model by its path.",
+        path=package.path / CARD_FILE,
+        model=package.name,
+        whose=whose,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.pickle_check import IGNORED, PickleRefused, check_pickle
 
 _LARGEST_INDEX = 16 * 2**20
@@ -55,7 +56,9 @@ def read_archive(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             check_pickle(*_checked_content(archive, path.stat().st_size))
     except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError) as error:
-        raise CheckpointRefused(f"it is damaged or was not copied to its end ({error})") from error
+        raise CheckpointRefused(
+            Sentence("it is damaged or was not copied to its end ({reason})", reason=error)
+        ) from error
     except PickleRefused as error:
         raise CheckpointRefused(str(error)) from error
     allowed: list[Any] = [(_Ignored, name) for name in IGNORED]
@@ -67,7 +70,7 @@ def read_archive(path: Path) -> Any:
     # Of a damaged file, torch's reader may raise anything.
     except Exception as error:
         first_line = str(error).partition("\n")[0]
-        raise CheckpointRefused(f"torch cannot read it ({first_line})") from error
+        raise CheckpointRefused(Sentence("torch cannot read it ({reason})", reason=first_line)) from error
 
 
 def _check_start(path: Path) -> None:
@@ -78,21 +81,25 @@ def _check_start(path: Path) -> None:
         file.seek(max(size - _END.size - _LOCATOR_64 - _END_64.size, 0))
         tail = file.read()
     if not size:
-        raise CheckpointRefused("it is empty")
+        raise CheckpointRefused(Sentence("it is empty"))
     if start[:2] == b"\x80\x02":
         raise CheckpointRefused(
-            "it has the format that torch.save wrote before PyTorch 1.6. Where you trust it, load it with torch "
-            "and save it again"
+            Sentence(
+                "it has the format that torch.save wrote before PyTorch 1.6. Where you trust it, load it "
+                "with torch and save it again"
+            )
         )
     if start != b"PK\x03\x04":
-        raise CheckpointRefused("it is not a file that torch.save writes")
+        raise CheckpointRefused(Sentence("it is not a file that torch.save writes"))
     if len(tail) < _END.size or not tail[-_END.size :].startswith(b"PK\x05\x06"):
-        raise CheckpointRefused("it was not copied to its end, or something was added to it")
+        raise CheckpointRefused(Sentence("it was not copied to its end, or something was added to it"))
     index = _END.unpack(tail[-_END.size :])[5]
     if index == 0xFFFFFFFF and tail.startswith(b"PK\x06\x06"):
         index = _END_64.unpack(tail[: _END_64.size])[8]
     if index > min(size, _LARGEST_INDEX):
-        raise CheckpointRefused(f"its table of contents has {index} bytes, more than any checkpoint needs")
+        raise CheckpointRefused(
+            Sentence("its table of contents has {index} bytes, more than any checkpoint needs", index=index)
+        )
 
 
 def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[str, int]]:
@@ -101,24 +108,37 @@ def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[s
     names = {entry.filename for entry in entries}
     folder = entries[0].filename.partition("/")[0] if entries else ""
     if len(names) != len(entries):
-        raise CheckpointRefused("two of its entries have one name")
+        raise CheckpointRefused(Sentence("two of its entries have one name"))
     if f"{folder}/constants.pkl" in names:
         raise CheckpointRefused(
-            "it is a TorchScript archive, which holds a program. Save the network's state_dict with torch.save instead"
+            Sentence(
+                "it is a TorchScript archive, which holds a program. Save the network's state_dict with "
+                "torch.save instead"
+            )
         )
     declared = sum(entry.file_size for entry in entries)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise CheckpointRefused(
-            f"its entries are compressed ({size} bytes declare {declared}), which torch.save does not do. "
-            "Where you trust it, unpack it and zip it again without compression"
+            Sentence(
+                "its entries are compressed ({size} bytes declare {declared}), which torch.save does not do. "
+                "Where you trust it, unpack it and zip it again without compression",
+                size=size,
+                declared=declared,
+            )
         )
     if declared > size:
-        raise CheckpointRefused(f"its entries declare {declared} bytes, but the file has {size}")
+        raise CheckpointRefused(
+            Sentence("its entries declare {declared} bytes, but the file has {size}", declared=declared, size=size)
+        )
     if f"{folder}/data.pkl" not in names:
-        raise CheckpointRefused("it is a zip archive, but not one that torch.save writes (it has no data.pkl)")
+        raise CheckpointRefused(
+            Sentence("it is a zip archive, but not one that torch.save writes (it has no data.pkl)")
+        )
     pickled = archive.getinfo(f"{folder}/data.pkl")
     if pickled.file_size > _LARGEST_PICKLE:
-        raise CheckpointRefused(f"its pickle has {pickled.file_size} bytes, more than any checkpoint needs")
+        raise CheckpointRefused(
+            Sentence("its pickle has {size} bytes, more than any checkpoint needs", size=pickled.file_size)
+        )
     data = f"{folder}/data/"
     sizes = {entry.filename.removeprefix(data): entry.file_size for entry in entries if entry.filename.startswith(data)}
     return archive.read(pickled), sizes
