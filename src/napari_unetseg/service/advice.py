@@ -1,6 +1,7 @@
 """What to do about an inference that takes too long."""
 
 from napari_unetseg.config import Settings
+from napari_unetseg.language import Sentence
 
 
 def slow_remarks(seconds: float, settings: Settings) -> tuple[str, ...]:
@@ -10,6 +11,9 @@ def slow_remarks(seconds: float, settings: Settings) -> tuple[str, ...]:
         return ()
     # Without the time itself, so that the same sentence on many images can be counted.
     return (
-        f"The network took longer than {limit:g} ms. Check GPU utilization and the model variant; "
-        "use the lightweight variant for speed.",
+        Sentence(
+            "The network took longer than {limit:g} ms. Check GPU utilization and the model variant; use "
+            "the lightweight variant for speed.",
+            limit=limit,
+        ),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.language import Sentence
 from napari_unetseg.service.reports import KnownAnswer
 from napari_unetseg.zoo import known_answer as stored
 from napari_unetseg.zoo.card import ModelCard
@@ -56,9 +57,12 @@ def check_model(runtime: "Runtime", answer: stored.KnownAnswer | None) -> Check:
         difference = float(np.abs(probability - answer.probability).max())
         compared = KnownAnswer(passed=difference <= TOLERANCE, max_difference=difference)
         if problem is None and not compared.passed:
-            problem = (
-                f"Model {card.name} no longer gives the answer that is stored with it: its probabilities are off by "
-                f"up to {difference:.2g}. Its weights are damaged or the device computes wrongly; reload the model."
+            problem = Sentence(
+                "Model {model} no longer gives the answer that is stored with it: its probabilities are off "
+                "by up to {difference:.2g}. Its weights are damaged or the device computes wrongly; reload "
+                "the model.",
+                model=card.name,
+                difference=difference,
             )
     elif answer is not None:
         compared = KnownAnswer(passed=False, max_difference=1.0)
@@ -73,14 +77,16 @@ def draw_test_picture(runtime: "Runtime") -> NDArray[np.float32]:
 
 def _fault(card: ModelCard, probability: NDArray[np.float32]) -> str | None:
     if not np.isfinite(probability).all():
-        return (
-            f"Model {card.name} gives values that are not numbers on a test image; "
-            "its weights are damaged or do not belong to this architecture."
+        return Sentence(
+            "Model {model} gives values that are not numbers on a test image; its weights are damaged or "
+            "do not belong to this architecture.",
+            model=card.name,
         )
     foreground = probability[card.heads.index("foreground")]
     if np.ptp(foreground) <= _CONSTANT * foreground.max():
-        return (
-            f"Model {card.name} gives the same value everywhere on a test image; "
-            "its weights are damaged or were never trained."
+        return Sentence(
+            "Model {model} gives the same value everywhere on a test image; its weights are damaged or "
+            "were never trained.",
+            model=card.name,
         )
     return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.language import Sentence, joined, sentence_of
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.checks import Check, check_model, draw_test_picture
 from napari_unetseg.service.describe import identify
@@ -22,7 +23,7 @@ from napari_unetseg.zoo.registry import ModelPackage
 if TYPE_CHECKING:
     from napari_unetseg.service.runtime import Runtime
 
-NOT_LOADED = "The model is not loaded yet; it loads on the first run."
+NOT_LOADED = Sentence("The model is not loaded yet; it loads on the first run.")
 
 
 class Checkup:
@@ -54,7 +55,7 @@ class Checkup:
         self.check(package, runtime)
         last = self._last_check(package, runtime)
         if last is not None and last.problems:
-            raise ModelError(f"{package.weights}: {' '.join(last.problems)}")
+            raise ModelError(Sentence("{path}: {reason}", path=package.weights, reason=joined(last.problems)))
 
     def check(self, package: ModelPackage, runtime: "Runtime") -> None:
         """Run a model on its test picture, where the settings want that, and remember what came of it."""
@@ -131,5 +132,5 @@ def _capabilities(settings: Settings) -> tuple[str, ...]:
 
 def _told(error: Exception) -> str:
     if isinstance(error, UnetsegError):
-        return str(error)
-    return f"The network failed on a small test image: {type(error).__name__}: {error}"
+        return sentence_of(error)
+    return Sentence("The network failed on a small test image: {error}", error=f"{type(error).__name__}: {error}")

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from napari_unetseg.config.settings import ModelSettings, UnetSettings
 from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint, find_variant
 from napari_unetseg.zoo.published import published_with
@@ -51,10 +52,15 @@ def _source_in(folder: Path, variant: str | None) -> Path:
         found = find_checkpoint(folder) if variant is None else find_variant(folder, variant)
         if found is not None:
             return found
-    kind = "" if variant is None else f" of the variant {variant!r}"
+    kind = "" if variant is None else Sentence(" of the variant {variant!r}", variant=variant)
     raise ModelError(
-        f"{folder}: no valid model checkpoint{kind} found. Put one ({', '.join(SUFFIXES)}) there, or correct "
-        "unet.model.checkpoint_dir; 'napari-unetseg config' says where it is set."
+        Sentence(
+            "{folder}: no valid model checkpoint{kind} found. Put one ({endings}) there, or correct "
+            "unet.model.checkpoint_dir; 'napari-unetseg config' says where it is set.",
+            folder=folder,
+            kind=kind,
+            endings=", ".join(SUFFIXES),
+        )
     )
 
 
@@ -65,8 +71,13 @@ def _check_variant(package: ModelPackage, settings: ModelSettings) -> None:
     found = published.name.removeprefix(_VARIANTS_OF)
     if found != settings.model_variant:
         raise ModelError(
-            f"{package.weights}: this checkpoint is the variant {found!r}, but unet.model.model_variant is "
-            f"{settings.model_variant!r}. Correct one of them."
+            Sentence(
+                "{path}: this checkpoint is the variant {found!r}, but unet.model.model_variant is "
+                "{wanted!r}. Correct one of them.",
+                path=package.weights,
+                found=found,
+                wanted=settings.model_variant,
+            )
         )
 
 
@@ -77,6 +88,10 @@ def _changed(package: ModelPackage, changes: dict[str, Any]) -> ModelCard:
         return ModelCard.model_validate(fields)
     except ValidationError as error:
         raise ModelError(
-            f"{package.weights}: what is set under unet.preprocessing does not fit this checkpoint: {explain(error)}. "
-            "'napari-unetseg config' says where it is set."
+            Sentence(
+                "{path}: what is set under unet.preprocessing does not fit this checkpoint: {faults}. "
+                "'napari-unetseg config' says where it is set.",
+                path=package.weights,
+                faults=explain(error),
+            )
         ) from error

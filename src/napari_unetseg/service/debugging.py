@@ -15,6 +15,7 @@ from napari_unetseg.config.keys import PREFIX
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import write_confidence, write_labels
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.language import Sentence
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.segmentation import Segmentation
 
@@ -48,10 +49,18 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
         with whole_file(folder / "run.json") as file:
             file.write_text(json.dumps(run, indent=2, ensure_ascii=False), encoding="utf-8")
     except UnetsegError as error:
-        raise UnetsegError(f"The debug outputs of {told.image}: {error} {_HINT}") from error
+        raise UnetsegError(
+            Sentence("The debug outputs of {image}: {reason} {hint}", image=told.image, reason=error, hint=_HINT)
+        ) from error
     except OSError as error:
         raise UnetsegError(
-            f"The debug outputs of {told.image} cannot be written ({error.filename}: {error.strerror}). {_HINT}"
+            Sentence(
+                "The debug outputs of {image} cannot be written ({file}: {reason}). {hint}",
+                image=told.image,
+                file=error.filename,
+                reason=error.strerror,
+                hint=_HINT,
+            )
         ) from error
     return folder
 

@@ -7,6 +7,7 @@ from threading import Lock
 import numpy as np
 import psutil
 
+from napari_unetseg.language import sentence_of
 from napari_unetseg.service.reports import LastError, Performance
 
 _REMEMBERED = 100
@@ -39,7 +40,7 @@ class RunCounter:
     def failed(self, error: Exception, request_id: str) -> None:
         """Count a failed run and remember why it failed."""
         now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        message = str(error) or type(error).__name__
+        message = sentence_of(error) or type(error).__name__
         with self._lock:
             self._failures += 1
             self._last_error = LastError(message, now, request_id)
