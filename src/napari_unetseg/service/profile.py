@@ -32,6 +32,10 @@ class TunedSize(BaseModel):
         Side of a tile in pixels, halo included; None where the model does not leave the choice.
     max_window
         Largest side that was found to fit; None where the model does not leave the choice.
+    megapixels_per_s
+        Millions of pixels of an image that it does in a second; None where it was not kept.
+    peak_memory_mb
+        Most memory that a batch takes beside the loaded model, in MiB; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +44,8 @@ class TunedSize(BaseModel):
     max_batch_size: int = Field(ge=1)
     window: Side | None = None
     max_window: Side | None = None
+    megapixels_per_s: float | None = Field(None, gt=0)
+    peak_memory_mb: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> "TunedSize":

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from napari_unetseg.service.batch import Line, Place, Readable
 from napari_unetseg.service.debugging import save_debug_outputs
 from napari_unetseg.service.journal import Journal, Stopwatch
 from napari_unetseg.service.models import HeldModels
+from napari_unetseg.service.preflight import Paces, Workload, network_pixels
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
@@ -43,10 +45,13 @@ class Runner:
     ----------
     counter
         Knows how the runs went.
+    paces
+        Knows how fast they were.
     """
 
     def __init__(self, models: HeldModels, settings: Settings) -> None:
         self.counter = RunCounter()
+        self.paces = Paces()
         self._models = models
         self._settings = settings
         self._journal = Journal(settings)
@@ -153,6 +158,8 @@ class Runner:
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
         self.counter.succeeded(seconds)
+        done = Workload(plane.shape, prod(plane.stack_shape), wishes.diameter, wishes.augment)
+        self.paces.note(runtime, network_pixels(runtime.card, done), seconds)
         self._journal.segmented(result, watch)
         for remark in remarks:
             self._journal.remarked(plane.name, seconds, remark)

@@ -18,6 +18,7 @@ from napari_unetseg.service.checkup import Checkup
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.models import HeldModels
 from napari_unetseg.service.packages import Packages
+from napari_unetseg.service.preflight import Forecast, Workload, foresee
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.running import Runner
@@ -288,6 +289,18 @@ class SegmentationService:
         """Say which model this service uses, or what another one is; loads nothing."""
         package = self._packages.find(model)
         return describe(package, self._models.peek(package))
+
+    def preflight(self, work: Workload, *, model: str | Path | None = None) -> Forecast:
+        """Say how long a run will take about, how much memory, and on which device; loads nothing.
+
+        Raises
+        ------
+        ParameterError
+            If the diameter cannot be used with this model.
+        """
+        package = self._packages.find(model)
+        runtime = self._models.peek(package)
+        return foresee(package.card, work, self.settings, self._runner.paces, runtime, self._device)
 
     def health(self, dummy_inference: bool = True, *, model: str | Path | None = None) -> Health:
         """Check that the service can work; what is wrong is reported, not raised.

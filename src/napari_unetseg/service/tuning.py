@@ -226,6 +226,8 @@ def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) 
         max_batch_size=max(one.batch_size for one in measurements if one.window == best.window),
         window=best.window if window_is_free else None,
         max_window=max(one.window for one in measurements) if window_is_free else None,
+        megapixels_per_s=best.megapixels_per_s,
+        peak_memory_mb=best.peak_memory_mb,
     )
 
 
