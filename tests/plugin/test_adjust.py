@@ -68,14 +68,14 @@ def test_holes_smoothing_and_confidence_act_on_the_last_result(
 
 def test_the_fold_opens_without_moving_what_is_above_it(make_widget: MakeWidget) -> None:
     widget = make_widget()
-    assert not widget.adjust.smoothing.isVisible()
+    assert not widget.adjust.smoothing.isVisibleTo(widget)
     QApplication.processEvents()
     before = [row.geometry() for row in (widget.inputs, widget.objects, widget.runner, widget.message, widget.adjust)]
     widget.more.toggle.click()
     QApplication.processEvents()
     assert widget.more.expanded
     for row in (widget.adjust.smoothing, widget.adjust.fill_holes, widget.objects.diameter, widget.objects.augment):
-        assert row.isVisible()
+        assert row.isVisibleTo(widget)
         assert row.toolTip()
     rows = (widget.inputs, widget.objects, widget.runner, widget.message, widget.adjust)
     assert [row.geometry() for row in rows] == before

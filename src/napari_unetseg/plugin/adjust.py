@@ -3,7 +3,7 @@
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_unetseg.language import mark, tr
@@ -52,6 +52,8 @@ class Adjustments(QWidget):
     ----------
     more
         The rows that are seldom needed, to be shown elsewhere: hole filling and smoothing.
+    table
+        Whether there is a table of the objects; to be shown elsewhere, too.
     """
 
     changed = Signal()
@@ -68,13 +70,13 @@ class Adjustments(QWidget):
         self.area = QLabel()
         self.area.setToolTip(tr(_TIPS["min_size"]))
         # Room for any area, so that the slider keeps its length.
-        self.area.setFixedWidth(self.area.fontMetrics().horizontalAdvance("px · 8.88e+03 µm²"))
+        self.area.setFixedWidth(self.area.fontMetrics().horizontalAdvance("px · 8,888 µm²"))
         self.table = QCheckBox(tr("Table"))
         self.table.setToolTip(tr(_TIPS["table"]))
         self.outputs: dict[Output, QCheckBox] = {
             "labels": QCheckBox(tr("Labels")),
             "contours": QCheckBox(tr("Contours")),
-            "confidence": QCheckBox(tr("Confidence")),
+            "confidence": QCheckBox(tr("Confidence map")),
         }
         self._pixel_area: tuple[float, str] | None = None
         for output, box in self.outputs.items():
@@ -141,7 +143,8 @@ class Adjustments(QWidget):
         words = "px"
         if self._pixel_area is not None:
             area, unit = self._pixel_area
-            words += f" · {int(self.min_size.value()) * area:.3g} {unit}"
+            size = int(self.min_size.value()) * area
+            words += f" · {f'{size:,.0f}' if size >= 100 else f'{size:.3g}'} {unit}"
         self.area.setText(words)
 
     def _arrange(self) -> None:
@@ -159,7 +162,7 @@ class Adjustments(QWidget):
         grid.addWidget(self.area, 1, 2)
         boxes = QHBoxLayout()
         boxes.setSpacing(6)
-        for box in (*self.outputs.values(), self.table):
+        for box in self.outputs.values():
             boxes.addWidget(box)
         boxes.addStretch()
         grid.addLayout(boxes, len(rows), 0, 1, 3)
@@ -195,4 +198,6 @@ def _whole(largest: int, tip: str) -> QLabeledSlider:
     slider = QLabeledSlider(Qt.Orientation.Horizontal)
     slider.setRange(0, largest)
     slider.setToolTip(tip)
+    # Its own wish for width would widen the column.
+    slider.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return slider

@@ -1,7 +1,7 @@
 """Rows that are seldom needed, behind a line that opens them."""
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 
 class Fold(QWidget):
@@ -18,13 +18,17 @@ class Fold(QWidget):
         What is inside.
     rows
         Widgets to show when it is open, from top to bottom.
+    beside
+        What stands at the end of the line, open or closed.
     parent
         Owner.
     """
 
     toggled = Signal(bool)
 
-    def __init__(self, title: str, tip: str, rows: list[QWidget], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str, tip: str, rows: list[QWidget], beside: QWidget, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._title = title
@@ -41,7 +45,11 @@ class Fold(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.toggle)
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        line.addWidget(self.toggle, 1)
+        line.addWidget(beside)
+        column.addLayout(line)
         column.addWidget(self.body)
         self.expand(False)
 

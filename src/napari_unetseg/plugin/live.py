@@ -1,7 +1,7 @@
 """The sliders act on the last result: off the GUI thread, and the latest position wins."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unetseg.plugin.background import Task, start
+from napari_unetseg.plugin.editing import Drawing, can_edit, mark_edited, take_in, with_drawn
 from napari_unetseg.plugin.layers import Plane
 from napari_unetseg.plugin.outputs import Outlines, label_features, outline_labels, outlines
+from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.summary import Summary, summarise
+from napari_unetseg.postprocessing.edits import Edits, relabel_around
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
@@ -20,15 +23,29 @@ if TYPE_CHECKING:
 PAUSE_MS = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relabelled:
-    """A result read again off the kept probabilities."""
+    """A result read again off the kept probabilities, round what was edited by hand.
+
+    Attributes
+    ----------
+    data
+        A copy of its labels with the dimensions of the layer, for users to paint on.
+    edits
+        All edits so far, None if there were none, and the label of each edited object that is there.
+    serial
+        `ShownResult.serial` when the edits were read off the layers.
+    """
 
     segmentation: "Segmentation"
     summary: Summary
+    data: NDArray[np.int32]
+    edits: Edits | None = None
+    names: Mapping[int, int] = field(default_factory=dict)
+    serial: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Details:
     """What takes longer than labels.
 
@@ -37,31 +54,35 @@ class Details:
     features
         Measurements for the Labels layer.
     outlines
-        For a Shapes layer polygons, None where there are too many; for a Labels layer its n-D data.
+        Polygons for a Shapes layer; where they are too many, n-D data for a Labels layer.
     """
 
     features: pd.DataFrame
-    outlines: Outlines | NDArray[np.int32] | None
+    outlines: Outlines | NDArray[np.int32]
 
 
 class LiveController(QObject):
     """Re-label a result as parameters change.
 
     Labels follow every movement that the worker can keep up with. Measurements and contours follow
-    once no newer position waits, because drawing many contours costs the window time.
+    once no newer position waits, because drawing many contours costs the window time. Until then
+    `stale` has said True.
     """
 
     relabelled = Signal(object)
     detailed = Signal(object)
     failed = Signal(object)
+    stale = Signal(bool)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._base: Segmentation | None = None
-        self._plane: Plane | None = None
+        self._result: ShownResult | None = None
         self._outlines_as_labels = False
+        self._edits: Edits | None = None
         self._wanted: Mapping[str, Any] | None = None
-        self._unfinished: Segmentation | None = None
+        self._asked: Mapping[str, Any] = {}
+        self._unfinished: Relabelled | None = None
         self._task: Task[Relabelled | Details] | None = None
         self._working_on: Segmentation | None = None
         self._timer = QTimer(self)
@@ -69,14 +90,16 @@ class LiveController(QObject):
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._next)
 
-    def follow(self, segmentation: "Segmentation", plane: Plane, *, outlines_as_labels: bool) -> None:
+    def follow(self, segmentation: "Segmentation", result: ShownResult, *, outlines_as_labels: bool) -> None:
         """Act on this result from now on; what is under way for another one is dropped."""
         self.stop()
-        self._base, self._plane, self._outlines_as_labels = segmentation, plane, outlines_as_labels
+        self._base, self._result, self._outlines_as_labels = segmentation, result, outlines_as_labels
 
     def stop(self) -> None:
         """Act on nothing and free the result."""
-        self._base = self._plane = self._wanted = self._unfinished = None
+        if self._result is not None:
+            self._result.dim(False)
+        self._base = self._result = self._wanted = self._unfinished = self._edits = None
         self._timer.stop()
 
     def request(self, parameters: Mapping[str, Any]) -> None:
@@ -84,6 +107,7 @@ class LiveController(QObject):
         if self._base is not None:
             self._wanted, self._unfinished = parameters, None
             self._timer.start()
+            self._set_stale(True)
 
     @property
     def busy(self) -> bool:
@@ -91,16 +115,19 @@ class LiveController(QObject):
         return self._task is not None or self._timer.isActive()
 
     def _next(self) -> None:
-        base, plane = self._base, self._plane
-        if self._task is not None or base is None or plane is None:
+        base, result, edits = self._base, self._result, self._edits
+        if self._task is not None or base is None or result is None:
             return
+        plane = result.plane
         if self._wanted is not None:
             parameters, self._wanted = self._wanted, None
-            self._start(base, lambda _: _relabel(base, parameters))
+            drawing, serial = result.drawing() if can_edit(base) else None, result.serial
+            self._asked = parameters
+            self._start(base, lambda _: _relabel(base, parameters, plane, edits, drawing, serial))
         elif self._unfinished is not None:
-            segmentation, self._unfinished = self._unfinished, None
+            update, self._unfinished = self._unfinished, None
             as_labels = self._outlines_as_labels
-            self._start(base, lambda _: _detail(segmentation, plane, as_labels))
+            self._start(base, lambda _: _detail(update, plane, as_labels))
 
     def _start(
         self, base: "Segmentation", function: Callable[[Task[Relabelled | Details]], Relabelled | Details]
@@ -108,17 +135,23 @@ class LiveController(QObject):
         self._task, self._working_on = Task(function), base
         start(self._task, returned=self._pass_on, errored=self._report, finished=self._end)
 
-    def _pass_on(self, result: Relabelled | Details) -> None:
-        if self._working_on is not self._base:
+    def _pass_on(self, update: Relabelled | Details) -> None:
+        if self._working_on is not self._base or self._result is None:
             return
-        if isinstance(result, Relabelled):
-            self._unfinished = result.segmentation
-            self.relabelled.emit(result)
-        elif self._wanted is None:
-            self.detailed.emit(result)
+        if isinstance(update, Details):
+            if self._wanted is None:
+                self._set_stale(False)
+                self.detailed.emit(update)
+        elif update.serial != self._result.serial:
+            # Somebody went on drawing meanwhile: labels that do not know of it must not replace theirs.
+            self._wanted = self._wanted or self._asked
+        else:
+            self._unfinished, self._edits = update, update.edits
+            self.relabelled.emit(update)
 
     def _report(self, error: Exception) -> None:
         if self._working_on is self._base:
+            self._set_stale(False)
             self.failed.emit(error)
 
     def _end(self) -> None:
@@ -126,14 +159,38 @@ class LiveController(QObject):
         if not self._timer.isActive():
             self._next()
 
+    def _set_stale(self, stale: bool) -> None:
+        if self._result is not None:
+            self._result.dim(stale)
+        self.stale.emit(stale)
 
-def _relabel(base: "Segmentation", parameters: Mapping[str, Any]) -> Relabelled:
+
+def _relabel(
+    base: "Segmentation",
+    parameters: Mapping[str, Any],
+    plane: Plane,
+    edits: Edits | None,
+    drawing: Drawing | None,
+    serial: int,
+) -> Relabelled:
     segmentation = base.relabel(**parameters)
-    return Relabelled(segmentation, summarise(segmentation))
+    names: dict[int, int] = {}
+    if drawing is not None:
+        edits = take_in(edits, drawing)
+    if edits is not None:
+        labels, names = relabel_around(edits, segmentation.labels, segmentation.parameters.min_size)
+        segmentation = replace(segmentation, labels=labels)
+    # A stack is not edited and may lie on disk.
+    data = segmentation.labels.copy() if can_edit(segmentation) else segmentation.labels
+    return Relabelled(segmentation, summarise(segmentation), plane.placement.expand(data), edits, names, serial)
 
 
-def _detail(segmentation: "Segmentation", plane: Plane, as_labels: bool) -> Details:
-    features = label_features(segmentation)
-    if as_labels:
+def _detail(update: Relabelled, plane: Plane, as_labels: bool) -> Details:
+    segmentation = update.segmentation
+    features = mark_edited(label_features(segmentation), sorted(update.names.values()))
+    traced = None if as_labels else outlines(segmentation, plane.placement)
+    if traced is None:
         return Details(features, plane.placement.expand(outline_labels(segmentation.labels)))
-    return Details(features, outlines(segmentation, plane.placement))
+    if update.edits is not None:
+        traced = with_drawn(traced, update.edits, update.names, plane.placement)
+    return Details(features, traced)
