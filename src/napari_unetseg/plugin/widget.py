@@ -15,6 +15,8 @@ from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.adjust import MORE_TIP, Adjustments
 from napari_unetseg.plugin.card_text import describe_model
 from napari_unetseg.plugin.fold import Fold
+from napari_unetseg.plugin.folder.controller import Engine
+from napari_unetseg.plugin.folder.folder import FolderBatch
 from napari_unetseg.plugin.inputs import Inputs
 from napari_unetseg.plugin.languages import speak
 from napari_unetseg.plugin.layers import shown_plane
@@ -78,6 +80,7 @@ class SegmentationWidget(QWidget):
         self.adder = ModelAdder(self, models, choose)
         self.live = LiveController(self)
         self.health = HealthSection(services)
+        self.folder = FolderBatch(self, napari_viewer, services, self._engine)
         self.result: ShownResult | None = None
         self._source: Any = None
         self._seconds = 0.0
@@ -113,6 +116,10 @@ class SegmentationWidget(QWidget):
         self.message.show_message(f"Preparing {package.card.display_name}...")
         self.controller.start(job)
 
+    def open_folder(self) -> None:
+        """Open the window that segments a folder with what the rows say."""
+        self.folder.open()
+
     def cancel(self) -> None:
         """Stop the run, as the Cancel button does."""
         self.runner.cancel.setEnabled(False)
@@ -124,10 +131,19 @@ class SegmentationWidget(QWidget):
         """Cancel the run when the dock around this widget is closed for good."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
+            self.folder.cancel()
             self.adder.cancel()
             self.live.stop()
             self.objects.look_at(None, None)
         return bool(super().event(event))
+
+    def _engine(self) -> Engine | None:
+        package = self.inputs.package()
+        if package is None:
+            return None
+        title = f"{tr(package.card.display_name)} · {self.inputs.device.currentText()}"
+        wishes = self.adjust.parameters() | self.objects.wishes()
+        return Engine(str(package.path), self.inputs.device_key(), wishes, title)
 
     def _on_stage(self, stage: str) -> None:
         package = self.inputs.package()
