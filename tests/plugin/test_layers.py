@@ -1,6 +1,6 @@
 """Planes of layers, without a window."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 
-from napari_unetseg.plugin.layers import Plane, shown_plane
+from napari_unetseg.plugin.layers import Plane, shown_plane, shown_stack
 
 
 def plane_of(layer: ImageLayer, *, step: tuple[int, ...] = (), order: tuple[int, ...] = ()) -> Plane:
@@ -37,7 +37,7 @@ def test_colours_are_channels_and_not_an_axis() -> None:
     plane = plane_of(ImageLayer(np.zeros((4, 6, 8, 3), np.uint8), rgb=True), step=(2,))
     image = plane.read()
     assert (image.array.shape, image.axes, image.rgb) == ((6, 8, 3), "YXC", True)
-    assert plane.description == "Y X RGB · plane 3 of 4 · 6 x 8 · uint8"
+    assert plane.description == "Z 3 of 4 · Y X RGB · uint8 · 6 x 8"
     assert plane.placement.expand(np.zeros((6, 8))).shape == (1, 6, 8)
 
 
@@ -124,7 +124,7 @@ def test_lazy_images_are_computed_only_when_read_and_only_that_plane() -> None:
         ({"scale": (0.32, 0.32), "units": "um"}, (0.32, 0.32), "micrometer", "Y X · 6 x 8 · int32 · 0.32 µm"),
         ({"scale": (2, 1), "units": "nm"}, (2, 1), "nanometer", "Y X · 6 x 8 · int32 · 2 x 1 nm"),
         ({"units": ("um", "nm")}, None, None, "Y X · 6 x 8 · int32"),
-        ({"axis_labels": ("row", "c")}, None, None, "row C · 6 x 8 · int32"),
+        ({"axis_labels": ("row", "c")}, None, None, "Y C · 6 x 8 · int32"),
     ],
 )
 def test_axes_and_pixel_size_are_told_as_far_as_they_are_known(
@@ -142,3 +142,75 @@ def test_the_pixels_are_those_of_the_moment_the_plane_was_taken() -> None:
     plane = plane_of(layer)
     layer.data = np.zeros((6, 8))
     np.testing.assert_array_equal(plane.read().array, numbered(6, 8))
+
+
+def stack_of(layer: ImageLayer, *step: int) -> Plane:
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    for axis, position in enumerate(step):
+        viewer.dims.set_current_step(axis, position)
+    return shown_stack(layer, viewer.dims)
+
+
+def test_a_stack_has_all_planes_of_the_channel_on_display() -> None:
+    data = numbered(6, 3, 5, 7, 8)
+    stack = stack_of(ImageLayer(data, axis_labels=("t", "c", "z", "y", "x")), 4, 1, 2)
+    image = stack.read()
+    assert (image.axes, image.stack_shape, stack.index) == ("TZYX", (6, 5), {1: 1})
+    np.testing.assert_array_equal(image.array, data[:, 1])
+    assert stack.description == "T 6 · Z 5 · channel 2 of 3 · Y X · int32 · 7 x 8"
+    result = stack.placement.expand(np.asarray(image.array))
+    assert result.shape == (6, 1, 5, 7, 8)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_a_stack_runs_along_whichever_axis_is_not_on_display(order: tuple[int, ...]) -> None:
+    data = numbered(5, 6, 7)
+    viewer = ViewerModel()
+    layer = viewer.add_image(data)
+    viewer.dims.order = order
+    stack = shown_stack(layer, viewer.dims)
+    image = stack.read()
+    planes = np.stack([plane.array for _, plane in image.planes()])
+    np.testing.assert_array_equal(planes, np.moveaxis(data, order[0], 0))
+    np.testing.assert_array_equal(stack.placement.expand(planes), data)
+    points = stack.placement.vertices(np.array([[2, 3]]), (4,))[0]
+    assert [points[axis] for axis in order] == [4, 2, 3]
+
+
+def test_a_part_of_a_plane_lies_where_it_was_cut_out() -> None:
+    data = numbered(4, 6, 8)
+    layer = ImageLayer(data, scale=(5, 0.5, 0.25), translate=(1, 2, 3))
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    viewer.dims.set_current_step(0, 3)
+    part = shown_plane(layer, viewer.dims, window=((1, 4), (2, 7)))
+    np.testing.assert_array_equal(part.read().array, data[3, 1:4, 2:7])
+    result = ImageLayer(part.placement.expand(np.zeros((3, 5))), **part.placement.transform)
+    np.testing.assert_allclose(result.data_to_world((0, 1, 1)), layer.data_to_world((3, 2, 3)))
+
+
+def test_a_zarr_stack_is_read_plane_by_plane() -> None:
+    class Slow:
+        """Reads whatever it is indexed with, as a zarr array does."""
+
+        shape, ndim, dtype, size, chunks = (4, 3, 6, 8), 4, np.dtype(np.uint16), 576, (1, 1, 6, 8)
+        read: ClassVar[list[Any]] = []
+
+        def __getitem__(self, key: Any) -> np.ndarray:
+            self.read.append(key)
+            return np.zeros(self.shape, self.dtype)[key]
+
+    layer = ImageLayer(Slow(), contrast_limits=(0, 1), rgb=False, axis_labels=("z", "c", "y", "x"))
+    image = stack_of(layer).read()
+    Slow.read.clear()
+    image.plane((2,))
+    assert len(Slow.read) == 1
+    first, channel = (range(length)[at] for length, at in zip(Slow.shape, Slow.read[0][:2], strict=False))
+    assert (list(np.atleast_1d(first)), list(np.atleast_1d(channel))) == ([2], [1])
+
+
+def test_a_multiscale_stack_is_read_at_full_resolution() -> None:
+    levels = [numbered(3, 8, 12), numbered(3, 8, 12)[:, ::2, ::2]]
+    image = stack_of(ImageLayer(levels, multiscale=True, axis_labels=("z", "y", "x"))).read()
+    np.testing.assert_array_equal(image.plane((1,)).array, levels[0][1])

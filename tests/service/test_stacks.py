@@ -97,7 +97,7 @@ def test_large_maps_lie_in_a_file_that_goes_with_them(service, volume, monkeypat
 def test_no_room_on_the_disk_is_said_before_it_runs_out(service, volume, monkeypatch):
     monkeypatch.setattr(stacks, "MAPS_IN_MEMORY", 1000)
     monkeypatch.setattr(stacks.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
-    with pytest.raises(ImageError, match="many.*TMPDIR"):
+    with pytest.raises(ImageError, match=r"many.*TMPDIR"):
         service.segment(Image(volume, "ZYX", name="many"))
 
 

@@ -1,73 +1,85 @@
-"""From an image layer to the `Image` that is segmented: which plane, and where it lies in the world."""
+"""From an image layer to the `Image` that is segmented: which planes, and where they lie in the world."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.axes import Reading, guess
 
 if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Image as ImageLayer
 
-_DEFAULT_LABEL = re.compile(r"(axis )?-?\d+")
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""First and last pixel, the last excluded, along the two axes of a plane."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a plane lies among the dimensions of its layer and in the world.
+    """How results lie among the dimensions of their layer and in the world.
 
     Attributes
     ----------
     ndim
         Dimensions of the layer, colour channels not counted.
     plane_axes
-        The two of them that the plane spans, ascending.
+        The two of them that a plane spans, ascending.
     transform
         Keyword arguments every result layer gets: scale, translate, rotate, shear, affine, units,
-        axis_labels. `translate` includes the position of the plane along the other axes, along
-        which results have length 1.
+        axis_labels. `translate` includes the position of the first pixel among all of the layer.
+    stack_axes
+        The axes of planes, ascending; along all others results have length 1.
     """
 
     ndim: int
     plane_axes: tuple[int, int]
     transform: Mapping[str, Any]
+    stack_axes: tuple[int, ...] = ()
 
-    def expand(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """Give a (Y, X) array the dimensions of the layer; a view."""
-        others = tuple(axis for axis in range(self.ndim) if axis not in self.plane_axes)
-        return np.expand_dims(plane, others)
+    def expand(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Give an array (..., Y, X) with the axes of the stack the dimensions of the layer; a view."""
+        axes = (*self.stack_axes, *self.plane_axes)
+        others = tuple(axis for axis in range(self.ndim) if axis not in axes)
+        return np.expand_dims(array.transpose(np.argsort(axes)), others)
 
-    def vertices(self, points: NDArray[Any]) -> NDArray[np.float64]:
-        """Give (N, 2) points in the plane the coordinates of the layer, (N, ndim)."""
+    def vertices(self, points: NDArray[Any], index: tuple[int, ...] = ()) -> NDArray[np.float64]:
+        """Give (N, 2) points in the plane at an index of the stack the coordinates of the layer, (N, ndim)."""
         placed = np.zeros((len(points), self.ndim))
         placed[:, list(self.plane_axes)] = points
+        placed[:, list(self.stack_axes)] = index
         return placed
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One plane of an image layer, not yet read.
+    """What of an image layer is to be segmented, not yet read: a plane, a part of it, or a stack of planes.
 
     Attributes
     ----------
     name
         Name of the layer.
     index
-        Position along each axis that the plane does not span, by axis.
+        Position along each axis that neither the plane nor the stack spans, by axis.
     description
         How the axes were read, for the user's eyes.
     pixel_area
         Area of a pixel in physical units with its unit, such as ``(0.1, "µm²")``; None if not known.
     read
-        Reads the pixels, from disk or by a lazy computation where it must. Call it in a worker.
+        Reads the pixels, from disk or by a lazy computation where it must; the planes of a lazy stack are
+        read when they are taken from the image. Call it in a worker.
     in_memory
         Whether reading costs next to nothing.
+    window
+        The part of the plane; None for all of it.
+    source
+        The layer itself.
     """
 
     name: str
@@ -77,10 +89,14 @@ class Plane:
     pixel_area: tuple[float, str] | None
     read: Callable[[], Image]
     in_memory: bool = False
+    window: Window | None = None
+    source: Any = None
 
 
-def shown_plane(layer: "ImageLayer", dims: "Dims") -> Plane:
-    """Describe the plane of a layer that the viewer's sliders now show.
+def shown_plane(
+    layer: "ImageLayer", dims: "Dims", reading: Reading | None = None, window: Window | None = None
+) -> Plane:
+    """Describe the plane of a layer that the viewer's sliders now show, or a part of it.
 
     A multiscale layer gives that plane at full resolution. In a 3-D view the plane is the one
     spanned by the last two axes in the viewer's order.
@@ -91,43 +107,91 @@ def shown_plane(layer: "ImageLayer", dims: "Dims") -> Plane:
         Any image layer: grey or RGB, n-D, multiscale, lazy.
     dims
         The viewer's dims.
+    reading
+        What the axes mean; None for `guess`.
+    window
+        The part; None for all.
     """
-    data = layer.data[0] if layer.multiscale else layer.data
-    axes = _plane_axes(layer.ndim, tuple(dims.order))
-    others = [axis for axis in range(layer.ndim) if axis not in axes]
+    return _select(layer, dims, reading or guess(layer, shown_axes(layer, dims)), (), window)
+
+
+def shown_stack(layer: "ImageLayer", dims: "Dims", reading: Reading | None = None) -> Plane:
+    """Describe all planes of a layer, of the channel that the viewer's sliders now show.
+
+    A multiscale layer gives them at full resolution, a lazy one stays lazy.
+
+    Parameters
+    ----------
+    layer, dims, reading
+        As of `shown_plane`.
+    """
+    reading = reading or guess(layer, shown_axes(layer, dims))
+    return _select(layer, dims, reading, reading.stack, None)
+
+
+def shown_axes(layer: "ImageLayer", dims: "Dims") -> tuple[int, int]:
+    """Return the two axes of the layer on display; the layer has the last axes of the viewer."""
+    order = tuple(dims.order)
+    missing = len(order) - layer.ndim
+    first, second = (axis - missing for axis in order[-2:])
+    if min(first, second) < 0:
+        return layer.ndim - 2, layer.ndim - 1
+    return min(first, second), max(first, second)
+
+
+def full_resolution(layer: "ImageLayer") -> Any:
+    """Return the data of a layer, of a multiscale one those of its largest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def _select(
+    layer: "ImageLayer", dims: "Dims", reading: Reading, stack: tuple[int, ...], window: Window | None
+) -> Plane:
+    data = full_resolution(layer)
+    axes = reading.plane
     point = np.rint(layer.world_to_data(dims.point)).astype(int)
-    index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in others}
-    key = tuple(index.get(axis, slice(None)) for axis in range(layer.ndim))
+    fixed = [axis for axis in range(layer.ndim) if axis not in (*axes, *stack)]
+    index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in fixed}
+    spans = {axis: slice(*span) for axis, span in zip(axes, window or (), strict=False)}
+    key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
+    letters = reading.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
     scale, unit, symbol = _pixel_size(layer, axes)
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
 
     def read() -> Image:
-        pixels = np.asarray(data[key])
-        return Image(pixels, "YXC" if rgb else "YX", rgb=rgb, scale=scale, unit=unit, name=name, path=path)
+        pixels = _lazily(data, (*axes, *range(layer.ndim, data.ndim)))[key] if stack else np.asarray(data[key])
+        return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path)
 
     return Plane(
         name=name,
         index=index,
-        placement=Placement(layer.ndim, axes, _transform(layer, index)),
-        description=_describe(layer, data, axes, index, scale, symbol),
+        placement=Placement(layer.ndim, axes, _transform(layer, index, axes, window), stack),
+        description=_describe(layer, data, reading, index, scale, symbol),
         pixel_area=(scale[0] * scale[1], f"{symbol}²") if scale else None,
         read=read,
         in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
+        window=window,
+        source=layer,
     )
 
 
-def _plane_axes(ndim: int, order: tuple[int, ...]) -> tuple[int, int]:
-    """Return the two axes of the layer on display; the layer has the last axes of the viewer."""
-    missing = len(order) - ndim
-    first, second = (axis - missing for axis in order[-2:])
-    if min(first, second) < 0:
-        return ndim - 2, ndim - 1
-    return min(first, second), max(first, second)
+def _lazily(data: Any, whole: tuple[int, ...]) -> Any:
+    """Keep what is read at once when it is indexed, such as a zarr array, from being read before its plane is.
+
+    `whole` are the axes of a plane, its colours among them.
+    """
+    if isinstance(data, np.ndarray | da.Array):
+        return data
+    return da.from_array(data, chunks=tuple(-1 if axis in whole else 1 for axis in range(data.ndim)))
 
 
-def _transform(layer: "ImageLayer", index: Mapping[int, int]) -> dict[str, Any]:
+def _transform(
+    layer: "ImageLayer", index: Mapping[int, int], axes: tuple[int, int], window: Window | None
+) -> dict[str, Any]:
     origin = np.zeros(layer.ndim)
     origin[list(index)] = list(index.values())
+    if window is not None:
+        origin[list(axes)] = [first for first, _ in window]
     to_physical = CompositeAffine(
         scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
     )
@@ -153,26 +217,25 @@ def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float
 def _describe(
     layer: "ImageLayer",
     data: Any,
-    axes: tuple[int, int],
+    reading: Reading,
     index: Mapping[int, int],
     scale: tuple[float, float] | None,
     symbol: str,
 ) -> str:
-    letters = dict(zip(axes, "YX", strict=True))
-    labels = [_axis_label(layer, axis, letters) for axis in axes]
-    height, width = (data.shape[axis] for axis in axes)
-    words = [" ".join([*labels, "RGB"] if layer.rgb else labels)]
-    words += [f"{_axis_label(layer, axis, {})} {i + 1} of {data.shape[axis]}" for axis, i in index.items()]
-    words += [f"{height} x {width}", str(data.dtype)]
+    words = []
+    for axis in reading.stack:
+        name, count = reading.names[axis], data.shape[axis]
+        place = tr("{axis} {number} of {count}").format(axis=name, number=index.get(axis, 0) + 1, count=count)
+        words.append(place if axis in index else f"{name} {count}")
+    if reading.channel is not None:
+        number, count = index[reading.channel] + 1, data.shape[reading.channel]
+        words.append(tr("channel {number} of {count}").format(number=number, count=count))
+    words.append(" ".join([*(reading.names[axis] for axis in reading.plane), *(["RGB"] if layer.rgb else [])]))
+    values = [str(data.dtype)]
     if scale:
         sizes = dict.fromkeys(f"{size:.3g}" for size in scale)
-        words.append(f"{' x '.join(sizes)} {symbol}")
+        values.append(f"{' x '.join(sizes)} {symbol}")
+    size = " x ".join(str(data.shape[axis]) for axis in reading.plane)
+    # The line is short: with more axes to tell, its end is what can be missed.
+    words += [*values, size] if layer.ndim > 2 else [size, *values]
     return " · ".join(words)
-
-
-def _axis_label(layer: "ImageLayer", axis: int, letters: Mapping[int, str]) -> str:
-    """Return the label the user gave an axis; else its letter, else its number from the front."""
-    label = str(layer.axis_labels[axis])
-    if _DEFAULT_LABEL.fullmatch(label):
-        return letters.get(axis, "plane" if layer.ndim == 3 else f"axis {axis}")
-    return label.upper() if len(label) == 1 else label

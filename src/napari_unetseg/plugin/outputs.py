@@ -10,6 +10,7 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_unetseg.plugin.layers import Placement, Plane
+from napari_unetseg.postprocessing.stacks import planes_of
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
@@ -35,8 +36,8 @@ class Outlines:
     polygons
         float64 (N, ndim) vertices in the coordinates of the layer.
     features
-        One row a polygon: label, ring (``"exterior"`` or ``"hole"``), area in pixels and mean
-        confidence of the whole object.
+        One row a polygon: label, ring (``"exterior"`` or ``"hole"``), area in pixels of the object in this plane,
+        and mean confidence of the whole object.
     """
 
     polygons: list[NDArray[np.float64]]
@@ -45,23 +46,40 @@ class Outlines:
 
 def outlines(segmentation: "Segmentation", placement: Placement) -> Outlines | None:
     """Trace the contours of a segmentation; None if they are more than a Shapes layer can show."""
+    areas = {index: np.bincount(plane.ravel()) for index, plane in planes_of(segmentation.labels)}
+    # There is a ring at least for each object of each plane, which is known sooner than the rings.
+    if sum(np.count_nonzero(counts[1:]) for counts in areas.values()) > MAX_CONTOURS:
+        return None
     rings = [
-        (contour.label, kind, ring)
-        for contour in segmentation.contours
+        (contour.label, kind, ring, index)
+        for index, contours in segmentation.plane_contours.items()
+        for contour in contours
         for kind, ring in [("exterior", contour.exterior), *(("hole", hole) for hole in contour.holes)]
     ]
     if len(rings) > MAX_CONTOURS:
         return None
-    labels = np.array([label for label, _, _ in rings], dtype=int)
-    areas = np.bincount(segmentation.labels.ravel())
-    features = pd.DataFrame({"label": labels, "ring": [kind for _, kind, _ in rings], "area": areas[labels]})
+    labels = np.array([label for label, _, _, _ in rings], dtype=int)
+    features = pd.DataFrame(
+        {
+            "label": labels,
+            "ring": [kind for _, kind, _, _ in rings],
+            "area": np.array([areas[index][label] for label, _, _, index in rings], dtype=int),
+        }
+    )
     if segmentation.confidence is not None:
         features["confidence"] = segmentation.confidence.objects[labels - 1]
-    return Outlines([placement.vertices(ring) for _, _, ring in rings], features)
+    return Outlines([placement.vertices(ring, index) for _, _, ring, index in rings], features)
 
 
 def outline_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Keep of every object the pixels that touch another object or the background, int32 (Y, X)."""
+    """Keep of every object the pixels that touch another one or the background in their plane, int32 (..., Y, X)."""
+    edges = np.empty_like(labels)
+    for index, plane in planes_of(labels):
+        edges[index] = _plane_edges(plane)
+    return edges
+
+
+def _plane_edges(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     framed = np.pad(labels, 1, mode="edge")
     middle = framed[1:-1, 1:-1]
     inner = np.ones(labels.shape, dtype=bool)
@@ -71,9 +89,19 @@ def outline_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def label_features(segmentation: "Segmentation") -> pd.DataFrame:
-    """Return the measurements as a Labels layer wants them: the label in a column ``index``."""
-    table = pd.DataFrame(dict(segmentation.measurements))
-    return table.rename(columns={"label": "index"})
+    """Return the measurements as a Labels layer wants them: the label in a column ``index``.
+
+    What people look for first comes first, since a status bar cuts the rest off; the positions come last.
+    """
+    table = pd.DataFrame(dict(segmentation.measurements)).rename(columns={"label": "index"})
+    return table[sorted(table.columns, key=_rank)]
+
+
+def _rank(column: str) -> int:
+    first = ("index", "area", "confidence", "agreement", "mean_intensity", "equivalent_diameter", "perimeter")
+    if column.startswith(("centroid", "bbox")):
+        return len(first) + 1
+    return next((rank for rank, start in enumerate(first) if column.startswith(start)), len(first))
 
 
 def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[Output]) -> dict[Output, LayerData]:
@@ -98,7 +126,8 @@ def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[O
         made["agreement"] = (placement.expand(segmentation.agreement), {**common, **look}, "image")
     if "labels" in outputs:
         made["labels"] = (
-            placement.expand(segmentation.labels),
+            # Users paint on the array of a layer, and the segmentation must not change by that.
+            placement.expand(segmentation.labels.copy() if segmentation.labels.ndim == 2 else segmentation.labels),
             {**common, "features": label_features(segmentation), "opacity": 0.5},
             "labels",
         )
@@ -119,14 +148,16 @@ def _contours_data(segmentation: "Segmentation", placement: Placement, common: M
 
 def edge_width(segmentation: "Segmentation") -> float:
     """Width of an outline in pixels: a twentieth of a typical object, between half a pixel and four."""
-    areas = np.bincount(segmentation.labels.ravel())[1:]
+    counts = np.concatenate([np.bincount(plane.ravel())[1:] for _, plane in planes_of(segmentation.labels)])
+    areas = counts[counts > 0]
     typical = float(np.sqrt(np.median(areas))) if areas.size else 0.0
     return float(np.clip(typical / 20, 0.5, 4.0))
 
 
 def metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any]:
-    """Record how a result came about, and of which plane."""
-    return segmentation.provenance.as_dict() | {"plane": dict(plane.index)}
+    """Record how a result came about, and of which plane, or which window of it."""
+    region = {} if plane.window is None else {"window": [list(span) for span in plane.window]}
+    return segmentation.provenance.as_dict() | {"plane": dict(plane.index)} | region
 
 
 def fresh_names(image: str, outputs: Collection[Output], taken: Collection[str]) -> dict[Output, str]:

@@ -53,7 +53,7 @@ def decode_stack(
     for index in np.ndindex(labels.shape[:-2]):
         if cancel is not None and cancel():
             raise Cancelled("Cancelled while objects were read off the planes.")
-        labels[index] = decode(np.asarray(probability[(slice(None), *index)]), heads, parameters)
+        labels[index] = decode(np.asarray(probability[:, *index]), heads, parameters)
     return number_stack(labels, axes, link=link)
 
 

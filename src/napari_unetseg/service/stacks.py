@@ -70,9 +70,9 @@ class _Joined:
         self._warnings = dict.fromkeys(remark)
 
     def add(self, index: tuple[int, ...], plane: "Prediction") -> None:
-        self._maps[: self._heads][(slice(None), *index)] = plane.probability
+        self._maps[: self._heads, *index] = plane.probability
         if plane.agreement is not None:
-            self._maps[self._heads][index] = plane.agreement
+            self._maps[self._heads, *index] = plane.agreement
         self._tiles += plane.tiles
         self._warnings |= dict.fromkeys(plane.warnings)
         self._last = plane

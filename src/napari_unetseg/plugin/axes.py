@@ -1,0 +1,164 @@
+"""What the axes of an image layer mean: as it says itself, as its metadata say, else a guess from their lengths."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
+OTHER = ""
+"""The role of an axis of planes that lie neither in space nor in time, such as positions on a plate."""
+ROLES = ("T", "Z", "C", "Y", "X", OTHER)
+
+MOST_CHANNELS = 4
+"""Longest axis that is guessed to hold channels."""
+
+_WORDS = {
+    **dict.fromkeys(("t", "time", "frame", "frames", "timepoint"), "T"),
+    **dict.fromkeys(("z", "slice", "slices", "plane", "depth"), "Z"),
+    **dict.fromkeys(("c", "ch", "channel", "channels", "wavelength"), "C"),
+    **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
+    **dict.fromkeys(("x", "column", "columns", "width"), "X"),
+}
+_DEFAULT_LABEL = re.compile(r"(axis )?-?\d+")
+# Letters for other axes in the axes of an `Image`.
+_SPARE = "PQRUVWABDEFGH"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What each axis of a layer means.
+
+    Attributes
+    ----------
+    roles
+        One of `ROLES` for each axis, colours of RGB not counted; exactly one Y and one X, at most one T, Z and C.
+    names
+        What to call each axis.
+    """
+
+    roles: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """The two axes of a plane, ascending."""
+        first, second = sorted((self.roles.index("Y"), self.roles.index("X")))
+        return first, second
+
+    @property
+    def channel(self) -> int | None:
+        """The axis of the channels; None if there is none."""
+        return self.roles.index("C") if "C" in self.roles else None
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """The axes of planes, ascending."""
+        return tuple(axis for axis, role in enumerate(self.roles) if role not in ("Y", "X", "C"))
+
+    def letters(self, axes: Sequence[int]) -> str:
+        """Return the letters for an `Image` that has these axes of the layer; Y is always before X."""
+        spare = iter(_SPARE)
+        plane = dict(zip(self.plane, "YX", strict=True))
+        return "".join(plane.get(axis) or self.roles[axis] or next(spare) for axis in axes)
+
+
+def is_complete(roles: Sequence[str]) -> bool:
+    """Tell whether roles make a reading: one Y, one X, and T, Z and C at most once."""
+    return roles.count("Y") == roles.count("X") == 1 and all(roles.count(role) <= 1 for role in "TZC")
+
+
+class Readings:
+    """How each layer is read: as the user chose, else as `guess` has it. Layers that are gone are forgotten."""
+
+    def __init__(self) -> None:
+        self._chosen: WeakKeyDictionary[ImageLayer, tuple[str, ...]] = WeakKeyDictionary()
+
+    def of(self, layer: "ImageLayer", shown: tuple[int, int]) -> Reading:
+        """Read the axes of a layer.
+
+        Parameters
+        ----------
+        layer
+            The layer.
+        shown
+            The two axes on display.
+        """
+        chosen = self._chosen.get(layer, ())
+        return Reading(chosen, _names(layer, chosen)) if len(chosen) == layer.ndim else guess(layer, shown)
+
+    def choose(self, layer: "ImageLayer", roles: tuple[str, ...] | None) -> None:
+        """Read a layer with these roles from now on; None: as it is guessed."""
+        if roles is None:
+            self._chosen.pop(layer, None)
+        else:
+            self._chosen[layer] = roles
+
+
+def guess(layer: "ImageLayer", shown: tuple[int, int]) -> Reading:
+    """Read the axes of a layer as its labels say, its metadata, and where both are silent its shape.
+
+    The two axes on display are those of the plane, whatever they are called. Of the others without a name, the
+    shortest is guessed to hold channels if it has up to `MOST_CHANNELS` places and is shorter than the rest, or if
+    there are three of them, in the order T C Z; the last of those that remain is Z and the one before T.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    told = _from_metadata(layer.metadata, layer.ndim)
+    words = [label or other for label, other in zip(_labels(layer), told, strict=True)]
+    roles: dict[int, str] = dict(zip(shown, "YX", strict=True))
+    for axis, word in enumerate(words):
+        role = _WORDS.get(word.lower(), OTHER)
+        if axis not in roles and word:
+            roles[axis] = role if role not in roles.values() else OTHER
+    unnamed = [axis for axis in range(layer.ndim) if axis not in roles]
+    roles |= _from_lengths({axis: int(data.shape[axis]) for axis in unnamed}, set(roles.values()), rgb=layer.rgb)
+    every = tuple(roles[axis] for axis in range(layer.ndim))
+    return Reading(every, _names(layer, every))
+
+
+def _labels(layer: "ImageLayer") -> list[str]:
+    """Return the labels that somebody gave the axes; empty for those that napari numbers."""
+    return [_without_default(str(label)) for label in layer.axis_labels]
+
+
+def _without_default(label: str) -> str:
+    return "" if _DEFAULT_LABEL.fullmatch(label) else label
+
+
+def _names(layer: "ImageLayer", roles: Sequence[str]) -> tuple[str, ...]:
+    """Call an axis by its letter where it has one, else by its label."""
+    names = []
+    for axis, (label, role) in enumerate(zip(_labels(layer), roles, strict=True)):
+        if label and _WORDS.get(label.lower(), OTHER) != role:
+            names.append(label.upper() if len(label) == 1 else label)
+        else:
+            names.append(role or f"axis {axis}")
+    return tuple(names)
+
+
+def _from_metadata(metadata: Mapping[str, Any], ndim: int) -> list[str]:
+    """Return the names that a reader left in the metadata, as OME has them: ``"TCZYX"``, or a list of axes."""
+    axes = metadata.get("axes")
+    if isinstance(axes, Sequence) and len(axes) == ndim:
+        names = [axis.get("name", "") if isinstance(axis, Mapping) else axis for axis in axes]
+        return [_without_default(str(name)) for name in names]
+    return [""] * ndim
+
+
+def _from_lengths(lengths: Mapping[int, int], taken: set[str], *, rgb: bool) -> dict[int, str]:
+    rest = list(lengths)
+    roles: dict[int, str] = {}
+    if rest and "C" not in taken and not rgb:
+        shortest = min(rest, key=lambda axis: lengths[axis])
+        others = [lengths[axis] for axis in rest if axis != shortest]
+        if 1 < lengths[shortest] <= MOST_CHANNELS and all(length > lengths[shortest] for length in others):
+            roles[shortest] = "C"
+        elif len(rest) == 3:
+            roles[rest[1]] = "C"
+    free = [role for role in "ZT" if role not in taken]
+    for axis in reversed([axis for axis in rest if axis not in roles]):
+        roles[axis] = free.pop(0) if free else OTHER
+    return roles
