@@ -61,20 +61,33 @@ def take_in(edits: Edits | None, drawing: Drawing) -> Edits | None:
 
 
 def rings_of(layer: Shapes, placement: Placement) -> list[LabelledRing]:
-    """Read the areas of a Shapes layer of contours, in pixels of its plane; lines and paths are no areas."""
+    """Read the areas of a Shapes layer of contours, in pixels of their planes; lines and paths are no areas."""
+    return [(label, ring) for _, label, ring in areas_of(layer, placement)]
+
+
+def areas_of(layer: Shapes, placement: Placement) -> list[tuple[int, int, DrawnRing]]:
+    """Return position, label and ring of each shape that is an area; label 0 where it has none."""
     features = layer.features
     count = len(layer.data)
     labels = features["label"] if "label" in features else pd.Series(np.zeros(count, int))
     kinds = features["ring"] if "ring" in features else pd.Series(["exterior"] * count)
     found = []
-    for vertices, shape, label, kind in zip(layer.data, layer.shape_type, labels, kinds, strict=True):
+    rows = enumerate(zip(layer.data, layer.shape_type, labels, kinds, strict=True))
+    for row, (vertices, shape, label, kind) in rows:
         points = np.asarray(vertices, dtype=np.float64)[:, list(placement.plane_axes)]
         if shape not in ("polygon", "rectangle", "ellipse"):
             continue
         ring = open_ring(ellipse(points) if shape == "ellipse" else points)
         if ring is not None:
-            found.append((0 if pd.isna(label) else int(label), DrawnRing(ring, kind == "hole")))
+            found.append((row, 0 if pd.isna(label) else int(label), DrawnRing(ring, kind == "hole")))
     return found
+
+
+def new_areas(layer: Shapes) -> None:
+    """See to it that what is drawn from now on has no label yet, rather than that of the last outline."""
+    known = {"label": 0, "ring": "exterior", "area": 0, "confidence": np.nan}
+    if set(layer.features.columns) <= set(known):
+        layer.feature_defaults = {name: known[name] for name in layer.features.columns}
 
 
 def with_drawn(traced: Outlines, edits: Edits, names: Mapping[int, int], placement: Placement) -> Outlines:

@@ -10,7 +10,7 @@ from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.editing import Drawing, LabelledRing, rings_of
+from napari_unetseg.plugin.editing import Drawing, LabelledRing, new_areas, rings_of
 from napari_unetseg.plugin.layers import Plane
 from napari_unetseg.plugin.outputs import METADATA_KEY, Outlines, Output, fresh_names, metadata
 
@@ -77,6 +77,8 @@ class ShownResult:
                 layer.events.data.connect(self._note_edit)
             if output == "labels":
                 layer.events.paint.connect(self._note_edit)
+            if isinstance(layer, Shapes):
+                new_areas(layer)
         self._rings = self._read_rings()
         if "labels" in layers:
             # The status bar tells what the pointer is on for the active layer only.
@@ -157,6 +159,7 @@ class ShownResult:
         if isinstance(outlines, Outlines):
             contours.data = outlines.polygons
             contours.features = outlines.features
+            new_areas(contours)
             if self._pixels is not None:
                 self._pixels.visible = False
             return

@@ -1,0 +1,182 @@
+"""Labels to contours, contours to labels, and measuring again what was edited; for any layer, n-D ones plane by plane.
+
+All functions are slow for many objects: call them in a worker.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels, Layer, Shapes
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.image import Image
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.editing import areas_of
+from napari_unetseg.plugin.exports import Axes, pixel_size, read_axes, stack_of
+from napari_unetseg.plugin.layers import Placement
+from napari_unetseg.plugin.outputs import EDGE_COLOUR, MAX_CONTOURS, METADATA_KEY, LayerData, outline_labels
+from napari_unetseg.postprocessing.contours import trace_contours
+from napari_unetseg.postprocessing.edits import DrawnRing, draw_rings
+from napari_unetseg.postprocessing.measurements import Table, measure
+from napari_unetseg.postprocessing.stacks import stack_tables
+
+_TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+def contours_from_labels(layer: Labels) -> LayerData:
+    """Trace the objects of a Labels layer.
+
+    Returns
+    -------
+    LayerData
+        Of a Shapes layer with one polygon a ring and the features ``label`` and ``ring``; above `MAX_CONTOURS`
+        rings of a Labels layer of outlines.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no object.
+    """
+    meta = described(layer)
+    planes, axes = stack_of(layer.data, meta)
+    placement = _placement(layer, axes)
+    vertices, labels, kinds = [], [], []
+    for index in np.ndindex(planes.shape[:-2]):
+        for contour in trace_contours(np.asarray(planes[index])):
+            for kind, ring in [("exterior", contour.exterior), *(("hole", hole) for hole in contour.holes)]:
+                vertices.append(placement.vertices(ring, index))
+                labels.append(contour.label)
+                kinds.append(kind)
+    if not vertices:
+        raise UnetsegError(tr("'{layer}' has no object: all of its pixels are 0.").format(layer=layer.name))
+    common = {"name": tr("{layer} as contours").format(layer=layer.name), **_transform(layer)}
+    if len(vertices) > MAX_CONTOURS:
+        drawn = np.stack([outline_labels(np.asarray(planes[i])) for i in np.ndindex(planes.shape[:-2])])
+        return placement.expand(drawn.reshape(planes.shape)), {**common, "opacity": 1.0}, "labels"
+    look = {"edge_color": EDGE_COLOUR, "face_color": "transparent", "edge_width": 0.5}
+    features = pd.DataFrame({"label": labels, "ring": kinds})
+    return vertices, {**common, **look, "shape_type": "polygon", "features": features}, "shapes"
+
+
+def labels_from_contours(layer: Shapes, grid: Layer) -> LayerData:
+    """Draw the areas of a Shapes layer as objects.
+
+    Polygons, rectangles and ellipses with the same feature ``label`` are one object, in each plane; those without
+    one are objects of their own, numbered above the others. A later object lies on an earlier one.
+
+    Parameters
+    ----------
+    layer
+        The contours.
+    grid
+        A layer with the same transform, whose pixels the labels get.
+
+    Raises
+    ------
+    UnetsegError
+        If no area is among the shapes.
+    """
+    axes = read_axes(layer.ndim, described(layer))
+    placement = _placement(layer, axes)
+    shape = tuple(pixels_of(grid).shape[: layer.ndim])
+    order = (*axes.stack, *axes.plane)
+    labels = np.zeros([shape[axis] for axis in order], np.int32)
+    found = areas_of(layer, placement)
+    if not found:
+        raise UnetsegError(tr("'{layer}' has no polygon, rectangle or ellipse.").format(layer=layer.name))
+    planes: dict[tuple[int, ...], dict[int, list[DrawnRing]]] = {}
+    number = max(label for _, label, _ in found)
+    for row, label, ring in found:
+        if label < 1:
+            number += 1
+        place = tuple(int(i) for i in np.rint(np.asarray(layer.data[row])[0, list(axes.stack)]))
+        if all(0 <= i < n for i, n in zip(place, labels.shape, strict=False)):
+            planes.setdefault(place, {}).setdefault(label if label > 0 else number, []).append(ring)
+    for place, rings in planes.items():
+        labels[place] = draw_rings(labels[place], rings)
+    name = tr("{layer} as labels").format(layer=layer.name)
+    return placement.expand(labels), {"name": name, "opacity": 0.5, **_transform(layer)}, "labels"
+
+
+def measured_again(layer: Labels, image: ImageLayer) -> pd.DataFrame:
+    """Measure the objects of a Labels layer on the pixels of an image of the same shape, as its features.
+
+    Raises
+    ------
+    UnetsegError
+        If the layer has too many axes.
+    """
+    meta = described(layer)
+    planes, axes = stack_of(layer.data, meta)
+    pixels = np.moveaxis(np.asarray(pixels_of(image)), (*axes.stack, *axes.plane), range(layer.ndim))
+    scale, unit = pixel_size(meta, axes.plane)
+    tables: dict[tuple[int, ...], Table] = {}
+    for index in np.ndindex(planes.shape[:-2]):
+        plane = Image(pixels[index], "YXC" if image.rgb else "YX", rgb=image.rgb)
+        own = np.asarray(planes[index])
+        tables[index] = measure(own, foreground=None, intensity=plane.channels_first, scale=scale, unit=unit)
+    table = tables[()] if not axes.stack else stack_tables(tables, axes.letters)
+    return pd.DataFrame(dict(table)).rename(columns={"label": "index"})
+
+
+def image_of(layer: Layer, layers: list[Layer]) -> ImageLayer:
+    """Find the image that a layer of labels belongs to: the one it was made of, else one that lies like it.
+
+    Raises
+    ------
+    UnetsegError
+        If there is none.
+    """
+    made_of = (layer.metadata.get(METADATA_KEY) or {}).get("image")
+    images = [one for one in layers if isinstance(one, ImageLayer) and METADATA_KEY not in one.metadata]
+    fitting = [one for one in images if tuple(pixels_of(one).shape[: one.ndim]) == tuple(pixels_of(layer).shape)]
+    for image in sorted(fitting, key=lambda one: one.name != made_of):
+        if lies_like(layer, image) or image.name == made_of:
+            return image
+    raise UnetsegError(tr("No image lies where '{layer}' does, with as many pixels.").format(layer=layer.name))
+
+
+def grid_of(layer: Shapes, layers: list[Layer]) -> Layer:
+    """Find the layer whose pixels labels get when they are drawn from contours: labels first, then images.
+
+    Raises
+    ------
+    UnetsegError
+        If no layer lies where the contours do.
+    """
+    candidates = [one for one in layers if isinstance(one, Labels | ImageLayer) and lies_like(layer, one)]
+    if candidates:
+        return min(candidates, key=lambda one: not isinstance(one, Labels))
+    raise UnetsegError(tr("No image or labels lie where '{layer}' does.").format(layer=layer.name))
+
+
+def lies_like(one: Layer, other: Layer) -> bool:
+    """Whether two layers put the same pixel at the same place of the world."""
+    if one.ndim != other.ndim or tuple(map(str, one.units)) != tuple(map(str, other.units)):
+        return False
+    corners = np.vstack([np.zeros(one.ndim), np.eye(one.ndim)])
+    return all(np.allclose(one.data_to_world(corner), other.data_to_world(corner)) for corner in corners)
+
+
+def described(layer: Layer) -> dict[str, Any]:
+    """Return the attributes of a layer as napari hands them to writers."""
+    attributes: dict[str, Any] = layer.as_layer_data_tuple()[1]
+    return attributes
+
+
+def pixels_of(layer: Layer) -> Any:
+    """Return the array of a layer at full resolution."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+def _transform(layer: Layer) -> dict[str, Any]:
+    meta: Mapping[str, Any] = described(layer)
+    record = {METADATA_KEY: layer.metadata[METADATA_KEY]} if METADATA_KEY in layer.metadata else {}
+    return {key: meta[key] for key in _TRANSFORM if key in meta} | {"metadata": record}
+
+
+def _placement(layer: Layer, axes: Axes) -> Placement:
+    return Placement(layer.ndim, axes.plane, {}, axes.stack)
