@@ -207,7 +207,7 @@ def as_it_was(probability, parameters):
             decoding._elevation({"foreground": probability[0], "distance": probability[1]}, mask), components, count
         )
         labels = decoding._divide(components, count, elevation, decoding._seeds(elevation, parameters.split))
-    labels = decoding._number(labels, parameters.min_size)
+    labels = decoding.number_objects(labels, parameters.min_size)
     return decoding._fill_holes(labels) if parameters.fill_holes else labels
 
 

@@ -68,7 +68,7 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
         labels = _divide(components, count, elevation, _seeds(elevation, parameters.split))
     if parameters.smoothing:
         labels = smooth(labels, parameters.smoothing)
-    labels = _number(labels, parameters.min_size)
+    labels = number_objects(labels, parameters.min_size)
     if parameters.fill_holes:
         labels = _fill_holes(labels)
     return (
@@ -156,7 +156,7 @@ def _divide(
     return np.where(where, parts, components)
 
 
-def _number(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
+def number_objects(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
     """Drop small objects and count the others in the order in which their first pixels come."""
     pixels = np.flatnonzero(labels)
     owners = labels.ravel()[pixels]

@@ -40,7 +40,7 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
         own = framed[top : bottom + 2 * radius, left : right + 2 * radius] == value
         covered = _disc_sums(own, widths) > majority
         smoothed[top:bottom, left:right][covered] = value
-    return _largest_pieces(smoothed)
+    return largest_pieces(smoothed)
 
 
 def _half_widths(radius: int) -> NDArray[np.intp]:
@@ -63,7 +63,7 @@ def _disc_sums(mask: NDArray[np.bool_], widths: NDArray[np.intp]) -> NDArray[np.
     return total
 
 
-def _largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Keep of each label its largest 4-connected piece, of equally large ones the first in raster order."""
     pieces = connected_components(labels, background=0, connectivity=1)
     sizes = np.bincount(pieces.ravel())
