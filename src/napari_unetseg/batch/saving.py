@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unetseg.batch.targets import ENDINGS, Result, Target
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import (
+    Position,
     write_confidence,
     write_geojson,
     write_labels,
@@ -49,11 +51,16 @@ def save_results(segmentation: "Segmentation", target: Target, results: Collecti
 
 def _write_labels(path: Path, segmentation: "Segmentation") -> None:
     image, provenance = segmentation.image, segmentation.provenance.as_dict()
-    write_labels(path, segmentation.labels, scale=image.scale, unit=image.unit, provenance=provenance)
+    if image.stack_axes:
+        _write_ome_tiff(path, segmentation)
+    else:
+        write_labels(path, segmentation.labels, scale=image.scale, unit=image.unit, provenance=provenance)
 
 
 def _write_confidence(path: Path, segmentation: "Segmentation") -> None:
-    write_confidence(path, segmentation.foreground, scale=segmentation.image.scale, unit=segmentation.image.unit)
+    image = segmentation.image
+    _one_plane(segmentation, "confidence")
+    write_confidence(path, segmentation.foreground, scale=image.scale, unit=image.unit)
 
 
 def _write_contours(path: Path, segmentation: "Segmentation") -> None:
@@ -61,6 +68,7 @@ def _write_contours(path: Path, segmentation: "Segmentation") -> None:
     write_geojson(
         path,
         segmentation.contours,
+        positions=_positions(segmentation),
         measurements=segmentation.measurements,
         classification=segmentation.provenance.model,
         scale=image.scale,
@@ -69,13 +77,20 @@ def _write_contours(path: Path, segmentation: "Segmentation") -> None:
 
 
 def _write_rois(path: Path, segmentation: "Segmentation") -> None:
-    write_rois(path, segmentation.contours)
+    write_rois(path, segmentation.contours, positions=_positions(segmentation))
 
 
 def _write_ome_tiff(path: Path, segmentation: "Segmentation") -> None:
     image, provenance = segmentation.image, segmentation.provenance.as_dict()
-    units = (image.unit, image.unit)
-    write_ome_labels(path, segmentation.labels, scale=image.scale, units=units, provenance=provenance)
+    others = len(image.stack_axes)
+    write_ome_labels(
+        path,
+        segmentation.labels,
+        axes=f"{image.stack_axes}YX",
+        scale=(*others * (1.0,), *image.scale) if image.scale else None,
+        units=(*others * (None,), image.unit, image.unit),
+        provenance=provenance,
+    )
 
 
 def _write_table(path: Path, segmentation: "Segmentation") -> None:
@@ -83,4 +98,22 @@ def _write_table(path: Path, segmentation: "Segmentation") -> None:
 
 
 def _write_overlay(path: Path, segmentation: "Segmentation") -> None:
+    _one_plane(segmentation, "overlay")
     write_overlay(path, segmentation.image, segmentation.labels)
+
+
+def _positions(segmentation: "Segmentation") -> list[Position]:
+    """Name the plane of each contour."""
+    axes = segmentation.image.stack_axes.lower()
+    return [
+        Position(**dict(zip(axes, index, strict=True)))
+        for index, contours in segmentation.plane_contours.items()
+        for _ in contours
+    ]
+
+
+def _one_plane(segmentation: "Segmentation", result: str) -> None:
+    if segmentation.image.stack_axes:
+        raise UnetsegError(
+            f"{segmentation.image.name}: {result} files are of one plane; leave {result} out for stacks."
+        )

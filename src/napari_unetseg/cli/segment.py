@@ -82,6 +82,20 @@ def segment(
         bool,
         typer.Option("--tta", help="Average over flips and turns: 8x slower; the table tells how far they agree."),
     ] = False,
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LETTERS",
+            help="What the axes of TIFF and npy files are, in their order: Y and X, before or between them T (time), "
+            "Z and C (channels), such as ZYX or TCZYX. Every plane is segmented. Default: files of one plane.",
+        ),
+    ] = None,
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="With --axes: objects keep their number along Z, as one object, and along T, as a track."
+        ),
+    ] = False,
     device: DeviceOption = None,
     backend: BackendOption = None,
     window: WindowOption = None,
@@ -110,7 +124,8 @@ def segment(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--save") from error
     wishes = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
-    wishes |= {"diameter": diameter, "augment": tta}
+    wishes |= {"diameter": diameter, "augment": tta, "link": link}
+    reading = {} if axes is None else {"axes": _checked_axes(axes)}
     wishes |= {"fill_holes": fill_holes, "smoothing": smoothing, "min_confidence": min_confidence}
     batch = None
     try:
@@ -126,10 +141,17 @@ def segment(
                 service, wishes = open_recipe(recipe, wishes | where | tiles)
             else:
                 service = open_service(model, device, backend, tiled(window, batch_size))
-            batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, again=again))
+            batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, reading, again))
             batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(batch.summary())
     raise typer.Exit(1 if batch.tally.count("failed") or inputs.problems else 0)
+
+
+def _checked_axes(letters: str) -> str:
+    axes = letters.upper()
+    if set(axes) - set("TZCYX") or not {"Y", "X"} <= set(axes) or len(set(axes)) != len(axes):
+        raise typer.BadParameter(f"{letters} is not made of T, Z, C, Y and X, each at most once", param_hint="--axes")
+    return axes

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ _PPM = re.compile(rb"P[36](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n
 _HEADER = 1024
 
 
-def read_image(path: str | Path) -> Image:
-    """Read an image file that holds one plane: grey, RGB(A) or multichannel.
+def read_image(path: str | Path, axes: str | None = None) -> Image:
+    """Read an image file that holds one plane (grey, RGB(A) or multichannel), or a stack whose axes are named.
 
     TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and their kin, and ``.npy`` arrays, read as
     `Image.of` reads arrays. Axes of length one are dropped; the pixel size is taken from OME and
@@ -40,16 +41,19 @@ def read_image(path: str | Path) -> Image:
     ----------
     path
         The file.
+    axes
+        Those of the file as an `Image` has them, such as ``"ZYX"`` or ``"TCZYX"``, for TIFF and ``.npy`` files; axes
+        of length one may be left out. None: one plane, whose axes are clear.
 
     Raises
     ------
     ImageError
-        If the file is missing, empty, damaged, no image, or holds more than one plane. The message
-        names the file and what to do.
+        If the file is missing, empty, damaged, no image, holds more than one plane whose axes are not named, or
+        has another number of axes. The message names the file and what to do.
     """
     path = Path(path)
     _check_file(path)
-    reader = _choose_reader(path)
+    reader = _choose_reader(path, axes)
     try:
         return replace(reader(path), path=str(path.absolute()))
     except (ImageError, MemoryError):
@@ -86,16 +90,18 @@ def _check_file(path: Path) -> None:
         raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
-def _choose_reader(path: Path) -> Callable[[Path], Image]:
+def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return read_tiff
-    return _read_npy if suffix == ".npy" else _read_picture
+        return partial(read_tiff, named=axes)
+    return partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture
 
 
-def _read_npy(path: Path) -> Image:
+def _read_npy(path: Path, axes: str | None) -> Image:
     array: NDArray[Any] = np.load(path, allow_pickle=False)
-    return Image.of(array, name=path.name)
+    if axes is None:
+        return Image.of(array, name=path.name)
+    return Image(array if len(axes) == array.ndim else array.squeeze(), axes, name=path.name)
 
 
 def _read_picture(path: Path) -> Image:

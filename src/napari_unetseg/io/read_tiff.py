@@ -37,16 +37,25 @@ _READINGS: dict[str, str] = {"YX": "YX", "CYX": "CYX", "SYX": "CYX", "YXS": "YXC
 Scale = tuple[float, float]
 
 
-def read_tiff(path: Path) -> Image:
-    """Read a TIFF file that holds one plane.
+def read_tiff(path: Path, named: str | None = None) -> Image:
+    """Read a TIFF file that holds one plane, or, where somebody names its axes, a stack.
 
     A pyramid is read at full resolution. Resolution tags of files that come from neither OME nor ImageJ
     are printing resolutions (72 dpi) far more often than pixel sizes and are not used.
 
+    Parameters
+    ----------
+    path
+        The file.
+    named
+        Its axes as an `Image` has them, in their order in the file; axes of length one may be left out. None: those
+        that the file names.
+
     Raises
     ------
     ImageError
-        If there is more than one plane, or more than one image of the same importance.
+        If there is more than one plane and no axes are named, if their number is not that of the file, or if there
+        is more than one image of the same importance.
     """
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
@@ -62,22 +71,25 @@ def read_tiff(path: Path) -> Image:
             )
         kept = [i for i, axis in enumerate(series.axes) if series.shape[i] > 1 or axis in "YX"]
         axes = "".join(series.axes[i] for i in kept)
-        if axes not in _READINGS:
+        if named is None and axes not in _READINGS:
             raise ImageError(
                 Sentence(
                     "{path}: shape {shape} with axes {axes} is not one plane. Save one plane (or one "
-                    "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ.",
+                    "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ, or say "
+                    "what its axes are.",
                     path=path,
                     shape=series.shape,
                     axes=series.axes,
                 )
             )
-        array = np.asarray(series.asarray()).reshape([series.shape[i] for i in kept])
+        array = np.asarray(series.asarray())
+        if named is None or len(named) != array.ndim:
+            array = array.reshape([series.shape[i] for i in kept])
         scale, unit = _pixel_size(file)
         rgb = "S" in axes and series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
     # ImageJ writes the other byte order, which torch does not take.
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return Image(native, _READINGS[axes], rgb, scale, unit, path.name)
+    return Image(native, named or _READINGS[axes], rgb, scale, unit, path.name)
 
 
 def _pixel_size(file: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
