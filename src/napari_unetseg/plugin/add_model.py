@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_unetseg.errors import Cancelled
+from napari_unetseg.language import tr
 from napari_unetseg.plugin import add_model_words as words
 from napari_unetseg.plugin.add_model_dialog import AddModelDialog
 from napari_unetseg.plugin.background import Task, start
@@ -27,9 +28,8 @@ ChooseFile = Callable[[QWidget], Path | None]
 def choose_file(parent: QWidget) -> Path | None:
     """Ask for a checkpoint, or for the card of a model package; None if nothing was chosen."""
     kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
-    name, _ = QFileDialog.getOpenFileName(
-        parent, "Add model", "", f"Checkpoints and model cards ({kinds} {CARD_FILE});;All files (*)"
-    )
+    filters = (f"{tr('Checkpoints and model cards')} ({kinds} {CARD_FILE})", f"{tr('All files')} (*)")
+    name, _ = QFileDialog.getOpenFileName(parent, tr("Add model"), "", ";;".join(filters))
     return Path(name) if name else None
 
 

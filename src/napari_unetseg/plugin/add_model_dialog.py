@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin import add_model_words as words
 from napari_unetseg.zoo.card import ModelCard
 
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 _LABEL_WIDTH = 84
 _DEFAULT_SIDE = 512
-_NAME_TIP = "What the list of models shall call it. Its folder gets the same name."
-_NETWORK_TIP = "The weights fit several networks. Whoever trained them knows which it was."
-_NORMALISATION_TIP = "How the intensities of an image became the network's input when it was trained."
-_SIZE_TIP = (
+_NAME_TIP = mark("What the list of models shall call it. Its folder gets the same name.")
+_NETWORK_TIP = mark("The weights fit several networks. Whoever trained them knows which it was.")
+_NORMALISATION_TIP = mark("How the intensities of an image became the network's input when it was trained.")
+_SIZE_TIP = mark(
     "Some networks saw every image stretched to one size when they were trained. Images are then stretched to it, "
     "and the result is stretched back."
 )
-_ADD_TIP = "Writes the model into your own models; the file that you chose stays as it is."
+_ADD_TIP = mark("Writes the model into your own models; the file that you chose stays as it is.")
 
 
 class AddModelDialog(QDialog):
@@ -54,7 +55,7 @@ class AddModelDialog(QDialog):
 
     def __init__(self, candidate: "Candidate", taken: Set[str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Add model")
+        self.setWindowTitle(tr("Add model"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._candidate, self._taken = candidate, taken
         self.heading = QLabel()
@@ -62,22 +63,23 @@ class AddModelDialog(QDialog):
         self.heading.setWordWrap(True)
         self.facts = {key: QLabel() for key in words.facts(candidate, 0)}
         self.name = QLineEdit(words.suggested_name(candidate, taken))
-        self.name.setToolTip(_NAME_TIP)
+        self.name.setToolTip(tr(_NAME_TIP))
         self.network = QComboBox()
-        self.network.setToolTip(_NETWORK_TIP)
+        self.network.setToolTip(tr(_NETWORK_TIP))
         self.network.addItems([words.network(card) for card in candidate.cards])
         self.normalisation = QComboBox()
-        self.normalisation.setToolTip(_NORMALISATION_TIP)
-        self.stretch = QCheckBox("Stretch to")
-        self.height_, self.width_ = _side("Height"), _side("Width")
-        self.advice = QLabel(words.ADVICE)
+        self.normalisation.setToolTip(tr(_NORMALISATION_TIP))
+        self.stretch = QCheckBox(tr("Stretch to"))
+        self.height_, self.width_ = _side(tr("Height in pixels.")), _side(tr("Width in pixels."))
+        self.advice = QLabel(tr(words.ADVICE))
         self.fault = QLabel()
         self.fault.setStyleSheet("font-weight: bold;")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.add = self.buttons.addButton("Add model", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.add = self.buttons.addButton(tr("Add model"), QDialogButtonBox.ButtonRole.AcceptRole)
         # Some styles draw a red cross here, which looks like a fault.
         if (cancel := self.buttons.button(QDialogButtonBox.StandardButton.Cancel)) is not None:
             cancel.setIcon(QIcon())
+            cancel.setText(tr("Cancel"))
         self._arrange()
         self._show_card()
         self._check_name()
@@ -119,7 +121,7 @@ class AddModelDialog(QDialog):
             if normalisation == card.normalisation:
                 self.normalisation.setCurrentIndex(self.normalisation.count() - 1)
         self.stretch.setChecked(card.image_size is not None)
-        self.stretch.setToolTip(_SIZE_TIP)
+        self.stretch.setToolTip(tr(_SIZE_TIP))
         for box, side in zip((self.height_, self.width_), card.image_size or 2 * (_DEFAULT_SIDE,), strict=True):
             box.setValue(side)
             box.setEnabled(card.image_size is not None)
@@ -129,9 +131,7 @@ class AddModelDialog(QDialog):
         self.fault.setText(fault)
         if self.add is not None:
             self.add.setEnabled(not fault)
-            self.add.setToolTip(
-                fault or "Writes the model into your own models; the file that you chose stays as it is."
-            )
+            self.add.setToolTip(fault or tr(_ADD_TIP))
 
     def _arrange(self) -> None:
         column = QVBoxLayout(self)
@@ -152,7 +152,7 @@ class AddModelDialog(QDialog):
         for row, (key, value) in enumerate(self.facts.items()):
             value.setWordWrap(True)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            grid.addWidget(QLabel(key), row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(QLabel(tr(key)), row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(value, row, 1)
         return grid
 
@@ -168,11 +168,11 @@ class AddModelDialog(QDialog):
         size.addStretch()
         # Holds its line open, so that nothing moves while a name is typed.
         self.fault.setFixedHeight(self.fault.fontMetrics().height() + 4)
-        rows: list[tuple[str, QWidget | QHBoxLayout]] = [("Name", self.name), ("", self.fault)]
+        rows: list[tuple[str, QWidget | QHBoxLayout]] = [(tr("Name"), self.name), ("", self.fault)]
         if len(self._candidate.cards) > 1:
-            rows.append(("Network", self.network))
+            rows.append((tr(words.NETWORK), self.network))
         if not self._candidate.is_package:
-            rows += [("Intensities", self.normalisation), ("Image size", size)]
+            rows += [(tr("Intensities"), self.normalisation), (tr("Image size"), size)]
         for row, (text, content) in enumerate(rows):
             grid.addWidget(QLabel(text), row, 0)
             if isinstance(content, QWidget):
@@ -193,5 +193,5 @@ def _grid() -> QGridLayout:
 def _side(tip: str) -> QSpinBox:
     box = QSpinBox()
     box.setRange(16, 8192)
-    box.setToolTip(f"{tip} in pixels.")
+    box.setToolTip(tip)
     return box

@@ -5,6 +5,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_unetseg.language import local, mark, tr
 from napari_unetseg.zoo.card import IMAGENET, TITLES, MeanStd, MinMax, ModelCard, Normalisation, Percentile, as_name
 from napari_unetseg.zoo.fit import left_out
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel, published_with
@@ -12,37 +13,40 @@ from napari_unetseg.zoo.published import PUBLISHED, PublishedModel, published_wi
 if TYPE_CHECKING:
     from napari_unetseg.zoo.adding import Candidate
 
-ADVICE = (
+ADVICE = mark(
     "Whoever trained the network knows how its images were prepared. A wrong choice does not fail; "
     "it finds worse objects."
 )
-ASKING = "Say in the other window how images are prepared for this model."
+ASKING = mark("Say in the other window how images are prepared for this model.")
 NORMALISATIONS: dict[str, Normalisation] = {
-    "Percentiles: 1 % and 99.8 % become 0 and 1": Percentile(),
-    "ImageNet mean and standard deviation": IMAGENET,
-    "Darkest and brightest pixel become 0 and 1": MinMax(),
+    mark("Percentiles: 1 % and 99.8 % become 0 and 1"): Percentile(),
+    mark("ImageNet mean and standard deviation"): IMAGENET,
+    mark("Darkest and brightest pixel become 0 and 1"): MinMax(),
 }
 """Ways to prepare intensities, in words."""
 
 
+FILE, NETWORK, PARAMETERS, LEFT_OUT = mark("File"), mark("Network"), mark("Parameters"), mark("Left out")
+
+
 def reading(file: str) -> str:
     """Say that a file is being looked at."""
-    return f"Reading {file}. Nothing in it is run."
+    return tr("Reading {file}. Nothing in it is run.").format(file=file)
 
 
 def adding(name: str) -> str:
     """Say that a model is being written."""
-    return f"Adding {name} to your models..."
+    return tr("Adding {model} to your models...").format(model=name)
 
 
 def added(name: str) -> str:
     """Say that a model can be used."""
-    return f"{name} was added and is chosen. Press Run to try it."
+    return tr("{model} was added and is chosen. Press Run to try it.").format(model=name)
 
 
 def not_added(file: str) -> str:
     """Say that nothing was changed."""
-    return f"{file} was not added."
+    return tr("{file} was not added.").format(file=file)
 
 
 def about_file(sentence: str, path: Path) -> str:
@@ -57,7 +61,8 @@ def network(card: ModelCard) -> str:
     channels = arguments.get("features") or arguments.get("widths")
     if not channels and "base_channels" in arguments:
         channels = [arguments["base_channels"] * 2**level for level in range(arguments.get("depth", 0) + 1)]
-    facts = [f"{', '.join(map(str, channels))} channels"] if channels else []
+    told = tr("{channels} channels")
+    facts = [told.format(channels=", ".join(map(str, channels)))] if channels else []
     if "norm" in arguments:
         facts.append({"instance": "InstanceNorm", "batch": "BatchNorm"}[arguments["norm"]])
     title = TITLES[card.architecture.name]
@@ -67,22 +72,25 @@ def network(card: ModelCard) -> str:
 def recognised(candidate: "Candidate", card: ModelCard) -> str:
     """Say what a file is, in a line."""
     if candidate.is_package:
-        return f"Model package {card.display_name}"
+        return tr("Model package {model}").format(model=tr(card.display_name))
     published = published_with(card.architecture)
-    known = f"the network of {published.display_name}" if published else TITLES[card.architecture.name]
-    return f"Recognised as {known}"
+    if published:
+        return tr("Recognised as the network of {model}").format(model=tr(published.display_name))
+    return tr("Recognised as {network}").format(network=TITLES[card.architecture.name])
 
 
 def facts(candidate: "Candidate", index: int) -> dict[str, str]:
     """Return what was read off a file, by what it is."""
     card = candidate.cards[index]
     told = {
-        "File": f"{candidate.source.name} ({candidate.size / 1e6:,.1f} MB)",
-        "Network": network(card),
-        "Parameters": f"{candidate.parameters[index] / 1e6:,.2f} million",
+        FILE: f"{candidate.source.name} ({candidate.size / 1e6:.1f} MB)",
+        NETWORK: network(card),
+        PARAMETERS: tr("{millions:.2f} million").format(millions=candidate.parameters[index] / 1e6),
     }
     if not candidate.is_package:
-        told["Left out"] = "; ".join(left_out(candidate.dropped, candidate.beside)) or "nothing"
+        told[LEFT_OUT] = "; ".join(local(part) for part in left_out(candidate.dropped, candidate.beside)) or tr(
+            "nothing"
+        )
     return told
 
 
@@ -110,8 +118,9 @@ def model_name(words: str, card: ModelCard) -> str:
 def normalisations(card: ModelCard) -> dict[str, Normalisation]:
     """Return the ways to prepare intensities that suit a network, in words."""
     known = published_with(card.architecture) is not None
+    published = tr("{normalisation} (as published)")
     return {
-        f"{text} (as published)" if known and way == card.normalisation else text: way
+        published.format(normalisation=tr(text)) if known and way == card.normalisation else tr(text): way
         for text, way in NORMALISATIONS.items()
         if not isinstance(way, MeanStd) or len(way.mean) == card.input_channels
     }
@@ -120,11 +129,11 @@ def normalisations(card: ModelCard) -> dict[str, Normalisation]:
 def name_fault(words: str, card: ModelCard, taken: Set[str]) -> str:
     """Say why a model cannot be called so; empty if it can."""
     if not words.strip():
-        return "Give the model a name."
+        return tr("Give the model a name.")
     name = model_name(words, card)
     published = PUBLISHED.get(name)
     if name in taken:
-        return f"There is a model {name} already."
+        return tr("There is a model {model} already.").format(model=name)
     if published is not None and published.architecture != card.architecture:
-        return f"The name {name} is kept for another published network."
+        return tr("The name {model} is kept for another published network.").format(model=name)
     return ""

@@ -2,32 +2,56 @@
 
 from typing import Any
 
+from napari_unetseg.language import grouped, mark, tr
+from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
+
+_DIVIDES = mark("divides touching objects: yes")
+_DIVIDES_NOT = mark("divides touching objects: no")
+
+
+def model_title(card: ModelCard) -> str:
+    """Return a model's name for people, translated where it is one of ours."""
+    return tr(card.display_name)
+
+
+def model_purpose(card: ModelCard) -> str:
+    """Return what a model is for, in one line, translated where it is one of ours."""
+    return tr(" ".join(card.description.split()))
 
 
 def describe_model(package: ModelPackage) -> str:
     """Write a model's card as Markdown: purpose, training data, scores, licence, origin."""
     card = package.card
-    lines = [f"# {card.display_name}", "", card.description.strip(), ""]
+    lines = [f"# {model_title(card)}", "", model_purpose(card), ""]
     if card.image_size:
-        lines.append(f"* stretches every image to {card.image_size[0]} x {card.image_size[1]} px and its answer back")
+        height, width = card.image_size
+        stretches = tr("stretches every image to {height} x {width} px and its answer back")
+        lines.append("* " + stretches.format(height=height, width=width))
     if card.object_size:
-        pixels = f"expects objects of about {card.object_size:g} px"
-        lines.append(f"* {pixels}" + (f" at {card.pixel_size:g} µm a pixel" if card.pixel_size else ""))
+        expects = (
+            tr("expects objects of about {pixels:g} px at {size:g} µm a pixel")
+            if card.pixel_size
+            else tr("expects objects of about {pixels:g} px")
+        )
+        lines.append("* " + expects.format(pixels=card.object_size, size=card.pixel_size))
     lines += [
-        f"* divides touching objects: {'yes' if card.decoder == 'seeded_watershed' else 'no'}",
-        f"* licence: {card.licence}",
-        f"* architecture: {card.architecture.name}",
-        f"* weights: SHA-256 `{card.weights.sha256 or 'not read yet'}`",
-        f"* folder: `{package.path}`",
+        "* " + tr(_DIVIDES if card.decoder == "seeded_watershed" else _DIVIDES_NOT),
+        "* " + tr("licence: {licence}").format(licence=card.licence),
+        "* " + tr("architecture: {name}").format(name=card.architecture.name),
+        "* " + tr("weights: SHA-256 {hash}").format(hash=f"`{card.weights.sha256 or tr('not read yet')}`"),
+        "* " + tr("folder: {folder}").format(folder=f"`{package.path}`"),
     ]
     if card.training_data:
-        lines += ["", "## Trained on", ""]
+        lines += ["", f"## {tr('Trained on')}", ""]
+        told = tr("{data}: {images} images, {licence}. {citation}")
         lines += [
-            f"* {data.name}: {data.images} images, {data.licence}. {data.citation}" for data in card.training_data
+            "* "
+            + told.format(data=data.name, images=grouped(data.images), licence=data.licence, citation=data.citation)
+            for data in card.training_data
         ]
     if card.scores:
-        lines += ["", "## Measured", "", *_bullets(card.scores)]
+        lines += ["", f"## {tr('Measured')}", "", *_bullets(card.scores)]
     return "\n".join(lines)
 
 
@@ -39,5 +63,5 @@ def _bullets(values: dict[str, Any], depth: int = 0) -> list[str]:
         if isinstance(value, dict):
             lines += [f"{'  ' * depth}* {words}", *_bullets(value, depth + 1)]
         else:
-            lines.append(f"{'  ' * depth}* {words}: {value}")
+            lines.append(f"{'  ' * depth}* {words}: {tr(value) if isinstance(value, str) else value}")
     return lines

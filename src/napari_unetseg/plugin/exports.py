@@ -21,6 +21,7 @@ from napari_unetseg.io.contour_file import (
     number_unlabelled,
     open_ring,
 )
+from napari_unetseg.language import tr
 from napari_unetseg.plugin.outputs import METADATA_KEY
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 
@@ -82,7 +83,9 @@ def read_axes(ndim: int, meta: Mapping[str, Any]) -> Axes:
     first, second = (axis for axis in range(ndim) if axis not in stack)
     if len(stack) >= len(_USUAL):
         raise UnetsegError(
-            f"{_called(meta)} has {ndim} dimensions; files hold five at most (T C Z Y X). Export a part of it."
+            tr(
+                "The layer '{layer}' has {ndim} dimensions; files hold five at most (T C Z Y X). Export a part of it."
+            ).format(layer=_name(meta), ndim=ndim)
         )
     labels = [str(label).lower() for label in meta.get("axis_labels") or ()]
     named = "".join(_LETTERS.get(labels[axis], "") for axis in stack) if len(labels) == ndim else ""
@@ -113,7 +116,8 @@ def contours_of_labels(data: Any, meta: Mapping[str, Any]) -> ContourFile:
         contours += traced
         positions += [axes.position(index)] * len(traced)
     if not contours:
-        raise UnetsegError(f"{_called(meta)} has no object to export: all of its pixels are 0, the background.")
+        nothing = tr("The layer '{layer}' has no object to export: all of its pixels are 0, the background.")
+        raise UnetsegError(nothing.format(layer=_name(meta)))
     features = pd.DataFrame(meta.get("features")).rename(columns={"index": "label"})
     scale, unit = pixel_size(meta, axes.plane)
     return ContourFile(contours, positions, _measurements(features), scale=scale, unit=unit)
@@ -151,8 +155,9 @@ def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) ->
         else:
             rings.append((row, axes.position(places[0].tolist()), ring))
     if not rings:
-        found = f" It has {' and '.join(counted(left_out))}." if left_out else ""
-        raise UnetsegError(f"{_called(meta)} has no polygon, rectangle or ellipse to export.{found}")
+        nothing = tr("The layer '{layer}' has no polygon, rectangle or ellipse to export.").format(layer=_name(meta))
+        found = tr("It has {shapes}.").format(shapes=tr(" and ").join(counted(left_out))) if left_out else ""
+        raise UnetsegError(f"{nothing} {found}".strip())
     rows = [row for row, _, _ in rings]
     labels = number_unlabelled([_label(features, row) for row in rows])
     groups: dict[tuple[int, Position], tuple[list[Ring], list[Ring]]] = {}
@@ -202,18 +207,17 @@ def model_of(meta: Mapping[str, Any]) -> str | None:
 
 def describe_left_out(meta: Mapping[str, Any], left_out: Sequence[str]) -> str:
     """Say what of a layer is not in the file."""
-    return (
-        f"{_called(meta)}: {' and '.join(left_out)} not exported. Files hold areas: polygons, rectangles and ellipses "
-        "of one plane."
-    )
+    return tr(
+        "The layer '{layer}': {shapes} not exported. Files hold areas: polygons, rectangles and ellipses of one plane."
+    ).format(layer=_name(meta), shapes=tr(" and ").join(left_out))
 
 
 def _plane_index(meta: Mapping[str, Any]) -> dict[int, int]:
     return {int(axis): int(index) for axis, index in provenance_of(meta).get("plane", {}).items()}
 
 
-def _called(meta: Mapping[str, Any]) -> str:
-    return f"The layer '{meta.get('name', 'unnamed')}'"
+def _name(meta: Mapping[str, Any]) -> str:
+    return str(meta.get("name", tr("unnamed")))
 
 
 def _ring(vertices: NDArray[Any], kind: str) -> Ring | None:

@@ -13,8 +13,10 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.errors import Cancelled
+from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin import words
 from napari_unetseg.plugin.background import Reports
+from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers import Plane, shown_plane
 from napari_unetseg.plugin.outputs import OUTPUTS, LayerData, Output, fresh_names, layer_data, named
 from napari_unetseg.plugin.services import shared_service
@@ -97,7 +99,7 @@ def segment_layer(
         segmentation = service.segment(plane.read(), progress=reports.progressed.emit, cancel=cancelled, **parameters)
         return _named_layers(segmentation, plane, outputs, _taken(viewer))
 
-    return _start(f"Segmenting {plane.name}", work)
+    return _start(tr("Segmenting {image}").format(image=plane.name), work)
 
 
 def segment_layers(
@@ -155,7 +157,8 @@ def segment_layers(
         )
         return _collect(zip(planes, results, strict=True), outputs, _taken(viewer))
 
-    return _start(f"Segmenting {len(planes)} image{'' if len(planes) == 1 else 's'}", work)
+    title = tr_count("Segmenting {n} image", "Segmenting {n} images", len(planes)).format(n=len(planes))
+    return _start(title, work)
 
 
 def _start(title: str, work: Callable[[Reports, CancelFlag], list[LayerData]]) -> FunctionWorker[list[LayerDataTuple]]:
@@ -168,7 +171,8 @@ def _start(title: str, work: Callable[[Reports, CancelFlag], list[LayerData]]) -
 
     def run() -> list[LayerData]:
         try:
-            return work(reports, cancelled)
+            with errors_in_users_language():
+                return work(reports, cancelled)
         except Cancelled:
             worker.quit()
             return []
@@ -222,6 +226,8 @@ def _collect(
             made += layers
             images, objects = images + 1, objects + result.count
         elif not isinstance(result.error, Cancelled):
-            show_warning(f"{plane.name} was not segmented: {describe_error(result.error).sentence}")
-    show_info(f"{words.count(objects)} in {images} image{'' if images == 1 else 's'}.")
+            warning = tr("{image} was not segmented: {reason}")
+            show_warning(warning.format(image=plane.name, reason=describe_error(result.error).sentence))
+    told = tr_count("{objects} in {n} image.", "{objects} in {n} images.", images)
+    show_info(told.format(objects=words.count(objects), n=images))
     return made

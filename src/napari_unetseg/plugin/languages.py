@@ -1,5 +1,7 @@
 """Which language the window speaks: that of the settings, else napari's, else the system's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from napari.settings import get_settings
@@ -7,7 +9,7 @@ from qtpy.QtCore import QLocale
 
 from napari_unetseg import language
 from napari_unetseg.config import load_settings
-from napari_unetseg.errors import ConfigError
+from napari_unetseg.errors import ConfigError, UnetsegError
 
 _NAPARI_DEFAULT = "en"
 
@@ -35,6 +37,15 @@ def wanted_languages() -> list[str]:
     if of_napari != _NAPARI_DEFAULT:
         return [of_napari]
     return list(QLocale.system().uiLanguages())
+
+
+@contextmanager
+def errors_in_users_language() -> Iterator[None]:
+    """Translate errors that napari shows itself."""
+    try:
+        yield
+    except UnetsegError as error:
+        raise type(error)(language.local(error)) from error
 
 
 def _setting() -> str:

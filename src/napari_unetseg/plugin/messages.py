@@ -17,10 +17,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unetseg.language import tr
 from napari_unetseg.plugin.badge import Badge, Kind
 from napari_unetseg.plugin.words import Failure
 
-_LINES = 4
+_LINES = 3
 # What napari's themes leave above and below the text of a label.
 _PADDING = 10
 
@@ -39,8 +40,8 @@ class MessageArea(QWidget):
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action = QPushButton()
-        self.details = QPushButton("Details")
-        self.details.setToolTip("The full text of the error, to read or to copy into a report.")
+        self.details = QPushButton(tr("Details"))
+        self.details.setToolTip(tr("The full text of the error, to read or to copy into a report."))
         self._on_action: Callable[[], None] | None = None
         self._failure: Failure | None = None
         self.action.clicked.connect(self._act)
@@ -118,8 +119,8 @@ def details_dialog(details: str, parent: QWidget) -> QDialog:
     text = QPlainTextEdit(details)
     text.setReadOnly(True)
     text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-    dialog, buttons = _dialog("Details", text, parent)
-    copy = QPushButton("Copy")
+    dialog, buttons = _dialog(tr("Details"), text, parent)
+    copy = QPushButton(tr("Copy"))
     copy.clicked.connect(lambda: copy_text(details))
     buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
     return dialog
@@ -144,6 +145,9 @@ def _dialog(title: str, content: QWidget, parent: QWidget) -> tuple[QDialog, QDi
     dialog.setWindowTitle(title)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    # napari does not load Qt's own translations.
+    if (close := buttons.button(QDialogButtonBox.StandardButton.Close)) is not None:
+        close.setText(tr("Close"))
     buttons.rejected.connect(dialog.reject)
     column = QVBoxLayout(dialog)
     column.addWidget(content)

@@ -5,14 +5,24 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from napari_unetseg.language import local, mark, tr
+from napari_unetseg.plugin.card_text import model_purpose, model_title
 from napari_unetseg.zoo.registry import Listed, ModelPackage, WeightsNeeded
 
-ADD = "Add model..."
+ADD = mark("Add model...")
 
-_MODEL_TIP = "The trained network. Choose the one whose training images look like yours; (i) tells what they were."
-_ADD_TIP = "Use a checkpoint of your own (.pth, .pt, .ckpt, .safetensors) or a model package."
+_MODEL_TIP = mark(
+    "The trained network. Choose the one whose training images look like yours; (i) tells what they were."
+)
+_ADD_TIP = mark("Use a checkpoint of your own (.pth, .pt, .ckpt, .safetensors) or a model package.")
+_ORIGINS = {"bundled": mark("bundled"), "user": mark("user"), "path": mark("path")}
 # The model behind a combo box keeps the flags of its items here; 0 greys an item out.
 _FLAGS_ROLE = 255
+
+
+def title_and_origin(package: ModelPackage) -> str:
+    """Return ``"Nuclei (bundled)"``."""
+    return f"{model_title(package.card)} ({tr(_ORIGINS[package.origin])})"
 
 
 class ModelBox(QComboBox):
@@ -34,7 +44,7 @@ class ModelBox(QComboBox):
 
     def __init__(self, models: Sequence[Listed], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setToolTip(_MODEL_TIP)
+        self.setToolTip(tr(_MODEL_TIP))
         self._before = -1
         self._fill(models)
         self.setCurrentIndex(next(iter(self._usable()), -1))
@@ -78,14 +88,15 @@ class ModelBox(QComboBox):
         self.clear()
         for model in models:
             if isinstance(model, ModelPackage):
-                words, tip = f"{model.card.display_name} ({model.origin})", model.card.description
+                words, tip = title_and_origin(model), model_purpose(model.card)
             elif isinstance(model, WeightsNeeded):
-                words, tip = f"{model.model.display_name} (weights needed)", model.reason
+                words = tr("{model} (weights needed)").format(model=tr(model.model.display_name))
+                tip = local(model.reason)
             else:
-                words, tip = f"{model.path.name} (broken)", model.reason
+                words, tip = tr("{file} (broken)").format(file=model.path.name), local(model.reason)
             self._append(words, tip, model)
         self.insertSeparator(self.count())
-        self._append(ADD, _ADD_TIP, None)
+        self._append(tr(ADD), tr(_ADD_TIP), None)
 
     def _append(self, words: str, tip: str, model: Listed | None) -> None:
         self.addItem(words, model)

@@ -10,6 +10,8 @@ from napari.utils.notifications import show_warning
 
 from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
 from napari_unetseg.io.rois import holds_rois
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.outputs import EDGE_COLOUR, LayerData
 
 _AXES = "tcz"  # in the order of napari's dimensions
@@ -33,17 +35,20 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
 
 def open_rois(path: str) -> list[LayerData]:
     """Read ImageJ ROIs as the data of a Shapes layer."""
-    return _shapes(path, read_rois(path))
+    with errors_in_users_language():
+        return _shapes(path, read_rois(path))
 
 
 def open_geojson(path: str) -> list[LayerData]:
     """Read GeoJSON as the data of a Shapes layer, measurements among its features."""
-    return _shapes(path, read_geojson(path))
+    with errors_in_users_language():
+        return _shapes(path, read_geojson(path))
 
 
 def _shapes(path: str, found: ContourFile) -> list[LayerData]:
     if found.left_out:
-        show_warning(f"{path}: {' and '.join(found.left_out)} not opened, since only areas are.")
+        warning = tr("{path}: {shapes} not opened, since only areas are.")
+        show_warning(warning.format(path=path, shapes=tr(" and ").join(found.left_out)))
     axes = [axis for axis in _AXES if any(getattr(position, axis) is not None for position in found.positions)]
     rings = [
         (contour.label, kind, ring, position)

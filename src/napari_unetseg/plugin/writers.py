@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
+from napari_unetseg.language import tr
 from napari_unetseg.plugin.exports import (
     contours_of_labels,
     contours_of_shapes,
@@ -18,6 +19,7 @@ from napari_unetseg.plugin.exports import (
     provenance_of,
     stack_of,
 )
+from napari_unetseg.plugin.languages import errors_in_users_language
 
 Meta = Mapping[str, Any]
 
@@ -46,15 +48,17 @@ def save_labels_as_ome_tiff(path: str, data: Any, meta: Meta) -> list[str]:
     scale, units = meta.get("scale"), meta.get("units")
     labels = np.asarray(stack)
     if labels.min(initial=0) < 0:
-        raise UnetsegError(f"The layer '{meta.get('name')}' has negative labels, which OME-TIFF files do not hold.")
-    write_ome_labels(
-        path,
-        labels,
-        axes=f"{axes.letters}YX",
-        scale=[float(scale[axis]) for axis in order] if scale is not None else None,
-        units=[str(units[axis]) for axis in order] if units is not None else None,
-        provenance=provenance_of(meta),
-    )
+        negative = tr("The layer '{layer}' has negative labels, which OME-TIFF files do not hold.")
+        raise UnetsegError(negative.format(layer=meta.get("name")))
+    with errors_in_users_language():
+        write_ome_labels(
+            path,
+            labels,
+            axes=f"{axes.letters}YX",
+            scale=[float(scale[axis]) for axis in order] if scale is not None else None,
+            units=[str(units[axis]) for axis in order] if units is not None else None,
+            provenance=provenance_of(meta),
+        )
     return [path]
 
 
@@ -80,21 +84,23 @@ def save_shapes_as_geojson(path: str, data: Sequence[NDArray[Any]], meta: Meta) 
 
 def _save_rois(path: str, found: ContourFile, meta: Meta) -> list[str]:
     path = _with_ending(path, ".zip")
-    write_rois(path, found.contours, positions=found.positions)
+    with errors_in_users_language():
+        write_rois(path, found.contours, positions=found.positions)
     return _told(path, found, meta)
 
 
 def _save_geojson(path: str, found: ContourFile, meta: Meta) -> list[str]:
     path = _with_ending(path, ".geojson")
-    write_geojson(
-        path,
-        found.contours,
-        positions=found.positions,
-        measurements=found.measurements,
-        classification=model_of(meta),
-        scale=found.scale,
-        unit=found.unit,
-    )
+    with errors_in_users_language():
+        write_geojson(
+            path,
+            found.contours,
+            positions=found.positions,
+            measurements=found.measurements,
+            classification=model_of(meta),
+            scale=found.scale,
+            unit=found.unit,
+        )
     return _told(path, found, meta)
 
 
@@ -110,7 +116,8 @@ def _with_ending(path: str, *endings: str) -> str:
         return path
     completed = path + endings[0]
     if Path(completed).exists():
-        raise UnetsegError(f"{completed}: is there already. To replace it, save under this very name.")
+        taken = tr("{path}: is there already. To replace it, save under this very name.")
+        raise UnetsegError(taken.format(path=completed))
     return completed
 
 

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
+from napari_unetseg.language import local, mark, tr
 from napari_unetseg.plugin.inputs import LABEL_WIDTH
 from napari_unetseg.plugin.panel import readings
 from napari_unetseg.plugin.panel.card import CardView
@@ -20,20 +21,38 @@ if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo
 
 BUTTONS: dict[Verb, tuple[str, str]] = {
-    "check": ("Check now", "Load the model if it is not loaded, run it on a small test image and compare its answer."),
-    "reload": ("Reload", "Read the model's card and weights from disk again, for instance after replacing them."),
-    "warm up": ("Warm up", "Load the model and run it once, so that the first image does not wait for that."),
-    "free": ("Free memory", "Take the model and its buffers out of memory; the next run loads it again."),
-}
-_DEVICE_TIP = "Where the model runs, in which arithmetic, by which runtime, and why there."
-_METERS = {
-    "host": ("napari", "Memory of the computer: first the part that napari holds, then that of all other programs."),
-    "device": ("GPU", "Memory of the GPU that the model and its images hold."),
-    "input": (
-        "Input pool",
-        "Buffers for images on their way to the network: the part in use, and how many were reused.",
+    "check": (
+        mark("Check now"),
+        mark("Load the model if it is not loaded, run it on a small test image and compare its answer."),
     ),
-    "output": ("Output pool", "Buffers for the network's answers: the part in use, and how many were reused."),
+    "reload": (
+        mark("Reload"),
+        mark("Read the model's card and weights from disk again, for instance after replacing them."),
+    ),
+    "warm up": (
+        mark("Warm up"),
+        mark("Load the model and run it once, so that the first image does not wait for that."),
+    ),
+    "free": (
+        mark("Free memory"),
+        mark("Take the model and its buffers out of memory; the next run loads it again."),
+    ),
+}
+_DEVICE_TIP = mark("Where the model runs, in which arithmetic, by which runtime, and why there.")
+_METERS = {
+    "host": (
+        "napari",
+        mark("Memory of the computer: first the part that napari holds, then that of all other programs."),
+    ),
+    "device": ("GPU", mark("Memory of the GPU that the model and its images hold.")),
+    "input": (
+        mark("Input pool"),
+        mark("Buffers for images on their way to the network: the part in use, and how many were reused."),
+    ),
+    "output": (
+        mark("Output pool"),
+        mark("Buffers for the network's answers: the part in use, and how many were reused."),
+    ),
 }
 _READ = {
     "host": readings.host_meter,
@@ -41,13 +60,13 @@ _READ = {
     "input": readings.input_pool_meter,
     "output": readings.output_pool_meter,
 }
-_LATENCY_TIP = (
+_LATENCY_TIP = mark(
     "Time the network took for each of the last runs, newest at the right, without reading the image and drawing "
     "the layers. The line stands on zero; its highest point is the slowest of these runs.\n"
     "Half of the runs took no longer than the median, 95 % no longer than p95."
 )
-_WORK_TIP = "Images since the model was first used, and use of the processors; 100 % is one of them."
-_REMARKS_TIP = "What was done when memory ran out, and what slows the model down."
+_WORK_TIP = mark("Images since the model was first used, and use of the processors; 100 % is one of them.")
+_REMARKS_TIP = mark("What was done when memory ran out, and what slows the model down.")
 
 
 class HealthPanel(QWidget):
@@ -64,17 +83,17 @@ class HealthPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.words = Lines(2)
-        self.buttons = {verb: QPushButton(words) for verb, (words, _) in BUTTONS.items()}
-        self.device, self.reason = Lines(1, _DEVICE_TIP), Lines(2, _DEVICE_TIP)
+        self.buttons = {verb: QPushButton(tr(words)) for verb, (words, _) in BUTTONS.items()}
+        self.device, self.reason = Lines(1, tr(_DEVICE_TIP)), Lines(2, tr(_DEVICE_TIP))
         self.bars = {key: Bar() for key in _METERS}
         self.figures = {key: Lines(1) for key in _METERS}
         self.sparkline = Sparkline()
-        self.sparkline.setToolTip(_LATENCY_TIP)
+        self.sparkline.setToolTip(tr(_LATENCY_TIP))
         self.latency, self.work = (
-            Lines(1, _LATENCY_TIP),
-            Lines(1, _WORK_TIP),
+            Lines(1, tr(_LATENCY_TIP)),
+            Lines(1, tr(_WORK_TIP)),
         )
-        self.remarks = Lines(2, _REMARKS_TIP)
+        self.remarks = Lines(2, tr(_REMARKS_TIP))
         self.trouble = TroubleRow()
         self.card = CardView()
         for verb, button in self.buttons.items():
@@ -88,7 +107,7 @@ class HealthPanel(QWidget):
         self.card.show_model(package)
         for text in (self.device, self.latency, self.work, self.remarks):
             text.say(NOTHING)
-        self.reason.say("It is chosen when the model loads.")
+        self.reason.say(tr("It is chosen when the model loads."))
         self.sparkline.show_values(())
         for key in _METERS:
             self._show_meter(key, Meter((), NOTHING, ""))
@@ -98,7 +117,7 @@ class HealthPanel(QWidget):
         """Show all figures of a report."""
         self.card.show_info(info)
         self.device.say(readings.device(health))
-        self.reason.say(health.device_reason or "It is chosen when the model loads.")
+        self.reason.say(local(health.device_reason or "") or tr("It is chosen when the model loads."))
         for key, read in _READ.items():
             self._show_meter(key, read(health.memory_usage))
         self.sparkline.show_values(health.performance.recent_ms)
@@ -111,7 +130,7 @@ class HealthPanel(QWidget):
         """Enable the buttons, or say in their tooltips why they cannot be pressed."""
         for verb, button in self.buttons.items():
             button.setEnabled(reason is None)
-            button.setToolTip(reason or BUTTONS[verb][1])
+            button.setToolTip(reason or tr(BUTTONS[verb][1]))
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
@@ -122,7 +141,7 @@ class HealthPanel(QWidget):
     def _show_meter(self, key: str, meter: Meter) -> None:
         self.bars[key].show_parts(meter.parts)
         self.figures[key].say(meter.words)
-        tip = " ".join(part for part in (_METERS[key][1], meter.tip) if part)
+        tip = " ".join(part for part in (tr(_METERS[key][1]), meter.tip) if part)
         for widget in (self.bars[key], self.figures[key]):
             widget.setToolTip(tip)
 
@@ -153,24 +172,24 @@ class HealthPanel(QWidget):
         grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 2)
         grid.setColumnStretch(2, 5)
-        _add_label(grid, 0, "Device", _DEVICE_TIP)
+        _add_label(grid, 0, mark("Device"), _DEVICE_TIP)
         grid.addWidget(self.device, 0, 1, 1, 2)
         grid.addWidget(self.reason, 1, 1, 1, 2)
         for row, (key, (words, tip)) in enumerate(_METERS.items(), start=2):
             _add_label(grid, row, words, tip)
             grid.addWidget(self.bars[key], row, 1)
             grid.addWidget(self.figures[key], row, 2)
-        _add_label(grid, 6, "Latency", _LATENCY_TIP)
+        _add_label(grid, 6, mark("Latency"), _LATENCY_TIP)
         for row, widget in enumerate((self.sparkline, self.latency, self.work), start=6):
             grid.addWidget(widget, row, 1, 1, 2)
-        _add_label(grid, 9, "Remarks", _REMARKS_TIP)
+        _add_label(grid, 9, mark("Remarks"), _REMARKS_TIP)
         grid.addWidget(self.remarks, 9, 1, 1, 2)
         return grid
 
 
 def _add_label(grid: QGridLayout, row: int, words: str, tip: str) -> None:
-    label = QLabel(words)
-    label.setToolTip(tip)
+    label = QLabel(tr(words))
+    label.setToolTip(tr(tip))
     grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
 
 

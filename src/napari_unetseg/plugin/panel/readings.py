@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from napari_unetseg.language import grouped, local, tr, tr_count
 from napari_unetseg.plugin.badge import Kind
 
 if TYPE_CHECKING:
@@ -59,16 +60,31 @@ def light(health: "Health", verb: Verb) -> Light:
     """
     kind: Kind
     if not health.model_loaded and verb not in LOADS:
-        words = "The model's memory is free." if verb == "free" else "The model is not in memory."
-        return Light("idle", "not loaded", f"{words} It loads on the next run or check.")
+        if verb == "free":
+            words = tr("The model's memory is free. It loads on the next run or check.")
+        else:
+            words = tr("The model is not in memory. It loads on the next run or check.")
+        return Light("idle", tr("not loaded"), words)
     checked = health.last_health_check
-    when = f"Last check {clock(datetime.fromisoformat(checked))}" if checked else "Not checked since it was loaded"
+    when = (
+        tr("Last check {time}").format(time=clock(datetime.fromisoformat(checked)))
+        if checked
+        else tr("Not checked since it was loaded")
+    )
     if not health.service_healthy:
-        kind, state, words = "error", "problem", " ".join(health.problems)
+        kind, state, words = "error", tr("problem"), " ".join(map(local, health.problems))
     elif health.warnings:
-        kind, state, words = "warning", "works, with a remark", f"{health.warnings[-1]} {when}."
+        kind, state, words = (
+            "warning",
+            tr("works, with a remark"),
+            tr("{remark} {check}.").format(remark=local(health.warnings[-1]), check=when),
+        )
     else:
-        kind, state, words = "good", "healthy", f"Ready. {when}{_answer(health)}."
+        kind, state, words = (
+            "good",
+            tr("healthy"),
+            tr("Ready. {check}{answer}.").format(check=when, answer=_answer(health)),
+        )
     return Light(kind, state, words, key_figures(health))
 
 
@@ -79,7 +95,11 @@ def key_figures(health: "Health") -> tuple[str, ...]:
         figures.append("CPU" if device == "cpu" else "GPU")
     if health.model_loaded:
         usage = health.memory_usage
-        figures.append(f"pool {100 * max(usage.input_pool_utilization, usage.output_pool_utilization):.0f} %")
+        figures.append(
+            tr("pool {percent:.0f} %").format(
+                percent=100 * max(usage.input_pool_utilization, usage.output_pool_utilization)
+            )
+        )
     if (p95 := health.performance.latency_p95_ms) is not None:
         figures.append(f"p95 {milliseconds(p95)}")
     return tuple(figures)
@@ -88,12 +108,12 @@ def key_figures(health: "Health") -> tuple[str, ...]:
 def trouble(health: "Health", verb: Verb, now: datetime) -> Trouble | None:
     """Return what is wrong now or, if nothing is, the last run that failed."""
     if light(health, verb).kind == "error":
-        sentence = " ".join(health.problems)
+        sentence = " ".join(map(local, health.problems))
         return Trouble(sentence, now, sentence)
     if (last := health.last_error) is None:
         return None
     details = f"{last.message}\n\nRequest {last.request_id}, {last.time}"
-    return Trouble(last.message, datetime.fromisoformat(last.time), details)
+    return Trouble(local(last.message), datetime.fromisoformat(last.time), details)
 
 
 def device(health: "Health") -> str:
@@ -109,20 +129,22 @@ def host_meter(usage: "MemoryUsage") -> Meter:
     if process is None:
         return Meter((), NOTHING, "")
     if total is None or available is None:
-        return Meter((), size(process), "How much memory the computer has is not known.")
+        return Meter((), size(process), tr("How much memory the computer has is not known."))
     own, taken = process / total, (total - available) / total
-    tip = f"napari holds {size(process)}; {size(available)} of {size(total)} are free."
-    return Meter((own, max(taken - own, 0.0)), f"{size(process)} of {size(total)}", tip)
+    tip = tr("napari holds {own}; {free} of {total} are free.")
+    tip = tip.format(own=size(process), free=size(available), total=size(total))
+    return Meter((own, max(taken - own, 0.0)), _part(process, total), tip)
 
 
 def device_meter(usage: "MemoryUsage") -> Meter:
     """Show the part of a GPU's memory that this process holds."""
     if usage.device_mb is None:
-        return Meter((), "no GPU in use", "The model does not run on a GPU, or is not loaded.")
+        return Meter((), tr("no GPU in use"), tr("The model does not run on a GPU, or is not loaded."))
     if not usage.device_total_mb:
-        return Meter((), size(usage.device_mb), "How much memory the GPU has is not known.")
-    words = f"{size(usage.device_mb)} of {size(usage.device_total_mb)}"
-    return Meter((usage.device_mb / usage.device_total_mb,), words, f"napari holds {words}.")
+        return Meter((), size(usage.device_mb), tr("How much memory the GPU has is not known."))
+    words = _part(usage.device_mb, usage.device_total_mb)
+    tip = tr("napari holds {part}.").format(part=words)
+    return Meter((usage.device_mb / usage.device_total_mb,), words, tip)
 
 
 def input_pool_meter(usage: "MemoryUsage") -> Meter:
@@ -139,15 +161,16 @@ def latency(performance: "Performance") -> str:
     """Return ``"median 120 ms · p95 140 ms"``."""
     p50, p95 = performance.latency_p50_ms, performance.latency_p95_ms
     if p50 is None or p95 is None:
-        return "no run yet"
-    return f"median {milliseconds(p50)} · p95 {milliseconds(p95)}"
+        return tr("no run yet")
+    return tr("median {p50} · p95 {p95}").format(p50=milliseconds(p50), p95=milliseconds(p95))
 
 
 def work(performance: "Performance") -> str:
     """Return ``"12 runs, 1 failed (8 %), CPU 130 %"``."""
-    told = [f"{performance.runs:,} run{'' if performance.runs == 1 else 's'}"]
+    told = [tr_count("{n} run", "{n} runs", performance.runs).format(n=grouped(performance.runs))]
     if performance.failures:
-        told.append(f"{performance.failures:,} failed ({100 * performance.error_rate:.0f} %)")
+        failed = tr_count("{n} failed ({percent:.0f} %)", "{n} failed ({percent:.0f} %)", performance.failures)
+        told.append(failed.format(n=grouped(performance.failures), percent=100 * performance.error_rate))
     use = {"CPU": performance.cpu_percent, "GPU": performance.gpu_percent}
     told += [f"{name} {percent:.0f} %" for name, percent in use.items() if percent is not None]
     return ", ".join(told)
@@ -155,7 +178,7 @@ def work(performance: "Performance") -> str:
 
 def remarks(health: "Health") -> str:
     """Return what to know about memory and pace, newest first; a dash if there is nothing."""
-    return " ".join([*reversed(health.memory_steps), *reversed(health.warnings)]) or NOTHING
+    return " ".join(map(local, [*reversed(health.memory_steps), *reversed(health.warnings)])) or NOTHING
 
 
 def clock(time: datetime, now: datetime | None = None) -> str:
@@ -169,12 +192,12 @@ def milliseconds(value: float) -> str:
     """Return ``"0.8 ms"``, ``"140 ms"``, ``"1.4 s"``."""
     if value < 10:
         return f"{value:.1f} ms"
-    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
 def size(megabytes: float) -> str:
     """Return ``"693 MB"``, ``"15.6 GB"``; a GB is 1,024 MB."""
-    return f"{megabytes:,.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:,.1f} GB"
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
 
 
 def newest(troubles: Iterable[Trouble | None]) -> Trouble | None:
@@ -186,12 +209,23 @@ def _answer(health: "Health") -> str:
     """Say what the check's inference gave, if the report is of a check."""
     if health.dummy_inference_ms is None:
         return ""
-    known = ", with the answer it should give" if health.known_answer is not None else ""
-    return f": a test image took {milliseconds(health.dummy_inference_ms)}{known}"
+    took = (
+        tr(": a test image took {time}")
+        if health.known_answer is None
+        else tr(": a test image took {time}, with the answer it should give")
+    )
+    return took.format(time=milliseconds(health.dummy_inference_ms))
+
+
+def _part(megabytes: float, total: float) -> str:
+    return tr("{part} of {total}").format(part=size(megabytes), total=size(total))
 
 
 def _pool(utilization: float, hits: int, misses: int, held_mb: float) -> Meter:
     asked = hits + misses
-    reused = f"{100 * hits / asked:.0f} % reused" if asked else "not used yet"
-    tip = f"{hits:,} buffers were used again, {misses:,} had to be made; both pools together hold {size(held_mb)}."
-    return Meter((utilization,), f"{100 * utilization:.0f} %, {reused}" if asked else reused, tip)
+    tip = tr("{hits} buffers were used again, {misses} had to be made; both pools together hold {size}.")
+    tip = tip.format(hits=grouped(hits), misses=grouped(misses), size=size(held_mb))
+    if not asked:
+        return Meter((utilization,), tr("not used yet"), tip)
+    words = tr("{used:.0f} %, {reused:.0f} % reused")
+    return Meter((utilization,), words.format(used=100 * utilization, reused=100 * hits / asked), tip)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_unetseg.language import local, mark, tr
 from napari_unetseg.plugin.badge import Badge
 from napari_unetseg.plugin.panel import readings
 from napari_unetseg.plugin.panel.controller import HealthController, Report, Subject
@@ -22,23 +23,26 @@ if TYPE_CHECKING:
 
     from napari_unetseg.service import Health, ModelInfo
 
-_TITLE_TIP = "What the model is, where it runs, and how it is doing. Closed, it asks nothing of the computer."
+_TITLE_TIP = mark("What the model is, where it runs, and how it is doing. Closed, it asks nothing of the computer.")
 _BUSY: dict[Verb, tuple[str, str]] = {
-    "check": ("checking...", "Running the model on a small test image; it is loaded first if need be."),
-    "reload": ("reloading...", "Reading card and weights from disk again."),
-    "warm up": ("warming up...", "Loading the model and running it once."),
-    "free": ("freeing memory...", "Taking the model and its buffers out of memory, after the run that may use them."),
+    "check": (mark("checking..."), mark("Running the model on a small test image; it is loaded first if need be.")),
+    "reload": (mark("reloading..."), mark("Reading card and weights from disk again.")),
+    "warm up": (mark("warming up..."), mark("Loading the model and running it once.")),
+    "free": (
+        mark("freeing memory..."),
+        mark("Taking the model and its buffers out of memory, after the run that may use them."),
+    ),
 }
 _FAILED: dict[Verb, str] = {
-    "refresh": "The service could not be asked.",
-    "check": "The check failed.",
-    "reload": "The model could not be reloaded.",
-    "warm up": "The model could not be loaded.",
-    "free": "The memory could not be freed.",
+    "refresh": mark("The service could not be asked."),
+    "check": mark("The check failed."),
+    "reload": mark("The model could not be reloaded."),
+    "warm up": mark("The model could not be loaded."),
+    "free": mark("The memory could not be freed."),
 }
-_NOT_ASKED = Light("idle", "not asked yet", "Open for the first time: the figures are on their way.")
-_NO_MODEL = Light("idle", "no model", "Choose a model that can be used.")
-_RUNNING = "Segmenting. The buttons wait for the end of the run."
+_NOT_ASKED = Light("idle", mark("not asked yet"), mark("Open for the first time: the figures are on their way."))
+_NO_MODEL = Light("idle", mark("no model"), mark("Choose a model that can be used."))
+_RUNNING = mark("Segmenting. The buttons wait for the end of the run.")
 
 
 class HealthSection(QWidget):
@@ -58,7 +62,7 @@ class HealthSection(QWidget):
     def __init__(self, services: ServiceFactory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.toggle = QPushButton()
-        self.toggle.setToolTip(_TITLE_TIP)
+        self.toggle.setToolTip(tr(_TITLE_TIP))
         self.toggle.setStyleSheet("text-align: left; padding-left: 6px;")
         self.badge, self.summary = Badge(), Lines(1)
         self.panel = HealthPanel()
@@ -93,7 +97,7 @@ class HealthSection(QWidget):
     def expand(self, expanded: bool = True) -> None:
         """Open or close the panel."""
         self.area.setVisible(expanded)
-        self.toggle.setText(f"{'▾' if expanded else '▸'}  Model && Health")
+        self.toggle.setText(f"{'▾' if expanded else '▸'}  {tr('Model && Health')}")
         self._watch()
 
     def do(self, verb: Verb) -> None:
@@ -166,14 +170,15 @@ class HealthSection(QWidget):
         self.panel.show_figures(report.info, report.health)
         light = readings.light(report.health, report.verb)
         if report.message and light.kind != "error":
-            light = replace(light, words=report.message)
+            light = replace(light, words=local(report.message))
         self._judge(light, report.verb)
         self._add_trouble(readings.trouble(report.health, report.verb, datetime.now().astimezone()))
         self._show_light()
 
     def _on_failed(self, verb: Verb, error: Exception) -> None:
         failure = describe_error(error)
-        self._judge(Light("error", "problem", f"{_FAILED[verb]} {failure.sentence}", (_FAILED[verb],)), verb)
+        failed = tr(_FAILED[verb])
+        self._judge(Light("error", tr("problem"), f"{failed} {failure.sentence}", (failed,)), verb)
         self._add_trouble(Trouble(failure.sentence, datetime.now().astimezone(), failure.details))
         self._show_light()
         if verb != "refresh":
@@ -196,13 +201,15 @@ class HealthSection(QWidget):
         light = self.light
         reason = None
         if self._busy is not None:
-            light = Light("busy", *_BUSY[self._busy])
-            reason = "Wait for the answer."
+            state, words = _BUSY[self._busy]
+            light = Light("busy", tr(state), tr(words))
+            reason = tr("Wait for the answer.")
         elif self._running:
-            light = replace(light, kind="busy", state="running", words=_RUNNING)
-            reason = _RUNNING
-        elif light is _NO_MODEL:
-            reason = light.words
+            light = replace(light, kind="busy", state=tr("running"), words=tr(_RUNNING))
+            reason = tr(_RUNNING)
+        elif light in (_NO_MODEL, _NOT_ASKED):
+            reason = tr(light.words) if light is _NO_MODEL else None
+            light = replace(light, state=tr(light.state), words=tr(light.words))
         self.badge.show_kind(light.kind)
         self.summary.say(light.summary)
         self.panel.words.say(light.words)

@@ -5,12 +5,13 @@ import platform
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetseg import __version__
+from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.inputs import LABEL_WIDTH
 from napari_unetseg.plugin.messages import copy_text, details_dialog
 from napari_unetseg.plugin.panel.drawing import Lines
 from napari_unetseg.plugin.panel.readings import Trouble, clock
 
-_TIP = "What failed last: a run, a check, or a button of this panel. It stays here after things work again."
+_TIP = mark("What failed last: a run, a check, or a button of this panel. It stays here after things work again.")
 
 
 class TroubleRow(QWidget):
@@ -20,10 +21,12 @@ class TroubleRow(QWidget):
         super().__init__(parent)
         self.trouble: Trouble | None = None
         self.about = ""
-        self.when, self.text = Lines(1, _TIP), Lines(3)
-        self.details, self.copy = QPushButton("Details"), QPushButton("Copy")
-        self.details.setToolTip("The full text of the last error.")
-        self.copy.setToolTip("Copy the last error with the model, the device and the versions, to paste into a report.")
+        self.when, self.text = Lines(1, tr(_TIP)), Lines(3)
+        self.details, self.copy = QPushButton(tr("Details")), QPushButton(tr("Copy"))
+        self.details.setToolTip(tr("The full text of the last error."))
+        self.copy.setToolTip(
+            tr("Copy the last error with the model, the device and the versions, to paste into a report.")
+        )
         self.details.clicked.connect(self._open_details)
         self.copy.clicked.connect(lambda: copy_text(self.report()))
         self._arrange()
@@ -32,7 +35,7 @@ class TroubleRow(QWidget):
     def show_trouble(self, trouble: Trouble | None) -> None:
         """Show another error, or that there was none."""
         self.trouble = trouble
-        self.when.say("none" if trouble is None else clock(trouble.time))
+        self.when.say(tr("none") if trouble is None else clock(trouble.time))
         self.text.say("" if trouble is None else trouble.sentence)
         for button in (self.details, self.copy):
             button.setEnabled(trouble is not None)
@@ -49,8 +52,8 @@ class TroubleRow(QWidget):
         details_dialog(self.report(), self).open()
 
     def _arrange(self) -> None:
-        label = QLabel("Last error")
-        label.setToolTip(_TIP)
+        label = QLabel(tr("Last error"))
+        label.setToolTip(tr(_TIP))
         line = QHBoxLayout()
         line.setSpacing(3)
         line.addWidget(label)
