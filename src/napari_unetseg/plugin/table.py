@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ _TABLE_TIP = mark(
     "Click a row to select its object, or an object in the image to select its row.\nClick a title to sort."
 )
 
+Part = TypeVar("Part")
 ChooseTarget = Callable[[QWidget, str], Path | None]
 
 
@@ -73,7 +74,7 @@ class ObjectTable(QWidget):
         self._arrange()
         self.save.clicked.connect(self._save)
         self.column.currentTextChanged.connect(self._show_column)
-        self.view.selectionModel().selectionChanged.connect(self._on_row)
+        self._selection().selectionChanged.connect(self._on_row)
         self.view.doubleClicked.connect(lambda index: self.centred.emit(self.model.label_at(index.row())))
         self._show()
 
@@ -113,7 +114,7 @@ class ObjectTable(QWidget):
         table = features.rename(columns={"index": "label"}) if "index" in features else pd.DataFrame()
         if self._stale and table.empty:
             return
-        with QSignalBlocker(self.view.selectionModel()):
+        with QSignalBlocker(self._selection()):
             self.model.show_table(table)
         chosen = self.column.currentText()
         numbers = [str(name) for name in table.select_dtypes("number").columns if name != "label"]
@@ -136,7 +137,7 @@ class ObjectTable(QWidget):
         self._mark()
 
     def _mark(self) -> None:
-        rows, name = self.view.selectionModel().selectedRows(), self.column.currentText()
+        rows, name = self._selection().selectedRows(), self.column.currentText()
         value = None
         if rows and name in self.model.table:
             label = self.model.label_at(rows[0].row())
@@ -144,14 +145,14 @@ class ObjectTable(QWidget):
         self.histogram.mark(value)
 
     def _on_row(self, selected: QItemSelection, deselected: QItemSelection) -> None:
-        rows = self.view.selectionModel().selectedRows()
+        rows = self._selection().selectedRows()
         if self._layer is not None and rows:
             self._layer.selected_label = self.model.label_at(rows[0].row())
         self._mark()
 
     def _on_object(self, event: Any = None) -> None:
         row = self.model.row_of(int(self._layer.selected_label)) if self._layer is not None else None
-        selection = self.view.selectionModel()
+        selection = self._selection()
         with QSignalBlocker(selection):
             if row is None:
                 selection.clearSelection()
@@ -160,8 +161,11 @@ class ObjectTable(QWidget):
                 index = self.model.index(row, 0)
                 selection.setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
                 self.view.scrollTo(index)
-        self.view.viewport().update()
+        _present(self.view.viewport()).update()
         self._mark()
+
+    def _selection(self) -> QItemSelectionModel:
+        return _present(self.view.selectionModel())
 
     def _save(self) -> None:
         if self._layer is None:
@@ -178,9 +182,10 @@ class ObjectTable(QWidget):
     def _arrange(self) -> None:
         self.view.setModel(self.model)
         self.view.setSortingEnabled(True)
-        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        self.view.verticalHeader().setVisible(False)
-        self.view.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        _present(self.view.horizontalHeader()).setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        rows = _present(self.view.verticalHeader())
+        rows.setVisible(False)
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -205,3 +210,10 @@ class ObjectTable(QWidget):
         column.setSpacing(4)
         column.addLayout(line)
         column.addWidget(parts, 1)
+
+
+def _present(part: Part | None) -> Part:
+    """Return what Qt always has, though the types of its bindings doubt it."""
+    if part is None:
+        raise RuntimeError("A part of the table is missing.")
+    return part

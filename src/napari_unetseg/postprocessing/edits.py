@@ -175,7 +175,8 @@ def draw_rings(labels: NDArray[np.int32], rings: Mapping[int, Sequence[DrawnRing
     for label, own in rings.items():
         mask = np.zeros(labels.shape, dtype=bool)
         for ring in sorted(own, key=lambda ring: ring.is_hole):
-            mask[polygon(*ring.vertices.T, shape=mask.shape)] = not ring.is_hole
+            rows, columns = ring.vertices.T
+            mask[polygon(rows, columns, shape=mask.shape)] = not ring.is_hole
         drawn[mask] = label
     return drawn
 

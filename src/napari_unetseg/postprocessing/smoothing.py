@@ -46,7 +46,8 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
 def _half_widths(radius: int) -> NDArray[np.intp]:
     """Return for each row of a disc how far it reaches to either side, (2 * radius + 1,)."""
     rows = np.arange(-radius, radius + 1)
-    return np.sqrt(radius**2 - rows**2 + 0.5).astype(np.intp)
+    widths: NDArray[np.intp] = np.sqrt(radius**2 - rows**2 + 0.5).astype(np.intp)
+    return widths
 
 
 def _disc_sums(mask: NDArray[np.bool_], widths: NDArray[np.intp]) -> NDArray[np.int32]:
