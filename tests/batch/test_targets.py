@@ -55,6 +55,13 @@ def test_places_of_an_earlier_run_are_kept_and_left_to_their_images(tmp_path):
     assert stems == ["a", "a_png", "b_tif", "c"]
 
 
+def test_a_run_that_goes_on_names_the_rest_as_it_would_have_done(tmp_path):
+    paths = [tmp_path / name for name in ("x/a.tif", "y/a.tif", "y/a.png")]
+    whole = plan_targets(paths, OUT)
+    for path in paths:
+        assert plan_targets(paths, OUT, {path: whole[path]}) == whole
+
+
 def test_labels_and_table_are_always_kept():
     assert parse_results("") == (Result.LABELS, Result.TABLE)
     assert parse_results(" table, Overlay ") == (Result.LABELS, Result.TABLE, Result.OVERLAY)

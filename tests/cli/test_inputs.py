@@ -51,3 +51,7 @@ def test_results_of_an_earlier_run_are_no_images(plate):
         (plate / name).touch()
     assert expand_inputs(["plate"]).paths == (plate / "a.PNG", plate / "b.tif", plate / "other_labels.tif")
     assert expand_inputs(["plate/b_labels.tif"]).paths == (plate / "b_labels.tif",)
+
+
+def test_folders_may_be_searched_deeply_and_by_pattern(plate):
+    assert expand_inputs(["plate"], "*.tif", recursive=True).paths == (plate / "b.tif", plate / "deep" / "c.tif")

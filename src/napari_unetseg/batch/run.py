@@ -158,6 +158,7 @@ class _Batch:
             )
             for result in results:
                 self._settle(self._under_way.popleft(), result)
+                del result  # its probabilities, before the next image needs room
 
     def summarise(self) -> None:
         for folder, journal in self._journals.items():

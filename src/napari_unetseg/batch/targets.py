@@ -97,24 +97,28 @@ def plan_targets(
         and those that are not among `paths` hold theirs against newcomers.
     """
     kept = kept or {}
-    targets = {path: kept[path.resolve()] for path in paths if path.resolve() in kept}
-    new = [path for path in paths if path not in targets]
+    inputs = {path.resolve() for path in paths}
     used = {_key(target.folder, target.stem) for target in kept.values()}
-    folders = {path: output_folder(path, output) for path in new}
-    stems = {path: result_stem(path) for path in new}
+    others = {_key(target.folder, target.stem) for path, target in kept.items() if path not in inputs}
+    folders = {path: output_folder(path, output) for path in paths}
+    stems = {path: result_stem(path) for path in paths}
+    # Those that keep their place take part, so that a run that goes on names the rest as it would have done.
     for rename in (_with_suffix, _with_folder, _with_both):
-        taken = Counter(_key(folders[path], stems[path]) for path in new)
-        taken.update(used)
-        clashing = [path for path in new if taken[_key(folders[path], stems[path])] > 1]
+        taken = Counter(_key(folders[path], stems[path]) for path in paths)
+        taken.update(others)
+        clashing = [path for path in paths if taken[_key(folders[path], stems[path])] > 1]
         stems |= {path: rename(path) for path in clashing}
-    for path in new:
-        stem, number = stems[path], 1
-        while _key(folders[path], stem) in used:
-            number += 1
-            stem = f"{stems[path]}_{number}"
-        used.add(_key(folders[path], stem))
-        targets[path] = Target(folders[path], stem)
-    return {path: targets[path] for path in paths}
+    targets: dict[Path, Target] = {}
+    for path in paths:
+        if (target := kept.get(path.resolve())) is None:
+            stem, number = stems[path], 1
+            while _key(folders[path], stem) in used:
+                number += 1
+                stem = f"{stems[path]}_{number}"
+            used.add(_key(folders[path], stem))
+            target = Target(folders[path], stem)
+        targets[path] = target
+    return targets
 
 
 def result_stem(path: Path) -> str:

@@ -1,0 +1,129 @@
+"""A service without a network: bright pixels are objects."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+
+from napari_unetseg.batch.events import Event
+from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.image import Image
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.service import Failure, Segmentation
+from napari_unetseg.service.provenance import Provenance
+from napari_unetseg.service.segmentation import Wishes
+from napari_unetseg.zoo.card import Head, ModelCard, Weights
+
+
+def make_card(**changes: Any) -> ModelCard:
+    fields: dict[str, Any] = {
+        "name": "fake",
+        "display_name": "Fake",
+        "description": "Bright pixels.",
+        "architecture": {"name": "unet", "arguments": {}},
+        "object_size": 12,
+        "outputs": (Head(name="foreground"),),
+        "decoder": "threshold",
+        "parameters": DecodeParameters(threshold=0.5, min_size=4, split=0.0),
+        "weights": Weights(sha256="0" * 64),
+        "licence": "CC0-1.0",
+    }
+    return ModelCard(**(fields | changes))
+
+
+@dataclass
+class FakeService:
+    """Stands for `SegmentationService` as far as a batch needs one.
+
+    Attributes
+    ----------
+    seen
+        Names of the images that were segmented, in their order.
+    before
+        Called with the name of each image once it was drawn.
+    """
+
+    card: ModelCard = field(default_factory=make_card)
+    seen: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = lambda name: None
+
+    @property
+    def package(self) -> "FakeService":
+        return self
+
+    def iter_batch(
+        self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, **wishes: Any
+    ) -> Iterator[Segmentation | Failure]:
+        wanted = Wishes(**wishes)
+        for number, image in enumerate(images):
+            self.seen.append(image.name)
+            self.before(image.name)
+            if cancel is not None and cancel():
+                yield Failure(image.name, Cancelled("cancelled"))
+                continue
+            if progress is not None:
+                progress(2 * number + 1, 2 * number + 2)
+                progress(2 * number + 2, 2 * number + 2)
+            if image.name.startswith("sick"):
+                yield Failure(image.name, UnetsegError(f"{image.name}: the network fell ill."))
+                continue
+            yield self._segment(image, wanted)
+
+    def _segment(self, image: Image, wishes: Wishes) -> Segmentation:
+        parameters = wishes.parameters(self.card)
+        grey = image.channels_first.mean(axis=0)
+        probability = (grey / 1000).astype(np.float32)
+        labels, _ = ndimage.label(probability >= parameters.threshold)
+        fields = dict.fromkeys(Provenance.__dataclass_fields__)
+        provenance = Provenance(**(fields | {"image": image.name, "model": "fake", "parameters": {}, "versions": {}}))
+        return Segmentation(
+            image=image,
+            probability=probability[np.newaxis],
+            heads=("foreground",),
+            parameters=parameters,
+            labels=labels.astype(np.int32),
+            provenance=provenance,
+            warnings=("a remark",) if image.name.startswith("odd") else (),
+        )
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "plate"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def save(folder: Path) -> Callable[..., Path]:
+    """Write an image with this many bright squares of 4 x 4 pixels."""
+
+    def write(name: str, objects: int, brightness: int = 900) -> Path:
+        array = np.full((32, 32), 100, np.uint16)
+        for number in range(objects):
+            y, x = 8 * (number // 4), 8 * (number % 4)
+            array[y + 1 : y + 5, x + 1 : x + 5] = brightness
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npy":
+            np.save(path, array)
+        else:
+            tifffile.imwrite(path, array)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []

@@ -1,0 +1,366 @@
+"""Files become results, a journal and two summaries, however often and however badly a run ends."""
+
+import csv
+import gc
+import json
+import shutil
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_unetseg.batch.images import find_images
+from napari_unetseg.batch.journal import JOURNAL
+from napari_unetseg.batch.run import BatchJob, segment_files
+from napari_unetseg.batch.summary import FILES, OBJECTS
+from napari_unetseg.batch.targets import Result
+from napari_unetseg.errors import ParameterError, UnetsegError
+from napari_unetseg.io import read_image
+
+OWN = {FILES, JOURNAL, OBJECTS}
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def standing(out):
+    return {row["file"]: (row["status"], row["objects"]) for row in rows(out / FILES)}
+
+
+def count_objects(out):
+    found = {}
+    for row in rows(out / OBJECTS):
+        found[row["file"]] = found.get(row["file"], 0) + 1
+    return found
+
+
+def names(out):
+    return sorted(path.name for path in out.iterdir() if path.name not in OWN)
+
+
+@pytest.fixture
+def run(service, folder, events):
+    """Segment all images of the folder, and collect what is told."""
+
+    def start(*, cancel=lambda: False, recursive=True, service=service, **wanted):
+        files = tuple(find_images(folder, recursive=recursive))
+        job = BatchJob(files, folder / "out", **wanted)
+        events.clear()
+        return segment_files(service, job, tell=events.append, cancel=cancel)
+
+    return start
+
+
+def test_each_file_gets_its_results_and_both_summaries_count_them(run, save, folder):
+    save("a.tif", 3)
+    save("b.npy", 0)
+    tally = run(results=(Result.ROIS,))
+    assert (tally.count("done"), tally.objects) == (2, 3)
+    assert names(folder / "out") == sorted(
+        f"{stem}_{ending}" for stem in "ab" for ending in ("labels.tif", "table.csv", "rois.zip")
+    )
+    assert read_image(folder / "out" / "a_labels.tif").array.max() == 3
+    assert standing(folder / "out") == {"a.tif": ("done", "3"), "b.npy": ("done", "0")}
+    summary = rows(folder / "out" / OBJECTS)
+    assert [(row["file"], row["label"]) for row in summary] == [("a.tif", "1"), ("a.tif", "2"), ("a.tif", "3")]
+    assert next(iter(summary[0])) == "file"
+    assert [{k: v for k, v in row.items() if k != "file"} for row in summary] == rows(folder / "out" / "a_table.csv")
+
+
+def test_what_is_told_of_a_file(run, save, events, folder):
+    path = save("a.tif", 2)
+    run()
+    assert [(event.file, event.status, event.fraction) for event in events] == [
+        (path, "running", 0.0),
+        (path, "running", 0.5),
+        (path, "running", 1.0),
+        (path, "done", 0.0),
+    ]
+    assert events[-1].objects == 2
+    assert events[-1].target.path("labels.tif") == folder / "out" / "a_labels.tif"
+
+
+def test_the_fraction_is_that_of_the_file_and_not_of_the_batch(run, save, events):
+    last = [save(name, 1) for name in ("a.tif", "b.tif", "c.tif")][-1]
+    run()
+    assert [event.fraction for event in events if event.file == last] == [0.0, 0.5, 1.0, 0.0]
+
+
+def test_a_bad_file_is_told_and_the_others_go_on(run, save, folder, events):
+    save("a.tif", 1)
+    (folder / "b.png").write_text("no image")
+    (folder / "c.tif").write_bytes(b"")
+    save("sick.tif", 1)
+    save("z.tif", 2)
+    tally = run()
+    assert (tally.count("done"), tally.count("failed")) == (2, 3)
+    assert standing(folder / "out") == {
+        "a.tif": ("done", "1"),
+        "b.png": ("failed", ""),
+        "c.tif": ("failed", ""),
+        "sick.tif": ("failed", ""),
+        "z.tif": ("done", "2"),
+    }
+    told = {event.file.name: event for event in events if event.status == "failed"}
+    assert told["c.tif"].message.startswith("the file is empty")
+    assert told["sick.tif"].message == "the network fell ill."
+    assert isinstance(told["sick.tif"].error, UnetsegError)
+    assert count_objects(folder / "out") == {"a.tif": 1, "z.tif": 2}
+
+
+def test_what_is_done_is_skipped_and_failures_are_tried_again(run, save, folder, service, events):
+    save("a.tif", 3)
+    bad = folder / "b.tif"
+    bad.write_bytes(b"")
+    run()
+    before = (folder / "out" / OBJECTS).read_bytes()
+    service.seen.clear()
+    tally = run()
+    assert service.seen == []
+    assert (tally.count("skipped"), tally.count("failed"), tally.objects) == (1, 1, 3)
+    assert events[0].objects == 3
+    assert (folder / "out" / OBJECTS).read_bytes() == before
+    bad.unlink()
+    save("b.tif", 2)
+    assert run().count("done") == 1
+    assert standing(folder / "out") == {"a.tif": ("done", "3"), "b.tif": ("done", "2")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wishes": {"threshold": 0.6}},
+        {"wishes": {"diameter": 24.0}},
+        {"wishes": {"augment": True}},
+        {"results": (Result.ROIS,)},
+        {"again": True},
+    ],
+)
+def test_what_decides_a_result_has_it_done_again(run, save, service, change):
+    save("a.tif", 1)
+    run()
+    assert run(**change).count("done") == 1
+    assert service.seen == ["a.tif", "a.tif"]
+
+
+@pytest.mark.parametrize(
+    "same", [{"wishes": {"threshold": 0.5, "min_size": None}}, {"results": (Result.LABELS,)}, {"wishes": {"split": 0}}]
+)
+def test_naming_a_default_changes_nothing(run, save, same):
+    save("a.tif", 1)
+    run()
+    assert run(**same).count("skipped") == 1
+
+
+def test_other_weights_have_it_done_again_and_another_description_has_not(run, save, service):
+    save("a.tif", 1)
+    run()
+    described = service.card.model_copy(update={"description": "Bright things."})
+    assert run(service=replace(service, card=described)).count("skipped") == 1
+    weights = service.card.weights.model_copy(update={"sha256": "1" * 64})
+    other = service.card.model_copy(update={"weights": weights})
+    assert run(service=replace(service, card=other)).count("done") == 1
+
+
+def test_a_file_with_other_content_is_done_again(run, save, folder):
+    save("a.tif", 1)
+    run()
+    save("a.tif", 4)
+    assert run().count("done") == 1
+    assert count_objects(folder / "out") == {"a.tif": 4}
+
+
+def test_the_same_content_with_another_date_is_not(run, save):
+    path = save("a.tif", 1)
+    run()
+    path.touch()
+    assert run().count("skipped") == 1
+
+
+@pytest.mark.parametrize("lost", ["a_labels.tif", "a_table.csv"])
+def test_a_result_that_is_missing_is_made_again(run, save, folder, lost):
+    save("a.tif", 1)
+    run()
+    (folder / "out" / lost).unlink()
+    assert run().count("done") == 1
+    assert (folder / "out" / lost).exists()
+
+
+def test_results_of_other_parameters_never_stay_beside_new_ones(run, save, folder):
+    save("a.tif", 2, brightness=600)
+    run(results=(Result.CONTOURS,))
+    assert len(json.loads((folder / "out" / "a_contours.geojson").read_text())["features"]) == 2
+    run(wishes={"threshold": 0.7})
+    assert json.loads((folder / "out" / "a_contours.geojson").read_text())["features"] == []
+
+
+def test_fewer_results_are_no_reason_to_do_it_again(run, save, folder):
+    save("a.tif", 1)
+    run(results=(Result.ROIS,))
+    assert run().count("skipped") == 1
+    assert (folder / "out" / "a_rois.zip").exists()
+
+
+def test_images_of_one_stem_never_share_results(run, save, folder):
+    save("a.tif", 1)
+    save("a.npy", 2)
+    save("x/a.tif", 3)
+    save("y/a.tif", 4)
+    run()
+    tables = [name for name in names(folder / "out") if name.endswith("table.csv")]
+    assert sorted(len(rows(folder / "out" / name)) for name in tables) == [1, 2, 3, 4]
+    assert count_objects(folder / "out") == {"a.npy": 2, "a.tif": 1, "x/a.tif": 3, "y/a.tif": 4}
+
+
+def test_a_newcomer_of_the_same_stem_renames_nobody(run, save, folder):
+    save("a.tif", 1)
+    run()
+    save("a.npy", 2)
+    tally = run()
+    assert (tally.count("skipped"), tally.count("done")) == (1, 1)
+    assert names(folder / "out") == ["a_labels.tif", "a_npy_labels.tif", "a_npy_table.csv", "a_table.csv"]
+
+
+def test_two_folders_may_share_one_folder_of_results(service, save, folder, tmp_path, events):
+    first, second = save("x/a.tif", 1), save("y/a.tif", 2)
+    for path in (first, second, first):
+        segment_files(service, BatchJob((path,), tmp_path / "out"), tell=events.append)
+    assert events[-1].status == "skipped"
+    assert count_objects(tmp_path / "out") == {"x/a.tif": 1, "y/a.tif": 2}
+
+
+def test_images_and_results_may_move_together(run, save, folder, tmp_path, service, events):
+    save("a.tif", 1)
+    run()
+    moved = tmp_path / "elsewhere"
+    shutil.move(folder, moved)
+    segment_files(service, BatchJob((moved / "a.tif",), moved / "out"), tell=events.append)
+    assert events[-1].status == "skipped"
+
+
+def test_cancel_keeps_what_is_finished_and_the_next_run_does_the_rest(run, save, folder, service, events):
+    for name in "abcd":
+        save(f"{name}.tif", 2)
+    tally = run(cancel=lambda: len(service.seen) >= 3)
+    assert (tally.count("done"), tally.count("waiting")) == (2, 2)
+    assert names(folder / "out") == ["a_labels.tif", "a_table.csv", "b_labels.tif", "b_table.csv"]
+    assert standing(folder / "out") == {
+        "a.tif": ("done", "2"),
+        "b.tif": ("done", "2"),
+        "c.tif": ("waiting", ""),
+        "d.tif": ("waiting", ""),
+    }
+    assert count_objects(folder / "out") == {"a.tif": 2, "b.tif": 2}
+    tally = run()
+    assert (tally.count("skipped"), tally.count("done")) == (2, 2)
+    assert count_objects(folder / "out") == dict.fromkeys(["a.tif", "b.tif", "c.tif", "d.tif"], 2)
+
+
+def test_an_interrupt_while_a_result_is_written_leaves_no_half_of_it(run, save, folder, monkeypatch):
+    save("a.tif", 1)
+    save("b.tif", 2)
+    write = tifffile.imwrite
+
+    def interrupt(path, *arguments, **options):
+        write(path, *arguments, **options)
+        if "b_labels" in str(path):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tifffile, "imwrite", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    monkeypatch.undo()
+    assert not [path for path in (folder / "out").iterdir() if path.name.startswith(".")]
+    assert not (folder / "out" / "b_labels.tif").exists()
+    assert standing(folder / "out") == {"a.tif": ("done", "1"), "b.tif": ("waiting", "")}
+    tally = run()
+    assert (tally.count("skipped"), tally.count("done")) == (1, 1)
+
+
+def test_a_journal_that_was_torn_off_loses_one_file(run, save, folder):
+    for name in "abc":
+        save(f"{name}.tif", 1)
+    run()
+    journal = folder / "out" / JOURNAL
+    journal.write_bytes(journal.read_bytes()[:-20])
+    tally = run()
+    assert (tally.count("skipped"), tally.count("done")) == (2, 1)
+    assert run().count("skipped") == 3
+
+
+def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):
+    for number in range(12):
+        save(f"{number:02}.tif", 1)
+    probabilities, alive = [], []
+
+    def segment(image, wishes):
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in probabilities))
+        result = type(service)._segment(service, image, wishes)
+        probabilities.append(weakref.ref(result.probability.base))
+        return result
+
+    monkeypatch.setattr(service, "_segment", segment)
+    run()
+    assert alive == 12 * [0]
+
+
+def test_reading_is_one_file_ahead(save, service, folder, events):
+    files = tuple(save(f"{number}.tif", 1) for number in range(6))
+    read = []
+
+    def note(path):
+        read.append(path)
+        return read_image(path)
+
+    ahead = []
+    service.before = lambda name: ahead.append(len(read) - len(service.seen))
+    segment_files(service, BatchJob(files, folder / "out"), tell=events.append, read=note)
+    assert read == list(files)
+    assert all(0 <= number <= 2 for number in ahead)
+
+
+def test_tables_of_grey_and_colour_images_go_into_one(run, save, folder):
+    save("a.tif", 1)
+    colours = np.full((32, 32, 3), 100, np.uint16)
+    colours[4:9, 4:9] = 900
+    tifffile.imwrite(folder / "b.tif", colours, photometric="rgb")
+    run()
+    grey, colour = rows(folder / "out" / OBJECTS)
+    assert (grey["mean_intensity"], grey["mean_intensity_0"]) == ("900", "")
+    assert (colour["mean_intensity"], colour["mean_intensity_0"]) == ("", "900")
+
+
+def test_warnings_are_kept_with_the_file(run, save, folder):
+    save("odd.tif", 1)
+    run()
+    assert rows(folder / "out" / FILES)[0]["message"] == "a remark"
+
+
+def test_an_input_is_never_replaced(service, save, folder, events):
+    files = (save("a.tif", 1), save("a_labels.tif", 2))
+    before = files[1].read_bytes()
+    segment_files(service, BatchJob(files, folder), tell=events.append)
+    assert [event.status for event in events if event.file == files[0]] == ["failed"]
+    assert files[1].read_bytes() == before
+
+
+def test_wrong_parameters_are_raised_and_write_nothing(run, save, folder):
+    save("a.tif", 1)
+    with pytest.raises(ParameterError, match="threshold"):
+        run(wishes={"threshold": 7})
+    assert not (folder / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_raised(service, save, folder, events):
+    taken = save("a.tif", 1)
+    with pytest.raises(UnetsegError, match="cannot be written"):
+        segment_files(service, BatchJob((taken,), taken / "out"), tell=events.append)
+
+
+def test_no_files_are_done_at_once(service, folder):
+    assert segment_files(service, BatchJob((), folder / "out"), tell=print).total == 0
