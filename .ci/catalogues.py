@@ -74,7 +74,10 @@ def in_code(source: str, name: str) -> Iterator[Key]:
             singular, plural = (list(_literals(argument, name)) for argument in node.args[:2])
             yield from zip(singular, plural, strict=True)
         else:
-            yield from _literals(node.args[0], name)
+            found = list(_literals(node.args[0], name))
+            if node.func.id != "tr" and not found:
+                raise ValueError(f"{name}, line {node.lineno}: {node.func.id}() needs a plain text.")
+            yield from found
 
 
 def _literals(node: ast.expr, name: str) -> Iterator[str]:
