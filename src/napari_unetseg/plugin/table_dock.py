@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Shapes
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QCheckBox
 
 from napari_unetseg.language import tr
@@ -70,10 +70,6 @@ class TableDock(QObject):
         if wanted and self._dock is None:
             self._on_active()
             self._dock = self._viewer.window.add_dock_widget(self.table, name=tr("Objects"), area="bottom")
-            # A third of the window is enough for a table, and leaves the image its room.
-            window = self._dock.parentWidget()
-            if window is not None:
-                window.resizeDocks([self._dock], [window.height() // 4], Qt.Orientation.Vertical)
             self.table.show()
         elif not wanted and self._dock is not None:
             self._dock = None
@@ -87,6 +83,8 @@ class TableDock(QObject):
 
     def _on_active(self, event: Any = None) -> None:
         active = self._viewer.layers.selection.active
+        # napari hands plugins proxies, which no layer is the same as.
+        active = getattr(active, "__wrapped__", active)
         if isinstance(active, Labels) and "index" in active.features:
             self.table.follow(active)
 
