@@ -9,6 +9,7 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_unetseg import language
+from napari_unetseg.plugin import habits
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import Segmentation, SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, read_package
@@ -22,6 +23,12 @@ def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("UNET_WINDOW_LANGUAGE", "en")
     yield
     language.use("en")
+
+
+@pytest.fixture(autouse=True)
+def _no_habits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test begin with what the one before chose."""
+    monkeypatch.setattr(habits, "_kept", lambda: None)
 
 
 @pytest.fixture
@@ -99,7 +106,15 @@ def make_widget(
     yield make
     for widget in made:
         qtbot.waitUntil(
-            lambda w=widget: not (w.controller.running or w.live.busy or w.health.checking or w.objects.estimator.busy),
+            lambda w=widget: (
+                not (
+                    w.controller.running
+                    or w.live.busy
+                    or w.health.checking
+                    or w.objects.estimator.busy
+                    or w.routine.foresight.busy
+                )
+            ),
             timeout=20_000,
         )
 

@@ -66,7 +66,7 @@ def test_a_rectangle_is_segmented_where_it_lies(make_widget: MakeWidget, press_r
     assert labels.data.shape == (16, 16)
     np.testing.assert_allclose(labels.data_to_world((0, 0)), (4.5, 4.5))
     np.testing.assert_array_equal(labels.data > 0, squares[3:19, 1:17] > 0)
-    assert labels.metadata["napari_unetseg"]["window"] == [[3, 19], [1, 17]]
+    assert labels.metadata["napari_unetseg"]["region"] == [[3, 19], [1, 17]]
 
 
 class Picky:

@@ -1,16 +1,26 @@
 """What the menus and the command palette start."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import napari.viewer
 from napari.layers import Image as ImageLayer
-from napari.layers import Layer
+from napari.layers import Labels, Layer, Shapes
+from napari.qt.threading import create_worker
 
-from napari_unetseg.errors import ImageError
+from napari_unetseg.errors import ImageError, UnetsegError
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.converting import (
+    contours_from_labels,
+    grid_of,
+    image_of,
+    labels_from_contours,
+    measured_again,
+)
 from napari_unetseg.plugin.functions import segment_layer, segment_layers
-from napari_unetseg.plugin.outputs import LayerData
+from napari_unetseg.plugin.outputs import LayerData, Output
+from napari_unetseg.plugin.shortcuts import flip_contours
 
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget
@@ -68,6 +78,21 @@ def segment_batch(viewer: napari.viewer.Viewer) -> None:
     segment_layers(layers).returned.connect(partial(_add_layers, viewer))
 
 
+def cancel(viewer: napari.viewer.Viewer) -> None:
+    """Cancel the run of the dock widget."""
+    open_widget(viewer).cancel()
+
+
+def run_again(viewer: napari.viewer.Viewer) -> None:
+    """Repeat the run that made the selected result, or the last one, with exactly its settings."""
+    open_widget(viewer).keep.again.click()
+
+
+def toggle_contours(viewer: napari.viewer.Viewer) -> None:
+    """Show the contours of results, or hide them where all are shown."""
+    flip_contours(viewer.layers)
+
+
 def check_health(viewer: napari.viewer.Viewer) -> None:
     """Check the model that the dock widget uses, and show what comes of it."""
     open_widget(viewer).health.do("check")
@@ -83,6 +108,75 @@ def show_model_info(viewer: napari.viewer.Viewer) -> None:
     widget = open_widget(viewer)
     widget.health.expand()
     widget.inputs.card.click()
+
+
+def labels_to_contours(viewer: napari.viewer.Viewer) -> None:
+    """Trace the objects of the selected Labels layer; of the panel's last result, bring its contours in line.
+
+    Raises
+    ------
+    UnetsegError
+        If no single Labels layer is selected.
+    """
+    layer = _selected(viewer, Labels, tr("Select one Labels layer in the layer list, then choose this entry again."))
+    if not _update_result(viewer, layer, "contours"):
+        _later(lambda: [contours_from_labels(layer)], partial(_add_layers, viewer))
+
+
+def contours_to_labels(viewer: napari.viewer.Viewer) -> None:
+    """Draw the selected Shapes layer as objects; of the panel's last result, bring its labels in line.
+
+    Raises
+    ------
+    UnetsegError
+        If no single Shapes layer is selected, or no image lies where it does.
+    """
+    layer = _selected(viewer, Shapes, tr("Select one Shapes layer in the layer list, then choose this entry again."))
+    if not _update_result(viewer, layer, "labels"):
+        grid = grid_of(layer, list(viewer.layers))
+        _later(lambda: [labels_from_contours(layer, grid)], partial(_add_layers, viewer))
+
+
+def measure_again(viewer: napari.viewer.Viewer) -> None:
+    """Measure the objects of the selected Labels layer, on the image it belongs to.
+
+    Raises
+    ------
+    UnetsegError
+        If no single Labels layer is selected, or no image lies where it does.
+    """
+    layer = _selected(viewer, Labels, tr("Select one Labels layer in the layer list, then choose this entry again."))
+    if not _update_result(viewer, layer, "labels"):
+        image = image_of(layer, list(viewer.layers))
+        _later(lambda: measured_again(layer, image), partial(setattr, layer, "features"))
+
+
+def _later(work: Callable[[], Any], done: Callable[[Any], Any]) -> None:
+    """Work in a thread; napari shows errors as notifications."""
+    worker = create_worker(work, _start_thread=False)
+    worker.returned.connect(done)
+    worker.start()
+
+
+def _update_result(viewer: napari.viewer.Viewer, layer: Layer, wanted: Output) -> bool:
+    """Let the panel bring its last result in line, if the layer and the one wanted belong to it."""
+    from napari_unetseg.plugin.widget import SegmentationWidget
+
+    for widget in viewer.window.dock_widgets.values():
+        result = widget.result if isinstance(widget, SegmentationWidget) else None
+        if result is None or result.layer(wanted) is None or result.refuses:
+            continue
+        if layer in (result.layer("labels"), result.layer("contours")):
+            widget.update_result()
+            return True
+    return False
+
+
+def _selected(viewer: napari.viewer.Viewer, kind: type[Layer], advice: str) -> Any:
+    layer = viewer.layers.selection.active
+    if not isinstance(layer, kind):
+        raise UnetsegError(advice)
+    return layer
 
 
 def _add_layers(viewer: napari.viewer.Viewer, layers: Sequence[LayerData]) -> None:

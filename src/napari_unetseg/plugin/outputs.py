@@ -156,7 +156,7 @@ def edge_width(segmentation: "Segmentation") -> float:
 
 def metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any]:
     """Record how a result came about, and of which plane, or which window of it."""
-    region = {} if plane.window is None else {"window": [list(span) for span in plane.window]}
+    region = {} if plane.window is None else {"region": [list(span) for span in plane.window]}
     return segmentation.provenance.as_dict() | {"plane": dict(plane.index)} | region
 
 

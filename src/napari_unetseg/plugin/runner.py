@@ -1,15 +1,25 @@
 """Run, progress and Cancel: the middle rows of the widget."""
 
 import time
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
+from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin import words
+from napari_unetseg.plugin.badge import Badge
+from napari_unetseg.plugin.shortcuts import CANCEL, RUN, with_key
 
-_RUN_TIP = "Find the objects of the plane on display. Results are new layers; nothing is overwritten."
-_CANCEL_TIP = "Stop the run. Nothing is added to the viewer."
-_PROGRESS_TIP = "Tiles of the image that the network has finished, and the time the others will take at that pace."
+if TYPE_CHECKING:
+    from napari.utils.theme import Theme
+
+_RUN_TIP = mark("Find the objects of the plane on display. Results are new layers; nothing is overwritten.")
+_CANCEL_TIP = mark("Stop the run. Nothing is added to the viewer.")
+_PROGRESS_TIP = mark(
+    "Tiles of the image that the network has finished, and the time the others will take at that pace."
+)
 
 
 class RunRow(QWidget):
@@ -26,13 +36,17 @@ class RunRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run = QPushButton("Run")
+        self.run = QPushButton(tr("Run"))
         self.run.setMinimumHeight(30)
+        self.forecast = QElidingLabel()
+        self.forecast.setElideMode(Qt.TextElideMode.ElideRight)
+        self.forecast.setFixedHeight(self.forecast.fontMetrics().height() + 2)
+        self.badge = Badge()
         self.bar = QProgressBar()
-        self.bar.setToolTip(_PROGRESS_TIP)
+        self.bar.setToolTip(tr(_PROGRESS_TIP))
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip(_CANCEL_TIP)
+        self.cancel = QPushButton(tr("Cancel"))
+        self.cancel.setToolTip(with_key(tr(_CANCEL_TIP), CANCEL))
         self.result = QLabel()
         self.result.setObjectName("UnetsegResult")
         self.result.setStyleSheet("font-weight: bold;")
@@ -44,6 +58,14 @@ class RunRow(QWidget):
         self.cancel.clicked.connect(self.cancel_pressed)
         self._arrange()
         self.idle()
+
+    def press_run(self) -> None:
+        """Click Run, if it can be clicked."""
+        self.run.click()
+
+    def press_cancel(self) -> None:
+        """Click Cancel, if it can be clicked."""
+        self.cancel.click()
 
     def idle(self) -> None:
         """Show that nothing runs."""
@@ -75,12 +97,30 @@ class RunRow(QWidget):
         else:
             self.bar.setFormat(f"{self.percent} %")
 
+    def foresee(self, text: str, explanation: str, warn: bool) -> None:
+        """Say under Run what it will take, why there, and whether to think twice."""
+        self.forecast.setText(text)
+        self.badge.show_kind("warning" if warn else "plain")
+        for part in (self.forecast, self.badge):
+            part.setToolTip(explanation)
+
+    def use_theme(self, theme: "Theme") -> None:
+        """Take the colours of a napari theme."""
+        self.badge.use_theme(theme)
+
     def allow(self, reason: str | None) -> None:
         """Enable Run, or say in its tooltip why it cannot be pressed."""
         self.run.setEnabled(reason is None)
-        self.run.setToolTip(reason or _RUN_TIP)
+        self.run.setToolTip(reason or with_key(tr(_RUN_TIP), RUN))
 
     def _arrange(self) -> None:
+        policy = self.badge.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.badge.setSizePolicy(policy)
+        ahead = QHBoxLayout()
+        ahead.setSpacing(4)
+        ahead.addWidget(self.badge)
+        ahead.addWidget(self.forecast, 1)
         line = QHBoxLayout()
         line.addWidget(self.bar, 1)
         line.addWidget(self.cancel)
@@ -88,5 +128,6 @@ class RunRow(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.run)
+        column.addLayout(ahead)
         column.addLayout(line)
         column.addWidget(self.result)

@@ -8,12 +8,14 @@ from napari_unetseg.plugin.preferences import requested_device
 from napari_unetseg.plugin.read_ahead import read_torch_libraries
 
 if TYPE_CHECKING:
-    from napari_unetseg.service import SegmentationService
+    from napari_unetseg.service import RunRecipe, SegmentationService
 
 _lock = Lock()
 # By device, and by model and device.
 _devices: dict[str, "SegmentationService"] = {}
 _shared: dict[tuple[str, str], "SegmentationService"] = {}
+# The last one, by what its recipe asks for.
+_of_recipes: dict[str, "SegmentationService"] = {}
 
 
 # Gives the service for a model and a device; called in worker threads only.
@@ -50,3 +52,28 @@ def shared_service(model: str, device: str) -> "SegmentationService":
             _devices.setdefault(device, service)
             _shared[model, device] = service
         return _shared[model, device]
+
+
+def known_service(model: str, device: str) -> "SegmentationService | None":
+    """Return the service for this model and device if there is one already."""
+    return _shared.get((model, device))
+
+
+def recipe_service(recipe: "RunRecipe") -> "SegmentationService":
+    """Return a service that runs as a recipe says; the one of the recipe before is freed once nothing uses it.
+
+    Raises
+    ------
+    UnetsegError
+        If this machine cannot do what it says.
+    """
+    read_torch_libraries()
+    wanted = recipe.model_dump_json(include={"model", "run"})
+    with _lock:
+        if wanted not in _of_recipes:
+            service = recipe.service()
+            for before in _of_recipes.values():
+                before.unload()
+            _of_recipes.clear()
+            _of_recipes[wanted] = service
+        return _of_recipes[wanted]

@@ -9,28 +9,32 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_unetseg.language import tr
-from napari_unetseg.plugin import add_model_words, words
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import local, tr
+from napari_unetseg.plugin import add_model_words, run_words, words
 from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.adjust import MORE_TIP, Adjustments
+from napari_unetseg.plugin.again import plan
 from napari_unetseg.plugin.card_text import describe_model
+from napari_unetseg.plugin.editing import EDITED, UPDATE_TIP
 from napari_unetseg.plugin.fold import Fold
 from napari_unetseg.plugin.folder.controller import Engine
 from napari_unetseg.plugin.folder.folder import FolderBatch
 from napari_unetseg.plugin.inputs import Inputs
+from napari_unetseg.plugin.keep import KeepRow
 from napari_unetseg.plugin.languages import speak
-from napari_unetseg.plugin.layers import shown_plane
 from napari_unetseg.plugin.live import Details, LiveController, Relabelled
 from napari_unetseg.plugin.messages import MessageArea, card_dialog
-from napari_unetseg.plugin.outputs import MAX_CONTOURS, METADATA_KEY
+from napari_unetseg.plugin.outputs import MAX_CONTOURS, METADATA_KEY, Outlines
 from napari_unetseg.plugin.panel.section import HealthSection
-from napari_unetseg.plugin.preferences import preferred_model
 from napari_unetseg.plugin.results import ShownResult
+from napari_unetseg.plugin.routine import Routine
 from napari_unetseg.plugin.run import FINISHING, LOADING, Job, Outcome, RunController
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.services import ServiceFactory, shared_service
 from napari_unetseg.plugin.size import ObjectSize
 from napari_unetseg.plugin.summary import Summary
+from napari_unetseg.plugin.table_dock import TableDock
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.zoo.registry import Listed, list_models
 
@@ -70,15 +74,18 @@ class SegmentationWidget(QWidget):
         speak()
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
-        self.inputs.choose_model(preferred_model() or "")
         self.objects = ObjectSize()
         self.runner = RunRow()
         self.message = MessageArea()
         self.adjust = Adjustments()
-        self.more = Fold(tr("More"), tr(MORE_TIP), [self.adjust.more, self.objects.more])
+        seldom = [self.adjust.more, self.inputs.link, self.objects.more]
+        self.more = Fold(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)
+        self.keep = KeepRow(napari_viewer)
+        self.routine = Routine(self, napari_viewer, self.inputs, self.objects, self.adjust, self.runner)
         self.controller = RunController(services, self)
         self.adder = ModelAdder(self, models, choose)
         self.live = LiveController(self)
+        self.table = TableDock(napari_viewer, self.adjust.table, self)
         self.health = HealthSection(services)
         self.folder = FolderBatch(self, napari_viewer, services, self._engine)
         self.result: ShownResult | None = None
@@ -100,21 +107,45 @@ class SegmentationWidget(QWidget):
         layer, package = self.inputs.layer(), self.inputs.package()
         if layer is None or package is None or self.controller.running or self.adder.busy:
             return
-        job = Job(
-            plane=shown_plane(layer, self.viewer.dims),
-            model=str(package.path),
-            device=self.inputs.device_key(),
-            parameters=self.adjust.parameters() | self.objects.wishes(),
-            outputs=self.adjust.chosen_outputs(),
-        )
-        self._source_of_run = layer
+        try:
+            planes = self.inputs.planes(self.viewer)
+        except UnetsegError as error:
+            self.message.show_message(str(error), "warning")
+            return
+        device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
+        parameters = self.adjust.parameters() | self.objects.wishes() | self.inputs.wishes()
+        self.routine.remember(None if self.live.busy else self.result)
+        title = tr(package.card.display_name)
+        self._start([Job(plane, str(package.path), device, parameters, outputs) for plane in planes], title)
+
+    def run_again(self, record: dict[str, Any]) -> None:
+        """Repeat the run that made a result, with exactly its settings."""
+        if self.controller.running or self.adder.busy:
+            return
+        try:
+            again = plan(record, self.viewer.layers, self.inputs.layer())
+        except UnetsegError as error:
+            self.message.show_message(local(error), "warning")
+            return
+        recipe, outputs = again.recipe, self.adjust.chosen_outputs()
+        job = Job(again.plane, recipe.model.source, recipe.run.device, recipe.wishes(), outputs, recipe)
+        self._start([job], recipe.model.name)
+        self.routine.show_again(recipe, again.plane)
+        self._lock(True)
+
+    def _start(self, jobs: Sequence[Job], title: str) -> None:
         self._lock(True)
         self.health.run_began()
         self.runner.begin()
         self.runner.busy()
         self.runner.result.setText("")
-        self.message.show_message(f"Preparing {package.card.display_name}...")
-        self.controller.start(job)
+        self.message.show_message(tr("Preparing {model}...").format(model=title))
+        self.controller.start(*jobs)
+
+    def update_result(self) -> None:
+        """Bring labels, contours and table of the last result in line with what was edited by hand."""
+        if self.result is not None and not self.controller.running:
+            self.live.request(self.adjust.parameters())
 
     def open_folder(self) -> None:
         """Open the window that segments a folder with what the rows say."""
@@ -134,7 +165,9 @@ class SegmentationWidget(QWidget):
             self.folder.cancel()
             self.adder.cancel()
             self.live.stop()
+            self.table.close()
             self.objects.look_at(None, None)
+            self.routine.stop()
         return bool(super().event(event))
 
     def _engine(self) -> Engine | None:
@@ -159,26 +192,34 @@ class SegmentationWidget(QWidget):
 
     def _on_progress(self, done: int, total: int) -> None:
         if not self.controller.cancelling:
-            self.message.show_message("Segmenting. You can go on looking at your images.")
+            self.message.show_message(run_words.segmenting(self.controller.place))
             self.runner.progress(done, total)
+
+    def _on_made(self, outcome: Outcome) -> None:
+        self.routine.dress(outcome.layers)
+        ShownResult(self.viewer, outcome.job.plane, outcome.layers, outcome.segmentation.labels)
 
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
-        self._seconds, self._source = outcome.seconds, self._source_of_run
-        self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers)
+        self._seconds, self._source = outcome.seconds, outcome.job.plane.source
+        labels = outcome.segmentation.labels
+        self.routine.dress(outcome.layers)
+        self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers, labels, self._on_edit)
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
-        self.live.follow(outcome.segmentation, outcome.job.plane, outlines_as_labels=as_labels)
+        self.table.follow(self.result)
+        self.live.follow(outcome.segmentation, self.result, outlines_as_labels=as_labels)
         self.health.show_run(outcome.info, outcome.health)
+        self.routine.look_ahead(anew=True)
         if self.inputs.layer() == self._source:
             self.objects.show_found(outcome.diameter)
-        warnings = list(outcome.segmentation.warnings)
+        warnings = [*outcome.remarks, *outcome.segmentation.warnings]
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
         self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings))
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
-        self.message.show_message(words.cancelled(self.runner.percent), "warning")
+        self.message.show_message(run_words.cancelled(self.runner.percent, self.controller.kept), "warning")
 
     def _on_failed(self, error: Exception) -> None:
         self._end_of_run()
@@ -199,15 +240,20 @@ class SegmentationWidget(QWidget):
         result = self.result
         if result is None or self.controller.running or self.inputs.layer() != self._source:
             return
-        if result.edited:
-            self.message.show_message(words.edited(result.edited), "warning")
+        if result.refuses:
+            self.message.show_message(words.edited(result.refuses), "warning")
             return
         self.live.request(self.adjust.parameters())
 
+    def _on_edit(self, layer: str) -> None:
+        if self.result is not None and not self.controller.running and not self.result.refuses:
+            update = (tr("Update"), tr(UPDATE_TIP), self.update_result)
+            self.message.show_message(tr(EDITED).format(layer=layer), action=update)
+
     def _on_relabelled(self, update: Relabelled) -> None:
-        if self.result is None or self.result.edited:
+        if self.result is None:
             return
-        self.result.show_labels(update.segmentation)
+        self.result.show_labels(update.segmentation, update.data, len(update.names))
         if not self.controller.running:
             self._show_summary(update.summary, update.segmentation.parameters, "")
 
@@ -215,8 +261,8 @@ class SegmentationWidget(QWidget):
         if self.result is None:
             return
         self.result.show_details(details.features, details.outlines)
-        if details.outlines is None and not self.controller.running:
-            self.message.show_message(words.contours_withheld(MAX_CONTOURS), "warning")
+        if not (isinstance(details.outlines, Outlines) or self.controller.running):
+            self.message.show_message(words.too_many_contours(MAX_CONTOURS), "warning")
 
     def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str) -> None:
         self.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
@@ -230,16 +276,9 @@ class SegmentationWidget(QWidget):
         self.message.show_message(words.nothing_found(summary, parameters), "warning", action=action)
 
     def _on_image(self, event: Any = None) -> None:
-        layer = self.inputs.layer()
-        if layer is None:
-            self.inputs.describe("")
-            self.objects.look_at(None, None)
-            self.adjust.set_pixel_area(None)
-        else:
-            plane = shown_plane(layer, self.viewer.dims)
-            self.inputs.describe(plane.description)
-            self.objects.look_at(layer, plane)
-            self.adjust.set_pixel_area(plane.pixel_area)
+        plane = self.inputs.look_at(self.viewer)
+        self.objects.look_at(self.inputs.layer(), plane)
+        self.adjust.set_pixel_area(None if plane is None else plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
 
@@ -303,6 +342,7 @@ class SegmentationWidget(QWidget):
         self.inputs.lock(locked)
         self.objects.lock(locked)
         self.adjust.lock(locked)
+        self.keep.lock(locked)
         if locked:
             self.runner.run.setEnabled(False)
         else:
@@ -311,6 +351,7 @@ class SegmentationWidget(QWidget):
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         self.message.badge.use_theme(theme)
+        self.runner.use_theme(theme)
         self.objects.use_theme(theme)
         self.health.use_theme(theme)
 
@@ -320,6 +361,7 @@ class SegmentationWidget(QWidget):
         self.inputs.device_changed.connect(self._on_device)
         self.inputs.card_requested.connect(self._open_card)
         self.inputs.add_requested.connect(self.adder.ask)
+        self.inputs.folder_requested.connect(self.open_folder)
         self.adder.began.connect(self._on_adding)
         self.adder.paused.connect(self._on_asking)
         self.adder.added.connect(self._on_added)
@@ -327,8 +369,11 @@ class SegmentationWidget(QWidget):
         self.adder.failed.connect(self._on_add_failed)
         self.runner.run_pressed.connect(self.run)
         self.runner.cancel_pressed.connect(self.cancel)
+        self.keep.again_requested.connect(self.run_again)
+        self.keep.told.connect(self.message.show_message)
         self.controller.stage.connect(self._on_stage)
         self.controller.progressed.connect(self._on_progress)
+        self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
         self.controller.cancelled.connect(self._on_cancelled)
         self.controller.failed.connect(self._on_failed)
@@ -336,6 +381,8 @@ class SegmentationWidget(QWidget):
         self.live.relabelled.connect(self._on_relabelled)
         self.live.detailed.connect(self._on_detailed)
         self.live.failed.connect(self._on_live_failed)
+        self.live.stale.connect(self.table.set_stale)
+        self.table.failed.connect(self._on_live_failed)
         # The controllers are plain enough to be told of the end after Qt has deleted this widget.
         self.destroyed.connect(self.controller.cancel)
         self.destroyed.connect(self.adder.cancel)
@@ -346,7 +393,8 @@ class SegmentationWidget(QWidget):
     def _arrange(self) -> None:
         self.setMinimumWidth(WIDTH)
         column = QVBoxLayout(self)
-        column.setSpacing(6)
-        for row in (self.inputs, self.objects, self.runner, self.message, self.adjust, self.more):
+        column.setContentsMargins(9, 6, 9, 6)
+        column.setSpacing(4)
+        for row in (self.inputs, self.objects, self.runner, self.message, self.adjust, self.more, self.keep):
             column.addWidget(row)
         column.addWidget(self.health, 1)

@@ -16,7 +16,7 @@ import psutil
 from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.preference import choose_backend
 from napari_unetseg.inference.object_size import enlargement
-from napari_unetseg.language import mark
+from napari_unetseg.language import Sentence
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import TunedSize, read_profile
 from napari_unetseg.zoo.card import ModelCard
@@ -37,9 +37,9 @@ _RUNS_REMEMBERED = 5
 _SPEED = {"cpu": 25e9, "cuda": 8e12, "mps": 2e12}
 
 EXPECTED = {
-    "cpu": mark("No GPU that PyTorch can use is expected on this machine."),
-    "cuda": mark("An NVIDIA GPU is expected on this machine; it is looked for at the first run."),
-    "mps": mark("A Mac of this kind has a GPU that PyTorch can use."),
+    "cpu": Sentence("No GPU that PyTorch can use is expected on this machine."),
+    "cuda": Sentence("An NVIDIA GPU is expected on this machine; it is looked for at the first run."),
+    "mps": Sentence("A Mac of this kind has a GPU that PyTorch can use."),
 }
 
 
@@ -187,7 +187,7 @@ def expected_device(request: str) -> tuple[str, str]:
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     """
     if request != "auto":
-        return request, mark("It was asked for.")
+        return request, Sentence("It was asked for.")
     if sys.platform == "darwin" and machine() == "arm64":
         return "mps", EXPECTED["mps"]
     has_driver = shutil.which("nvidia-smi") is not None

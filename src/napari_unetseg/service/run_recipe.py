@@ -15,6 +15,7 @@ import napari_unetseg
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service.provenance import Provenance, card_fingerprint
 from napari_unetseg.service.reports import ModelInfo
@@ -60,7 +61,9 @@ class RecipeSource(_Section):
     Attributes
     ----------
     plane
-        Position along each axis of the layer that the plane does not span, by axis.
+        Position along each axis of the layer that what was segmented does not span, by axis.
+    region
+        First and last row and column, the last excluded, of the part of the plane; None for all of it.
     """
 
     image: str
@@ -69,6 +72,7 @@ class RecipeSource(_Section):
     rgb: bool = False
     shape: tuple[int, int] | None = None
     plane: dict[int, int] = Field(default_factory=dict)
+    region: tuple[tuple[int, int], tuple[int, int]] | None = None
     started: str = ""
 
 
@@ -79,7 +83,7 @@ class RunRecipe(_Section):
     ----------
     napari_unetseg
         Version that made the result.
-    channel, diameter, augment
+    channel, diameter, augment, link
         As `SegmentationService.segment` takes them.
     parameters
         Every decoder parameter.
@@ -94,6 +98,7 @@ class RunRecipe(_Section):
     channel: int | None = None
     diameter: float | None = None
     augment: bool = False
+    link: bool = False
     parameters: DecodeParameters
     source: RecipeSource
 
@@ -125,18 +130,21 @@ class RunRecipe(_Section):
                 channel=told["channel"],
                 diameter=told["diameter"],
                 augment=told["augmented"],
+                link=told["link"],
                 parameters=DecodeParameters.model_validate(told["parameters"]),
                 source=RecipeSource.model_validate({k: v for k, v in told.items() if k in RecipeSource.model_fields}),
             )
         except (KeyError, ValidationError) as error:
             raise RunRecipeError(
-                "How this result was made is not fully recorded, so it cannot be made again. "
-                "Run the model anew with the settings you want."
+                Sentence(
+                    "How this result was made is not fully recorded, so it cannot be made again. "
+                    "Run the model anew with the settings you want."
+                )
             ) from error
 
     def wishes(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
-        asked = {"channel": self.channel, "diameter": self.diameter, "augment": self.augment}
+        asked = {"channel": self.channel, "diameter": self.diameter, "augment": self.augment, "link": self.link}
         return asked | self.parameters.model_dump()
 
     def service(self, base: Settings | None = None) -> SegmentationService:
@@ -167,16 +175,29 @@ class RunRecipe(_Section):
         if _release(self.napari_unetseg) <= _release(here):
             return ()
         return (
-            f"This recipe was made by napari-unetseg {self.napari_unetseg}, which is newer than this one ({here}): "
-            "labels may differ. Update to be sure: pip install -U napari-unetseg.",
+            Sentence(
+                "This was made by napari-unetseg {version}, which is newer than this one ({here}): labels may differ. "
+                "Update to be sure: pip install -U napari-unetseg.",
+                version=self.napari_unetseg,
+                here=here,
+            ),
         )
 
     def differences(self, loaded: ModelInfo) -> tuple[str, ...]:
         """Say what a loaded model cannot do as the recipe wants it, and so may change labels."""
         wanted = {name: getattr(self.run, name) for name in ("device", "precision", "backend")}
         given = {name: getattr(loaded, name) for name in wanted}
-        found = [f"the {name} is {given[name]}, not {wanted[name]}" for name in wanted if given[name] != wanted[name]]
-        return (f"Labels may differ a little from those of the recipe: {', '.join(found)}.",) if found else ()
+        differing = [name for name in wanted if given[name] != wanted[name]]
+        if not differing:
+            return ()
+        here, there = (", ".join(str(values[name]) for name in differing) for values in (given, wanted))
+        return (
+            Sentence(
+                "Labels may differ a little from those of the recipe: the model runs on {here}, not on {there}.",
+                here=here,
+                there=there,
+            ),
+        )
 
     def _find(self) -> ModelPackage:
         try:
@@ -190,14 +211,23 @@ class RunRecipe(_Section):
         card = package.card
         if card.weights.sha256 != self.model.sha256:
             raise RunRecipeError(
-                f"The model {self.model.name!r} at {package.path} is not the one of the recipe (its weights are "
-                f"{card.weights.sha256[:8]}, the recipe's {self.model.sha256[:8]}). "
-                "Install the model that made the result, or run without the recipe."
+                Sentence(
+                    "{path}: the model {name!r} is not the one that made the result (its weights are {here}, those "
+                    "were {there}). Install that model, or run with this one as any image.",
+                    path=package.path,
+                    name=self.model.name,
+                    here=card.weights.sha256[:8],
+                    there=self.model.sha256[:8],
+                )
             )
         if card_fingerprint(card) != self.model.card_sha256:
             raise RunRecipeError(
-                f"The card of the model {self.model.name!r} at {package.path} was changed since the recipe was made: "
-                "it prepares or reads images in another way. Restore its model.yaml, or run without the recipe."
+                Sentence(
+                    "{path}: the card of the model {name!r} was changed since the result was made, and treats images "
+                    "in another way. Restore its model.yaml, or run with it as any image.",
+                    path=package.path,
+                    name=self.model.name,
+                )
             )
 
 

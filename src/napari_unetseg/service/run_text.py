@@ -4,7 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from napari_unetseg.service.run_recipe import RunRecipe
 
@@ -33,6 +33,7 @@ print(result.count, "objects")
 """
 
 _FILE_IMPORTS = "from napari_unetseg import SegmentationService\nfrom napari_unetseg.io import read_image"
+_CUT_IMPORT = "from dataclasses import replace\n\n"
 _LAYER_IMPORTS = "import napari\nimport numpy as np\n\nfrom napari_unetseg import Image, SegmentationService"
 
 
@@ -48,7 +49,7 @@ def as_python(recipe: RunRecipe) -> str:
         image=source.image,
         version=recipe.napari_unetseg,
         when=f" on {source.started[:10]}" if source.started else "",
-        imports=_FILE_IMPORTS if source.path else _LAYER_IMPORTS,
+        imports=("" if source.region is None else _CUT_IMPORT) + _FILE_IMPORTS if source.path else _LAYER_IMPORTS,
         reading=_from_file(recipe) if source.path else _from_layer(recipe),
         window=run.largest_window,
         batch_size=run.batch_size,
@@ -66,11 +67,16 @@ def as_command(recipe: RunRecipe, *, windows: bool | None = None) -> str:
     Parameters
     ----------
     recipe
-        What to do. Where its image is in no file, `PLACEHOLDER` stands in its place.
+        What to do. Where its image is in no file, or is a part of what is in one, `PLACEHOLDER` stands in its place.
     windows
         Whether it is for Windows (cmd and PowerShell) or else for a POSIX shell; None: for this system.
     """
-    words = ["napari-unetseg", "segment", recipe.source.path or PLACEHOLDER, *command_options(recipe)]
+    axes, channel, place = _file_axes(recipe)
+    image = PLACEHOLDER if place or recipe.source.region else recipe.source.path or PLACEHOLDER
+    if channel is not None and not place:
+        recipe = recipe.model_copy(update={"channel": channel})
+    reading = ["--axes", axes] if axes and not place else []
+    words = ["napari-unetseg", "segment", image, *reading, *command_options(recipe)]
     return quote_windows(words) if windows or (windows is None and sys.platform == "win32") else shlex.join(words)
 
 
@@ -80,7 +86,7 @@ def command_options(recipe: RunRecipe) -> list[str]:
     options = ["--model", recipe.model.source, "--device", run.device, "--backend", run.backend]
     options += _numbers({"window": run.largest_window, "batch_size": run.batch_size})
     options += _numbers({"channel": recipe.channel, "diameter": recipe.diameter})
-    options += ["--tta"] if recipe.augment else []
+    options += ["--tta"] * recipe.augment + ["--link"] * recipe.link
     return options + _numbers(recipe.parameters.model_dump())
 
 
@@ -116,16 +122,51 @@ def _numbers(values: dict[str, bool | float | None]) -> list[str]:
 
 def _from_file(recipe: RunRecipe) -> str:
     source = recipe.source
-    place = tuple(source.plane.values())
-    return f"image = read_image({source.path!a}){f'.plane({place})' if place else ''}"
+    axes, channel, place = _file_axes(recipe)
+    text = f"image = read_image({source.path!a}{f', {axes!a}' if axes else ''})"
+    text += "" if channel is None else f".take_channel({channel})"
+    text += f".plane({place})" if place else ""
+    if source.region is not None:
+        text += f"\nimage = replace(image, array=image.array[{_key(recipe, {})}])"
+    return text
+
+
+def _file_axes(recipe: RunRecipe) -> tuple[str, int | None, tuple[int, ...]]:
+    """Name the axes of a file of several planes; and say which channel, and which plane, was segmented.
+
+    Beside those of a stack there is only the axis of its channels. Which letters the others have makes no difference.
+    """
+    source = recipe.source
+    is_stack = len(source.axes.removesuffix("C") if source.rgb else source.axes) > 2
+    if not (source.plane or is_stack):
+        return "", None, ()
+    spare = iter("C" if is_stack else [letter for letter in "ZTC" if letter not in source.axes])
+    inside = iter(source.axes)
+    count = len(source.axes) + len(source.plane)
+    letters = {axis: next(spare, "?") if axis in source.plane else next(inside) for axis in range(count)}
+    channel = next((at for axis, at in source.plane.items() if letters[axis] == "C"), None)
+    place = tuple(at for axis, at in sorted(source.plane.items()) if letters[axis] != "C")
+    return "".join(letters.values()), channel, place
 
 
 def _from_layer(recipe: RunRecipe) -> str:
     source = recipe.source
-    place = ", ".join(str(source.plane.get(axis, ":")) for axis in range(len(source.axes) + len(source.plane)))
     return (
         "# Paste this into the console of napari.\n"
         f"layer = napari.current_viewer().layers[{source.image!a}]\n"
         "pixels = layer.data[0] if layer.multiscale else layer.data\n"
-        f"image = Image(np.asarray(pixels[{place}]), {source.axes!a}, rgb={source.rgb}, name=layer.name)"
+        f"image = Image(np.asarray(pixels[{_key(recipe, source.plane)}]), {source.axes!a}, "
+        f"rgb={source.rgb}, name=layer.name)"
     )
+
+
+def _key(recipe: RunRecipe, fixed: Mapping[int, int]) -> str:
+    """Write what indexes an array for its plane and window; `fixed` are axes that it has beside those segmented."""
+    source = recipe.source
+    spans = dict(zip("YX", source.region or (), strict=False))
+    letters = iter(source.axes)
+    words = []
+    for axis in range(len(source.axes) + len(fixed)):
+        span = spans.get(next(letters)) if axis not in fixed else None
+        words.append(str(fixed[axis]) if axis in fixed else ":" if span is None else f"{span[0]}:{span[1]}")
+    return ", ".join(words)
