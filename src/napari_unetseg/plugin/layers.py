@@ -182,7 +182,8 @@ def _lazily(data: Any, whole: tuple[int, ...]) -> Any:
     """
     if isinstance(data, np.ndarray | da.Array):
         return data
-    return da.from_array(data, chunks=tuple(-1 if axis in whole else 1 for axis in range(data.ndim)))
+    chunks = tuple(-1 if axis in whole else 1 for axis in range(data.ndim))
+    return da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]
 
 
 def _transform(

@@ -70,7 +70,8 @@ class _Joined:
         self._warnings = dict.fromkeys(remark)
 
     def add(self, index: tuple[int, ...], plane: "Prediction") -> None:
-        self._maps[: self._heads, *index] = plane.probability
+        maps: tuple[slice | int, ...] = (slice(self._heads), *index)
+        self._maps[maps] = plane.probability
         if plane.agreement is not None:
             self._maps[self._heads, *index] = plane.agreement
         self._tiles += plane.tiles
