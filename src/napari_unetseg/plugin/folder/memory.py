@@ -18,4 +18,4 @@ def remember_folder(folder: Path) -> None:
 
 
 def _settings() -> QSettings:
-    return QSettings("napari-unetseg", "napari-unetseg")
+    return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "napari-unetseg", "napari-unetseg")
