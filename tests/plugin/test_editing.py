@@ -184,3 +184,29 @@ def test_the_pointer_tells_the_values_of_the_object_below_it(result: Segmentatio
     assert f"area_px: {row['area_px']:.0f}" in status
     assert "confidence: 0." in status
     assert status.index("confidence") < status.index("centroid")
+
+
+def test_outlines_that_become_too_many_are_pixels_until_they_are_fewer(
+    make_widget: MakeWidget,
+    press_run: Step,
+    settle: Step,
+    squares: NDArray[np.uint16],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("napari_unetseg.plugin.outputs.MAX_CONTOURS", 2)
+    widget = make_widget(squares)
+    widget.adjust.min_size.setValue(20)
+    press_run(widget)
+    contours = contours_of(widget)
+    assert len(contours.data) == 2
+    widget.adjust.min_size.setValue(4)
+    settle(widget)
+    pixels = widget.viewer.layers["cells contours (pixels)"]
+    assert pixels.visible
+    assert (pixels.data > 0).sum() == 28 + 20 + 12
+    assert len(contours.data) == 0
+    assert "outlines" in widget.message.text.text()
+    widget.adjust.min_size.setValue(40)
+    settle(widget)
+    assert len(contours.data) == 1
+    assert not pixels.visible

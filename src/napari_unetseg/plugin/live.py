@@ -98,7 +98,7 @@ class LiveController(QObject):
     def stop(self) -> None:
         """Act on nothing and free the result."""
         if self._result is not None:
-            self._result.dim(False)
+            self._set_stale(False)
         self._base = self._result = self._wanted = self._unfinished = self._edits = None
         self._timer.stop()
 
