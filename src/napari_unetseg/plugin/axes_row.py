@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeyEvent, QMouseEvent
+from qtpy.QtGui import QIcon, QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -109,6 +109,12 @@ class AxesDialog(QDialog):
         column.addLayout(grid)
         column.addWidget(self.fault)
         column.addWidget(self.buttons)
+        # Some styles draw a red cross and a green arrow here, which look like a verdict.
+        kinds = QDialogButtonBox.StandardButton
+        for kind, words in ((kinds.Ok, tr("OK")), (kinds.Cancel, tr("Cancel"))):
+            if (button := self.buttons.button(kind)) is not None:
+                button.setIcon(QIcon())
+                button.setText(words)
         self.buttons.accepted.connect(self._accept)
         self.buttons.rejected.connect(self.reject)
         if self.guess is not None:
