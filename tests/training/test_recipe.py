@@ -44,6 +44,11 @@ def test_a_crop_must_fit_the_poolings(recipe: Recipe) -> None:
         Recipe.model_validate({**recipe.model_dump(), "features": (4, 8, 16), "crop": 30})
 
 
+def test_no_head_is_learnt_twice(recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match="no head twice"):
+        Recipe.model_validate({**recipe.model_dump(), "auxiliary": ["distance"]})
+
+
 def test_the_learning_rate_rises_and_falls(recipe: Recipe) -> None:
     longer = recipe.model_copy(update={"learning_rate": 1.0, "warm_up": 4, "steps": 104})
     rates = [learning_rate(longer, step) for step in range(104)]

@@ -7,13 +7,16 @@ import torch
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import read_image
+from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
 from napari_unetseg.training.run import BEST_FILE, LAST_FILE, fit, stalled
-from napari_unetseg.training.state import CheckpointError, TrainingState
+from napari_unetseg.training.state import CheckpointError, TrainingState, network_arguments
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import read_package
 
 CPU = torch.device("cpu")
 
@@ -123,6 +126,24 @@ def test_a_run_starts_from_the_weights_it_is_given(dataset: Path, recipe: Recipe
     state = fit(samples[:6], weights, samples[6:], recipe.model_copy(update=changes), tmp_path / "second", device=CPU)
     for name, weight in state.network.named_parameters():
         torch.testing.assert_close(weight, given[name], atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["unet", "subpixel_unet"])
+def test_auxiliary_heads_are_learnt_and_left_out(
+    dataset: Path, recipe: Recipe, tmp_path: Path, architecture: str
+) -> None:
+    changes = {"architecture": architecture, "auxiliary": ("flow_y", "flow_x"), "steps": 2}
+    more = recipe.model_copy(update=changes)
+    card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", more, device="cpu")
+    assert card.heads == ("foreground", "distance")
+    best = torch.load(tmp_path / "checkpoints" / BEST_FILE, weights_only=True)
+    whole = build(architecture, network_arguments(more, more.learnt))
+    whole.load_state_dict(best)
+    pixels = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        expected = whole.eval()(pixels)[:, :2]
+        found = load_network(read_package(tmp_path / "model", "path"))(pixels)
+    torch.testing.assert_close(found, expected, atol=2e-2, rtol=1e-2)  # the package rounds its weights
 
 
 def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:

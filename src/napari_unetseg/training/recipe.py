@@ -121,6 +121,8 @@ class Recipe(_Strict):
         Side of the blocks of a `SubpixelUNet`.
     heads
         What the network predicts; ``"foreground"`` is always among it.
+    auxiliary
+        Heads that are learnt beside these, for what the others gain from it, and left out of the package.
     metric
         Score by which weights and decoder parameters are chosen: ``"ap50"`` where objects count, ``"ap"``
         (the mean over IoU 0.5 to 0.9) where their outlines do too, ``"dice"`` where masks do not tell
@@ -157,6 +159,7 @@ class Recipe(_Strict):
     features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
     block: Literal[2, 4] = 2
     heads: tuple[HeadName, ...] = ("foreground", "distance")
+    auxiliary: tuple[HeadName, ...] = ()
     metric: Metric = "ap50"
     normalisation: Percentile = Percentile()
     split: Split = Split()
@@ -184,9 +187,14 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _heads_make_objects(self) -> "Recipe":
-        if "foreground" not in self.heads or len(set(self.heads)) != len(self.heads):
-            raise ValueError("heads must name 'foreground', and no head twice")
+        if "foreground" not in self.heads or len(set(self.learnt)) != len(self.learnt):
+            raise ValueError("heads must name 'foreground', and with auxiliary no head twice")
         return self
+
+    @property
+    def learnt(self) -> tuple[HeadName, ...]:
+        """What the network predicts while it is trained: `heads`, then `auxiliary`."""
+        return self.heads + self.auxiliary
 
 
 def read_recipe(path: Path) -> Recipe:

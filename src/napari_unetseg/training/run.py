@@ -101,7 +101,7 @@ def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: to
     state.network.train()
     with mixed_precision(device):
         logits = state.network(pixels.to(device, memory_format=torch.channels_last))
-    loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.heads)
+    loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.learnt)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.network.parameters(), LARGEST_GRADIENT)
@@ -117,7 +117,8 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
     scores = []
     for sample in tqdm(samples, desc="Validating", unit="image", leave=False, disable=None):
         probability = infer(network, sample.pixels.float(), device)
-        labels = decode(probability, state.recipe.heads, state.recipe.parameters)
+        heads = state.recipe.heads
+        labels = decode(probability[: len(heads)], heads, state.recipe.parameters)
         scores.append(score(labels, sample.labels, sample.stem, sample.kind))
     summary = summarise(scores)
     kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.training.recipe import Recipe
+from napari_unetseg.training.targets import HeadName
 
 
 class CheckpointError(UnetsegError):
@@ -39,21 +41,27 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def network_arguments(recipe: Recipe) -> dict[str, Any]:
-    """Name the arguments of the network that a recipe trains: RGB in, one channel a head out."""
+def network_arguments(recipe: Recipe, heads: Sequence[HeadName]) -> dict[str, Any]:
+    """Name the arguments of a recipe's network: RGB in, one channel a head out."""
     arguments = {
         "in_channels": 3,
-        "out_channels": len(recipe.heads),
+        "out_channels": len(heads),
         "features": list(recipe.features),
         "norm": "batch",
     }
     return arguments if recipe.architecture == "unet" else {**arguments, "block": recipe.block}
 
 
+def without_auxiliary(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+    """Leave out of a trained network's state dict what answers for auxiliary heads, the last channels of all."""
+    channels = len(recipe.heads) * (1 if recipe.architecture == "unet" else recipe.block**2)
+    return {name: weight[:channels].clone() if "final_conv." in name else weight for name, weight in weights.items()}
+
+
 def start(recipe: Recipe, device: torch.device) -> TrainingState:
     """Make the state before the first step, from the recipe's seed."""
     torch.manual_seed(recipe.seed)
-    network = build(recipe.architecture, network_arguments(recipe))
+    network = build(recipe.architecture, network_arguments(recipe, recipe.learnt))
     # PyTorch's annotations of Module.to do not know memory_format.
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -22,7 +22,7 @@ from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.scores import MEASURES, Score, summarise
 from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
-from napari_unetseg.training.state import TrainingState, network_arguments
+from napari_unetseg.training.state import TrainingState, network_arguments, without_auxiliary
 from napari_unetseg.training.tuning import answer, tune
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
@@ -109,7 +109,9 @@ def train(
         )
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
     fields = card_fields(recipe, training)
-    return export(output, fields, best, recipe, [pair for pair in pairs if pair.stem in held], device)
+    return export(
+        output, fields, without_auxiliary(best, recipe), recipe, [pair for pair in pairs if pair.stem in held], device
+    )
 
 
 def _log_nothing(row: Mapping[str, float]) -> None:
@@ -139,7 +141,7 @@ def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
         "name": recipe.name,
         "display_name": recipe.display_name,
         "description": recipe.description,
-        "architecture": {"name": recipe.architecture, "arguments": network_arguments(recipe)},
+        "architecture": {"name": recipe.architecture, "arguments": network_arguments(recipe, recipe.heads)},
         "input_channels": 3,
         "object_size": round(float(np.median(diameters)), 1) if diameters.size else None,
         "normalisation": recipe.normalisation,
