@@ -132,6 +132,7 @@ def _visible_window(layer: ImageLayer, viewer: "ViewerModel", reading: Reading) 
         raise UnetsegError(tr(_TURNED))
     corners = np.array(layer.corner_pixels, dtype=float)
     if layer.multiscale:
+        # These are of the level on display and of whole chunks, so that more than the view may be segmented.
         corners *= layer.downsample_factors[layer.data_level]
     first, last = corners[:, list(reading.plane)]
     if (first == last).all() and max(full_resolution(layer).shape[axis] for axis in reading.plane) > 1:
