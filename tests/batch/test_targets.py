@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.batch.targets import Result, Target, parse_results, plan_targets
@@ -32,6 +32,7 @@ def test_clashes_are_told_apart():
     assert stems("a.tif", "A.tif") != ["a", "A"]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # says more of the machine than of the test
 @given(
     st.lists(
         st.builds(

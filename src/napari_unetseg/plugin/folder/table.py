@@ -104,7 +104,7 @@ class FileTable(QTableView):
             top.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
             top.setStretchLastSection(True)
             top.setHighlightSections(False)
-        for column, width in enumerate((230, 90, 70, 64)):
+        for column, width in enumerate((220, 140, 70, 64)):
             self.setColumnWidth(column, width)
         self.doubleClicked.connect(lambda index: self.opened.emit(self.files.event_at(index.row())))
 
