@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari._app_model import get_app_model
 from napari.layers import Layer
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from napari_unetseg.errors import UnetsegError
@@ -78,8 +79,9 @@ class KeepRow(QWidget):
         self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self.more)
-        self.line = self.menu.addAction(tr("Copy as command line"))
-        self.recipe = self.menu.addAction(tr("Save recipe..."))
+        self.line = QAction(tr("Copy as command line"), self.menu)
+        self.recipe = QAction(tr("Save recipe..."), self.menu)
+        self.menu.addActions([self.line, self.recipe])
         self.more.setMenu(self.menu)
         self.save.clicked.connect(self._save)
         self.python.clicked.connect(lambda: self._with_recipe(self._copy_python))
