@@ -110,7 +110,7 @@ class SegmentationWidget(QWidget):
         try:
             planes = self.inputs.planes(self.viewer)
         except UnetsegError as error:
-            self.message.show_message(str(error), "warning")
+            self.message.show_message(local(error), "warning")
             return
         device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
         parameters = self.adjust.parameters() | self.objects.wishes() | self.inputs.wishes()
@@ -154,7 +154,7 @@ class SegmentationWidget(QWidget):
     def cancel(self) -> None:
         """Stop the run, as the Cancel button does."""
         self.runner.cancel.setEnabled(False)
-        self.message.show_message("Cancelling...")
+        self.message.show_message(tr("Cancelling..."))
         self.controller.cancel()
         self.adder.cancel()
 
@@ -184,11 +184,11 @@ class SegmentationWidget(QWidget):
             return
         self.runner.busy()
         if stage == LOADING:
-            self.message.show_message(f"Loading {package.card.display_name} (first use)...")
+            self.message.show_message(tr("Loading {model} (first use)...").format(model=tr(package.card.display_name)))
         elif stage == FINISHING:
-            self.message.show_message("Drawing the objects...")
+            self.message.show_message(tr("Drawing the objects..."))
         else:
-            self.message.show_message("Segmenting...")
+            self.message.show_message(tr("Segmenting..."))
 
     def _on_progress(self, done: int, total: int) -> None:
         if not self.controller.cancelling:
@@ -202,6 +202,8 @@ class SegmentationWidget(QWidget):
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
         self._seconds, self._source = outcome.seconds, outcome.job.plane.source
+        if outcome.remarks:
+            self.inputs.choose_layer(self._source)  # of several layers the last one, which the sliders act on
         labels = outcome.segmentation.labels
         self.routine.dress(outcome.layers)
         self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers, labels, self._on_edit)
@@ -215,7 +217,7 @@ class SegmentationWidget(QWidget):
         warnings = [*outcome.remarks, *outcome.segmentation.warnings]
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
-        self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings))
+        self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(map(local, warnings)))
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
@@ -267,12 +269,16 @@ class SegmentationWidget(QWidget):
     def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str) -> None:
         self.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
         if summary.count:
-            self.message.show_message(warning or words.DONE, "warning" if warning else "plain")
+            self.message.show_message(warning or tr(words.DONE), "warning" if warning else "plain")
             return
         action = None
         if (suggestion := summary.suggestion) is not None:
-            tip = "Sets the threshold to where the model is just sure enough of something."
-            action = (f"Set to {suggestion:.2f}", tip, lambda: self.adjust.threshold.setValue(suggestion))
+            tip = tr("Sets the threshold to where the model is just sure enough of something.")
+            action = (
+                tr("Set to {threshold:.2f}").format(threshold=suggestion),
+                tip,
+                lambda: self.adjust.threshold.setValue(suggestion),
+            )
         self.message.show_message(words.nothing_found(summary, parameters), "warning", action=action)
 
     def _on_image(self, event: Any = None) -> None:
@@ -301,7 +307,7 @@ class SegmentationWidget(QWidget):
 
     def _on_asking(self) -> None:
         self._end_of_adding()
-        self.message.show_message(add_model_words.ASKING)
+        self.message.show_message(tr(add_model_words.ASKING))
 
     def _on_added(self, name: str, title: str, models: Sequence[Listed]) -> None:
         self._end_of_adding()
@@ -329,14 +335,14 @@ class SegmentationWidget(QWidget):
     def _allow_run(self) -> None:
         reason = None
         if self.inputs.package() is None:
-            reason = words.NO_MODEL
+            reason = tr(words.NO_MODEL)
         elif self.inputs.layer() is None:
-            reason = words.NO_IMAGE
+            reason = tr(words.NO_IMAGE)
         self.runner.allow(reason)
         if reason is not None:
             self.message.show_message(reason)
-        elif self.message.text.text() in (words.NO_IMAGE, words.NO_MODEL, ""):
-            self.message.show_message(words.READY if self.result is None else "")
+        elif self.message.text.text() in (tr(words.NO_IMAGE), tr(words.NO_MODEL), ""):
+            self.message.show_message(tr(words.READY) if self.result is None else "")
 
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
