@@ -97,6 +97,7 @@ def test_a_bad_layer_is_named_and_the_others_are_done(
     text = widget.message.text.text()
     assert "'bad' was not segmented: bad: damaged." in text
     assert "2 layers were segmented" in text
+    assert widget.inputs.layer() is images[-1], "the sliders act on the image that is chosen"
 
 
 def test_cancel_keeps_the_layers_that_are_finished(
