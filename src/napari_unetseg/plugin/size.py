@@ -76,6 +76,8 @@ class ObjectSize(QWidget):
         self.badge = Badge()
         self.text = QElidingLabel()
         self.text.setElideMode(Qt.TextElideMode.ElideRight)
+        # A little smaller than the rest, so that both sizes can be read beside the button.
+        self.text.setStyleSheet("font-size: 8pt")
         self.text.setFixedHeight(self.text.fontMetrics().height() + 2)
         self.augment = QCheckBox(tr("Average over flips (8x slower)"))
         self.augment.setToolTip(tr(_AUGMENT_TIP))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Shapes
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QCheckBox
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QMainWindow
 
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.results import ShownResult
@@ -71,6 +71,10 @@ class TableDock(QObject):
             self._on_active()
             self._dock = self._viewer.window.add_dock_widget(self.table, name=tr("Objects"), area="bottom")
             self.table.show()
+            window = self.table.window()
+            if isinstance(window, QMainWindow):
+                # Below the image alone: columns at the side keep their height, and the window needs no more of it.
+                window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         elif not wanted and self._dock is not None:
             self._dock = None
             self._viewer.window.remove_dock_widget(self.table)
@@ -110,7 +114,8 @@ class TableDock(QObject):
             world = np.asarray(layer.data_to_world(places.mean(axis=0)))
             offset = self._viewer.dims.ndim - len(world)
             shown = [axis - offset for axis in self._viewer.dims.displayed]
-            self._viewer.camera.center = tuple(world[shown])
+            # napari has moved its camera to a scene in 0.9.
+            getattr(self._viewer, "scene", self._viewer).camera.center = tuple(world[shown])
 
 
 def pick(layer: Labels, event: Any) -> Iterator[None]:
