@@ -37,10 +37,22 @@ def test_the_mean_over_thresholds_also_chooses_outlines() -> None:
     assert tune([Answer(PAIR, probability, labels)], ("foreground",), start, "ap").threshold == 0.6
 
 
-def test_dice_chooses_the_threshold_alone() -> None:
+def test_dice_leaves_split_and_size_alone() -> None:
     labels = np.zeros((16, 16), np.int32)
     labels[4:12, 4:12] = 1
     probability = np.where(labels, np.float32(0.9), np.float32(0.45))[np.newaxis]
     start = DecodeParameters(threshold=0.3, split=0, min_size=3)
     best = tune([Answer(PAIR, probability, labels)], ("foreground",), start, "dice")
     assert best == start.model_copy(update={"threshold": 0.5})
+
+
+def test_what_the_model_half_believes_in_is_taken_out_by_its_confidence() -> None:
+    # The rim of the object is as unsure as the false one, which no threshold can tell.
+    labels = np.zeros((32, 32), np.int32)
+    labels[4:16, 4:16] = 1
+    probability = np.where(labels, np.float32(0.55), np.float32(0))[np.newaxis]
+    probability[0, 6:14, 6:14] = 1
+    probability[0, 20:28, 20:28] = 0.55
+    start = DecodeParameters(threshold=0.5, split=0, min_size=3)
+    best = tune([Answer(PAIR, probability, labels)], ("foreground",), start, "dice")
+    assert best.threshold <= 0.55 < best.min_confidence

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from napari_unetseg.zoo.registry import ModelPackage
 THRESHOLDS: tuple[float, ...] = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 SPLITS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 MIN_SIZES = (5, 10, 15, 20, 30, 40)
+CONFIDENCES = (0.0, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,28 @@ def answer(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -
 def tune(
     answers: Sequence[Answer], heads: tuple[str, ...], parameters: DecodeParameters, metric: Metric = "ap50"
 ) -> DecodeParameters:
-    """Choose threshold, split and minimum size, one after the other, by the mean of a score.
+    """Choose threshold, split and minimum size, then threshold and least confidence together, by a mean score.
 
-    For ``"dice"`` only the threshold: masks that do not tell objects apart say nothing of the others.
+    For ``"dice"`` not the first two: masks that do not tell objects apart say nothing of them. A low threshold
+    draws whole outlines and lets through what the model half believes in, which the confidence takes out again, so
+    neither can be chosen without the other. Of equal scores the one with the lowest confidence wins.
     """
-    choices: list[tuple[str, Sequence[float]]] = [("threshold", THRESHOLDS)]
+    choices: list[list[dict[str, float]]] = [[{"threshold": value} for value in THRESHOLDS]]
     if metric != "dice":
-        choices += [("split", SPLITS), ("min_size", MIN_SIZES)]
-    for name, values in choices:
-        parameters = _best(answers, heads, parameters, name, values, metric)
+        choices += [[{"split": value} for value in SPLITS], [{"min_size": value} for value in MIN_SIZES]]
+    choices += [[{"min_confidence": least, "threshold": value} for least in CONFIDENCES for value in THRESHOLDS]]
+    for updates in choices:
+        candidates = [parameters.model_copy(update=update) for update in updates]
+        parameters = _best(answers, heads, candidates, metric)
     return parameters
 
 
 def _best(
-    answers: Sequence[Answer],
-    heads: tuple[str, ...],
-    parameters: DecodeParameters,
-    name: str,
-    values: Sequence[Any],
-    metric: Metric,
+    answers: Sequence[Answer], heads: tuple[str, ...], candidates: Sequence[DecodeParameters], metric: Metric
 ) -> DecodeParameters:
-    candidates = [parameters.model_copy(update={name: value}) for value in values]
     means = [
         np.mean([_MEASURES[metric](decode(a.probability, heads, candidate), a.labels) for a in answers])
-        for candidate in tqdm(candidates, desc=f"Tuning {name}", disable=None)
+        for candidate in tqdm(candidates, desc="Tuning the decoder", disable=None)
     ]
     return candidates[int(np.argmax(means))]
 
