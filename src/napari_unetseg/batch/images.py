@@ -9,6 +9,7 @@ from napari_unetseg.batch.journal import JOURNAL
 from napari_unetseg.batch.targets import ENDINGS, result_stem
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.read import IMAGE_SUFFIXES
+from napari_unetseg.language import Sentence
 
 ALL = "*"
 
@@ -35,7 +36,7 @@ def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) ->
         If there is no such folder or it cannot be read.
     """
     if not folder.is_dir():
-        raise UnetsegError(f"{folder}: there is no such folder. Choose one that holds images.")
+        raise UnetsegError(Sentence("{folder}: there is no such folder. Choose one that holds images.", folder=folder))
     patterns = [part.strip().casefold() for part in pattern.replace(",", ";").split(";") if part.strip()] or [ALL]
     found = (path for path in _files(folder, recursive) if _fits(path.relative_to(folder), patterns))
     return images_among(found)
@@ -61,7 +62,9 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise UnetsegError(f"{error.filename}: the folder cannot be read ({error.strerror}).") from error
+    raise UnetsegError(
+        Sentence("{folder}: the folder cannot be read ({reason}).", folder=error.filename, reason=error.strerror)
+    ) from error
 
 
 def _fits(path: Path, patterns: list[str]) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_unetseg.batch.targets import Result, Target
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import Sentence
 
 JOURNAL = "segmentation_journal.jsonl"
 
@@ -115,8 +116,11 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise UnetsegError(
-                f"{self._path}: cannot be written ({error.strerror or error}). "
-                "Choose another output folder or make room on the disk."
+                Sentence(
+                    "{path}: cannot be written ({reason}). Choose another output folder or make room on the disk.",
+                    path=self._path,
+                    reason=error.strerror or error,
+                )
             ) from error
         self.records[record.file] = record
 
@@ -136,7 +140,11 @@ def _read(path: Path) -> Iterable[Record]:
         return
     except OSError as error:
         raise UnetsegError(
-            f"{path}: cannot be read ({error.strerror}). It says what is done already; delete it to begin anew."
+            Sentence(
+                "{path}: cannot be read ({reason}). It says what is done already; delete it to begin anew.",
+                path=path,
+                reason=error.strerror,
+            )
         ) from error
     for line in lines:
         try:

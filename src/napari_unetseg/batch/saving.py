@@ -16,6 +16,7 @@ from napari_unetseg.io import (
     write_rois,
     write_table,
 )
+from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
@@ -115,5 +116,9 @@ def _positions(segmentation: "Segmentation") -> list[Position]:
 def _one_plane(segmentation: "Segmentation", result: str) -> None:
     if segmentation.image.stack_axes:
         raise UnetsegError(
-            f"{segmentation.image.name}: {result} files are of one plane; leave {result} out for stacks."
+            Sentence(
+                "{image}: {result} files are of one plane; leave {result} out for stacks.",
+                image=segmentation.image.name,
+                result=result,
+            )
         )

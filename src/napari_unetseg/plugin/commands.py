@@ -74,7 +74,7 @@ def segment_batch(viewer: napari.viewer.Viewer) -> None:
     """
     layers = [layer for layer in viewer.layers if isinstance(layer, ImageLayer) and layer in viewer.layers.selection]
     if not layers:
-        raise ImageError("Select one or more image layers in the layer list, then choose this entry again.")
+        raise ImageError(tr("Select one or more image layers in the layer list, then choose this entry again."))
     segment_layers(layers).returned.connect(partial(_add_layers, viewer))
 
 
@@ -187,5 +187,5 @@ def _add_layers(viewer: napari.viewer.Viewer, layers: Sequence[LayerData]) -> No
 def _selected_image(viewer: napari.viewer.Viewer) -> ImageLayer:
     layer = viewer.layers.selection.active
     if not isinstance(layer, ImageLayer):
-        raise ImageError("Select one image layer in the layer list, then choose this entry again.")
+        raise ImageError(tr("Select one image layer in the layer list, then choose this entry again."))
     return layer

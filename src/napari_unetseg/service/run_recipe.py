@@ -273,20 +273,31 @@ def read_run_recipe(path: str | Path) -> RunRecipe:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise RunRecipeError(f"{path}: the recipe cannot be read ({error.strerror}).") from error
+        raise RunRecipeError(
+            Sentence("{path}: the recipe cannot be read ({reason}).", path=path, reason=error.strerror)
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunRecipeError(f"{path}: the recipe is not valid YAML: {error}") from error
+        raise RunRecipeError(
+            Sentence("{path}: the recipe is not valid YAML: {reason}", path=path, reason=error)
+        ) from error
     try:
         return RunRecipe.model_validate(content)
     except ValidationError as error:
         newer = _newer_version(content)
         if newer is not None:
             raise RunRecipeError(
-                f"{path}: napari-unetseg {newer} made this recipe and this version ({napari_unetseg.__version__}) "
-                "does not understand all of it. Update: pip install -U napari-unetseg."
+                Sentence(
+                    "{path}: napari-unetseg {newer} made this recipe and this version ({version}) does not "
+                    "understand all of it. Update: pip install -U napari-unetseg.",
+                    path=path,
+                    newer=newer,
+                    version=napari_unetseg.__version__,
+                )
             ) from error
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise RunRecipeError(f"{path}: this is not the recipe of a run: {faults}.") from error
+        raise RunRecipeError(
+            Sentence("{path}: this is not the recipe of a run: {faults}.", path=path, faults=faults)
+        ) from error
 
 
 def _newer_version(content: Any) -> str | None:

@@ -13,6 +13,7 @@ from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import BACKENDS, CancelFlag
+from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch import Readable
 from napari_unetseg.service.checkup import Checkup
 from napari_unetseg.service.describe import describe
@@ -26,7 +27,7 @@ from napari_unetseg.service.segmentation import Segmentation, Wishes
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Progress
+    from napari_unetseg.inference.prediction import Progress
     from napari_unetseg.service.runtime import Runtime
 
 
@@ -77,7 +78,13 @@ class SegmentationService:
         settings: Settings | None = None,
     ) -> None:
         if backend is not None and backend not in BACKENDS:
-            raise ParameterError(f"There is no backend {backend!r}. Choose one of {', '.join(BACKENDS)}.")
+            raise ParameterError(
+                Sentence(
+                    "There is no backend {backend!r}. Choose one of {backends}.",
+                    backend=backend,
+                    backends=", ".join(BACKENDS),
+                )
+            )
         self.settings = settings or load_settings().settings
         wanted = self.settings.unet.model
         self._device = device
@@ -279,7 +286,7 @@ class SegmentationService:
         elapsed_ms = 1000 * (time.perf_counter() - clock)
         return Initialization(
             success=True,
-            message=f"{info.display_name} is ready on {info.device}.",
+            message=Sentence("{model} is ready on {device}.", model=info.display_name, device=info.device),
             initialization_time_ms=elapsed_ms,
             service_ready=True,
             info=info,

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Prediction
+    from napari_unetseg.inference.prediction import Prediction
 
 MAPS_IN_MEMORY = 2**30
 """Bytes of probability maps of a stack above which they are kept in a temporary file."""
@@ -26,7 +27,12 @@ def read_planes(image: Image) -> Iterator[Image | Exception]:
         try:
             yield image.plane(index)
         except Exception as error:
-            yield ImageError(f"{image.name}: plane {_called(image, index)} cannot be read ({error}).")
+            place = _called(image, index)
+            yield ImageError(
+                Sentence(
+                    "{image}: plane {place} cannot be read ({reason}).", image=image.name, place=place, reason=error
+                )
+            )
 
 
 def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "Prediction | Exception":
@@ -100,10 +106,20 @@ def _room_for(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], t
             maps = np.memmap(file, np.float32, "r+", shape=shape)
     except OSError as error:
         raise ImageError(
-            f"{name}: the probability maps of this stack take {size / 1e9:.1f} GB, for which {folder} has no room "
-            f"({error.strerror or error}). Free some, name another folder in the variable TMPDIR, or segment a part."
+            Sentence(
+                "{name}: the probability maps of this stack take {gigabytes:.1f} GB, for which {folder} has "
+                "no room ({reason}). Free some, name another folder in the variable TMPDIR, or segment a "
+                "part.",
+                name=name,
+                gigabytes=size / 1e9,
+                folder=folder,
+                reason=error.strerror or error,
+            )
         ) from error
-    told = f"The probability maps ({size / 1e9:.1f} GB) are in a temporary file while the result is kept."
+    told = Sentence(
+        "The probability maps ({gigabytes:.1f} GB) are in a temporary file while the result is kept.",
+        gigabytes=size / 1e9,
+    )
     return maps, (told,)
 
 
