@@ -100,6 +100,8 @@ def test_a_contour_moved_by_hand_stays_as_drawn(result: SegmentationWidget, sett
     polygons = [polygon.copy() for polygon in contours.data]
     row = int(np.argmin([np.abs(polygon.mean(axis=0) - PEAKS[1]).sum() for polygon in polygons]))
     far = int(np.argmax(polygons[row][:, 1]))
+    beyond = int(polygons[row][far][1] + 0.5)
+    assert not mask_at(result, PEAKS[1])[12, beyond]
     polygons[row][far] += (0.0, 6.4)
     contours.data = polygons
     assert "cells contours" in result.message.text.text()
@@ -108,7 +110,7 @@ def test_a_contour_moved_by_hand_stays_as_drawn(result: SegmentationWidget, sett
         drawn = [polygon for polygon in contours.data if np.array_equal(polygon, polygons[row])]
         assert len(drawn) == 1
         assert len(contours.data) == labels_of(result).data.max() == 3
-        assert mask_at(result, PEAKS[1])[12, 54]
+        assert mask_at(result, PEAKS[1])[12, beyond]
     kept = mask_at(result, PEAKS[1])
     move(result, settle, 0.5)
     np.testing.assert_array_equal(mask_at(result, PEAKS[1]), kept)
