@@ -8,7 +8,6 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import WAYS, run_all_ways, turn, undo
 from napari_unetseg.inference.predict import predict
 
-
 HEADS = ("foreground", "distance")
 
 

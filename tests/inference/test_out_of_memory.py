@@ -8,7 +8,8 @@ from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit, Limits, is_out_of_memory
-from napari_unetseg.inference.predict import Prediction, predict, predict_many
+from napari_unetseg.inference.predict import predict, predict_many
+from napari_unetseg.inference.prediction import Prediction
 
 GPU = Device("mps", "It is pretended.")
 

@@ -6,7 +6,8 @@ import pytest
 
 from napari_unetseg.errors import Cancelled, ImageError, ModelError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.predict import Prediction, predict, predict_many
+from napari_unetseg.inference.predict import predict, predict_many
+from napari_unetseg.inference.prediction import Prediction
 
 SHAPES = [(64, 64), (30, 90), (64, 64), (64, 64), (150, 90), (1, 1), (64, 64), (30, 90)]
 

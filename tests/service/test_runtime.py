@@ -8,7 +8,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
-from napari_unetseg.inference.predict import Prediction
+from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import TunedSize, profile_path, write_profile

@@ -18,7 +18,7 @@ from napari_unetseg.service.segmentation import Wishes
 from napari_unetseg.service.stacks import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Prediction, Progress
+    from napari_unetseg.inference.prediction import Prediction, Progress
     from napari_unetseg.service.runtime import Runtime
 
 Readable = Image | NDArray[Any] | Callable[[], Image]

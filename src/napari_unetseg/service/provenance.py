@@ -14,7 +14,7 @@ from napari_unetseg.service.requests import request_id
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Prediction
+    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.runtime import Runtime
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")

@@ -27,7 +27,7 @@ from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Prediction, Progress
+    from napari_unetseg.inference.prediction import Prediction, Progress
     from napari_unetseg.service.runtime import Runtime
 
 

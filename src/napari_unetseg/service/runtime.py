@@ -13,7 +13,8 @@ from napari_unetseg.inference.backends.preference import choose_backend
 from napari_unetseg.inference.device import Device, choose_device
 from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
-from napari_unetseg.inference.predict import Options, Prediction, Progress, predict, predict_many
+from napari_unetseg.inference.predict import predict, predict_many
+from napari_unetseg.inference.prediction import Options, Prediction, Progress
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import read_profile

@@ -22,7 +22,7 @@ from napari_unetseg.service.provenance import Provenance, record
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.predict import Prediction
+    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.runtime import Runtime
 
 

@@ -1,0 +1,96 @@
+"""What is asked of a network, and what it says of an image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
+
+Progress = Callable[[int, int], None]
+"""Called with the tiles done and all tiles known so far, from the computing thread."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about an image.
+
+    Attributes
+    ----------
+    probability
+        float32 (heads, Y, X), each value in 0..1.
+    warnings
+        Sentences for the user.
+    window
+        Longer side of the windows that the network saw, in pixels.
+    halo
+        Pixels around a tile that the network saw beside it; 0 if the image was not divided, or into
+        windows that were blended.
+    tiles
+        Number of windows.
+    resized_to
+        Height and width to which the image was stretched for the network; None if it was not.
+    agreement
+        float32 (Y, X): how far the passes of the test-time augmentation agree on the foreground, 0 to 1, as
+        `napari_unetseg.inference.augmentation.run_all_ways` defines it; None without augmentation.
+    largest_window
+        Side that a window could have had; None where the image is seen whole whatever is asked for.
+    batch_size
+        Most tiles that the network saw at once when the image was done.
+    """
+
+    probability: NDArray[np.float32]
+    warnings: tuple[str, ...]
+    window: int
+    halo: int
+    tiles: int
+    resized_to: tuple[int, int] | None = None
+    agreement: NDArray[np.float32] | None = None
+    largest_window: int | None = None
+    batch_size: int = 1
+
+
+class Options(TypedDict, total=False):
+    """How images are computed; what is left out has its default.
+
+    Attributes
+    ----------
+    window
+        Largest side of what the network sees at once, in pixels, halo included; None for the default. It
+        does not apply where the whole image is seen.
+    batch_size
+        Tiles the network sees at once; None for the device's default, which also holds after the fallback.
+    largest_whole
+        Most pixels that are seen at once by a network whose tiles cannot agree with the whole image; None
+        for what the memory of the device suggests.
+    limits
+        What is known not to fit; what is learnt meanwhile is added. None if nothing is known.
+    fallback
+        Puts the network onto the CPU where nothing else helps when memory runs out; None if it must not.
+    on_step
+        Called with each step that is taken because memory ran out, from the computing thread.
+    diameter
+        Typical diameter of the objects in the images, in pixels. The network then sees them at the size that it
+        was trained on, and its answer is brought back; None: images keep their size. See
+        `napari_unetseg.inference.object_size`.
+    augment
+        Whether the network is run on eight flips and turns of each tile, and their answers averaged.
+    progress
+        Called after each batch, or each pass over it.
+    cancel
+        Polled before each batch, and by the backend while it runs.
+    """
+
+    window: int | None
+    batch_size: int | None
+    largest_whole: int | None
+    limits: Limits | None
+    fallback: Fallback | None
+    on_step: Callable[[MemoryStep], None] | None
+    diameter: float | None
+    augment: bool
+    progress: Progress | None
+    cancel: CancelFlag | None
