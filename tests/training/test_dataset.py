@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples, pair_files, read_pair
+from napari_unetseg.training.dataset import (
+    DatasetError,
+    find_pairs,
+    load_samples,
+    object_diameters,
+    pair_files,
+    read_pair,
+)
 from napari_unetseg.zoo.card import Percentile
 
 
@@ -78,3 +85,12 @@ def test_a_mask_in_colour_is_refused(dataset: Path) -> None:
     iio.imwrite(dataset / "masks" / "field0.png", np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(DatasetError, match=r"field0\.png: .* is no label image"):
         read_pair(find_pairs(dataset)[0])
+
+
+def test_parts_of_a_mask_of_one_value_are_measured_one_by_one() -> None:
+    mask = np.zeros((20, 20), np.int32)
+    mask[1:5, 1:5] = mask[10:14, 10:14] = 255
+    np.testing.assert_allclose(object_diameters(mask), [np.sqrt(64 / np.pi)] * 2)
+    numbered = np.where(np.arange(20)[:, np.newaxis] < 8, mask // 255, mask // 255 * 2)
+    numbered[18, 18] = 1  # a part of object 1, not an object of its own
+    np.testing.assert_allclose(object_diameters(numbered), np.sqrt(4 * np.array([17, 16]) / np.pi))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from tqdm import tqdm
 
 from napari_unetseg.errors import UnetsegError
@@ -163,15 +164,22 @@ def prepare(image: Image, labels: NDArray[np.int32], stem: str, kind: str, norma
     """Work out all that training needs of an annotated image."""
     normalised = normalise(image, normalisation, channels=3)
     pixels = rescale(normalised.planes, *normalised.ranges[0])
-    areas = np.bincount(labels.ravel())[1:]
     return Sample(
         stem=stem,
         kind=kind,
         pixels=_half(pixels),
         targets=_half(training_targets(labels)),
         labels=labels,
-        diameters=np.sqrt(4 * areas[areas > 0] / np.pi),
+        diameters=object_diameters(labels),
     )
+
+
+def object_diameters(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Diameter in pixels of the disc as large as each object; in a mask of one value each part is an object."""
+    areas = np.bincount(labels.ravel())[1:]
+    if np.count_nonzero(areas) == 1:
+        areas = np.bincount(ndimage.label(labels)[0].ravel())[1:]
+    return np.asarray(np.sqrt(4 * areas[areas > 0] / np.pi), np.float64)
 
 
 def load_samples(pairs: list[Pair], normalisation: Percentile) -> list[Sample]:
