@@ -1,18 +1,14 @@
 """What decides a result: a file that was done with the same is not done again."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from napari_unetseg.service.provenance import card_fingerprint
 from napari_unetseg.service.segmentation import Wishes
 from napari_unetseg.zoo.card import ModelCard
-
-# What else of a card shapes the numbers; a new description changes nothing.
-_OF_CARD = {"architecture", "input_channels", "object_size", "normalisation", "image_size", "outputs", "decoder"}
 
 
 def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,11 +34,10 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str,
     wanted = Wishes(**wishes)
     wanted.check(card)
     parameters = asdict(wanted) | wanted.parameters(card).model_dump()
-    rules = json.dumps(card.model_dump(mode="json", include=_OF_CARD), sort_keys=True)
     return {
         "model": card.name,
         "weights": card.weights.sha256,
-        "card": hashlib.sha256(rules.encode()).hexdigest()[:16],
+        "card": card_fingerprint(card)[:16],
         "parameters": dict(to_jsonable_python(parameters)),
         "reading": {name: to_jsonable_python(value) for name, value in reading.items() if value is not None},
     }
