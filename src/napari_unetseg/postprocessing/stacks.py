@@ -63,21 +63,6 @@ def planes_of(array: NDArray[Any]) -> Iterator[tuple[tuple[int, ...], NDArray[An
         yield index, array[index]
 
 
-def object_sizes(labels: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Count the pixels of each label from 0 up, plane by plane: at once it would take three times the memory.
-
-    Parameters
-    ----------
-    labels
-        (..., Y, X).
-    """
-    sizes = np.zeros(int(labels.max(initial=0)) + 1, np.intp)
-    for _, plane in planes_of(labels):
-        counts = np.bincount(plane.ravel())
-        sizes[: len(counts)] += counts
-    return sizes
-
-
 def stack_tables(tables: Mapping[tuple[int, ...], Table], axes: str) -> Table:
     """Put the tables of planes below each other: one row for each object of each plane.
 
