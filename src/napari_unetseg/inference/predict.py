@@ -105,11 +105,13 @@ class _Run:
         while True:
             for settled in self._schedule.due():
                 yield settled if isinstance(settled, Exception) else self._result(settled)
+                del settled  # its probabilities, before the next image needs room
             batch = self._schedule.next_batch(self._batch_size)
             if batch:
                 self._advance(batch)
             elif self._schedule.is_empty:
                 return
+            del batch
 
     @property
     def _batch_size(self) -> int:

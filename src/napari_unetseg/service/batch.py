@@ -159,3 +159,4 @@ def _one_by_one(
             yield error
         else:
             yield prediction
+            del prediction

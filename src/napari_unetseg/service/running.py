@@ -99,7 +99,9 @@ class Runner:
                     if place is None:
                         return
                     result = self._settle(place, runtime, wishes, watch, cancel)
+                del place
                 yield result
+                del result  # its probabilities, before the next image needs room
 
     @contextmanager
     def turn(self, cancel: CancelFlag | None = None, watch: Stopwatch | None = None) -> Iterator[None]:
