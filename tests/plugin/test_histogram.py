@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -23,6 +24,13 @@ def test_every_finite_value_is_counted_once(values: np.ndarray) -> None:
 def test_the_same_value_everywhere_is_one_bar() -> None:
     counts, _ = bars(np.full(7, 3.0))
     assert counts.tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("values", "counted"), [([1, 1, 1 + np.spacing(1.0)], [3]), ([0, 0, 5e-324], [3]), ([0, 0, 1e-300], [2, 1])]
+)
+def test_bars_are_no_narrower_than_numbers_can_be(values: list[float], counted: list[int]) -> None:
+    assert bars(np.array(values))[0].tolist() == counted
 
 
 def test_values_are_drawn_and_one_is_marked(qtbot: object) -> None:

@@ -1,5 +1,7 @@
 """A small histogram, drawn by Qt."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, QSize, Qt
@@ -64,7 +66,8 @@ class Histogram(QWidget):
 def bars(values: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Count finite values in bars of equal width.
 
-    Their width follows Freedman and Diaconis, but there are 40 at most, and values that are all the same get one.
+    Their width follows Freedman and Diaconis, but there are 40 at most, and values that are all the same, or almost,
+    get one.
 
     Returns
     -------
@@ -77,7 +80,9 @@ def bars(values: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.flo
         return np.empty(0, dtype=np.intp), np.empty(0)
     spread = float(np.subtract(*np.percentile(finite, [75, 25])))
     reach = float(np.ptp(finite))
-    width = 2 * spread / np.cbrt(finite.size)
-    number = int(np.clip(np.ceil(reach / width), 1, _MOST_BARS)) if width > 0 else (_MOST_BARS if reach else 1)
-    counts, edges = np.histogram(finite, number)
+    narrowest = reach / _MOST_BARS
+    width = max(2 * spread / float(np.cbrt(finite.size)), narrowest)
+    # Where all values are the same but for their last digits, there are no numbers left to be edges between them.
+    divisible = narrowest > np.spacing(np.abs(finite).max())
+    counts, edges = np.histogram(finite, min(math.ceil(reach / width), _MOST_BARS) if divisible else 1)
     return counts, edges
