@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
+from napari_unetseg.language import Sentence
 
 PLANES = ("YX", "YXC", "CYX")
 """What the axes of one plane can be: grey, channels last, channels first."""
@@ -51,21 +52,36 @@ class Image:
         """Refuse what no model could segment, in words that name the image."""
         if not _is_readable(self.axes):
             raise ImageError(
-                f"{self.name}: axes {self.axes!r} name no image. Write one letter for each axis, Y before X, C for "
-                "channels, Z for planes and T for time points, such as YX, ZYX or TCZYX."
+                Sentence(
+                    "{image}: axes {axes} name no image. Write one letter for each axis, Y before X, C for channels, "
+                    "Z for planes and T for time points, such as YX, ZYX or TCZYX.",
+                    image=self.name,
+                    axes=repr(self.axes),
+                )
             )
         if self.array.ndim != len(self.axes):
             raise ImageError(
-                f"{self.name}: {self.array.ndim} dimensions cannot be read as {self.axes}; "
-                "choose one plane, or say which axis holds the channels."
+                Sentence(
+                    "{image}: {n} dimensions cannot be read as {axes}; choose one plane, or say which axis holds the "
+                    "channels.",
+                    image=self.name,
+                    n=self.array.ndim,
+                    axes=self.axes,
+                )
             )
         if self.array.dtype.kind not in "buif":
             raise ImageError(
-                f"{self.name}: pixels of type {self.array.dtype} cannot be segmented; "
-                "convert the image to integers or real numbers."
+                Sentence(
+                    "{image}: pixels of type {dtype} cannot be segmented; convert the image to integers or real "
+                    "numbers.",
+                    image=self.name,
+                    dtype=self.array.dtype,
+                )
             )
         if self.array.size == 0:
-            raise ImageError(f"{self.name}: the image is empty (shape {self.array.shape}).")
+            raise ImageError(
+                Sentence("{image}: the image is empty (shape {shape}).", image=self.name, shape=self.array.shape)
+            )
 
     @classmethod
     def of(cls, array: "NDArray[Any] | Image", *, name: str = "image") -> "Image":
@@ -96,8 +112,12 @@ class Image:
         if array.ndim == 3 and array.shape[-1] < 10:
             return cls(array, "YXC", rgb=array.shape[-1] in (3, 4), name=name)
         raise ImageError(
-            f"{name}: shape {array.shape} is not one plane. Pass one (Y, X) plane, an RGB image (Y, X, 3) "
-            "or channels first (C, Y, X); for a stack say what its axes are, as in Image(array, 'ZYX')."
+            Sentence(
+                "{image}: shape {shape} is not one plane. Pass one (Y, X) plane, an RGB image (Y, X, 3) or channels "
+                "first (C, Y, X); for a stack say what its axes are, as in Image(array, 'ZYX').",
+                image=name,
+                shape=array.shape,
+            )
         )
 
     @property
@@ -126,7 +146,9 @@ class Image:
             If this is a stack.
         """
         if self.stack_axes:
-            raise ImageError(f"{self.name}: is a stack ({self.axes}); take one of its planes.")
+            raise ImageError(
+                Sentence("{image}: is a stack ({axes}); take one of its planes.", image=self.name, axes=self.axes)
+            )
         if self.axes == "YX":
             return self.array[np.newaxis]
         return self.array if self.axes == "CYX" else np.moveaxis(self.array, -1, 0)
@@ -142,7 +164,13 @@ class Image:
         channels = self.array.shape[self.axes.index("C")] if "C" in self.axes else 1
         if not 0 <= channel < channels:
             raise ImageError(
-                f"{self.name}: channel {channel} does not exist; it has {channels} (0 to {channels - 1})."
+                Sentence(
+                    "{image}: channel {channel} does not exist; it has {channels} (0 to {last}).",
+                    image=self.name,
+                    channel=channel,
+                    channels=channels,
+                    last=channels - 1,
+                )
             )
         return self._take({"C": channel}) if "C" in self.axes else self
 
