@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.pickle_check import IGNORED, PickleRefused, check_pickle
+from napari_unetseg.zoo.pickle_check import check_pickle
+from napari_unetseg.zoo.pickle_rules import IGNORED, PickleRefused
 
 _LARGEST_INDEX = 16 * 2**20
 _LARGEST_PICKLE = 64 * 2**20
