@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_unetseg.service.choosing import Measurement, choose
 from napari_unetseg.service.profile import TunedSize
 from napari_unetseg.service.tuning import (
     LeftOut,
-    Measurement,
     Plan,
     Size,
     TileShape,
     Trial,
-    choose,
     doubled,
     summarise,
     tune,

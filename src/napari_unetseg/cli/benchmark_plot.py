@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.service.choosing import Measurement
 from napari_unetseg.service.profile import TunedSize
-from napari_unetseg.service.tuning import Measurement
 
 
 def draw_benchmark(measurements: Sequence[Measurement], chosen: TunedSize, title: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which batch size and window suit a device: what is measured, in which order, and what is chosen.
+"""Which batch size and window suit a device: what is measured, and in which order.
 
 First every size is tried once, from small to large, for its memory; sizes that would need too much, or
 whose batch would take too long, are left out with everything larger. Then all sizes are timed in turns,
@@ -15,10 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
+from napari_unetseg.service.choosing import Measurement, choose
 from napari_unetseg.service.profile import TunedSize
-
-NEARLY = 0.95
-"""A size whose throughput is at least this share of the best is as good: it needs less memory and ends sooner."""
 
 LONGEST_BATCH_S = 10.0
 """No size is tried whose batch would take longer: progress would stand still for as long."""
@@ -104,36 +102,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """What was measured for one size.
-
-    Attributes
-    ----------
-    window
-        Longer side of what the network sees of a tile, in pixels.
-    runs
-        How many timed runs the figures come from.
-    latency_p50_ms, latency_p95_ms
-        Median and 95th percentile of the time of one batch.
-    megapixels_per_s
-        Millions of pixels of the image done in a second, by the median; halos do not count.
-    tiles_per_s
-        Tiles done in a second, by the median.
-    peak_memory_mb
-        Most memory that a batch took beside the loaded model, in MiB; None if the device does not tell.
-    """
-
-    batch_size: int
-    window: int
-    runs: int
-    latency_p50_ms: float
-    latency_p95_ms: float
-    megapixels_per_s: float
-    tiles_per_s: float
-    peak_memory_mb: float | None
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """A size that was not measured, and everything larger with it; and why."""
 
@@ -202,33 +170,6 @@ def tune(bench: Bench, plan: Plan, tell: Callable[[str], None] = lambda _: None)
     )
     chosen = choose(measurements, window_is_free=plan.window_is_free)
     return Tuning(measurements, tuple(record.left_out), chosen, interrupted)
-
-
-def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) -> TunedSize | None:
-    """Choose the smallest size whose throughput is within 5 % of the best.
-
-    Smallest is what shows the network the fewest pixels at once, and of equals the smaller batch. The
-    largest batch is the largest that was measured with the chosen window, and the largest window any
-    that was measured.
-
-    Returns
-    -------
-    TunedSize or None
-        None if there is no measurement.
-    """
-    if not measurements:
-        return None
-    enough = NEARLY * max(one.megapixels_per_s for one in measurements)
-    good = (one for one in measurements if one.megapixels_per_s >= enough)
-    best = min(good, key=lambda one: (one.batch_size * one.window**2, one.batch_size))
-    return TunedSize(
-        batch_size=best.batch_size,
-        max_batch_size=max(one.batch_size for one in measurements if one.window == best.window),
-        window=best.window if window_is_free else None,
-        max_window=max(one.window for one in measurements) if window_is_free else None,
-        megapixels_per_s=best.megapixels_per_s,
-        peak_memory_mb=best.peak_memory_mb,
-    )
 
 
 def summarise(size: Size, seconds: Sequence[float], peak_bytes: int | None) -> Measurement:
