@@ -1,6 +1,6 @@
 """What a file of contours holds, whichever format it has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,12 @@ def number_unlabelled(labels: Sequence[int | None]) -> list[int]:
         numbered.append(following if label is None else label)
         following += label is None
     return numbered
+
+
+def gather(objects: Iterable[tuple[Position, Sequence[Contour]]]) -> tuple[list[Contour], list[Position]]:
+    """Return the contours of all objects, each given with its plane, and the plane of each contour."""
+    placed = [(contour, position) for position, contours in objects for contour in contours]
+    return [contour for contour, _ in placed], [position for _, position in placed]
 
 
 def counted(kinds: Mapping[str, int]) -> tuple[str, ...]:

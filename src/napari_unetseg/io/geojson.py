@@ -17,6 +17,7 @@ from napari_unetseg.io.contour_file import (
     ContourFile,
     Position,
     counted,
+    gather,
     join_rings,
     number_unlabelled,
     open_ring,
@@ -114,12 +115,10 @@ def read_geojson(path: str | Path) -> ContourFile:
             )
         ) from error
     labels = number_unlabelled([_label(one) if rings else 0 for one, rings in zip(features, polygons, strict=True)])
-    contours: list[Contour] = []
-    planes: list[Position] = []
-    for label, position, parts in zip(labels, positions, polygons, strict=True):
-        for exterior, *holes in parts:
-            contours += (made := join_rings(label, [exterior], holes))
-            planes += [position] * len(made)
+    contours, planes = gather(
+        (position, [contour for exterior, *holes in parts for contour in join_rings(label, [exterior], holes)])
+        for label, position, parts in zip(labels, positions, polygons, strict=True)
+    )
     kept = {label: one for label, one, rings in zip(labels, features, polygons, strict=True) if rings}
     others = Counter(
         str(one["geometry"]["type"]).lower() for one, rings in zip(features, polygons, strict=True) if not rings

@@ -18,6 +18,7 @@ from napari_unetseg.io.contour_file import (
     Ring,
     counted,
     ellipse,
+    gather,
     join_rings,
     number_unlabelled,
     open_ring,
@@ -96,12 +97,9 @@ def read_rois(path: str | Path) -> ContourFile:
             )
         ) from error
     labels = number_unlabelled([_label(roi) if rings else 0 for roi, rings in zip(rois, areas, strict=True)])
-    contours: list[Contour] = []
-    positions: list[Position] = []
-    for roi, label, rings in zip(rois, labels, areas, strict=True):
-        parts = _parts(label, rings)
-        contours += parts
-        positions += [_position(roi)] * len(parts)
+    contours, positions = gather(
+        (_position(roi), _parts(label, rings)) for roi, label, rings in zip(rois, labels, areas, strict=True)
+    )
     others = Counter(_kind(roi) for roi, rings in zip(rois, areas, strict=True) if not rings)
     return ContourFile(contours, positions, left_out=counted(others))
 

@@ -4,21 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_unetseg.io import plotting
 from napari_unetseg.io.atomic import whole_file
 
 _LABELS = {"dice": "Dice", "ap": "AP, IoU 0.5 to 0.9", "ap50": "AP@0.5"}
-
-
-def require_matplotlib() -> None:
-    """Say how to install matplotlib where it is missing.
-
-    Raises
-    ------
-    UnetsegError
-        If it cannot be imported.
-    """
-    plotting.require_matplotlib("Learning curves")
 
 
 def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:

@@ -10,10 +10,11 @@ import torch
 
 from napari_unetseg.inference.device import choose_device
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.baseline import OTSU
 from napari_unetseg.training.board import open_board, require_tensorboard
-from napari_unetseg.training.curves import draw_curves, require_matplotlib
+from napari_unetseg.training.curves import draw_curves
 from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.recipe import Recipe, write_recipe
@@ -75,7 +76,7 @@ def train(
     UnetsegError
         If the data, the checkpoint or a folder cannot be used; the message names the file.
     """
-    require_matplotlib()
+    require_matplotlib("Learning curves")
     if tensorboard is not None:
         require_tensorboard()
     chosen = choose_device(device)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.errors import ModelError
+from napari_unetseg.language import Sentence
+
 if TYPE_CHECKING:
     from napari_unetseg.inference.device import Device
     from napari_unetseg.inference.pools import BufferPools
@@ -90,3 +93,8 @@ class Backend(Protocol):
 
     def unload(self) -> None:
         """Free the memory of the network and of the buffers; nothing can be run afterwards."""
+
+
+def unloaded() -> ModelError:
+    """Return what a backend raises that is asked to run after `Backend.unload`."""
+    return ModelError(Sentence("The model was unloaded; initialize it before it is run again."))

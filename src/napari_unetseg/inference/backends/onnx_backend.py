@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
-from napari_unetseg.inference.backends import Buffers, CancelFlag
+from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
@@ -111,7 +111,7 @@ class OnnxBackend:
             If the network was unloaded.
         """
         if self._session is None:
-            raise ModelError(Sentence("The model was unloaded; initialize it before it is run again."))
+            raise unloaded()
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         output = run_session(self._session, batch, cancel)
         to_probabilities(torch.from_numpy(output), self._heads, torch.from_numpy(result))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_unetseg.errors import Cancelled, ModelError
-from napari_unetseg.inference.backends import Buffers, CancelFlag
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
@@ -143,7 +143,7 @@ class TorchBackend:
 
     def _loaded_network(self) -> SegmentationNetwork:
         if self._network is None:
-            raise ModelError(Sentence("The model was unloaded; initialize it before it is run again."))
+            raise unloaded()
         return self._network
 
     def release_memory(self) -> None:
