@@ -41,7 +41,8 @@ def shell(command: list[str], tmp_path: Path) -> Callable[..., subprocess.Comple
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         line = [*command, *(str(word) for word in words)]
-        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+        # The limit only ends what hangs: torch alone may take a minute to import on a busy machine.
+        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600)
 
     return run
 

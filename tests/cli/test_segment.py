@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unetseg.batch.saving import save_results
 from napari_unetseg.io import read_geojson, read_image, read_rois
 from napari_unetseg.postprocessing.contours import rasterise
+from napari_unetseg.service import SegmentationService
 
 SUMMARIES = {"segmentation_files.csv", "segmentation_journal.jsonl", "segmentation_objects.csv"}
 
@@ -170,17 +170,18 @@ def test_a_folder_that_cannot_be_written_names_the_file(call, save_squares, brig
 
 
 def test_an_interrupted_run_tells_what_is_finished(call, save_squares, bright_model, tmp_path, monkeypatch):
-    save_squares(tmp_path / "a.tif")
-
-    def save_or_interrupt(segmentation, target, results):
-        if target.stem == "b":
-            raise KeyboardInterrupt
-        return save_results(segmentation, target, results)
-
-    monkeypatch.setattr("napari_unetseg.batch.run.save_results", save_or_interrupt)
     words = [tmp_path / name for name in ("a.tif", "b.tif", "c.tif")]
+    for path in words:
+        save_squares(path)
+    whole = SegmentationService.iter_batch
+
+    def first_or_interrupt(*arguments, **options):
+        yield next(whole(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SegmentationService, "iter_batch", first_or_interrupt)
     run = call("segment", *words, "--model", bright_model, "-o", tmp_path / "out")
-    assert run.exit_code == 130
+    assert run.exit_code == 130, run.output
     assert run.stderr.startswith("Stopped. 1 of 3 images segmented: 3 objects in ")
     assert names(tmp_path / "out") == ["a_labels.tif", "a_table.csv"]
 
@@ -206,7 +207,7 @@ def test_ctrl_c_stops_the_process(command, save_squares, bright_model, tmp_path)
                 process.wait(timeout=0.1)
         process.send_signal(signal.SIGINT)
         try:
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=600)
         finally:
             process.kill()
     assert process.returncode == 130, errors
