@@ -102,6 +102,16 @@ def test_colours_share_one_range_and_alpha_is_dropped():
     np.testing.assert_allclose(array, np.moveaxis((rgba[..., :3] - low) / (high - low), -1, 0), atol=1e-5)
 
 
+def test_a_picture_in_one_colour_is_a_grey_one():
+    grey = np.random.default_rng(0).integers(0, 255, (9, 7)).astype(np.uint8)
+    blue = np.zeros((9, 7, 3), np.uint8)
+    blue[..., 2] = grey
+    expected = normalise(Image(grey), HALF, 3).array
+    np.testing.assert_array_equal(normalise(Image.of(blue), HALF, 3).array, expected)
+    blue[4, 4, 0] = 1  # now red shows something too
+    assert not np.array_equal(normalise(Image.of(blue), HALF, 3).array, expected)
+
+
 def test_an_rgb_image_is_averaged_for_a_grey_network():
     rgb = np.random.default_rng(0).random((6, 5, 3))
     colours = normalise(Image.of(rgb), HALF, 3).array

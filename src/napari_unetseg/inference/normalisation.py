@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation
+from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
 
 EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
@@ -159,11 +159,14 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
 
     Percentiles and extremes are those of all used planes together, so that the ratio of the colours stays.
     Alpha is dropped; a grey image is repeated for a network with three channels; an RGB image is
-    averaged for a network with one. Of an image with other channels the first is used, with a
+    averaged for a network with one. An RGB image of which two channels are empty, such as a fluorescence image
+    saved in blue, is the grey image of the third where percentiles are used. Of an image with other channels the first is used, with a
     warning, unless there are exactly as many as the network takes. Pixels without a value become
     the intensity that maps to 0.
     """
     planes, warnings = _choose_planes(image, channels)
+    if image.rgb and isinstance(normalisation, Percentile):
+        planes = _lit_channel(planes)
     invalid = _invalid_pixels(planes)
     if invalid is not None:
         count = int(np.count_nonzero(invalid))
@@ -183,6 +186,13 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
     else:
         ranges = (percentile_range(planes, normalisation.low, normalisation.high),)
     return Normalised(planes, channels, ranges, invalid, warnings)
+
+
+def _lit_channel(planes: NDArray[Any]) -> NDArray[Any]:
+    """Give the one channel that shows something, (1, Y, X), where the others are of one value; else all."""
+    ends = [_extremes(plane) for plane in planes]
+    lit = [index for index, (low, high) in enumerate(ends) if low < high]
+    return planes[lit] if len(lit) == 1 else planes
 
 
 def _mean_std_ranges(
