@@ -159,10 +159,10 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
 
     Percentiles and extremes are those of all used planes together, so that the ratio of the colours stays.
     Alpha is dropped; a grey image is repeated for a network with three channels; an RGB image is
-    averaged for a network with one. An RGB image of which two channels are empty, such as a fluorescence image
-    saved in blue, is the grey image of the third where percentiles are used. Of an image with other channels the first is used, with a
-    warning, unless there are exactly as many as the network takes. Pixels without a value become
-    the intensity that maps to 0.
+    averaged for a network with one. An RGB image of which two channels are empty, such as fluorescence
+    saved in blue, is the grey image of the third, where percentiles are used. Of an image with other
+    channels the first is used, with a warning, unless there are exactly as many as the network takes.
+    Pixels without a value become the intensity that maps to 0.
     """
     planes, warnings = _choose_planes(image, channels)
     if image.rgb and isinstance(normalisation, Percentile):
