@@ -82,6 +82,19 @@ def test_relabelling_a_stack_is_a_run_with_the_new_numbers(service, volume):
     )
 
 
+def test_relabelling_a_stack_stops_between_planes(service, volume):
+    asked = []
+
+    def stop():
+        asked.append(len(asked))
+        return len(asked) == 3
+
+    result = service.segment(Image(volume, "ZYX"))
+    with pytest.raises(Cancelled):
+        result.relabel(threshold=0.4, cancel=stop)
+    assert asked == [0, 1, 2]
+
+
 def test_large_maps_lie_in_a_file_that_goes_with_them(service, volume, monkeypatch):
     image = Image(volume, "ZYX")
     expected = service.segment(image)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.editing import Drawing, can_edit, mark_edited, take_in, with_drawn
 from napari_unetseg.plugin.layers import Plane
@@ -66,7 +67,7 @@ class LiveController(QObject):
 
     Labels follow every movement that the worker can keep up with. Measurements and contours follow
     once no newer position waits, because drawing many contours costs the window time. Until then
-    `stale` has said True.
+    `stale` has said True. A stack, which takes long, is left as soon as a newer position comes.
     """
 
     relabelled = Signal(object)
@@ -101,11 +102,15 @@ class LiveController(QObject):
             self._set_stale(False)
         self._base = self._result = self._wanted = self._unfinished = self._edits = None
         self._timer.stop()
+        if self._task is not None:
+            self._task.quit()
 
     def request(self, parameters: Mapping[str, Any]) -> None:
         """Ask for labels with these parameters of `Segmentation.relabel`; replaces what still waits."""
         if self._base is not None:
             self._wanted, self._unfinished = parameters, None
+            if self._task is not None and self._base.image.stack_axes:
+                self._task.quit()
             self._timer.start()
             self._set_stale(True)
 
@@ -123,11 +128,11 @@ class LiveController(QObject):
             parameters, self._wanted = self._wanted, None
             drawing, serial = result.drawing() if can_edit(base) else None, result.serial
             self._asked = parameters
-            self._start(base, lambda _: _relabel(base, parameters, plane, edits, drawing, serial))
+            self._start(base, lambda task: _relabel(base, parameters, plane, edits, drawing, serial, task.cancelled))
         elif self._unfinished is not None:
             update, self._unfinished = self._unfinished, None
             as_labels = self._outlines_as_labels
-            self._start(base, lambda _: _detail(update, plane, as_labels))
+            self._start(base, lambda task: _detail(update, plane, as_labels, task.cancelled))
 
     def _start(
         self, base: "Segmentation", function: Callable[[Task[Relabelled | Details]], Relabelled | Details]
@@ -150,7 +155,7 @@ class LiveController(QObject):
             self.relabelled.emit(update)
 
     def _report(self, error: Exception) -> None:
-        if self._working_on is self._base:
+        if self._working_on is self._base and not isinstance(error, Cancelled):
             self._set_stale(False)
             self.failed.emit(error)
 
@@ -172,8 +177,9 @@ def _relabel(
     edits: Edits | None,
     drawing: Drawing | None,
     serial: int,
+    cancel: Callable[[], bool],
 ) -> Relabelled:
-    segmentation = base.relabel(**parameters)
+    segmentation = base.relabel(**parameters, cancel=cancel)
     names: dict[int, int] = {}
     if drawing is not None:
         edits = take_in(edits, drawing)
@@ -185,9 +191,11 @@ def _relabel(
     return Relabelled(segmentation, summarise(segmentation), plane.placement.expand(data), edits, names, serial)
 
 
-def _detail(update: Relabelled, plane: Plane, as_labels: bool) -> Details:
+def _detail(update: Relabelled, plane: Plane, as_labels: bool, cancel: Callable[[], bool]) -> Details:
     segmentation = update.segmentation
     features = mark_edited(label_features(segmentation), sorted(update.names.values()))
+    if cancel():
+        raise Cancelled("A newer request came before the contours were traced.")
     traced = None if as_labels else outlines(segmentation, plane.placement)
     if traced is None:
         return Details(features, plane.placement.expand(outline_labels(segmentation.labels)))

@@ -121,23 +121,30 @@ class Segmentation:
         fill_holes: bool | None = None,
         smoothing: int | None = None,
         min_confidence: float | None = None,
+        cancel: Callable[[], bool] | None = None,
     ) -> "Segmentation":
         """Read the objects off the kept probabilities again, without the network.
 
-        Parameters left out keep their present value; `DecodeParameters` explains each.
+        Parameters left out keep their present value; `DecodeParameters` explains each. `cancel` is polled before each
+        plane of a stack.
 
         Raises
         ------
+        Cancelled
+            If `cancel` returned True.
         ParameterError
             If a value lies outside its range.
         """
         changes = {"threshold": threshold, "min_size": min_size, "split": split, "fill_holes": fill_holes}
         changes |= {"smoothing": smoothing, "min_confidence": min_confidence}
         parameters = override(self.parameters, changes)
+        labels = decode_stack(
+            self.probability, self.heads, parameters, axes=self.image.stack_axes, link=self.link, cancel=cancel
+        )
         return replace(
             self,
             parameters=parameters,
-            labels=decode_stack(self.probability, self.heads, parameters, axes=self.image.stack_axes, link=self.link),
+            labels=labels,
             provenance=replace(self.provenance, parameters=parameters.model_dump()),
         )
 

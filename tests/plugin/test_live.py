@@ -1,0 +1,90 @@
+"""Sliders on a stack, without a window: the newest request does not wait for those before it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from numpy.typing import NDArray
+
+from napari_unetseg.plugin.axes import Readings
+from napari_unetseg.plugin.live import LiveController, Relabelled
+from napari_unetseg.plugin.outputs import build_layers, layer_data
+from napari_unetseg.plugin.results import ShownResult
+from napari_unetseg.plugin.run_on import RunOn, choose_planes
+from napari_unetseg.postprocessing import stacks
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.service import SegmentationService
+
+PLANES = 3
+
+
+class GatedDecoder:
+    """Reads objects off planes; the first plane takes until `release` is set."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.release = threading.Event()
+        self.thresholds: list[float] = []
+
+    def __call__(self, probability: NDArray[np.float32], heads: tuple[str, ...], parameters: Any) -> NDArray[np.int32]:
+        self.thresholds.append(parameters.threshold)
+        self.entered.set()
+        assert self.release.wait(30)
+        return decode(probability, heads, parameters)
+
+
+@pytest.fixture
+def followed(
+    service: SegmentationService, squares: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> Iterator[tuple[LiveController, GatedDecoder]]:
+    """A controller that acts on the result of a stack, whose next reading stands still in its first plane."""
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.stack([squares] * PLANES), name="cells", axis_labels=("z", "y", "x"))
+    (plane,) = choose_planes(RunOn.STACK, layer, viewer, Readings())
+    segmentation = service.segment(plane.read())
+    result = ShownResult(viewer, plane, build_layers(layer_data(segmentation, plane, ("labels",))), segmentation.labels)
+    live = LiveController()
+    live.follow(segmentation, result, outlines_as_labels=True)
+    decoder = GatedDecoder()
+    monkeypatch.setattr(stacks, "decode", decoder)
+    yield live, decoder
+    decoder.release.set()
+    qtbot.waitUntil(lambda: not live.busy, timeout=30_000)
+
+
+@pytest.fixture
+def wait(qtbot: Any) -> Callable[[Callable[[], bool]], None]:
+    return lambda condition: qtbot.waitUntil(condition, timeout=30_000)
+
+
+def test_a_newer_request_stops_the_reading_of_a_stack(
+    followed: tuple[LiveController, GatedDecoder], wait: Callable[[Callable[[], bool]], None]
+) -> None:
+    live, decoder = followed
+    given: list[Relabelled] = []
+    failed: list[Exception] = []
+    live.relabelled.connect(given.append)
+    live.failed.connect(failed.append)
+    live.request({"threshold": 0.3})
+    wait(decoder.entered.is_set)
+    live.request({"threshold": 0.4})
+    decoder.release.set()
+    wait(lambda: not live.busy)
+    assert decoder.thresholds == [0.3] + [0.4] * PLANES
+    assert [update.segmentation.parameters.threshold for update in given] == [0.4]
+    assert failed == []
+
+
+def test_another_result_stops_it_too(
+    followed: tuple[LiveController, GatedDecoder], wait: Callable[[Callable[[], bool]], None]
+) -> None:
+    live, decoder = followed
+    live.request({"threshold": 0.3})
+    wait(decoder.entered.is_set)
+    live.stop()
+    decoder.release.set()
+    wait(lambda: not live.busy)
+    assert decoder.thresholds == [0.3]
