@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.postprocessing.stacks import planes_of
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
@@ -35,10 +38,18 @@ def summarise(segmentation: "Segmentation") -> Summary:
     count = segmentation.count
     if count:
         return Summary(count)
-    foreground = segmentation.foreground.ravel()
-    highest = float(foreground.max())
-    pixels = min(max(segmentation.parameters.min_size, 1), foreground.size)
-    reached = float(np.partition(foreground, foreground.size - pixels)[foreground.size - pixels])
+    pixels = max(segmentation.parameters.min_size, 1)
+    highest = reached = 0.0
+    # An object lies in one plane, and the maps of a stack may be more than the memory holds twice.
+    for _, plane in planes_of(segmentation.foreground):
+        highest = max(highest, float(plane.max()))
+        reached = max(reached, _reached_by(plane, pixels))
     suggestion = math.floor(100 * reached) / 100
     helps = 0 < suggestion < segmentation.parameters.threshold
     return Summary(0, highest, suggestion if helps else None)
+
+
+def _reached_by(plane: NDArray[np.float32], pixels: int) -> float:
+    """Return the value that so many pixels of a plane have or exceed; of a smaller plane its lowest value."""
+    place = max(plane.size - pixels, 0)
+    return float(np.partition(plane, place, axis=None)[place])
