@@ -99,7 +99,7 @@ def test_the_histogram_counts_the_chosen_column_and_marks_the_object(qtbot: obje
     assert table.histogram.marked is None
 
 
-def test_the_table_is_saved_as_csv_in_the_order_of_the_labels(qtbot: object, tmp_path: Path) -> None:
+def test_the_table_is_saved_as_csv_in_the_order_of_the_labels(qtbot: Any, tmp_path: Path) -> None:
     asked: list[str] = []
 
     def choose(parent: Any, name: str) -> Path:
@@ -109,7 +109,9 @@ def test_the_table_is_saved_as_csv_in_the_order_of_the_labels(qtbot: object, tmp
     table = ObjectTable(choose)
     table.follow(measured())
     table.view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
-    table.save.click()
+    with qtbot.waitSignal(table.saved, timeout=20_000) as saved:
+        table.save.click()
+    assert saved.args == [tmp_path / "table.csv"]
     with (tmp_path / "table.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert asked == ["cells labels"]
@@ -120,7 +122,7 @@ def test_a_file_that_cannot_be_written_is_told(qtbot: Any, tmp_path: Path) -> No
     (tmp_path / "file").touch()
     table = ObjectTable(lambda parent, name: tmp_path / "file" / "table.csv")
     table.follow(measured())
-    with qtbot.waitSignal(table.failed) as failed:
+    with qtbot.waitSignal(table.failed, timeout=20_000) as failed:
         table.save.click()
     assert "file" in str(failed.args[0])
 
@@ -146,7 +148,7 @@ def test_a_click_on_an_object_selects_it_and_a_drag_does_not(place: tuple[int, i
 
 
 def test_the_box_opens_the_table_and_its_cross_unticks_the_box(
-    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, qtbot: Any
 ) -> None:
     widget = make_widget(squares)
     press_run(widget)
@@ -158,7 +160,7 @@ def test_the_box_opens_the_table_and_its_cross_unticks_the_box(
     assert {int(contours.features["label"][row]) for row in contours.selected_data} == {3}
     table.view.doubleClicked.emit(table.model.index(1, 0))
     camera = getattr(widget.viewer, "scene", widget.viewer).camera
-    assert camera.center[-2:] == pytest.approx((22.5, 32.5))
+    qtbot.waitUntil(lambda: camera.center[-2:] == pytest.approx((22.5, 32.5)), timeout=20_000)
     widget.adjust.min_size.setValue(20)
     assert not table.view.isEnabled()
     settle(widget)

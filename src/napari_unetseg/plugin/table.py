@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.io.table import write_table
 from napari_unetseg.language import mark, tr, tr_count
+from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.histogram import Histogram
 from napari_unetseg.plugin.table_model import ObjectsModel
 
@@ -57,6 +58,7 @@ class ObjectTable(QWidget):
     """
 
     closed = Signal()
+    saved = Signal(object)
     failed = Signal(object)
     centred = Signal(int)
 
@@ -174,10 +176,13 @@ class ObjectTable(QWidget):
         if path is None:
             return
         table = self.model.table
-        try:
-            write_table(path, {str(name): table[name].to_numpy() for name in table.columns})
-        except Exception as error:
-            self.failed.emit(error)
+        columns = {str(name): table[name].to_numpy() for name in table.columns}
+        start(
+            Task(lambda _: write_table(path, columns)),
+            returned=lambda _: self.saved.emit(path),
+            errored=self.failed.emit,
+            finished=lambda: None,
+        )
 
     def _arrange(self) -> None:
         self.view.setModel(self.model)

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Shapes
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QMainWindow
 
 from napari_unetseg.language import tr
+from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.table import ObjectTable
 
@@ -42,6 +44,7 @@ class TableDock(QObject):
         self._box = box
         self._dock: Any = None
         self._result: ShownResult | None = None
+        self._search: Task[NDArray[np.float64] | None] | None = None
         box.toggled.connect(self._show)
         self.table.closed.connect(self._on_closed)
         self.table.failed.connect(self.failed)
@@ -105,17 +108,35 @@ class TableDock(QObject):
         return self._result.layer("labels") if self._result is not None else None
 
     def _centre(self, label: int) -> None:
-        """Move the camera to an object, at the zoom there is."""
+        """Find an object in a worker, and move the camera there, at the zoom there is."""
         layer = self.table.layer
-        if layer is None or layer not in self._viewer.layers:
+        if layer is None:
             return
-        places = np.argwhere(np.asarray(layer.data) == label)
-        if len(places):
-            world = np.asarray(layer.data_to_world(places.mean(axis=0)))
-            offset = self._viewer.dims.ndim - len(world)
-            shown = [axis - offset for axis in self._viewer.dims.displayed]
-            # napari has moved its camera to a scene in 0.9.
-            getattr(self._viewer, "scene", self._viewer).camera.center = tuple(world[shown])
+        if self._search is not None:
+            self._search.quit()
+        data = layer.data
+        self._search = Task(lambda _: middle_of(data, label))
+        start(
+            self._search,
+            returned=lambda middle: self._look_at(layer, middle),
+            errored=self.failed.emit,
+            finished=lambda: None,
+        )
+
+    def _look_at(self, layer: Labels, middle: NDArray[np.float64] | None) -> None:
+        if middle is None or layer not in self._viewer.layers:
+            return
+        world = np.asarray(layer.data_to_world(middle))
+        offset = self._viewer.dims.ndim - len(world)
+        shown = [axis - offset for axis in self._viewer.dims.displayed]
+        # napari has moved its camera to a scene in 0.9.
+        getattr(self._viewer, "scene", self._viewer).camera.center = tuple(world[shown])
+
+
+def middle_of(data: Any, label: int) -> NDArray[np.float64] | None:
+    """Return the mean position of an object's pixels, (ndim,), or None if it has none; slow for large arrays."""
+    places = np.argwhere(np.asarray(data) == label)
+    return places.mean(axis=0) if len(places) else None
 
 
 def pick(layer: Labels, event: Any) -> Iterator[None]:
