@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_unetseg.batch.targets import ENDINGS, Result, Target
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.image import Image
 from napari_unetseg.io import (
     Position,
     write_confidence,
@@ -22,6 +23,28 @@ if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
 
 
+_OF_ONE_PLANE = (Result.CONFIDENCE, Result.OVERLAY)
+
+
+def check_savable(image: Image, results: Collection[Result]) -> None:
+    """Refuse kinds of results that a stack does not have.
+
+    Raises
+    ------
+    UnetsegError
+        The message names the kind.
+    """
+    for result in _OF_ONE_PLANE:
+        if image.stack_axes and result in results:
+            raise UnetsegError(
+                Sentence(
+                    "{image}: {result} files are of one plane; leave {result} out for stacks.",
+                    image=image.name,
+                    result=result,
+                )
+            )
+
+
 def save_results(segmentation: "Segmentation", target: Target, results: Collection[Result]) -> list[Path]:
     """Write the wanted results of one image and return their files.
 
@@ -30,8 +53,9 @@ def save_results(segmentation: "Segmentation", target: Target, results: Collecti
     Raises
     ------
     UnetsegError
-        If a file cannot be written.
+        If a file cannot be written, or a stack has no such result; then none is written.
     """
+    check_savable(segmentation.image, results)
     writers: dict[Result, Callable[[Path, Segmentation], None]] = {
         Result.CONTOURS: _write_contours,
         Result.ROIS: _write_rois,
@@ -60,7 +84,6 @@ def _write_labels(path: Path, segmentation: "Segmentation") -> None:
 
 def _write_confidence(path: Path, segmentation: "Segmentation") -> None:
     image = segmentation.image
-    _one_plane(segmentation, "confidence")
     write_confidence(path, segmentation.foreground, scale=image.scale, unit=image.unit)
 
 
@@ -99,7 +122,6 @@ def _write_table(path: Path, segmentation: "Segmentation") -> None:
 
 
 def _write_overlay(path: Path, segmentation: "Segmentation") -> None:
-    _one_plane(segmentation, "overlay")
     write_overlay(path, segmentation.image, segmentation.labels)
 
 
@@ -111,14 +133,3 @@ def _positions(segmentation: "Segmentation") -> list[Position]:
         for index, contours in segmentation.plane_contours.items()
         for _ in contours
     ]
-
-
-def _one_plane(segmentation: "Segmentation", result: str) -> None:
-    if segmentation.image.stack_axes:
-        raise UnetsegError(
-            Sentence(
-                "{image}: {result} files are of one plane; leave {result} out for stacks.",
-                image=segmentation.image.name,
-                result=result,
-            )
-        )

@@ -1,0 +1,167 @@
+"""What is kept of each file: its results, its line in the journal, and whether that is there already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+from napari_unetseg.batch.events import Event
+from napari_unetseg.batch.journal import Journal, Record
+from napari_unetseg.batch.saving import check_savable, save_results
+from napari_unetseg.batch.summary import write_summaries
+from napari_unetseg.batch.targets import ENDINGS, Result, output_folder, plan_targets, with_always
+from napari_unetseg.errors import ImageError, one_line
+from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
+from napari_unetseg.service import Segmentation
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file that is under way."""
+
+    file: Path
+    sha256: str
+    began: float
+
+
+class Keeper:
+    """Keeps results; `keep` and `fail` are called in one thread, the others in any.
+
+    Parameters
+    ----------
+    files
+        Images, in the order of work.
+    output
+        Folder of all results; None for one beside each image.
+    wanted
+        Kinds of results to keep, beside those that are always kept.
+    decided_by
+        What decides the results; see `napari_unetseg.batch.deciding`.
+
+    Raises
+    ------
+    UnetsegError
+        If there is a journal that cannot be read.
+    """
+
+    def __init__(
+        self, files: tuple[Path, ...], output: Path | None, wanted: tuple[Result, ...], decided_by: Mapping[str, Any]
+    ) -> None:
+        self._wanted = with_always(wanted)
+        self._decided_by = dict(decided_by)
+        self._journals = {folder: Journal(folder) for folder in {output_folder(file, output) for file in files}}
+        kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
+        self._targets = plan_targets(files, output, kept)
+        self._inputs = {file.resolve() for file in files}
+        self._settled_at = monotonic()
+
+    def done_before(self, file: Path, sha256: str) -> Event | None:
+        """Return what was told of a file when it was done in the same way; None if it was not."""
+        record = self._journal(file).record(file)
+        if (
+            record is not None
+            and (record.status, record.sha256, record.decided_by) == ("done", sha256, self._decided_by)
+            and set(self._wanted) <= set(record.results)
+            and all(self._targets[file].holds(result) for result in self._wanted)
+        ):
+            return self._event(file, "skipped", record)
+        return None
+
+    def check_replaces_nothing(self, file: Path) -> None:
+        """Refuse a file whose results would take the place of another input.
+
+        Raises
+        ------
+        ImageError
+            The message names the result.
+        """
+        for result in self._kinds(file):
+            path = self._targets[file].path(ENDINGS[result])
+            if path.resolve() in self._inputs:
+                raise ImageError(
+                    Sentence("its result {path} would replace another input; choose another output folder.", path=path)
+                )
+
+    def check_savable(self, file: Path, image: Image) -> None:
+        """Refuse an image of which not all results can be written, before the network runs in vain.
+
+        Raises
+        ------
+        UnetsegError
+            The message names the kind of result.
+        """
+        check_savable(image, self._kinds(file))
+
+    def keep(self, place: Place, segmentation: Segmentation) -> Event:
+        """Write the results of a file, or that they cannot be written, and return what to tell of it.
+
+        Raises
+        ------
+        UnetsegError
+            If the journal cannot be written.
+        """
+        kinds, message = self._kinds(place.file), " ".join(segmentation.warnings)
+        try:
+            save_results(segmentation, self._targets[place.file], kinds)
+            objects = segmentation.count
+        except Exception as error:
+            return self.fail(place, error)
+        record = self._write_down(place, "done", results=kinds, objects=objects, message=message)
+        return self._event(place.file, "done", record)
+
+    def fail(self, place: Place, error: Exception) -> Event:
+        """Write down that a file cannot be done, and return what to tell of it.
+
+        Raises
+        ------
+        UnetsegError
+            If the journal cannot be written.
+        """
+        message = one_line(error).removeprefix(f"{place.file}: ").removeprefix(f"{place.file.name}: ")
+        earlier = self._journal(place.file).record(place.file)
+        record = self._write_down(place, "failed", results=earlier.results if earlier else (), message=message)
+        return Event(place.file, "failed", seconds=record.seconds, message=message, error=error)
+
+    def summarise(self) -> None:
+        """Write the summaries of all folders anew."""
+        for folder, journal in self._journals.items():
+            if journal.records:
+                own = [file for file, target in self._targets.items() if target.folder == folder]
+                write_summaries(journal, own)
+
+    def _write_down(self, place: Place, status: Literal["done", "failed"], **figures: Any) -> Record:
+        now = monotonic()
+        seconds, self._settled_at = now - max(place.began, self._settled_at), now
+        journal = self._journal(place.file)
+        record = Record(
+            file=journal.key(place.file),
+            sha256=place.sha256,
+            status=status,
+            stem=self._targets[place.file].stem,
+            decided_by=self._decided_by,
+            seconds=round(seconds, 3),
+            **figures,
+        )
+        journal.add(record)
+        return record
+
+    def _event(self, file: Path, status: Literal["done", "skipped"], record: Record) -> Event:
+        return Event(
+            file,
+            status,
+            objects=record.objects,
+            seconds=record.seconds,
+            message=record.message,
+            target=self._targets[file],
+        )
+
+    def _kinds(self, file: Path) -> tuple[Result, ...]:
+        """Return the kinds to write: those wanted, and those of an earlier run that would be out of date."""
+        record, target = self._journal(file).record(file), self._targets[file]
+        earlier = record.results if record else ()
+        return with_always([*self._wanted, *(result for result in earlier if target.holds(result))])
+
+    def _journal(self, file: Path) -> Journal:
+        return self._journals[self._targets[file].folder]
