@@ -97,7 +97,19 @@ def test_a_bad_layer_is_named_and_the_others_are_done(
     text = widget.message.text.text()
     assert "'bad' was not segmented: bad: damaged." in text
     assert "2 layers were segmented" in text
+    assert widget.message.badge.kind == "warning"
     assert widget.inputs.layer() is images[-1], "the sliders act on the image that is chosen"
+
+
+def test_several_layers_without_a_fault_give_no_warning(
+    make_widget: MakeWidget, press_run: Step, squares: Squares
+) -> None:
+    widget = make_widget(ImageLayer(squares, name="a"), ImageLayer(squares, name="b"))
+    widget.viewer.layers.selection = set(widget.viewer.layers)
+    widget.inputs.run_on.choose(RunOn.SELECTED)
+    press_run(widget)
+    assert widget.message.text.text().startswith("2 layers were segmented.")
+    assert widget.message.badge.kind == "plain"
 
 
 def test_cancel_keeps_the_layers_that_are_finished(

@@ -55,7 +55,9 @@ class Outcome:
         Typical diameter of the objects found, in pixels, of a stack in its middle plane; None if they are too few
         to tell.
     remarks
-        Sentences on the other layers of the run.
+        Sentences on the other layers of the run, where all is well.
+    faults
+        Sentences on those of them that could not be segmented.
     """
 
     job: Job
@@ -67,6 +69,7 @@ class Outcome:
     health: "Health"
     diameter: float | None = None
     remarks: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def run_job(
@@ -286,5 +289,5 @@ class RunController(QObject):
             self.failed.emit(error)
         else:
             self.kept += 1
-            remarks = () if self._alone else run_words.summary(self.kept, self._faults)
-            self.done.emit(replace(outcome, remarks=remarks))
+            remarks = () if self._alone else run_words.summary(self.kept)
+            self.done.emit(replace(outcome, remarks=remarks, faults=tuple(self._faults)))

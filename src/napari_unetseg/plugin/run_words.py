@@ -40,7 +40,7 @@ def all_failed(faults: Sequence[str]) -> str:
     return " ".join([tr("No layer was segmented."), *faults])
 
 
-def summary(done: int, faults: Sequence[str]) -> tuple[str, ...]:
-    """Say how many layers were segmented, which were not, and what the sliders are for."""
+def summary(done: int) -> tuple[str, ...]:
+    """Say how many layers were segmented, and what the sliders are for."""
     told = tr_count("{n} layer was segmented.", "{n} layers were segmented.", done).format(n=done)
-    return (*faults, told, tr("The sliders act on the last of them."))
+    return (told, tr("The sliders act on the last of them."))

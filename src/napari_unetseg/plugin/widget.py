@@ -214,10 +214,11 @@ class SegmentationWidget(QWidget):
         self.routine.look_ahead(anew=True)
         if self.inputs.layer() == self._source:
             self.objects.show_found(outcome.diameter)
-        warnings = [*outcome.remarks, *outcome.segmentation.warnings]
+        warnings = [*outcome.faults, *outcome.segmentation.warnings]
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
-        self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(map(local, warnings)))
+        warning, remark = " ".join(map(local, warnings)), " ".join(outcome.remarks)
+        self._show_summary(outcome.summary, outcome.segmentation.parameters, warning, remark)
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
@@ -266,10 +267,11 @@ class SegmentationWidget(QWidget):
         if not (isinstance(details.outlines, Outlines) or self.controller.running):
             self.message.show_message(words.too_many_contours(MAX_CONTOURS), "warning")
 
-    def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str) -> None:
+    def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str, remark: str = "") -> None:
         self.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
         if summary.count:
-            self.message.show_message(warning or tr(words.DONE), "warning" if warning else "plain")
+            told = f"{warning} {remark}".strip() or tr(words.DONE)
+            self.message.show_message(told, "warning" if warning else "plain")
             return
         action = None
         if (suggestion := summary.suggestion) is not None:
@@ -279,7 +281,8 @@ class SegmentationWidget(QWidget):
                 tip,
                 lambda: self.adjust.threshold.setValue(suggestion),
             )
-        self.message.show_message(words.nothing_found(summary, parameters), "warning", action=action)
+        told = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
+        self.message.show_message(told, "warning", action=action)
 
     def _on_image(self, event: Any = None) -> None:
         plane = self.inputs.look_at(self.viewer)
