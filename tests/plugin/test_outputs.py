@@ -11,6 +11,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
+from napari_unetseg.plugin.editing import new_areas
 from napari_unetseg.plugin.layers import Plane, shown_plane
 from napari_unetseg.plugin.outputs import (
     OUTPUTS,
@@ -79,6 +80,18 @@ def test_no_object_gives_empty_layers_of_the_right_dimension(segmentation: Segme
     assert len(layers["contours"].data) == 0
     assert layers["contours"].ndim == 3
     assert len(label_features(empty)) == 0
+
+
+def test_an_emptied_layer_of_contours_takes_new_areas(segmentation: Segmentation, plane: Plane) -> None:
+    found = outlines(segmentation, plane.placement)
+    none = outlines(with_labels(segmentation, np.zeros_like(segmentation.labels)), plane.placement)
+    assert found is not None
+    assert none is not None
+    layer = Shapes(found.polygons, shape_type="polygon", features=found.features)
+    layer.data, layer.features = none.polygons, none.features
+    new_areas(layer)
+    layer.add_polygons([found.polygons[0]])
+    assert layer.features[["label", "ring"]].to_numpy().tolist() == [[0, "exterior"]]
 
 
 def test_features_name_the_label_in_the_column_that_napari_looks_for(segmentation: Segmentation) -> None:

@@ -62,7 +62,8 @@ def outlines(segmentation: "Segmentation", placement: Placement) -> Outlines | N
     features = pd.DataFrame(
         {
             "label": labels,
-            "ring": [kind for _, kind, _, _ in rings],
+            # Without the type, pandas takes a column without rows for numbers.
+            "ring": pd.Series([kind for _, kind, _, _ in rings], dtype=str),
             "area": np.array([areas[index][label] for label, _, _, index in rings], dtype=int),
         }
     )
