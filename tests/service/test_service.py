@@ -29,7 +29,14 @@ def test_provenance_says_how_a_result_came_about(service, squares):
     assert told["image"] == "squares.tif"
     assert told["model"] == "bright"
     assert told["sha256"] == service.package.card.weights.sha256
-    assert told["parameters"] == {"threshold": 0.4, "min_size": 9, "split": 0.5, "fill_holes": True}
+    assert told["parameters"] == {
+        "threshold": 0.4,
+        "min_size": 9,
+        "split": 0.5,
+        "fill_holes": True,
+        "smoothing": 0,
+        "min_confidence": 0.0,
+    }
     assert told["device"] == "cpu"
     assert told["backend"] == "torch"
     assert set(told["versions"]) == {"napari-unetseg", "numpy", "scipy", "scikit-image", "torch"}
