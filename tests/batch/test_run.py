@@ -4,6 +4,7 @@ import csv
 import gc
 import json
 import shutil
+import threading
 import weakref
 from dataclasses import replace
 
@@ -14,8 +15,10 @@ import tifffile
 from napari_unetseg.batch.images import find_images
 from napari_unetseg.batch.journal import JOURNAL
 from napari_unetseg.batch.run import BatchJob, segment_files
+from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.summary import FILES, OBJECTS
 from napari_unetseg.batch.targets import Result
+from napari_unetseg.batch.writing import MOST_WAITING
 from napari_unetseg.errors import ParameterError, UnetsegError
 from napari_unetseg.io import read_image
 
@@ -306,7 +309,70 @@ def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):
 
     monkeypatch.setattr(service, "_segment", segment)
     run()
-    assert alive == 12 * [0]
+    assert max(alive) <= MOST_WAITING
+
+
+def test_kinds_that_a_stack_has_not_are_refused_before_the_network_runs(service, folder, events):
+    np.save(folder / "a.npy", np.zeros((3, 16, 16), np.uint16))
+    results = (Result.CONTOURS, Result.CONFIDENCE)
+    job = BatchJob((folder / "a.npy",), folder / "out", results, reading={"axes": "ZYX"})
+    segment_files(service, job, tell=events.append)
+    assert [(event.status, event.message) for event in events] == [
+        ("failed", "confidence files are of one plane; leave confidence out for stacks.")
+    ]
+    assert service.seen == names(folder / "out") == []
+
+
+def test_the_network_goes_on_while_a_result_is_written(run, save, service, events, monkeypatch):
+    for name in "abc":
+        save(f"{name}.tif", 1)
+    computed_next, order = threading.Event(), []
+    service.before = lambda name: name == "b.tif" and computed_next.set()
+
+    def write(segmentation, target, kinds):
+        # Ends only if the network comes to the next image meanwhile.
+        assert computed_next.wait(60)
+        order.append((target.stem, threading.current_thread() is threading.main_thread()))
+        save_results(segmentation, target, kinds)
+
+    monkeypatch.setattr("napari_unetseg.batch.keeping.save_results", write)
+    assert run().count("done") == 3
+    assert order == [("a", False), ("b", False), ("c", False)]
+
+
+def test_what_cannot_be_written_fails_alone_and_holds_no_pixels(run, save, folder, events, monkeypatch):
+    for name in "abc":
+        save(f"{name}.tif", 2)
+    held = []
+
+    def write(segmentation, target, kinds):
+        held.append(weakref.ref(segmentation))
+        if target.stem == "b":
+            raise UnetsegError("the disk is full.")
+        save_results(segmentation, target, kinds)
+
+    monkeypatch.setattr("napari_unetseg.batch.keeping.save_results", write)
+    tally = run()
+    assert standing(folder / "out") == {"a.tif": ("done", "2"), "b.tif": ("failed", ""), "c.tif": ("done", "2")}
+    assert [event.message for event in events if event.status == "failed"] == ["the disk is full."]
+    assert (tally.count("done"), tally.count("failed")) == (2, 1)
+    gc.collect()
+    assert [reference() for reference in held] == [None, None, None]
+
+
+def test_what_the_network_finished_is_written_when_the_run_is_interrupted(run, save, folder, service, monkeypatch):
+    for name in "abc":
+        save(f"{name}.tif", 1)
+
+    def interrupt(name):
+        if name == "b.tif":
+            raise KeyboardInterrupt
+
+    service.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert names(folder / "out") == ["a_labels.tif", "a_table.csv"]
+    assert standing(folder / "out") == {"a.tif": ("done", "1"), "b.tif": ("waiting", ""), "c.tif": ("waiting", "")}
 
 
 def test_reading_is_one_file_ahead(save, service, folder, events):
