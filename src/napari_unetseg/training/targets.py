@@ -64,7 +64,7 @@ def flow_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
             continue
         depth = ndimage.distance_transform_edt(mask)
         # Ridges of the depth are ragged; smoothed by a part of the object's size they lead to its core.
-        uphill = np.stack(np.gradient(ndimage.gaussian_filter(depth, max(1.0, depth.max() / 3))))
+        uphill = np.asarray(np.gradient(ndimage.gaussian_filter(depth, max(1.0, depth.max() / 3))))
         shallow = 1 - (depth - 1) / max(depth.max() - 1, 1)
         vectors = uphill / np.maximum(np.linalg.norm(uphill, axis=0), 1e-6) * shallow
         flow[(slice(None), *around)][:, mask] = vectors[:, mask]
