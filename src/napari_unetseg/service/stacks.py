@@ -126,7 +126,7 @@ def _room_for(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], t
 def _reserve(file: int, size: int, folder: str) -> None:
     """Take the room on the disk now: to run out of it while a mapped file is written ends the process."""
     if shutil.disk_usage(folder).free < size:
-        raise OSError(f"{size / 1e9:.1f} GB are not free")
+        raise OSError(Sentence("{gigabytes:.1f} GB are not free", gigabytes=size / 1e9))
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
     else:
