@@ -172,6 +172,22 @@ def test_the_box_opens_the_table_and_its_cross_unticks_the_box(
     assert table.parent() is not None
 
 
+def test_a_double_click_goes_to_the_plane_of_an_object(make_widget: MakeWidget, squares: Squares, qtbot: Any) -> None:
+    widget = make_widget(np.stack([squares] * 4))
+    layer = measured()
+    stack = np.zeros((4, *layer.data.shape), np.int32)
+    stack[3] = layer.data
+    shown = widget.viewer.add_labels(stack, features=layer.features)
+    widget.viewer.layers.selection.active = shown
+    widget.adjust.table.click()
+    widget.viewer.dims.set_current_step(0, 1)
+    table = widget.table.table
+    table.view.doubleClicked.emit(table.model.index(2, 0))
+    qtbot.waitUntil(lambda: widget.viewer.dims.current_step[0] == 3, timeout=20_000)
+    camera = getattr(widget.viewer, "scene", widget.viewer).camera
+    assert camera.center[-2:] == pytest.approx((12.5, 5.5))
+
+
 def test_another_measured_layer_can_be_looked_at(make_widget: MakeWidget, press_run: Step, squares: Squares) -> None:
     widget = make_widget(squares)
     press_run(widget)

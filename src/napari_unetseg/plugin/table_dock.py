@@ -108,7 +108,7 @@ class TableDock(QObject):
         return self._result.layer("labels") if self._result is not None else None
 
     def _centre(self, label: int) -> None:
-        """Find an object in a worker, and move the camera there, at the zoom there is."""
+        """Find an object in a worker, and go to its plane and place, at the zoom there is."""
         layer = self.table.layer
         if layer is None:
             return
@@ -127,8 +127,11 @@ class TableDock(QObject):
         if middle is None or layer not in self._viewer.layers:
             return
         world = np.asarray(layer.data_to_world(middle))
-        offset = self._viewer.dims.ndim - len(world)
-        shown = [axis - offset for axis in self._viewer.dims.displayed]
+        dims = self._viewer.dims
+        offset = dims.ndim - len(world)
+        shown = [axis - offset for axis in dims.displayed]
+        for axis in set(range(len(world))) - set(shown):
+            dims.set_point(axis + offset, world[axis])
         # napari has moved its camera to a scene in 0.9.
         getattr(self._viewer, "scene", self._viewer).camera.center = tuple(world[shown])
 
