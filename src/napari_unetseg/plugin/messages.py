@@ -1,4 +1,4 @@
-"""Where the window talks: an icon, a few lines, and a button or two, always of the same height."""
+"""Where the window talks: an icon and a few lines, always of the same height, and a button or two."""
 
 from collections.abc import Callable
 
@@ -30,6 +30,11 @@ class MessageArea(QWidget):
     """A message that stays until the next one.
 
     Its height is fixed, so that nothing below it moves; longer text is complete in the tooltip.
+
+    Attributes
+    ----------
+    buttons
+        What the message offers to do; to be shown elsewhere, where there is room.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -42,6 +47,7 @@ class MessageArea(QWidget):
         self.action = QPushButton()
         self.details = QPushButton(tr("Details"))
         self.details.setToolTip(tr("The full text of the error, to read or to copy into a report."))
+        self.buttons = QWidget()
         self._on_action: Callable[[], None] | None = None
         self._failure: Failure | None = None
         self.action.clicked.connect(self._act)
@@ -95,23 +101,20 @@ class MessageArea(QWidget):
             details_dialog(self._failure.details, self).open()
 
     def _arrange(self) -> None:
-        line = QHBoxLayout()
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(6)
         line.addWidget(self.badge, 0, Qt.AlignmentFlag.AlignTop)
         line.addWidget(self.text, 1)
-        buttons = QHBoxLayout()
-        # Hidden, Details still holds the row open; to the right of the other button that leaves no gap.
+        buttons = QHBoxLayout(self.buttons)
+        buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.setSpacing(6)
+        # Hidden, Details still holds the line open, and the other button beside the words it belongs to.
         policy = self.details.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.details.setSizePolicy(policy)
         buttons.addWidget(self.action)
         buttons.addWidget(self.details)
-        buttons.addStretch()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(line)
-        column.addLayout(buttons)
 
 
 def details_dialog(details: str, parent: QWidget) -> QDialog:

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_unetseg.language import mark, tr
@@ -25,6 +25,15 @@ _PROGRESS_TIP = mark(
 class RunRow(QWidget):
     """Buttons and bar that always keep their place.
 
+    Before a run a forecast stands where the bar is during one.
+
+    Parameters
+    ----------
+    beside
+        What stands at the end of the line of the result.
+    parent
+        Owner.
+
     Attributes
     ----------
     percent
@@ -34,29 +43,28 @@ class RunRow(QWidget):
     run_pressed = Signal()
     cancel_pressed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, beside: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.run = QPushButton(tr("Run"))
         self.run.setMinimumHeight(30)
         self.forecast = QElidingLabel()
         self.forecast.setElideMode(Qt.TextElideMode.ElideRight)
-        self.forecast.setFixedHeight(self.forecast.fontMetrics().height() + 2)
         self.badge = Badge()
         self.bar = QProgressBar()
         self.bar.setToolTip(tr(_PROGRESS_TIP))
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.ahead = QStackedWidget()
         self.cancel = QPushButton(tr("Cancel"))
         self.cancel.setToolTip(with_key(tr(_CANCEL_TIP), CANCEL))
         self.result = QLabel()
         self.result.setObjectName("UnetsegResult")
         self.result.setStyleSheet("font-weight: bold;")
-        self.result.setFixedHeight(self.result.fontMetrics().height() + 4)
         self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.percent: int | None = None
         self._first: tuple[int, float] | None = None
         self.run.clicked.connect(self.run_pressed)
         self.cancel.clicked.connect(self.cancel_pressed)
-        self._arrange()
+        self._arrange(beside)
         self.idle()
 
     def press_run(self) -> None:
@@ -68,7 +76,8 @@ class RunRow(QWidget):
         self.cancel.click()
 
     def idle(self) -> None:
-        """Show that nothing runs."""
+        """Show that nothing runs, and what a run would take."""
+        self.ahead.setCurrentWidget(self.forecast)
         self.bar.setRange(0, 100)
         self.bar.setValue(0)
         self.bar.setFormat("")
@@ -79,7 +88,8 @@ class RunRow(QWidget):
         self.bar.setRange(0, 0)
 
     def begin(self) -> None:
-        """Forget the pace of the last run and offer Cancel."""
+        """Forget the pace of the last run, show the bar and offer Cancel."""
+        self.ahead.setCurrentWidget(self.bar)
         self.percent, self._first = None, None
         self.cancel.setEnabled(True)
 
@@ -113,21 +123,23 @@ class RunRow(QWidget):
         self.run.setEnabled(reason is None)
         self.run.setToolTip(reason or with_key(tr(_RUN_TIP), RUN))
 
-    def _arrange(self) -> None:
+    def _arrange(self, beside: QWidget) -> None:
         policy = self.badge.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.badge.setSizePolicy(policy)
-        ahead = QHBoxLayout()
-        ahead.setSpacing(4)
-        ahead.addWidget(self.badge)
-        ahead.addWidget(self.forecast, 1)
-        line = QHBoxLayout()
-        line.addWidget(self.bar, 1)
-        line.addWidget(self.cancel)
+        self.ahead.addWidget(self.forecast)
+        self.ahead.addWidget(self.bar)
+        middle = QHBoxLayout()
+        middle.setSpacing(4)
+        middle.addWidget(self.badge)
+        middle.addWidget(self.ahead, 1)
+        middle.addWidget(self.cancel)
+        last = QHBoxLayout()
+        last.addWidget(self.result, 1)
+        last.addWidget(beside)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.run)
-        column.addLayout(ahead)
-        column.addLayout(line)
-        column.addWidget(self.result)
+        column.addLayout(middle)
+        column.addLayout(last)

@@ -75,8 +75,8 @@ class SegmentationWidget(QWidget):
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
         self.objects = ObjectSize()
-        self.runner = RunRow()
         self.message = MessageArea()
+        self.runner = RunRow(self.message.buttons)
         self.adjust = Adjustments()
         seldom = [self.adjust.more, self.inputs.link, self.objects.more]
         self.more = Fold(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)

@@ -81,10 +81,3 @@ def too_many_contours(limit: int) -> str:
     return tr("More than {limit} outlines: contours are drawn on a Labels layer, which stays fast.").format(
         limit=grouped(limit)
     )
-
-
-def contours_withheld(limit: int) -> str:
-    """Say why the contours are gone for now."""
-    return tr(
-        "More than {limit} outlines: the contours are left empty. Raise the threshold or the minimum size."
-    ).format(limit=grouped(limit))

@@ -223,6 +223,7 @@ class FolderDialog(QDialog):
         buttons.addWidget(self.run)
         buttons.addWidget(self.again)
         buttons.addStretch()
+        buttons.addWidget(self.message.buttons)
         buttons.addWidget(self.show_output)
         self.run.setMinimumSize(120, 30)
         column = QVBoxLayout(self)
