@@ -53,7 +53,7 @@ def see(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tup
     rows, columns, view = find_window(view, side, sample.labels.shape, 0.0 if bend is None else float(bend.abs().max()))
     layers = torch.cat([sample.pixels[:, rows, columns], sample.targets[:, rows, columns]]).float()
     seen = look_through(layers, view, side, bend)
-    pixels, targets = seen.split((sample.pixels.shape[0], sample.targets.shape[0]))
+    pixels, targets = torch.split(seen, [sample.pixels.shape[0], sample.targets.shape[0]])
     return pixels, turn_flows(targets, view)
 
 
