@@ -94,7 +94,6 @@ def open_in(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         viewer.theme = theme
         widget = SegmentationWidget(viewer, services=no_service, models=list_models)
         opened.append(widget)
-        qtbot.addWidget(widget)
         widget.setStyleSheet(get_stylesheet(theme))
         viewer.add_layer(Image(np.zeros((3, 64, 64), np.uint16), name="cells"))
         widget.reset_choices()
@@ -105,10 +104,13 @@ def open_in(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         return widget
 
     yield open_
+    # Not by qtbot, which would delete the widget before its workers are done.
     for widget in opened:
         qtbot.waitUntil(
             lambda w=widget: not (w.health.checking or w.objects.estimator.busy or w.live.busy), timeout=60_000
         )
+        widget.close()
+        widget.deleteLater()
 
 
 def texts(widget: QWidget) -> Iterator[str]:
