@@ -2,6 +2,7 @@ import pytest
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service.configured import find_configured
 from napari_unetseg.zoo.card import MeanStd, Percentile
 
@@ -34,7 +35,7 @@ def test_a_checkpoint_takes_preprocessing_and_decoder_parameters_from_the_settin
     ).card
     assert card.image_size == (64, 32)
     assert card.normalisation == MeanStd(mean=(0.5,), std=(0.25,))
-    assert card.parameters.model_dump() == {"threshold": 0.3, "min_size": 7, "split": 0.1, "fill_holes": True}
+    assert card.parameters == DecodeParameters(threshold=0.3, min_size=7, split=0.1)
 
 
 def test_without_such_settings_it_stays_as_it_was_found(checkpoints):
