@@ -39,12 +39,12 @@ def test_json_as_a_process_of_its_own(shell, bright_model):
         "backend": "torch",
     }
     assert (report["precision"], report["interrupted"], report["cpu_megapixels_per_s"]) == ("float32", False, None)
-    assert [(one["window"], one["batch_size"]) for one in report["measurements"]] == [
-        (512, 1),
-        (512, 2),
-        (1152, 1),
-        (1152, 2),
-    ]
+    sizes = [(one["window"], one["batch_size"]) for one in report["measurements"]]
+    assert sizes
+    assert sizes == [(512, 1), (512, 2), (1152, 1), (1152, 2)][: len(sizes)]
+    # A machine that has much else to do leaves out what would take too long.
+    assert all("a batch would take" in one["reason"] for one in report["left_out"])
+    assert (report["left_out"] == []) == (len(sizes) == 4)
     for one in report["measurements"]:
         assert set(one) == {
             *("window", "batch_size", "runs", "latency_p50_ms", "latency_p95_ms"),
@@ -53,7 +53,6 @@ def test_json_as_a_process_of_its_own(shell, bright_model):
         assert (one["runs"], one["over_cpu"]) == (3, None)
         assert 0 < one["latency_p50_ms"] <= one["latency_p95_ms"]
         assert one["peak_memory_mb"] > 0
-    assert report["left_out"] == []
     assert report["saved_to"] == str(profile_path())
     assert read_profile(cpu_name(), sha256) == TunedSize(**report["chosen"])
 
