@@ -4,38 +4,37 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image as ImageLayer
-from napari.layers import Labels
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import local, tr
-from napari_unetseg.plugin import add_model_words, run_words, words
+from napari_unetseg.plugin import words
 from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
+from napari_unetseg.plugin.add_model_rows import AddModelRows
 from napari_unetseg.plugin.adjust import MORE_TIP, Adjustments
 from napari_unetseg.plugin.again import plan
 from napari_unetseg.plugin.card_text import describe_model
-from napari_unetseg.plugin.editing import EDITED, UPDATE_TIP
 from napari_unetseg.plugin.fold import Fold
 from napari_unetseg.plugin.folder.controller import Engine
 from napari_unetseg.plugin.folder.folder import FolderBatch
 from napari_unetseg.plugin.inputs import Inputs
 from napari_unetseg.plugin.keep import KeepRow
 from napari_unetseg.plugin.languages import speak
-from napari_unetseg.plugin.live import Details, LiveController, Relabelled
+from napari_unetseg.plugin.last_result import LastResult
+from napari_unetseg.plugin.live import LiveController
 from napari_unetseg.plugin.messages import MessageArea, card_dialog
-from napari_unetseg.plugin.outputs import MAX_CONTOURS, METADATA_KEY, Outlines
+from napari_unetseg.plugin.outputs import METADATA_KEY
 from napari_unetseg.plugin.panel.section import HealthSection
 from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.routine import Routine
-from napari_unetseg.plugin.run import FINISHING, LOADING, Job, Outcome, RunController
+from napari_unetseg.plugin.run import Job, Outcome, RunController
+from napari_unetseg.plugin.run_messages import RunMessages
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.services import ServiceFactory, shared_service
 from napari_unetseg.plugin.size import ObjectSize
-from napari_unetseg.plugin.summary import Summary
 from napari_unetseg.plugin.table_dock import TableDock
-from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.zoo.registry import Listed, list_models
 
 if TYPE_CHECKING:
@@ -83,19 +82,30 @@ class SegmentationWidget(QWidget):
         self.keep = KeepRow(napari_viewer)
         self.routine = Routine(self, napari_viewer, self.inputs, self.objects, self.adjust, self.runner)
         self.controller = RunController(services, self)
+        self.telling = RunMessages(self.controller, self.runner, self.message)
         self.adder = ModelAdder(self, models, choose)
-        self.live = LiveController(self)
+        AddModelRows(self.adder, self.inputs, self.runner, self.message, self._lock)
         self.table = TableDock(napari_viewer, self.adjust.table, self)
+        self.last = LastResult(
+            napari_viewer, self.controller, self.inputs, self.adjust, self.runner, self.message, self.table, self
+        )
         self.health = HealthSection(services)
         self.folder = FolderBatch(self, napari_viewer, services, self._engine)
-        self.result: ShownResult | None = None
-        self._source: Any = None
-        self._seconds = 0.0
         self._arrange()
         self._connect()
         self._on_theme()
         self._on_model()
         self.reset_choices()
+
+    @property
+    def live(self) -> LiveController:
+        """What reads the labels of the last result again."""
+        return self.last.live
+
+    @property
+    def result(self) -> ShownResult | None:
+        """The layers of the last result; None before the first run."""
+        return self.last.shown
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the viewer's images; napari calls this when layers come, go or change their name."""
@@ -136,16 +146,12 @@ class SegmentationWidget(QWidget):
     def _start(self, jobs: Sequence[Job], title: str) -> None:
         self._lock(True)
         self.health.run_began()
-        self.runner.begin()
-        self.runner.busy()
-        self.runner.result.setText("")
-        self.message.show_message(tr("Preparing {model}...").format(model=title))
+        self.telling.begin(title)
         self.controller.start(*jobs)
 
     def update_result(self) -> None:
         """Bring labels, contours and table of the last result in line with what was edited by hand."""
-        if self.result is not None and not self.controller.running:
-            self.live.request(self.adjust.parameters())
+        self.last.update()
 
     def open_folder(self) -> None:
         """Open the window that segments a folder with what the rows say."""
@@ -153,8 +159,7 @@ class SegmentationWidget(QWidget):
 
     def cancel(self) -> None:
         """Stop the run, as the Cancel button does."""
-        self.runner.cancel.setEnabled(False)
-        self.message.show_message(tr("Cancelling..."))
+        self.telling.cancelling()
         self.controller.cancel()
         self.adder.cancel()
 
@@ -178,111 +183,31 @@ class SegmentationWidget(QWidget):
         wishes = self.adjust.parameters() | self.objects.wishes()
         return Engine(str(package.path), self.inputs.device_key(), wishes, title)
 
-    def _on_stage(self, stage: str) -> None:
-        package = self.inputs.package()
-        if self.controller.cancelling or package is None:
-            return
-        self.runner.busy()
-        if stage == LOADING:
-            self.message.show_message(tr("Loading {model} (first use)...").format(model=tr(package.card.display_name)))
-        elif stage == FINISHING:
-            self.message.show_message(tr("Drawing the objects..."))
-        else:
-            self.message.show_message(tr("Segmenting..."))
-
-    def _on_progress(self, done: int, total: int) -> None:
-        if not self.controller.cancelling:
-            self.message.show_message(run_words.segmenting(self.controller.place))
-            self.runner.progress(done, total)
-
     def _on_made(self, outcome: Outcome) -> None:
         self.routine.dress(outcome.layers)
         ShownResult(self.viewer, outcome.job.plane, outcome.layers, outcome.segmentation.labels)
 
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
-        self._seconds, self._source = outcome.seconds, outcome.job.plane.source
-        if outcome.remarks:
-            self.inputs.choose_layer(self._source)  # of several layers the last one, which the sliders act on
-        labels = outcome.segmentation.labels
         self.routine.dress(outcome.layers)
-        self.result = ShownResult(self.viewer, outcome.job.plane, outcome.layers, labels, self._on_edit)
-        as_labels = isinstance(outcome.layers.get("contours"), Labels)
-        self.table.follow(self.result)
-        self.live.follow(outcome.segmentation, self.result, outlines_as_labels=as_labels)
+        self.last.show(outcome)
         self.health.show_run(outcome.info, outcome.health)
         self.routine.look_ahead(anew=True)
-        if self.inputs.layer() == self._source:
+        if self.inputs.layer() == outcome.job.plane.source:
             self.objects.show_found(outcome.diameter)
-        warnings = [*outcome.faults, *outcome.segmentation.warnings]
-        if as_labels:
-            warnings.append(words.too_many_contours(MAX_CONTOURS))
-        warning, remark = " ".join(map(local, warnings)), " ".join(outcome.remarks)
-        self._show_summary(outcome.summary, outcome.segmentation.parameters, warning, remark)
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
-        self.message.show_message(run_words.cancelled(self.runner.percent, self.controller.kept), "warning")
+        self.telling.cancelled()
 
     def _on_failed(self, error: Exception) -> None:
         self._end_of_run()
-        failure = words.describe_error(error)
-        self.message.show_message(failure.sentence, "error", failure=failure)
-
-    def _on_live_failed(self, error: Exception) -> None:
-        if not self.controller.running:
-            failure = words.describe_error(error)
-            self.message.show_message(failure.sentence, "error", failure=failure)
+        self.telling.failed(error)
 
     def _end_of_run(self) -> None:
         self._lock(False)
         self.health.run_ended()
         self.runner.idle()
-
-    def _on_adjusted(self) -> None:
-        result = self.result
-        if result is None or self.controller.running or self.inputs.layer() != self._source:
-            return
-        if result.refuses:
-            self.message.show_message(words.edited(result.refuses), "warning")
-            return
-        self.live.request(self.adjust.parameters())
-
-    def _on_edit(self, layer: str) -> None:
-        if self.result is not None and not self.controller.running and not self.result.refuses:
-            update = (tr("Update"), tr(UPDATE_TIP), self.update_result)
-            self.message.show_message(tr(EDITED).format(layer=layer), action=update)
-
-    def _on_relabelled(self, update: Relabelled) -> None:
-        if self.result is None:
-            return
-        self.result.show_labels(update.segmentation, update.data, len(update.names))
-        if not self.controller.running:
-            self._show_summary(update.summary, update.segmentation.parameters, "")
-
-    def _on_detailed(self, details: Details) -> None:
-        if self.result is None:
-            return
-        self.result.show_details(details.features, details.outlines)
-        if not (isinstance(details.outlines, Outlines) or self.controller.running):
-            self.message.show_message(words.too_many_contours(MAX_CONTOURS), "warning")
-
-    def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str, remark: str = "") -> None:
-        self.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
-        if summary.count:
-            told = f"{warning} {remark}".strip() or tr(words.DONE)
-            self.message.show_message(told, "warning" if warning else "plain")
-            return
-        action = None
-        if (suggestion := summary.suggestion) is not None:
-            tip = tr("Sets the threshold to where the model is just sure enough of something.")
-            action = (
-                tr("Set to {threshold:.2f}").format(threshold=suggestion),
-                tip,
-                lambda: self.adjust.threshold.setValue(suggestion),
-            )
-        told = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
-        self.message.show_message(told, "warning", action=action)
 
     def _on_image(self, event: Any = None) -> None:
         plane = self.inputs.look_at(self.viewer)
@@ -301,34 +226,6 @@ class SegmentationWidget(QWidget):
 
     def _on_device(self) -> None:
         self.health.choose(self.inputs.package(), self.inputs.device_key())
-
-    def _on_adding(self, text: str) -> None:
-        self._lock(True)
-        self.runner.begin()
-        self.runner.busy()
-        self.message.show_message(text, "busy")
-
-    def _on_asking(self) -> None:
-        self._end_of_adding()
-        self.message.show_message(tr(add_model_words.ASKING))
-
-    def _on_added(self, name: str, title: str, models: Sequence[Listed]) -> None:
-        self._end_of_adding()
-        self.inputs.model.set_models(models)
-        self.inputs.choose_model(name)
-        self.message.show_message(add_model_words.added(title), "good")
-
-    def _on_not_added(self, text: str) -> None:
-        self._end_of_adding()
-        self.message.show_message(text, "warning")
-
-    def _on_add_failed(self, failure: words.Failure) -> None:
-        self._end_of_adding()
-        self.message.show_message(failure.sentence, "error", failure=failure)
-
-    def _end_of_adding(self) -> None:
-        self._lock(False)
-        self.runner.idle()
 
     def _open_card(self) -> None:
         package = self.inputs.package()
@@ -369,29 +266,15 @@ class SegmentationWidget(QWidget):
         self.inputs.model_changed.connect(self._on_model)
         self.inputs.device_changed.connect(self._on_device)
         self.inputs.card_requested.connect(self._open_card)
-        self.inputs.add_requested.connect(self.adder.ask)
         self.inputs.folder_requested.connect(self.open_folder)
-        self.adder.began.connect(self._on_adding)
-        self.adder.paused.connect(self._on_asking)
-        self.adder.added.connect(self._on_added)
-        self.adder.stopped.connect(self._on_not_added)
-        self.adder.failed.connect(self._on_add_failed)
         self.runner.run_pressed.connect(self.run)
         self.runner.cancel_pressed.connect(self.cancel)
         self.keep.again_requested.connect(self.run_again)
         self.keep.told.connect(self.message.show_message)
-        self.controller.stage.connect(self._on_stage)
-        self.controller.progressed.connect(self._on_progress)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
         self.controller.cancelled.connect(self._on_cancelled)
         self.controller.failed.connect(self._on_failed)
-        self.adjust.changed.connect(self._on_adjusted)
-        self.live.relabelled.connect(self._on_relabelled)
-        self.live.detailed.connect(self._on_detailed)
-        self.live.failed.connect(self._on_live_failed)
-        self.live.stale.connect(self.table.set_stale)
-        self.table.failed.connect(self._on_live_failed)
         # The controllers are plain enough to be told of the end after Qt has deleted this widget.
         self.destroyed.connect(self.controller.cancel)
         self.destroyed.connect(self.adder.cancel)
