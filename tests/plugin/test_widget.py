@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 
 from napari_unetseg.plugin import words
+from napari_unetseg.plugin.run_on import RunOn
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.published import PUBLISHED
@@ -294,7 +295,7 @@ def test_the_last_slider_position_wins(
     assert count(widget) == 2
 
 
-def test_sliders_spare_removed_edited_and_foreign_layers(
+def test_sliders_spare_removed_and_foreign_layers(
     make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares
 ) -> None:
     widget = make_widget(squares)
@@ -310,25 +311,61 @@ def test_sliders_spare_removed_edited_and_foreign_layers(
     settle(widget)
     assert count(widget) == 2
 
-    widget.inputs.choose_layer(widget.viewer.layers["cells"])
-    widget.viewer.layers["cells labels"].paint((30, 10), 7)
-    widget.adjust.min_size.setValue(4)
+
+def test_what_was_painted_stays_when_the_sliders_move(
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    labels = widget.viewer.layers["cells labels"]
+    labels.paint((30, 10), 7)
+    painted = labels.data == 7
+    assert "cells labels" in widget.message.text.text()
+    widget.adjust.min_size.setValue(40)
     settle(widget)
-    assert count(widget) == 7
-    assert widget.message.text.text() == words.edited("cells labels")
+    np.testing.assert_array_equal(labels.data == labels.data[30, 10], painted)
+    assert count(widget) == 2
+    assert widget.message.text.text() == words.DONE
 
 
-def test_contours_moved_by_hand_are_spared_too(
+def test_an_outline_deleted_by_hand_does_not_come_back(
     make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares
 ) -> None:
     widget = make_widget(squares)
     press_run(widget)
     contours = widget.viewer.layers["cells contours"]
     contours.data = contours.data[:2]
+    widget.adjust.min_size.setValue(10)
+    settle(widget)
+    assert len(contours.data) == count(widget) == 2
+
+
+def test_sliders_spare_a_stack_that_was_painted_on(
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares
+) -> None:
+    widget = make_widget(np.stack([squares, squares]))
+    widget.inputs.run_on.choose(RunOn.STACK)
+    press_run(widget)
+    labels = widget.viewer.layers["cells labels"]
+    labels.paint((0, 30, 10), 7)
+    before = labels.data.copy()
     widget.adjust.min_size.setValue(40)
     settle(widget)
-    assert len(contours.data) == 2
-    assert count(widget) == 3
+    np.testing.assert_array_equal(labels.data, before)
+    assert widget.message.text.text() == words.edited("cells labels")
+
+
+def test_the_bar_stands_where_the_forecast_was(
+    make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares
+) -> None:
+    widget = make_widget(squares, engine=gated)
+    runner = widget.runner
+    assert runner.ahead.currentWidget() is runner.forecast
+    start_and_enter(widget, gated, qtbot)
+    assert runner.ahead.currentWidget() is runner.bar
+    gated.release.set()
+    wait_for_end(widget, qtbot)
+    assert runner.ahead.currentWidget() is runner.forecast
 
 
 def test_when_nothing_is_found_a_button_lowers_the_threshold(

@@ -1,4 +1,4 @@
-"""Where the window talks: an icon and a few lines, always of the same height, and a button or two."""
+"""Where the window talks: an icon and a few lines, always of the same height, and a button."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
+    QStackedWidget,
     QTextBrowser,
     QVBoxLayout,
     QWidget,
@@ -22,8 +23,6 @@ from napari_unetseg.plugin.badge import Badge, Kind
 from napari_unetseg.plugin.words import Failure
 
 _LINES = 3
-# What napari's themes leave above and below the text of a label.
-_PADDING = 10
 
 
 class MessageArea(QWidget):
@@ -34,20 +33,22 @@ class MessageArea(QWidget):
     Attributes
     ----------
     buttons
-        What the message offers to do; to be shown elsewhere, where there is room.
+        The one that the message offers, if any; to be shown elsewhere, where there is room.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.badge = Badge()
         self.text = QLabel()
+        self.text.setStyleSheet("padding: 0;")
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action = QPushButton()
         self.details = QPushButton(tr("Details"))
         self.details.setToolTip(tr("The full text of the error, to read or to copy into a report."))
-        self.buttons = QWidget()
+        self.buttons = QStackedWidget()
+        self._no_button = QWidget()
         self._on_action: Callable[[], None] | None = None
         self._failure: Failure | None = None
         self.action.clicked.connect(self._act)
@@ -74,22 +75,24 @@ class MessageArea(QWidget):
         action
             Words, tooltip and effect of a button.
         failure
-            Offers its details.
+            Offers its details, rather than an action.
         """
         self._failure = failure
         self.text.setText(text)
         self.text.setToolTip(text)
         self.badge.show_kind(kind)
-        self.action.setVisible(action is not None)
+        self.buttons.setCurrentWidget(self._no_button)
         if action is not None:
             words, tip, self._on_action = action
             self.action.setText(words)
             self.action.setToolTip(tip)
-        self.details.setVisible(failure is not None)
+            self.buttons.setCurrentWidget(self.action)
+        if failure is not None:
+            self.buttons.setCurrentWidget(self.details)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Take the height from the font that the viewer's theme gives, which comes with the first show."""
-        self.text.setFixedHeight(_LINES * self.text.fontMetrics().lineSpacing() + _PADDING)
+        self.text.setFixedHeight(_LINES * self.text.fontMetrics().lineSpacing() + 2)
         super().showEvent(event)
 
     def _act(self) -> None:
@@ -106,15 +109,8 @@ class MessageArea(QWidget):
         line.setSpacing(6)
         line.addWidget(self.badge, 0, Qt.AlignmentFlag.AlignTop)
         line.addWidget(self.text, 1)
-        buttons = QHBoxLayout(self.buttons)
-        buttons.setContentsMargins(0, 0, 0, 0)
-        buttons.setSpacing(6)
-        # Hidden, Details still holds the line open, and the other button beside the words it belongs to.
-        policy = self.details.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.details.setSizePolicy(policy)
-        buttons.addWidget(self.action)
-        buttons.addWidget(self.details)
+        for page in (self._no_button, self.action, self.details):
+            self.buttons.addWidget(page)
 
 
 def details_dialog(details: str, parent: QWidget) -> QDialog:

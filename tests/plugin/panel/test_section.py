@@ -265,6 +265,17 @@ def test_it_fits_beside_the_layer_list_at_1280_by_800(opened: SegmentationWidget
         assert button.width() >= words
 
 
+def test_it_can_be_open_with_more_at_1280_by_800(opened: SegmentationWidget) -> None:
+    window = opened.window()
+    assert window is not None
+    opened.more.expand()
+    QApplication.processEvents()
+    window.resize(1280, 800)
+    QApplication.processEvents()
+    assert window.height() == 800
+    assert opened.minimumSizeHint().height() <= opened.height()
+
+
 def test_colours_follow_the_theme(opened: SegmentationWidget, answered: Answered) -> None:
     press(opened, "check", answered)
 
