@@ -83,10 +83,11 @@ class LastResult(QObject):
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         self._table.follow(self.shown)
         self.live.follow(outcome.segmentation, self.shown, outlines_as_labels=as_labels)
-        warnings = [local(warning) for warning in (*outcome.remarks, *outcome.segmentation.warnings)]
+        warnings = [local(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
-        self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings))
+        remark = " ".join(outcome.remarks)
+        self._show_summary(outcome.summary, outcome.segmentation.parameters, " ".join(warnings), remark)
 
     def update(self) -> None:
         """Bring labels, contours and table in line with what was edited by hand."""
@@ -125,10 +126,11 @@ class LastResult(QObject):
             failure = words.describe_error(error)
             self._message.show_message(failure.sentence, "error", failure=failure)
 
-    def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str) -> None:
+    def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str, remark: str = "") -> None:
         self._runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
         if summary.count:
-            self._message.show_message(warning or tr(words.DONE), "warning" if warning else "plain")
+            told = f"{warning} {remark}".strip() or tr(words.DONE)
+            self._message.show_message(told, "warning" if warning else "plain")
             return
         action = None
         if (suggestion := summary.suggestion) is not None:
@@ -138,4 +140,5 @@ class LastResult(QObject):
                 tip,
                 lambda: self._adjust.threshold.setValue(suggestion),
             )
-        self._message.show_message(words.nothing_found(summary, parameters), "warning", action=action)
+        told = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
+        self._message.show_message(told, "warning", action=action)
