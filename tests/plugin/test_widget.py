@@ -343,7 +343,7 @@ def test_an_outline_deleted_by_hand_does_not_come_back(
 def test_sliders_spare_a_stack_that_was_painted_on(
     make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares
 ) -> None:
-    widget = make_widget(np.stack([squares, squares]))
+    widget = make_widget(ImageLayer(np.stack([squares, squares]), name="cells", axis_labels=("z", "y", "x")))
     widget.inputs.run_on.choose(RunOn.STACK)
     press_run(widget)
     labels = widget.viewer.layers["cells labels"]
@@ -417,7 +417,7 @@ def test_the_plane_on_display_is_segmented_and_its_result_lies_there(
     stack[3] = squares
     widget = make_widget(ImageLayer(stack, name="cells", scale=(2, 1, 1), translate=(10, 0, 0)))
     widget.viewer.dims.set_current_step(0, 3)
-    assert "plane 4 of 5" in widget.inputs.axes.text()
+    assert "Z 4 of 5" in widget.inputs.axes.text()
     press_run(widget)
     labels, contours = widget.viewer.layers["cells labels"], widget.viewer.layers["cells contours"]
     assert labels.data.shape == (1, *squares.shape)

@@ -4,7 +4,16 @@ import time
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_unetseg.language import mark, tr
@@ -59,6 +68,8 @@ class RunRow(QWidget):
         self.result = QLabel()
         self.result.setObjectName("UnetsegResult")
         self.result.setStyleSheet("font-weight: bold;")
+        # Its own wish for width would widen the column where a button stands beside it.
+        self.result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.percent: int | None = None
         self._first: tuple[int, float] | None = None
