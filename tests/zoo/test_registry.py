@@ -4,6 +4,7 @@ import pytest
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.zoo.registry import (
+    DEFAULT_MODEL,
     BrokenPackage,
     ModelPackage,
     WeightsNeeded,
@@ -110,3 +111,11 @@ def test_every_bundled_model_is_whole_and_named_as_its_folder():
 
 def test_the_users_folder_is_the_products_own():
     assert user_model_folder().parts[-2:] == ("napari-unetseg", "models")
+
+
+def test_the_default_model_comes_first_and_the_others_by_name(write_model, bundled, user):
+    for name in ("cells", DEFAULT_MODEL, "zebra"):
+        write_model(bundled / name, name=name)
+    write_model(user / "mine", name="mine")
+    names = [model.name for model in list_models() if isinstance(model, ModelPackage)]
+    assert names == [DEFAULT_MODEL, "cells", "zebra", "mine"]

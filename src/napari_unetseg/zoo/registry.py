@@ -123,8 +123,8 @@ def user_model_folder() -> Path:
 def list_models() -> list[Listed]:
     """Return every bundled and user model, bundled first, by folder name, then what needs weights.
 
-    Broken ones say why. Published models stand under the user's own once their folder has a
-    checkpoint; no checkpoint is opened.
+    The default model is the first of all, for a list shows its first entry. Broken ones say why. Published
+    models stand under the user's own once their folder has a checkpoint; no checkpoint is opened.
     """
     found: list[Listed] = []
     taken: dict[str, ModelPackage] = {}
@@ -278,7 +278,8 @@ def _model_folders() -> Iterator[tuple[Path, Origin]]:
     roots: tuple[tuple[Path, Origin], ...] = ((bundled_model_folder(), "bundled"), (user_model_folder(), "user"))
     for root, origin in roots:
         if root.is_dir():
-            yield from ((path, origin) for path in sorted(root.iterdir()) if _is_model_folder(path))
+            folders = sorted(root.iterdir(), key=lambda path: (path.name != DEFAULT_MODEL, path))
+            yield from ((path, origin) for path in folders if _is_model_folder(path))
 
 
 def _is_model_folder(path: Path) -> bool:
