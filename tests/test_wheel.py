@@ -58,7 +58,7 @@ def test_the_wheel_holds_the_package_and_its_data(wheel: Path, repository: Path)
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in contents(wheel)}
     assert {top for top in tops if not top.endswith(".dist-info")} == {PACKAGE}
-    assert wheel.stat().st_size < 15e6
+    assert wheel.stat().st_size < 40e6  # what the four models may weigh together
 
 
 def test_the_sdist_builds_the_same_wheel(wheel: Path, repository: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the window remembers, foresees and does at the press of a key."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari_unetseg.plugin.foresight import question
 from napari_unetseg.plugin.habits import Habits
 from napari_unetseg.plugin.shortcuts import CANCEL, CONTOURS, RUN
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.service import SegmentationService
 from napari_unetseg.service.preflight import Forecast
 
 MakeWidget = Callable[..., SegmentationWidget]
@@ -68,8 +70,11 @@ def test_a_window_begins_as_the_last_one_was_left(
     assert second.inputs.device_key() == "cpu"
 
 
-def test_the_line_under_run_foresees_it(make_widget: MakeWidget, qtbot: Any, squares: Squares) -> None:
-    widget = make_widget(squares)
+def test_the_line_under_run_foresees_it(
+    make_widget: MakeWidget, bright_model: Path, qtbot: Any, squares: Squares
+) -> None:
+    # A service without a run behind it can only guess.
+    widget = make_widget(squares, engine=SegmentationService(bright_model, "cpu"))
     qtbot.waitUntil(lambda: widget.runner.forecast.text() != "", timeout=20_000)
     assert widget.runner.forecast.text().startswith("CPU · about 1 s · ")
     assert "rough guess" in widget.runner.forecast.toolTip()

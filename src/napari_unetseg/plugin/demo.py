@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QApplication
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.plugin.commands import PLUGIN, open_widget
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 SAMPLE = "nuclei"
 _SIZE = (1280, 800)
@@ -32,6 +33,8 @@ def open_demo(screenshot: Path | None) -> None:
     viewer.window.resize(*_SIZE)
     viewer.open_sample(PLUGIN, SAMPLE)
     widget = open_widget(viewer)
+    # The sample shows what this model is for, whichever was used last.
+    widget.inputs.choose_model(DEFAULT_MODEL)
     if screenshot is None:
         QTimer.singleShot(0, widget.runner.run.click)
         napari.run()
