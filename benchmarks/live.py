@@ -168,11 +168,15 @@ def main() -> None:
             blocks.append(gaps.longest)
             for part, times in waits.items():
                 times.append(moments[part] - clock)
-    update = _relabel(base, parameters, plane, None, None, 0)
-    details = _detail(update, plane, False)
+    update = _relabel(base, parameters, plane, None, None, 0, lambda: False)
+    details = _detail(update, plane, False, lambda: False)
     work = {
-        "labels": spent(lambda: _relabel(base, parameters, plane, None, None, 0)),
-        "details": spent(lambda: _detail(_relabel(base, parameters, plane, None, None, 0), plane, False)),
+        "labels": spent(lambda: _relabel(base, parameters, plane, None, None, 0, lambda: False)),
+        "details": spent(
+            lambda: _detail(
+                _relabel(base, parameters, plane, None, None, 0, lambda: False), plane, False, lambda: False
+            )
+        ),
     }
     objects = update.segmentation.count
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
