@@ -73,11 +73,11 @@ def test_a_window_begins_as_the_last_one_was_left(
 def test_the_line_under_run_foresees_it(
     make_widget: MakeWidget, bright_model: Path, qtbot: Any, squares: Squares
 ) -> None:
-    # A service without a run behind it can only guess.
     widget = make_widget(squares, engine=SegmentationService(bright_model, "cpu"))
     qtbot.waitUntil(lambda: widget.runner.forecast.text() != "", timeout=20_000)
-    assert widget.runner.forecast.text().startswith("CPU · about 1 s · ")
-    assert "rough guess" in widget.runner.forecast.toolTip()
+    assert widget.runner.forecast.text().startswith("CPU · about ")
+    # What it rests on depends on what ran on this machine before.
+    assert any(basis in widget.runner.forecast.toolTip() for basis in foresight_words._BASIS.values())
     widget.viewer.layers.clear()
     qtbot.waitUntil(lambda: widget.runner.forecast.text() == "", timeout=20_000)
 
