@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from napari_unetseg.image import Image
 
@@ -81,6 +79,9 @@ def _middle(planes: NDArray[np.generic], step: int) -> NDArray[np.float32]:
 
 def _measure(plane: NDArray[np.float32]) -> tuple[float, float] | None:
     """Return the diameter by area and by distance to the background; None if there are too few objects."""
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
     smooth = ndimage.gaussian_filter(plane, 1)
     if smooth.min() == smooth.max():
         return None

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import points_in_poly
 
 from napari_unetseg.postprocessing.contours import Contour, signed_area
 
@@ -64,6 +63,8 @@ def join_rings(label: int, exteriors: Sequence[Ring], holes: Sequence[Ring]) -> 
     exteriors, holes
         Rings float64 (N, 2), vertices (y, x), the first not repeated.
     """
+    from skimage.measure import points_in_poly
+
     outer = [_turned(ring, 1) for ring in exteriors]
     inner: list[list[Ring]] = [[] for _ in outer]
     by_size = sorted(range(len(outer)), key=lambda index: signed_area(outer[index]))

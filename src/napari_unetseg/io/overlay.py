@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import find_boundaries
 
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import whole_file
@@ -47,6 +45,8 @@ def draw_overlay(image: Image, labels: NDArray[np.integer[Any]]) -> NDArray[np.u
     -------
     uint8 (Y, X, 3), red, green and blue.
     """
+    from skimage.segmentation import find_boundaries
+
     picture = _stretch(image)
     outline = find_boundaries(labels, mode="inner") | _at_border(labels)
     picture[outline] = _COLOURS[labels[outline] % len(_COLOURS)]
@@ -68,6 +68,8 @@ def write_overlay(path: str | Path, image: Image, labels: NDArray[np.integer[Any
     UnetsegError
         If the file cannot be written.
     """
+    import imageio.v3 as imageio
+
     with whole_file(Path(path)) as temporary:
         imageio.imwrite(temporary, draw_overlay(image, labels), extension=".png")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from napari.layers import Shapes
 from numpy.typing import NDArray
 
@@ -16,6 +15,8 @@ from napari_unetseg.plugin.outputs import Outlines
 from napari_unetseg.postprocessing.edits import DrawnRing, Edits, changed_rings, draw_rings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_unetseg.service import Segmentation
 
 EDITED = mark("You changed '{layer}' by hand. What you drew stays when you move the sliders.")
@@ -67,6 +68,8 @@ def rings_of(layer: Shapes, placement: Placement) -> list[LabelledRing]:
 
 def areas_of(layer: Shapes, placement: Placement) -> list[tuple[int, int, DrawnRing]]:
     """Return position, label and ring of each shape that is an area; label 0 where it has none."""
+    import pandas as pd
+
     features = layer.features
     count = len(layer.data)
     labels = features["label"] if "label" in features else pd.Series(np.zeros(count, int))
@@ -104,6 +107,8 @@ def with_drawn(traced: Outlines, edits: Edits, names: Mapping[int, int], placeme
     placement
         Where the plane lies.
     """
+    import pandas as pd
+
     drawn = {names[number]: rings for number, rings in edits.outlines.items() if number in names}
     if not drawn:
         return traced
@@ -118,7 +123,7 @@ def with_drawn(traced: Outlines, edits: Edits, names: Mapping[int, int], placeme
     return Outlines(polygons, pd.concat(tables, ignore_index=True))
 
 
-def mark_edited(features: pd.DataFrame, labels: Sequence[int]) -> pd.DataFrame:
+def mark_edited(features: "pd.DataFrame", labels: Sequence[int]) -> "pd.DataFrame":
     """Say in a column which objects were edited by hand, if any were."""
     return features.assign(edited=features["index"].isin(labels)) if labels else features
 

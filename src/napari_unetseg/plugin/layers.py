@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
@@ -180,7 +179,11 @@ def _lazily(data: Any, whole: tuple[int, ...]) -> Any:
 
     `whole` are the axes of a plane, its colours among them.
     """
-    if isinstance(data, np.ndarray | da.Array):
+    if isinstance(data, np.ndarray):
+        return data
+    import dask.array as da
+
+    if isinstance(data, da.Array):
         return data
     chunks = tuple(-1 if axis in whole else 1 for axis in range(data.ndim))
     return da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -19,6 +18,8 @@ from napari_unetseg.plugin.summary import Summary, summarise
 from napari_unetseg.postprocessing.edits import Edits, relabel_around
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_unetseg.service import Segmentation
 
 PAUSE_MS = 50
@@ -58,7 +59,7 @@ class Details:
         Polygons for a Shapes layer; where they are too many, n-D data for a Labels layer.
     """
 
-    features: pd.DataFrame
+    features: "pd.DataFrame"
     outlines: Outlines | NDArray[np.int32]
 
 

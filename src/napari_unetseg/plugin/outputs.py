@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from napari.layers import Layer
 from numpy.typing import NDArray
 
@@ -13,6 +12,8 @@ from napari_unetseg.plugin.layers import Placement, Plane
 from napari_unetseg.postprocessing.stacks import planes_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_unetseg.service import Segmentation
 
 Output = Literal["labels", "contours", "confidence", "agreement"]
@@ -41,11 +42,13 @@ class Outlines:
     """
 
     polygons: list[NDArray[np.float64]]
-    features: pd.DataFrame
+    features: "pd.DataFrame"
 
 
 def outlines(segmentation: "Segmentation", placement: Placement) -> Outlines | None:
     """Trace the contours of a segmentation; None if they are more than a Shapes layer can show."""
+    import pandas as pd
+
     areas = {index: np.bincount(plane.ravel()) for index, plane in planes_of(segmentation.labels)}
     # There is a ring at least for each object of each plane, which is known sooner than the rings.
     if sum(np.count_nonzero(counts[1:]) for counts in areas.values()) > MAX_CONTOURS:
@@ -89,11 +92,13 @@ def _plane_edges(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(inner, 0, labels)
 
 
-def label_features(segmentation: "Segmentation") -> pd.DataFrame:
+def label_features(segmentation: "Segmentation") -> "pd.DataFrame":
     """Return the measurements as a Labels layer wants them: the label in a column ``index``.
 
     What people look for first comes first, since a status bar cuts the rest off; the positions come last.
     """
+    import pandas as pd
+
     table = pd.DataFrame(dict(segmentation.measurements)).rename(columns={"label": "index"})
     return table[sorted(table.columns, key=_rank)]
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from napari_unetseg.plugin.layers import Plane
 from napari_unetseg.plugin.outputs import METADATA_KEY, Outlines, Output, fresh_names, metadata
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
 
     from napari_unetseg.service import Segmentation
@@ -138,11 +138,11 @@ class ShownResult:
             labels = self.layer("labels")
             if labels is not None:
                 labels.data = data
-                labels.features = pd.DataFrame()
+                labels.features = {}
         self._shown = segmentation.labels
         self.edited, self._painted, self._redrawn = None, False, False
 
-    def show_details(self, features: pd.DataFrame, outlines: Outlines | NDArray[np.int32]) -> None:
+    def show_details(self, features: "pd.DataFrame", outlines: Outlines | NDArray[np.int32]) -> None:
         """Replace the measurements and the contours; where they are pixels, a Labels layer shows them."""
         labels, contours = self.layer("labels"), self.layer("contours")
         self.dim(False)
@@ -166,7 +166,7 @@ class ShownResult:
         # The Shapes layer stays, empty, since it may be needed again: napari 0.9.2 does not survive adding a layer
         # right after one with many shapes was removed, on software OpenGL.
         contours.data = []
-        contours.features = pd.DataFrame()
+        contours.features = {}
         if self._pixels is None or self._pixels not in self._viewer.layers:
             name = tr("{contours} (pixels)").format(contours=contours.name)
             self._pixels = Labels(outlines, name=name, opacity=1.0, **self.plane.placement.transform)

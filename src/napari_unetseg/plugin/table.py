@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from napari.layers import Labels
+from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QItemSelection, QItemSelectionModel, QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -112,38 +112,36 @@ class ObjectTable(QWidget):
         return bool(super().event(event))
 
     def _show(self, event: Any = None) -> None:
-        features = self._layer.features if self._layer is not None else pd.DataFrame()
-        table = features.rename(columns={"index": "label"}) if "index" in features else pd.DataFrame()
-        if self._stale and table.empty:
+        table = _columns(self._layer) if self._layer is not None else {}
+        count = len(table["label"]) if table else 0
+        if self._stale and not count:
             return
         with QSignalBlocker(self._selection()):
             self.model.show_table(table)
         chosen = self.column.currentText()
-        numbers = [str(name) for name in table.select_dtypes("number").columns if name != "label"]
+        numbers = [name for name, values in table.items() if name != "label" and np.issubdtype(values.dtype, np.number)]
         if [self.column.itemText(i) for i in range(self.column.count())] != numbers:
             with QSignalBlocker(self.column):
                 self.column.clear()
                 self.column.addItems(numbers)
                 self.column.setCurrentText(chosen if chosen in numbers else next(iter(numbers), ""))
-        self.count.setText(
-            tr(EMPTY) if table.empty else tr_count("{n} object", "{n} objects", len(table)).format(n=f"{len(table):,}")
-        )
-        self.save.setEnabled(not (table.empty or self._stale))
+        self.count.setText(tr_count("{n} object", "{n} objects", count).format(n=f"{count:,}") if count else tr(EMPTY))
+        self.save.setEnabled(bool(count) and not self._stale)
         self._show_column()
         self._on_object()
 
     def _show_column(self) -> None:
         name = self.column.currentText()
         table = self.model.table
-        self.histogram.show_values(table[name].to_numpy(float) if name in table else np.empty(0))
+        self.histogram.show_values(table[name].astype(float) if name in table else np.empty(0))
         self._mark()
 
     def _mark(self) -> None:
         rows, name = self._selection().selectedRows(), self.column.currentText()
         value = None
         if rows and name in self.model.table:
-            label = self.model.label_at(rows[0].row())
-            value = float(self.model.table.loc[self.model.table["label"] == label, name].iloc[0])
+            table = self.model.table
+            value = float(table[name][table["label"] == self.model.label_at(rows[0].row())][0])
         self.histogram.mark(value)
 
     def _on_row(self, selected: QItemSelection, deselected: QItemSelection) -> None:
@@ -175,8 +173,7 @@ class ObjectTable(QWidget):
         path = self._choose(self, str(self._layer.name))
         if path is None:
             return
-        table = self.model.table
-        columns = {str(name): table[name].to_numpy() for name in table.columns}
+        columns = dict(self.model.table)
         start(
             Task(lambda _: write_table(path, columns)),
             returned=lambda _: self.saved.emit(path),
@@ -215,6 +212,14 @@ class ObjectTable(QWidget):
         column.setSpacing(4)
         column.addLayout(line)
         column.addWidget(parts, 1)
+
+
+def _columns(layer: Labels) -> dict[str, NDArray[Any]]:
+    """Return the measurements of a layer, the objects' numbers as ``label``; empty where it has none."""
+    features = layer.features
+    if "index" not in features:
+        return {}
+    return {"label" if name == "index" else str(name): features[name].to_numpy() for name in features.columns}
 
 
 def _present(part: Part | None) -> Part:

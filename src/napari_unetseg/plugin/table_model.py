@@ -1,9 +1,9 @@
 """Rows and columns of a table of objects, for Qt to show."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
@@ -19,16 +19,16 @@ class ObjectsModel(QAbstractTableModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = pd.DataFrame()
+        self.table: dict[str, NDArray[Any]] = {}
         self._columns: list[NDArray[Any]] = []
         self._order: NDArray[np.intp] = np.empty(0, dtype=np.intp)
         self._sorted_by: tuple[str, Qt.SortOrder] | None = None
 
-    def show_table(self, table: pd.DataFrame) -> None:
-        """Show another table, in the order of the column that the last one was sorted by."""
+    def show_table(self, table: Mapping[str, NDArray[Any]]) -> None:
+        """Show another table, columns by name, in the order of the column that the last one was sorted by."""
         self.beginResetModel()
-        self.table = table
-        self._columns = [table[name].to_numpy() for name in table.columns]
+        self.table = dict(table)
+        self._columns = list(self.table.values())
         self._arrange()
         self.endResetModel()
 
@@ -64,7 +64,7 @@ class ObjectsModel(QAbstractTableModel):
     ) -> Any:
         """Return the name of a column."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return str(self.table.columns[section])
+            return list(self.table)[section]
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -72,7 +72,7 @@ class ObjectsModel(QAbstractTableModel):
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
         labels = [self.label_at(index.row()) for index in before]
-        self._sorted_by = (str(self.table.columns[column]), order) if 0 <= column < len(self._columns) else None
+        self._sorted_by = (list(self.table)[column], order) if 0 <= column < len(self._columns) else None
         self._arrange()
         rows = [self.row_of(label) for label in labels]
         self.changePersistentIndexList(
@@ -82,10 +82,10 @@ class ObjectsModel(QAbstractTableModel):
         self.layoutChanged.emit()
 
     def _arrange(self) -> None:
-        order = np.arange(len(self.table))
-        if self._sorted_by is not None and self._sorted_by[0] in self.table.columns:
+        order = np.arange(len(self._columns[0]) if self._columns else 0)
+        if self._sorted_by is not None and self._sorted_by[0] in self.table:
             name, direction = self._sorted_by
-            order = np.argsort(self.table[name].to_numpy(), kind="stable")
+            order = np.argsort(self.table[name], kind="stable")
             if direction == Qt.SortOrder.DescendingOrder:
                 order = order[::-1]
         self._order = order

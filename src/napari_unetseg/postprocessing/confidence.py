@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.postprocessing.numbering import strips
+
 
 @dataclass(frozen=True)
 class Confidence:
@@ -40,11 +42,12 @@ def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.float
     """
     count = int(labels.max(initial=0)) + 1
     sizes, sums = np.zeros(count, np.intp), np.zeros(count)
-    # One plane after the other: at once, a large stack would take five times its memory.
+    # Strip by strip: at once, a large image would take five times its memory.
     for index in np.ndindex(labels.shape[:-2]):
-        plane = labels[index].ravel()
-        sizes += np.bincount(plane, minlength=count)
-        sums += np.bincount(plane, weights=foreground[index].ravel(), minlength=count)
+        for rows in strips(labels.shape[-2:]):
+            strip = labels[index][rows].ravel()
+            sizes += np.bincount(strip, minlength=count)
+            sums += np.bincount(strip, weights=foreground[index][rows].ravel(), minlength=count)
     present = np.flatnonzero(sizes[1:]) + 1
     return Confidence(
         overall_mean=float(sums.sum() / sizes.sum()),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     list[Contour]
         Ordered by label; parts of one label in the raster order of their first pixel.
     """
+    from skimage.measure import label as connected_components
+
     if not labels.any():
         return []
     parts = np.pad(connected_components(labels, background=0, connectivity=1), 1)

@@ -6,9 +6,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon
 
-from napari_unetseg.postprocessing.decoding import number_objects
+from napari_unetseg.postprocessing.numbering import number_objects
 from napari_unetseg.postprocessing.smoothing import largest_pieces
 
 Ring = NDArray[np.float64]
@@ -171,6 +170,8 @@ def draw_rings(labels: NDArray[np.int32], rings: Mapping[int, Sequence[DrawnRing
     -------
     int32 (Y, X)
     """
+    from skimage.draw import polygon
+
     drawn = np.where(np.isin(labels, list(rings)), 0, labels).astype(np.int32)
     for label, own in rings.items():
         mask = np.zeros(labels.shape, dtype=bool)

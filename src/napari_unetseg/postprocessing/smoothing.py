@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.measure import label as connected_components
 
 
 def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
@@ -26,21 +24,41 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
     NDArray[np.int32]
         (Y, X); objects keep their labels and are 4-connected.
     """
+    from scipy import ndimage
+
     widths = _half_widths(radius)
     majority = (2 * widths + 1).sum() / 2
-    framed = np.pad(labels, radius, mode="edge")
-    height, width = labels.shape
     smoothed = np.zeros_like(labels)
     for value, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         # The object with a margin of the radius, and, for its discs, with one of twice the radius.
-        top, left = (max(side.start - radius, 0) for side in box)
-        bottom, right = min(box[0].stop + radius, height), min(box[1].stop + radius, width)
-        own = framed[top : bottom + 2 * radius, left : right + 2 * radius] == value
-        covered = _disc_sums(own, widths) > majority
-        smoothed[top:bottom, left:right][covered] = value
-    return largest_pieces(smoothed)
+        near, seen = (_grown(box, margin, labels.shape) for margin in (radius, 2 * radius))
+        beyond = [
+            (radius - (one.start - all_.start), radius - (all_.stop - one.stop))
+            for one, all_ in zip(near, seen, strict=True)
+        ]
+        own = labels[seen] == value
+        if any(map(any, beyond)):
+            own = np.pad(own, beyond, mode="edge")
+        smoothed[near][_largest_piece(_disc_sums(own, widths) > majority)] = value
+    return smoothed
+
+
+def _grown(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return a box with so many pixels more on each side, as far as the image goes."""
+    return tuple(
+        slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(box, shape, strict=True)
+    )
+
+
+def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest 4-connected piece, of equally large ones the first in raster order."""
+    pieces, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    largest: NDArray[np.bool_] = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+    return largest
 
 
 def _half_widths(radius: int) -> NDArray[np.intp]:
@@ -66,6 +84,8 @@ def _disc_sums(mask: NDArray[np.bool_], widths: NDArray[np.intp]) -> NDArray[np.
 
 def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Keep of each label its largest 4-connected piece, of equally large ones the first in raster order."""
+    from skimage.measure import label as connected_components
+
     pieces = connected_components(labels, background=0, connectivity=1)
     sizes = np.bincount(pieces.ravel())
     first = np.zeros(len(sizes), dtype=np.intp)

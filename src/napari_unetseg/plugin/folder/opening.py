@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, Signal
@@ -95,6 +94,8 @@ def read_layers(event: Event) -> list[Layer]:
 
 
 def _labels(target: Target, name: str, image: Image) -> Labels:
+    import pandas as pd
+
     path = target.path(ENDINGS[Result.LABELS])
     array = read_image(path).array
     features = pd.DataFrame()
