@@ -32,6 +32,8 @@ os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "napari.yaml")
 os.environ["NAPARI_APPLICATION_IPY_INTERACTIVE"] = "0"
 os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# Many tests know a network's numbers exactly. What is chosen without this, test_preference.py and test_runtime.py test.
+os.environ["UNET_MODEL_PRECISION"] = "float32"
 
 
 def pytest_unconfigure() -> None:

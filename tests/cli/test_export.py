@@ -54,4 +54,4 @@ def test_an_unknown_backend_is_refused(call, save_squares, tmp_path):
     save_squares(tmp_path / "a.tif")
     run = call("segment", tmp_path / "a.tif", "--backend", "tensorflow")
     assert run.exit_code == 1
-    assert "There is no backend 'tensorflow'. Choose one of torch, onnxruntime." in run.stderr
+    assert "There is no backend 'tensorflow'. Choose one of auto, torch, openvino, onnxruntime." in run.stderr

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_unetseg.inference.backends import BACKENDS, Backend
+from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
@@ -128,7 +128,7 @@ def backend() -> TorchBackend:
     return make_backend(make_network())
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+@pytest.fixture(scope="session", params=["torch", "onnxruntime"])
 def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Backend]:
     """Each installed runtime in turn: a function that puts a network and its heads behind it."""
     if request.param == "torch":

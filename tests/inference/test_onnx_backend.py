@@ -8,6 +8,7 @@ import pytest
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.inference.backends.choice import make_backend
 from napari_unetseg.inference.backends.onnx_backend import OnnxBackend, open_session
+from napari_unetseg.inference.backends.preference import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.export import export_onnx
@@ -132,6 +133,7 @@ def test_backends_are_chosen_by_name(make, file, monkeypatch, batch):
     from napari_unetseg.inference import export
 
     monkeypatch.setattr(export, "cached_onnx", lambda network, card: file)
-    chosen = {name: make_backend(name, make.network(), make.card(), CPU) for name in ("torch", "onnxruntime")}
+    ways = [Way(name, "float32", "The test asks for it.") for name in ("torch", "onnxruntime")]
+    chosen = {way.backend: make_backend(way, make.network(), make.card(), CPU) for way in ways}
     assert [type(backend) for backend in chosen.values()] == [TorchBackend, OnnxBackend]
     np.testing.assert_allclose(chosen["torch"].run(batch), chosen["onnxruntime"].run(batch), atol=1e-5)

@@ -3,30 +3,139 @@ from typing import get_args
 import pytest
 
 from napari_unetseg.errors import ParameterError
-from napari_unetseg.inference.backends import BACKENDS
-from napari_unetseg.inference.backends.preference import choose_backend
+from napari_unetseg.inference.backends import BACKENDS, PRECISIONS
+from napari_unetseg.inference.backends.preference import Wish, choose_way, first_wish, likely_ways
 from napari_unetseg.zoo.card import BackendName
 
 
+@pytest.fixture
+def choose(make):
+    """Choose on a machine that is told in words; return backend, precision and the reason."""
+
+    def choose(wish=None, machine="", device="cpu", stated=None):
+        card = make.card().model_copy(update={"backend": stated})
+        able = {name: (lambda name=name: name in machine) for name in ("bfloat16", "openvino")}
+        way = choose_way(wish or Wish(), card, device, **able)
+        return way.backend, way.precision, way.reason
+
+    return choose
+
+
 @pytest.mark.parametrize(
-    ("argument", "setting", "stated", "chosen"),
+    ("machine", "device", "way"),
     [
-        (None, None, None, "torch"),
-        (None, None, "onnxruntime", "onnxruntime"),
-        (None, "torch", "onnxruntime", "torch"),
-        ("onnxruntime", "torch", "torch", "onnxruntime"),
-        ("torch", "onnxruntime", "onnxruntime", "torch"),
+        ("", "cpu", ("torch", "float32")),
+        ("openvino", "cpu", ("openvino", "float32")),
+        ("bfloat16", "cpu", ("torch", "bfloat16")),
+        ("bfloat16 and openvino", "cpu", ("torch", "bfloat16")),
+        ("bfloat16 and openvino", "cuda", ("torch", "float32")),
+        ("bfloat16 and openvino", "mps", ("torch", "float32")),
     ],
 )
-def test_argument_goes_before_setting_and_that_before_the_card(make, argument, setting, stated, chosen):
-    card = make.card().model_copy(update={"backend": stated})
-    assert choose_backend(argument, setting, card) == chosen
+def test_the_fastest_way_of_the_machine_is_chosen(choose, machine, device, way):
+    assert choose(None, machine, device)[:2] == way
 
 
-def test_an_unknown_backend_is_named(make):
-    with pytest.raises(ParameterError, match=r"no backend 'abacus'. Choose one of torch, onnxruntime"):
-        choose_backend("abacus", None, make.card())
+@pytest.mark.parametrize(
+    ("wish", "machine", "device", "way"),
+    [
+        (Wish("openvino"), "bfloat16", "cpu", ("openvino", "bfloat16")),
+        (Wish("openvino"), "", "cpu", ("openvino", "float32")),
+        (Wish("openvino"), "bfloat16", "cuda", ("openvino", "bfloat16")),  # it runs on the processor
+        (Wish("onnxruntime"), "bfloat16", "cpu", ("onnxruntime", "float32")),
+        (Wish("torch"), "openvino", "cpu", ("torch", "float32")),
+        (Wish(precision="float32"), "bfloat16", "cpu", ("torch", "float32")),
+        (Wish(precision="float32"), "openvino", "cpu", ("openvino", "float32")),
+        (Wish(precision="bfloat16"), "", "cpu", ("torch", "float32")),  # many times slower there
+        (Wish(precision="bfloat16"), "", "cuda", ("torch", "bfloat16")),
+        (Wish(precision="bfloat16"), "bfloat16", "mps", ("torch", "float32")),
+        (Wish(precision="int8"), "bfloat16", "cpu", ("openvino", "int8")),
+        (Wish("openvino", "int8"), "", "cpu", ("openvino", "int8")),
+    ],
+)
+def test_a_wish_goes_before_the_machine(choose, wish, machine, device, way):
+    assert choose(wish, machine, device)[:2] == way
 
 
-def test_cards_know_the_backends_there_are():
+@pytest.mark.parametrize("machine", ["", "openvino", "bfloat16", "bfloat16 and openvino"])
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_int8_is_for_who_wishes_it(choose, machine, device):
+    assert choose(None, machine, device)[1] != "int8"
+    assert choose(Wish("openvino"), machine, device)[1] != "int8"
+
+
+def test_the_card_wishes_where_nobody_else_does(choose):
+    assert choose(None, "bfloat16", "cpu", "onnxruntime")[:2] == ("onnxruntime", "float32")
+    assert choose(Wish("torch"), "", "cpu", "onnxruntime")[:2] == ("torch", "float32")
+    # Which the runtime of the card cannot do.
+    assert choose(Wish(precision="bfloat16"), "bfloat16", "cpu", "onnxruntime")[:2] == ("torch", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("wish", "machine", "device", "stated", "reason"),
+    [
+        (None, "bfloat16", "cpu", None, "bfloat16: this processor computes it twice as fast"),
+        (None, "", "cpu", None, "float32: this processor has no instructions for bfloat16."),
+        (None, "openvino", "cpu", None, "OpenVINO is the fastest on this processor. float32: this processor"),
+        (None, "", "cuda", None, "float32: a GPU is fast with it."),
+        (None, "", "cpu", "onnxruntime", "The model's card asks for onnxruntime. float32: onnxruntime computes in no"),
+        (Wish("torch", "float32"), "bfloat16", "cpu", None, "torch was asked for. float32 was asked for."),
+        (Wish(precision="bfloat16"), "", "cpu", None, "float32: bfloat16 was asked for, but is far slower"),
+    ],
+)
+def test_the_reason_is_told(choose, wish, machine, device, stated, reason):
+    assert choose(wish, machine, device, stated)[2].startswith(reason)
+
+
+def test_the_machine_is_asked_only_where_it_matters(make):
+    def never():
+        raise AssertionError("nobody needs to know")
+
+    card = make.card()
+    for wish, device in [(Wish(), "cuda"), (Wish("onnxruntime"), "cpu"), (Wish("openvino", "int8"), "cpu")]:
+        choose_way(wish, card, device, bfloat16=never, openvino=never)
+    choose_way(Wish(), card, "cpu", bfloat16=lambda: True, openvino=never)
+
+
+def test_likely_ways_are_those_that_some_machine_gets(make):
+    card = make.card()
+    assert likely_ways(Wish(), card, "cpu") == (("torch", "bfloat16"), ("openvino", "float32"), ("torch", "float32"))
+    assert likely_ways(Wish("torch", "float32"), card, "cpu") == (("torch", "float32"),)
+    assert likely_ways(Wish(), card, "cuda") == (("torch", "float32"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "wish"),
+    [
+        ((None, None), Wish()),
+        ((None, None, "onnxruntime", "float32"), Wish("onnxruntime", "float32")),
+        (("openvino", None, "auto", "int8"), Wish("openvino", "int8")),
+        (("auto", "auto", "onnxruntime", "float32"), Wish()),
+    ],
+)
+def test_arguments_go_before_settings(given, wish):
+    assert first_wish(*given) == wish
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "words"),
+    [
+        ("abacus", "auto", "no backend 'abacus'. Choose one of auto, torch, openvino, onnxruntime"),
+        ("auto", "float17", "no precision 'float17'. Choose one of auto, float32, bfloat16, int8"),
+        ("torch", "int8", "torch does not compute in int8. Choose one of openvino"),
+        ("onnxruntime", "bfloat16", "onnxruntime does not compute in bfloat16. Choose one of torch, openvino"),
+    ],
+)
+def test_what_is_not_there_is_named(backend, precision, words):
+    with pytest.raises(ParameterError, match=words):
+        Wish(backend, precision)
+
+
+def test_cards_and_settings_know_the_names_there_are():
+    from napari_unetseg.config import Settings
+
     assert get_args(BackendName) == BACKENDS
+    for name in ("auto", *BACKENDS):
+        assert Settings(unet={"model": {"backend": name}}).unet.model.backend == name
+    for name in ("auto", *PRECISIONS):
+        assert Settings(unet={"model": {"precision": name}}).unet.model.precision == name

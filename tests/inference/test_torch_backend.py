@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from napari_unetseg.errors import Cancelled, ModelError
-from napari_unetseg.inference.backends.torch_backend import TorchBackend, fold_batch_norm
+from napari_unetseg.inference.backends.preparation import fold_batch_norm
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import choose_device
 from napari_unetseg.zoo.card import Head
 

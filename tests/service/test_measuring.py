@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.inference.backends.preference import Way, Wish
 from napari_unetseg.service import measuring
 from napari_unetseg.service.machine import cpu_name
 from napari_unetseg.service.measuring import DeviceBench, load_subject, plan_for, tile_shapes
@@ -11,16 +12,17 @@ from napari_unetseg.service.memory_probe import MemoryProbe
 from napari_unetseg.service.tuning import Size, TileShape
 from napari_unetseg.zoo.registry import find_model
 
+TORCH = Way("torch", "float32", "Tests know it.")
 TILE = TileShape(64, 64, 1024)
 
 
 @pytest.fixture
 def subject(bright_model):
-    return load_subject(find_model(bright_model), "cpu", "torch")
+    return load_subject(find_model(bright_model), "cpu", Wish("torch", "float32"))
 
 
 def test_the_memory_of_a_batch_grows_with_it(bright_model):
-    with MemoryProbe(bright_model, "torch") as probe:
+    with MemoryProbe(bright_model, TORCH) as probe:
         seconds, small = probe.measure(1, 256, 256)
         _, large = probe.measure(8, 512, 512)
     # The input alone takes 8 x 3 x 512 x 512 x 4 bytes, and the network's first map a third more.
@@ -30,13 +32,13 @@ def test_the_memory_of_a_batch_grows_with_it(bright_model):
 
 
 def test_a_process_that_fails_is_an_error_with_its_status(tmp_path, capfd):
-    with MemoryProbe(tmp_path / "nothing", "torch") as probe, pytest.raises(UnetsegError, match="status 1"):
+    with MemoryProbe(tmp_path / "nothing", TORCH) as probe, pytest.raises(UnetsegError, match="status 1"):
         probe.measure(1, 64, 64)
     assert "There is no model" in capfd.readouterr().err
 
 
 def test_a_process_that_is_killed_ran_out_of_memory_and_another_takes_its_place(bright_model):
-    with MemoryProbe(bright_model, "torch") as probe:
+    with MemoryProbe(bright_model, TORCH) as probe:
         probe.measure(1, 64, 64)
         probe._process.kill()
         with pytest.raises(MemoryError):

@@ -5,6 +5,7 @@ import torch
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.preference import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
@@ -15,6 +16,7 @@ from napari_unetseg.service.profile import TunedSize, profile_path, write_profil
 from napari_unetseg.service.runtime import Runtime, Size, load_runtime
 from napari_unetseg.zoo.registry import find_model
 
+TORCH = Way("torch", "float32", "Tests know its numbers.")
 SQUARE = Image(np.pad(np.full((20, 20), 200, np.uint8), 40), name="square")
 
 
@@ -172,10 +174,10 @@ def test_after_the_gpu_the_cpu_goes_on_for_good(package, gpu, seen):
     cpu, calls = load_runtime(package, settings()).backend, []
     runtime = Runtime(
         package.card,
-        "torch",
+        TORCH,
         gpu,
-        size_on=lambda kind: Size(window=40 if kind == "cpu" else 96),
-        fallback=lambda: calls.append(1) or cpu,
+        size_on=lambda kind, _way: Size(window=40 if kind == "cpu" else 96),
+        fallback=lambda: calls.append(1) or (TORCH, cpu),
     )
     expected = runtime.predict(SQUARE).probability
     gpu.has_memory = False
@@ -190,7 +192,7 @@ def test_after_the_gpu_the_cpu_goes_on_for_good(package, gpu, seen):
 
 def test_without_the_fallback_the_user_is_told(package, gpu):
     gpu.has_memory = False
-    runtime = Runtime(package.card, "torch", gpu)
+    runtime = Runtime(package.card, TORCH, gpu)
     with pytest.raises(DeviceError, match=r"square: GPU memory ran out .* choose the device 'cpu'"):
         runtime.predict(SQUARE)
     assert runtime.device.kind == "mps"

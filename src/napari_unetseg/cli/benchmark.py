@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from napari_unetseg.cli.options import BackendOption, PrecisionOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment import INTERRUPTED
 
@@ -25,10 +26,8 @@ def benchmark(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cuda, mps or cpu. Default: that of the settings.")
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="torch or onnxruntime. Default: that of the settings, else the model's."),
-    ] = None,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes and runs, for a first impression.")] = False,
 ) -> None:
     """Measure time, throughput and memory for batch sizes and windows, and choose among them.
@@ -45,7 +44,7 @@ def benchmark(
             if plot.suffix.lower() != ".png":
                 raise typer.BadParameter(f"{plot} must end in .png.", param_hint="--plot")
             require_matplotlib("Pictures of a benchmark")
-        report = run_benchmark(model, device, backend, quick=quick, save=save)
+        report = run_benchmark(model, device, backend, precision, quick=quick, save=save)
         typer.echo(json.dumps(as_dict(report), indent=2) if as_json else "\n".join(as_lines(report)))
         chosen = report.tuning.chosen
         if plot is not None and chosen is not None:

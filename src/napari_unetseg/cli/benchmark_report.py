@@ -8,7 +8,7 @@ import typer
 
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
-from napari_unetseg.inference.backends.preference import choose_backend
+from napari_unetseg.inference.backends.preference import first_wish
 from napari_unetseg.service.choosing import Measurement
 from napari_unetseg.service.configured import find_configured
 from napari_unetseg.service.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
@@ -44,7 +44,13 @@ class BenchmarkReport:
 
 
 def run_benchmark(
-    model: str | None, device: str | None, backend: str | None, *, quick: bool, save: bool
+    model: str | None,
+    device: str | None,
+    backend: str | None,
+    precision: str | None = None,
+    *,
+    quick: bool,
+    save: bool,
 ) -> BenchmarkReport:
     """Measure a model as the settings and these arguments say, and save what was chosen if asked to.
 
@@ -55,9 +61,9 @@ def run_benchmark(
     """
     settings = load_settings().settings.unet
     package = find_configured(model, settings)
-    backend = choose_backend(backend, settings.model.backend, package.card)
+    wish = first_wish(backend, precision, settings.model.backend, settings.model.precision)
     subject = load_subject(
-        package, device or settings.model.device, backend, fallback_to_cpu=settings.model.fallback_to_cpu
+        package, device or settings.model.device, wish, fallback_to_cpu=settings.model.fallback_to_cpu
     )
     if subject.backend.device.warning:
         typer.echo(f"Warning: {subject.backend.device.warning}", err=True)
@@ -67,13 +73,13 @@ def run_benchmark(
     sha256, chosen = package.card.weights.sha256, tuning.chosen
     saved = None
     if save and chosen is not None and not tuning.interrupted:
-        saved = write_profile(subject.device_name, sha256, chosen, backend)
+        saved = write_profile(subject.device_name, sha256, chosen, subject.way.backend, subject.way.precision)
     return BenchmarkReport(
         model=package.name,
         sha256=sha256,
         device=subject.backend.device.kind,
         device_name=subject.device_name,
-        backend=backend,
+        backend=subject.way.backend,
         precision=subject.backend.precision,
         tuning=tuning,
         cpu_megapixels_per_s=_cpu_reference(subject, tuning, plan),

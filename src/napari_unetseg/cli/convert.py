@@ -31,6 +31,7 @@ class Backend(StrEnum):
     """Runtimes that a card may ask for."""
 
     TORCH = "torch"
+    OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from napari_unetseg.cli.options import BackendOption, DeviceOption
+from napari_unetseg.cli.options import BackendOption, DeviceOption, PrecisionOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment import INTERRUPTED
 from napari_unetseg.errors import one_line
@@ -83,6 +83,7 @@ def evaluate(
     worst: Annotated[int, typer.Option(min=1, help="Number of worst cases on the contact sheet.")] = 8,
     device: DeviceOption = None,
     backend: BackendOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Compare what a model finds with what people annotated.
 
@@ -99,7 +100,10 @@ def evaluate(
     try:
         with plain_errors():
             pairs = _choose_pairs(images, masks, index, only)
-            contenders = [*_load_models([model, *(compare or [])], device, backend), *([OTSU] if baselines else [])]
+            contenders = [
+                *_load_models([model, *(compare or [])], device, backend, precision),
+                *([OTSU] if baselines else []),
+            ]
             comparison = Comparison(contenders, pairs, are_masks(pairs), _tell_failure)
             comparison.score()
             if robustness:
@@ -126,7 +130,9 @@ def _choose_pairs(images: Path, masks: Path, index: Path | None, only: Path | No
     return [pair for pair in pairs if pair.stem in chosen]
 
 
-def _load_models(models: Sequence[str], device: str | None, backend: str | None) -> "list[Contender]":
+def _load_models(
+    models: Sequence[str], device: str | None, backend: str | None, precision: str | None
+) -> "list[Contender]":
     """Load models as `napari-unetseg segment` does.
 
     A model goes by the name on its card, with what the user calls it behind where names are the same.
@@ -134,7 +140,7 @@ def _load_models(models: Sequence[str], device: str | None, backend: str | None)
     from napari_unetseg.service import SegmentationService
     from napari_unetseg.training.evaluate import Contender
 
-    services = [SegmentationService(model, device, backend) for model in models]
+    services = [SegmentationService(model, device, backend, precision=precision) for model in models]
     names = Counter(service.package.name for service in services)
     contenders = []
     for word, service in zip(models, services, strict=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_unetseg.cli.opening import open_service
-from napari_unetseg.cli.options import DeviceOption, ModelOption
+from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption, PrecisionOption
 from napari_unetseg.errors import UnetsegError, one_line
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 def health(
     model: ModelOption = None,
     device: DeviceOption = None,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load the model, run it on a small image, and report. Exit status: 0 if healthy, 1 if not."""
     from napari_unetseg.service.debugging import debug_dump
 
     try:
-        service = open_service(model, device)
+        service = open_service(model, device, backend, precision)
         report = service.health()
     except UnetsegError as error:  # no such model, or wrong settings: there is nothing to report on
         _print_hopeless(model, one_line(error), as_json)
@@ -64,6 +66,8 @@ def _lines(report: "Health") -> list[str]:
     lines = ["Healthy" if report.service_healthy else "Not healthy", f"model   {report.model_info.model_name}"]
     if report.model_info.device is not None:
         lines.append(f"device  {report.model_info.device}: {report.device_reason}")
+    if report.backend_reason is not None:
+        lines.append(f"runs    {report.precision} with {report.backend}: {report.backend_reason}")
     if report.dummy_inference_ms is not None:
         answer = report.known_answer
         met = "" if answer is None else f", off its known answer by up to {answer.max_difference:.1g}"

@@ -10,13 +10,17 @@ if TYPE_CHECKING:
 
 
 def open_service(
-    model: str | None, device: str | None, backend: str | None = None, settings: Settings | None = None
+    model: str | None,
+    device: str | None,
+    backend: str | None = None,
+    precision: str | None = None,
+    settings: Settings | None = None,
 ) -> "SegmentationService":
     """Make the service that was asked for, and write its records to stderr.
 
     Parameters
     ----------
-    model, device, backend
+    model, device, backend, precision
         None for what the settings say.
     settings
         As `open_settings` gave them; None: it is asked.
@@ -24,11 +28,11 @@ def open_service(
     Raises
     ------
     UnetsegError
-        If the settings are wrong, or there is no such model or backend.
+        If the settings are wrong, or there is no such model, backend or precision.
     """
     from napari_unetseg.service import SegmentationService
 
-    return SegmentationService(model, device, backend, settings=settings or open_settings())
+    return SegmentationService(model, device, backend, precision=precision, settings=settings or open_settings())
 
 
 def open_settings() -> Settings:

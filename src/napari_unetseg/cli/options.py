@@ -26,8 +26,15 @@ BackendOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help='Runtime: torch, or onnxruntime (pip install "napari-unetseg[onnx]"). '
+        help='Runtime: auto, torch, openvino (pip install "napari-unetseg[openvino]"), or onnxruntime ([onnx]). '
         "Default: what 'napari-unetseg config' says.",
+    ),
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Arithmetic of the network: auto, float32, bfloat16 or int8. Default: what 'napari-unetseg config' says.",
     ),
 ]
 FillHolesOption = Annotated[

@@ -12,6 +12,7 @@ from napari_unetseg.cli.options import (
     FillHolesOption,
     MinConfidenceOption,
     ModelOption,
+    PrecisionOption,
     SmoothingOption,
 )
 from napari_unetseg.cli.recipe import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
@@ -98,6 +99,7 @@ def segment(
     ] = False,
     device: DeviceOption = None,
     backend: BackendOption = None,
+    precision: PrecisionOption = None,
     window: WindowOption = None,
     batch_size: BatchSizeOption = None,
     recipe: RecipeOption = None,
@@ -137,10 +139,10 @@ def segment(
                 raise typer.Exit(1)
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
-                where = {"model": model, "device": device, "backend": backend}
+                where = {"model": model, "device": device, "backend": backend, "precision": precision}
                 service, wishes = open_recipe(recipe, wishes | where | tiles)
             else:
-                service = open_service(model, device, backend, tiled(window, batch_size))
+                service = open_service(model, device, backend, precision, tiled(window, batch_size))
             batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, reading, again))
             batch.run()
     except KeyboardInterrupt:

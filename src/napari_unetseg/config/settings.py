@@ -23,6 +23,10 @@ def _is_level(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
+def _or_auto(value: Any) -> Any:
+    return "auto" if value is None else value
+
+
 def _at_home(value: Any) -> Any:
     return Path(value).expanduser() if isinstance(value, str) else value
 
@@ -67,8 +71,13 @@ class ModelSettings(_Section):
     fallback_to_cpu: bool = Field(
         True, description="Whether the CPU takes over, with a warning, where the device is missing or out of memory."
     )
-    backend: Literal["torch", "onnxruntime"] | None = Field(
-        None, description="Runtime of the network. null: the model card's, else torch."
+    backend: Annotated[Literal["auto", "torch", "openvino", "onnxruntime"], BeforeValidator(_or_auto)] = Field(
+        "auto", description="Runtime of the network. auto: the model card's, else the fastest of this machine."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="Arithmetic of the network. auto: bfloat16 where the processor has instructions for it and masks "
+        "stay the same, else float32. int8 is for OpenVINO.",
     )
     eager_loading: bool = Field(
         False, description="Whether a service loads its model when it is made, not at its first image."

@@ -113,7 +113,8 @@ class Checkup:
             memory_steps=tuple(step.text for step in loaded.memory_steps) if loaded else (),
             device_reason=loaded.device.reason if loaded else None,
             precision=loaded.backend.precision if loaded else None,
-            backend=loaded.backend_name if loaded else None,
+            backend=loaded.way.backend if loaded else None,
+            backend_reason=loaded.way.reason if loaded else None,
             dummy_inference_ms=last.dummy_inference_ms if last else None,
             known_answer=last.known_answer if last else None,
         )

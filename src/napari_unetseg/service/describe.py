@@ -55,7 +55,8 @@ def describe(package: ModelPackage, loaded: "Runtime | None") -> ModelInfo:
         loaded=loaded is not None,
         device_reason=loaded.device.reason if loaded else None,
         precision=loaded.backend.precision if loaded else None,
-        backend=loaded.backend_name if loaded else None,
+        backend=loaded.way.backend if loaded else None,
+        backend_reason=loaded.way.reason if loaded else None,
         card=card.model_dump(mode="json"),
     )
 

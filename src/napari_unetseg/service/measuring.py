@@ -11,6 +11,7 @@ import torch
 
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.choice import make_backend
+from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
 from napari_unetseg.inference.blending import OVERLAP
 from napari_unetseg.inference.device import Device, choose_device, total_memory
 from napari_unetseg.inference.division import BLENDED_WINDOW, pixels_that_fit
@@ -42,19 +43,19 @@ class Subject:
     ----------
     package
         The model.
-    backend_name, backend
-        What runs it.
+    way, backend
+        How it is computed, and what runs it so.
     device_name
         Name of the device it is on.
     """
 
     package: ModelPackage
-    backend_name: str
+    way: Way
     backend: Backend
     device_name: str
 
 
-def load_subject(package: ModelPackage, device: str, backend: str, *, fallback_to_cpu: bool = True) -> Subject:
+def load_subject(package: ModelPackage, device: str, wish: Wish, *, fallback_to_cpu: bool = True) -> Subject:
     """Load a model onto a device.
 
     Parameters
@@ -63,21 +64,23 @@ def load_subject(package: ModelPackage, device: str, backend: str, *, fallback_t
         The model.
     device, fallback_to_cpu
         See `choose_device`.
-    backend
-        ``"torch"`` or ``"onnxruntime"``.
+    wish
+        How it is to be computed.
 
     Raises
     ------
     ModelError, DeviceError
         If the model or the device cannot be used.
     """
-    runner = load_backend(package, backend, choose_device(device, fallback_to_cpu=fallback_to_cpu))
-    return Subject(package, backend, runner, device_name(runner.device.kind))
+    chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
+    way = choose_way(wish, package.card, chosen.kind)
+    runner = load_backend(package, way, chosen)
+    return Subject(package, way, runner, device_name(runner.device.kind))
 
 
-def load_backend(package: ModelPackage, name: str, device: Device) -> Backend:
+def load_backend(package: ModelPackage, way: Way, device: Device) -> Backend:
     """Put the network of a package behind a runtime on that device."""
-    return make_backend(name, load_network(package), package.card, device)
+    return make_backend(way, load_network(package), package.card, device)
 
 
 def plan_for(subject: Subject, *, quick: bool = False) -> Plan:
@@ -139,7 +142,7 @@ class DeviceBench:
     def __enter__(self) -> Bench:
         subject = self._subject
         if subject.backend.device.kind == "cpu":
-            self._probe = self._stack.enter_context(MemoryProbe(subject.package.source, subject.backend_name))
+            self._probe = self._stack.enter_context(MemoryProbe(subject.package.source, subject.way))
         warm_up(subject.backend, subject.package.card)
         return self
 
@@ -164,7 +167,7 @@ class DeviceBench:
             before = torch.mps.driver_allocated_memory()
             seconds = self.seconds(size)
             return Trial(seconds, max(torch.mps.driver_allocated_memory() - before, 0))
-        if self._subject.backend_name != "torch":  # ONNX Runtime does not tell
+        if self._subject.way.backend != "torch":  # others do not tell
             return Trial(self.seconds(size), None)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -212,7 +215,8 @@ def cpu_megapixels_per_s(subject: Subject, plan: Plan) -> float:
     Each tile that surely fits into the machine's memory, and the smallest in any case, is run as often
     as in a quick measurement, after a warm-up.
     """
-    backend = load_backend(subject.package, subject.backend_name, Device("cpu", "A GPU is compared with it."))
+    way = choose_way(Wish(subject.way.backend), subject.package.card, "cpu")
+    backend = load_backend(subject.package, way, Device("cpu", "A GPU is compared with it."))
     channels = subject.package.card.input_channels
     warm_up(backend, subject.package.card)
     fits = pixels_that_fit(psutil.virtual_memory().total)

@@ -18,6 +18,7 @@ from typing import IO, Any
 import psutil
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.inference.backends.preference import Way
 
 _SAMPLE_SECONDS = 0.002
 _KILLED = -9
@@ -30,12 +31,12 @@ class MemoryProbe:
     ----------
     model
         Where `find_model` finds the model.
-    backend
-        ``"torch"`` or ``"onnxruntime"``.
+    way
+        How it is computed.
     """
 
-    def __init__(self, model: Path, backend: str) -> None:
-        self._line = [sys.executable, "-m", __name__, str(model), backend]
+    def __init__(self, model: Path, way: Way) -> None:
+        self._line = [sys.executable, "-m", __name__, str(model), way.backend, way.precision]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "MemoryProbe":
@@ -90,7 +91,7 @@ def _ask(process: "subprocess.Popen[str]", line: str) -> str:
     return process.stdout.readline()
 
 
-def serve(model: str, backend_name: str, questions: IO[str], answers: IO[str]) -> None:
+def serve(model: str, way: Way, questions: IO[str], answers: IO[str]) -> None:
     """Load a model on the CPU and answer until there are no more questions."""
     from napari_unetseg.inference.device import Device
     from napari_unetseg.inference.out_of_memory import is_out_of_memory
@@ -98,7 +99,7 @@ def serve(model: str, backend_name: str, questions: IO[str], answers: IO[str]) -
     from napari_unetseg.zoo.registry import find_model
 
     package = find_model(Path(model))
-    backend = load_backend(package, backend_name, Device("cpu", "Its memory is measured."))
+    backend = load_backend(package, way, Device("cpu", "Its memory is measured."))
     warm_up(backend, package.card)
     process = psutil.Process()
     base = process.memory_info().rss
@@ -144,4 +145,4 @@ class _HighWater:
 if __name__ == "__main__":
     # Ctrl-C goes to all processes of a terminal. The owner hears it, and its end is the end of the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(sys.argv[1], sys.argv[2], sys.stdin, sys.stdout)
+    serve(sys.argv[1], Way(sys.argv[2], sys.argv[3], "Its memory is measured."), sys.stdin, sys.stdout)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 
 from napari_unetseg.config import Settings
-from napari_unetseg.inference.backends.preference import choose_backend
+from napari_unetseg.inference.backends.preference import first_wish, likely_ways
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.machine import device_name
@@ -109,7 +109,7 @@ class Paces:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._runs: dict[tuple[str, str, str], deque[tuple[float, float]]] = {}
+        self._runs: dict[tuple[str, ...], deque[tuple[float, float]]] = {}
 
     def note(self, runtime: "Runtime", pixels: float, seconds: float) -> None:
         """Remember that so many pixels, as the network saw them and each time it did, took so long."""
@@ -124,8 +124,8 @@ class Paces:
             return sum(seconds for _, seconds in runs) / sum(pixels for pixels, _ in runs) if runs else None
 
 
-def _key(runtime: "Runtime") -> tuple[str, str, str]:
-    return runtime.card.weights.sha256, runtime.device.kind, runtime.backend_name
+def _key(runtime: "Runtime") -> tuple[str, ...]:
+    return runtime.card.weights.sha256, runtime.device.kind, runtime.way.backend, runtime.way.precision
 
 
 def network_pixels(card: ModelCard, work: Workload) -> float:
@@ -162,9 +162,8 @@ def foresee(
         if runtime is not None
         else expected_device(device or settings.unet.model.device)
     )
-    backend = runtime.backend_name if runtime is not None else choose_backend(None, settings.unet.model.backend, card)
     # The name of a GPU is asked of torch, which is loaded where the model is.
-    tuned = None if kind == "cuda" and runtime is None else _tuned(kind, card, backend)
+    tuned = None if kind == "cuda" and runtime is None else _tuned(kind, card, settings, runtime)
     pixels = network_pixels(card, work)
     pace, basis = _pace(card, kind, tuned, paces.seconds_per_pixel(runtime) if runtime is not None else None)
     return Forecast(
@@ -231,8 +230,16 @@ def _pace(
     return operations / (_SPEED[kind] * cores), "guess"
 
 
-def _tuned(kind: str, card: ModelCard, backend: str) -> TunedSize | None:
-    return read_profile(device_name(kind), card.weights.sha256, backend)
+def _tuned(kind: str, card: ModelCard, settings: Settings, runtime: "Runtime | None") -> TunedSize | None:
+    """Return what was measured of the way that the model runs or, before it is loaded, of the likeliest that was."""
+    wanted = settings.unet.model
+    ways = (
+        likely_ways(first_wish(None, None, wanted.backend, wanted.precision), card, kind)
+        if runtime is None
+        else ((runtime.way.backend, runtime.way.precision),)
+    )
+    measured = (read_profile(device_name(kind), card.weights.sha256, *way) for way in ways)
+    return next((size for size in measured if size is not None), None)
 
 
 def _memory_mb(card: ModelCard, work: Workload, settings: Settings, tuned: TunedSize | None) -> float | None:

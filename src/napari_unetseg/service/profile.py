@@ -1,7 +1,7 @@
 """The sizes that suit this user's devices, as `napari-unetseg benchmark --save` measured them.
 
 One JSON file in the user's data folder, keyed by the name of the device, the SHA-256 of the model's
-weights and the runtime. What was measured on one of them says nothing about another.
+weights, and the runtime with its precision. What was measured on one of them says nothing about another.
 """
 
 import json
@@ -58,7 +58,7 @@ class _Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    # By device name, then by the model's SHA-256, then by runtime.
+    # By device name, then by the model's SHA-256, then by `_way`.
     sizes: dict[str, dict[str, dict[str, TunedSize]]] = Field(default_factory=dict)
 
 
@@ -67,8 +67,10 @@ def profile_path() -> Path:
     return user_data_path("napari-unetseg", appauthor=False) / "tuning.json"
 
 
-def read_profile(device_name: str, model_sha256: str, backend: str = "torch") -> TunedSize | None:
-    """Return what was measured for this device, model and runtime.
+def read_profile(
+    device_name: str, model_sha256: str, backend: str = "torch", precision: str = "float32"
+) -> TunedSize | None:
+    """Return what was measured for this device, model, runtime and precision.
 
     A file that cannot be read is ignored, with a warning in the log: the published defaults apply.
 
@@ -78,19 +80,21 @@ def read_profile(device_name: str, model_sha256: str, backend: str = "torch") ->
         As `napari_unetseg.service.machine.device_name` gives it.
     model_sha256
         SHA-256 of the model's weights.
-    backend
-        ``"torch"`` or ``"onnxruntime"``.
+    backend, precision
+        As `napari_unetseg.inference.backends.preference.Way` has them.
 
     Returns
     -------
     TunedSize or None
         None if nothing was saved.
     """
-    return _read(profile_path()).sizes.get(device_name, {}).get(model_sha256, {}).get(backend)
+    return _read(profile_path()).sizes.get(device_name, {}).get(model_sha256, {}).get(_way(backend, precision))
 
 
-def write_profile(device_name: str, model_sha256: str, size: TunedSize, backend: str = "torch") -> Path:
-    """Keep what was measured; what is known of other devices, models and runtimes stays.
+def write_profile(
+    device_name: str, model_sha256: str, size: TunedSize, backend: str = "torch", precision: str = "float32"
+) -> Path:
+    """Keep what was measured; what is known of other devices, models, runtimes and precisions stays.
 
     A file that cannot be read is replaced, with a warning in the log.
 
@@ -106,11 +110,16 @@ def write_profile(device_name: str, model_sha256: str, size: TunedSize, backend:
     """
     path = profile_path()
     sizes = {device: {model: dict(by) for model, by in models.items()} for device, models in _read(path).sizes.items()}
-    sizes.setdefault(device_name, {}).setdefault(model_sha256, {})[backend] = size
+    sizes.setdefault(device_name, {}).setdefault(model_sha256, {})[_way(backend, precision)] = size
     content = _Profile(sizes=sizes).model_dump_json(indent=2)
     with whole_file(path) as temporary:
         temporary.write_text(content + "\n", encoding="utf-8")
     return path
+
+
+def _way(backend: str, precision: str) -> str:
+    # Files from before there was a choice have the runtime alone.
+    return backend if precision == "float32" else f"{backend} {precision}"
 
 
 def _read(path: Path) -> _Profile:

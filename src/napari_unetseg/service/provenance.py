@@ -40,7 +40,7 @@ class Provenance:
     device, device_reason, precision
         Where and in what arithmetic the network ran, and why there.
     backend
-        Runtime of the network, ``"torch"`` or ``"onnxruntime"``.
+        Runtime of the network: ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
     window, halo, tiles
         Side of the network's input window and halo in pixels, and how many tiles there were. Tiles
         without a halo were blended.
@@ -127,7 +127,7 @@ def record(
         channel=channel,
         device=runtime.device.kind,
         device_reason=runtime.device.reason,
-        backend=runtime.backend_name,
+        backend=runtime.way.backend,
         precision=runtime.backend.precision,
         window=prediction.window,
         halo=prediction.halo,

@@ -42,8 +42,9 @@ class ModelInfo:
         None until it is loaded.
     input_shape, output_shape
         (N, C, H, W) and (N, heads, H, W); a side is None where any is accepted.
-    device, device_reason, precision, backend
-        Where, why there, in what arithmetic and by which runtime the network runs; None until it is loaded.
+    device, device_reason, precision, backend, backend_reason
+        Where, why there, in what arithmetic and by which runtime the network runs, and why so; None until it is
+        loaded.
     architecture_details
         ``model_type``, ``base_channels``, ``depth`` (number of 2x2 poolings), ``use_attention``, and the
         arguments that the network is built with.
@@ -79,6 +80,7 @@ class ModelInfo:
     device_reason: str | None
     precision: str | None
     backend: str | None
+    backend_reason: str | None
     card: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
@@ -203,6 +205,7 @@ class Health:
     device_reason: str | None = None
     precision: str | None = None
     backend: str | None = None
+    backend_reason: str | None = None
     dummy_inference_ms: float | None = None
     known_answer: KnownAnswer | None = None
 

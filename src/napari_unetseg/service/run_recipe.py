@@ -46,6 +46,11 @@ class RecipeRun(_Section):
     largest_window: int | None
     batch_size: int = Field(ge=1)
 
+    @property
+    def wanted_precision(self) -> str:
+        """What to ask for to get this precision: TF32 is how a GPU computes float32."""
+        return "float32" if self.precision == "tf32" else self.precision
+
 
 class RecipeSource(_Section):
     """Of which image the result is, for people and programs that look for it.
@@ -156,7 +161,8 @@ class RunRecipe(_Section):
         """
         settings = tiled_settings(self.run.largest_window, self.run.batch_size, base)
         model = self._find().source
-        service = SegmentationService(model, self.run.device, self.run.backend, settings=settings)
+        run = self.run
+        service = SegmentationService(model, run.device, run.backend, precision=run.wanted_precision, settings=settings)
         self._check(service.package)
         return service
 

@@ -21,7 +21,7 @@ from napari_unetseg.service import tiled_settings
 
 {reading}
 settings = tiled_settings(window={window}, batch_size={batch_size})
-service = SegmentationService({model!a}, {device!a}, {backend!a}, settings=settings)
+service = SegmentationService({model!a}, {device!a}, {backend!a}, precision={precision!a}, settings=settings)
 if service.package.card.weights.sha256 != {sha256!a}:
     raise SystemExit("This is another model than the one that made the result.")
 result = service.segment(
@@ -56,6 +56,7 @@ def as_python(recipe: RunRecipe) -> str:
         model=recipe.model.source,
         device=run.device,
         backend=run.backend,
+        precision=run.wanted_precision,
         sha256=recipe.model.sha256,
         wishes="\n".join(f"    {name}={value!r}," for name, value in wishes if value is not None),
     )
@@ -84,6 +85,7 @@ def command_options(recipe: RunRecipe) -> list[str]:
     """Return the options of `napari-unetseg segment` that say what the recipe says."""
     run = recipe.run
     options = ["--model", recipe.model.source, "--device", run.device, "--backend", run.backend]
+    options += ["--precision", run.wanted_precision]
     options += _numbers({"window": run.largest_window, "batch_size": run.batch_size})
     options += _numbers({"channel": recipe.channel, "diameter": recipe.diameter})
     options += ["--tta"] * recipe.augment + ["--link"] * recipe.link

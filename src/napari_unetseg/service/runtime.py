@@ -9,9 +9,9 @@ from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend, CancelFlag
 from napari_unetseg.inference.backends.choice import make_backend
-from napari_unetseg.inference.backends.preference import choose_backend
+from napari_unetseg.inference.backends.preference import Way, choose_way, first_wish
 from napari_unetseg.inference.device import Device, choose_device
-from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
+from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.inference.predict import predict, predict_many
 from napari_unetseg.inference.prediction import Options, Prediction, Progress
@@ -46,15 +46,15 @@ class Runtime:
     ----------
     card
         Card of the model.
-    backend_name
-        Name of the runtime, one of `BACKENDS`.
+    way
+        How the network is computed.
     backend
-        What runs the network; taken over.
+        What runs it so; taken over.
     size_on
-        Says what the network should see at once on a device, given its kind.
+        Says what the network should see at once on a device, given its kind and how the network is computed.
     fallback
-        Puts the network onto the CPU where the device's memory does not suffice for anything; None if it
-        must not.
+        Puts the network onto the CPU where the device's memory does not suffice for anything, and says how it
+        is computed there; None if it must not.
     parameters_count, bytes_held
         Trainable numbers of the network, and bytes of its weights.
     source
@@ -69,27 +69,31 @@ class Runtime:
     def __init__(
         self,
         card: ModelCard,
-        backend_name: str,
+        way: Way,
         backend: Backend,
         *,
-        size_on: Callable[[str], Size] = lambda _kind: Size(),
-        fallback: Fallback | None = None,
+        size_on: Callable[[str, Way], Size] = lambda _kind, _way: Size(),
+        fallback: Callable[[], tuple[Way, Backend]] | None = None,
         parameters_count: int = 0,
         bytes_held: int = 0,
         source: str | None = None,
     ) -> None:
         self.card = card
         self.source = source or card.name
-        self.backend_name = backend_name
         self.parameters_count = parameters_count
         self.bytes_held = bytes_held
         self.limits = Limits()
         self._lock = Lock()
-        self._backend = backend
+        self._way, self._backend = way, backend
         self._size_on = size_on
-        self._size = size_on(backend.device.kind)
+        self._size = size_on(backend.device.kind, way)
         self._fallback = fallback
         self._steps: deque[MemoryStep] = deque(maxlen=_STEPS_REMEMBERED)
+
+    @property
+    def way(self) -> Way:
+        """How the network is computed, and why so."""
+        return self._way
 
     @property
     def backend(self) -> Backend:
@@ -156,8 +160,8 @@ class Runtime:
     def _move_to_cpu(self) -> Backend:
         with self._lock:
             if self._fallback is not None:  # else another thread was faster
-                self._backend, self._fallback = self._fallback(), None
-                self._size = self._size_on(self._backend.device.kind)
+                (self._way, self._backend), self._fallback = self._fallback(), None
+                self._size = self._size_on(self._backend.device.kind, self._way)
             return self._backend
 
     def close(self) -> None:
@@ -171,6 +175,7 @@ def load_runtime(
     *,
     device: str | None = None,
     backend: str | None = None,
+    precision: str | None = None,
     fallback_to_cpu: bool | None = None,
 ) -> Runtime:
     """Load a model's weights onto a device.
@@ -187,35 +192,39 @@ def load_runtime(
     device, fallback_to_cpu
         As `choose_device` takes them. With the fallback, the CPU also takes over where the device's
         memory does not suffice for a single small tile.
-    backend
-        Name of the runtime.
+    backend, precision
+        One of `BACKENDS` and of `PRECISIONS`, or ``"auto"``.
 
     Raises
     ------
     ModelError, DeviceError
         If the model or the device cannot be used.
+    ParameterError
+        If there is no such runtime or precision, or the runtime does not compute in it.
     """
     wanted, memory = settings.unet.model, settings.unet.memory
     may_fall_back = wanted.fallback_to_cpu if fallback_to_cpu is None else fallback_to_cpu
-    name = choose_backend(backend, wanted.backend, package.card)
+    wish = first_wish(backend, precision, wanted.backend, wanted.precision)
     pools = BufferPools(
         int(1e9 * memory.max_pool_size_gb), memory.pool_size_multiplier, on_devices=memory.enable_gpu_pools
     )
 
-    def onto_the_cpu() -> Backend:
-        return make_backend(name, load_network(package), package.card, _AFTER_FALLBACK, pools)
+    def onto_the_cpu() -> tuple[Way, Backend]:
+        way = choose_way(wish, package.card, "cpu")
+        return way, make_backend(way, load_network(package), package.card, _AFTER_FALLBACK, pools)
 
     chosen = choose_device(device or wanted.device, fallback_to_cpu=may_fall_back)
+    way = choose_way(wish, package.card, chosen.kind)
     network = load_network(package)
     # Counted before the backend takes the network over.
     count, size = _count(network), _bytes(network)
-    runner = make_backend(name, network, package.card, chosen, pools)
+    runner = make_backend(way, network, package.card, chosen, pools)
     falls_back = may_fall_back and runner.device.kind != "cpu"
     return Runtime(
         package.card,
-        name,
+        way,
         runner,
-        size_on=lambda kind: _size_on(kind, package.card.weights.sha256, name, settings),
+        size_on=lambda kind, way: _size_on(kind, package.card.weights.sha256, way, settings),
         fallback=onto_the_cpu if falls_back else None,
         parameters_count=count,
         bytes_held=size,
@@ -223,8 +232,9 @@ def load_runtime(
     )
 
 
-def _size_on(kind: str, sha256: str, backend_name: str, settings: Settings) -> Size:
-    asked, tuned = settings.unet.inference, read_profile(device_name(kind), sha256, backend_name)
+def _size_on(kind: str, sha256: str, way: Way, settings: Settings) -> Size:
+    asked = settings.unet.inference
+    tuned = read_profile(device_name(kind), sha256, way.backend, way.precision)
     if tuned is None:
         return Size(asked.batch_size, asked.window)
     return Size(asked.batch_size or tuned.batch_size, asked.window or tuned.window)

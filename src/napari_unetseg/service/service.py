@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings, load_settings
-from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import BACKENDS, CancelFlag
+from napari_unetseg.inference.backends import AUTO, CancelFlag
+from napari_unetseg.inference.backends.preference import Wish
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch import Readable
 from napari_unetseg.service.checkup import Checkup
@@ -43,11 +43,14 @@ class SegmentationService:
     ----------
     model
         Name of a bundled or user model, or the path of a model package or of a checkpoint; a checkpoint
-        is read at once. This and the next three: None for what the settings say.
+        is read at once. This and the next four: None for what the settings say.
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     backend
-        Runtime of the network: ``"torch"`` or ``"onnxruntime"`` (which the extra ``[onnx]`` installs).
+        Runtime of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
+        ``"onnxruntime"`` (``[onnx]``).
+    precision
+        Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"int8"``.
     fallback_to_cpu
         Whether a device that is not there is replaced by the CPU, with a warning.
     settings
@@ -65,7 +68,7 @@ class SegmentationService:
     ModelError
         If there is no such model or its card is broken.
     ParameterError
-        If there is no such backend.
+        If there is no such backend or precision, or the backend does not compute in it.
     """
 
     def __init__(
@@ -74,21 +77,16 @@ class SegmentationService:
         device: str | None = None,
         backend: str | None = None,
         *,
+        precision: str | None = None,
         fallback_to_cpu: bool | None = None,
         settings: Settings | None = None,
     ) -> None:
-        if backend is not None and backend not in BACKENDS:
-            raise ParameterError(
-                Sentence(
-                    "There is no backend {backend!r}. Choose one of {backends}.",
-                    backend=backend,
-                    backends=", ".join(BACKENDS),
-                )
-            )
+        Wish(backend or AUTO, precision or AUTO)
         self.settings = settings or load_settings().settings
         wanted = self.settings.unet.model
         self._device = device
         self._backend = backend
+        self._precision = precision
         self._fallback_to_cpu = fallback_to_cpu
         self._packages = Packages(model, self.settings)
         self._models = HeldModels(self._load, 1e9 * wanted.max_models_gb)
@@ -365,6 +363,7 @@ class SegmentationService:
             self.settings,
             device=self._device,
             backend=self._backend,
+            precision=self._precision,
             fallback_to_cpu=self._fallback_to_cpu,
         )
         try:

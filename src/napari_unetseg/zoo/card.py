@@ -26,7 +26,7 @@ TITLES: Mapping[ArchitectureName, str] = {
 }
 """What people call the networks."""
 # The names of `inference.backends`, which come after this room.
-BackendName = Literal["torch", "onnxruntime"]
+BackendName = Literal["torch", "openvino", "onnxruntime"]
 
 
 class _Strict(BaseModel):

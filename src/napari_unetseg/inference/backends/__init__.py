@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from napari_unetseg.inference.device import Device
     from napari_unetseg.inference.pools import BufferPools
 
-BACKENDS = ("torch", "onnxruntime")
+BACKENDS = ("torch", "openvino", "onnxruntime")
 """Names of the runtimes, as users choose them."""
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""Names of the arithmetics, as users choose them; not every runtime has each."""
+
+AUTO = "auto"
+"""Stands for a runtime or a precision that is chosen for the user."""
 
 CancelFlag = Callable[[], bool]
 """Called often, from the computing thread; True asks for the computation to stop."""
@@ -47,7 +53,7 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """Arithmetic of the network, such as ``"float32"``."""
+        """Arithmetic of the network, one of `PRECISIONS` or ``"tf32"``."""
 
     @property
     def device_memory_mb(self) -> float | None:

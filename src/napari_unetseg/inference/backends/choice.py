@@ -1,25 +1,30 @@
-"""Which runtime computes a network."""
+"""Puts a network behind the runtime that was chosen for it."""
 
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.preference import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
 
 def make_backend(
-    name: str, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None = None
+    way: Way, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None = None
 ) -> Backend:
-    """Put a network behind the runtime of that name, one of `BACKENDS`; it takes the network over.
+    """Put a network behind the runtime of that way, in its precision; it takes the network over.
 
     Raises
     ------
     UnetsegError
         If the runtime is not installed, or the network cannot be brought into its form.
     """
-    if name == "torch":
-        return TorchBackend(network, card.outputs, device, pools)
+    if way.backend == "torch":
+        return TorchBackend(network, card.outputs, device, pools, precision=way.precision)
+    if way.backend == "openvino":
+        raise UnetsegError(Sentence("OpenVINO is not installed here. Choose the backend torch."))
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.export import cached_onnx
 

@@ -1,37 +1,167 @@
-"""Which runtime was asked for. Imports no torch."""
+"""Which runtime computes a network, and in which arithmetic. Imports no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from napari_unetseg.errors import ParameterError
-from napari_unetseg.inference.backends import BACKENDS
-from napari_unetseg.language import Sentence
+from napari_unetseg.inference.backends import AUTO, BACKENDS, PRECISIONS
+from napari_unetseg.inference.backends.processor import computes_bfloat16
+from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
 
-DEFAULT_BACKEND = "torch"
+_PRECISIONS_OF = {
+    "torch": ("float32", "bfloat16"),
+    "openvino": PRECISIONS,
+    "onnxruntime": ("float32",),
+}
 
 
-def choose_backend(argument: str | None, setting: str | None, card: ModelCard) -> str:
-    """Return the runtime for a model: the first that is named of argument, setting and card, else torch.
-
-    Parameters
-    ----------
-    argument
-        What the caller asked for, such as ``--backend``.
-    setting
-        What the settings say (``unet.model.backend``).
-    card
-        Card of the model; its author knows which runtime suits it.
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants: one of `BACKENDS` and one of `PRECISIONS`, or ``"auto"`` for either.
 
     Raises
     ------
     ParameterError
-        If there is no such runtime.
+        If there is no such backend or precision, or the backend does not compute in it.
     """
-    chosen = argument or setting or card.backend or DEFAULT_BACKEND
-    if chosen not in BACKENDS:
-        raise ParameterError(
-            Sentence(
-                "There is no backend {backend!r}. Choose one of {backends}.",
-                backend=chosen,
-                backends=", ".join(BACKENDS),
+
+    backend: str = AUTO
+    precision: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.backend not in (AUTO, *BACKENDS):
+            raise ParameterError(
+                Sentence(
+                    "There is no backend {backend!r}. Choose one of {backends}.",
+                    backend=self.backend,
+                    backends=", ".join((AUTO, *BACKENDS)),
+                )
             )
-        )
-    return chosen
+        if self.precision not in (AUTO, *PRECISIONS):
+            raise ParameterError(
+                Sentence(
+                    "There is no precision {precision!r}. Choose one of {precisions}.",
+                    precision=self.precision,
+                    precisions=", ".join((AUTO, *PRECISIONS)),
+                )
+            )
+        if self.backend != AUTO and self.precision not in (AUTO, *_PRECISIONS_OF[self.backend]):
+            able = ", ".join(name for name in BACKENDS if self.precision in _PRECISIONS_OF[name])
+            raise ParameterError(
+                Sentence(
+                    "The backend {backend} does not compute in {precision}. Choose one of {backends}.",
+                    backend=self.backend,
+                    precision=self.precision,
+                    backends=able,
+                )
+            )
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network is computed.
+
+    Attributes
+    ----------
+    backend
+        One of `BACKENDS`.
+    precision
+        One of `PRECISIONS`. On a GPU ``"float32"`` lets convolutions round to TF32, as PyTorch does.
+    reason
+        A sentence that says why.
+    """
+
+    backend: str
+    precision: str
+    reason: str
+
+
+def first_wish(
+    backend: str | None, precision: str | None, backend_setting: str = AUTO, precision_setting: str = AUTO
+) -> Wish:
+    """Return what a caller asked for and, where that is None, what the settings say.
+
+    Raises
+    ------
+    ParameterError
+        As `Wish` does.
+    """
+    return Wish(backend or backend_setting, precision or precision_setting)
+
+
+def openvino_works() -> bool:
+    """Whether OpenVINO is installed and computes rightly on this machine."""
+    return False
+
+
+def choose_way(
+    wish: Wish,
+    card: ModelCard,
+    device: str,
+    *,
+    bfloat16: Callable[[], bool] = computes_bfloat16,
+    openvino: Callable[[], bool] = openvino_works,
+) -> Way:
+    """Choose the fastest way that gives the same masks, as far as the wish leaves the choice.
+
+    A runtime that nobody wished for is the one that the model's card names. Else, on a processor that computes
+    bfloat16, PyTorch does as well as any and has nothing to compile; on others OpenVINO is faster, if it is there
+    and works; on a GPU it is PyTorch. The precision is bfloat16 on a processor that computes it, else float32;
+    int8 is computed only for who wishes it.
+
+    Parameters
+    ----------
+    wish
+        What was asked for.
+    card
+        Card of the model; its author knows which runtime suits it.
+    device
+        Kind of the device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    bfloat16, openvino
+        Whether the processor computes bfloat16, and whether OpenVINO works; asked only where it matters.
+    """
+    backend, why = _backend(wish, card, device, bfloat16, openvino)
+    # OpenVINO runs on the processor, whatever the device.
+    where = "cpu" if backend == "openvino" else device
+    precision, because = _precision(Wish(backend, wish.precision), where, bfloat16)
+    return Way(backend, precision, joined([*why, because]))
+
+
+def likely_ways(wish: Wish, card: ModelCard, device: str) -> tuple[tuple[str, str], ...]:
+    """Return each runtime and precision that `choose_way` could choose, on whatever processor; the fastest first."""
+    ways = (
+        choose_way(wish, card, device, bfloat16=lambda: fast, openvino=lambda: works)  # noqa: B023 (called at once)
+        for fast, works in ((True, False), (False, True), (False, False))
+    )
+    return tuple(dict.fromkeys((way.backend, way.precision) for way in ways))
+
+
+def _backend(
+    wish: Wish, card: ModelCard, device: str, bfloat16: Callable[[], bool], openvino: Callable[[], bool]
+) -> tuple[str, tuple[str, ...]]:
+    if wish.backend != AUTO:
+        return wish.backend, (Sentence("{backend} was asked for.", backend=wish.backend),)
+    if wish.precision == "int8":
+        return "openvino", ()
+    if card.backend is not None and wish.precision in (AUTO, *_PRECISIONS_OF[card.backend]):
+        return card.backend, (Sentence("The model's card asks for {backend}.", backend=card.backend),)
+    if device == "cpu" and not bfloat16() and openvino():
+        return "openvino", (Sentence("OpenVINO is the fastest on this processor."),)
+    return "torch", ()
+
+
+def _precision(wish: Wish, device: str, bfloat16: Callable[[], bool]) -> tuple[str, Sentence]:
+    if wish.precision in ("float32", "int8"):
+        return wish.precision, Sentence("{precision} was asked for.", precision=wish.precision)
+    if wish.precision == "bfloat16":
+        if device == "cuda" or (device == "cpu" and bfloat16()):
+            return "bfloat16", Sentence("{precision} was asked for.", precision="bfloat16")
+        return "float32", Sentence("float32: bfloat16 was asked for, but is far slower on this machine.")
+    if "bfloat16" not in _PRECISIONS_OF[wish.backend]:
+        return "float32", Sentence("float32: {backend} computes in nothing else.", backend=wish.backend)
+    if device != "cpu":
+        return "float32", Sentence("float32: a GPU is fast with it.")
+    if not bfloat16():
+        return "float32", Sentence("float32: this processor has no instructions for bfloat16.")
+    return "bfloat16", Sentence("bfloat16: this processor computes it twice as fast, and masks agree with float32.")

@@ -3,30 +3,31 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.preparation import fold_batch_norm, regroup_instance_norm
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 
 class TorchBackend:
     """A network on a device, made fast for inference.
 
-    It takes the network over: BatchNorm is folded into the convolutions before it, and the network
-    moves to the device.
+    It takes the network over: BatchNorm is folded into the convolutions before it, InstanceNorm replaced by what
+    computes the same faster, and the network moves to the device.
 
     Parameters
     ----------
@@ -38,16 +39,26 @@ class TorchBackend:
         Where to run.
     pools
         Buffers that runs use again; None for pools of its own with the default limits.
+    precision
+        ``"float32"``, or ``"bfloat16"`` for weights and maps of half the size: the weights are rounded once BatchNorm
+        is folded into them, and the output becomes float32 before the sigmoid.
     """
 
     def __init__(
-        self, network: SegmentationNetwork, heads: Sequence[Head], device: Device, pools: BufferPools | None = None
+        self,
+        network: SegmentationNetwork,
+        heads: Sequence[Head],
+        device: Device,
+        pools: BufferPools | None = None,
+        *,
+        precision: str = "float32",
     ) -> None:
         self.device = device
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
-        self.precision = "tf32" if device.kind == "cuda" and _rounds_to_tf32() else "float32"
+        self._type = _TYPES[precision]
+        self.precision = "tf32" if precision == "float32" and device.kind == "cuda" and _rounds_to_tf32() else precision
         self._heads = tuple(heads)
         self._calls = threading.local()
         self._network: SegmentationNetwork | None = self._prepare(network)
@@ -63,11 +74,12 @@ class TorchBackend:
 
     def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
+        regroup_instance_norm(network)
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_pre_hook(self._stop_if_cancelled)
         # PyTorch's annotations of Module.to do not know memory_format.
-        moved: SegmentationNetwork = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        moved: SegmentationNetwork = network.to(self.device.kind, self._type, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
 
     @contextmanager
@@ -120,16 +132,20 @@ class TorchBackend:
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
         kind = self.device.kind
         if kind == "cpu":
-            to_probabilities(network(pixels.contiguous(memory_format=torch.channels_last)), self._heads, out)
+            to_probabilities(self._output(network, pixels), self._heads, out)
             return
         with (
             self.pools.input.lease(tuple(pixels.shape), device=kind, channels_last=True) as windows,
             self.pools.output.lease(tuple(out.shape), device=kind) as probabilities,
         ):
             windows.copy_(pixels, non_blocking=True)
-            to_probabilities(network(windows), self._heads, probabilities)
+            to_probabilities(self._output(network, windows), self._heads, probabilities)
             # This copy waits for the device, so that all buffers are at rest when they go back.
             out.copy_(probabilities)
+
+    def _output(self, network: SegmentationNetwork, pixels: Tensor) -> Tensor:
+        output: Tensor = network(pixels.to(self._type, memory_format=torch.channels_last))
+        return output.float()
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded.
@@ -170,16 +186,3 @@ class TorchBackend:
 def _rounds_to_tf32() -> bool:
     """Whether convolutions on the GPU round their inputs to ten bits, as PyTorch lets Ampere and later do."""
     return torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability() >= (8, 0)
-
-
-def fold_batch_norm(network: nn.Module) -> None:
-    """Fold each BatchNorm that follows a convolution in a Sequential into its weights, in place.
-
-    The network computes the same up to rounding, in one pass over memory less a layer.
-    """
-    for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        for (_, layer), (name, following) in pairwise(list(block.named_children())):
-            if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-                fused = fuse_conv_bn_eval(layer, following)
-                layer.weight, layer.bias = fused.weight, fused.bias
-                setattr(block, name, nn.Identity())
