@@ -80,7 +80,7 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
 
 
 def _undivided(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.int32]:
-    """Number the 4-connected regions of enough pixels."""
+    """Give numbers to the 4-connected regions of enough pixels."""
     regions = ndimage.label(mask)[0].astype(np.int32, copy=False)
     return renumber(regions, ranks(*count_objects(regions), min_size))
 

@@ -54,6 +54,8 @@ def _grown(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[sli
 
 def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keep the largest 4-connected piece, of equally large ones the first in raster order."""
+    from scipy import ndimage
+
     pieces, count = ndimage.label(mask)
     if count < 2:
         return mask

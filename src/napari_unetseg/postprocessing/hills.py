@@ -1,0 +1,190 @@
+"""The hills of a landscape, found block by block: what leads up to the same peak, and the passes between them.
+
+Every pixel of the foreground leads to its highest 4-neighbour if that is higher, and so, step by step, to a
+peak; what leads to one peak is a hill. Two peaks are connected above a level just where there is a way
+over passes above it, and a flood from some of the peaks takes each hill over its highest pass. So hills and
+passes, a few for each object, are all it takes to divide objects. The pixels themselves are looked at once, in
+blocks, and neither size nor place of the blocks changes anything: no step depends on more than a pixel's neighbours
+and its place in the image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Where hills meet.
+
+    Attributes
+    ----------
+    one, other
+        (M,), the two hills.
+    height
+        float32 (M,), of the lower of the two pixels between which the pass lies.
+    place
+        (M,), which two pixels of the image these are: of equally high passes the one with the lowest comes first.
+    """
+
+    one: Ints
+    other: Ints
+    height: Floats
+    place: Ints
+
+    def highest(self) -> "Passes":
+        """Keep the first of the highest passes between each two hills, ordered from the highest one down."""
+        order = np.lexsort((self.place, -self.height))
+        low, high = np.minimum(self.one, self.other)[order], np.maximum(self.one, self.other)[order]
+        pairs = low * (int(high.max(initial=0)) + 1) + high
+        kept = np.sort(np.unique(pairs, return_index=True)[1])
+        kept = kept[low[kept] != high[kept]]
+        return Passes(low[kept], high[kept], self.height[order][kept], self.place[order][kept])
+
+
+@dataclass(frozen=True)
+class Hills:
+    """What is known of the hills of an image or of one of its blocks.
+
+    Attributes
+    ----------
+    peak
+        (N,), flat index in the image of the pixel to which all others of the hill lead.
+    height
+        float32 (N,), of the peak.
+    size
+        (N,), number of pixels.
+    first
+        (N,), flat index in the image of the first pixel in raster order.
+    passes
+        Between them.
+    """
+
+    peak: Ints
+    height: Floats
+    size: Ints
+    first: Ints
+    passes: Passes
+
+
+def survey(heights: Floats, block: Window, numbers: NDArray[np.int32], count: int) -> Hills:
+    """Find the hills of one block, and write their numbers into its pixels.
+
+    What leads out of the block is a hill whose peak is the first pixel outside, and each pixel below or to the
+    right of the block is a hill too, of no pixels; `join` puts them together.
+
+    Parameters
+    ----------
+    heights
+        float32 (height + 2, width + 2), the block and the pixels round it; -inf for the background and beyond
+        the image.
+    block
+        Rows and columns of the image.
+    numbers
+        int32 (Y, X) of the image. Hill number i of this block becomes count + i + 1, the background 0.
+    count
+        Number of hills of the blocks before.
+    """
+    rows, columns = heights.shape[0] - 2, heights.shape[1] - 2
+    pixels = np.flatnonzero(heights > -np.inf)
+    row, column = np.divmod(pixels, columns + 2)
+    own = (row > 0) & (row <= rows) & (column > 0) & (column <= columns)
+    goal = _climb(heights, pixels, own)
+    reached = goal[own]
+    size = np.bincount(reached, minlength=len(pixels))
+    listed = np.flatnonzero((size > 0) | (row > rows) | (column > columns))
+    position = np.zeros(len(pixels), np.int32)
+    position[listed] = np.arange(1, len(listed) + 1)
+    place = (row + (block[0].start - 1)) * numbers.shape[1] + (column + (block[1].start - 1))
+    first = np.full(len(listed), np.iinfo(np.int64).max)
+    first[position[reached[::-1]] - 1] = place[own][::-1]  # the last assignment stays: the first pixel
+    hill = np.zeros(heights.shape, np.int32)
+    hill.ravel()[pixels] = position[goal]
+    numbers[block] = np.where(hill[1:-1, 1:-1] > 0, hill[1:-1, 1:-1] + count, 0)
+    passes = _passes(heights, hill, block, numbers.shape)
+    passes = Passes(passes.one + (count - 1), passes.other + (count - 1), passes.height, passes.place)
+    return Hills(place[listed], heights.ravel()[pixels[listed]], size[listed], first, passes)
+
+
+def join(blocks: Sequence[Hills], numbers: NDArray[np.int32]) -> tuple[Hills, Ints]:
+    """Put the hills of all blocks together.
+
+    Returns
+    -------
+    Hills
+        Those of the image.
+    (N + 1,)
+        Which of them a number in `numbers` means; -1 for 0.
+    """
+    peak = np.concatenate([block.peak for block in blocks])
+    goal = numbers.ravel()[peak].astype(np.int64) - 1
+    goal = _follow(goal)
+    whole = np.flatnonzero(goal == np.arange(len(goal)))
+    position = np.zeros(len(goal), np.int64)
+    position[whole] = np.arange(len(whole))
+    owner = position[goal]
+    size = np.zeros(len(whole), np.int64)
+    np.add.at(size, owner, np.concatenate([block.size for block in blocks]))
+    first = np.full(len(whole), np.iinfo(np.int64).max)
+    np.minimum.at(first, owner, np.concatenate([block.first for block in blocks]))
+    one, other, pass_height, place = (
+        np.concatenate([getattr(block.passes, name) for block in blocks])
+        for name in ("one", "other", "height", "place")
+    )
+    height = np.concatenate([block.height for block in blocks])[whole]
+    passes = Passes(owner[one], owner[other], pass_height, place).highest()
+    return Hills(peak[whole], height, size, first, passes), np.append(-1, owner)
+
+
+def _climb(heights: Floats, pixels: Ints, own: NDArray[np.bool_]) -> Ints:
+    """Return for each of the pixels where it leads, as a position among them; those that are not own lead nowhere.
+
+    On a plateau a pixel leads up or left, so that a plateau has few peaks.
+    """
+    middle = heights[1:-1, 1:-1]
+    best, step = middle.copy(), np.zeros(middle.shape, np.int32)
+    width = heights.shape[1]
+    around = (
+        (-width, heights[:-2, 1:-1], np.greater_equal),
+        (-1, heights[1:-1, :-2], np.greater_equal),
+        (1, heights[1:-1, 2:], np.greater),
+        (width, heights[2:, 1:-1], np.greater),
+    )
+    for offset, neighbour, leads in around:
+        better = leads(neighbour, best)
+        np.copyto(best, neighbour, where=better)
+        np.copyto(step, offset, where=better)
+    position = np.zeros(heights.size, np.int32)
+    position[pixels] = np.arange(len(pixels))
+    goal = np.arange(len(pixels))
+    goal[own] = position[pixels[own] + step[middle > -np.inf]]
+    return _follow(goal)
+
+
+def _follow(goal: Ints) -> Ints:
+    """Follow steps to their ends, looking twice as far each time."""
+    while True:
+        further = goal[goal]
+        if np.array_equal(further, goal):
+            return goal
+        goal = further
+
+
+def _passes(heights: Floats, hill: NDArray[np.int32], block: Window, shape: tuple[int, int]) -> Passes:
+    """Find the passes of a block from each of its pixels to the next one on the right and below."""
+    found = []
+    here = hill[1:-1, 1:-1]
+    for direction, (there, offset) in enumerate(((hill[1:-1, 2:], 1), (hill[2:, 1:-1], hill.shape[1]))):
+        row, column = np.nonzero((here != there) & (here > 0) & (there > 0))
+        pixel = (row + 1) * hill.shape[1] + column + 1
+        place = (row + block[0].start) * shape[1] + column + block[1].start
+        lower = np.minimum(heights.ravel()[pixel], heights.ravel()[pixel + offset])
+        ends = (hill.ravel()[index].astype(np.int64) for index in (pixel, pixel + offset))
+        found.append((*ends, lower, place + direction * shape[0] * shape[1]))
+    return Passes(*(np.concatenate(column) for column in zip(*found, strict=True))).highest()

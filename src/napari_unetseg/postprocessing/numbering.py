@@ -1,0 +1,55 @@
+"""Counting and numbering objects, in place and strip by strip, so that no copy of a large image is made."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRIP = 2**22
+"""Pixels that are looked at together."""
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Give the rows of an image (Y, X) in strips of about `STRIP` pixels, from top to bottom."""
+    step = max(STRIP // max(shape[1], 1), 1)
+    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
+
+
+def count_objects(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the pixels of each label and find its first pixel in raster order.
+
+    Returns
+    -------
+    sizes, first
+        (N + 1,) for labels 0 to N; of labels that do not occur, `first` is 0.
+    """
+    count = int(labels.max(initial=0)) + 1
+    sizes, first = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for rows in reversed(list(strips(labels.shape))):
+        strip = labels[rows].ravel()
+        pixels = np.flatnonzero(strip)
+        owners = strip[pixels]
+        sizes += np.bincount(owners, minlength=count)
+        first[owners[::-1]] = pixels[::-1] + rows.start * labels.shape[1]  # the last assignment stays: the first pixel
+    return sizes, first
+
+
+def number_objects(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
+    """Drop small objects and count the others in the order in which their first pixels come."""
+    numbers = ranks(*count_objects(labels), min_size)
+    return renumber(labels.copy(), numbers)
+
+
+def ranks(sizes: NDArray[np.int64], first: NDArray[np.int64], min_size: int) -> NDArray[np.int32]:
+    """Give numbers to what has enough pixels from 1, in the order of the first pixels; the rest gets 0."""
+    kept = np.flatnonzero(sizes >= max(min_size, 1))
+    numbers = np.zeros(len(sizes), np.int32)
+    numbers[kept[np.argsort(first[kept])]] = np.arange(1, len(kept) + 1)
+    return numbers
+
+
+def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Replace each label by its new number, in place."""
+    for rows in strips(labels.shape):
+        labels[rows] = numbers[labels[rows]]
+    return labels
