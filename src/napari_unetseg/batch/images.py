@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_unetseg.batch.journal import JOURNAL
 from napari_unetseg.batch.targets import ENDINGS, result_stem
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io.read import IMAGE_SUFFIXES
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence
 
 ALL = "*"

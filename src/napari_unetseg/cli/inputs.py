@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unetseg.batch.images import ALL, find_images, images_among
-from napari_unetseg.io.read import IMAGE_SUFFIXES
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,41 @@
-"""Images in, results out: files and nothing else."""
+"""Images in, results out: files and nothing else.
 
-from napari_unetseg.io.contour_file import ContourFile, Position
-from napari_unetseg.io.geojson import read_geojson, write_geojson
-from napari_unetseg.io.ome_tiff import write_ome_labels
-from napari_unetseg.io.overlay import draw_overlay, write_overlay
-from napari_unetseg.io.read import read_image
-from napari_unetseg.io.rois import read_rois, write_rois
-from napari_unetseg.io.table import write_table
-from napari_unetseg.io.tiff import write_confidence, write_labels
+The names below load the libraries that they need on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_unetseg.io.contour_file import ContourFile as ContourFile
+    from napari_unetseg.io.contour_file import Position as Position
+    from napari_unetseg.io.geojson import read_geojson as read_geojson
+    from napari_unetseg.io.geojson import write_geojson as write_geojson
+    from napari_unetseg.io.ome_tiff import write_ome_labels as write_ome_labels
+    from napari_unetseg.io.overlay import draw_overlay as draw_overlay
+    from napari_unetseg.io.overlay import write_overlay as write_overlay
+    from napari_unetseg.io.read import read_image as read_image
+    from napari_unetseg.io.rois import read_rois as read_rois
+    from napari_unetseg.io.rois import write_rois as write_rois
+    from napari_unetseg.io.table import write_table as write_table
+    from napari_unetseg.io.tiff import write_confidence as write_confidence
+    from napari_unetseg.io.tiff import write_labels as write_labels
+
+_HOMES = {
+    "ContourFile": "contour_file",
+    "Position": "contour_file",
+    "draw_overlay": "overlay",
+    "read_geojson": "geojson",
+    "read_image": "read",
+    "read_rois": "rois",
+    "write_confidence": "tiff",
+    "write_geojson": "geojson",
+    "write_labels": "tiff",
+    "write_ome_labels": "ome_tiff",
+    "write_overlay": "overlay",
+    "write_rois": "rois",
+    "write_table": "table",
+}
 
 __all__ = [
     "ContourFile",
@@ -24,3 +52,10 @@ __all__ = [
     "write_rois",
     "write_table",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
-from napari_unetseg.io.read_tiff import TIFF_SUFFIXES, read_tiff
+from napari_unetseg.io.read_tiff import read_tiff
+from napari_unetseg.io.suffixes import TIFF_SUFFIXES
 from napari_unetseg.language import Sentence
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
-IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".npy")
 
 # What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
 _CONVERSIONS = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "LA": "L", "La": "L", "PA": "RGBA"}

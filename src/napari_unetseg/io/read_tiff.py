@@ -10,8 +10,6 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
 
-TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".stk")
-
 # The spellings of OME and ImageJ, and the one that is used everywhere else.
 _UNITS = {
     "nm": "nanometer",

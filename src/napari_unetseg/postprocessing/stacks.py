@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.linking import number_stack
 from napari_unetseg.postprocessing.measurements import Table
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -47,6 +46,8 @@ def decode_stack(
     Cancelled
         If `cancel` returned True.
     """
+    from napari_unetseg.postprocessing.decoding import decode  # scipy and scikit-image
+
     if not axes:
         return decode(probability, heads, parameters)
     labels = np.empty(probability.shape[1:], np.int32)

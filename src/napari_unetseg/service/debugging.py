@@ -13,7 +13,6 @@ from typing import Any
 from napari_unetseg.config import Settings
 from napari_unetseg.config.keys import PREFIX
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io import write_confidence, write_labels
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.provenance import Provenance
@@ -34,6 +33,8 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
     UnetsegError
         If they cannot be written; the message names the file and the setting.
     """
+    from napari_unetseg.io import write_confidence, write_labels
+
     told, scale, unit = result.provenance, result.image.scale, result.image.unit
     run = {
         "request_id": request_id,

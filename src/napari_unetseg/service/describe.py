@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from napari_unetseg.io.read import PICTURE_SUFFIXES
+from napari_unetseg.io.suffixes import PICTURE_SUFFIXES
 from napari_unetseg.service.reports import ModelIdentity, ModelInfo
 from napari_unetseg.zoo.card import Architecture, ModelCard
 from napari_unetseg.zoo.published import published_with

@@ -15,7 +15,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise, rescale
 from napari_unetseg.io import read_image
-from napari_unetseg.io.read import IMAGE_SUFFIXES
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Percentile
 

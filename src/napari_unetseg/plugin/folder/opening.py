@@ -10,7 +10,6 @@ from qtpy.QtCore import QObject, Signal
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.targets import ENDINGS, Result, Target
 from napari_unetseg.image import Image
-from napari_unetseg.io import read_image
 from napari_unetseg.plugin.background import Task, start
 
 if TYPE_CHECKING:
@@ -75,6 +74,8 @@ def read_layers(event: Event) -> list[Layer]:
     UnetsegError
         If a file cannot be read.
     """
+    from napari_unetseg.io import read_image
+
     image = read_image(event.file)
     data = image.array
     if "C" in image.axes:
@@ -95,6 +96,8 @@ def read_layers(event: Event) -> list[Layer]:
 
 def _labels(target: Target, name: str, image: Image) -> Labels:
     import pandas as pd
+
+    from napari_unetseg.io import read_image
 
     path = target.path(ENDINGS[Result.LABELS])
     array = read_image(path).array
