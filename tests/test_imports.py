@@ -15,12 +15,13 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors", "language"}
+PLAIN = {"image", "errors", "language", "maps"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
     "errors": set[str](),
     "language": set[str](),
     "image": {"errors", "language"},
+    "maps": {"errors", "language"},
     "samples": PLAIN,
     "postprocessing": PLAIN,
     "io": PLAIN | {"postprocessing"},
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": BESIDE | {"batch", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
 }
+SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "imagecodecs", "tifffile", "roifile"}
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
     "cli.benchmark_report",
@@ -86,6 +88,15 @@ def is_within(module: str, rooms: tuple[str, ...]) -> bool:
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
 
+def imported_at_once(tree: ast.Module) -> set[str]:
+    """Libraries that importing a module imports, and not only calling its functions."""
+    body = WithoutTypeChecking().visit(tree)
+    for node in ast.walk(body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = []
+    return {name.split(".")[0] for name in imported(body)}
+
+
 def declared_dependencies() -> set[str]:
     """Distributions that pyproject.toml names, the extras among them, by canonical name."""
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -135,6 +146,17 @@ def test_every_imported_library_is_a_declared_dependency() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by([PACKAGE], WINDOW_LIBRARIES | {"torch", "numpy", "skimage"}) == ""
+
+
+def test_the_window_opens_without_slow_libraries() -> None:
+    program = "import sys, napari_unetseg.plugin.widget; print(*(m for m in sys.modules if m.startswith(sys.argv[1])))"
+    line = [sys.executable, "-c", program, f"{PACKAGE}."]
+    loaded = subprocess.run(line, capture_output=True, text=True, timeout=120, check=True).stdout.split()
+    names = [module.removeprefix(f"{PACKAGE}.") for module in loaded]
+    assert "plugin.widget" in names
+    # napari itself may load some of them, so that what is in memory tells nothing.
+    found = {name: imported_at_once(parse(MODULES[name])) & SLOW_LIBRARIES for name in names}
+    assert {name: libraries for name, libraries in found.items() if libraries} == {}
 
 
 def test_torch_is_loaded_only_where_it_is_used() -> None:
