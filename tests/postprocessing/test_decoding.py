@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from napari_unetseg.postprocessing import decoding
+from napari_unetseg.postprocessing import decoding, elevation
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -197,25 +197,65 @@ def test_the_same_input_gives_the_same_labels_and_stays_untouched():
     np.testing.assert_array_equal(probability, before)
 
 
-def as_it_was(probability, parameters):
-    """The steps before there were smoothing and a minimum confidence, put together from the module's own."""
-    mask = probability[0] >= parameters.threshold
-    components, count = decoding._label(mask)
-    labels = components
-    if parameters.split > 0 and count:
-        elevation = decoding._relative(
-            decoding._elevation({"foreground": probability[0], "distance": probability[1]}, mask), components, count
-        )
-        labels = decoding._divide(components, count, elevation, decoding._seeds(elevation, parameters.split))
-    labels = decoding.number_objects(labels, parameters.min_size)
-    return decoding._fill_holes(labels) if parameters.fill_holes else labels
+three_maps = arrays(
+    np.float32,
+    st.tuples(st.just(2), st.integers(1, 40), st.integers(1, 40)),
+    # Few values give many equal heights, and objects that span many blocks.
+    elements=st.sampled_from([0.0, 0.2, 0.6, 0.6, 0.7, 0.9, 1.0, np.nan]) | st.floats(0, 1, width=32),
+)
+any_parameters = st.builds(
+    DecodeParameters,
+    threshold=st.floats(0, 0.8),
+    min_size=st.integers(0, 9),
+    split=st.floats(0, 1),
+    fill_holes=st.booleans(),
+    smoothing=st.integers(0, 2),
+    min_confidence=st.sampled_from([0.0, 0.7]),
+)
 
 
-@given(maps, st.floats(0, 1), st.floats(0, 1), st.integers(0, 9), st.booleans())
-@settings(deadline=None, max_examples=60)
-def test_the_defaults_of_smoothing_and_confidence_change_nothing(probability, threshold, split, min_size, fill_holes):
-    parameters = DecodeParameters(threshold=threshold, split=split, min_size=min_size, fill_holes=fill_holes)
-    np.testing.assert_array_equal(decode(probability, HEADS[0], parameters), as_it_was(probability, parameters))
+@pytest.mark.parametrize("heads", HEADS)
+@given(three_maps, any_parameters, st.integers(1, 20))
+@settings(deadline=None, max_examples=80)
+def test_blocks_change_nothing(heads, probability, parameters, side):
+    probability = probability[: len(heads)]
+    whole = decode(probability, heads, parameters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "BLOCK", side)
+        patch.setattr(elevation, "DEPTH_REACH", 2)
+        np.testing.assert_array_equal(decode(probability, heads, parameters), whole)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("fill", ["crowd", "everything", "nothing"])
+def test_blocks_change_nothing_in_a_large_image(heads, fill, monkeypatch):
+    y, x = np.mgrid[:700, :900].astype(np.float32)
+    rng = np.random.default_rng(1)
+    waves = (np.sin(y / 7) * np.sin(x / 9) + 1) / 2 + rng.normal(0, 0.05, y.shape)
+    planes = {
+        "foreground": {"crowd": waves + 0.2, "everything": np.ones_like(y), "nothing": np.zeros_like(y)}[fill],
+        "distance": waves,
+        "boundary": 1 - waves,
+    }
+    probability = stack(planes, heads).clip(0, 1).astype(np.float32)
+    whole = decode(probability, heads, DecodeParameters())
+    assert whole.max() > 100 or fill != "crowd"
+    monkeypatch.setattr(decoding, "BLOCK", 64)
+    np.testing.assert_array_equal(decode(probability, heads, DecodeParameters()), whole)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("heads", HEADS)
+def test_blocks_change_nothing_in_an_image_of_4096_pixels(heads, monkeypatch):
+    monkeypatch.setattr(decoding, "BLOCK", 4096)
+    y, x = np.mgrid[:4096, :4096].astype(np.float32)
+    waves = (np.sin(y / 9) * np.sin(x / 11) + 1) / 2
+    waves += np.random.default_rng(1).normal(0, 0.05, y.shape).astype(np.float32)
+    planes = {"foreground": waves + 0.2, "distance": waves, "boundary": 1 - waves}
+    probability = stack(planes, heads).clip(0, 1).astype(np.float32)
+    whole = decode(probability, heads, DecodeParameters())
+    monkeypatch.undo()
+    np.testing.assert_array_equal(decode(probability, heads, DecodeParameters()), whole)
 
 
 @given(maps, st.floats(0.01, 1), st.integers(0, 3))

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_unetseg.postprocessing.contours import trace_contours
-from napari_unetseg.postprocessing.numbering import number_objects
 from napari_unetseg.postprocessing.edits import DrawnRing, Edits, changed_rings, draw_rings, relabel_around
+from napari_unetseg.postprocessing.numbering import number_objects
 from napari_unetseg.postprocessing.smoothing import largest_pieces
 
 SHAPE = (30, 40)

@@ -1,0 +1,133 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unetseg.postprocessing.dividing import divide
+from napari_unetseg.postprocessing.hills import join, survey
+
+
+@st.composite
+def landscapes(draw, distinct=False):
+    """Heights of an image, -inf where there is background; with plateaus unless they are to be distinct."""
+    height, width = draw(st.integers(1, 14)), draw(st.integers(1, 14))
+    size = height * width
+    values = (
+        draw(st.permutations(range(1, size + 1)))
+        if distinct
+        else draw(st.lists(st.integers(0, 6), min_size=size, max_size=size))
+    )
+    background = draw(st.lists(st.booleans() | st.just(False), min_size=size, max_size=size))
+    heights = np.where(background, -np.inf, np.array(values)).astype(np.float32)
+    return heights.reshape(height, width)
+
+
+def found(heights, side):
+    """Hills of an image that is looked at in blocks of this side, and the hill of each pixel (-1: background)."""
+    framed = np.pad(heights, 1, constant_values=-np.inf)
+    numbers = np.full(heights.shape, 99, np.int32)
+    blocks, count = [], 0
+    for top in range(0, heights.shape[0], side):
+        for left in range(0, heights.shape[1], side):
+            bottom, right = min(top + side, heights.shape[0]), min(left + side, heights.shape[1])
+            window = framed[top : bottom + 2, left : right + 2]
+            blocks.append(survey(window, (slice(top, bottom), slice(left, right)), numbers, count))
+            count += len(blocks[-1].peak)
+    hills, owner = join(blocks, numbers)
+    return hills, owner[numbers]
+
+
+def steepest(heights):
+    """By definition: the peak that each pixel leads to; only where no two heights are equal."""
+    framed = np.pad(heights, 1, constant_values=-np.inf)
+    peaks = np.full(heights.shape, -1)
+    for start in np.argwhere(heights > -np.inf):
+        y, x = start
+        while True:
+            ways = [(y, x), (y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+            best = max(ways, key=lambda at: framed[at[0] + 1, at[1] + 1])
+            if best == (y, x):
+                break
+            y, x = best
+        peaks[tuple(start)] = y * heights.shape[1] + x
+    return peaks
+
+
+@given(landscapes(distinct=True), st.integers(1, 6))
+@settings(deadline=None, max_examples=80)
+def test_a_hill_is_what_leads_to_one_peak(heights, side):
+    hills, hill = found(heights, side)
+    peaks = steepest(heights)
+    np.testing.assert_array_equal(np.where(hill >= 0, hills.peak[hill] if len(hills.peak) else -1, -1), peaks)
+    np.testing.assert_array_equal(hills.height, heights.ravel()[hills.peak])
+    for number, peak in enumerate(hills.peak):
+        pixels = np.flatnonzero(peaks == peak)
+        assert (hills.size[number], hills.first[number]) == (len(pixels), pixels[0])
+
+
+@given(landscapes(distinct=True), st.integers(1, 6))
+@settings(deadline=None, max_examples=80)
+def test_a_pass_is_the_highest_way_from_hill_to_hill(heights, side):
+    hills, hill = found(heights, side)
+    expected = {}
+    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        for a, b, h in zip(
+            hill[one].flat, hill[other].flat, np.minimum(heights[one], heights[other]).flat, strict=True
+        ):
+            if a != b and min(a, b) >= 0:
+                key = (min(a, b), max(a, b))
+                expected[key] = max(expected.get(key, h), h)
+    passes = hills.passes
+    assert {(a, b): h for a, b, h in zip(passes.one, passes.other, passes.height, strict=True)} == expected
+    assert (np.diff(passes.height) <= 0).all()
+
+
+@given(landscapes(), st.integers(1, 6), st.floats(0.01, 1))
+@settings(deadline=None, max_examples=150)
+def test_blocks_change_nothing_however_many_heights_are_equal(heights, side, split):
+    whole, hill = found(heights, max(heights.shape))
+    parts, in_blocks = found(heights, side)
+    # The same pixels together, and the same passes between them.
+    peak = np.append(whole.peak, -1)[hill]
+    np.testing.assert_array_equal(peak, np.append(parts.peak, -1)[in_blocks])
+    for name in ("height", "place"):
+        np.testing.assert_array_equal(getattr(whole.passes, name), getattr(parts.passes, name))
+    one, other = (divide(hills, split) for hills in (whole, parts))
+    objects = {
+        (int(a), int(b))
+        for a, b in zip(np.append(one, -1)[hill].flat, np.append(other, -1)[in_blocks].flat, strict=True)
+    }
+    assert len(objects) == len({a for a, _ in objects}) == len({b for _, b in objects})
+
+
+def flooded(heights, seeds):
+    """By definition: pixels join over the highest ways first, but never two seeds."""
+    parent = {i: i for i in np.flatnonzero(heights.ravel() > -np.inf)}
+    seeded = {i: i in seeds for i in parent}
+
+    def root(i):
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    flat, width = heights.ravel(), heights.shape[1]
+    steps = [(i, j) for i in parent for j in ((i + 1, i + width) if (i + 1) % width else (i + width,)) if j in parent]
+    ways = [(min(flat[i], flat[j]), max(flat[i], flat[j]), i, j) for i, j in steps]
+    for _, _, i, j in sorted(ways, reverse=True):
+        a, b = root(i), root(j)
+        if a != b and not (seeded[a] and seeded[b]):
+            parent[b] = a
+            seeded[a] = seeded[a] or seeded[b]
+    return {i: root(i) for i in parent}
+
+
+@given(landscapes(distinct=True), st.integers(2, 6), st.floats(0.01, 1))
+@settings(deadline=None, max_examples=80)
+def test_objects_are_what_floods_from_their_highest_peaks_reach(heights, side, split):
+    hills, hill = found(heights, side)
+    owner = divide(hills, split)
+    objects = np.append(owner, -1)[hill].ravel()
+    # The highest pixel of an object is its seed.
+    seeds = {max(np.flatnonzero(objects == label), key=lambda i: heights.ravel()[i]) for label in set(objects) - {-1}}
+    roots = flooded(heights, seeds)
+    pairs = {(objects[i], root) for i, root in roots.items()}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

@@ -1,0 +1,36 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_unetseg.postprocessing import numbering
+from napari_unetseg.postprocessing.numbering import count_objects, number_objects, renumber, strips
+
+label_images = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 5))
+
+
+@given(label_images, st.integers(1, 40))
+@settings(deadline=None, max_examples=60)
+def test_sizes_and_first_pixels_do_not_depend_on_the_strips(labels, pixels):
+    whole, numbering.STRIP = numbering.STRIP, pixels
+    try:
+        assert sum(rows.stop - rows.start for rows in strips(labels.shape)) == len(labels)
+        sizes, first = count_objects(labels)
+    finally:
+        numbering.STRIP = whole
+    assert sizes.tolist() == [0, *(int((labels == k).sum()) for k in range(1, labels.max() + 1))]
+    for label in np.unique(labels[labels > 0]):
+        assert first[label] == np.flatnonzero(labels == label)[0]
+
+
+def test_small_objects_go_and_the_others_count_in_raster_order():
+    labels = np.array([[0, 7, 7, 0], [3, 0, 5, 5], [3, 3, 0, 5]], np.int32)
+    before = labels.copy()
+    assert number_objects(labels, 3).tolist() == [[0, 0, 0, 0], [1, 0, 2, 2], [1, 1, 0, 2]]
+    np.testing.assert_array_equal(labels, before)
+
+
+def test_renumbering_happens_in_place():
+    labels = np.array([[0, 1], [2, 1]], np.int32)
+    assert renumber(labels, np.array([0, 5, 0], np.int32)) is labels
+    assert labels.tolist() == [[0, 5], [0, 5]]
