@@ -21,9 +21,9 @@ class Image:
     Attributes
     ----------
     array
-        Pixels of any bool, integer or float dtype, in the order that `axes` names. The array of a stack may be
-        anything that has a shape and a dtype and is read by indexing, such as a dask array: planes are then
-        read one at a time.
+        Pixels of any bool, integer or float dtype, in the order that `axes` names. It may be anything that has a
+        shape and a dtype and is read by indexing, such as a dask array or a memory-mapped file: the planes of a
+        stack are then read one at a time, and a plane too large to be read at once in tiles.
     axes
         ``"YX"`` (grey), ``"YXC"`` (channels last) or ``"CYX"`` (channels first) for one plane. Any other upper-case
         letters make it a stack along those axes, such as ``"ZYX"``, ``"TYX"``, ``"TCZYX"`` or ``"ZYXC"``;
@@ -102,7 +102,8 @@ class Image:
         """
         if isinstance(array, Image):
             return array
-        array = np.asarray(array)
+        if not hasattr(array, "__array_function__"):
+            array = np.asarray(array)
         if array.ndim == 2:
             return cls(array, "YX", name=name)
         if array.ndim == 3 and array.shape[-1] in (3, 4) and array.shape[0] > 4:
@@ -149,9 +150,11 @@ class Image:
             raise ImageError(
                 Sentence("{image}: is a stack ({axes}); take one of its planes.", image=self.name, axes=self.axes)
             )
+        # What knows neither new axes nor their order, such as a zarr array, is read here.
+        array = self.array if hasattr(self.array, "__array_function__") else np.asarray(self.array)
         if self.axes == "YX":
-            return self.array[np.newaxis]
-        return self.array if self.axes == "CYX" else np.moveaxis(self.array, -1, 0)
+            return array[np.newaxis]
+        return array if self.axes == "CYX" else np.moveaxis(array, -1, 0)
 
     def take_channel(self, channel: int) -> "Image":
         """Return one channel as a grey image, or as a stack of them.
@@ -182,6 +185,8 @@ class Image:
         index
             Position along each of `stack_axes`.
         """
+        if not self.stack_axes:
+            return self
         taken = self._take(dict(zip(self.stack_axes, index, strict=True)))
         return replace(taken, array=np.asarray(taken.array))
 

@@ -11,6 +11,7 @@ from napari_unetseg.inference.division import Division
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.resizing import Stretching
 from napari_unetseg.inference.tiling import mirrored
+from napari_unetseg.maps import forget_pages, room_for
 from napari_unetseg.zoo.card import ModelCard
 
 
@@ -26,11 +27,14 @@ class Answer:
         float32 (Y, X), how far its passes agree, 0 to 1; None if it was run once.
     warnings
         Sentences for the user.
+    sampled
+        Every how many rows and columns were looked at for the image's percentiles; 1: all.
     """
 
     probability: NDArray[np.float32]
     agreement: NDArray[np.float32] | None
     warnings: tuple[str, ...]
+    sampled: int = 1
 
 
 class Job:
@@ -68,7 +72,8 @@ class Job:
         self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
         self._stretching = Stretching(image.shape, division.resized_to) if division.resized_to else None
-        self._map = np.zeros((self._heads + with_agreement, *image.shape), np.float32)
+        self._map, told = room_for((self._heads + with_agreement, *image.shape), image.name)
+        self.warnings += told
         self._start(division)
 
     def _start(self, division: Division) -> None:
@@ -131,6 +136,7 @@ class Job:
             self._stretching.add(kept, tile.write, self._map)
         else:
             self._map[:, *tile.write] += kept
+        forget_pages(self._map)
         self._written.add(index)
 
     def finish(self) -> Answer:
@@ -141,4 +147,4 @@ class Job:
         if self._pixels.invalid is not None:
             probability[:, self._pixels.invalid] = 0
         warnings = (*self._pixels.warnings, *self.division.warnings, *self.warnings)
-        return Answer(probability, rest[0] if len(rest) else None, warnings)
+        return Answer(probability, rest[0] if len(rest) else None, warnings, self._pixels.sampled)

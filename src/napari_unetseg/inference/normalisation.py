@@ -4,6 +4,7 @@
 the same numbers in both places.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,12 @@ from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
 
 EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
+
+READ_AT_ONCE = 2**29
+"""Bytes up to which an image that is not in memory is read whole, before the first tile: each of its chunks is then
+read once. Of a larger one each tile is read when its turn comes."""
+
+_STRIP = 2**24
 
 _INTEGER_ENDS = (255.0, 4095.0, 65535.0)
 
@@ -35,7 +42,7 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
     ----------
     pixels
         (..., Y, X), bool, integers or floats. Above `EXACT_PIXELS` values, every k-th row and column
-        is used, k being the smallest step that stays below it.
+        is used, k being `sampling_step`.
     low, high
         Percentiles, 0 to 100, linearly interpolated.
 
@@ -44,13 +51,18 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
     tuple of float
         Low and high; both 0 if no pixel is finite.
     """
-    step = int(np.ceil(np.sqrt(pixels.size / EXACT_PIXELS))) if pixels.size > EXACT_PIXELS else 1
-    values = _halved_finite(pixels[..., ::step, ::step])
+    step = sampling_step(pixels.size)
+    values = _halved_finite(np.asarray(pixels[..., ::step, ::step]))
     if values.size:
         bottom, top = np.percentile(values, (low, high), overwrite_input=True)
         if top > bottom:
             return 2 * float(bottom), 2 * float(top)
     return _extremes(pixels)
+
+
+def sampling_step(size: int) -> int:
+    """Return k where every k-th row and column of an image of so many values are looked at for its percentiles."""
+    return int(np.ceil(np.sqrt(size / EXACT_PIXELS))) if size > EXACT_PIXELS else 1
 
 
 def rescale(pixels: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
@@ -99,13 +111,28 @@ def _halved_finite(pixels: NDArray[Any]) -> NDArray[np.float64]:
 
 def _extremes(pixels: NDArray[Any]) -> tuple[float, float]:
     """Smallest and largest finite value, without a copy of the image; both 0 if there is none."""
+    found = [ends for strip in _strips(pixels) if (ends := _finite_extremes(strip)) is not None]
+    if not found:
+        return 0.0, 0.0
+    lows, highs = zip(*found, strict=True)
+    return float(min(lows)), float(max(highs))
+
+
+def _finite_extremes(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
     if pixels.dtype.kind != "f":
-        return float(pixels.min()), float(pixels.max())
+        return pixels.min(), pixels.max()
     finite = np.isfinite(pixels)
     if not finite.any():
-        return 0.0, 0.0
+        return None
     low, high = (extreme(pixels, where=finite, initial=pixels[finite][0]) for extreme in (np.min, np.max))
-    return float(low), float(high)
+    return low, high
+
+
+def _strips(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Read an image (..., Y, X) from top to bottom in pieces that need little memory."""
+    rows = max(_STRIP // max(pixels.size // pixels.shape[-2], 1), 1)
+    for start in range(0, pixels.shape[-2], rows):
+        yield np.asarray(pixels[..., start : start + rows, :])
 
 
 @dataclass(frozen=True)
@@ -125,6 +152,8 @@ class Normalised:
         bool (Y, X), True where a plane is NaN or infinite; None if there is no such pixel.
     warnings
         Sentences for the user.
+    sampled
+        Every how many rows and columns were looked at to find `ranges`; 1: all.
     """
 
     planes: NDArray[Any]
@@ -132,10 +161,14 @@ class Normalised:
     ranges: tuple[tuple[float, float], ...]
     invalid: NDArray[np.bool_] | None
     warnings: tuple[str, ...]
+    sampled: int = 1
 
     def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns)."""
-        pixels = self.planes[:, rows[:, np.newaxis], columns]
+        top, left = rows.min(), columns.min()
+        # What is not in memory may know slices only.
+        window = np.asarray(self.planes[:, top : rows.max() + 1, left : columns.max() + 1])
+        pixels = window[:, rows[:, np.newaxis] - top, columns - left]
         if len(self.ranges) > 1:
             channels = np.broadcast_to(pixels, (self.channels, *pixels.shape[1:]))
             return np.stack([rescale(plane, *ends) for plane, ends in zip(channels, self.ranges, strict=True)])
@@ -165,6 +198,8 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
     Pixels without a value become the intensity that maps to 0.
     """
     planes, warnings = _choose_planes(image, channels)
+    if planes.nbytes <= READ_AT_ONCE:
+        planes = np.asarray(planes)
     if image.rgb and isinstance(normalisation, Percentile):
         planes = _lit_channel(planes)
     invalid = _invalid_pixels(planes)
@@ -185,7 +220,8 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
         ranges = (_extremes(planes),)
     else:
         ranges = (percentile_range(planes, normalisation.low, normalisation.high),)
-    return Normalised(planes, channels, ranges, invalid, warnings)
+    sampled = sampling_step(planes.size) if isinstance(normalisation, Percentile) else 1
+    return Normalised(planes, channels, ranges, invalid, warnings, sampled)
 
 
 def _lit_channel(planes: NDArray[Any]) -> NDArray[Any]:
@@ -241,7 +277,5 @@ def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str
 def _invalid_pixels(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
     if planes.dtype.kind != "f":
         return None
-    invalid = np.zeros(planes.shape[1:], bool)
-    for plane in planes:
-        invalid |= ~np.isfinite(plane)
+    invalid = np.concatenate([~np.isfinite(strip).all(axis=0) for strip in _strips(planes)])
     return invalid if invalid.any() else None

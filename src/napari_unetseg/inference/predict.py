@@ -152,6 +152,7 @@ class _Run:
             answer.agreement,
             division.largest_window,
             self._batch_size,
+            answer.sampled,
         )
 
     def _is_cancelled(self) -> bool:

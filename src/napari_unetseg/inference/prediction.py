@@ -40,6 +40,8 @@ class Prediction:
         Side that a window could have had; None where the image is seen whole whatever is asked for.
     batch_size
         Most tiles that the network saw at once when the image was done.
+    sampled
+        Every how many rows and columns of the image were looked at for its percentiles; 1: all.
     """
 
     probability: NDArray[np.float32]
@@ -51,6 +53,7 @@ class Prediction:
     agreement: NDArray[np.float32] | None = None
     largest_window: int | None = None
     batch_size: int = 1
+    sampled: int = 1
 
 
 class Options(TypedDict, total=False):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.dividing import divide
 from napari_unetseg.postprocessing.elevation import elevation
@@ -98,6 +99,8 @@ def _divided(
     count = 0
     for block in _blocks(shape):
         hills = survey(elevation(planes, threshold, block), block, labels, count)
+        for plane in planes.values():
+            forget_pages(plane)
         found.append(hills)
         count += len(hills.peak)
     hills, whole = join(found, labels)

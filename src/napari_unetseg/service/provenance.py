@@ -70,6 +70,8 @@ class Provenance:
         tiles that it saw at once.
     link
         Whether objects keep their number along the axes Z and T of a stack.
+    sampled
+        Every how many rows and columns of the image were looked at for the percentiles of its intensities; 1: all.
     """
 
     image: str
@@ -100,6 +102,7 @@ class Provenance:
     largest_window: int | None = None
     batch_size: int = 1
     link: bool = False
+    sampled: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -148,6 +151,7 @@ def record(
         largest_window=prediction.largest_window,
         batch_size=prediction.batch_size,
         link=link,
+        sampled=prediction.sampled,
     )
 
 

@@ -1,24 +1,18 @@
 """Stacks on their way through the network: plane by plane in, one prediction out."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
+from napari_unetseg.maps import forget_pages, room_for
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-
-MAPS_IN_MEMORY = 2**30
-"""Bytes of probability maps of a stack above which they are kept in a temporary file."""
 
 
 def read_planes(image: Image) -> Iterator[Image | Exception]:
@@ -43,8 +37,8 @@ def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "
     Returns
     -------
     Prediction or Exception
-        Its maps are (heads, ..., Y, X), with the axes of the stack before Y and X; above `MAPS_IN_MEMORY` bytes
-        they lie in a temporary file that is gone with the last array that looks into it.
+        Its maps are (heads, ..., Y, X), with the axes of the stack before Y and X; made by
+        `napari_unetseg.maps.room_for`.
     """
     joined: _Joined | None = None
     error: Exception | None = None
@@ -69,7 +63,7 @@ class _Joined:
     def __init__(self, image: Image, first: "Prediction") -> None:
         heads = len(first.probability)
         shape = (heads + (first.agreement is not None), *image.stack_shape, *image.shape)
-        self._maps, remark = _room_for(shape, image.name)
+        self._maps, remark = room_for(shape, image.name)
         self._heads, self._first, self._last = heads, first, first
         self._tiles = 0
         # A dict keeps the order and says each sentence once.
@@ -80,6 +74,7 @@ class _Joined:
         self._maps[maps] = plane.probability
         if plane.agreement is not None:
             self._maps[self._heads, *index] = plane.agreement
+        forget_pages(self._maps)
         self._tiles += plane.tiles
         self._warnings |= dict.fromkeys(plane.warnings)
         self._last = plane
@@ -92,45 +87,6 @@ class _Joined:
             tiles=self._tiles,
             warnings=tuple(self._warnings),
         )
-
-
-def _room_for(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Make room for maps, in memory or in a file that nobody sees; say so if it is a file."""
-    size = 4 * int(np.prod(shape, dtype=np.int64))
-    if size <= MAPS_IN_MEMORY:
-        return np.empty(shape, np.float32), ()
-    folder = tempfile.gettempdir()
-    try:
-        with tempfile.TemporaryFile(prefix="unetseg-") as file:
-            _reserve(file.fileno(), size, folder)
-            maps = np.memmap(file, np.float32, "r+", shape=shape)
-    except OSError as error:
-        raise ImageError(
-            Sentence(
-                "{name}: the probability maps of this stack take {gigabytes:.1f} GB, for which {folder} has "
-                "no room ({reason}). Free some, name another folder in the variable TMPDIR, or segment a "
-                "part.",
-                name=name,
-                gigabytes=size / 1e9,
-                folder=folder,
-                reason=error.strerror or error,
-            )
-        ) from error
-    told = Sentence(
-        "The probability maps ({gigabytes:.1f} GB) are in a temporary file while the result is kept.",
-        gigabytes=size / 1e9,
-    )
-    return maps, (told,)
-
-
-def _reserve(file: int, size: int, folder: str) -> None:
-    """Take the room on the disk now: to run out of it while a mapped file is written ends the process."""
-    if shutil.disk_usage(folder).free < size:
-        raise OSError(Sentence("{gigabytes:.1f} GB are not free", gigabytes=size / 1e9))
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:
-        os.ftruncate(file, size)
 
 
 def _called(image: Image, index: tuple[int, ...]) -> str:
