@@ -13,20 +13,17 @@ import argparse
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-# The user's own napari settings stay as they are.
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "napari.yaml")
+from event_loop import Gaps, rest, wait
 
+# isort: split
 import napari
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QCheckBox
+from qtpy.QtWidgets import QCheckBox
 
 from napari_unetseg.image import Image
 from napari_unetseg.plugin.layers import shown_plane
@@ -38,42 +35,6 @@ from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.segmentation import Segmentation
-
-TIMEOUT = 600
-
-
-class Gaps:
-    """Longest time between two turns of the event loop since `reset`, in seconds."""
-
-    def __init__(self) -> None:
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._tick)
-        self._timer.start(2)
-        self.reset()
-
-    def reset(self) -> None:
-        """Start anew."""
-        self.longest, self._last = 0.0, time.perf_counter()
-
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        self.longest, self._last = max(self.longest, now - self._last), now
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    """Turn the event loop until a condition holds."""
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        QApplication.processEvents()
-        time.sleep(0.001)
-        if time.monotonic() > end:
-            raise TimeoutError("The benchmark waited for ten minutes.")
-
-
-def rest(seconds: float = 0.5) -> None:
-    """Let pending repaints happen."""
-    end = time.monotonic() + seconds
-    wait(lambda: time.monotonic() > end)
 
 
 def scene(side: int, count: int) -> NDArray[np.float32]:

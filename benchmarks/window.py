@@ -12,55 +12,20 @@ hand costs, in the same window.
 """
 
 import argparse
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-# The user's own napari settings stay as they are.
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "napari.yaml")
+from event_loop import Gaps, rest, wait
 
+# isort: split
 import napari
 import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_unetseg.plugin.commands import open_widget
 from napari_unetseg.plugin.widget import SegmentationWidget
-
-TIMEOUT = 1800
-
-
-class Gaps:
-    """Longest time between two turns of the event loop since `reset`, in seconds."""
-
-    def __init__(self) -> None:
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._tick)
-        self._timer.start(2)
-        self.reset()
-
-    def reset(self) -> None:
-        """Start anew."""
-        self.longest, self._last = 0.0, time.perf_counter()
-
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        self.longest, self._last = max(self.longest, now - self._last), now
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    """Turn the event loop until a condition holds."""
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        QApplication.processEvents()
-        time.sleep(0.001)
-        if time.monotonic() > end:
-            raise TimeoutError("The benchmark waited for half an hour.")
 
 
 def draw_discs(side: int, count: int) -> NDArray[np.uint16]:
@@ -100,18 +65,12 @@ def run_and_cancel(widget: SegmentationWidget) -> float:
 def add_by_hand(viewer: napari.Viewer, layers: list[Layer], gaps: Gaps) -> float:
     """Add copies of layers that are already constructed; return the longest gap."""
     copies = [Layer.create(*layer.as_layer_data_tuple()) for layer in layers]
-    wait_a_little()
+    rest()
     gaps.reset()
     for copy in copies:
         viewer.add_layer(copy)
-    wait_a_little()
+    rest()
     return gaps.longest
-
-
-def wait_a_little() -> None:
-    """Let pending repaints happen."""
-    end = time.monotonic() + 0.5
-    wait(lambda: time.monotonic() > end)
 
 
 def main() -> None:
@@ -128,7 +87,7 @@ def main() -> None:
     widget.controller.stage.connect(lambda stage: stages.append((stage, time.perf_counter())))
 
     viewer.add_image(draw_discs(1700, arguments.objects), name="crowded")
-    wait_a_little()
+    rest()
     seconds, gap, told = run_to_the_end(widget, gaps)
     shown = time.perf_counter()
     QApplication.processEvents()
@@ -140,9 +99,9 @@ def main() -> None:
 
     viewer.layers.clear()
     # Adding at once after removing many shapes crashes napari 0.9.2 on software OpenGL.
-    wait_a_little()
+    rest()
     large = viewer.add_image(draw_discs(arguments.side, arguments.side**2 // 2500), name="large")
-    wait_a_little()
+    rest()
     seconds = run_and_cancel(widget)
     left = [layer.name for layer in viewer.layers if layer is not large]
     say(f"cancel of {arguments.side} x {arguments.side}: {seconds:.2f} s | layers left behind: {left or 'none'}\n")

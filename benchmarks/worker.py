@@ -16,21 +16,18 @@ is not counted.
 """
 
 import argparse
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-# The user's own napari settings stay as they are.
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "napari.yaml")
+from event_loop import rest
 
+# isort: split
 import napari
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtCore import QEventLoop
 
 from napari_unetseg import Image, Segmentation, SegmentationService
 from napari_unetseg.plugin.background import Task, start
@@ -60,13 +57,6 @@ def direct(service: SegmentationService, image: Image) -> int:
     return service.segment(image).count
 
 
-def let_the_window_rest() -> None:
-    """Let pending repaints happen."""
-    loop = QEventLoop()
-    QTimer.singleShot(300, loop.quit)
-    loop.exec()
-
-
 def large_image(side: int) -> NDArray[np.generic]:
     """Repeat the sample image to (side, side)."""
     sample = nuclei().array
@@ -87,14 +77,14 @@ def main() -> None:
     viewer.window.resize(1280, 800)
     open_widget(viewer)
     viewer.add_image(pixels, name="image")
-    let_the_window_rest()
+    rest(0.3)
     image, service = Image(pixels, name="image"), SegmentationService(arguments.model, arguments.device)
     ways: list[Callable[[SegmentationService, Image], int]] = [worker, direct]
     wall, cpu = ({way: list[float]() for way in ways} for _ in range(2))
     for pair in range(arguments.pairs + 1):
         counts = set()
         for way in ways if pair % 2 else reversed(ways):
-            let_the_window_rest()
+            rest(0.3)
             clock, spent = time.perf_counter(), time.process_time()
             counts.add(way(service, image))
             wall[way].append(time.perf_counter() - clock)
