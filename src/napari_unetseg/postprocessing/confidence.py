@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.numbering import strips
 
 
@@ -48,6 +49,7 @@ def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.float
             strip = labels[index][rows].ravel()
             sizes += np.bincount(strip, minlength=count)
             sums += np.bincount(strip, weights=foreground[index][rows].ravel(), minlength=count)
+            forget_pages(foreground)
     present = np.flatnonzero(sizes[1:]) + 1
     return Confidence(
         overall_mean=float(sums.sum() / sizes.sum()),

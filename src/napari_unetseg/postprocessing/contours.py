@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.postprocessing.pieces import pieces
+
 
 @dataclass(frozen=True)
 class Contour:
@@ -62,6 +64,12 @@ def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     list[Contour]
         Ordered by label; parts of one label in the raster order of their first pixel.
     """
+    contours = [contour for piece in pieces(labels) for contour in _trace(piece.labels, piece.origin)]
+    return sorted(contours, key=lambda contour: contour.label)
+
+
+def _trace(labels: NDArray[np.integer], origin: tuple[int, int]) -> list[Contour]:
+    """Outline the objects of a piece of an image, of which the first pixel lies at `origin`."""
     from skimage.measure import label as connected_components
 
     if not labels.any():
@@ -73,16 +81,16 @@ def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     vertices = np.column_stack([runs.y0[order], runs.x0[order]])
     owners = runs.part[order[starts]]
     exterior = _areas(vertices, starts) > 0
-    rings = np.split(vertices - 0.5, starts[1:])
+    rings = np.split(vertices + (np.array(origin) - 0.5), starts[1:])
     holes: dict[int, list[NDArray[np.float64]]] = {}
     for ring in np.flatnonzero(~exterior):
         holes.setdefault(int(owners[ring]), []).append(rings[ring])
     outer = np.flatnonzero(exterior)
     first = vertices[starts[outer]]
-    values = labels[first[:, 0], first[:, 1]]
+    values = labels[first[:, 0], first[:, 1]].tolist()
     return [
-        Contour(int(values[i]), rings[outer[i]], tuple(holes.get(int(owners[outer[i]]), ())))
-        for i in np.argsort(values, kind="stable")
+        Contour(value, rings[ring], tuple(holes.get(owner, ())))
+        for value, ring, owner in zip(values, outer, owners[outer].tolist(), strict=True)
     ]
 
 

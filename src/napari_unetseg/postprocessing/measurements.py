@@ -1,5 +1,7 @@
 """A table of measurements, one row an object."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.hulls import convex_areas
+from napari_unetseg.postprocessing.pieces import Piece, pieces
 from napari_unetseg.postprocessing.shape import Moments, Regions, ellipse_perimeters, perimeters
 
 Table = dict[str, NDArray[Any]]
@@ -75,15 +78,32 @@ def measure(
         the ellipse with the same second moments is; eccentricity and solidity stay those of the
         pixel grid.
     """
-    regions = Regions.of(labels)
-    moments = Moments.of(regions)
-    area, box = regions.area, regions.bounding_boxes
-    perimeter = perimeters(regions)
+    suffix = None if scale is None or unit is None else UNIT_SUFFIXES.get(unit, unit)
+    tables, physical = zip(*(_measure_piece(piece, intensity, scale, suffix) for piece in pieces(labels)), strict=True)
+    order = np.argsort(np.concatenate([table["label"] for table in tables]))
+    # Averaged over the whole image as the decoder does it, which acts on exactly these numbers.
+    means = {"confidence": foreground, "agreement": agreement}
+    return (
+        _joined(tables, order)
+        | {name: measure_confidence(labels, plane).objects for name, plane in means.items() if plane is not None}
+        | _joined(physical, order)
+    )
+
+
+def _measure_piece(
+    piece: Piece, intensity: NDArray[Any], scale: tuple[float, float] | None, suffix: str | None
+) -> tuple[Table, Table]:
+    """Return the columns in pixels, and those in physical units, of the objects of a piece."""
+    regions = Regions.of(piece.labels)
+    moments, area, perimeter = Moments.of(regions), regions.area, perimeters(regions)
+    top, left = piece.origin
+    placed = replace(moments, y=moments.y + top, x=moments.x + left)
+    box = regions.bounding_boxes + np.array([top, left, top, left])
     table: Table = {
         "label": regions.labels,
         "area_px": area,
-        "centroid_y_px": moments.y,
-        "centroid_x_px": moments.x,
+        "centroid_y_px": placed.y,
+        "centroid_x_px": placed.x,
         "bbox_min_y_px": box[:, 0],
         "bbox_min_x_px": box[:, 1],
         "bbox_max_y_px": box[:, 2],
@@ -93,15 +113,16 @@ def measure(
         "solidity": area / convex_areas(regions),
         "perimeter_px": perimeter,
     }
-    names = ["mean_intensity"] if len(intensity) == 1 else [f"mean_intensity_{c}" for c in range(len(intensity))]
-    table |= {name: _finite_means(regions, channel) for name, channel in zip(names, intensity, strict=True)}
-    if foreground is not None:
-        table["confidence"] = measure_confidence(labels, foreground).objects
-    if agreement is not None:
-        table["agreement"] = measure_confidence(labels, agreement).objects
-    if scale is not None and unit is not None:
-        table |= _physical(moments, area, perimeter, scale, UNIT_SUFFIXES.get(unit, unit))
-    return table
+    channels = piece.of(intensity)
+    names = ["mean_intensity"] if len(channels) == 1 else [f"mean_intensity_{c}" for c in range(len(channels))]
+    table |= {name: _finite_means(regions, channel) for name, channel in zip(names, channels, strict=True)}
+    physical = {} if scale is None or suffix is None else _physical(placed, area, perimeter, scale, suffix)
+    return table, physical
+
+
+def _joined(tables: Sequence[Table], order: NDArray[np.intp]) -> Table:
+    """Put tables with the same columns below each other, and their rows in order."""
+    return {name: np.concatenate([table[name] for table in tables])[order] for name in tables[0]}
 
 
 def _physical(
