@@ -128,11 +128,30 @@ def backend() -> TorchBackend:
     return make_backend(make_network())
 
 
-@pytest.fixture(scope="session", params=["torch", "onnxruntime"])
+def fingerprint(network: UNet) -> str:
+    state = b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
+    return hashlib.sha256(str(network).encode() + state).hexdigest()
+
+
+@pytest.fixture(scope="session", params=["torch", "openvino", "onnxruntime"])
 def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Backend]:
     """Each installed runtime in turn: a function that puts a network and its heads behind it."""
     if request.param == "torch":
         return make_backend
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+        from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
+        from napari_unetseg.inference.openvino_model import MODEL_FILE, convert, save, write_folder
+
+        converted = tmp_path_factory.mktemp("openvino")
+
+        def put_behind_openvino(network: UNet, heads: tuple[Head, ...] = HEADS) -> Backend:
+            folder = converted / fingerprint(network)
+            if not folder.is_dir():
+                write_folder(folder, lambda place: save(convert(network), place))
+            return OpenVinoBackend(folder / MODEL_FILE, network, heads, CPU)
+
+        return put_behind_openvino
     pytest.importorskip("onnxruntime")
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.export import export_onnx
@@ -141,8 +160,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
     def put_behind_onnxruntime(network: UNet, heads: tuple[Head, ...] = HEADS) -> Backend:
         # Exporting takes seconds, and many tests use the same network.
-        state = b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
-        file = folder / f"{hashlib.sha256(str(network).encode() + state).hexdigest()}.onnx"
+        file = folder / f"{fingerprint(network)}.onnx"
         if not file.is_file():
             export_onnx(network, make_card(heads), file)
         return OnnxBackend(file, network, heads, CPU)

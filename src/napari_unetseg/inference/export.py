@@ -80,7 +80,7 @@ def export_onnx(network: SegmentationNetwork, card: ModelCard, path: Path) -> Ex
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             network,
-            (_example(network),),
+            (example_input(network),),
             dynamo=True,
             dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
             input_names=[INPUT],
@@ -132,8 +132,8 @@ def cached_onnx(network: SegmentationNetwork, card: ModelCard) -> Path:
     return path
 
 
-def _example(network: SegmentationNetwork) -> Tensor:
-    """Return an input whose maps have odd sides at every level but the deepest.
+def example_input(network: SegmentationNetwork) -> Tensor:
+    """Return an input to trace a network with: its maps have odd sides at every level but the deepest.
 
     The networks resize an up-sampled map where it differs from its skip connection. Tracing follows one
     branch, and it has to be that one: where the sizes agree, resizing changes nothing.

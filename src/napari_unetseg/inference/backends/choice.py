@@ -1,12 +1,10 @@
 """Puts a network behind the runtime that was chosen for it."""
 
-from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.preference import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
-from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
@@ -24,8 +22,21 @@ def make_backend(
     if way.backend == "torch":
         return TorchBackend(network, card.outputs, device, pools, precision=way.precision)
     if way.backend == "openvino":
-        raise UnetsegError(Sentence("OpenVINO is not installed here. Choose the backend torch."))
+        return _openvino_backend(way, network, card, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.export import cached_onnx
 
     return OnnxBackend(cached_onnx(network, card), network, card.outputs, device, pools)
+
+
+def _openvino_backend(
+    way: Way, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None
+) -> Backend:
+    from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
+    from napari_unetseg.inference.openvino_model import cached_model
+    from napari_unetseg.inference.openvino_probe import check_openvino
+    from napari_unetseg.inference.quantised import quantised_model
+
+    check_openvino()
+    file = quantised_model(card) if way.precision == "int8" else cached_model(network, card)
+    return OpenVinoBackend(file, network, card.outputs, device, pools, way.precision)

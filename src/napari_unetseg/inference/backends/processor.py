@@ -1,6 +1,11 @@
-"""What the processor can compute fast. Imports torch only when it is asked."""
+"""What the processor is, and what it can compute fast. Imports torch only when it is asked."""
 
+import os
+import platform
 from functools import cache
+from pathlib import Path
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 @cache
@@ -14,3 +19,24 @@ def computes_bfloat16() -> bool:
     # PyTorch has no public name for this yet, and builds for other processors lack some of these.
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(supported() for supported in asked if supported is not None)
+
+
+def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
+    """Return the processor's name and how many threads it runs at once.
+
+    Parameters
+    ----------
+    cpu_info
+        The file in which Linux describes its processors; elsewhere it is not there, and Python is asked.
+    """
+    model = _model_name(cpu_info) or platform.processor() or platform.machine() or "unknown processor"
+    return f"{model} ({os.cpu_count() or 1} threads)"
+
+
+def _model_name(cpu_info: Path) -> str | None:
+    try:
+        lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    named = (line.partition(":") for line in lines)
+    return next((" ".join(value.split()) for key, _, value in named if key.strip() == "model name"), None)

@@ -1,0 +1,119 @@
+"""What is kept of a model's quantisation: the model in int8, and how well its masks agree with float32."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.inference.openvino_model import MODEL_FILE, folder_for
+from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.language import Sentence
+from napari_unetseg.zoo.card import ModelCard
+
+CALIBRATION_FILE = "calibration.json"
+
+LEAST_DICE = 0.995
+"""A model is used in int8 only if its masks agree with those in float32 at least so well."""
+
+
+class NotCalibrated(UnetsegError):
+    """A model shall run in int8, but nobody has shown it images to be calibrated on."""
+
+
+class Calibration(BaseModel):
+    """How a model was brought into int8, and how well its masks agree with those in float32.
+
+    Attributes
+    ----------
+    model, weights_sha256
+        Name of the model and SHA-256 of its weights.
+    dice
+        2 |A and B| / (|A| + |B|) of the foreground's pixels in float32 (A) and int8 (B), over all images together; 1
+        where neither has any.
+    worst_image, worst_dice
+        The image on which it is lowest.
+    images
+        Names of the images.
+    windows
+        Number of windows that the ranges of the activations were read off.
+    in_int8, layers
+        How many convolutions are computed in int8, of how many.
+    versions
+        Of this package, OpenVINO and NNCF.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: str
+    weights_sha256: str
+    dice: float = Field(ge=0, le=1)
+    worst_image: str
+    worst_dice: float = Field(ge=0, le=1)
+    images: tuple[str, ...]
+    windows: int
+    in_int8: int
+    layers: int
+    versions: dict[str, str]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the masks agree well enough for the model to be used in int8."""
+        return self.dice >= LEAST_DICE
+
+    def __str__(self) -> str:
+        """Say the outcome in a sentence."""
+        images = Sentence("{n} images", n=len(self.images)) if len(self.images) > 1 else repr(self.images[0])
+        if self.accepted:
+            return Sentence(
+                "{model} in int8: its masks agree with float32 to a Dice of {dice:.4f} on {images}.",
+                model=self.model,
+                dice=self.dice,
+                images=images,
+            )
+        return Sentence(
+            "{model} is not used in int8: its masks agree with float32 only to a Dice of {dice:.4f} on {images}, where "
+            "{least} is needed.",
+            model=self.model,
+            dice=self.dice,
+            images=images,
+            least=LEAST_DICE,
+        )
+
+
+def find_calibration(card: ModelCard) -> Calibration | None:
+    """Return how the model was last calibrated with these versions; None if it was not."""
+    try:
+        text = (folder_for(card, "int8") / CALIBRATION_FILE).read_text(encoding="utf-8")
+        return Calibration.model_validate_json(text)
+    except (OSError, ValidationError):
+        return None
+
+
+def quantised_model(card: ModelCard) -> Path:
+    """Return the file of a model in int8.
+
+    Raises
+    ------
+    NotCalibrated
+        If it was not calibrated with these versions.
+    UnetsegError
+        If it was, but its masks did not agree with those in float32.
+    """
+    calibration = find_calibration(card)
+    if calibration is None:
+        raise NotCalibrated(
+            Sentence(
+                "{model} was not calibrated for int8 on this machine. Run 'napari-unetseg export {model} --int8 "
+                "--calibrate FOLDER' with a folder of typical images, or choose another precision.",
+                model=card.name,
+            )
+        )
+    if not calibration.accepted:
+        raise UnetsegError(str(calibration))
+    return folder_for(card, "int8") / MODEL_FILE
+
+
+def write_calibration(calibration: Calibration, folder: Path) -> None:
+    """Write it beside the model in that folder."""
+    with whole_file(folder / CALIBRATION_FILE) as path:
+        path.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")

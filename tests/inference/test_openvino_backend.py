@@ -1,0 +1,302 @@
+import gc
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
+from napari_unetseg.inference import openvino_library, openvino_model
+from napari_unetseg.inference.backends import openvino_backend
+from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
+from napari_unetseg.inference.backends.processor import computes_bfloat16
+from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.openvino_model import MODEL_FILE, cached_model, convert, read, save, write_folder
+from napari_unetseg.networks import ARCHITECTURES, build, hrnet
+from napari_unetseg.zoo.card import Head
+
+pytest.importorskip("openvino")
+
+CPU = Device("cpu", "Tests run on the CPU.")
+NARROW = {
+    "unet": {"features": [4, 6, 8], "norm": "instance"},
+    "cbam_resunet": {"features": [4, 6]},
+    "hrnet": {"widths": [4, 5, 6, 7]},
+    "attention_unet": {"base_channels": 4, "depth": 2},
+    "subpixel_unet": {"features": [4, 6, 8], "block": 4},
+}
+
+
+def write(network, folder):
+    write_folder(folder, lambda place: save(convert(network), place))
+    return folder / MODEL_FILE
+
+
+@pytest.fixture(scope="module")
+def file(make, tmp_path_factory):
+    return write(make.network(), tmp_path_factory.mktemp("openvino") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def backend(make, file):
+    return OpenVinoBackend(file, make.network(), make.heads, CPU)
+
+
+@pytest.fixture
+def batch():
+    return np.random.default_rng(0).random((2, 3, 32, 48)).astype(np.float32)
+
+
+@pytest.mark.parametrize("activations", [("none", "none"), ("sigmoid", "none"), ("sigmoid", "sigmoid")])
+def test_it_gives_what_the_torch_backend_gives(make, file, batch, activations):
+    heads = tuple(Head(name=head.name, activation=kind) for head, kind in zip(make.heads, activations, strict=True))
+    expected = make.backend(make.network(), heads).run(batch)
+    result = OpenVinoBackend(file, make.network(), heads, CPU).run(batch)
+    assert (result.dtype, result.shape) == (np.float32, (2, 2, 32, 48))
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_gives_what_pytorch_gives_at_any_size(make, architecture, tmp_path, monkeypatch):
+    # HRNet repeats the same blocks some two hundred times.
+    monkeypatch.setattr(hrnet, "_MODULES_PER_STAGE", (1, 1, 1))
+    monkeypatch.setattr(hrnet, "_BLOCKS_PER_BRANCH", 1)
+    torch.manual_seed(0)
+    network = build(architecture, {"in_channels": 3, "out_channels": 1, **NARROW[architecture]}).eval()
+    grid = 2**network.depth
+    batches = [
+        np.random.default_rng(height).random((count, 3, height, width), dtype=np.float32)
+        for count, height, width in [(1, 2 * grid, 2 * grid), (1, 64, 96), (3, 45, 63), (2, grid, 4 * grid + 1)]
+    ]
+    expected = []
+    for pixels in batches:
+        with torch.inference_mode():
+            output = network(torch.from_numpy(pixels)).numpy()
+        expected.append(output[..., : pixels.shape[2], : pixels.shape[3]])
+    backend = OpenVinoBackend(
+        write(network, tmp_path / "narrow"), network, [Head(name="foreground", activation="sigmoid")], CPU
+    )
+    for pixels, answer in zip(batches, expected, strict=True):
+        assert answer.std() > 0
+        np.testing.assert_allclose(backend.run(pixels), answer, atol=1e-4)
+
+
+def test_the_precision_is_what_was_asked_for(make, file, batch, monkeypatch):
+    hints = []
+    compile_model = openvino_library.openvino_core().compile_model
+
+    class Core:
+        def compile_model(self, model, device, wanted):
+            hints.append(wanted["INFERENCE_PRECISION_HINT"])
+            return compile_model(model, device, wanted)
+
+    monkeypatch.setattr(openvino_backend, "openvino_core", Core)
+    backends = {
+        kind: OpenVinoBackend(file, make.network(), make.heads, CPU, precision=kind) for kind in ("float32", "bfloat16")
+    }
+    assert hints == ["f32", "bf16"]
+    assert [backend.precision for backend in backends.values()] == ["float32", "bfloat16"]
+    difference = np.abs(backends["bfloat16"].run(batch) - backends["float32"].run(batch)).max()
+    assert difference < 0.05
+    assert (difference > 1e-4) == computes_bfloat16()
+
+
+def test_it_needs_the_same_tiles(make, backend):
+    other = make.backend(make.network())
+    assert (backend.grid, backend.receptive_radius) == (other.grid, other.receptive_radius)
+    assert backend.accepted_size(9, 30) == other.accepted_size(9, 30)
+    assert (backend.device, backend.precision, backend.device_memory_mb) == (CPU, "float32", None)
+
+
+def test_it_lets_the_weights_of_the_network_go(make, file):
+    network = make.network()
+    OpenVinoBackend(file, network, make.heads, CPU)
+    assert all(tensor.is_meta for tensor in network.state_dict().values())
+
+
+def test_answers_go_where_they_are_wanted_and_windows_of_any_layout_are_read(backend, batch):
+    expected = backend.run(batch)
+    with backend.buffers(batch.shape) as (windows, probabilities):
+        windows[:] = batch
+        assert backend.run(windows, None, probabilities) is probabilities
+        np.testing.assert_array_equal(probabilities, expected)
+    turned = np.ascontiguousarray(batch.transpose(0, 1, 3, 2)).transpose(0, 1, 3, 2)
+    np.testing.assert_array_equal(backend.run(turned), expected)
+
+
+def test_a_cancel_before_a_run_computes_nothing(backend, batch):
+    with pytest.raises(Cancelled):
+        backend.run(batch, lambda: True)
+
+
+def test_a_cancel_stops_inside_a_forward_pass(backend, batch):
+    # Seconds of work, of which the second poll stops all but the layer that runs.
+    work = np.zeros((4, 3, 1024, 1024), np.float32)
+    polls, threads = iter([False, True]), set()
+
+    def cancel():
+        threads.add(threading.get_ident())
+        return next(polls)
+
+    expected = backend.run(batch)
+    with pytest.raises(Cancelled):
+        backend.run(work, cancel)
+    assert next(polls, None) is None
+    assert threads == {threading.get_ident()}
+    np.testing.assert_array_equal(backend.run(batch, lambda: False), expected)
+
+
+def test_threads_share_a_backend_but_not_a_cancel_flag(backend):
+    rng = np.random.default_rng(0)
+    batches = [rng.random((1, 3, 32, 32)).astype(np.float32) for _ in range(8)]
+    expected = [backend.run(batch) for batch in batches]
+
+    def work(index):
+        try:
+            return backend.run(batches[index], lambda: index % 2 == 1)
+        except Cancelled:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(work, range(8)))
+    for index, result in enumerate(results):
+        if index % 2:
+            assert result is None
+        else:
+            np.testing.assert_allclose(result, expected[index], atol=1e-5)
+
+
+def test_unloading_gives_the_memory_back(make, tmp_path):
+    network = make.network((64, 128, 256))
+    file = write(network, tmp_path / "wide")
+    process = psutil.Process()
+    backend = OpenVinoBackend(file, network, make.heads, CPU)
+    batch = np.zeros((1, 3, 512, 512), np.float32)
+    backend.run(batch)
+    held = process.memory_info().rss
+    backend.unload()
+    backend.unload()
+    gc.collect()
+    # Weights of 7 MB, their repacked copy, and maps of 64 channels, 67 MB each.
+    assert held - process.memory_info().rss > 100e6
+    with pytest.raises(ModelError, match="unloaded"):
+        backend.run(batch)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_another_device_is_replaced_aloud(make, file, kind):
+    device = OpenVinoBackend(file, make.network(), make.heads, Device(kind, "It was found.")).device
+    assert device.kind == "cpu"
+    assert f"not on the {kind.upper()} device" in device.warning
+
+
+def test_a_lack_of_memory_is_told_as_such(make, file, batch, monkeypatch):
+    class Network:
+        def create_infer_request(self):
+            return self
+
+        def set_input_tensor(self, tensor):
+            pass
+
+        def start_async(self):
+            raise RuntimeError("Exception from src/inference: std::bad_alloc")
+
+    monkeypatch.setattr(openvino_backend, "_compile", lambda model, precision: Network())
+    with pytest.raises(MemoryError, match="bad_alloc"):
+        OpenVinoBackend(file, make.network(), make.heads, CPU).run(batch)
+
+
+def test_a_call_that_another_one_spoils_is_computed_again(make, file, batch):
+    backend = OpenVinoBackend(file, make.network(), make.heads, CPU)
+    expected = backend.run(batch)
+    polls = []
+
+    def other_is_cancelled():
+        polls.append(backend._compiled)
+        if len(polls) == 1:
+            backend._spoil(backend._compiled)
+        return False
+
+    np.testing.assert_array_equal(backend.run(batch, other_is_cancelled), expected)
+    assert len(polls) >= 2
+    assert backend._compiled not in (None, polls[0])
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / MODEL_FILE).write_text("no graph")
+    with pytest.raises(ModelError, match=r"model\.xml: OpenVINO cannot read it.* Delete the folder"):
+        read(tmp_path / MODEL_FILE)
+
+
+def test_a_network_is_converted_once_for_its_weights(make, monkeypatch, tmp_path):
+    monkeypatch.setattr(openvino_model, "cache_folder", lambda: tmp_path)
+    calls = []
+    monkeypatch.setattr(openvino_model, "convert", lambda network: calls.append(network) or convert(network))
+    first = cached_model(make.network(), make.card())
+    assert cached_model(make.network(), make.card()) == first
+    assert len(calls) == 1
+    other = make.card().model_copy(update={"weights": make.card().weights.model_copy(update={"sha256": "1" * 64})})
+    assert cached_model(make.network(), other) != first
+    assert len(calls) == 2
+    assert sorted(path.name for path in first.parent.iterdir()) == ["model.bin", "model.xml"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_version_of_openvino_converts_again(make, monkeypatch):
+    here = openvino_model.folder_for(make.card())
+    monkeypatch.setattr(openvino_model, "openvino_version", lambda: "1999.1")
+    assert openvino_model.folder_for(make.card()) != here
+
+
+def test_a_network_that_cannot_be_expressed_is_said(make, monkeypatch):
+    network = make.network()
+    monkeypatch.setattr(type(network), "forward", lambda self, x: self.no_such_layer(x))
+    with pytest.raises(ModelError, match=r"OpenVINO cannot express this network .*Use the backend torch"):
+        convert(network)
+
+
+@pytest.mark.parametrize(("load", "name"), [("load_openvino", "OpenVINO"), ("load_nncf", "NNCF")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, load, name):
+    monkeypatch.setitem(sys.modules, name.lower(), None)
+    with pytest.raises(UnetsegError, match=rf'{name} is not installed.*pip install "napari-unetseg\[openvino\]"'):
+        getattr(openvino_library, load)()
+
+
+# Both libraries would send when they are imported: open a connection, and keep a sender's id in the user's home.
+SILENCE = """
+import multiprocessing, os, socket
+from pathlib import Path
+def refuse(*args, **kwargs):
+    os.write(2, b"wanted the network")
+    os._exit(1)  # from whichever thread
+{before}
+from napari_unetseg.inference.openvino_library import load_nncf, load_openvino
+socket.socket.connect = socket.getaddrinfo = multiprocessing.Process.start = refuse
+{load}()
+import openvino.tools.ovc.telemetry_utils as told
+told.init_ovc_telemetry().send_event("test", "test", "test")
+print(sorted(path.name for path in Path(os.environ["HOME"]).iterdir()), end="")
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "load", "left"),
+    [
+        ("", "load_nncf", "[]"),
+        # Another part of the program has loaded the sender, which then writes its id, but sends nothing.
+        ("import openvino_telemetry", "load_openvino", None),
+    ],
+)
+def test_nothing_is_reported_to_the_makers(tmp_path, before, load, left, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("CI", "GITHUB_ACTIONS", "TF_BUILD", "JENKINS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    program = SILENCE.format(before=before, load=load)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert left is None or ended.stdout == left
