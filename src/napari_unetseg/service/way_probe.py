@@ -1,0 +1,152 @@
+"""A process of its own that runs a model in one way on the CPU, a few times, and says how long each run took.
+
+What one way changes in its process, such as how memory is allocated, must not touch another; and a runtime that
+crashes must not take the comparison with it. See `napari_unetseg.service.comparing`, which starts it.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import UnetsegError, one_line
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.backends.preference import Way
+    from napari_unetseg.zoo.registry import ModelPackage
+
+PLAIN = "plain"
+"""PyTorch's own forward, as it would be without this package."""
+PLAIN_ALLOCATOR = "plain-allocator"
+"""The same, in a process that keeps the memory of large tensors."""
+
+Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""From (1, C, H, W) to probabilities (1, heads, H, W)."""
+
+
+def probe(model: str, way: str, image: str, side: int, runs: int, mask: str) -> dict[str, Any]:
+    """Run a window of an image once to warm up, then several times.
+
+    Parameters
+    ----------
+    model
+        Where `find_model` finds the model.
+    way
+        `PLAIN`, `PLAIN_ALLOCATOR`, or a backend and a precision with a colon between them.
+    image
+        A file that `read_image` reads.
+    side
+        Of the window, in pixels.
+    runs
+        How many are timed.
+    mask
+        Where the foreground is written, bool (side, side), as ``.npy``.
+
+    Returns
+    -------
+    dict
+        ``seconds``, one a run; or ``impossible``, a sentence that says why this way is not possible here.
+    """
+    from napari_unetseg.zoo.registry import find_model
+
+    package = find_model(Path(model))
+    try:
+        forward, accepted = _prepare(package, way)
+    except UnetsegError as error:
+        return {"impossible": one_line(error)}
+    batch = _window(image, package, side, accepted)
+    probabilities = forward(batch)
+    names = [head.name for head in package.card.outputs]
+    foreground = probabilities[0, names.index("foreground"), :side, :side]
+    np.save(mask, foreground >= package.card.parameters.threshold)
+    seconds = []
+    for _ in range(runs):
+        clock = time.perf_counter()
+        forward(batch)
+        seconds.append(time.perf_counter() - clock)
+    return {"seconds": seconds}
+
+
+def _prepare(package: "ModelPackage", way: str) -> tuple[Forward, Callable[[int, int], tuple[int, int]]]:
+    """Load a model; return what runs it, and what says to which size a window is padded."""
+    from napari_unetseg.zoo.loading import load_network
+
+    network = load_network(package)
+    if way in (PLAIN, PLAIN_ALLOCATOR):
+        if way == PLAIN_ALLOCATOR:
+            _keep_memory()
+        return _plain(network, package), network.accepted_size
+    from napari_unetseg.inference.backends.choice import make_backend
+    from napari_unetseg.inference.device import Device
+    from napari_unetseg.inference.freed_memory import keep_freed_memory
+
+    chosen = _possible(way, package)
+    if chosen.backend == "torch":
+        keep_freed_memory()
+    backend = make_backend(chosen, network, package.card, Device("cpu", "It is measured."))
+    return backend.run, backend.accepted_size
+
+
+def _plain(network: Any, package: "ModelPackage") -> Forward:
+    import torch
+
+    from napari_unetseg.inference.backends.activation import to_probabilities
+
+    network.eval()
+
+    def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        result = np.empty((len(batch), len(package.card.outputs), *batch.shape[2:]), np.float32)
+        with torch.inference_mode():
+            to_probabilities(network(torch.from_numpy(batch)), package.card.outputs, torch.from_numpy(result))
+        return result
+
+    return forward
+
+
+def _keep_memory() -> None:
+    from napari_unetseg.inference.freed_memory import keep_freed_memory
+
+    if not keep_freed_memory():
+        raise UnetsegError("only glibc, the C library of most Linux systems, can be asked to keep freed memory.")
+
+
+def _possible(way: str, package: "ModelPackage") -> "Way":
+    """Return the way itself, if this machine can go it.
+
+    Raises
+    ------
+    UnetsegError
+        Where the precision would be replaced by another one; the message is the reason.
+    """
+    from napari_unetseg.inference.backends.preference import Wish, choose_way
+
+    backend, precision = way.split(":")
+    chosen = choose_way(Wish(backend, precision), package.card, "cpu")
+    if (chosen.backend, chosen.precision) != (backend, precision):
+        raise UnetsegError(chosen.reason)
+    return chosen
+
+
+def _window(
+    file: str, package: "ModelPackage", side: int, accepted: Callable[[int, int], tuple[int, int]]
+) -> NDArray[np.float32]:
+    """Cut a window out of an image, which is mirrored where it is smaller; float32 (1, C, H, W)."""
+    from napari_unetseg.inference.normalisation import normalise
+    from napari_unetseg.io import read_image
+
+    card = package.card
+    pixels = normalise(read_image(file), card.normalisation, card.input_channels).array
+    missing = [(0, 0), *((0, max(side - length, 0)) for length in pixels.shape[1:])]
+    window = np.pad(pixels, missing, mode="symmetric")[:, :side, :side]
+    height, width = accepted(side, side)
+    return np.pad(window, [(0, 0), (0, height - side), (0, width - side)], mode="symmetric")[np.newaxis].copy()
+
+
+if __name__ == "__main__":
+    _model, _way, _image, _side, _runs, _mask = sys.argv[1:]
+    sys.stdout.write(json.dumps(probe(_model, _way, _image, int(_side), int(_runs), _mask)) + "\n")

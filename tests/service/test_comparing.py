@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from napari_unetseg.service import comparing
+from napari_unetseg.service.comparing import WayComparison, WayResult, compare_ways, dice
+
+
+def test_dice_of_known_masks():
+    one = np.array([[True, True, False, False]])
+    assert dice(one, one) == 1
+    assert dice(one, np.array([[False, True, True, False]])) == 0.5
+    assert dice(one, ~one) == 0
+    assert dice(~one & one, ~one & one) is None
+
+
+def test_speed_and_dice_are_in_relation_to_the_first_way():
+    mask = np.array([[True, False]])
+    first = WayResult("plain", [4.0, 2.0, 3.0], mask)
+    other = WayResult("torch:float32", [1.0, 1.5, 2.0], mask)
+    missing = WayResult("openvino:int8", impossible="It is not installed.")
+    comparison = WayComparison((first, other, missing), interrupted=False)
+    assert comparison.measured == (first, other)
+    assert (comparison.speed(first), comparison.speed(other)) == (1, 2)
+    assert (comparison.dice(other), comparison.dice(missing)) == (1, None)
+    without_first = WayComparison((WayResult("plain"), other), interrupted=True)
+    assert (without_first.speed(other), without_first.dice(other)) == (None, None)
+
+
+def test_rounds_go_back_and_forth_and_leave_out_what_is_impossible(monkeypatch, tmp_path):
+    monkeypatch.setattr(comparing, "WAYS", {way: way for way in "abc"})
+    order = []
+
+    def run(result, model, image, side):
+        order.append(result.way)
+        if result.way == "b":
+            result.impossible = "No."
+        result.seconds.append(1.0)
+
+    monkeypatch.setattr(comparing, "_run", run)
+    compare_ways(tmp_path, tmp_path, 8, rounds=3)
+    assert order == [*"abc", *"ca", *"ac"]
+
+
+def test_ctrl_c_leaves_what_was_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(comparing, "WAYS", {way: way for way in "ab"})
+
+    def run(result, model, image, side):
+        if result.way == "b":
+            raise KeyboardInterrupt
+        result.seconds.append(1.0)
+
+    monkeypatch.setattr(comparing, "_run", run)
+    comparison = compare_ways(tmp_path, tmp_path, 8, rounds=1)
+    assert comparison.interrupted
+    assert [one.way for one in comparison.measured] == ["a"]
+
+
+def test_a_process_that_fails_makes_its_way_impossible_and_no_other(bright_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparing, "WAYS", {"plain": "plain"})
+    (result,) = compare_ways(bright_model, tmp_path / "missing.npy", 16, rounds=1).results
+    assert result.impossible.startswith("its process ended with status 1: ")
+    assert "missing.npy" in result.impossible
+    assert result.seconds == []
+
+
+@pytest.mark.parametrize(("side", "shape"), [(40, (40, 40)), (41, (41, 41))])
+def test_masks_are_the_windows_bright_pixels(bright_model, tmp_path, side, shape):
+    from napari_unetseg.service.way_probe import probe
+
+    image = np.zeros((24, 64), np.float32)
+    image[5:15, 8:20] = 1
+    np.save(tmp_path / "image.npy", image)
+    told = probe(str(bright_model), "plain", str(tmp_path / "image.npy"), side, 2, str(tmp_path / "mask.npy"))
+    assert len(told["seconds"]) == 2
+    mask = np.load(tmp_path / "mask.npy")
+    assert mask.shape == shape
+    expected = np.pad(image, [(0, side - 24), (0, 0)], mode="symmetric")[:, :side] > 0.5
+    assert np.array_equal(mask, expected)
