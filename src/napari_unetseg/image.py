@@ -13,6 +13,10 @@ from napari_unetseg.language import Sentence
 PLANES = ("YX", "YXC", "CYX")
 """What the axes of one plane can be: grey, channels last, channels first."""
 
+READ_AT_ONCE = 2**29
+"""Bytes up to which a plane that is not in memory is read whole, so that each part of its file is read once. Of a
+larger one each tile is read when its turn comes."""
+
 
 @dataclass(frozen=True)
 class Image:

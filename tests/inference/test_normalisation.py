@@ -1,3 +1,4 @@
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -263,3 +264,49 @@ def test_min_and_max_become_zero_and_one(ramp, monkeypatch):
 def test_min_and_max_are_those_of_all_colours_together():
     rgb = np.array([[[10, 20, 30], [40, 50, 110]]], np.uint8)
     np.testing.assert_allclose(normalise(Image(rgb, "YXC", rgb=True), MinMax(), 3).array[:, 0, 0], [0, 0.1, 0.2])
+
+
+@pytest.mark.parametrize("kind", [Percentile(low=1, high=99), MinMax(), IMAGENET])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_an_image_that_is_read_in_tiles_is_seen_as_the_one_in_memory(monkeypatch, kind, dtype):
+    pixels = np.random.default_rng(3).integers(1, 200, (40, 50)).astype(dtype)
+    if dtype == np.float32:
+        pixels[3, 4], pixels[38, 2] = np.nan, np.inf
+    whole = normalise(Image(pixels), kind, 3)
+    monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
+    monkeypatch.setattr(normalisation, "_STRIP", 300)
+    lazy = normalise(Image(da.from_array(pixels, chunks=(7, 11))), kind, 3)
+    assert isinstance(lazy.planes, da.Array)
+    assert lazy.ranges == whole.ranges
+    assert lazy.warnings == whole.warnings
+    np.testing.assert_array_equal(lazy.invalid, whole.invalid)
+    rows, columns = np.array([38, 39, 39, 38]), np.arange(20, 50)
+    seen = lazy.read(rows, columns)
+    assert isinstance(seen, np.ndarray)
+    np.testing.assert_array_equal(seen, whole.read(rows, columns))
+
+
+def test_a_tile_reads_only_the_chunks_it_needs(monkeypatch):
+    read = []
+
+    def load(block, block_info=None):
+        if block_info:
+            read.append(block_info[0]["chunk-location"])
+        return block
+
+    lazy = da.from_array(np.arange(1600, dtype=np.uint16).reshape(40, 40), chunks=10).map_blocks(
+        load, dtype=np.uint16, meta=np.zeros((0, 0), np.uint16)
+    )
+    monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
+    prepared = normalise(Image(lazy), HALF, 1)
+    read.clear()
+    prepared.read(np.arange(12, 18), np.arange(8, 12))
+    assert sorted(read) == [(1, 0), (1, 1)]
+
+
+def test_it_is_told_of_which_rows_and_columns_the_percentiles_are(monkeypatch):
+    pixels = np.zeros((40, 40), np.uint8)
+    assert normalise(Image(pixels), HALF, 1).sampled == 1
+    monkeypatch.setattr(normalisation, "EXACT_PIXELS", 400)
+    assert normalise(Image(pixels), HALF, 1).sampled == 2
+    assert normalise(Image(pixels), MinMax(), 1).sampled == 1

@@ -4,10 +4,11 @@ import imagecodecs
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.io import read_image
+from napari_unetseg.io import read, read_image, read_tiff
 
 RNG = np.random.default_rng(0)
 
@@ -144,3 +145,23 @@ def test_missing_files_and_folders_are_named(tmp_path):
         read_image(tmp_path / "nowhere.tif")
     with pytest.raises(ImageError, match="is a folder"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "tif"])
+def test_pixels_of_a_large_file_stay_in_it(tmp_path, monkeypatch, suffix):
+    pixels = RNG.integers(0, 65535, (30, 40), dtype=np.uint16)
+    path = tmp_path / f"large.{suffix}"
+    np.save(path, pixels) if suffix == "npy" else tifffile.imwrite(path, pixels)
+    for module in (read, read_tiff):
+        monkeypatch.setattr(module, "READ_AT_ONCE", 1000)
+    array = read_image(path).array
+    assert isinstance(array, np.memmap)
+    assert not array.flags.writeable
+    np.testing.assert_array_equal(array, pixels)
+
+
+def test_a_large_compressed_file_is_read(tmp_path, monkeypatch):
+    pixels = RNG.integers(0, 65535, (30, 40), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "large.tif", pixels, compression="zlib")
+    monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 1000)
+    np.testing.assert_array_equal(read_image(tmp_path / "large.tif").array, pixels)

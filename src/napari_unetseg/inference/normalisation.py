@@ -12,16 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.image import Image
+from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
 
 EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
-
-READ_AT_ONCE = 2**29
-"""Bytes up to which an image that is not in memory is read whole, before the first tile: each of its chunks is then
-read once. Of a larger one each tile is read when its turn comes."""
 
 _STRIP = 2**24
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.image import Image
+from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
 from napari_unetseg.language import Sentence
@@ -33,7 +33,8 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
 
     TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and their kin, and ``.npy`` arrays, read as
     `Image.of` reads arrays. Axes of length one are dropped; the pixel size is taken from OME and
-    ImageJ metadata. Palettes become the colours they stand for.
+    ImageJ metadata. Palettes become the colours they stand for. Of large ``.npy`` and uncompressed TIFF files the
+    pixels stay in the file until they are needed.
 
     Parameters
     ----------
@@ -96,7 +97,9 @@ def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
 
 
 def _read_npy(path: Path, axes: str | None) -> Image:
-    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    # A large file is looked into rather than read.
+    in_file = path.stat().st_size > READ_AT_ONCE
+    array: NDArray[Any] = np.load(path, mmap_mode="r" if in_file else None, allow_pickle=False)
     if axes is None:
         return Image.of(array, name=path.name)
     return Image(array if len(axes) == array.ndim else array.squeeze(), axes, name=path.name)

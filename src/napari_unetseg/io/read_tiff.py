@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.image import Image
+from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import Sentence
 
 # The spellings of OME and ImageJ, and the one that is used everywhere else.
@@ -80,7 +80,9 @@ def read_tiff(path: Path, named: str | None = None) -> Image:
                     axes=series.axes,
                 )
             )
-        array = np.asarray(series.asarray())
+        # Of a large file that is not compressed, pixels stay where they are until they are needed.
+        in_file = series.dataoffset is not None and series.nbytes > READ_AT_ONCE
+        array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
         if named is None or len(named) != array.ndim:
             array = array.reshape([series.shape[i] for i in kept])
         scale, unit = _pixel_size(file)

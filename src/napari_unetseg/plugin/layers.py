@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
-from napari_unetseg.image import Image
+from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.axes import Reading, guess
 
@@ -158,7 +159,7 @@ def _select(
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
 
     def read() -> Image:
-        pixels = _lazily(data, (*axes, *range(layer.ndim, data.ndim)))[key] if stack else np.asarray(data[key])
+        pixels = _lazily(data, (*axes, *range(layer.ndim, data.ndim)))[key] if stack else _read_plane(data, key)
         return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path)
 
     return Plane(
@@ -172,6 +173,17 @@ def _select(
         window=window,
         source=layer,
     )
+
+
+def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
+    """Read a plane; one that is too large to be read at once is left where it is, to be read in tiles."""
+    values = prod(len(range(length)[at]) for length, at in zip(data.shape, key, strict=False) if isinstance(at, slice))
+    if isinstance(data, np.ndarray) or values * data.dtype.itemsize <= READ_AT_ONCE:
+        return np.asarray(data[key])
+    import dask.array as da
+
+    # In the chunks in which it is stored.
+    return (data if isinstance(data, da.Array) else da.from_array(data))[key]  # type: ignore[no-untyped-call]
 
 
 def _lazily(data: Any, whole: tuple[int, ...]) -> Any:

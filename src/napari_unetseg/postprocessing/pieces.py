@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 1024
+SIDE = 512
 """Side in pixels of the fields in which the objects of a piece begin. Results do not depend on it. What is worked out
 then fits into the caches of a processor, so it is faster as well."""
 
