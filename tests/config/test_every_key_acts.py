@@ -16,6 +16,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.config.keys import dotted, fields
 from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.processor import computes_bfloat16
 
 SHOWN: list[str] = []
 
@@ -111,6 +112,26 @@ def test_the_runtime_is_the_one_that_is_set(make, picture):
     pytest.importorskip("onnxscript")
     assert make().segment(picture).provenance.backend == "torch"
     assert make(model={"backend": "onnxruntime"}).segment(picture).provenance.backend == "onnxruntime"
+
+
+@shows("unet.model.precision")
+def test_the_arithmetic_is_the_one_that_is_set(make, picture, monkeypatch):
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
+    computes_bfloat16.cache_clear()
+    try:
+        for precision in ("float32", "bfloat16"):
+            assert make(model={"precision": precision}).segment(picture).provenance.precision == precision
+    finally:
+        computes_bfloat16.cache_clear()
+
+
+@shows("unet.memory.keep_freed_memory")
+@pytest.mark.parametrize("keep", [True, False])
+def test_freed_memory_is_kept_if_wanted(make, picture, keep, monkeypatch):
+    kept = []
+    monkeypatch.setattr("napari_unetseg.service.runtime.keep_freed_memory", lambda: kept.append(1))
+    make(memory={"keep_freed_memory": keep}).segment(picture)
+    assert bool(kept) is keep
 
 
 @shows("unet.model.eager_loading")

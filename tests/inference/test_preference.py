@@ -5,7 +5,8 @@ import pytest
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import BACKENDS, PRECISIONS
 from napari_unetseg.inference.backends.preference import Wish, choose_way, first_wish, likely_ways
-from napari_unetseg.zoo.card import BackendName
+from napari_unetseg.networks import ARCHITECTURES
+from napari_unetseg.zoo.card import Architecture, BackendName
 
 
 @pytest.fixture
@@ -69,6 +70,18 @@ def test_the_card_wishes_where_nobody_else_does(choose):
     assert choose(Wish("torch"), "", "cpu", "onnxruntime")[:2] == ("torch", "float32")
     # Which the runtime of the card cannot do.
     assert choose(Wish(precision="bfloat16"), "bfloat16", "cpu", "onnxruntime")[:2] == ("torch", "bfloat16")
+
+
+def test_a_model_whose_masks_would_differ_is_computed_in_float32(make):
+    def chosen(wish=None, **changes):
+        way = choose_way(wish or Wish(), make.card().model_copy(update=changes), "cpu", bfloat16=lambda: True)
+        return way.precision, way.reason
+
+    for name in ARCHITECTURES:
+        precision = "float32" if name in ("cbam_resunet", "hrnet") else "bfloat16"
+        assert chosen(architecture=Architecture(name=name))[0] == precision
+    assert chosen(precision="float32") == ("float32", "float32: in bfloat16 this model's masks would differ a little.")
+    assert chosen(Wish(precision="bfloat16"), precision="float32")[0] == "bfloat16"
 
 
 @pytest.mark.parametrize(

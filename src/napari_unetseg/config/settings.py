@@ -154,6 +154,11 @@ class MemorySettings(_Section):
     max_pool_size_gb: Annotated[_Real, Field(ge=0)] = Field(
         4.0, description="Most memory that kept buffers take, in GB; 0 keeps none."
     )
+    keep_freed_memory: bool = Field(
+        True,
+        description="Whether, once PyTorch computes on the CPU, the process keeps memory that it frees until a model "
+        "is unloaded: faster by a third, for 80 to 200 MB. Linux with glibc only.",
+    )
 
 
 class HealthSettings(_Section):

@@ -11,11 +11,13 @@ from napari_unetseg.inference.backends import Backend, CancelFlag
 from napari_unetseg.inference.backends.choice import make_backend
 from napari_unetseg.inference.backends.preference import Way, choose_way, first_wish
 from napari_unetseg.inference.device import Device, choose_device
+from napari_unetseg.inference.freed_memory import keep_freed_memory, return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.inference.predict import predict, predict_many
 from napari_unetseg.inference.prediction import Options, Prediction, Progress
 from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.service.calibrating import settle
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import read_profile
 from napari_unetseg.zoo.card import ModelCard
@@ -167,6 +169,7 @@ class Runtime:
     def close(self) -> None:
         """Free the memory of weights and buffers; nothing can be run afterwards."""
         self._backend.unload()
+        return_freed_memory()
 
 
 def load_runtime(
@@ -209,23 +212,24 @@ def load_runtime(
         int(1e9 * memory.max_pool_size_gb), memory.pool_size_multiplier, on_devices=memory.enable_gpu_pools
     )
 
-    def onto_the_cpu() -> tuple[Way, Backend]:
-        way = choose_way(wish, package.card, "cpu")
-        return way, make_backend(way, load_network(package), package.card, _AFTER_FALLBACK, pools)
+    def put(network: SegmentationNetwork, device: Device) -> tuple[Way, Backend]:
+        way = settle(choose_way(wish, package.card, device.kind), package.card, device.kind)
+        if memory.keep_freed_memory and way.backend == "torch" and device.kind == "cpu":
+            keep_freed_memory()
+        return way, make_backend(way, network, package.card, device, pools)
 
     chosen = choose_device(device or wanted.device, fallback_to_cpu=may_fall_back)
-    way = choose_way(wish, package.card, chosen.kind)
     network = load_network(package)
     # Counted before the backend takes the network over.
     count, size = _count(network), _bytes(network)
-    runner = make_backend(way, network, package.card, chosen, pools)
+    way, runner = put(network, chosen)
     falls_back = may_fall_back and runner.device.kind != "cpu"
     return Runtime(
         package.card,
         way,
         runner,
         size_on=lambda kind, way: _size_on(kind, package.card.weights.sha256, way, settings),
-        fallback=onto_the_cpu if falls_back else None,
+        fallback=(lambda: put(load_network(package), _AFTER_FALLBACK)) if falls_back else None,
         parameters_count=count,
         bytes_held=size,
         source=str(package.source) if package.origin == "path" else package.name,

@@ -145,6 +145,8 @@ class ModelCard(_Strict):
         ``threshold`` knows the foreground alone, and divides nothing unless `parameters` say so.
     backend
         Runtime that the model is meant for; None: whichever is the default. A user's choice goes before it.
+    precision
+        Arithmetic without which its masks would differ from those of float32; None: whichever is fast. Likewise.
     scores
         Measured figures, with the split they were measured on.
     """
@@ -163,6 +165,7 @@ class ModelCard(_Strict):
     decoder: Literal["seeded_watershed", "threshold"]
     parameters: DecodeParameters = DecodeParameters()
     backend: BackendName | None = None
+    precision: Literal["float32"] | None = None
     training_data: tuple[TrainingData, ...] = ()
     scores: dict[str, Any] = Field(default_factory=dict)
     weights: Weights

@@ -13,8 +13,8 @@ from napari_unetseg.zoo.card import ModelCard
 EXACT_NETWORKS = ("cbam_resunet", "hrnet")
 """Architectures whose masks in bfloat16 agree less with those in float32 than to a Dice of 0.999.
 
-Briefly trained on drawn cells, CBAM-ResUNet came to 0.998 with single images at 0.97, HRNet to 0.998, U-Net and Attention
-U-Net to 0.999. Their many layers that normalise or weigh by statistics of the image magnify rounding.
+Briefly trained on drawn cells, CBAM-ResUNet came to 0.998 with single images at 0.97, HRNet to 0.998, U-Net and
+Attention U-Net to 0.999. Their many layers that normalise or weigh by statistics of the image magnify rounding.
 """
 
 _PRECISIONS_OF = {
@@ -78,11 +78,14 @@ class Way:
         One of `PRECISIONS`. On a GPU ``"float32"`` lets convolutions round to TF32, as PyTorch does.
     reason
         A sentence that says why.
+    warning
+        A sentence for the user where it is not what was asked for and results should say so; else empty.
     """
 
     backend: str
     precision: str
     reason: str
+    warning: str = ""
 
 
 def first_wish(

@@ -2,7 +2,8 @@
 
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
@@ -29,6 +30,36 @@ def regroup_instance_norm(network: nn.Module) -> None:
         for name, layer in list(block.named_children()):
             if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats:
                 setattr(block, name, _grouped(layer))
+
+
+def round_to_bfloat16(network: nn.Module) -> None:
+    """Round weights and maps to bfloat16, in place, but for the two ends.
+
+    The first convolution reads the image in float32: bfloat16 has eight significant bits, and rounding the image makes
+    up half of the error and more, while a layer of so few channels takes no time worth saving. What comes out of the
+    last convolution becomes float32, for what the network or the engine does with it: sigmoids and resizing.
+    BatchNorm must have been folded before, so that it is the product that is rounded.
+    """
+    names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
+    first, last = names[0], names[-1]
+    reader = network.get_submodule(first)
+    network.set_submodule(first, nn.Identity())
+    network.bfloat16()
+    network.set_submodule(first, _Cast(reader, torch.bfloat16))
+    network.set_submodule(last, _Cast(network.get_submodule(last), torch.float32))
+
+
+class _Cast(nn.Module):
+    """A layer, and another type for what comes out of it."""
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer = layer
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
+        return y.to(self.dtype)
 
 
 def _grouped(layer: nn.InstanceNorm2d) -> nn.GroupNorm:

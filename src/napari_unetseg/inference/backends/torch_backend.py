@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
-from napari_unetseg.inference.backends.preparation import fold_batch_norm, regroup_instance_norm
+from napari_unetseg.inference.backends.preparation import fold_batch_norm, regroup_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.freed_memory import return_freed_memory
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
-
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class TorchBackend:
@@ -40,8 +39,7 @@ class TorchBackend:
     pools
         Buffers that runs use again; None for pools of its own with the default limits.
     precision
-        ``"float32"``, or ``"bfloat16"`` for weights and maps of half the size: the weights are rounded once BatchNorm
-        is folded into them, and the output becomes float32 before the sigmoid.
+        ``"float32"``, or ``"bfloat16"`` for weights and maps as `round_to_bfloat16` makes them.
     """
 
     def __init__(
@@ -57,7 +55,6 @@ class TorchBackend:
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
-        self._type = _TYPES[precision]
         self.precision = "tf32" if precision == "float32" and device.kind == "cuda" and _rounds_to_tf32() else precision
         self._heads = tuple(heads)
         self._calls = threading.local()
@@ -75,11 +72,13 @@ class TorchBackend:
     def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
         regroup_instance_norm(network)
+        if self.precision == "bfloat16":
+            round_to_bfloat16(network)
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_pre_hook(self._stop_if_cancelled)
         # PyTorch's annotations of Module.to do not know memory_format.
-        moved: SegmentationNetwork = network.to(self.device.kind, self._type, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        moved: SegmentationNetwork = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
 
     @contextmanager
@@ -132,20 +131,16 @@ class TorchBackend:
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
         kind = self.device.kind
         if kind == "cpu":
-            to_probabilities(self._output(network, pixels), self._heads, out)
+            to_probabilities(network(pixels.contiguous(memory_format=torch.channels_last)), self._heads, out)
             return
         with (
             self.pools.input.lease(tuple(pixels.shape), device=kind, channels_last=True) as windows,
             self.pools.output.lease(tuple(out.shape), device=kind) as probabilities,
         ):
             windows.copy_(pixels, non_blocking=True)
-            to_probabilities(self._output(network, windows), self._heads, probabilities)
+            to_probabilities(network(windows), self._heads, probabilities)
             # This copy waits for the device, so that all buffers are at rest when they go back.
             out.copy_(probabilities)
-
-    def _output(self, network: SegmentationNetwork, pixels: Tensor) -> Tensor:
-        output: Tensor = network(pixels.to(self._type, memory_format=torch.channels_last))
-        return output.float()
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded.
@@ -165,6 +160,7 @@ class TorchBackend:
     def release_memory(self) -> None:
         """Free what is kept for the next run, a GPU's memory too; the network stays."""
         self.pools.release()
+        return_freed_memory()
         # On the CPU too, which may have taken over from a GPU.
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
