@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from napari_unetseg.errors import Cancelled
 from napari_unetseg.postprocessing import decoding, elevation
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
@@ -242,6 +243,21 @@ def test_blocks_change_nothing_in_a_large_image(heads, fill, monkeypatch):
     assert whole.max() > 100 or fill != "crowd"
     monkeypatch.setattr(decoding, "BLOCK", 64)
     np.testing.assert_array_equal(decode(probability, heads, DecodeParameters()), whole)
+
+
+def test_a_large_image_can_be_cancelled_between_its_blocks(monkeypatch):
+    asked = []
+
+    def cancel():
+        asked.append(len(asked))
+        return len(asked) == 2
+
+    decode(stack(two_discs(), HEADS[0]), HEADS[0], DecodeParameters(), cancel)
+    assert asked == []
+    monkeypatch.setattr(decoding, "BLOCK", 16)
+    with pytest.raises(Cancelled):
+        decode(stack(two_discs(), HEADS[0]), HEADS[0], DecodeParameters(), cancel)
+    assert asked == [0, 1]
 
 
 @pytest.mark.nightly

@@ -1,12 +1,13 @@
 """From probability maps to a label image."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_unetseg.errors import Cancelled
 from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.dividing import divide
@@ -22,7 +23,12 @@ BLOCK = 1024
 more on what is looked at round them, larger ones need more memory (some 100 bytes for each of their pixels)."""
 
 
-def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters: DecodeParameters) -> NDArray[np.int32]:
+def decode(
+    probability: NDArray[np.float32],
+    heads: tuple[str, ...],
+    parameters: DecodeParameters,
+    cancel: Callable[[], bool] | None = None,
+) -> NDArray[np.int32]:
     """Read objects off a model's output.
 
     Pixels of foreground probability >= ``threshold`` belong to objects. They fall into components
@@ -57,17 +63,24 @@ def decode(probability: NDArray[np.float32], heads: tuple[str, ...], parameters:
         What each plane means; ``"foreground"`` must be among them.
     parameters
         Threshold, split, smoothing, minimum size, hole filling, minimum confidence.
+    cancel
+        Polled before each block of a large image but the first.
 
     Returns
     -------
     NDArray[np.int32]
         (Y, X); 0 is background, objects count from 1 without gaps, in the raster order of their
         first pixel.
+
+    Raises
+    ------
+    Cancelled
+        If `cancel` returned True.
     """
     planes = dict(zip(heads, probability, strict=True))
     least = 0 if parameters.smoothing else parameters.min_size
     if parameters.split > 0:
-        labels = _divided(planes, parameters.threshold, parameters.split, least)
+        labels = _divided(planes, parameters.threshold, parameters.split, least, cancel)
     else:
         labels = _undivided(planes["foreground"] >= parameters.threshold, least)
     if parameters.smoothing:
@@ -87,7 +100,11 @@ def _undivided(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.int32]:
 
 
 def _divided(
-    planes: dict[str, NDArray[np.float32]], threshold: float, split: float, min_size: int
+    planes: dict[str, NDArray[np.float32]],
+    threshold: float,
+    split: float,
+    min_size: int,
+    cancel: Callable[[], bool] | None,
 ) -> NDArray[np.int32]:
     """Divide the regions by their hills, and number the parts of enough pixels.
 
@@ -98,6 +115,8 @@ def _divided(
     found: list[Hills] = []
     count = 0
     for block in _blocks(shape):
+        if found and cancel is not None and cancel():
+            raise Cancelled("Cancelled while objects were read off the image.")
         hills = survey(elevation(planes, threshold, block), block, labels, count)
         for plane in planes.values():
             forget_pages(plane)

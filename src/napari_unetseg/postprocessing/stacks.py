@@ -34,7 +34,7 @@ def decode_stack(
     link
         Whether objects keep their number from plane to plane; see `number_stack`.
     cancel
-        Polled before each plane of a stack.
+        Polled before each plane of a stack, and by `decode`.
 
     Returns
     -------
@@ -49,12 +49,12 @@ def decode_stack(
     from napari_unetseg.postprocessing.decoding import decode  # scipy and scikit-image
 
     if not axes:
-        return decode(probability, heads, parameters)
+        return decode(probability, heads, parameters, cancel)
     labels = np.empty(probability.shape[1:], np.int32)
     for index in np.ndindex(labels.shape[:-2]):
         if cancel is not None and cancel():
             raise Cancelled("Cancelled while objects were read off the planes.")
-        labels[index] = decode(np.asarray(probability[:, *index]), heads, parameters)
+        labels[index] = decode(np.asarray(probability[:, *index]), heads, parameters, cancel)
     return number_stack(labels, axes, link=link)
 
 
