@@ -43,6 +43,7 @@ TORCH_ROOMS = (
     "networks",
     "inference",
     "training",
+    "service.calibrating",
     "service.measuring",
     "service.runtime",
     *(f"zoo.{name}" for name in ("adding", "adopt", "checkpoints", "conversion", "loading", "packaging")),

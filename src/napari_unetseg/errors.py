@@ -21,6 +21,10 @@ class ModelError(UnetsegError):
     """A model package, its card or its weights cannot be used."""
 
 
+class NotCalibrated(UnetsegError):
+    """A model shall run in int8, but was not calibrated for it; see `SegmentationService.calibrate`."""
+
+
 class DeviceError(UnetsegError):
     """The requested compute device does not exist on this machine."""
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import NotCalibrated, UnetsegError
 from napari_unetseg.inference.openvino_model import MODEL_FILE, folder_for
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
@@ -14,10 +14,6 @@ CALIBRATION_FILE = "calibration.json"
 
 LEAST_DICE = 0.995
 """A model is used in int8 only if its masks agree with those in float32 at least so well."""
-
-
-class NotCalibrated(UnetsegError):
-    """A model shall run in int8, but nobody has shown it images to be calibrated on."""
 
 
 class Calibration(BaseModel):
@@ -60,18 +56,19 @@ class Calibration(BaseModel):
         """Whether the masks agree well enough for the model to be used in int8."""
         return self.dice >= LEAST_DICE
 
-    def __str__(self) -> str:
-        """Say the outcome in a sentence."""
-        images = Sentence("{n} images", n=len(self.images)) if len(self.images) > 1 else repr(self.images[0])
+    @property
+    def outcome(self) -> Sentence:
+        """What came of it, in a sentence for people."""
+        images = Sentence("{n} images", n=len(self.images)) if len(self.images) > 1 else self.images[0]
         if self.accepted:
             return Sentence(
-                "{model} in int8: its masks agree with float32 to a Dice of {dice:.4f} on {images}.",
+                "In int8 the masks of {model} agree with float32 to a Dice of {dice:.4f} ({images}).",
                 model=self.model,
                 dice=self.dice,
                 images=images,
             )
         return Sentence(
-            "{model} is not used in int8: its masks agree with float32 only to a Dice of {dice:.4f} on {images}, where "
+            "{model} is not used in int8: its masks agree with float32 only to a Dice of {dice:.4f} ({images}), and "
             "{least} is needed.",
             model=self.model,
             dice=self.dice,
@@ -89,15 +86,13 @@ def find_calibration(card: ModelCard) -> Calibration | None:
         return None
 
 
-def quantised_model(card: ModelCard) -> Path:
-    """Return the file of a model in int8.
+def calibration_of(card: ModelCard) -> Calibration:
+    """Return how the model was last calibrated with these versions, well or badly.
 
     Raises
     ------
     NotCalibrated
-        If it was not calibrated with these versions.
-    UnetsegError
-        If it was, but its masks did not agree with those in float32.
+        If it was not; the message says how it is done.
     """
     calibration = find_calibration(card)
     if calibration is None:
@@ -108,8 +103,22 @@ def quantised_model(card: ModelCard) -> Path:
                 model=card.name,
             )
         )
+    return calibration
+
+
+def quantised_model(card: ModelCard) -> Path:
+    """Return the file of a model in int8.
+
+    Raises
+    ------
+    NotCalibrated
+        If it was not calibrated with these versions.
+    UnetsegError
+        If it was, but its masks did not agree with those in float32.
+    """
+    calibration = calibration_of(card)
     if not calibration.accepted:
-        raise UnetsegError(str(calibration))
+        raise UnetsegError(calibration.outcome)
     return folder_for(card, "int8") / MODEL_FILE
 
 

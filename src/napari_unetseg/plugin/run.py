@@ -10,7 +10,7 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.errors import Cancelled, NotCalibrated, UnetsegError
 from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.plugin import run_words
 from napari_unetseg.plugin.background import Task, start
@@ -22,7 +22,7 @@ from napari_unetseg.plugin.summary import Summary, summarise
 if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo, RunRecipe, Segmentation
 
-LOADING, RUNNING, FINISHING = "loading", "running", "finishing"
+LOADING, CALIBRATING, RUNNING, FINISHING = "loading", "calibrating", "running", "finishing"
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,17 @@ def run_job(
         raise Cancelled("Cancelled before the network ran.")
     if service.model_info().loaded:
         task.reports.stage.emit(RUNNING)
-    segmentation = service.segment(
-        image, progress=progress or task.reports.progressed.emit, cancel=task.cancelled, **job.parameters
-    )
+    tell = progress or task.reports.progressed.emit
+    try:
+        segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)
+    except NotCalibrated:
+        # int8 was chosen in the settings: the image at hand is one that the model is meant for.
+        task.reports.stage.emit(CALIBRATING)
+        calibration = service.calibrate([image], cancel=task.cancelled)
+        task.reports.stage.emit(RUNNING)
+        segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)
+        if calibration.accepted:  # else the result says so already
+            segmentation = replace(segmentation, warnings=(calibration.outcome, *segmentation.warnings))
     if job.recipe is not None:
         told = (*job.recipe.remarks, *job.recipe.differences(service.model_info()))
         segmentation = replace(segmentation, warnings=(*told, *segmentation.warnings))

@@ -126,7 +126,7 @@ class Segmentation:
         """Read the objects off the kept probabilities again, without the network.
 
         Parameters left out keep their present value; `DecodeParameters` explains each. `cancel` is polled before each
-        plane of a stack.
+        plane of a stack, and between the blocks of a large image.
 
         Raises
         ------
@@ -259,7 +259,7 @@ def read_objects(
     with_confidence
         See `Segmentation`.
     cancel
-        Polled between the planes of a stack.
+        Polled between the planes of a stack, and the blocks of a large image.
     """
     card, parameters = runtime.card, wishes.parameters(runtime.card)
     provenance = record(
@@ -273,7 +273,7 @@ def read_objects(
         seconds=seconds,
         link=wishes.link,
     )
-    fallback = (runtime.device.warning,) if runtime.device.warning else ()
+    fallback = (told for told in (runtime.device.warning, runtime.way.warning) if told)
     return Segmentation(
         image=plane,
         probability=prediction.probability,

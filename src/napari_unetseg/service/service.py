@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -28,6 +28,7 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Progress
+    from napari_unetseg.inference.quantised import Calibration
     from napari_unetseg.service.runtime import Runtime
 
 
@@ -289,6 +290,49 @@ class SegmentationService:
             service_ready=True,
             info=info,
         )
+
+    def calibrate(
+        self,
+        images: Sequence[Image | NDArray[Any]],
+        *,
+        model: str | Path | None = None,
+        progress: "Progress | None" = None,
+        cancel: CancelFlag | None = None,
+    ) -> "Calibration":
+        """Bring a model into int8 on images that it is meant for, so that it can run with ``precision="int8"``.
+
+        It is kept for later sessions where its masks agree with those in float32 to a Dice of 0.995 or more.
+
+        Parameters
+        ----------
+        images
+            A few that differ. Of a stack some planes are taken.
+        model
+            Another model than the service's own.
+        progress
+            Called as ``progress(done, total)`` with counts of images computed, of those known so far to be.
+        cancel
+            Polled while the network runs.
+
+        Returns
+        -------
+        Calibration
+            ``accepted`` says whether it may be used, ``dice`` and ``outcome`` how well the masks agree.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` returned True.
+        UnetsegError
+            If the extra ``[openvino]`` is not installed, or the model or an image cannot be used.
+        """
+        from napari_unetseg.service.calibrating import calibrate_package
+
+        package = self._packages.find(model)
+        with request(), self._runner.turn(cancel):
+            calibration = calibrate_package(package, images, progress, cancel)
+        self._models.unload(package)  # where it is loaded in int8, that was the one before
+        return calibration
 
     def model_info(self, model: str | Path | None = None) -> ModelInfo:
         """Say which model this service uses, or what another one is; loads nothing."""

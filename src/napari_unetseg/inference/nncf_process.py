@@ -1,0 +1,45 @@
+"""Quantises a model with NNCF, in a process of its own.
+
+NNCF takes seconds to import, prints, sets up logging for the whole process and cannot be stopped; so it is never
+loaded where a user works. The process is given a folder with ``recipe.json``, the model in float32 that it names and
+``windows``, a folder of arrays (1, C, H, W); it writes the model in int8 beside them.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unetseg.inference.openvino_library import load_nncf, load_openvino
+
+RECIPE_FILE = "recipe.json"
+WINDOWS = "windows"
+ANSWER = "int8.xml"
+
+
+def main(folder: Path) -> None:
+    """Do what the recipe in a folder says."""
+    recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+    openvino, nncf = load_openvino(), load_nncf()
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    windows = sorted((folder / WINDOWS).glob("*.npy"))
+    quantised = nncf.quantize(
+        openvino.Core().read_model(recipe["model"]),
+        nncf.Dataset(windows, np.load),
+        subset_size=len(windows),
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=recipe["kept"]),
+        # By default the ends of several windows are averaged, which cuts off the brighter half of them.
+        advanced_parameters=AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        ),
+    )
+    openvino.save_model(quantised, folder / ANSWER, compress_to_fp16=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,62 @@
+"""int8: models are calibrated on images, and used in it only where that went well. Imports torch; workers call it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import ceil, prod
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
+from napari_unetseg.inference.quantisation import calibrate
+from napari_unetseg.inference.quantised import Calibration, calibration_of
+from napari_unetseg.language import Sentence, joined
+from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.prediction import Progress
+
+MOST_PLANES = 8
+"""Planes of a stack that a model is calibrated on, evenly spread."""
+
+
+def calibrate_package(
+    package: ModelPackage,
+    images: Sequence[Image | NDArray[Any]],
+    progress: "Progress | None" = None,
+    cancel: CancelFlag | None = None,
+) -> Calibration:
+    """Calibrate a model for int8; see `napari_unetseg.inference.quantisation.calibrate`. Stacks give some planes."""
+    planes = [plane for image in images for plane in _planes(Image.of(image))]
+    return calibrate(load_network(package), package.card, planes, progress=progress, cancel=cancel)
+
+
+def settle(way: Way, card: ModelCard, device: str) -> Way:
+    """Return the way that a model may go: another than int8 where its masks would suffer, with a warning.
+
+    Raises
+    ------
+    NotCalibrated
+        If the way is int8 and nobody knows.
+    """
+    if way.precision != "int8":
+        return way
+    calibration = calibration_of(card)
+    if calibration.accepted:
+        return replace(way, reason=joined([way.reason, calibration.outcome]))
+    other = choose_way(Wish(way.backend), card, device)
+    instead = Sentence("{precision} was used instead.", precision=other.precision)
+    warning = joined([calibration.outcome, instead])
+    return replace(other, reason=joined([calibration.outcome, other.reason]), warning=warning)
+
+
+def _planes(image: Image) -> Iterator[Image]:
+    if not image.stack_axes:
+        yield image
+        return
+    step = ceil(prod(image.stack_shape) / MOST_PLANES)
+    yield from (plane for place, (_, plane) in enumerate(image.planes()) if place % step == step // 2)
