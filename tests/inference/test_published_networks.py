@@ -64,6 +64,14 @@ def test_the_engine_gives_what_the_network_gives_with_one_sigmoid(network, backe
     assert np.abs(predict(image, card, backend).probability - expected[0].numpy()).max() <= 1e-4
 
 
+def test_in_bfloat16_tiles_agree_with_the_whole_image_to_the_last_bits(heads, make, network):
+    # Where each pixel adds up in the same order, not a bit differs; an order that depends on the size moves the last.
+    backend = TorchBackend(copy.deepcopy(network[0]), heads, Device("cpu", "Tests run on it."), precision="bfloat16")
+    card, image = make.card(heads), noise(203, 217)
+    whole, tiled = (predict(image, card, backend, window=window) for window in (512, 128))
+    assert np.abs(tiled.probability - whole.probability).max() <= 0.02
+
+
 def test_tiles_give_what_the_whole_image_gives(network, backend, heads, make):
     card = make.card(heads)
     image = noise(203, 217)

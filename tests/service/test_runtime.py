@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.preference import Way
+from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
@@ -13,6 +15,8 @@ from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import TunedSize, profile_path, write_profile
+from napari_unetseg.service.run_recipe import RunRecipe
+from napari_unetseg.service.run_text import as_command, as_python
 from napari_unetseg.service.runtime import Runtime, Size, load_runtime
 from napari_unetseg.zoo.registry import find_model
 
@@ -168,6 +172,55 @@ def test_steps_are_kept_and_the_working_size_too(package, monkeypatch):
     assert first.warnings == tuple(step.text for step in runtime.memory_steps)
     assert second.warnings == ()
     assert runtime.limits.on("cpu") == Limit(batch_size=1)
+
+
+@pytest.fixture
+def unasked(monkeypatch):
+    """Nobody asks for a precision, and the processor has instructions for bfloat16."""
+    monkeypatch.delenv("UNET_MODEL_PRECISION")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    computes_bfloat16.cache_clear()
+    yield
+    computes_bfloat16.cache_clear()
+
+
+def test_unasked_a_processor_with_bfloat16_computes_in_it(package, unasked):
+    exact = load_runtime(package, settings(), precision="float32")
+    runtime = load_runtime(package, settings())
+    assert (runtime.way.backend, runtime.way.precision) == ("torch", "bfloat16")
+    assert runtime.backend.precision == "bfloat16"
+    assert exact.way.reason != runtime.way.reason
+    chosen, expected = (one.predict(SQUARE).probability for one in (runtime, exact))
+    assert np.abs(chosen - expected).max() <= 0.02
+    np.testing.assert_array_equal(chosen >= 0.5, expected >= 0.5)
+
+
+def test_a_size_measured_in_one_precision_is_not_that_of_another(package, unasked, seen):
+    sha256 = package.card.weights.sha256
+    write_profile(device_name("cpu"), sha256, TunedSize(batch_size=2, max_batch_size=4, window=96, max_window=128))
+    load_runtime(package, settings()).predict(Image(np.ones((200, 200))))
+    assert seen[-1][2:] == (200, 200)
+    size = TunedSize(batch_size=1, max_batch_size=1, window=64, max_window=64)
+    write_profile(device_name("cpu"), sha256, size, "torch", "bfloat16")
+    load_runtime(package, settings()).predict(Image(np.ones((200, 200))))
+    assert max(seen[-1][2:]) <= 64
+    profile_path().unlink()
+
+
+def test_a_result_says_its_precision_and_a_recipe_repeats_it(bright_model, unasked):
+    with SegmentationService(bright_model, settings=settings()) as service:
+        first = service.segment(SQUARE)
+        health = service.health()
+    assert first.provenance.precision == health.precision == "bfloat16"
+    assert health.service_healthy
+    assert health.backend_reason.startswith("bfloat16")
+    recipe = RunRecipe.of(first.provenance)
+    assert "--precision bfloat16" in as_command(recipe)
+    assert "precision='bfloat16'" in as_python(recipe)
+    with recipe.service(settings(model={"device": "cpu", "precision": "float32"})) as service:
+        again = service.segment(SQUARE, **recipe.wishes())
+    assert again.provenance.precision == "bfloat16"
+    np.testing.assert_array_equal(again.labels, first.labels)
 
 
 def test_after_the_gpu_the_cpu_goes_on_for_good(package, gpu, seen):

@@ -83,6 +83,12 @@ def test_the_device_is_named_once_it_is_known() -> None:
     assert readings.device(health(**UNLOADED)) == "-"
 
 
+def test_why_the_model_runs_there_and_so() -> None:
+    told = health(device_reason="No GPU was found.", backend_reason="bfloat16: twice as fast.")
+    assert readings.reason(told) == "No GPU was found. bfloat16: twice as fast."
+    assert readings.reason(health(**UNLOADED)) == ""
+
+
 def test_memory_of_the_computer_is_shared_with_others() -> None:
     meter = readings.host_meter(MemoryUsage(process_mb=1024, host_total_mb=16384, host_available_mb=8192))
     assert meter.parts == (1 / 16, 7 / 16)

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
-from napari_unetseg.language import local, mark, tr
+from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.inputs import LABEL_WIDTH
 from napari_unetseg.plugin.panel import readings
 from napari_unetseg.plugin.panel.card import CardView
@@ -117,7 +117,7 @@ class HealthPanel(QWidget):
         """Show all figures of a report."""
         self.card.show_info(info)
         self.device.say(readings.device(health))
-        self.reason.say(local(health.device_reason or "") or tr("It is chosen when the model loads."))
+        self.reason.say(readings.reason(health) or tr("It is chosen when the model loads."))
         for key, read in _READ.items():
             self._show_meter(key, read(health.memory_usage))
         self.sparkline.show_values(health.performance.recent_ms)

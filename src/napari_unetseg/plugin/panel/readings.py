@@ -123,6 +123,11 @@ def device(health: "Health") -> str:
     return ", ".join(word for word in known if word) or NOTHING
 
 
+def reason(health: "Health") -> str:
+    """Return why the model runs there and so; empty until it is loaded."""
+    return " ".join(local(part) for part in (health.device_reason, health.backend_reason) if part)
+
+
 def host_meter(usage: "MemoryUsage") -> Meter:
     """Show this process's part of the machine's memory, then everybody else's."""
     process, total, available = usage.process_mb, usage.host_total_mb, usage.host_available_mb
