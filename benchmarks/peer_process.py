@@ -49,7 +49,7 @@ def whole(package: Any) -> Callable[[Any], Labels]:
 def monai(package: Any) -> Callable[[Any], Labels]:
     """Slide the window that we use over the image with MONAI, one window at a time, a quarter overlapping."""
     import torch
-    from monai.inferers import sliding_window_inference
+    from monai.inferers.utils import sliding_window_inference
 
     network, forward = _network(package), _forward(package)
 

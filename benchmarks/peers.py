@@ -103,7 +103,7 @@ def measure(cell: Cell, folder: Path) -> dict[str, Any]:
     if run.returncode:
         return {"failed": f"status {run.returncode}: {' '.join(run.stderr.strip().splitlines()[-1:])}"}
     told: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return told | {"mask": str(mask)}
+    return told | {"mask": str(mask), "load": psutil.getloadavg()[0]}
 
 
 def dice(one: Path, other: Path) -> float | None:
@@ -148,12 +148,12 @@ def _summary(cell: Cell, found: dict[Cell, list[dict[str, Any]]], why: str | Non
         "peak_mb": statistics.median(peaks) if peaks else None,
         "dice": dice(Path(plain[0]["mask"]), Path(times[0]["mask"])) if plain else None,
         "objects": times[0]["objects"],
+        "load": max(one["load"] for one in times),
     }
 
 
-def write_results(cells: dict[str, dict[str, Any]], folder: Path) -> Path:
+def write_results(machine: dict[str, Any], cells: dict[str, dict[str, Any]], folder: Path) -> Path:
     """Add what was measured to the file of this machine and day, as JSON and as Markdown."""
-    machine = describe_machine()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{machine['date']}-{short_name(machine)}.json"
     before = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else {}
@@ -210,7 +210,9 @@ def main() -> None:
         sys.stderr.write(f"{cell.key}: {told}\n")
     sys.stderr.write(f"about {sum(cost.values()) / 60:.0f} minutes\n")
     if not arguments.plan:
-        sys.stdout.write(f"{write_results(run(cells, arguments.rounds), arguments.results)}\n")
+        machine = describe_machine()
+        path = write_results(machine, run(cells, arguments.rounds), arguments.results)
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

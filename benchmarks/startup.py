@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 SLOW = ("torch", "numpy", "napari", "skimage", "scipy", "pandas")
@@ -38,8 +39,7 @@ def measure_import() -> dict[str, Any]:
 def measure_dock() -> dict[str, Any]:
     """Open the dock in a viewer."""
     viewer = _viewer()
-    from event_loop import QApplication
-    from qtpy.QtWidgets import QWidget
+    from qtpy.QtWidgets import QApplication, QWidget
 
     clock = time.perf_counter()
     viewer.window.add_dock_widget(QWidget(), name="empty", area="left")
@@ -88,7 +88,7 @@ def _viewer() -> Any:
 
 
 def _dock(viewer: Any) -> Any:
-    from event_loop import QApplication
+    from qtpy.QtWidgets import QApplication
 
     _, widget = viewer.window.add_plugin_dock_widget("napari-unetseg", "U-Net Segmentation")
     QApplication.processEvents()
@@ -119,8 +119,12 @@ def main() -> None:
     parser.add_argument("--measure", choices=["import", "dock", "result"], help="measure here, once, and print JSON")
     arguments = parser.parse_args()
     if arguments.measure:
-        work = {"import": measure_import, "dock": measure_dock, "result": lambda: measure_result(arguments.model)}
-        say(json.dumps(work[arguments.measure]()) + "\n")
+        ways: dict[str, Callable[[], dict[str, Any]]] = {
+            "import": measure_import,
+            "dock": measure_dock,
+            "result": lambda: measure_result(arguments.model),
+        }
+        say(json.dumps(ways[arguments.measure]()) + "\n")
         sys.stdout.flush()
         os._exit(0)  # the viewer is still on display, and closing it is not measured
     with tempfile.TemporaryDirectory() as compiled:
@@ -132,7 +136,7 @@ def main() -> None:
                     told.append(one)
 
     def median(what: str, name: str = "seconds") -> float:
-        return statistics.median(one[name] for one in found[what])
+        return float(statistics.median(one[name] for one in found[what]))
 
     say(f"medians of {arguments.rounds} processes, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     say(f"import napari_unetseg: {median('import'):.3f} s, of {', '.join(SLOW)} it loads: ")
