@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_unetseg.postprocessing import numbering
-from napari_unetseg.postprocessing.numbering import count_objects, number_objects, renumber, strips
+from napari_unetseg.postprocessing.numbering import count_objects, number_objects, object_sizes, renumber, strips
 
 label_images = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 5))
 
@@ -16,9 +16,11 @@ def test_sizes_and_first_pixels_do_not_depend_on_the_strips(labels, pixels):
     try:
         assert sum(rows.stop - rows.start for rows in strips(labels.shape)) == len(labels)
         sizes, first = count_objects(labels)
+        everything = object_sizes(labels)
     finally:
         numbering.STRIP = whole
     assert sizes.tolist() == [0, *(int((labels == k).sum()) for k in range(1, labels.max() + 1))]
+    assert everything.tolist() == [int((labels == k).sum()) for k in range(labels.max() + 1)]
     for label in np.unique(labels[labels > 0]):
         assert first[label] == np.flatnonzero(labels == label)[0]
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
+from napari_unetseg.postprocessing.numbering import object_sizes
 
 LEAST_OBJECTS = 5
 """Fewer objects have no typical diameter."""
@@ -26,7 +27,7 @@ def typical_diameter(labels: NDArray[np.integer]) -> float | None:
     labels
         (Y, X), 0 is background; labels may have gaps.
     """
-    areas = np.bincount(labels.ravel(), minlength=1)[1:]
+    areas = object_sizes(labels)[1:]
     areas = areas[areas > 0]
     return _median_diameter(areas) if len(areas) >= LEAST_OBJECTS else None
 

@@ -9,6 +9,7 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_unetseg.plugin.layers import Placement, Plane
+from napari_unetseg.postprocessing.numbering import object_sizes, strips
 from napari_unetseg.postprocessing.stacks import planes_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def outlines(segmentation: "Segmentation", placement: Placement) -> Outlines | N
     """Trace the contours of a segmentation; None if they are more than a Shapes layer can show."""
     import pandas as pd
 
-    areas = {index: np.bincount(plane.ravel()) for index, plane in planes_of(segmentation.labels)}
+    areas = {index: object_sizes(plane) for index, plane in planes_of(segmentation.labels)}
     # There is a ring at least for each object of each plane, which is known sooner than the rings.
     if sum(np.count_nonzero(counts[1:]) for counts in areas.values()) > MAX_CONTOURS:
         return None
@@ -79,7 +80,11 @@ def outline_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Keep of every object the pixels that touch another one or the background in their plane, int32 (..., Y, X)."""
     edges = np.empty_like(labels)
     for index, plane in planes_of(labels):
-        edges[index] = _plane_edges(plane)
+        # In strips, each with a row more on either side: all at once would take three times the memory of the labels.
+        for rows in strips(plane.shape):
+            first = max(rows.start - 1, 0)
+            seen = _plane_edges(plane[first : rows.stop + 1])
+            edges[index][rows] = seen[rows.start - first :][: rows.stop - rows.start]
     return edges
 
 
@@ -154,7 +159,7 @@ def _contours_data(segmentation: "Segmentation", placement: Placement, common: M
 
 def edge_width(segmentation: "Segmentation") -> float:
     """Width of an outline in pixels: a twentieth of a typical object, between half a pixel and four."""
-    counts = np.concatenate([np.bincount(plane.ravel())[1:] for _, plane in planes_of(segmentation.labels)])
+    counts = np.concatenate([object_sizes(plane)[1:] for _, plane in planes_of(segmentation.labels)])
     areas = counts[counts > 0]
     typical = float(np.sqrt(np.median(areas))) if areas.size else 0.0
     return float(np.clip(typical / 20, 0.5, 4.0))

@@ -15,6 +15,14 @@ def strips(shape: tuple[int, ...]) -> Iterator[slice]:
     return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
+def object_sizes(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Count the pixels of each label of an image (Y, X), the background among them: (N + 1,) for labels 0 to N."""
+    sizes = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    for rows in strips(labels.shape):
+        sizes += np.bincount(labels[rows].ravel(), minlength=len(sizes))
+    return sizes
+
+
 def count_objects(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the pixels of each label and find its first pixel in raster order.
 

@@ -17,6 +17,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.preference import first_wish, likely_ways
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
+from napari_unetseg.maps import MAPS_IN_MEMORY
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import TunedSize, read_profile
 from napari_unetseg.zoo.card import ModelCard
@@ -244,7 +245,10 @@ def _tuned(kind: str, card: ModelCard, settings: Settings, runtime: "Runtime | N
 
 def _memory_mb(card: ModelCard, work: Workload, settings: Settings, tuned: TunedSize | None) -> float | None:
     """Return the memory of a batch of tiles, and of maps and labels of all planes."""
-    maps = (4 * len(card.outputs) + 12) * prod(work.shape) * work.planes
+    pixels = prod(work.shape) * work.planes
+    maps = 4 * len(card.outputs) * pixels
+    # Large ones are in a file; reading objects off them takes as much as three label images.
+    maps = 12 * pixels + (maps if maps <= MAPS_IN_MEMORY else 0)
     if tuned is not None and tuned.peak_memory_mb is not None:
         return tuned.peak_memory_mb + maps / 2**20
     features = card.architecture.arguments.get("features")
