@@ -55,3 +55,76 @@ def test_an_unknown_backend_is_refused(call, save_squares, tmp_path):
     run = call("segment", tmp_path / "a.tif", "--backend", "tensorflow")
     assert run.exit_code == 1
     assert "There is no backend 'tensorflow'. Choose one of auto, torch, openvino, onnxruntime." in run.stderr
+
+
+@pytest.fixture
+def calibrated(monkeypatch, tmp_path):
+    """Calibrations that end with a Dice; what they were given."""
+    from napari_unetseg.inference import openvino_model
+    from napari_unetseg.inference.openvino_model import folder_for, write_folder
+    from napari_unetseg.inference.quantised import Calibration, write_calibration
+    from napari_unetseg.service import calibrating
+
+    monkeypatch.setattr(openvino_model, "cache_folder", lambda: tmp_path / "cache")
+    given = []
+
+    def set_dice(dice):
+        def calibrate(package, images, progress):
+            given.extend(image.name for image in images)
+            progress(1, 2)
+            names = tuple(image.name for image in images)
+            calibration = Calibration(
+                model=package.name,
+                weights_sha256=package.card.weights.sha256,
+                dice=dice,
+                worst_image=names[0],
+                worst_dice=0.5,
+                images=names,
+                windows=2,
+                in_int8=4,
+                layers=6,
+                versions={},
+            )
+            write_folder(folder_for(package.card, "int8"), lambda place: write_calibration(calibration, place))
+            return calibration
+
+        monkeypatch.setattr(calibrating, "calibrate_package", calibrate)
+        return given
+
+    return set_dice
+
+
+def test_int8_shows_the_images_of_a_folder_and_says_how_well_masks_agree(
+    call, save_squares, bright_model, tmp_path, calibrated
+):
+    given = calibrated(0.9981)
+    for name in ("a", "b"):
+        save_squares(tmp_path / "images" / f"{name}.tif")
+    run = call("export", bright_model, "--int8", "--calibrate", tmp_path / "images", "-o", tmp_path / "copy")
+    assert run.exit_code == 0, run.output
+    assert given == ["a.tif", "b.tif"]
+    assert "Dice of 0.9981 (2 images)" in run.stdout
+    assert "Lowest on a.tif: 0.5000. 4 of 6 convolutions are computed in int8." in run.stdout
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["calibration.json"]
+    assert run.stderr == "1 of 2\n"
+
+
+def test_int8_below_the_limit_is_refused(call, save_squares, bright_model, tmp_path, calibrated):
+    calibrated(0.9949)
+    save_squares(tmp_path / "images" / "a.tif")
+    run = call("export", bright_model, "--int8", "--calibrate", tmp_path / "images")
+    assert run.exit_code == 1
+    assert "bright is not used in int8: its masks agree with float32 only to a Dice of 0.9949" in run.stdout
+
+
+@pytest.mark.parametrize("words", [("--int8",), ("--calibrate", ".")])
+def test_int8_needs_images_and_images_need_int8(call, words):
+    run = call("export", "nuclei", *words)
+    assert run.exit_code == 2
+    assert "belong together" in run.stderr
+
+
+def test_a_folder_without_images_cannot_calibrate(call, bright_model, tmp_path):
+    run = call("export", bright_model, "--int8", "--calibrate", tmp_path)
+    assert run.exit_code == 1
+    assert "at least one image" in run.stderr

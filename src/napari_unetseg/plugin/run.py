@@ -22,7 +22,7 @@ from napari_unetseg.plugin.summary import Summary, summarise
 if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo, RunRecipe, Segmentation
 
-LOADING, CALIBRATING, RUNNING, FINISHING = "loading", "calibrating", "running", "finishing"
+LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", "calibrating", "running", "finishing"
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def run_job(
         raise Cancelled("Cancelled before the network ran.")
     if service.model_info().loaded:
         task.reports.stage.emit(RUNNING)
+    elif service.needs_conversion():
+        task.reports.stage.emit(CONVERTING)
     tell = progress or task.reports.progressed.emit
     try:
         segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)

@@ -5,7 +5,7 @@ from qtpy.QtCore import QObject
 from napari_unetseg.language import tr
 from napari_unetseg.plugin import run_words
 from napari_unetseg.plugin.messages import MessageArea
-from napari_unetseg.plugin.run import CALIBRATING, FINISHING, LOADING, RunController
+from napari_unetseg.plugin.run import CALIBRATING, CONVERTING, FINISHING, LOADING, RunController
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.words import describe_error
 
@@ -56,6 +56,8 @@ class RunMessages(QObject):
         self._runner.busy()
         if stage == LOADING:
             self._message.show_message(tr("Loading {model} (first use)...").format(model=self._model))
+        elif stage == CONVERTING:
+            self._message.show_message(tr("Preparing {model} for OpenVINO (first use)...").format(model=self._model))
         elif stage == CALIBRATING:
             self._message.show_message(tr("Preparing {model} for int8 on this image...").format(model=self._model))
         elif stage == FINISHING:

@@ -1,4 +1,4 @@
-"""int8: models are calibrated on images, and used in it only where that went well. Imports torch; workers call it."""
+"""What OpenVINO needs before a model runs: conversion, and images for int8. Imports torch; workers call it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
+from napari_unetseg.inference.openvino_model import MODEL_FILE, folder_for
 from napari_unetseg.inference.quantisation import calibrate
 from napari_unetseg.inference.quantised import Calibration, calibration_of
 from napari_unetseg.language import Sentence, joined
@@ -33,6 +34,12 @@ def calibrate_package(
     """Calibrate a model for int8; see `napari_unetseg.inference.quantisation.calibrate`. Stacks give some planes."""
     planes = [plane for image in images for plane in _planes(Image.of(image))]
     return calibrate(load_network(package), package.card, planes, progress=progress, cancel=cancel)
+
+
+def needs_conversion(package: ModelPackage, wish: Wish, device: str) -> bool:
+    """Whether the model will run with OpenVINO on that kind of device, and has to be converted for it first."""
+    runs_there = choose_way(wish, package.card, device).backend == "openvino"
+    return runs_there and not (folder_for(package.card) / MODEL_FILE).is_file()
 
 
 def settle(way: Way, card: ModelCard, device: str) -> Way:

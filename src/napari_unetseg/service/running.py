@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.batch import Line, Place, Readable
 from napari_unetseg.service.debugging import save_debug_outputs
+from napari_unetseg.service.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.journal import Journal, Stopwatch
 from napari_unetseg.service.models import HeldModels
 from napari_unetseg.service.preflight import Paces, Workload, network_pixels
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
+from napari_unetseg.service.stacks import further
 from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -74,6 +76,7 @@ class Runner:
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
                     prediction = _predict(runtime, plane, wishes, progress, cancel)
+                prediction, wishes = self._look_again(runtime, plane, prediction, wishes, progress, watch, cancel)
                 return self._finish(runtime, plane, prediction, wishes, started, watch, cancel)
 
     def run_many(
@@ -128,9 +131,35 @@ class Runner:
         watch.stages["network"] = place.milliseconds
         try:
             with self._call(place.name):
-                return self._finish(runtime, *place.finished(), wishes, place.started, watch, cancel)
+                plane, prediction = place.finished()
+                prediction, wishes = self._look_again(runtime, plane, prediction, wishes, None, watch, cancel)
+                return self._finish(runtime, plane, prediction, wishes, place.started, watch, cancel)
         except Exception as error:
             return Failure(place.name, error)
+
+    def _look_again(
+        self,
+        runtime: "Runtime",
+        plane: Image,
+        prediction: "Prediction",
+        wishes: Wishes,
+        progress: "Progress | None",
+        watch: Stopwatch,
+        cancel: CancelFlag | None,
+    ) -> tuple["Prediction", Wishes]:
+        """Show an image again, rescaled, where a first look found objects of a size that the model does not see well.
+
+        Returns what is to be read then, and the wishes with the diameter that was found.
+        """
+        diameter = better_diameter(prediction, runtime.card) if wishes.diameter is None else None
+        if diameter is None:
+            return prediction, wishes
+        rescaled = replace(wishes, diameter=diameter)
+        more = progress and further(progress, prediction.tiles)
+        with self.turn(cancel, watch), watch.stage("network"):
+            again = _predict(runtime, plane, rescaled, more, cancel)
+        told = tell_rescaled(plane.name, diameter, runtime.card)
+        return replace(again, warnings=(told, *again.warnings)), rescaled
 
     def _finish(
         self,
@@ -174,7 +203,7 @@ class Runner:
             try:
                 yield
             except Exception as error:
-                if not isinstance(error, Cancelled):
+                if not isinstance(error, Cancelled | NotCalibrated):
                     self.counter.failed(error, identity)
                 self._journal.failed(image, error)
                 raise

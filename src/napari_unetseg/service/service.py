@@ -291,6 +291,20 @@ class SegmentationService:
             info=info,
         )
 
+    def needs_conversion(self, model: str | Path | None = None) -> bool:
+        """Whether loading a model has to convert it for OpenVINO first, which takes some seconds.
+
+        The first call on a machine may take some, too, as it tries whether OpenVINO works.
+        """
+        from napari_unetseg.inference.backends.preference import first_wish
+        from napari_unetseg.inference.device import choose_device
+        from napari_unetseg.service.calibrating import needs_conversion
+
+        wanted = self.settings.unet.model
+        wish = first_wish(self._backend, self._precision, wanted.backend, wanted.precision)
+        device = choose_device(self._device or wanted.device, fallback_to_cpu=True).kind
+        return needs_conversion(self._packages.find(model), wish, device)
+
     def calibrate(
         self,
         images: Sequence[Image | NDArray[Any]],
