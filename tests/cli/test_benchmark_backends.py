@@ -28,7 +28,7 @@ def test_table(call, bright_model, save_squares, few_ways, tmp_path):
     assert "1.0000" in lines[4].split()
     assert lines[6].startswith("Medians of 3 runs.")
     assert lines[7].startswith("Not possible here: openvino, int8: ")
-    assert lines[8].startswith("auto (*) takes torch, ")
+    assert lines[8].startswith("auto (*) takes ")
     assert "Round 1 of 1: PyTorch alone, float32" in run.stderr
 
 
