@@ -14,6 +14,7 @@ from napari_unetseg.plugin.functions import segment_layer
 from napari_unetseg.plugin.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
+from napari_unetseg.zoo.card import read_card
 
 MakeWidget = Callable[..., SegmentationWidget]
 Press = Callable[[SegmentationWidget], None]
@@ -135,3 +136,17 @@ def test_window_function_command_and_service_agree(
     subprocess.run([*command, "--diameter", "17.5", "--tta", "--device", "cpu", "--save", "table"], check=True)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "segmented" / "a_labels.tif"), expected.labels)
     assert "agreement" in (tmp_path / "segmented" / "a_table.csv").read_text().splitlines()[0]
+
+
+def test_a_model_that_rescales_by_itself_says_so_and_does_not_warn(
+    make_widget: MakeWidget, estimated: Press, bright_model: Any
+) -> None:
+    widget = make_widget(discs(40))
+    rows, card = widget.objects, read_card(bright_model / "model.yaml")
+    estimated(widget)
+    assert rows.diameter.text() == "not rescaled"
+    assert rows.badge.kind == "warning"
+    rows.use_card(card.model_copy(update={"object_sizes": (8.0, 18.0)}))
+    assert rows.diameter.text() == "automatic"
+    assert rows.badge.kind == "plain"
+    assert rows.wishes()["diameter"] is None

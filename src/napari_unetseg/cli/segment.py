@@ -76,7 +76,7 @@ def segment(
         typer.Option(
             metavar="PIXELS",
             help="Typical diameter of the objects; images are rescaled to the size the model was trained on, results "
-            "keep theirs. Default: images are not rescaled.",
+            "keep theirs. Default: images keep their size too, unless the model finds objects it does not see well.",
         ),
     ] = None,
     tta: Annotated[

@@ -19,8 +19,8 @@ _AGREEMENT = 1.25
 _RADIUS_TO_DIAMETER = 2.5  # of discs the smoothed distance is a little below the radius, and nuclei are not discs
 
 
-def typical_diameter(labels: NDArray[np.integer]) -> float | None:
-    """Return the median equivalent diameter of objects in pixels; None if they are fewer than `LEAST_OBJECTS`.
+def typical_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS) -> float | None:
+    """Return the median equivalent diameter of objects in pixels; None if they are fewer than `least`.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def typical_diameter(labels: NDArray[np.integer]) -> float | None:
     """
     areas = object_sizes(labels)[1:]
     areas = areas[areas > 0]
-    return _median_diameter(areas) if len(areas) >= LEAST_OBJECTS else None
+    return _median_diameter(areas) if len(areas) >= least else None
 
 
 def estimate_diameter(image: Image) -> float | None:

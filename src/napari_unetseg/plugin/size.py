@@ -31,7 +31,7 @@ _DIAMETER_TIP = mark(
     "Typical diameter of the objects in this image. The model then sees the image rescaled, so that its objects\n"
     "are as large as those it was trained on; results keep the image's own size.\n"
     "Set it where objects are more than twice as large or as small as the model expects. At its lowest value\n"
-    "('not rescaled') the model sees the image as it is."
+    "the model sees the image as it is ('not rescaled'), and again where it finds other sizes ('automatic')."
 )
 _RESCALE_TIP = mark(
     "Shows the image to the model at the size at which its objects are as large as those it knows: sets the diameter\n"
@@ -68,7 +68,6 @@ class ObjectSize(QWidget):
         self.diameter.setRange(0, _LARGEST)
         self.diameter.setDecimals(1)
         self.diameter.setSuffix(" px")
-        self.diameter.setSpecialValueText(tr("not rescaled"))
         self.diameter.setToolTip(tr(_DIAMETER_TIP))
         self.diameter.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.rescale = QPushButton(tr("Rescale"))
@@ -155,6 +154,8 @@ class ObjectSize(QWidget):
         self.badge.show_kind("warning" if far else "plain")
         self.text.setText(text)
         self.text.setToolTip(f"{text}.\n{tr(_FAR_TIP)}" if far else text)
+        by_itself = can and self._card is not None and self._card.object_sizes is not None
+        self.diameter.setSpecialValueText(tr("automatic") if by_itself else tr("not rescaled"))
         self.diameter.setEnabled(can and not self._locked)
         self.rescale.setChecked(can and self._diameter() is not None)
         self.rescale.setEnabled(can and yours is not None and not self._locked)

@@ -43,8 +43,13 @@ def can_rescale(card: ModelCard | None) -> bool:
 
 
 def is_far_off(card: ModelCard | None, yours: float | None, diameter: float | None) -> bool:
-    """Whether the model, if the image is rescaled for `diameter`, sees objects far from the size it expects."""
+    """Whether the model, if the image is rescaled for `diameter`, sees objects far from the size it expects.
+
+    Never where no diameter is set and the model rescales by itself what it does not see well.
+    """
     if card is None or card.object_size is None or yours is None or not can_rescale(card):
+        return False
+    if diameter is None and card.object_sizes is not None:
         return False
     ratio = yours / (diameter or card.object_size)
     return not 1 / FAR_OFF <= ratio <= FAR_OFF

@@ -151,7 +151,8 @@ class SegmentationService:
         diameter
             Typical equivalent diameter of the objects in this image, in pixels. The network then sees the image
             rescaled, so that its objects are as large as those that the model was trained on (`object_size` of its
-            card); the result has the image's own size. None: it sees the image as it is.
+            card); the result has the image's own size. None: it sees the image as it is and, where it finds objects
+            of a size that it does not see well (`object_sizes` of its card), again rescaled by what it found.
         augment
             Average over eight flips and turns of the image, which takes eight times as long, and tell how far
             the answers agree.

@@ -133,6 +133,9 @@ class ModelCard(_Strict):
         3: RGB, grey images repeated three times. 1: grey, RGB images averaged.
     object_size
         Typical equivalent diameter of an object, in pixels, that the model was trained on.
+    object_sizes
+        Least and largest typical diameter, in pixels, that the model sees well. An image in which it finds others is
+        shown to it again, rescaled to `object_size`, unless a user gives the diameter. None: it never is.
     pixel_size
         Pixel size of the training images in micrometres, where they had one.
     image_size
@@ -158,6 +161,7 @@ class ModelCard(_Strict):
     architecture: Architecture
     input_channels: Literal[1, 3] = 3
     object_size: float | None = Field(None, gt=0)
+    object_sizes: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] | None = None
     pixel_size: float | None = Field(None, gt=0)
     normalisation: Normalisation = Percentile()
     image_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
@@ -178,6 +182,14 @@ class ModelCard(_Strict):
             raise ValueError("outputs must name each head once, 'foreground' among them")
         if self.decoder == "seeded_watershed" and not {"distance", "boundary"} & set(names):
             raise ValueError("decoder seeded_watershed needs a 'distance' or 'boundary' output")
+        return self
+
+    @model_validator(mode="after")
+    def _object_size_is_among_those_seen_well(self) -> "ModelCard":
+        if self.object_sizes is not None:
+            least, most = self.object_sizes
+            if self.image_size is not None or self.object_size is None or not least <= self.object_size <= most:
+                raise ValueError("object_sizes needs an object_size between the two, and no image_size")
         return self
 
     @model_validator(mode="after")

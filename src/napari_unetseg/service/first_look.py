@@ -1,0 +1,70 @@
+"""Whether an image should be shown to a model again at another size, by what the model found in it at its own."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unetseg.inference.size_estimate import typical_diameter
+from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.zoo.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.prediction import Prediction
+
+LEAST_OBJECTS = 2
+"""A single object may be anything; two of a size are enough, as a photo of a hand holds few nails."""
+
+MOST_RESCALED = 4.0
+"""No image is rescaled further for what a first look found: so far off, it may have found dirt."""
+
+SIDE = 2048
+"""Pixels of the middle of an image that are looked at along each axis."""
+
+
+def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
+    """Return the diameter by which an image should be rescaled; None if the model sees it well as it is.
+
+    Objects are read off the middle of the image, of a stack off that of its middle plane, by the parameters of
+    the card, whatever a user has set: the size at which an image is seen must not change with a slider.
+
+    Parameters
+    ----------
+    prediction
+        What the model said of the image at its own size.
+    card
+        Card of the model; see `ModelCard.object_sizes`.
+
+    Returns
+    -------
+    float or None
+        Median equivalent diameter in pixels where it lies outside of what the card names, but at most
+        `MOST_RESCALED` times off the card's own; of fewer than `LEAST_OBJECTS` objects nothing is known.
+    """
+    if card.object_sizes is None or card.object_size is None:
+        return None
+    maps = prediction.probability
+    plane = maps[:, *(length // 2 for length in maps.shape[1:-2])]
+    seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
+    found = typical_diameter(decode(np.ascontiguousarray(seen), card.heads, card.parameters), LEAST_OBJECTS)
+    least, most = card.object_sizes
+    if found is None or least <= found <= most:
+        return None
+    return round(min(max(found, card.object_size / MOST_RESCALED), card.object_size * MOST_RESCALED), 1)
+
+
+def tell_rescaled(image: str, diameter: float, card: ModelCard) -> Sentence:
+    """Say that an image was rescaled, why, and how to have it otherwise."""
+    return Sentence(
+        "{image}: at first its objects seemed to be {diameter:.3g} pixels wide. The model was shown the image again, "
+        "rescaled so that they have the {expected:.3g} pixels that it expects. Give a diameter of {expected:.3g} "
+        "pixels to keep the image as it is.",
+        image=image,
+        diameter=diameter,
+        expected=card.object_size,
+    )
+
+
+def _middle(length: int) -> slice:
+    start = max(length - SIDE, 0) // 2
+    return slice(start, start + SIDE)
