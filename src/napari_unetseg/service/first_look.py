@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LEAST_OBJECTS = 2
 """A single object may be anything; two of a size are enough, as a photo of a hand holds few nails."""
 
+LEAST_SURE = 0.6
+"""Mean probability from which objects count; below that of most cards, as a model is less sure of what it sees at
+a size that it does not know."""
+
 MOST_RESCALED = 4.0
 """No image is rescaled further for what a first look found: so far off, it may have found dirt."""
 
@@ -26,7 +30,8 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     """Return the diameter by which an image should be rescaled; None if the model sees it well as it is.
 
     Objects are read off the middle of the image, of a stack off that of its middle plane, by the parameters of
-    the card, whatever a user has set: the size at which an image is seen must not change with a slider.
+    the card (but for `LEAST_SURE`), whatever a user has set: the size at which an image is seen must not change
+    with a slider.
 
     Parameters
     ----------
@@ -46,7 +51,9 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     maps = prediction.probability
     plane = maps[:, *(length // 2 for length in maps.shape[1:-2])]
     seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
-    found = typical_diameter(decode(np.ascontiguousarray(seen), card.heads, card.parameters), LEAST_OBJECTS)
+    sure = min(card.parameters.min_confidence, LEAST_SURE)
+    parameters = card.parameters.model_copy(update={"min_confidence": sure})
+    found = typical_diameter(decode(np.ascontiguousarray(seen), card.heads, parameters), LEAST_OBJECTS)
     least, most = card.object_sizes
     if found is None or least <= found <= most:
         return None
