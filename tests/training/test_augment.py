@@ -12,6 +12,7 @@ from napari_unetseg.training.augment import (
     draw_bend,
     draw_centre,
     draw_crop,
+    draw_noise,
     draw_object_pixel,
     draw_scale,
     draw_shade,
@@ -249,3 +250,12 @@ def test_pixels_of_objects_are_drawn_alike(shape: tuple[int, int]) -> None:
 
 def test_no_pixel_is_drawn_where_there_is_no_object() -> None:
     assert draw_object_pixel(np.zeros((9, 9), np.int32), np.random.default_rng(0)) is None
+
+
+def test_grains_are_wider_than_pixels_where_a_recipe_asks_for_them():
+    def likeness(grain):
+        noise = draw_noise(1, 64, grain, np.random.default_rng(3))[0].numpy()
+        return np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
+
+    assert abs(likeness(1)) < 0.1
+    assert likeness(4) > 0.4

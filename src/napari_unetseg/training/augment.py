@@ -221,12 +221,21 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
     if chance(0.5):
         sigma = rng.uniform(0, options.noise)
         # Most cameras of grey images give the same noise to all channels.
-        noise = rng.standard_normal((3 if chance(0.3) else 1, *pixels.shape[1:]), dtype=np.float32)
-        pixels = pixels + sigma * torch.from_numpy(noise)
+        pixels = pixels + sigma * draw_noise(3 if chance(0.3) else 1, pixels.shape[-1], options.grain, rng)
     pixels = pixels.expand(3, -1, -1)
     if chance(options.jpeg):
         pixels = compress(pixels, int(rng.integers(30, 95)))
     return pixels
+
+
+def draw_noise(channels: int, side: int, grain: float, rng: Generator) -> Tensor:
+    """Draw Gaussian noise, float32 (channels, side, side), whose grains are up to so many pixels wide."""
+    # Without grains no number is drawn for them, so that recipes without them keep their crops.
+    seen = side if grain == 1 else math.ceil(side / rng.uniform(1, grain))
+    noise = torch.from_numpy(rng.standard_normal((channels, seen, seen), dtype=np.float32))
+    if seen == side:
+        return noise
+    return functional.interpolate(noise[None], size=(side, side), mode="bilinear", align_corners=False)[0]
 
 
 def draw_shade(side: int, depth: float, rng: Generator) -> Tensor:

@@ -79,6 +79,8 @@ class Augmentation(_Strict):
         Uneven illumination: how far the brightness of one place may differ from another's, as a part.
     blur, noise
         Greatest standard deviation of a Gaussian blur (pixels) and of added noise.
+    grain
+        Greatest width of the noise's grains in pixels: an image that is enlarged for the network has wide ones.
     jpeg
         Probability of the blocks and ringing that a JPEG file leaves.
     paste
@@ -102,6 +104,7 @@ class Augmentation(_Strict):
     shade: float = Field(0.0, ge=0, lt=1)
     blur: float = 1.5
     noise: float = 0.1
+    grain: float = Field(1.0, ge=1)
     jpeg: float = Field(0.0, ge=0, le=1)
     paste: float = Field(0.0, ge=0, le=1)
 
