@@ -1,10 +1,12 @@
 import json
+import os
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_unetseg.config import Settings
+from napari_unetseg.config.keys import PREFIX
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -64,6 +66,8 @@ def test_images_of_the_same_name_in_one_batch_do_not_replace_each_other(result, 
 
 
 def test_the_dump_holds_settings_variables_and_this_thread(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("UNET_MODEL_DEVICE", "cpu")
     dump = debug_dump(Settings())
     assert dump["settings"]["unet"]["model"]["device"] == "cpu"
