@@ -30,7 +30,7 @@ def test_rounds_go_back_and_forth_and_leave_out_what_is_impossible(monkeypatch, 
     monkeypatch.setattr(comparing, "WAYS", {way: way for way in "abc"})
     order = []
 
-    def run(result, model, image, side):
+    def run(result, model, image, side, freed):
         order.append(result.way)
         if result.way == "b":
             result.impossible = "No."
@@ -44,7 +44,7 @@ def test_rounds_go_back_and_forth_and_leave_out_what_is_impossible(monkeypatch, 
 def test_ctrl_c_leaves_what_was_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(comparing, "WAYS", {way: way for way in "ab"})
 
-    def run(result, model, image, side):
+    def run(result, model, image, side, freed):
         if result.way == "b":
             raise KeyboardInterrupt
         result.seconds.append(1.0)
@@ -61,6 +61,28 @@ def test_a_process_that_fails_makes_its_way_impossible_and_no_other(bright_model
     assert result.impossible.startswith("its process ended with status 1: ")
     assert "missing.npy" in result.impossible
     assert result.seconds == []
+
+
+@pytest.mark.parametrize("keeps_memory", [True, False])
+def test_torch_keeps_memory_only_as_the_settings_say(bright_model, tmp_path, monkeypatch, keeps_memory):
+    from napari_unetseg.inference import freed_memory
+    from napari_unetseg.service.way_probe import probe
+
+    kept = []
+    monkeypatch.setattr(freed_memory, "keep_freed_memory", lambda: kept.append(True))
+    np.save(tmp_path / "image.npy", np.eye(32, dtype=np.float32))
+    words = (str(bright_model), "torch:float32", str(tmp_path / "image.npy"), 32, 1, str(tmp_path / "mask.npy"))
+    probe(*words, keeps_memory=keeps_memory)
+    assert kept == [True] * keeps_memory
+
+
+@pytest.mark.parametrize(("keeps_memory", "word"), [(True, "keep"), (False, "return")])
+def test_processes_are_told_whether_to_keep_memory(tmp_path, monkeypatch, keeps_memory, word):
+    monkeypatch.setattr(comparing, "WAYS", {"torch:float32": "torch"})
+    told = []
+    monkeypatch.setattr(comparing, "_run", lambda *words: told.append(words[-1]))
+    compare_ways(tmp_path, tmp_path, 8, rounds=1, keeps_memory=keeps_memory)
+    assert told == [word]
 
 
 @pytest.mark.parametrize(("side", "shape"), [(40, (40, 40)), (41, (41, 41))])

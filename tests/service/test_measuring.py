@@ -54,6 +54,16 @@ def test_a_trial_and_a_run_on_the_cpu(subject):
         assert bench.seconds(Size(2, TILE)) > 0
 
 
+@pytest.mark.parametrize("keeps_memory", [True, False])
+def test_memory_is_kept_only_as_the_settings_say(bright_model, monkeypatch, keeps_memory):
+    kept = []
+    monkeypatch.setattr(measuring, "keep_freed_memory", lambda: kept.append(True))
+    subject = load_subject(find_model(bright_model), "cpu", Wish("torch", "float32"), keeps_memory=keeps_memory)
+    assert kept == [True] * keeps_memory
+    with DeviceBench(subject) as bench:
+        assert bench._probe._line[-1] == ("keep" if keeps_memory else "return")
+
+
 def test_out_of_memory_is_told_from_other_errors(subject, monkeypatch):
     def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")

@@ -67,7 +67,8 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
     UnetsegError
         If the model cannot be found, or the image cannot be read.
     """
-    package = find_configured(model, load_settings().settings.unet)
+    settings = load_settings().settings.unet
+    package = find_configured(model, settings)
     side = side or default_side(package.card)
     rounds = QUICK_ROUNDS if quick else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +76,14 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
             image = Path(folder) / "nuclei.npy"
             np.save(image, nuclei().array)
         read_image(image)  # what is wrong with it is said once, and not of every way
-        comparison = compare_ways(package.source, image, side, rounds, lambda words: typer.echo(words, err=True))
+        comparison = compare_ways(
+            package.source,
+            image,
+            side,
+            rounds,
+            lambda words: typer.echo(words, err=True),
+            keeps_memory=settings.memory.keep_freed_memory,
+        )
     auto = choose_way(Wish(), package.card, "cpu")
     return BackendsReport(package.name, package.card.weights.sha256, cpu_name(), side, auto, comparison)
 

@@ -63,7 +63,11 @@ def run_benchmark(
     package = find_configured(model, settings)
     wish = first_wish(backend, precision, settings.model.backend, settings.model.precision)
     subject = load_subject(
-        package, device or settings.model.device, wish, fallback_to_cpu=settings.model.fallback_to_cpu
+        package,
+        device or settings.model.device,
+        wish,
+        fallback_to_cpu=settings.model.fallback_to_cpu,
+        keeps_memory=settings.memory.keep_freed_memory,
     )
     if subject.backend.device.warning:
         typer.echo(f"Warning: {subject.backend.device.warning}", err=True)

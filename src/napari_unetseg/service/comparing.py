@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.service.way_probe import PLAIN, PLAIN_ALLOCATOR
+from napari_unetseg.service.way_probe import KEEP, PLAIN, PLAIN_ALLOCATOR, RETURN
 
 WAYS = {
     PLAIN: "PyTorch alone, float32",
@@ -93,7 +93,13 @@ class WayComparison:
 
 
 def compare_ways(
-    model: Path, image: Path, side: int, rounds: int, tell: Callable[[str], None] = lambda _: None
+    model: Path,
+    image: Path,
+    side: int,
+    rounds: int,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    keeps_memory: bool = True,
 ) -> WayComparison:
     """Time every way in turns; Ctrl-C ends it early, with what was measured until then.
 
@@ -109,6 +115,8 @@ def compare_ways(
         Processes of each way.
     tell
         Called with a few words on what happens next.
+    keeps_memory
+        The setting `unet.memory.keep_freed_memory`.
     """
     results = tuple(WayResult(way) for way in WAYS)
     try:
@@ -117,7 +125,7 @@ def compare_ways(
             for result in results if turn % 2 == 0 else reversed(results):
                 if result.impossible is None:
                     tell(f"Round {turn + 1} of {rounds}: {WAYS[result.way]}")
-                    _run(result, model, image, side)
+                    _run(result, model, image, side, KEEP if keeps_memory else RETURN)
     except KeyboardInterrupt:
         return WayComparison(results, interrupted=True)
     return WayComparison(results, interrupted=False)
@@ -129,14 +137,14 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float | None:
     return 2 * np.count_nonzero(one & other) / total if total else None
 
 
-def _run(result: WayResult, model: Path, image: Path, side: int) -> None:
+def _run(result: WayResult, model: Path, image: Path, side: int, freed: str) -> None:
     """Time a way in a process of its own; what goes wrong there makes it impossible."""
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.npy"
         module = "napari_unetseg.service.way_probe"
-        words = [sys.executable, "-m", module, str(model), result.way, str(image), str(side), str(RUNS), str(mask)]
+        asked = (str(model), result.way, str(image), str(side), str(RUNS), str(mask), freed)
         # The words are ours: an interpreter, a module of this package, a model and an image that were found.
-        run = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+        run = subprocess.run([sys.executable, "-m", module, *asked], capture_output=True, text=True, check=False)  # noqa: S603
         if run.returncode:
             last = next(iter(run.stderr.strip().splitlines()[-1:]), "it said nothing")
             result.impossible = f"its process ended with status {run.returncode}: {last}"

@@ -48,15 +48,20 @@ class Subject:
         How it is computed, and what runs it so.
     device_name
         Name of the device it is on.
+    keeps_memory
+        Whether processes that compute it with PyTorch on the CPU keep the memory that they free.
     """
 
     package: ModelPackage
     way: Way
     backend: Backend
     device_name: str
+    keeps_memory: bool
 
 
-def load_subject(package: ModelPackage, device: str, wish: Wish, *, fallback_to_cpu: bool = True) -> Subject:
+def load_subject(
+    package: ModelPackage, device: str, wish: Wish, *, fallback_to_cpu: bool = True, keeps_memory: bool = True
+) -> Subject:
     """Load a model onto a device.
 
     Parameters
@@ -67,6 +72,8 @@ def load_subject(package: ModelPackage, device: str, wish: Wish, *, fallback_to_
         See `choose_device`.
     wish
         How it is to be computed.
+    keeps_memory
+        The setting `unet.memory.keep_freed_memory`.
 
     Raises
     ------
@@ -75,13 +82,13 @@ def load_subject(package: ModelPackage, device: str, wish: Wish, *, fallback_to_
     """
     chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
     way = choose_way(wish, package.card, chosen.kind)
-    runner = load_backend(package, way, chosen)
-    return Subject(package, way, runner, device_name(runner.device.kind))
+    runner = load_backend(package, way, chosen, keeps_memory=keeps_memory)
+    return Subject(package, way, runner, device_name(runner.device.kind), keeps_memory)
 
 
-def load_backend(package: ModelPackage, way: Way, device: Device) -> Backend:
-    """Put the network of a package behind a runtime on that device, with memory as the service keeps it by default."""
-    if way.backend == "torch" and device.kind == "cpu":
+def load_backend(package: ModelPackage, way: Way, device: Device, *, keeps_memory: bool) -> Backend:
+    """Put the network of a package behind a runtime on that device, with memory kept as the service keeps it."""
+    if keeps_memory and way.backend == "torch" and device.kind == "cpu":
         keep_freed_memory()
     return make_backend(way, load_network(package), package.card, device)
 
@@ -145,7 +152,9 @@ class DeviceBench:
     def __enter__(self) -> Bench:
         subject = self._subject
         if subject.backend.device.kind == "cpu":
-            self._probe = self._stack.enter_context(MemoryProbe(subject.package.source, subject.way))
+            self._probe = self._stack.enter_context(
+                MemoryProbe(subject.package.source, subject.way, keeps_memory=subject.keeps_memory)
+            )
         warm_up(subject.backend, subject.package.card)
         return self
 
@@ -219,7 +228,8 @@ def cpu_megapixels_per_s(subject: Subject, plan: Plan) -> float:
     as in a quick measurement, after a warm-up.
     """
     way = choose_way(Wish(subject.way.backend), subject.package.card, "cpu")
-    backend = load_backend(subject.package, way, Device("cpu", "A GPU is compared with it."))
+    device = Device("cpu", "A GPU is compared with it.")
+    backend = load_backend(subject.package, way, device, keeps_memory=subject.keeps_memory)
     channels = subject.package.card.input_channels
     warm_up(backend, subject.package.card)
     fits = pixels_that_fit(psutil.virtual_memory().total)

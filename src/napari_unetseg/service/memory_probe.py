@@ -22,6 +22,7 @@ from napari_unetseg.inference.backends.preference import Way
 
 _SAMPLE_SECONDS = 0.002
 _KILLED = -9
+_KEEP, _RETURN = "keep", "return"
 
 
 class MemoryProbe:
@@ -33,10 +34,13 @@ class MemoryProbe:
         Where `find_model` finds the model.
     way
         How it is computed.
+    keeps_memory
+        The setting `unet.memory.keep_freed_memory`.
     """
 
-    def __init__(self, model: Path, way: Way) -> None:
-        self._line = [sys.executable, "-m", __name__, str(model), way.backend, way.precision]
+    def __init__(self, model: Path, way: Way, *, keeps_memory: bool = True) -> None:
+        freed = _KEEP if keeps_memory else _RETURN
+        self._line = [sys.executable, "-m", __name__, str(model), way.backend, way.precision, freed]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "MemoryProbe":
@@ -91,7 +95,7 @@ def _ask(process: "subprocess.Popen[str]", line: str) -> str:
     return process.stdout.readline()
 
 
-def serve(model: str, way: Way, questions: IO[str], answers: IO[str]) -> None:
+def serve(model: str, way: Way, questions: IO[str], answers: IO[str], *, keeps_memory: bool) -> None:
     """Load a model on the CPU and answer until there are no more questions."""
     from napari_unetseg.inference.device import Device
     from napari_unetseg.inference.out_of_memory import is_out_of_memory
@@ -99,7 +103,7 @@ def serve(model: str, way: Way, questions: IO[str], answers: IO[str]) -> None:
     from napari_unetseg.zoo.registry import find_model
 
     package = find_model(Path(model))
-    backend = load_backend(package, way, Device("cpu", "Its memory is measured."))
+    backend = load_backend(package, way, Device("cpu", "Its memory is measured."), keeps_memory=keeps_memory)
     warm_up(backend, package.card)
     process = psutil.Process()
     base = process.memory_info().rss
@@ -145,4 +149,6 @@ class _HighWater:
 if __name__ == "__main__":
     # Ctrl-C goes to all processes of a terminal. The owner hears it, and its end is the end of the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(sys.argv[1], Way(sys.argv[2], sys.argv[3], "Its memory is measured."), sys.stdin, sys.stdout)
+    _model, _backend, _precision, _freed = sys.argv[1:]
+    _way = Way(_backend, _precision, "Its memory is measured.")
+    serve(_model, _way, sys.stdin, sys.stdout, keeps_memory=_freed == _KEEP)

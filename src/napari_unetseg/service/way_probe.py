@@ -25,11 +25,16 @@ PLAIN = "plain"
 PLAIN_ALLOCATOR = "plain-allocator"
 """The same, in a process that keeps the memory of large tensors."""
 
+KEEP, RETURN = "keep", "return"
+"""What the process is told to do with freed memory."""
+
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From (1, C, H, W) to probabilities (1, heads, H, W)."""
 
 
-def probe(model: str, way: str, image: str, side: int, runs: int, mask: str) -> dict[str, Any]:
+def probe(
+    model: str, way: str, image: str, side: int, runs: int, mask: str, *, keeps_memory: bool = True
+) -> dict[str, Any]:
     """Run a window of an image once to warm up, then several times.
 
     Parameters
@@ -46,6 +51,8 @@ def probe(model: str, way: str, image: str, side: int, runs: int, mask: str) -> 
         How many are timed.
     mask
         Where the foreground is written, bool (side, side), as ``.npy``.
+    keeps_memory
+        The setting `unet.memory.keep_freed_memory`; the plain ways are what they are.
 
     Returns
     -------
@@ -56,7 +63,7 @@ def probe(model: str, way: str, image: str, side: int, runs: int, mask: str) -> 
 
     package = find_model(Path(model))
     try:
-        forward, accepted = _prepare(package, way)
+        forward, accepted = _prepare(package, way, keeps_memory=keeps_memory)
     except UnetsegError as error:
         return {"impossible": one_line(error)}
     batch = _window(image, package, side, accepted)
@@ -72,7 +79,9 @@ def probe(model: str, way: str, image: str, side: int, runs: int, mask: str) -> 
     return {"seconds": seconds}
 
 
-def _prepare(package: "ModelPackage", way: str) -> tuple[Forward, Callable[[int, int], tuple[int, int]]]:
+def _prepare(
+    package: "ModelPackage", way: str, *, keeps_memory: bool
+) -> tuple[Forward, Callable[[int, int], tuple[int, int]]]:
     """Load a model; return what runs it, and what says to which size a window is padded."""
     from napari_unetseg.zoo.loading import load_network
 
@@ -86,7 +95,7 @@ def _prepare(package: "ModelPackage", way: str) -> tuple[Forward, Callable[[int,
     from napari_unetseg.inference.freed_memory import keep_freed_memory
 
     chosen = _possible(way, package)
-    if chosen.backend == "torch":
+    if keeps_memory and chosen.backend == "torch":
         keep_freed_memory()
     backend = make_backend(chosen, network, package.card, Device("cpu", "It is measured."))
     return backend.run, backend.accepted_size
@@ -148,5 +157,6 @@ def _window(
 
 
 if __name__ == "__main__":
-    _model, _way, _image, _side, _runs, _mask = sys.argv[1:]
-    sys.stdout.write(json.dumps(probe(_model, _way, _image, int(_side), int(_runs), _mask)) + "\n")
+    _model, _way, _image, _side, _runs, _mask, _freed = sys.argv[1:]
+    _told = probe(_model, _way, _image, int(_side), int(_runs), _mask, keeps_memory=_freed == KEEP)
+    sys.stdout.write(json.dumps(_told) + "\n")
