@@ -26,7 +26,7 @@ class TestWithoutGpu:
     def test_auto_is_the_cpu_without_alarm(self):
         device = choose_device()
         assert (device.kind, device.warning) == ("cpu", None)
-        assert "No GPU" in device.reason
+        assert device.reason == "PyTorch finds no GPU."
 
     def test_cpu_is_what_was_asked_for(self):
         device = choose_device("cpu")

@@ -87,7 +87,7 @@ def test_a_model_whose_masks_would_differ_is_computed_in_float32(make):
 @pytest.mark.parametrize(
     ("wish", "machine", "device", "stated", "reason"),
     [
-        (None, "bfloat16", "cpu", None, "bfloat16: this processor computes it twice as fast"),
+        (None, "bfloat16", "cpu", None, "bfloat16: twice as fast here, nearly the same masks."),
         (None, "", "cpu", None, "float32: this processor has no instructions for bfloat16."),
         (None, "openvino", "cpu", None, "OpenVINO is the fastest on this processor. float32: this processor"),
         (None, "", "cuda", None, "float32: a GPU is fast with it."),

@@ -37,14 +37,14 @@ def test_objects_of_another_size_are_looked_at_again_at_the_size_of_the_model(ch
     assert found == pytest.approx(30, rel=0.05)
     assert result.provenance.resized_to == tuple(round(180 * 12 / found) for _ in range(2))
     assert result.labels.shape == (180, 180)
-    assert any(f"{found:.3g} pixels wide" in warning and "12 pixels" in warning for warning in result.warnings)
+    assert any(f"{found:.3g} px wide" in warning and "diameter of 12 px" in warning for warning in result.warnings)
 
 
 def test_the_diameter_that_was_found_gives_the_same_result_again(choosy):
     result = choosy.segment(discs(30))
     again = choosy.segment(discs(30), diameter=result.provenance.diameter)
     assert result.probability.tobytes() == again.probability.tobytes()
-    assert not any("pixels wide" in warning for warning in again.warnings)
+    assert not any("px wide" in warning for warning in again.warnings)
 
 
 @pytest.mark.parametrize("options", [{}, {"diameter": 12}])

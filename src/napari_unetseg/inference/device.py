@@ -86,7 +86,7 @@ def _best_device() -> Device:
             return Device(kind, Sentence("{device} was found.", device=_title(kind)))
         faults.append(fault)
     if not faults:
-        return Device("cpu", Sentence("No GPU that PyTorch can use was found."))
+        return Device("cpu", Sentence("PyTorch finds no GPU."))
     told = joined(faults)
     return Device("cpu", told, warning=_on_cpu(told))
 

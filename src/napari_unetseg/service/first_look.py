@@ -63,9 +63,8 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
 def tell_rescaled(image: str, diameter: float, card: ModelCard) -> Sentence:
     """Say that an image was rescaled, why, and how to have it otherwise."""
     return Sentence(
-        "{image}: at first its objects seemed to be {diameter:.3g} pixels wide. The model was shown the image again, "
-        "rescaled so that they have the {expected:.3g} pixels that it expects. Give a diameter of {expected:.3g} "
-        "pixels to keep the image as it is.",
+        "{image} was rescaled for the model: objects seemed {diameter:.3g} px wide, not {expected:g}. "
+        "A diameter of {expected:g} px prevents that.",
         image=image,
         diameter=diameter,
         expected=card.object_size,

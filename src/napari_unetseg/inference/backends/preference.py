@@ -172,4 +172,4 @@ def _precision(wish: Wish, card: ModelCard, device: str, bfloat16: Callable[[], 
         return "float32", Sentence("float32: in bfloat16 this model's masks would differ a little.")
     if not bfloat16():
         return "float32", Sentence("float32: this processor has no instructions for bfloat16.")
-    return "bfloat16", Sentence("bfloat16: this processor computes it twice as fast, and masks agree with float32.")
+    return "bfloat16", Sentence("bfloat16: twice as fast here, nearly the same masks.")

@@ -84,7 +84,7 @@ class HealthPanel(QWidget):
         super().__init__(parent)
         self.words = Lines(2)
         self.buttons = {verb: QPushButton(tr(words)) for verb, (words, _) in BUTTONS.items()}
-        self.device, self.reason = Lines(1, tr(_DEVICE_TIP)), Lines(2, tr(_DEVICE_TIP))
+        self.device, self.reason = Lines(1, tr(_DEVICE_TIP)), Lines(3, tr(_DEVICE_TIP))
         self.bars = {key: Bar() for key in _METERS}
         self.figures = {key: Lines(1) for key in _METERS}
         self.sparkline = Sparkline()
