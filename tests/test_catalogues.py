@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from napari_unetseg import language
+from napari_unetseg.zoo.card import read_card
 
+BUNDLED = Path(language.__file__).parent / "models"
 LANGUAGES = [name for name in language.LANGUAGES if name != "en"]
 REMEDY = "run 'make catalogues' and fill in what it names"
 
@@ -41,6 +43,13 @@ def test_every_text_is_translated(catalogues: Any, texts: set[Any], name: str) -
     catalog = catalogues.read(name)
     known = {message.id for message in catalog if message.id} - set(catalogues.untranslated(catalog))
     assert texts - known == set(), f"untranslated into {name}: {REMEDY}"
+
+
+def test_what_cards_say_is_looked_up_as_it_was_collected(texts: set[Any]) -> None:
+    cards = [read_card(path) for path in sorted(BUNDLED.glob("*/model.yaml"))]
+    said = {text for card in cards for text in (card.display_name, card.description, card.scores["limits"])}
+    assert len(cards) == 4
+    assert said - texts == set()
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
