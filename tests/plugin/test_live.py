@@ -14,7 +14,7 @@ from napari_unetseg.plugin.live import LiveController, Relabelled
 from napari_unetseg.plugin.outputs import build_layers, layer_data
 from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.run_on import RunOn, choose_planes
-from napari_unetseg.postprocessing import stacks
+from napari_unetseg.postprocessing import decoding
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service import SegmentationService
 
@@ -29,11 +29,13 @@ class GatedDecoder:
         self.release = threading.Event()
         self.thresholds: list[float] = []
 
-    def __call__(self, probability: NDArray[np.float32], heads: tuple[str, ...], parameters: Any) -> NDArray[np.int32]:
+    def __call__(
+        self, probability: NDArray[np.float32], heads: tuple[str, ...], parameters: Any, cancel: Any
+    ) -> NDArray[np.int32]:
         self.thresholds.append(parameters.threshold)
         self.entered.set()
         assert self.release.wait(30)
-        return decode(probability, heads, parameters)
+        return decode(probability, heads, parameters, cancel)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def followed(
     live = LiveController()
     live.follow(segmentation, result, outlines_as_labels=True)
     decoder = GatedDecoder()
-    monkeypatch.setattr(stacks, "decode", decoder)
+    monkeypatch.setattr(decoding, "decode", decoder)
     yield live, decoder
     decoder.release.set()
     qtbot.waitUntil(lambda: not live.busy, timeout=30_000)
