@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.image import Image
@@ -24,6 +24,7 @@ def test_discs_are_measured_bright_or_dark(diameter, dark):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(8, 120), st.booleans())
+@example(89, False)
 def test_where_the_two_measures_part_nothing_is_said_rather_than_something_wrong(diameter, dark):
     image = discs(diameter)
     guess = estimate_diameter(Image(5000 - image if dark else image))

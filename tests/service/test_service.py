@@ -53,7 +53,7 @@ def test_onnxruntime_gives_the_same_and_is_named(service, bright_model, squares)
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are(bright_model):
-    with pytest.raises(ParameterError, match=r"no backend 'tensorflow'.*torch, onnxruntime"):
+    with pytest.raises(ParameterError, match=r"no backend 'tensorflow'.*auto, torch, openvino, onnxruntime"):
         SegmentationService(bright_model, backend="tensorflow")
 
 

@@ -55,10 +55,10 @@ def estimate_diameter(image: Image) -> float | None:
     planes = image.channels_first
     planes = planes[:3] if image.rgb else planes[:1]
     step = 1
-    measures = _measure(_middle(planes, step))
+    measures = _measure(_middle(planes, step), is_part=max(image.shape) > _SIDE)
     while (measures is None or max(measures) > _SIDE / _LARGEST_SHARE) and _SIDE * step < max(image.shape):
         step *= 2
-        measures = _measure(_middle(planes, step))
+        measures = _measure(_middle(planes, step), is_part=max(image.shape) > _SIDE * step)
     if measures is None or max(measures) > _AGREEMENT * min(measures):
         return None
     return step * float(np.sqrt(measures[0] * measures[1]))
@@ -78,10 +78,14 @@ def _middle(planes: NDArray[np.generic], step: int) -> NDArray[np.float32]:
     return mean
 
 
-def _measure(plane: NDArray[np.float32]) -> tuple[float, float] | None:
-    """Return the diameter by area and by distance to the background; None if there are too few objects."""
+def _measure(plane: NDArray[np.float32], *, is_part: bool) -> tuple[float, float] | None:
+    """Return the diameter by area and by distance to the background; None if there are too few objects.
+
+    Of a part of an image, objects at its edge are left out: what is seen of them is of no size.
+    """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
+    from skimage.segmentation import clear_border
 
     smooth = ndimage.gaussian_filter(plane, 1)
     if smooth.min() == smooth.max():
@@ -90,6 +94,9 @@ def _measure(plane: NDArray[np.float32]) -> tuple[float, float] | None:
     if mask.mean() > 0.5:
         mask = ~mask
     regions, _ = ndimage.label(ndimage.binary_opening(mask))
+    if is_part:
+        regions = clear_border(regions)
+        mask &= regions > 0
     areas = np.bincount(regions.ravel(), minlength=1)[1:]
     areas = areas[areas >= 25]
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1)
