@@ -6,11 +6,11 @@ answers each with a line of JSON, until its input ends.
 """
 
 import json
+import math
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -105,20 +105,24 @@ def serve(model: str, way: Way, questions: IO[str], answers: IO[str], *, keeps_m
     package = find_model(Path(model))
     backend = load_backend(package, way, Device("cpu", "Its memory is measured."), keeps_memory=keeps_memory)
     warm_up(backend, package.card)
+    backend.release_memory()
     process = psutil.Process()
     base = process.memory_info().rss
     for question in questions:
         batch_size, height, width = map(int, question.split())
+        shape = (batch_size, package.card.input_channels, height, width)
         backend.release_memory()
         told: dict[str, Any] = {"out_of_memory": False}
         with _HighWater(process) as water:
             try:
-                told["seconds"] = timed_run(backend, (batch_size, package.card.input_channels, height, width))
+                told["seconds"] = timed_run(backend, shape)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 told["out_of_memory"] = True
-        told["peak_bytes"] = max(water.bytes - base, 0)
+        # Small growth drowns: the kernel counts pages roughly, and a short run falls between two looks. What is
+        # certain is the batch itself, of float32.
+        told["peak_bytes"] = max(water.bytes - base, 4 * math.prod(shape))
         answers.write(json.dumps(told) + "\n")
         answers.flush()
 
@@ -139,11 +143,14 @@ class _HighWater:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        self._look()  # for a block that ended before the thread looked once
 
     def _watch(self) -> None:
-        while not self._ended.is_set():
-            self.bytes = max(self.bytes, self._process.memory_info().rss)
-            time.sleep(_SAMPLE_SECONDS)
+        while not self._ended.wait(_SAMPLE_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        self.bytes = max(self.bytes, self._process.memory_info().rss)
 
 
 if __name__ == "__main__":
