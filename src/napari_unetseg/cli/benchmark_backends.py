@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from napari_unetseg.cli.table import in_columns
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
 from napari_unetseg.inference.backends.processor import cpu_name
@@ -121,13 +122,12 @@ def as_dict(report: BackendsReport) -> dict[str, Any]:
 def as_lines(report: BackendsReport) -> list[str]:
     """Title, table, what is impossible and what auto takes, a line each."""
     comparison = report.comparison
-    rows = [_TITLES, *(_row(one, comparison) for one in comparison.measured)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
-    marks = ["", *("*" if report.is_auto(one) else "" for one in comparison.measured)]
-    lines = [f"{report.model} on {report.device_name}, one window of {report.side} x {report.side} pixels", ""]
-    for row, mark in zip(rows, marks, strict=True):
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append(f"{'  '.join(cells)}  {mark}".rstrip())
+    marked = [(*_row(one, comparison), "*" if report.is_auto(one) else "") for one in comparison.measured]
+    lines = [
+        f"{report.model} on {report.device_name}, one window of {report.side} x {report.side} pixels",
+        "",
+        *in_columns([(*_TITLES, ""), *marked], left=1),
+    ]
     runs = max((len(one.seconds) for one in comparison.measured), default=0)
     lines += ["", f"Medians of {runs} runs. Speed and Dice of the foreground are in relation to the first way."]
     lines += [f"Not possible here: {WAYS[one.way]}: {one.impossible}" for one in comparison.results if one.impossible]

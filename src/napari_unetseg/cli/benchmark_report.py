@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from napari_unetseg.cli.benchmark_plot import is_chosen
+from napari_unetseg.cli.table import in_columns
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.preference import first_wish
 from napari_unetseg.service.choosing import Measurement
@@ -133,12 +134,11 @@ def as_lines(report: BenchmarkReport) -> list[str]:
     """Title, table and choice, a line each."""
     tuning, chosen = report.tuning, report.tuning.chosen
     titles = _TITLES if report.cpu_megapixels_per_s is None else (*_TITLES, "times the CPU")
-    rows = [titles, *(_row(one, report.over_cpu(one)) for one in tuning.measurements)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(titles))]
-    marks = ["", *("*" if chosen is not None and is_chosen(one, chosen) else "" for one in tuning.measurements)]
-    lines = [report.title, ""]
-    for row, mark in zip(rows, marks, strict=True):
-        lines.append("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) + f"  {mark}")
+    marked = [
+        (*_row(one, report.over_cpu(one)), "*" if chosen is not None and is_chosen(one, chosen) else "")
+        for one in tuning.measurements
+    ]
+    lines = [report.title, "", *in_columns([(*titles, ""), *marked], left=0)]
     lines += ["", *(f"Left out: {one.batch_size} x {one.window}, {one.reason}." for one in tuning.left_out)]
     if chosen is not None:
         lines.append(_say(chosen))
@@ -146,7 +146,7 @@ def as_lines(report: BenchmarkReport) -> list[str]:
         lines.append(f"Saved in {report.saved_to}; the service uses it from its next load on.")
     elif chosen is not None and not tuning.interrupted:
         lines.append("Not saved; --save lets the service use it.")
-    return [line.rstrip() for line in lines]
+    return lines
 
 
 def _row(one: Measurement, over_cpu: float | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_unetseg.cli.table import in_columns
 from napari_unetseg.zoo.card import headline
 from napari_unetseg.zoo.published import PublishedModel
 from napari_unetseg.zoo.registry import (
@@ -28,9 +29,7 @@ def models(
         typer.echo(json.dumps([_as_dict(model) for model in found], indent=2))
         return
     rows = [_TITLES, *(_row(model) for model in found if isinstance(model, ModelPackage))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    typer.echo("\n".join(in_columns(rows, left=len(_TITLES))))
     for model in found:
         if isinstance(model, BrokenPackage):
             typer.echo(f"\nBroken: {model.path.name} ({model.origin}): {model.reason}")
