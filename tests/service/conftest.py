@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings
 
@@ -17,6 +18,18 @@ def squares():
     image[20:28, 40:48] = 5000
     image[40:50, 10:20] = 6000
     return image
+
+
+@pytest.fixture(scope="session")
+def discs() -> Callable[..., NDArray[np.uint16]]:
+    """Draw bright discs of one diameter in rows and columns on black."""
+
+    def draw(diameter: int, per_side: int = 3) -> NDArray[np.uint16]:
+        pitch = 2 * diameter
+        y, x = np.mgrid[: per_side * pitch, : per_side * pitch] % pitch
+        return (1000 * (np.hypot(y - pitch / 2 + 0.5, x - pitch / 2 + 0.5) <= diameter / 2)).astype(np.uint16)
+
+    return draw
 
 
 @pytest.fixture

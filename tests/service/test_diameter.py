@@ -16,12 +16,6 @@ def service(bright_model):
     return SegmentationService(bright_model, device="cpu")
 
 
-def discs(diameter, per_side=4):
-    pitch = 2 * diameter
-    y, x = np.mgrid[: per_side * pitch, : per_side * pitch] % pitch
-    return (1000 * (np.hypot(y - pitch / 2 + 0.5, x - pitch / 2 + 0.5) <= diameter / 2)).astype(np.uint16)
-
-
 @pytest.mark.parametrize("diameter", [12, 12.0, 12.001])
 def test_the_diameter_of_the_card_changes_no_bit(service, squares, diameter):
     plain, same = service.segment(squares), service.segment(squares, diameter=diameter)
@@ -33,9 +27,9 @@ def test_the_diameter_of_the_card_changes_no_bit(service, squares, diameter):
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(6, 20), st.sampled_from([2, 3]))
-def test_objects_twice_as_large_at_twice_the_diameter_are_the_same_objects(service, diameter, factor):
-    small = service.segment(discs(diameter), diameter=diameter)
-    large = service.segment(discs(factor * diameter), diameter=factor * diameter)
+def test_objects_twice_as_large_at_twice_the_diameter_are_the_same_objects(service, discs, diameter, factor):
+    small = service.segment(discs(diameter, per_side=4), diameter=diameter)
+    large = service.segment(discs(factor * diameter, per_side=4), diameter=factor * diameter)
     assert small.count == large.count == 16
     assert large.labels.shape == tuple(factor * side for side in small.labels.shape)
     ratio = large.measurements["equivalent_diameter_px"] / small.measurements["equivalent_diameter_px"]

@@ -1,5 +1,7 @@
 """A model that names the sizes it sees well is shown an image again where a first look finds others."""
 
+import shutil
+
 import numpy as np
 import pytest
 import yaml
@@ -12,9 +14,7 @@ from napari_unetseg.zoo.card import read_card
 @pytest.fixture(scope="module")
 def choosy_model(bright_model, tmp_path_factory):
     """The bright model, which expects objects of 12 pixels, and sees those of 8 to 18 well."""
-    folder = tmp_path_factory.mktemp("models") / "choosy"
-    folder.mkdir()
-    (folder / "weights.safetensors").write_bytes((bright_model / "weights.safetensors").read_bytes())
+    folder = shutil.copytree(bright_model, tmp_path_factory.mktemp("models") / "choosy")
     card = yaml.safe_load((bright_model / "model.yaml").read_text(encoding="utf-8"))
     (folder / "model.yaml").write_text(yaml.safe_dump(card | {"name": "choosy", "object_sizes": [8, 18]}))
     return folder
@@ -25,13 +25,7 @@ def choosy(choosy_model):
     return SegmentationService(choosy_model, device="cpu")
 
 
-def discs(diameter, per_side=3):
-    pitch = 2 * diameter
-    y, x = np.mgrid[: per_side * pitch, : per_side * pitch] % pitch
-    return (1000 * (np.hypot(y - pitch / 2 + 0.5, x - pitch / 2 + 0.5) <= diameter / 2)).astype(np.uint16)
-
-
-def test_objects_of_another_size_are_looked_at_again_at_the_size_of_the_model(choosy):
+def test_objects_of_another_size_are_looked_at_again_at_the_size_of_the_model(choosy, discs):
     result = choosy.segment(discs(30))
     found = result.provenance.diameter
     assert found == pytest.approx(30, rel=0.05)
@@ -40,7 +34,7 @@ def test_objects_of_another_size_are_looked_at_again_at_the_size_of_the_model(ch
     assert any(f"{found:.3g} px wide" in warning and "diameter of 12 px" in warning for warning in result.warnings)
 
 
-def test_the_diameter_that_was_found_gives_the_same_result_again(choosy):
+def test_the_diameter_that_was_found_gives_the_same_result_again(choosy, discs):
     result = choosy.segment(discs(30))
     again = choosy.segment(discs(30), diameter=result.provenance.diameter)
     assert result.probability.tobytes() == again.probability.tobytes()
@@ -48,7 +42,7 @@ def test_the_diameter_that_was_found_gives_the_same_result_again(choosy):
 
 
 @pytest.mark.parametrize("options", [{}, {"diameter": 12}])
-def test_what_the_model_sees_well_and_what_a_user_sized_is_looked_at_once(choosy, bright_model, options):
+def test_what_the_model_sees_well_and_what_a_user_sized_is_looked_at_once(choosy, discs, bright_model, options):
     image = discs(30 if options else 14)
     result = choosy.segment(image, **options)
     plain = SegmentationService(bright_model, device="cpu").segment(image)
@@ -57,19 +51,19 @@ def test_what_the_model_sees_well_and_what_a_user_sized_is_looked_at_once(choosy
     assert result.provenance.diameter == options.get("diameter")
 
 
-def test_one_object_says_nothing_of_the_size_of_objects(choosy):
+def test_one_object_says_nothing_of_the_size_of_objects(choosy, discs):
     assert choosy.segment(discs(30, per_side=1)).provenance.diameter is None
 
 
-def test_sliders_do_not_change_the_size_at_which_an_image_is_seen(choosy):
+def test_sliders_do_not_change_the_size_at_which_an_image_is_seen(choosy, discs):
     assert choosy.segment(discs(30), min_size=5000).provenance.diameter == choosy.segment(discs(30)).provenance.diameter
 
 
-def test_dirt_far_off_does_not_blow_an_image_up(choosy):
+def test_dirt_far_off_does_not_blow_an_image_up(choosy, discs):
     assert choosy.segment(discs(200, per_side=2)).provenance.diameter == 4 * 12
 
 
-def test_a_batch_gives_what_each_image_gives_alone(choosy):
+def test_a_batch_gives_what_each_image_gives_alone(choosy, discs):
     images = [discs(14), discs(30)]
     together = choosy.segment_batch(images)
     for image, result in zip(images, together, strict=True):
@@ -78,21 +72,21 @@ def test_a_batch_gives_what_each_image_gives_alone(choosy):
         assert result.provenance.diameter == alone.provenance.diameter
 
 
-def test_all_planes_of_a_stack_are_seen_at_the_size_of_its_middle_plane(choosy):
+def test_all_planes_of_a_stack_are_seen_at_the_size_of_its_middle_plane(choosy, discs):
     result = choosy.segment(Image(np.stack([np.zeros((180, 180), np.uint16), discs(30), discs(30)]), "ZYX"))
     assert result.provenance.diameter == pytest.approx(30, rel=0.05)
     assert result.labels[0].max() == 0
     assert [plane.max() for plane in result.labels[1:]] == [9, 18]
 
 
-def test_progress_goes_on_to_the_end_of_the_second_look(choosy):
+def test_progress_goes_on_to_the_end_of_the_second_look(choosy, discs):
     told = []
     choosy.segment(discs(30), progress=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1][0] == told[-1][1] == 2
 
 
-def test_the_second_look_can_be_cancelled(choosy):
+def test_the_second_look_can_be_cancelled(choosy, discs):
     looks = []
     with pytest.raises(Cancelled):
         choosy.segment(discs(30), progress=lambda *_: looks.append(1), cancel=lambda: bool(looks))
