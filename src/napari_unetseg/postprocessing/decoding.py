@@ -12,11 +12,12 @@ from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.dividing import divide
 from napari_unetseg.postprocessing.elevation import elevation
-from napari_unetseg.postprocessing.hills import Hills, Window, join, survey
+from napari_unetseg.postprocessing.hills import Hills, join, survey
 from napari_unetseg.postprocessing.holes import fill_holes
 from napari_unetseg.postprocessing.numbering import count_objects, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.smoothing import smooth
+from napari_unetseg.postprocessing.windows import Window
 
 BLOCK = 1024
 """Side in pixels of the blocks in which a landscape is looked at. The result does not depend on it. Smaller ones spend

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unetseg.postprocessing.hills import Window
+from napari_unetseg.postprocessing.windows import Window, grown, within
 
 SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
@@ -36,8 +36,9 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
         -inf for the background and beyond the image.
     """
     shape = planes["foreground"].shape
-    heights = np.full([side.stop - side.start + 2 for side in block], -np.inf, np.float32)
-    around = _grown(block, REACH, shape)
+    frame = slice(block[0].start - 1, block[0].stop + 1), slice(block[1].start - 1, block[1].stop + 1)
+    heights = np.full([side.stop - side.start for side in frame], -np.inf, np.float32)
+    around = grown(block, REACH, shape)
     foreground = np.asarray(planes["foreground"][around])
     mask = foreground >= threshold
     if not mask.any():
@@ -50,12 +51,9 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
         landscape = _depth(planes["foreground"], threshold, around)
     # Smoothing would spread a single NaN.
     smooth = ndimage.gaussian_filter(np.nan_to_num(landscape), SMOOTHING, mode="nearest")
-    seen = _grown(block, 1, shape)
-    source = tuple(slice(one.start - all_.start, one.stop - all_.start) for one, all_ in zip(seen, around, strict=True))
-    target = tuple(
-        slice(one.start - own.start + 1, one.stop - own.start + 1) for one, own in zip(seen, block, strict=True)
-    )
-    np.copyto(heights[target], smooth[source], where=mask[source])
+    seen = grown(block, 1, shape)
+    source = within(seen, around)
+    np.copyto(heights[within(seen, frame)], smooth[source], where=mask[source])
     return heights
 
 
@@ -66,22 +64,11 @@ def _depth(foreground: NDArray[np.float32], threshold: float, window: Window) ->
     """
     reach = DEPTH_REACH
     while True:
-        around = _grown(window, reach, foreground.shape)
+        around = grown(window, reach, foreground.shape)
         mask = np.asarray(foreground[around]) >= threshold
-        rows, columns = (
-            slice(own.start - all_.start, own.stop - all_.start) for own, all_ in zip(window, around, strict=True)
-        )
         is_everything = mask.shape == foreground.shape
         if is_everything or not mask.all():
-            depth = ndimage.distance_transform_edt(mask)[rows, columns].astype(np.float32)
+            depth = ndimage.distance_transform_edt(mask)[within(window, around)].astype(np.float32)
             if is_everything or depth.max() <= reach:
                 return depth
         reach *= 4
-
-
-def _grown(window: Window, by: int, shape: tuple[int, ...]) -> Window:
-    """Return a window with so many pixels more on each side, as far as the image goes."""
-    rows, columns = (
-        slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(window, shape, strict=True)
-    )
-    return rows, columns

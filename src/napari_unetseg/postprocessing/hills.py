@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.postprocessing.windows import Window
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)

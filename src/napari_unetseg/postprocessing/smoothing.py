@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.postprocessing.windows import grown
+
 
 def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
     """Give each pixel to the object that covers more than half of the disc around it.
@@ -33,7 +35,7 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
         if box is None:
             continue
         # The object with a margin of the radius, and, for its discs, with one of twice the radius.
-        near, seen = (_grown(box, margin, labels.shape) for margin in (radius, 2 * radius))
+        near, seen = (grown(box, margin, labels.shape) for margin in (radius, 2 * radius))
         beyond = [
             (radius - (one.start - all_.start), radius - (all_.stop - one.stop))
             for one, all_ in zip(near, seen, strict=True)
@@ -43,13 +45,6 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
             own = np.pad(own, beyond, mode="edge")
         smoothed[near][_largest_piece(_disc_sums(own, widths) > majority)] = value
     return smoothed
-
-
-def _grown(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return a box with so many pixels more on each side, as far as the image goes."""
-    return tuple(
-        slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(box, shape, strict=True)
-    )
 
 
 def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
