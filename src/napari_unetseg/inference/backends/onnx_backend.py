@@ -1,18 +1,19 @@
 """ONNX Runtime as the runtime, on the CPU, or on CUDA where its package for it is installed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
-from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
+from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.inference.backends import CancelFlag, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.array_runtime import ArrayRuntime, cancelled
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.language import Sentence
@@ -28,7 +29,7 @@ _POLL_SECONDS = 0.05
 _FATAL = 4  # ONNX Runtime writes to stderr what is as grave as this, and raises the rest
 
 
-class OnnxBackend:
+class OnnxBackend(ArrayRuntime):
     """A network in an ONNX file, run by ONNX Runtime.
 
     Parameters
@@ -53,9 +54,6 @@ class OnnxBackend:
         If it cannot read the file.
     """
 
-    precision = "float32"
-    device_memory_mb = None
-
     def __init__(
         self,
         file: Path,
@@ -64,62 +62,15 @@ class OnnxBackend:
         device: Device,
         pools: BufferPools | None = None,
     ) -> None:
-        self._shape = network.to("meta")
-        self.receptive_radius = network.receptive_radius
-        self.grid: int = 2**network.depth
-        self.pools = pools or BufferPools()
-        self._heads = tuple(heads)
+        super().__init__(network, heads, device, pools)
         self._session: InferenceSession | None = open_session(file, cuda=device.kind == "cuda")
         self.device = _device_in_use(self._session, device)
 
-    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size up to which an image of this size has to be padded."""
-        return self._shape.accepted_size(height, width)
-
-    @contextmanager
-    def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
-        """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
-        answer = shape[0], len(self._heads), *shape[2:]
-        with self.pools.input.lease(shape) as windows, self.pools.output.lease(answer) as probabilities:
-            yield windows.numpy(), probabilities.numpy()
-
-    def run(
-        self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Map a batch to probabilities.
-
-        Parameters
-        ----------
-        batch
-            float32 (N, C, H, W).
-        cancel
-            Polled before the run and twenty times a second during it, from the calling thread; the
-            runtime stops after the layer that it is in.
-        out
-            float32 (N, heads, H, W) that is written and returned; None for a new array.
-
-        Returns
-        -------
-        float32 array (N, heads, H, W)
-            Values in 0..1.
-
-        Raises
-        ------
-        Cancelled
-            If `cancel` was seen to be True.
-        ModelError
-            If the network was unloaded.
-        """
+    def _compute(self, batch: NDArray[np.float32], cancel: CancelFlag | None, out: Tensor) -> None:
         if self._session is None:
             raise unloaded()
-        result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         output = run_session(self._session, batch, cancel)
-        to_probabilities(torch.from_numpy(output), self._heads, torch.from_numpy(result))
-        return result
-
-    def release_memory(self) -> None:
-        """Free the buffers that are kept for the next run; the network stays."""
-        self.pools.release()
+        to_probabilities(torch.from_numpy(output), self._heads, out)
 
     def unload(self) -> None:
         """Free the memory of the network and of the buffers; `run` raises afterwards."""
@@ -178,14 +129,14 @@ def run_session(
     if cancel is None:
         return _only(session.run(None, feed, options))
     if cancel():
-        raise Cancelled(Sentence("The segmentation was cancelled."))
+        raise cancelled()
     # The runtime computes in a thread beside this one, so that the flag is polled from its own.
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(session.run, None, feed, options)
         while wait([running], _POLL_SECONDS).not_done:
             if cancel():
                 options.terminate = True
-                raise Cancelled(Sentence("The segmentation was cancelled."))
+                raise cancelled()
         return _only(running.result())
 
 

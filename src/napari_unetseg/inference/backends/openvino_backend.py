@@ -1,7 +1,6 @@
 """OpenVINO as the runtime, on the CPU."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -9,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from napari_unetseg.errors import Cancelled, ModelError
-from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
+from napari_unetseg.errors import ModelError
+from napari_unetseg.inference.backends import CancelFlag, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.array_runtime import ArrayRuntime, cancelled
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.openvino_library import load_openvino, openvino_core
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _POLL_MS = 20
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(ArrayRuntime):
     """A network in OpenVINO's form, run by OpenVINO on the processor.
 
     It is compiled once for windows of every size: a size that is new to it costs little, and the time of a run is the
@@ -58,8 +59,6 @@ class OpenVinoBackend:
         If it cannot use the file.
     """
 
-    device_memory_mb = None
-
     def __init__(
         self,
         file: Path,
@@ -69,59 +68,13 @@ class OpenVinoBackend:
         pools: BufferPools | None = None,
         precision: str = "float32",
     ) -> None:
-        self._shape = network.to("meta")
-        self.receptive_radius = network.receptive_radius
-        self.grid: int = 2**network.depth
-        self.precision = precision
-        self.pools = pools or BufferPools()
-        self.device = _device_in_use(device)
-        self._heads = tuple(heads)
+        super().__init__(network, heads, _device_in_use(device), pools, precision)
         self._lock = Lock()
         self._model: Model | None = read(file)
         self._compiled: CompiledModel | None = None
         self._loaded()
 
-    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size up to which an image of this size has to be padded."""
-        return self._shape.accepted_size(height, width)
-
-    @contextmanager
-    def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
-        """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
-        answer = shape[0], len(self._heads), *shape[2:]
-        with self.pools.input.lease(shape) as windows, self.pools.output.lease(answer) as probabilities:
-            yield windows.numpy(), probabilities.numpy()
-
-    def run(
-        self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Map a batch to probabilities.
-
-        Parameters
-        ----------
-        batch
-            float32 (N, C, H, W).
-        cancel
-            Polled before the run and fifty times a second during it, from the calling thread; the runtime stops
-            after the layer that it is in.
-        out
-            float32 (N, heads, H, W) that is written and returned; None for a new array.
-
-        Returns
-        -------
-        float32 array (N, heads, H, W)
-            Values in 0..1.
-
-        Raises
-        ------
-        Cancelled
-            If `cancel` was seen to be True.
-        MemoryError
-            If there is not enough of it.
-        ModelError
-            If the network was unloaded.
-        """
-        result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
+    def _compute(self, batch: NDArray[np.float32], cancel: CancelFlag | None, out: Tensor) -> None:
         # Requests read this memory as it is, and do not keep it alive.
         pixels = np.ascontiguousarray(batch)
         while True:
@@ -133,9 +86,7 @@ class OpenVinoBackend:
             # One that another call has spoilt meanwhile may have answered wrongly.
             if compiled is self._compiled or self._model is None:
                 break
-        output = torch.from_numpy(request.get_output_tensor().data)
-        to_probabilities(output, self._heads, torch.from_numpy(result))
-        return result
+        to_probabilities(torch.from_numpy(request.get_output_tensor().data), self._heads, out)
 
     def _loaded(self) -> "CompiledModel":
         """Return the compiled network; it is compiled if it is new or was spoilt."""
@@ -148,14 +99,14 @@ class OpenVinoBackend:
 
     def _finish(self, request: "InferRequest", compiled: "CompiledModel", cancel: CancelFlag | None) -> None:
         if cancel is not None and cancel():
-            raise Cancelled(Sentence("The segmentation was cancelled."))
+            raise cancelled()
         try:
             request.start_async()
             while not request.wait_for(_POLL_MS):
                 if cancel is not None and cancel():
                     self._spoil(compiled)
                     _stop(request)
-                    raise Cancelled(Sentence("The segmentation was cancelled."))
+                    raise cancelled()
             request.wait()
         except RuntimeError as error:
             if "alloc" in str(error):
@@ -170,7 +121,7 @@ class OpenVinoBackend:
 
     def release_memory(self) -> None:
         """Free what is kept for the next run; the network stays."""
-        self.pools.release()
+        super().release_memory()
         compiled = self._compiled
         if compiled is not None:
             compiled.release_memory()

@@ -1,0 +1,117 @@
+"""What runtimes have in common that read and write NumPy arrays, and a network from a file."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.inference.backends import Buffers, CancelFlag
+from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.language import Sentence
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.zoo.card import Head
+
+
+class ArrayRuntime(ABC):
+    """A backend whose runtime reads and writes arrays; what it computes with is the deriving class's.
+
+    Parameters
+    ----------
+    network
+        Taken over: its weights are let go, and it only answers what sizes it accepts.
+    heads
+        One an output channel, with the activation that the network already applies.
+    device
+        Where the runtime computes.
+    pools
+        Buffers that runs use again; None for pools of its own with the default limits.
+    precision
+        One of `PRECISIONS`.
+    """
+
+    device_memory_mb = None
+    in_bands = False
+    """Whether it computes an image in bands, with little memory a pixel."""
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        heads: Sequence[Head],
+        device: Device,
+        pools: BufferPools | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self._shape = network.to("meta")
+        self.receptive_radius = network.receptive_radius
+        self.grid: int = 2**network.depth
+        self.precision = precision
+        self.pools = pools or BufferPools()
+        self.device = device
+        self._heads = tuple(heads)
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size up to which an image of this size has to be padded."""
+        return self._shape.accepted_size(height, width)
+
+    @contextmanager
+    def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
+        """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
+        answer = shape[0], len(self._heads), *shape[2:]
+        with self.pools.input.lease(shape) as windows, self.pools.output.lease(answer) as probabilities:
+            yield windows.numpy(), probabilities.numpy()
+
+    def run(
+        self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Map a batch to probabilities.
+
+        Parameters
+        ----------
+        batch
+            float32 (N, C, H, W).
+        cancel
+            Polled before the run and many times a second during it, from the calling thread; the runtime stops
+            after the layer that it is in.
+        out
+            float32 (N, heads, H, W) that is written and returned; None for a new array.
+
+        Returns
+        -------
+        float32 array (N, heads, H, W)
+            Values in 0..1.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was seen to be True.
+        MemoryError
+            If there is not enough of it.
+        ModelError
+            If the network was unloaded.
+        """
+        result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
+        self._compute(batch, cancel, torch.from_numpy(result))
+        return result
+
+    @abstractmethod
+    def _compute(self, batch: NDArray[np.float32], cancel: CancelFlag | None, out: Tensor) -> None:
+        """Write the probabilities of a batch."""
+
+    def release_memory(self) -> None:
+        """Free what is kept for the next run; the network stays."""
+        self.pools.release()
+
+    @abstractmethod
+    def unload(self) -> None:
+        """Free the memory of the network and of the buffers; `run` raises afterwards."""
+
+
+def cancelled() -> Cancelled:
+    """Return what a runtime raises that was asked to stop."""
+    return Cancelled(Sentence("The segmentation was cancelled."))
