@@ -36,7 +36,7 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
         -inf for the background and beyond the image.
     """
     shape = planes["foreground"].shape
-    frame = slice(block[0].start - 1, block[0].stop + 1), slice(block[1].start - 1, block[1].stop + 1)
+    frame = tuple(slice(side.start - 1, side.stop + 1) for side in block)
     heights = np.full([side.stop - side.start for side in frame], -np.inf, np.float32)
     around = grown(block, REACH, shape)
     foreground = np.asarray(planes["foreground"][around])
