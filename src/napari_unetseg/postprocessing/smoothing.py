@@ -81,16 +81,10 @@ def _disc_sums(mask: NDArray[np.bool_], widths: NDArray[np.intp]) -> NDArray[np.
 
 def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Keep of each label its largest 4-connected piece, of equally large ones the first in raster order."""
-    from skimage.measure import label as connected_components
+    from scipy import ndimage
 
-    pieces = connected_components(labels, background=0, connectivity=1)
-    sizes = np.bincount(pieces.ravel())
-    first = np.zeros(len(sizes), dtype=np.intp)
-    pixels = np.flatnonzero(pieces)
-    first[pieces.ravel()[pixels][::-1]] = pixels[::-1]  # the last assignment stays: the first pixel
-    owner = labels.ravel()[first]
-    order = np.lexsort((first[1:], -sizes[1:])) + 1
-    _, positions = np.unique(owner[order], return_index=True)
-    kept = np.zeros(len(sizes), dtype=bool)
-    kept[order[positions]] = True
-    return np.where(kept[pieces], labels, 0)
+    kept = np.zeros_like(labels)
+    for value, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is not None:
+            kept[box][_largest_piece(labels[box] == value)] = value
+    return kept
