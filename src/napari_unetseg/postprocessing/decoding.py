@@ -12,9 +12,9 @@ from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.dividing import divide
 from napari_unetseg.postprocessing.elevation import elevation
-from napari_unetseg.postprocessing.hills import Hills, join, survey
+from napari_unetseg.postprocessing.hills import Hills, gather, join, survey
 from napari_unetseg.postprocessing.holes import fill_holes
-from napari_unetseg.postprocessing.numbering import count_objects, ranks, renumber
+from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.smoothing import smooth
 from napari_unetseg.postprocessing.windows import Window
@@ -86,7 +86,7 @@ def decode(
         labels = _undivided(planes["foreground"] >= parameters.threshold, least)
     if parameters.smoothing:
         labels = smooth(labels, parameters.smoothing)
-        labels = renumber(labels, ranks(*count_objects(labels), parameters.min_size))
+        labels = number_in_place(labels, parameters.min_size)
     if parameters.fill_holes:
         labels = fill_holes(labels)
     if parameters.min_confidence:
@@ -96,8 +96,7 @@ def decode(
 
 def _undivided(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.int32]:
     """Give numbers to the 4-connected regions of enough pixels."""
-    regions = ndimage.label(mask)[0].astype(np.int32, copy=False)
-    return renumber(regions, ranks(*count_objects(regions), min_size))
+    return number_in_place(ndimage.label(mask)[0].astype(np.int32, copy=False), min_size)
 
 
 def _divided(
@@ -126,9 +125,7 @@ def _divided(
     hills, whole = join(found, labels)
     owner = divide(hills, split)
     objects = int(owner.max(initial=-1)) + 1
-    sizes = np.bincount(owner, weights=hills.size, minlength=objects).astype(np.int64)
-    first = np.full(objects, labels.size)
-    np.minimum.at(first, owner, hills.first)
+    sizes, first = gather(owner, objects, hills.size, hills.first)
     # The background, which is -1 among the hills, comes last.
     numbers = np.append(ranks(sizes, first, min_size)[owner], np.int32(0))[whole]
     return renumber(labels, numbers)

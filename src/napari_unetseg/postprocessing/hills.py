@@ -130,10 +130,8 @@ def join(blocks: Sequence[Hills], numbers: NDArray[np.int32]) -> tuple[Hills, In
     position = np.zeros(len(goal), np.int64)
     position[whole] = np.arange(len(whole))
     owner = position[goal]
-    size = np.zeros(len(whole), np.int64)
-    np.add.at(size, owner, np.concatenate([block.size for block in blocks]))
-    first = np.full(len(whole), np.iinfo(np.int64).max)
-    np.minimum.at(first, owner, np.concatenate([block.first for block in blocks]))
+    sizes, firsts = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("size", "first"))
+    size, first = gather(owner, len(whole), sizes, firsts)
     one, other, pass_height, place = (
         np.concatenate([getattr(block.passes, name) for block in blocks])
         for name in ("one", "other", "height", "place")
@@ -141,6 +139,15 @@ def join(blocks: Sequence[Hills], numbers: NDArray[np.int32]) -> tuple[Hills, In
     height = np.concatenate([block.height for block in blocks])[whole]
     passes = Passes(owner[one], owner[other], pass_height, place).highest()
     return Hills(peak[whole], height, size, first, passes), np.append(-1, owner)
+
+
+def gather(owner: Ints, count: int, size: Ints, first: Ints) -> tuple[Ints, Ints]:
+    """Add up the sizes of what belongs together, and find its first pixels; each of `count` owners has something."""
+    sizes = np.zeros(count, np.int64)
+    np.add.at(sizes, owner, size)
+    firsts = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(firsts, owner, first)
+    return sizes, firsts
 
 
 def _climb(heights: Floats, pixels: Ints, own: NDArray[np.bool_]) -> Ints:

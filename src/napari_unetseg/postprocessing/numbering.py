@@ -44,8 +44,12 @@ def count_objects(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArr
 
 def number_objects(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
     """Drop small objects and count the others in the order in which their first pixels come."""
-    numbers = ranks(*count_objects(labels), min_size)
-    return renumber(labels.copy(), numbers)
+    return number_in_place(labels.copy(), min_size)
+
+
+def number_in_place(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
+    """Do in place what `number_objects` does."""
+    return renumber(labels, ranks(*count_objects(labels), min_size))
 
 
 def ranks(sizes: NDArray[np.int64], first: NDArray[np.int64], min_size: int) -> NDArray[np.int32]:
