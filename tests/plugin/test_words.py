@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.plugin import words
 from napari_unetseg.plugin.card_text import describe_model
 from napari_unetseg.plugin.summary import Summary, summarise
@@ -43,6 +45,8 @@ def test_an_empty_result_names_what_stands_in_the_way() -> None:
         "No objects above 0.50. The highest confidence was 0.31."
     )
     assert "at least 20 px" in words.nothing_found(Summary(0, 0.9), parameters)
+    unsure = words.nothing_found(Summary(0, 0.9, surest=0.629), parameters)
+    assert unsure == "All objects were dropped: their mean confidence was at most 0.62. Lower 'Confidence ≥'."
 
 
 def test_the_suggested_threshold_leaves_room_for_one_object(segmentation: Segmentation) -> None:
@@ -52,6 +56,26 @@ def test_the_suggested_threshold_leaves_room_for_one_object(segmentation: Segmen
     assert summary.count == 0
     assert summary.suggestion is not None
     assert summarise(empty.relabel(threshold=summary.suggestion)).count == 1
+
+
+def test_objects_that_were_dropped_as_unsure_are_told_from_small_ones(segmentation: Segmentation) -> None:
+    assert segmentation.confidence is not None
+    means = segmentation.confidence.objects
+    dropped = summarise(segmentation.relabel(min_confidence=1.0))
+    assert (dropped.count, dropped.suggestion, dropped.surest) == (0, None, means.max())
+    assert summarise(segmentation.relabel(min_confidence=1.0, min_size=65)).surest is None
+    assert summarise(segmentation.relabel(min_confidence=1.0, threshold=1.0)).surest is None
+
+
+def test_looking_for_dropped_objects_can_be_cancelled(segmentation: Segmentation) -> None:
+    stack = replace(
+        segmentation,
+        probability=np.stack([segmentation.probability] * 2, axis=1),
+        labels=np.zeros((2, *segmentation.labels.shape), np.int32),
+        parameters=segmentation.parameters.model_copy(update={"min_confidence": 1.0}),
+    )
+    with pytest.raises(Cancelled):
+        summarise(stack, lambda: True)
 
 
 def test_the_card_is_told_in_full(bright_model: Path) -> None:

@@ -189,7 +189,8 @@ def _relabel(
         segmentation = replace(segmentation, labels=labels)
     # A stack is not edited and may lie on disk.
     data = segmentation.labels.copy() if can_edit(segmentation) else segmentation.labels
-    return Relabelled(segmentation, summarise(segmentation), plane.placement.expand(data), edits, names, serial)
+    summary = summarise(segmentation, cancel)
+    return Relabelled(segmentation, summary, plane.placement.expand(data), edits, names, serial)
 
 
 def _detail(update: Relabelled, plane: Plane, as_labels: bool, cancel: Callable[[], bool]) -> Details:

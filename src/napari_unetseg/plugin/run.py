@@ -122,7 +122,7 @@ def run_job(
     return Outcome(
         job=job,
         segmentation=segmentation,
-        summary=summarise(segmentation),
+        summary=summarise(segmentation, task.cancelled),
         layers=layers,
         seconds=time.perf_counter() - clock,
         info=service.model_info(),

@@ -1,5 +1,6 @@
 """The sentences of the window. Pure functions, so that they can be read and tested without one."""
 
+import math
 import traceback
 from dataclasses import dataclass
 
@@ -64,6 +65,10 @@ def nothing_found(summary: Summary, parameters: DecodeParameters) -> str:
     if summary.highest is not None and summary.highest < parameters.threshold:
         none = tr("No objects above {threshold:.2f}. The highest confidence was {highest:.2f}.")
         return none.format(threshold=parameters.threshold, highest=summary.highest)
+    if summary.surest is not None:
+        unsure = tr("All objects were dropped: their mean confidence was at most {surest:.2f}. Lower '{slider}'.")
+        # Rounded down, so that this value of the slider keeps one.
+        return unsure.format(surest=math.floor(100 * summary.surest) / 100, slider=tr("Confidence ≥"))
     return tr(
         "No object of at least {min_size} px above {threshold:.2f}. Lower the minimum size or the threshold."
     ).format(min_size=parameters.min_size, threshold=parameters.threshold)
