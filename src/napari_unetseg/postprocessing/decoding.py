@@ -83,7 +83,7 @@ def decode(
     if parameters.split > 0:
         labels = _divided(planes, parameters.threshold, parameters.split, least, cancel)
     else:
-        labels = _undivided(planes["foreground"] >= parameters.threshold, least)
+        labels = _undivided(planes["foreground"], parameters.threshold, least)
     if parameters.smoothing:
         labels = smooth(labels, parameters.smoothing)
         labels = number_in_place(labels, parameters.min_size)
@@ -94,8 +94,10 @@ def decode(
     return labels
 
 
-def _undivided(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.int32]:
+def _undivided(foreground: NDArray[np.float32], threshold: float, min_size: int) -> NDArray[np.int32]:
     """Give numbers to the 4-connected regions of enough pixels."""
+    mask = foreground >= threshold
+    forget_pages(foreground)
     return number_in_place(ndimage.label(mask)[0].astype(np.int32, copy=False), min_size)
 
 

@@ -46,7 +46,7 @@ def decode_stack(
     Cancelled
         If `cancel` returned True.
     """
-    from napari_unetseg.postprocessing.decoding import decode  # scipy and scikit-image
+    from napari_unetseg.postprocessing.decoding import decode  # scipy
 
     if not axes:
         return decode(probability, heads, parameters, cancel)
@@ -54,7 +54,7 @@ def decode_stack(
     for index in np.ndindex(labels.shape[:-2]):
         if cancel is not None and cancel():
             raise Cancelled("Cancelled while objects were read off the planes.")
-        labels[index] = decode(np.asarray(probability[:, *index]), heads, parameters, cancel)
+        labels[index] = decode(probability[:, *index], heads, parameters, cancel)
     return number_stack(labels, axes, link=link)
 
 
