@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +12,25 @@ import torch
 from torch import nn
 
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
+from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.export import export_onnx
+from napari_unetseg.inference.openvino_model import MODEL_FILE, convert, save, write_folder
 from napari_unetseg.inference.pools import BufferPools
-from napari_unetseg.networks import UNet
+from napari_unetseg.networks import SegmentationNetwork, UNet, build, hrnet
 from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
 
 CPU = Device("cpu", "Tests run on the CPU.")
 HEADS = (Head(name="foreground"), Head(name="distance"))
+NARROW = {
+    "unet": {"features": [4, 6, 8], "norm": "instance"},
+    "cbam_resunet": {"features": [4, 6]},
+    "hrnet": {"widths": [4, 5, 6, 7]},
+    "attention_unet": {"base_channels": 4, "depth": 2},
+    "subpixel_unet": {"features": [4, 6, 8], "block": 4},
+}
 
 
 def make_card(heads: tuple[Head, ...] = HEADS, channels: int = 3) -> ModelCard:
@@ -81,6 +93,7 @@ class CountingBackend:
     """
 
     receptive_radius: int | None = 5
+    in_bands = False
     grid = 4
     precision = "float32"
     device_memory_mb = None
@@ -128,44 +141,69 @@ def backend() -> TorchBackend:
     return make_backend(make_network())
 
 
-def fingerprint(network: UNet) -> str:
+def fingerprint(network: SegmentationNetwork) -> str:
     state = b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
     return hashlib.sha256(str(network).encode() + state).hexdigest()
 
 
+@pytest.fixture(scope="session")
+def openvino_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SegmentationNetwork], Path]:
+    """Bring a network into OpenVINO's form, once, and return its file."""
+    place = tmp_path_factory.mktemp("openvino")
+
+    def write(network: SegmentationNetwork) -> Path:
+        folder = place / fingerprint(network)
+        if not folder.is_dir():
+            write_folder(folder, lambda inside: save(convert(network), inside))
+        return folder / MODEL_FILE
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SegmentationNetwork], Path]:
+    """Export a network, which takes seconds, once, and return its file."""
+    place = tmp_path_factory.mktemp("onnx")
+
+    def write(network: SegmentationNetwork) -> Path:
+        file = place / f"{fingerprint(network)}.onnx"
+        return file if file.is_file() else export_onnx(network, make_card(), file).path
+
+    return write
+
+
 @pytest.fixture(scope="session", params=["torch", "openvino", "onnxruntime"])
-def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Backend]:
+def runtime(
+    request: pytest.FixtureRequest,
+    openvino_file: Callable[[SegmentationNetwork], Path],
+    onnx_file: Callable[[SegmentationNetwork], Path],
+) -> Callable[..., Backend]:
     """Each installed runtime in turn: a function that puts a network and its heads behind it."""
     if request.param == "torch":
         return make_backend
+    pytest.importorskip(request.param)
     if request.param == "openvino":
-        pytest.importorskip("openvino")
-        from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
-        from napari_unetseg.inference.openvino_model import MODEL_FILE, convert, save, write_folder
+        return lambda network, heads=HEADS: OpenVinoBackend(openvino_file(network), network, heads, CPU)
+    return lambda network, heads=HEADS: OnnxBackend(onnx_file(network), network, heads, CPU)
 
-        converted = tmp_path_factory.mktemp("openvino")
 
-        def put_behind_openvino(network: UNet, heads: tuple[Head, ...] = HEADS) -> Backend:
-            folder = converted / fingerprint(network)
-            if not folder.is_dir():
-                write_folder(folder, lambda place: save(convert(network), place))
-            return OpenVinoBackend(folder / MODEL_FILE, network, heads, CPU)
+@pytest.fixture
+def batch() -> np.ndarray:
+    return np.random.default_rng(0).random((2, 3, 32, 48)).astype(np.float32)
 
-        return put_behind_openvino
-    pytest.importorskip("onnxruntime")
-    from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
-    from napari_unetseg.inference.export import export_onnx
 
-    folder = tmp_path_factory.mktemp("onnx")
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], SegmentationNetwork]:
+    """Build a network of an architecture with one output and few channels."""
+    # HRNet repeats the same blocks some two hundred times, and exporting all of them takes a minute.
+    monkeypatch.setattr(hrnet, "_MODULES_PER_STAGE", (1, 1, 1))
+    monkeypatch.setattr(hrnet, "_BLOCKS_PER_BRANCH", 1)
 
-    def put_behind_onnxruntime(network: UNet, heads: tuple[Head, ...] = HEADS) -> Backend:
-        # Exporting takes seconds, and many tests use the same network.
-        file = folder / f"{fingerprint(network)}.onnx"
-        if not file.is_file():
-            export_onnx(network, make_card(heads), file)
-        return OnnxBackend(file, network, heads, CPU)
+    def make(architecture: str) -> SegmentationNetwork:
+        torch.manual_seed(0)
+        return build(architecture, {"in_channels": 3, "out_channels": 1, **NARROW[architecture]}).eval()
 
-    return put_behind_onnxruntime
+    return make
 
 
 @pytest.fixture

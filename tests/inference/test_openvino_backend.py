@@ -1,73 +1,35 @@
 import gc
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
 import pytest
 import torch
 
-from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
+from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference import openvino_library, openvino_model
 from napari_unetseg.inference.backends import openvino_backend
 from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.openvino_model import MODEL_FILE, cached_model, convert, read, save, write_folder
-from napari_unetseg.networks import ARCHITECTURES, build, hrnet
+from napari_unetseg.inference.openvino_model import MODEL_FILE, cached_model, convert, read
+from napari_unetseg.networks import ARCHITECTURES
 from napari_unetseg.zoo.card import Head
 
 pytest.importorskip("openvino")
 
 CPU = Device("cpu", "Tests run on the CPU.")
-NARROW = {
-    "unet": {"features": [4, 6, 8], "norm": "instance"},
-    "cbam_resunet": {"features": [4, 6]},
-    "hrnet": {"widths": [4, 5, 6, 7]},
-    "attention_unet": {"base_channels": 4, "depth": 2},
-    "subpixel_unet": {"features": [4, 6, 8], "block": 4},
-}
-
-
-def write(network, folder):
-    write_folder(folder, lambda place: save(convert(network), place))
-    return folder / MODEL_FILE
-
-
-@pytest.fixture(scope="module")
-def file(make, tmp_path_factory):
-    return write(make.network(), tmp_path_factory.mktemp("openvino") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def backend(make, file):
-    return OpenVinoBackend(file, make.network(), make.heads, CPU)
 
 
 @pytest.fixture
-def batch():
-    return np.random.default_rng(0).random((2, 3, 32, 48)).astype(np.float32)
-
-
-@pytest.mark.parametrize("activations", [("none", "none"), ("sigmoid", "none"), ("sigmoid", "sigmoid")])
-def test_it_gives_what_the_torch_backend_gives(make, file, batch, activations):
-    heads = tuple(Head(name=head.name, activation=kind) for head, kind in zip(make.heads, activations, strict=True))
-    expected = make.backend(make.network(), heads).run(batch)
-    result = OpenVinoBackend(file, make.network(), heads, CPU).run(batch)
-    assert (result.dtype, result.shape) == (np.float32, (2, 2, 32, 48))
-    assert expected.std() > 0.05
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+def file(make, openvino_file):
+    return openvino_file(make.network())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_gives_what_pytorch_gives_at_any_size(make, architecture, tmp_path, monkeypatch):
-    # HRNet repeats the same blocks some two hundred times.
-    monkeypatch.setattr(hrnet, "_MODULES_PER_STAGE", (1, 1, 1))
-    monkeypatch.setattr(hrnet, "_BLOCKS_PER_BRANCH", 1)
-    torch.manual_seed(0)
-    network = build(architecture, {"in_channels": 3, "out_channels": 1, **NARROW[architecture]}).eval()
+def test_every_architecture_gives_what_pytorch_gives_at_any_size(narrow, openvino_file, architecture):
+    network = narrow(architecture)
     grid = 2**network.depth
     batches = [
         np.random.default_rng(height).random((count, 3, height, width), dtype=np.float32)
@@ -78,9 +40,8 @@ def test_every_architecture_gives_what_pytorch_gives_at_any_size(make, architect
         with torch.inference_mode():
             output = network(torch.from_numpy(pixels)).numpy()
         expected.append(output[..., : pixels.shape[2], : pixels.shape[3]])
-    backend = OpenVinoBackend(
-        write(network, tmp_path / "narrow"), network, [Head(name="foreground", activation="sigmoid")], CPU
-    )
+    heads = [Head(name="foreground", activation="sigmoid")]
+    backend = OpenVinoBackend(openvino_file(network), network, heads, CPU)
     for pixels, answer in zip(batches, expected, strict=True):
         assert answer.std() > 0
         np.testing.assert_allclose(backend.run(pixels), answer, atol=1e-4)
@@ -106,74 +67,9 @@ def test_the_precision_is_what_was_asked_for(make, file, batch, monkeypatch):
     assert (difference > 1e-4) == computes_bfloat16()
 
 
-def test_it_needs_the_same_tiles(make, backend):
-    other = make.backend(make.network())
-    assert (backend.grid, backend.receptive_radius) == (other.grid, other.receptive_radius)
-    assert backend.accepted_size(9, 30) == other.accepted_size(9, 30)
-    assert (backend.device, backend.precision, backend.device_memory_mb) == (CPU, "float32", None)
-
-
-def test_it_lets_the_weights_of_the_network_go(make, file):
-    network = make.network()
-    OpenVinoBackend(file, network, make.heads, CPU)
-    assert all(tensor.is_meta for tensor in network.state_dict().values())
-
-
-def test_answers_go_where_they_are_wanted_and_windows_of_any_layout_are_read(backend, batch):
-    expected = backend.run(batch)
-    with backend.buffers(batch.shape) as (windows, probabilities):
-        windows[:] = batch
-        assert backend.run(windows, None, probabilities) is probabilities
-        np.testing.assert_array_equal(probabilities, expected)
-    turned = np.ascontiguousarray(batch.transpose(0, 1, 3, 2)).transpose(0, 1, 3, 2)
-    np.testing.assert_array_equal(backend.run(turned), expected)
-
-
-def test_a_cancel_before_a_run_computes_nothing(backend, batch):
-    with pytest.raises(Cancelled):
-        backend.run(batch, lambda: True)
-
-
-def test_a_cancel_stops_inside_a_forward_pass(backend, batch):
-    # Seconds of work, of which the second poll stops all but the layer that runs.
-    work = np.zeros((4, 3, 1024, 1024), np.float32)
-    polls, threads = iter([False, True]), set()
-
-    def cancel():
-        threads.add(threading.get_ident())
-        return next(polls)
-
-    expected = backend.run(batch)
-    with pytest.raises(Cancelled):
-        backend.run(work, cancel)
-    assert next(polls, None) is None
-    assert threads == {threading.get_ident()}
-    np.testing.assert_array_equal(backend.run(batch, lambda: False), expected)
-
-
-def test_threads_share_a_backend_but_not_a_cancel_flag(backend):
-    rng = np.random.default_rng(0)
-    batches = [rng.random((1, 3, 32, 32)).astype(np.float32) for _ in range(8)]
-    expected = [backend.run(batch) for batch in batches]
-
-    def work(index):
-        try:
-            return backend.run(batches[index], lambda: index % 2 == 1)
-        except Cancelled:
-            return None
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(work, range(8)))
-    for index, result in enumerate(results):
-        if index % 2:
-            assert result is None
-        else:
-            np.testing.assert_allclose(result, expected[index], atol=1e-5)
-
-
-def test_unloading_gives_the_memory_back(make, tmp_path):
+def test_unloading_gives_the_memory_back(make, openvino_file):
     network = make.network((64, 128, 256))
-    file = write(network, tmp_path / "wide")
+    file = openvino_file(network)
     process = psutil.Process()
     backend = OpenVinoBackend(file, network, make.heads, CPU)
     batch = np.zeros((1, 3, 512, 512), np.float32)

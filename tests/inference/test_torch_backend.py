@@ -1,5 +1,3 @@
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import numpy as np
@@ -16,11 +14,6 @@ GPUS = [
     for kind, present in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()))
     if present
 ]
-
-
-@pytest.fixture
-def batch():
-    return np.random.default_rng(0).random((2, 3, 32, 48)).astype(np.float32)
 
 
 def logits_of(network, batch):
@@ -91,29 +84,6 @@ def test_after_a_cancel_the_backend_works_as_before(backend, batch):
     with pytest.raises(Cancelled):
         backend.run(batch, lambda: True)
     assert np.array_equal(backend.run(batch), before)
-
-
-def test_threads_share_a_backend_but_not_a_cancel_flag(backend):
-    rng = np.random.default_rng(0)
-    batches = [rng.random((1, 3, 32, 32)).astype(np.float32) for _ in range(8)]
-    expected = [backend.run(batch) for batch in batches]
-    met = threading.Barrier(4)
-
-    def work(index):
-        if index < 4:
-            met.wait(60)
-        try:
-            return backend.run(batches[index], lambda: index % 2 == 1)
-        except Cancelled:
-            return None
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(work, range(8)))
-    for index, result in enumerate(results):
-        if index % 2:
-            assert result is None
-        else:
-            np.testing.assert_allclose(result, expected[index], atol=1e-5)
 
 
 def test_an_unloaded_backend_says_so(make, batch):
