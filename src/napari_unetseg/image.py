@@ -106,8 +106,7 @@ class Image:
         """
         if isinstance(array, Image):
             return array
-        if not hasattr(array, "__array_function__"):
-            array = np.asarray(array)
+        array = _for_numpy(array)
         if array.ndim == 2:
             return cls(array, "YX", name=name)
         if array.ndim == 3 and array.shape[-1] in (3, 4) and array.shape[0] > 4:
@@ -154,8 +153,7 @@ class Image:
             raise ImageError(
                 Sentence("{image}: is a stack ({axes}); take one of its planes.", image=self.name, axes=self.axes)
             )
-        # What knows neither new axes nor their order, such as a zarr array, is read here.
-        array = self.array if hasattr(self.array, "__array_function__") else np.asarray(self.array)
+        array = _for_numpy(self.array)
         if self.axes == "YX":
             return array[np.newaxis]
         return array if self.axes == "CYX" else np.moveaxis(array, -1, 0)
@@ -203,6 +201,11 @@ class Image:
         key = tuple(places.get(axis, slice(None)) for axis in self.axes)
         axes = "".join(axis for axis in self.axes if axis not in places)
         return replace(self, array=self.array[key], axes=axes, rgb=self.rgb and "C" in axes)
+
+
+def _for_numpy(array: NDArray[Any]) -> NDArray[Any]:
+    """Read what knows neither new axes nor their order, such as a zarr array; leave others, such as dask's, unread."""
+    return array if hasattr(array, "__array_function__") else np.asarray(array)
 
 
 def _is_readable(axes: str) -> bool:
