@@ -24,7 +24,6 @@ from napari_unetseg.service.preflight import Paces, Workload, network_pixels
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
-from napari_unetseg.service.stacks import further
 from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -155,7 +154,7 @@ class Runner:
         if diameter is None:
             return prediction, wishes
         rescaled = replace(wishes, diameter=diameter)
-        more = progress and further(progress, prediction.tiles)
+        more = progress and _further(progress, prediction.tiles)
         with self.turn(cancel, watch), watch.stage("network"):
             again = _predict(runtime, plane, rescaled, more, cancel)
         told = tell_rescaled(plane.name, diameter, runtime.card)
@@ -222,3 +221,8 @@ def _predict(
     if place is None:
         raise RuntimeError(f"{image.name}: the batch ended without an answer for this stack.")
     return place.finished()[1]
+
+
+def _further(progress: "Progress", done: int) -> "Progress":
+    """Count tiles on from those that are done already."""
+    return lambda now, total: progress(done + now, done + total)

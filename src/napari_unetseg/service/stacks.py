@@ -89,11 +89,6 @@ class _Joined:
         )
 
 
-def further(progress: Callable[[int, int], None], done: int) -> Callable[[int, int], None]:
-    """Count tiles on from those that are done already."""
-    return lambda now, total: progress(done + now, done + total)
-
-
 def _called(image: Image, index: tuple[int, ...]) -> str:
     return ", ".join(f"{axis} {at + 1}" for axis, at in zip(image.stack_axes, index, strict=True))
 
