@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.decoding import decode
@@ -53,7 +51,7 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
     sure = min(card.parameters.min_confidence, LEAST_SURE)
     parameters = card.parameters.model_copy(update={"min_confidence": sure})
-    found = typical_diameter(decode(np.ascontiguousarray(seen), card.heads, parameters), LEAST_OBJECTS)
+    found = typical_diameter(decode(seen, card.heads, parameters), LEAST_OBJECTS)
     least, most = card.object_sizes
     if found is None or least <= found <= most:
         return None
