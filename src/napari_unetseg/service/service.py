@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import AUTO, CancelFlag
-from napari_unetseg.inference.backends.preference import Wish
+from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.backends.preference import first_wish
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch import Readable
 from napari_unetseg.service.checkup import Checkup
@@ -82,7 +82,7 @@ class SegmentationService:
         fallback_to_cpu: bool | None = None,
         settings: Settings | None = None,
     ) -> None:
-        Wish(backend or AUTO, precision or AUTO)
+        first_wish(backend, precision)  # refuses what there is not
         self.settings = settings or load_settings().settings
         wanted = self.settings.unet.model
         self._device = device
@@ -297,7 +297,6 @@ class SegmentationService:
 
         The first call on a machine may take some, too, as it tries whether OpenVINO works.
         """
-        from napari_unetseg.inference.backends.preference import first_wish
         from napari_unetseg.inference.device import choose_device
         from napari_unetseg.service.calibrating import needs_conversion
 
