@@ -9,8 +9,8 @@ import pytest
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
+from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.service import preflight, profile
-from napari_unetseg.service.machine import cpu_name
 from napari_unetseg.service.preflight import Forecast, Workload, expected_device, network_pixels, operations_per_pixel
 from napari_unetseg.service.profile import TunedSize, write_profile
 from napari_unetseg.zoo.card import ModelCard

@@ -7,8 +7,8 @@ import pytest
 
 from napari_unetseg import Image
 from napari_unetseg.config import Settings
+from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.service import profile
-from napari_unetseg.service.machine import cpu_name
 from napari_unetseg.service.profile import TunedSize, profile_path, read_profile, write_profile
 from napari_unetseg.zoo.registry import find_model
 

@@ -4,8 +4,6 @@ import platform
 
 from napari_unetseg.inference.backends.processor import cpu_name
 
-__all__ = ["cpu_name", "device_name"]
-
 
 def device_name(kind: str) -> str:
     """Return the name of a device, for people and as a key for what was measured on it.
