@@ -16,7 +16,8 @@ from napari_unetseg.zoo.registry import find_model
 @pytest.fixture
 def small(monkeypatch):
     """Measure small windows, and in this process, so that it takes a moment only."""
-    monkeypatch.setattr(measuring, "QUICK_WINDOWS", (64, 128))
+    monkeypatch.setattr(measuring, "QUICK_WINDOWS", (64,))
+    monkeypatch.setattr(measuring, "BANDED_WINDOW", 128)
     monkeypatch.setattr(measuring, "QUICK_REPEATS", 2)
 
 

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.inference.division import TILE
+from napari_unetseg.inference.division import BANDED_TILE, TILE
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.zoo.card import IMAGENET, Head
@@ -212,11 +212,13 @@ def test_it_says_how_the_image_was_divided(card, counting):
     assert (whole.tiles, whole.window, whole.halo) == (1, 100, 0)
 
 
-def test_by_default_a_window_keeps_its_tile_whatever_the_halo(card, counting):
-    prediction = predict(Image.of(noise(TILE + 100, 30)), card, counting)
+@pytest.mark.parametrize(("in_bands", "tile"), [(False, TILE), (True, BANDED_TILE)])
+def test_by_default_a_window_keeps_its_tile_whatever_the_halo(card, counting, in_bands, tile):
+    counting.in_bands = in_bands
+    prediction = predict(Image.of(noise(tile + 100, 30)), card, counting)
     assert (prediction.tiles, prediction.halo) == (2, 8)
-    assert prediction.window <= TILE + 2 * prediction.halo
-    assert predict(Image.of(noise(TILE, 30)), card, counting).tiles == 1
+    assert prediction.window <= tile + 2 * prediction.halo
+    assert predict(Image.of(noise(tile, 30)), card, counting).tiles == 1
 
 
 def test_a_window_that_is_too_small_is_raised_and_the_user_told(card, counting):

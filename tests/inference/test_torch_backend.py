@@ -1,4 +1,5 @@
 from copy import deepcopy
+from itertools import count
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device, choose_device
+from napari_unetseg.networks import bands, unet
 from napari_unetseg.zoo.card import Head
 
 GPUS = [
@@ -54,6 +56,24 @@ def test_bfloat16_is_the_same_on_every_run_and_in_any_batch(make, batch):
     together = backend.run(batch)
     np.testing.assert_array_equal(backend.run(batch), together)
     np.testing.assert_array_equal(backend.run(batch[1:]), together[1:])
+
+
+def test_a_window_in_bands_gives_the_same_and_stops_between_them(make, batch, monkeypatch):
+    monkeypatch.setattr(bands, "BAND", 128)
+    monkeypatch.setattr(unet, "SMALL", 128)
+    network = make.network()
+    expected = logits_of(deepcopy(network), batch).sigmoid().numpy()
+    backend = make.backend(network)
+    assert backend.in_bands
+    polls = count()
+    np.testing.assert_allclose(backend.run(batch, lambda: next(polls) < 0), expected, atol=1e-5)
+    last = next(polls) - 1
+    polls, out = count(), np.zeros_like(expected)
+    with pytest.raises(Cancelled):
+        backend.run(batch, lambda: next(polls) == last, out)
+    written = out.any(axis=(0, 1, 3))
+    assert written[0]
+    assert not written[-1]
 
 
 def test_it_says_what_tiles_it_needs(make):

@@ -112,7 +112,9 @@ def test_the_plan_fits_the_device(subject, monkeypatch):
     monkeypatch.setattr(measuring, "total_memory", lambda _: 1000)
     plan = plan_for(subject)
     assert plan.batch_sizes == (1, 2, 4)
-    assert [tile.side for tile in plan.tiles] == [512, 768, 1152, 1536]
+    assert [tile.side for tile in plan.tiles] == [512, 768, 1152, 1536, 2560]
+    monkeypatch.setattr(subject.backend, "in_bands", False)
+    assert [tile.side for tile in plan_for(subject).tiles] == [512, 768, 1152, 1536]
     assert (plan.safe_bytes, plan.window_is_free) == (500, True)
     quick = plan_for(subject, quick=True)
     assert quick.repeats < plan.repeats

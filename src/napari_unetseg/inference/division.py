@@ -16,6 +16,10 @@ A larger one wastes less on the halo, but needs more memory (0.7 GB here for a U
 channels) and lets a cancel wait longer for a layer to end.
 """
 
+BANDED_TILE = 2112
+"""The same where the network computes its window in bands of rows, which needs half the memory a pixel (see
+`Backend.in_bands`), and stops within a band."""
+
 BLENDED_WINDOW = 1024
 """Side of the window where windows are blended: what the published InstanceNorm networks were trained on."""
 
@@ -125,7 +129,8 @@ def divide(
 
 def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room: Room) -> Division:
     halo = round_up(radius, backend.grid)
-    wanted, least = room.window or TILE + 2 * halo, smallest_window(halo, backend.grid)
+    tile = BANDED_TILE if backend.in_bands else TILE
+    wanted, least = room.window or tile + 2 * halo, smallest_window(halo, backend.grid)
     warnings: tuple[str, ...] = ()
     if wanted < least:
         warnings = (

@@ -1,8 +1,9 @@
 """What the engine has to know about a network beside its weights."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -28,6 +29,15 @@ class SegmentationNetwork(nn.Module, ABC):
         None where a layer takes statistics from the whole image, as InstanceNorm does: every output
         pixel then depends on every input pixel, and no tile can agree with the whole image.
         """
+
+    @property
+    def in_bands(self) -> bool:
+        """Whether `bands` gives more than one, so that even a large image needs little memory."""
+        return False
+
+    def bands(self, x: Tensor) -> Iterator[Tensor]:
+        """Give what the network answers in bands of rows (N, out_channels, rows, W), from the top."""
+        yield self(x)
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded.

@@ -1,6 +1,6 @@
 """A U-Net that computes at a half or a quarter of the resolution and answers at the full one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 from torch.nn import functional
@@ -58,14 +58,29 @@ class SubpixelUNet(SegmentationNetwork):
         # The output pixel can lie at either side of its own block.
         return None if blocks is None else self.block * blocks + self.block - 1
 
+    @property
+    def in_bands(self) -> bool:
+        """Whether `bands` needs little memory, as for `UNet`."""
+        return self.unet.in_bands
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W) of any size from 1 x 1.
 
         Sides that are no multiples of 2^depth are filled up by copies of the last line.
         """
         height, width = x.shape[-2:]
+        logits: Tensor = functional.pixel_shuffle(self.unet(self._blocks(x)), self.block)[..., :height, :width]
+        return logits
+
+    def bands(self, x: Tensor) -> Iterator[Tensor]:
+        """Give the logits of `forward` in bands of rows (N, out_channels, rows, W), from the top."""
+        left, width = x.shape[-2:]
+        for blocks in self.unet.bands(self._blocks(x)):
+            yield functional.pixel_shuffle(blocks, self.block)[..., : max(left, 0), :width]
+            left -= blocks.shape[-2] * self.block
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
         grid = 2**self.depth
         whole = functional.pad(x, (0, -width % grid, 0, -height % grid), mode="replicate")
-        blocks = self.unet(functional.pixel_unshuffle(whole, self.block))
-        logits: Tensor = functional.pixel_shuffle(blocks, self.block)[..., :height, :width]
-        return logits
+        return functional.pixel_unshuffle(whole, self.block)

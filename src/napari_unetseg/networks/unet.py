@@ -4,7 +4,7 @@ Layer names and order are those of the published SpheroHQ checkpoints, so that o
 models trained here (BatchNorm, narrow) and theirs (InstanceNorm, 64 to 1024 features).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unetseg.networks.bands import SMALL, bands, computed, joined, widened
 from napari_unetseg.networks.base import SegmentationNetwork
 
 Norm = Literal["batch", "instance"]
@@ -25,6 +26,8 @@ def _norm(norm: Norm, channels: int) -> nn.Module:
 
 class DoubleConv(nn.Module):
     """Two 3x3 convolutions, each normalised and rectified; the map keeps its size."""
+
+    reach = 2
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
         super().__init__()
@@ -111,22 +114,58 @@ class UNet(SegmentationNetwork):
         coarsest = 1 << self.depth
         return both_ways + 2 * coarsest + coarsest - 1
 
+    @property
+    def in_bands(self) -> bool:
+        """Whether `bands` needs little memory: with BatchNorm, whose statistics are fixed once trained."""
+        return self.norm == "batch"
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).
 
         Sides need not be multiples of 2^depth: an upsampled map is resized bilinearly where it
         differs from its skip connection, as the published network does.
         """
-        x = self.init_conv(x)
-        skips = [x]
-        for down in self.downs:
-            x = down(functional.max_pool2d(x, 2))
-            skips.append(x)
-        x = self.bottleneck(functional.max_pool2d(x, 2))
-        for up, block, skip in zip(self.ups, self.decoder_blocks, reversed(skips), strict=True):
-            x = up(x)
+        logits: Tensor = self.final_conv(self._at_once(0, x))
+        return logits
+
+    def bands(self, x: Tensor) -> Iterator[Tensor]:
+        """Give the logits of `forward` in bands of rows (N, out_channels, rows, W), from the top.
+
+        At the levels of large maps the encoder's map is computed twice, once for the level below and once for the
+        decoder, rather than kept: that is a tenth of the work, and most of the memory.
+        """
+        fits = all(side % 2**self.depth == 0 for side in x.shape[-2:])
+        for decoded in self._banded(0, x) if self.in_bands and fits else [self._at_once(0, x)]:
+            yield self.final_conv(decoded)
+
+    def _at_once(self, level: int, x: Tensor) -> Tensor:
+        """Return what a level decodes of the map that it encodes, and all levels below it."""
+        skips = []
+        for encode in [self.init_conv, *self.downs][level:]:
+            skips.append(encode(x))
+            x = functional.max_pool2d(skips[-1], 2)
+        x = self.bottleneck(x)
+        stages = list(zip(self.ups, self.decoder_blocks, strict=True))
+        for up, decode in stages[: self.depth - level]:
+            x, skip = up(x), skips.pop()
             if x.shape[-2:] != skip.shape[-2:]:
                 x = functional.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = block(torch.cat([skip, x], dim=1))
-        logits: Tensor = self.final_conv(x)
-        return logits
+            x = decode(torch.cat([skip, x], dim=1))
+        return x
+
+    def _banded(self, level: int, x: Tensor) -> Iterator[Tensor]:
+        """Give what `_at_once` returns in bands, from the top."""
+        height, width = x.shape[-2:]
+        if level == self.depth or height * width <= SMALL:
+            yield self._at_once(level, x)
+            return
+        encode = self.downs[level - 1] if level else self.init_conv
+        up, decode = self.ups[self.depth - 1 - level], self.decoder_blocks[self.depth - 1 - level]
+        reach = DoubleConv.reach
+        pooled = (functional.max_pool2d(computed(encode, x, rows, reach), 2) for rows in bands(height, width))
+        below = joined(self._banded(level + 1, joined(pooled, height // 2)), height // 2)
+        for rows in bands(height, width):
+            seen = widened(rows, reach, height)
+            risen = up(below[..., seen.start // 2 : seen.stop // 2, :])
+            decoded = decode(torch.cat([computed(encode, x, seen, reach), risen], dim=1))
+            yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]

@@ -27,6 +27,9 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 WINDOWS = (512, 768, 1152, 1536)
 QUICK_WINDOWS = (512, 1152)
+BANDED_WINDOW = 2560
+"""Measured too where a window is computed in bands; about what such a window is by default."""
+
 LARGEST_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
 QUICK_LARGEST_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
 REPEATS = 7
@@ -105,7 +108,9 @@ def plan_for(subject: Subject, *, quick: bool = False) -> Plan:
     """
     kind = subject.backend.device.kind
     card = subject.package.card
-    tiles = tile_shapes(subject.backend, card, QUICK_WINDOWS if quick else WINDOWS)
+    windows = QUICK_WINDOWS if quick else WINDOWS
+    banded = (BANDED_WINDOW,) if subject.backend.in_bands else ()
+    tiles = tile_shapes(subject.backend, card, windows + banded)
     return Plan(
         tiles=tiles,
         batch_sizes=doubled((QUICK_LARGEST_BATCH if quick else LARGEST_BATCH)[kind]),

@@ -52,6 +52,10 @@ class Backend(Protocol):
         """2^depth: windows must begin on multiples of it."""
 
     @property
+    def in_bands(self) -> bool:
+        """Whether it computes a window in bands of rows, and so needs little memory even for a large one."""
+
+    @property
     def precision(self) -> str:
         """Arithmetic of the network, one of `PRECISIONS` or ``"tf32"``."""
 

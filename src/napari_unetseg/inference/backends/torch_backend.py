@@ -55,6 +55,7 @@ class TorchBackend:
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
+        self.in_bands = network.in_bands and device.kind == "cpu"
         self.precision = "tf32" if precision == "float32" and device.kind == "cuda" and _rounds_to_tf32() else precision
         self._heads = tuple(heads)
         self._calls = threading.local()
@@ -131,7 +132,11 @@ class TorchBackend:
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
         kind = self.device.kind
         if kind == "cpu":
-            to_probabilities(network(pixels.contiguous(memory_format=torch.channels_last)), self._heads, out)
+            top = 0
+            for logits in network.bands(pixels.contiguous(memory_format=torch.channels_last)):
+                bottom = top + logits.shape[-2]
+                to_probabilities(logits, self._heads, out[..., top:bottom, :])
+                top = bottom
             return
         with (
             self.pools.input.lease(tuple(pixels.shape), device=kind, channels_last=True) as windows,

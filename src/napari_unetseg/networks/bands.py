@@ -1,0 +1,63 @@
+"""Maps computed band by band, so that of the maps between only a few rows are in memory at once.
+
+A convolution needs only the rows beside those that it answers for. So the blocks of a level run on bands of rows, with
+the rows that they reach beyond; where a band ends at the border of the map, they find there what they find in the whole
+map, and the result is the same.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+BAND = 2**16
+"""Pixels of a map in a band: its rows stay in the processor's cache from one layer to the next."""
+
+SMALL = 2**17
+"""Pixels of a map up to which it is not worth dividing."""
+
+
+def bands(height: int, width: int) -> Iterator[slice]:
+    """Divide the rows of a map of even height; each band has an even number of them."""
+    rows = max(BAND // width // 2 * 2, 2)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
+
+
+def widened(rows: slice, reach: int, height: int) -> slice:
+    """Add the rows that are seen on either side, as far as there are any."""
+    return slice(max(rows.start - reach, 0), min(rows.stop + reach, height))
+
+
+def computed(block: Callable[[Tensor], Tensor], x: Tensor, rows: slice, reach: int) -> Tensor:
+    """Return the given rows of ``block(x)``.
+
+    Parameters
+    ----------
+    block
+        Maps (N, C, H, W) to (N, C', H, W), and pads with zeros.
+    x
+        (N, C, H, W).
+    rows
+        Which rows are wanted.
+    reach
+        How many rows beyond one it sees.
+    """
+    seen = widened(rows, reach, x.shape[-2])
+    return block(x[..., seen, :])[..., rows.start - seen.start : rows.stop - seen.start, :]
+
+
+def joined(parts: Iterable[Tensor], height: int) -> Tensor:
+    """Put bands (N, C, rows, W) together into one map (N, C, height, W), from the top; each is let go at once."""
+    whole: Tensor | None = None
+    top = 0
+    for part in parts:
+        n, channels, rows, width = part.shape
+        if whole is None:
+            shape = (n, channels, height, width)
+            whole = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
+        whole[..., top : top + rows, :] = part
+        top += rows
+        del part
+    assert whole is not None  # noqa: S101 - a map has a row
+    return whole
