@@ -146,6 +146,13 @@ def test_auxiliary_heads_are_learnt_and_left_out(
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=1e-2)  # the package rounds its weights
 
 
+def test_a_recipe_decides_how_the_network_normalises(recipe: Recipe) -> None:
+    for norm, tiles_exactly in (("batch", True), ("instance", False)):
+        asked = recipe.model_copy(update={"norm": norm})
+        network = build(asked.architecture, network_arguments(asked, asked.learnt))
+        assert (network.receptive_radius is not None) is tiles_exactly
+
+
 def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)

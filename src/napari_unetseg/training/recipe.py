@@ -122,6 +122,9 @@ class Recipe(_Strict):
         `napari_unetseg.networks.UNet` or `SubpixelUNet`, and its channels at each level.
     block
         Side of the blocks of a `SubpixelUNet`.
+    norm
+        ``"batch"``, or ``"instance"`` as in the published SpheroHQ U-Net, whose results depend on the whole of what
+        the network sees: its tiles cannot agree with the whole image.
     heads
         What the network predicts; ``"foreground"`` is always among it.
     auxiliary
@@ -161,6 +164,7 @@ class Recipe(_Strict):
     architecture: Literal["unet", "subpixel_unet"] = "unet"
     features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
     block: Literal[2, 4] = 2
+    norm: Literal["batch", "instance"] = "batch"
     heads: tuple[HeadName, ...] = ("foreground", "distance")
     auxiliary: tuple[HeadName, ...] = ()
     metric: Metric = "ap50"

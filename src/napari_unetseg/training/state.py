@@ -47,7 +47,7 @@ def network_arguments(recipe: Recipe, heads: Sequence[HeadName]) -> dict[str, An
         "in_channels": 3,
         "out_channels": len(heads),
         "features": list(recipe.features),
-        "norm": "batch",
+        "norm": recipe.norm,
     }
     return arguments if recipe.architecture == "unet" else {**arguments, "block": recipe.block}
 
