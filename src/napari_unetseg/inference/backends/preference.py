@@ -158,12 +158,10 @@ def _backend(
 
 
 def _precision(wish: Wish, card: ModelCard, device: str, bfloat16: Callable[[], bool]) -> tuple[str, Sentence]:
-    if wish.precision in ("float32", "int8"):
-        return wish.precision, Sentence("{precision} was asked for.", precision=wish.precision)
-    if wish.precision == "bfloat16":
-        if device == "cuda" or (device == "cpu" and bfloat16()):
-            return "bfloat16", Sentence("{precision} was asked for.", precision="bfloat16")
+    if wish.precision == "bfloat16" and not (device == "cuda" or (device == "cpu" and bfloat16())):
         return "float32", Sentence("float32: bfloat16 was asked for, but is far slower on this machine.")
+    if wish.precision != AUTO:
+        return wish.precision, Sentence("{precision} was asked for.", precision=wish.precision)
     if "bfloat16" not in _PRECISIONS_OF[wish.backend]:
         return "float32", Sentence("float32: {backend} computes in nothing else.", backend=wish.backend)
     if device != "cpu":
