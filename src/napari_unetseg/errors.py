@@ -45,3 +45,9 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory ({text})" if text else "not enough memory"
     return f"unexpected {type(error).__name__}: {text}"
+
+
+def last_line(text: str) -> str:
+    """Return the last line of what a process or a library told, where it says what went wrong; "" if it told nothing."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

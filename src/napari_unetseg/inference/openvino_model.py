@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import napari_unetseg
-from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.errors import ModelError, UnetsegError, last_line
 from napari_unetseg.inference.export import example_input
 from napari_unetseg.inference.openvino_library import cache_folder, load_openvino, openvino_core, openvino_version
 from napari_unetseg.language import Sentence
@@ -55,9 +55,7 @@ def convert(network: SegmentationNetwork) -> "Model":
             model: Model = openvino.convert_model(traced, example_input=pixels, input=[shape])
     except Exception as error:  # its errors share no other class
         raise ModelError(
-            Sentence(
-                "OpenVINO cannot express this network ({reason}). Use the backend torch.", reason=_first_line(error)
-            )
+            Sentence("OpenVINO cannot express this network ({reason}). Use the backend torch.", reason=_reason(error))
         ) from error
     return model
 
@@ -109,7 +107,7 @@ def read(file: Path) -> "Model":
             Sentence(
                 "{file}: OpenVINO cannot read it ({reason}). Delete the folder that it is in and try again.",
                 file=file,
-                reason=_first_line(error),
+                reason=_reason(error),
             )
         ) from error
     return model
@@ -147,6 +145,5 @@ def copy_folder(folder: Path, place: Path) -> None:
     shutil.copytree(folder, place, dirs_exist_ok=True)
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _reason(error: Exception) -> str:
+    return last_line(str(error)) or type(error).__name__

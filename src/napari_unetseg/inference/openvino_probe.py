@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import UnetsegError, last_line
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.openvino_library import cache_folder, load_openvino, openvino_core, openvino_version
 from napari_unetseg.io.atomic import whole_file
@@ -106,10 +106,10 @@ def _try_in_a_process() -> str:
         ) from error
     if ended.returncode == 0:
         return ""
-    told = ended.stderr.strip().splitlines()
+    told = last_line(ended.stderr)
     if ended.returncode < 0 or not told:
         return f"it ended with status {ended.returncode} when it was tried"
-    return told[-1].rstrip(".")
+    return told.rstrip(".")
 
 
 def compute_samples() -> dict[str, float]:

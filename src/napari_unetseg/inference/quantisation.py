@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import napari_unetseg
-from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
+from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError, last_line
 from napari_unetseg.image import Image
 from napari_unetseg.inference import nncf_process
 from napari_unetseg.inference.backends import CancelFlag
@@ -188,11 +188,10 @@ def _quantise(work: Path, model: Path, kept: Sequence[str], cancel: CancelFlag |
         process.kill()
         process.communicate()
     if process.returncode != 0:
-        lines = told.strip().splitlines()
         raise UnetsegError(
             Sentence(
                 "The model could not be brought into int8: {reason}. Choose another precision.",
-                reason=lines[-1].rstrip(".") if lines else f"NNCF ended with status {process.returncode}",
+                reason=last_line(told).rstrip(".") or f"NNCF ended with status {process.returncode}",
             )
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.errors import last_line
 from napari_unetseg.service.way_probe import KEEP, PLAIN, PLAIN_ALLOCATOR, RETURN
 
 WAYS = {
@@ -146,7 +147,7 @@ def _run(result: WayResult, model: Path, image: Path, side: int, freed: str) -> 
         # The words are ours: an interpreter, a module of this package, a model and an image that were found.
         run = subprocess.run([sys.executable, "-m", module, *asked], capture_output=True, text=True, check=False)  # noqa: S603
         if run.returncode:
-            last = next(iter(run.stderr.strip().splitlines()[-1:]), "it said nothing")
+            last = last_line(run.stderr) or "it said nothing"
             result.impossible = f"its process ended with status {run.returncode}: {last}"
             return
         told = json.loads(run.stdout.splitlines()[-1])
