@@ -8,10 +8,12 @@ from qtpy.QtWidgets import (
     QApplication,
     QDialog,
     QDialogButtonBox,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QPlainTextEdit,
     QPushButton,
+    QScrollArea,
     QStackedWidget,
     QTextBrowser,
     QVBoxLayout,
@@ -28,7 +30,7 @@ _LINES = 3
 class MessageArea(QWidget):
     """A message that stays until the next one.
 
-    Its height is fixed, so that nothing below it moves; longer text is complete in the tooltip.
+    Its height is fixed, so that nothing below it moves; longer text scrolls.
 
     Attributes
     ----------
@@ -44,6 +46,7 @@ class MessageArea(QWidget):
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.area = QScrollArea()
         self.action = QPushButton()
         self.details = QPushButton(tr("Details"))
         self.details.setToolTip(tr("The full text of the error, to read or to copy into a report."))
@@ -79,7 +82,7 @@ class MessageArea(QWidget):
         """
         self._failure = failure
         self.text.setText(text)
-        self.text.setToolTip(text)
+        self.area.ensureVisible(0, 0)
         self.badge.show_kind(kind)
         self.buttons.setCurrentWidget(self._no_button)
         if action is not None:
@@ -92,7 +95,8 @@ class MessageArea(QWidget):
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Take the height from the font that the viewer's theme gives, which comes with the first show."""
-        self.text.setFixedHeight(_LINES * self.text.fontMetrics().lineSpacing() + 2)
+        # Text that is wrapped takes up to a pixel a line more than the font says.
+        self.area.setFixedHeight(_LINES * (self.text.fontMetrics().lineSpacing() + 1))
         super().showEvent(event)
 
     def _act(self) -> None:
@@ -104,11 +108,15 @@ class MessageArea(QWidget):
             details_dialog(self._failure.details, self).open()
 
     def _arrange(self) -> None:
+        self.area.setWidget(self.text)
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(6)
         line.addWidget(self.badge, 0, Qt.AlignmentFlag.AlignTop)
-        line.addWidget(self.text, 1)
+        line.addWidget(self.area, 1)
         for page in (self._no_button, self.action, self.details):
             self.buttons.addWidget(page)
 
