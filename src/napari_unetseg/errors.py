@@ -48,6 +48,6 @@ def one_line(error: BaseException) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of what a process or a library told, where it says what went wrong; "" if it told nothing."""
+    """Return the last line of what a process or a library told, where it says what went wrong; "" for nothing."""
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else ""
