@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_unetseg.errors import NotCalibrated, UnetsegError
 from napari_unetseg.inference.openvino_model import MODEL_FILE, folder_for
-from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
@@ -123,6 +122,5 @@ def quantised_model(card: ModelCard) -> Path:
 
 
 def write_calibration(calibration: Calibration, folder: Path) -> None:
-    """Write it beside the model in that folder."""
-    with whole_file(folder / CALIBRATION_FILE) as path:
-        path.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Write it beside the model in that folder, which `write_folder` makes whole."""
+    (folder / CALIBRATION_FILE).write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
