@@ -2,7 +2,7 @@
 
 NNCF takes seconds to import, prints, sets up logging for the whole process and cannot be stopped; so it is never
 loaded where a user works. The process is given a folder with ``recipe.json``, the model in float32 that it names and
-``windows``, a folder of arrays (1, C, H, W); it writes the model in int8 beside them.
+``windows``, a folder of arrays (1, C, H, W); it saves the model in int8 beside them.
 """
 
 import json
@@ -12,23 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from napari_unetseg.inference.openvino_library import load_nncf, load_openvino
+from napari_unetseg.inference.openvino_library import load_nncf
+from napari_unetseg.inference.openvino_model import read, save
 
 RECIPE_FILE = "recipe.json"
 WINDOWS = "windows"
-ANSWER = "int8.xml"
 
 
 def main(folder: Path) -> None:
     """Do what the recipe in a folder says."""
     recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
-    openvino, nncf = load_openvino(), load_nncf()
+    nncf = load_nncf()
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     windows = sorted((folder / WINDOWS).glob("*.npy"))
     quantised = nncf.quantize(
-        openvino.Core().read_model(recipe["model"]),
+        read(Path(recipe["model"])),
         nncf.Dataset(windows, np.load),
         subset_size=len(windows),
         preset=nncf.QuantizationPreset.MIXED,
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX, disable_bias_correction=True
         ),
     )
-    openvino.save_model(quantised, folder / ANSWER, compress_to_fp16=False)
+    save(quantised, folder)
 
 
 if __name__ == "__main__":

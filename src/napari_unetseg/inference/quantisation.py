@@ -19,7 +19,7 @@ from napari_unetseg.inference import nncf_process
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.nncf_process import ANSWER, RECIPE_FILE, WINDOWS
+from napari_unetseg.inference.nncf_process import RECIPE_FILE, WINDOWS
 from napari_unetseg.inference.openvino_model import MODEL_FILE, cached_model, folder_for, read, write_folder
 from napari_unetseg.inference.openvino_probe import check_openvino
 from napari_unetseg.inference.predict import predict
@@ -27,7 +27,7 @@ from napari_unetseg.inference.prediction import Progress
 from napari_unetseg.inference.quantised import Calibration, write_calibration
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
-from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.card import Head, ModelCard
 
 MOST_WINDOWS = 32
 """Windows that the ranges of the activations are read off; more change them no more."""
@@ -88,19 +88,18 @@ def calibrate(
     count = _Count(len(images), progress)
     with tempfile.TemporaryDirectory(prefix="napari-unetseg-int8-") as place:
         work = Path(place)
-        plain = _Recording(cached_model(network, card), network, card.outputs, _CPU)
-        plain.sample = _Sample(work / WINDOWS)
+        model, sample = cached_model(network, card), _Sample(work / WINDOWS)
+        plain = _Recording(sample, model, network, card.outputs)
         expected = _masks(images, card, plain, count, cancel)
         plain.unload()
+        layers = _convolutions(model)
         for beginning, end in KEPT:
-            layers, kept = _layers(cached_model(network, card), beginning, end)
-            _quantise(work, cached_model(network, card), kept, cancel)
-            quantised = OpenVinoBackend(work / ANSWER, network, card.outputs, _CPU, precision="int8")
+            kept = sorted({*layers[:beginning], *layers[-end:]})
+            _quantise(work, model, kept, cancel)
+            quantised = OpenVinoBackend(work / MODEL_FILE, network, card.outputs, _CPU, precision="int8")
             masks = _masks(images, card, quantised, count, cancel)
             quantised.unload()
-            calibration = _compare(
-                card, images, expected, masks, plain.sample.count, len(layers) - len(kept), len(layers)
-            )
+            calibration = _compare(card, images, expected, masks, sample.count, len(layers) - len(kept), len(layers))
             if calibration.accepted:
                 break
         _keep(calibration, work, folder_for(card, "int8"))
@@ -143,13 +142,15 @@ class _Sample:
 class _Recording(OpenVinoBackend):
     """A backend that offers each window that it computes to a sample."""
 
-    sample: _Sample
+    def __init__(self, sample: _Sample, file: Path, network: SegmentationNetwork, heads: Sequence[Head]) -> None:
+        super().__init__(file, network, heads, _CPU)
+        self._sample = sample
 
     def run(
         self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         for window in batch:
-            self.sample.offer(window)
+            self._sample.offer(window)
         return super().run(batch, cancel, out)
 
 
@@ -164,12 +165,9 @@ def _masks(
     return masks
 
 
-def _layers(file: Path, beginning: int, end: int) -> tuple[list[str], list[str]]:
-    """Return the names of all convolutions of a model, and of those at its ends."""
-    layers = [
-        node.get_friendly_name() for node in read(file).get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS
-    ]
-    return layers, sorted({*layers[:beginning], *layers[-end:]})
+def _convolutions(file: Path) -> list[str]:
+    """Return the names of a model's convolutions, in order."""
+    return [node.get_friendly_name() for node in read(file).get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
 
 
 def _quantise(work: Path, model: Path, kept: Sequence[str], cancel: CancelFlag | None) -> None:
@@ -242,7 +240,7 @@ def _keep(calibration: Calibration, work: Path, folder: Path) -> None:
     def fill(place: Path) -> None:
         if calibration.accepted:
             for ending in (".xml", ".bin"):
-                shutil.copy((work / ANSWER).with_suffix(ending), (place / MODEL_FILE).with_suffix(ending))
+                shutil.copy((work / MODEL_FILE).with_suffix(ending), place)
         write_calibration(calibration, place)
 
     write_folder(folder, fill)
