@@ -10,11 +10,12 @@ from napari_unetseg.plugin import words
 from napari_unetseg.plugin.adjust import Adjustments
 from napari_unetseg.plugin.editing import EDITED, UPDATE_TIP
 from napari_unetseg.plugin.inputs import Inputs
+from napari_unetseg.plugin.job import Outcome
 from napari_unetseg.plugin.live import Details, LiveController, Relabelled
 from napari_unetseg.plugin.messages import MessageArea
 from napari_unetseg.plugin.outputs import MAX_CONTOURS, Outlines
 from napari_unetseg.plugin.results import ShownResult
-from napari_unetseg.plugin.run import Outcome, RunController
+from napari_unetseg.plugin.run import RunController
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.summary import Summary
 from napari_unetseg.plugin.table_dock import TableDock

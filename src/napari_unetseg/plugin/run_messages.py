@@ -4,8 +4,9 @@ from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr
 from napari_unetseg.plugin import run_words
+from napari_unetseg.plugin.job import CALIBRATING, CONVERTING, FINISHING, LOADING
 from napari_unetseg.plugin.messages import MessageArea
-from napari_unetseg.plugin.run import CALIBRATING, CONVERTING, FINISHING, LOADING, RunController
+from napari_unetseg.plugin.run import RunController
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.words import describe_error
 

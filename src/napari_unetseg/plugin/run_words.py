@@ -7,7 +7,7 @@ from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin import words
 
 if TYPE_CHECKING:
-    from napari_unetseg.plugin.run import Place
+    from napari_unetseg.plugin.job import Place
 
 
 def segmenting(place: "Place | None") -> str:

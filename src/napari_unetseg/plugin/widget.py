@@ -20,6 +20,7 @@ from napari_unetseg.plugin.fold import Fold
 from napari_unetseg.plugin.folder.controller import Engine
 from napari_unetseg.plugin.folder.folder import FolderBatch
 from napari_unetseg.plugin.inputs import Inputs
+from napari_unetseg.plugin.job import Job, Outcome
 from napari_unetseg.plugin.keep import KeepRow
 from napari_unetseg.plugin.languages import speak
 from napari_unetseg.plugin.last_result import LastResult
@@ -29,7 +30,7 @@ from napari_unetseg.plugin.outputs import METADATA_KEY
 from napari_unetseg.plugin.panel.section import HealthSection
 from napari_unetseg.plugin.results import ShownResult
 from napari_unetseg.plugin.routine import Routine
-from napari_unetseg.plugin.run import Job, Outcome, RunController
+from napari_unetseg.plugin.run import RunController
 from napari_unetseg.plugin.run_messages import RunMessages
 from napari_unetseg.plugin.runner import RunRow
 from napari_unetseg.plugin.services import ServiceFactory, shared_service
