@@ -64,6 +64,11 @@ def planes_of(array: NDArray[Any]) -> Iterator[tuple[tuple[int, ...], NDArray[An
         yield index, array[index]
 
 
+def middle_plane(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the index of the plane that stands for a stack of that shape; of a single plane ``()``."""
+    return tuple(length // 2 for length in shape)
+
+
 def stack_tables(tables: Mapping[tuple[int, ...], Table], axes: str) -> Table:
     """Put the tables of planes below each other: one row for each object of each plane.
 

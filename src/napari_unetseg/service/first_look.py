@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     if card.object_sizes is None or card.object_size is None:
         return None
     maps = prediction.probability
-    plane = maps[:, *(length // 2 for length in maps.shape[1:-2])]
+    middle: tuple[slice | int, ...] = (slice(None), *middle_plane(maps.shape[1:-2]))
+    plane = maps[middle]
     seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
     sure = min(card.parameters.min_confidence, LEAST_SURE)
     parameters = card.parameters.model_copy(update={"min_confidence": sure})

@@ -13,6 +13,7 @@ from skimage.transform import downscale_local_mean
 
 from napari_unetseg.image import Image
 from napari_unetseg.io.overlay import draw_overlay
+from napari_unetseg.postprocessing.stacks import middle_plane
 
 if TYPE_CHECKING:
     from napari_unetseg.service.segmentation import Segmentation
@@ -67,7 +68,7 @@ def thumbnail(segmentation: "Segmentation") -> NDArray[np.uint8]:
     -------
     uint8 (Y, X, 3), red, green and blue.
     """
-    index = tuple(length // 2 for length in segmentation.labels.shape[:-2])
+    index = middle_plane(segmentation.labels.shape[:-2])
     image, labels = segmentation.image.plane(index), segmentation.labels[index]
     factor = -(-max(labels.shape) // LONGEST_SIDE)
     return draw_overlay(_smaller(image, factor), labels[factor // 2 :: factor, factor // 2 :: factor])
