@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
@@ -141,6 +142,6 @@ def infer(network: nn.Module, pixels: Tensor, device: torch.device) -> NDArray[n
 def mixed_precision(device: torch.device) -> Iterator[None]:
     """Compute convolutions in bfloat16 where the device is faster at it."""
     # A CPU without these instructions emulates bfloat16, many times slower than float32.
-    enabled = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    enabled = device.type == "cuda" or (device.type == "cpu" and computes_bfloat16())
     with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
         yield
