@@ -239,7 +239,8 @@ def _tuned(kind: str, card: ModelCard, settings: Settings, runtime: "Runtime | N
         if runtime is None
         else ((runtime.way.backend, runtime.way.precision),)
     )
-    measured = (read_profile(device_name(kind), card.weights.sha256, *way) for way in ways)
+    device = device_name(kind)
+    measured = (read_profile(device, card.weights.sha256, *way) for way in ways)
     return next((size for size in measured if size is not None), None)
 
 
