@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     import torch
@@ -140,6 +140,17 @@ def published_checkpoint() -> "Callable[[Path], UNet]":
         return network
 
     return write
+
+
+@pytest.fixture
+def processor_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> "Iterator[None]":
+    """A processor that has instructions for bfloat16, whatever this one is."""
+    from napari_unetseg.inference.backends.processor import computes_bfloat16
+
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
+    computes_bfloat16.cache_clear()
+    yield
+    computes_bfloat16.cache_clear()
 
 
 class Golden:

@@ -1,6 +1,7 @@
 import mmap
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_unetseg import maps
@@ -41,7 +42,6 @@ def test_changes_of_a_private_mapping_are_not_lost(tmp_path):
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="this system keeps pages as it likes")
 def test_forgotten_pages_are_no_memory_of_this_process(monkeypatch):
-    psutil = pytest.importorskip("psutil")
     monkeypatch.setattr(maps, "MAPS_IN_MEMORY", 100)
     array, _ = room_for((4, 2048, 2048), "image")
     before = psutil.Process().memory_info().rss

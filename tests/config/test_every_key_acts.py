@@ -16,7 +16,6 @@ from napari_unetseg.config import Settings
 from napari_unetseg.config.keys import dotted, fields
 from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends.processor import computes_bfloat16
 
 SHOWN: list[str] = []
 
@@ -115,14 +114,9 @@ def test_the_runtime_is_the_one_that_is_set(make, picture):
 
 
 @shows("unet.model.precision")
-def test_the_arithmetic_is_the_one_that_is_set(make, picture, monkeypatch):
-    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
-    computes_bfloat16.cache_clear()
-    try:
-        for precision in ("float32", "bfloat16"):
-            assert make(model={"precision": precision}).segment(picture).provenance.precision == precision
-    finally:
-        computes_bfloat16.cache_clear()
+def test_the_arithmetic_is_the_one_that_is_set(make, picture, processor_with_bfloat16):
+    for precision in ("float32", "bfloat16"):
+        assert make(model={"precision": precision}).segment(picture).provenance.precision == precision
 
 
 @shows("unet.memory.keep_freed_memory")

@@ -30,6 +30,15 @@ def two_discs(distance=24, radius=15):
     return {"foreground": (depth > 0) * np.float32(0.9), "distance": depth, "boundary": boundary.astype(np.float32)}
 
 
+def crowd(height, width):
+    """Probabilities of many objects that touch, for all three heads."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = (np.sin(y / 7) * np.sin(x / 9) + 1) / 2
+    waves += np.random.default_rng(1).normal(0, 0.05, y.shape).astype(np.float32)
+    planes = {"foreground": waves + 0.2, "distance": waves, "boundary": 1 - waves}
+    return {head: plane.clip(0, 1) for head, plane in planes.items()}
+
+
 def stack(planes, heads):
     return np.stack([planes[head] for head in heads])
 
@@ -198,7 +207,7 @@ def test_the_same_input_gives_the_same_labels_and_stays_untouched():
     np.testing.assert_array_equal(probability, before)
 
 
-three_maps = arrays(
+crowded_maps = arrays(
     np.float32,
     st.tuples(st.just(2), st.integers(1, 40), st.integers(1, 40)),
     # Few values give many equal heights, and objects that span many blocks.
@@ -216,7 +225,7 @@ any_parameters = st.builds(
 
 
 @pytest.mark.parametrize("heads", HEADS)
-@given(three_maps, any_parameters, st.integers(1, 20))
+@given(crowded_maps, any_parameters, st.integers(1, 20))
 @settings(deadline=None, max_examples=80)
 def test_blocks_change_nothing(heads, probability, parameters, side):
     probability = probability[: len(heads)]
@@ -230,15 +239,10 @@ def test_blocks_change_nothing(heads, probability, parameters, side):
 @pytest.mark.parametrize("heads", HEADS)
 @pytest.mark.parametrize("fill", ["crowd", "everything", "nothing"])
 def test_blocks_change_nothing_in_a_large_image(heads, fill, monkeypatch):
-    y, x = np.mgrid[:700, :900].astype(np.float32)
-    rng = np.random.default_rng(1)
-    waves = (np.sin(y / 7) * np.sin(x / 9) + 1) / 2 + rng.normal(0, 0.05, y.shape)
-    planes = {
-        "foreground": {"crowd": waves + 0.2, "everything": np.ones_like(y), "nothing": np.zeros_like(y)}[fill],
-        "distance": waves,
-        "boundary": 1 - waves,
-    }
-    probability = stack(planes, heads).clip(0, 1).astype(np.float32)
+    planes = crowd(700, 900)
+    if fill != "crowd":
+        planes["foreground"][:] = fill == "everything"
+    probability = stack(planes, heads)
     whole = decode(probability, heads, DecodeParameters())
     assert whole.max() > 100 or fill != "crowd"
     monkeypatch.setattr(decoding, "BLOCK", 400 if fill == "everything" else 64)
@@ -264,11 +268,7 @@ def test_a_large_image_can_be_cancelled_between_its_blocks(monkeypatch):
 @pytest.mark.parametrize("heads", HEADS)
 def test_blocks_change_nothing_in_an_image_of_4096_pixels(heads, monkeypatch):
     monkeypatch.setattr(decoding, "BLOCK", 4096)
-    y, x = np.mgrid[:4096, :4096].astype(np.float32)
-    waves = (np.sin(y / 9) * np.sin(x / 11) + 1) / 2
-    waves += np.random.default_rng(1).normal(0, 0.05, y.shape).astype(np.float32)
-    planes = {"foreground": waves + 0.2, "distance": waves, "boundary": 1 - waves}
-    probability = stack(planes, heads).clip(0, 1).astype(np.float32)
+    probability = stack(crowd(4096, 4096), heads)
     whole = decode(probability, heads, DecodeParameters())
     monkeypatch.undo()
     np.testing.assert_array_equal(decode(probability, heads, DecodeParameters()), whole)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -12,13 +13,11 @@ label_images = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)
 @given(label_images, st.integers(1, 40))
 @settings(deadline=None, max_examples=60)
 def test_sizes_and_first_pixels_do_not_depend_on_the_strips(labels, pixels):
-    whole, numbering.STRIP = numbering.STRIP, pixels
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbering, "STRIP", pixels)
         assert sum(rows.stop - rows.start for rows in strips(labels.shape)) == len(labels)
         sizes, first = count_objects(labels)
         everything = object_sizes(labels)
-    finally:
-        numbering.STRIP = whole
     assert sizes.tolist() == [0, *(int((labels == k).sum()) for k in range(1, labels.max() + 1))]
     assert everything.tolist() == [int((labels == k).sum()) for k in range(labels.max() + 1)]
     for label in np.unique(labels[labels > 0]):

@@ -7,7 +7,6 @@ from napari_unetseg.config import Settings
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.preference import Way
-from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
@@ -175,13 +174,9 @@ def test_steps_are_kept_and_the_working_size_too(package, monkeypatch):
 
 
 @pytest.fixture
-def unasked(monkeypatch):
+def unasked(monkeypatch, processor_with_bfloat16):
     """Nobody asks for a precision, and the processor has instructions for bfloat16."""
     monkeypatch.delenv("UNET_MODEL_PRECISION")
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    computes_bfloat16.cache_clear()
-    yield
-    computes_bfloat16.cache_clear()
 
 
 def test_unasked_a_processor_with_bfloat16_computes_in_it(package, unasked):
