@@ -1,6 +1,5 @@
 """A network as an ONNX file: exported, compared with PyTorch, and kept for the next time."""
 
-import hashlib
 import json
 import logging
 import warnings
@@ -13,11 +12,10 @@ from threading import Lock
 import numpy as np
 import torch
 from platformdirs import user_cache_path
-from torch import Tensor
 
-import napari_unetseg
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends.onnx_backend import MISSING_EXTRA, open_session, run_session
+from napari_unetseg.inference.converted import converted_name, example_input
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
@@ -122,24 +120,12 @@ def cached_onnx(network: SegmentationNetwork, card: ModelCard) -> Path:
     UnetsegError
         As `export_onnx` does.
     """
-    facts = [card.weights.sha256, card.architecture.model_dump_json(), napari_unetseg.__version__]
-    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
-    path = user_cache_path("napari-unetseg", appauthor=False) / "onnx" / f"{card.architecture.name}-{key[:32]}.onnx"
+    path = user_cache_path("napari-unetseg", appauthor=False) / "onnx" / f"{converted_name(card)}.onnx"
     # Two services that begin with the same model would write the same temporary file.
     with _exporting:
         if not path.is_file():
             export_onnx(network, card, path)
     return path
-
-
-def example_input(network: SegmentationNetwork) -> Tensor:
-    """Return an input to trace a network with: its maps have odd sides at every level but the deepest.
-
-    The networks resize an up-sampled map where it differs from its skip connection. Tracing follows one
-    branch, and it has to be that one: where the sizes agree, resizing changes nothing.
-    """
-    grid = 2**network.depth
-    return torch.zeros(2, network.in_channels, 4 * grid - 1, 6 * grid - 1)
 
 
 def _shapes(network: SegmentationNetwork) -> tuple[tuple[int, int, int, int], ...]:

@@ -1,6 +1,5 @@
 """A network in OpenVINO's own form: converted from PyTorch, and kept for the next time."""
 
-import hashlib
 import shutil
 import tempfile
 import warnings
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import napari_unetseg
 from napari_unetseg.errors import ModelError, UnetsegError, last_line
-from napari_unetseg.inference.export import example_input
+from napari_unetseg.inference.converted import converted_name, example_input
 from napari_unetseg.inference.openvino_library import cache_folder, load_openvino, openvino_core, openvino_version
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
@@ -79,9 +77,7 @@ def cached_model(network: SegmentationNetwork, card: ModelCard) -> Path:
 
 def folder_for(card: ModelCard, precision: str = "float32") -> Path:
     """Return where a model is kept in a precision; by its weights, its architecture, and the versions that decide."""
-    facts = [card.weights.sha256, card.architecture.model_dump_json(), napari_unetseg.__version__, openvino_version()]
-    key = hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest()
-    return cache_folder() / f"{card.architecture.name}-{key[:32]}-{precision}"
+    return cache_folder() / f"{converted_name(card, openvino_version())}-{precision}"
 
 
 def save(model: "Model", folder: Path) -> None:
