@@ -123,7 +123,10 @@ class Job:
         """Write what the network is to see of a tile into `window`, float32 (C, height, width)."""
         rows, columns = self.division.tiles[index].read
         seen = self._rows[rows], self._columns[columns]
-        window[:] = self._stretching.read(self._pixels, *seen) if self._stretching else self._pixels.read(*seen)
+        if self._stretching is None:
+            self._pixels.read(*seen, out=window)
+        else:
+            window[:] = self._stretching.read(self._pixels, *seen)
 
     def write(self, index: int, output: NDArray[np.float32]) -> None:
         """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""

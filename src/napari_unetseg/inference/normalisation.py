@@ -20,6 +20,7 @@ EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
 
 _STRIP = 2**24
+_ROWS = 256
 
 _INTEGER_ENDS = (255.0, 4095.0, 65535.0)
 
@@ -159,20 +160,28 @@ class Normalised:
     warnings: tuple[str, ...]
     sampled: int = 1
 
-    def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns)."""
+    def read(
+        self, rows: NDArray[np.intp], columns: NDArray[np.intp], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns), in `out` if it is given."""
         top, left = rows.min(), columns.min()
         # What is not in memory may know slices only.
         window = np.asarray(self.planes[:, top : rows.max() + 1, left : columns.max() + 1])
-        pixels = window[:, rows[:, np.newaxis] - top, columns - left]
+        found = np.empty((self.channels, len(rows), len(columns)), np.float32) if out is None else out
+        # By strips, as the window need not be in memory a second time.
+        for start in range(0, len(rows), _ROWS):
+            strip = rows[start : start + _ROWS, np.newaxis] - top
+            found[:, start : start + _ROWS] = self._rescaled(window[:, strip, columns - left])
+        return found
+
+    def _rescaled(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return one plane for each channel, or one for all."""
         if len(self.ranges) > 1:
             channels = np.broadcast_to(pixels, (self.channels, *pixels.shape[1:]))
             return np.stack([rescale(plane, *ends) for plane, ends in zip(channels, self.ranges, strict=True)])
         values = rescale(pixels, *self.ranges[0])
-        if len(values) == self.channels:
+        if len(values) in (1, self.channels):
             return values
-        if len(values) == 1:
-            return np.repeat(values, self.channels, axis=0)
         mean: NDArray[np.float32] = values.mean(axis=0, keepdims=True)
         return mean
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
+Rows = Callable[[slice], Tensor]
+"""Gives some rows of a map (N, C, rows, W), which need not be in memory before."""
+
 BAND = 2**16
 """Pixels of a map in a band: its rows stay in the processor's cache from one layer to the next."""
 
@@ -29,22 +32,27 @@ def widened(rows: slice, reach: int, height: int) -> slice:
     return slice(max(rows.start - reach, 0), min(rows.stop + reach, height))
 
 
-def computed(block: Callable[[Tensor], Tensor], x: Tensor, rows: slice, reach: int) -> Tensor:
-    """Return the given rows of ``block(x)``.
+def rows_of(x: Tensor) -> Rows:
+    """Give the rows of a map that is there."""
+    return lambda rows: x[..., rows, :]
+
+
+def computed(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: slice, reach: int) -> Tensor:
+    """Return the given rows of what a block makes of a map.
 
     Parameters
     ----------
     block
         Maps (N, C, H, W) to (N, C', H, W), and pads with zeros.
-    x
-        (N, C, H, W).
+    take, height
+        The map's rows, and how many they are.
     rows
         Which rows are wanted.
     reach
-        How many rows beyond one it sees.
+        How many rows beyond one the block sees.
     """
-    seen = widened(rows, reach, x.shape[-2])
-    return block(x[..., seen, :])[..., rows.start - seen.start : rows.stop - seen.start, :]
+    seen = widened(rows, reach, height)
+    return block(take(seen))[..., rows.start - seen.start : rows.stop - seen.start, :]
 
 
 def joined(parts: Iterable[Tensor], height: int) -> Tensor:

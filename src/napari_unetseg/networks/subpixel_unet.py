@@ -69,18 +69,22 @@ class SubpixelUNet(SegmentationNetwork):
         Sides that are no multiples of 2^depth are filled up by copies of the last line.
         """
         height, width = x.shape[-2:]
-        logits: Tensor = functional.pixel_shuffle(self.unet(self._blocks(x)), self.block)[..., :height, :width]
+        grid = 2**self.depth
+        whole = functional.pad(x, (0, -width % grid, 0, -height % grid), mode="replicate")
+        blocks = self.unet(functional.pixel_unshuffle(whole, self.block))
+        logits: Tensor = functional.pixel_shuffle(blocks, self.block)[..., :height, :width]
         return logits
 
     def bands(self, x: Tensor) -> Iterator[Tensor]:
         """Give the logits of `forward` in bands of rows (N, out_channels, rows, W), from the top."""
-        left, width = x.shape[-2:]
-        for blocks in self.unet.bands(self._blocks(x)):
-            yield functional.pixel_shuffle(blocks, self.block)[..., : max(left, 0), :width]
-            left -= blocks.shape[-2] * self.block
-
-    def _blocks(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        grid = 2**self.depth
-        whole = functional.pad(x, (0, -width % grid, 0, -height % grid), mode="replicate")
-        return functional.pixel_unshuffle(whole, self.block)
+        if not self.in_bands or height % 2**self.depth or width % 2**self.depth:
+            yield self(x)
+            return
+
+        def take(rows: slice) -> Tensor:
+            pixels = x[..., rows.start * self.block : rows.stop * self.block, :]
+            return functional.pixel_unshuffle(pixels, self.block)
+
+        for blocks in self.unet.bands_from(take, height // self.block, width // self.block):
+            yield functional.pixel_shuffle(blocks, self.block)

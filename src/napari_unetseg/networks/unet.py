@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unetseg.networks.bands import SMALL, bands, computed, joined, widened
+from napari_unetseg.networks.bands import SMALL, Rows, bands, computed, joined, rows_of, widened
 from napari_unetseg.networks.base import SegmentationNetwork
 
 Norm = Literal["batch", "instance"]
@@ -129,13 +129,19 @@ class UNet(SegmentationNetwork):
         return logits
 
     def bands(self, x: Tensor) -> Iterator[Tensor]:
-        """Give the logits of `forward` in bands of rows (N, out_channels, rows, W), from the top.
+        """Give the logits of `forward` in bands of rows (N, out_channels, rows, W), from the top."""
+        if self.in_bands and all(side % 2**self.depth == 0 for side in x.shape[-2:]):
+            yield from self.bands_from(rows_of(x), x.shape[-2], x.shape[-1])
+        else:
+            yield self(x)
+
+    def bands_from(self, take: Rows, height: int, width: int) -> Iterator[Tensor]:
+        """Give logits in bands for an input whose rows are taken as they are needed; sides are multiples of 2^depth.
 
         At the levels of large maps the encoder's map is computed twice, once for the level below and once for the
-        decoder, rather than kept: that is a tenth of the work, and most of the memory.
+        decoder, rather than kept: that is a sixth of the work, and most of the memory.
         """
-        fits = all(side % 2**self.depth == 0 for side in x.shape[-2:])
-        for decoded in self._banded(0, x) if self.in_bands and fits else [self._at_once(0, x)]:
+        for decoded in self._banded(0, take, height, width):
             yield self.final_conv(decoded)
 
     def _at_once(self, level: int, x: Tensor) -> Tensor:
@@ -153,19 +159,21 @@ class UNet(SegmentationNetwork):
             x = decode(torch.cat([skip, x], dim=1))
         return x
 
-    def _banded(self, level: int, x: Tensor) -> Iterator[Tensor]:
+    def _banded(self, level: int, take: Rows, height: int, width: int) -> Iterator[Tensor]:
         """Give what `_at_once` returns in bands, from the top."""
-        height, width = x.shape[-2:]
         if level == self.depth or height * width <= SMALL:
-            yield self._at_once(level, x)
+            yield self._at_once(level, take(slice(0, height)))
             return
         encode = self.downs[level - 1] if level else self.init_conv
         up, decode = self.ups[self.depth - 1 - level], self.decoder_blocks[self.depth - 1 - level]
         reach = DoubleConv.reach
-        pooled = (functional.max_pool2d(computed(encode, x, rows, reach), 2) for rows in bands(height, width))
-        below = joined(self._banded(level + 1, joined(pooled, height // 2)), height // 2)
+        half = height // 2, width // 2
+        encoded = (computed(encode, take, height, rows, reach) for rows in bands(height, width))
+        pooled = joined((functional.max_pool2d(band, 2) for band in encoded), half[0])
+        below = joined(self._banded(level + 1, rows_of(pooled), *half), half[0])
+        del pooled
         for rows in bands(height, width):
             seen = widened(rows, reach, height)
             risen = up(below[..., seen.start // 2 : seen.stop // 2, :])
-            decoded = decode(torch.cat([computed(encode, x, seen, reach), risen], dim=1))
+            decoded = decode(torch.cat([computed(encode, take, height, seen, reach), risen], dim=1))
             yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]
