@@ -160,6 +160,15 @@ def test_pixels_of_a_large_file_stay_in_it(tmp_path, monkeypatch, suffix):
     np.testing.assert_array_equal(array, pixels)
 
 
+def test_so_do_those_of_the_other_byte_order(tmp_path, monkeypatch):
+    pixels = RNG.integers(0, 65535, (30, 40), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "large.tif", pixels, imagej=True, byteorder=">")
+    monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 1000)
+    array = read_image(tmp_path / "large.tif").array
+    assert not array.flags.owndata
+    np.testing.assert_array_equal(array, pixels)
+
+
 def test_a_large_compressed_file_is_read(tmp_path, monkeypatch):
     pixels = RNG.integers(0, 65535, (30, 40), dtype=np.uint16)
     tifffile.imwrite(tmp_path / "large.tif", pixels, compression="zlib")

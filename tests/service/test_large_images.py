@@ -24,13 +24,17 @@ def pixels(squares):
     return np.tile(squares, (3, 2))
 
 
-@pytest.mark.parametrize("lazily", [False, True])
-def test_a_large_image_gives_what_it_would_give_in_memory(bright_model, settings, pixels, lazily, request):
+@pytest.mark.parametrize("stored", ["in memory", "in chunks", "in the other byte order"])
+def test_a_large_image_gives_what_it_would_give_in_memory(bright_model, settings, pixels, stored, request):
     service = SegmentationService(bright_model, settings=settings(inference__window=64))
     expected = service.segment(Image(pixels, name="scan"))
     request.getfixturevalue("small_limits")
-    image = Image(da.from_array(pixels, chunks=20) if lazily else pixels, name="scan")
-    result = service.segment(image)
+    stored_pixels = {
+        "in memory": pixels,
+        "in chunks": da.from_array(pixels, chunks=20),
+        "in the other byte order": pixels.astype(pixels.dtype.newbyteorder()),
+    }
+    result = service.segment(Image(stored_pixels[stored], name="scan"))
     assert isinstance(result.probability, np.memmap)
     np.testing.assert_array_equal(result.labels, expected.labels)
     np.testing.assert_array_equal(

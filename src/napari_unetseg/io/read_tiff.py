@@ -87,9 +87,10 @@ def read_tiff(path: Path, named: str | None = None) -> Image:
             array = array.reshape([series.shape[i] for i in kept])
         scale, unit = _pixel_size(file)
         rgb = "S" in axes and series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-    # ImageJ writes the other byte order, which torch does not take.
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return Image(native, named or _READINGS[axes], rgb, scale, unit, path.name)
+    if not in_file:
+        # ImageJ writes the other byte order, which not everything takes.
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return Image(array, named or _READINGS[axes], rgb, scale, unit, path.name)
 
 
 def _pixel_size(file: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
