@@ -68,8 +68,7 @@ def probe(
         return {"impossible": one_line(error)}
     batch = _window(image, package, side, accepted)
     probabilities = forward(batch)
-    names = [head.name for head in package.card.outputs]
-    foreground = probabilities[0, names.index("foreground"), :side, :side]
+    foreground = probabilities[0, package.card.heads.index("foreground"), :side, :side]
     np.save(mask, foreground >= package.card.parameters.threshold)
     seconds = []
     for _ in range(runs):
@@ -146,14 +145,16 @@ def _window(
 ) -> NDArray[np.float32]:
     """Cut a window out of an image, which is mirrored where it is smaller; float32 (1, C, H, W)."""
     from napari_unetseg.inference.normalisation import normalise
+    from napari_unetseg.inference.tiling import mirrored
     from napari_unetseg.io import read_image
 
     card = package.card
-    pixels = normalise(read_image(file), card.normalisation, card.input_channels).array
-    missing = [(0, 0), *((0, max(side - length, 0)) for length in pixels.shape[1:])]
-    window = np.pad(pixels, missing, mode="symmetric")[:, :side, :side]
-    height, width = accepted(side, side)
-    return np.pad(window, [(0, 0), (0, height - side), (0, width - side)], mode="symmetric")[np.newaxis].copy()
+    pixels = normalise(read_image(file), card.normalisation, card.input_channels)
+    rows, columns = (
+        mirrored(length, max(length, side))[:side][mirrored(side, padded)]
+        for length, padded in zip(pixels.planes.shape[1:], accepted(side, side), strict=True)
+    )
+    return np.ascontiguousarray(pixels.read(rows, columns)[np.newaxis])
 
 
 if __name__ == "__main__":
