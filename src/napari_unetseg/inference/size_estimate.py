@@ -55,13 +55,18 @@ def estimate_diameter(image: Image) -> float | None:
     planes = image.channels_first
     planes = planes[:3] if image.rgb else planes[:1]
     step = 1
-    measures = _measure(_middle(planes, step), is_part=max(image.shape) > _SIDE)
+    measures = _look(planes, step)
     while (measures is None or max(measures) > _SIDE / _LARGEST_SHARE) and _SIDE * step < max(image.shape):
         step *= 2
-        measures = _measure(_middle(planes, step), is_part=max(image.shape) > _SIDE * step)
+        measures = _look(planes, step)
     if measures is None or max(measures) > _AGREEMENT * min(measures):
         return None
     return step * float(np.sqrt(measures[0] * measures[1]))
+
+
+def _look(planes: NDArray[np.generic], step: int) -> tuple[float, float] | None:
+    """Measure the middle of (C, Y, X), seen in squares of `step` pixels."""
+    return _measure(_middle(planes, step), is_part=max(planes.shape[1:]) > _SIDE * step)
 
 
 def _middle(planes: NDArray[np.generic], step: int) -> NDArray[np.float32]:
@@ -97,7 +102,7 @@ def _measure(plane: NDArray[np.float32], *, is_part: bool) -> tuple[float, float
     if is_part:
         regions = clear_border(regions)
         mask &= regions > 0
-    areas = np.bincount(regions.ravel(), minlength=1)[1:]
+    areas = object_sizes(regions)[1:]
     areas = areas[areas >= 25]
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1)
     heights = distance[(distance == ndimage.maximum_filter(distance, 7)) & (distance > 2)]
