@@ -8,6 +8,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 
+from napari_unetseg.plugin import layers
 from napari_unetseg.plugin.layers import Plane, shown_plane, shown_stack
 
 
@@ -208,6 +209,17 @@ def test_a_zarr_stack_is_read_plane_by_plane() -> None:
     assert len(Slow.read) == 1
     first, channel = (range(length)[at] for length, at in zip(Slow.shape, Slow.read[0][:2], strict=False))
     assert (list(np.atleast_1d(first)), list(np.atleast_1d(channel))) == ([2], [1])
+
+
+@pytest.mark.parametrize(("limit", "lazy"), [(4 * 6 * 8 * 3, False), (4 * 6 * 8 * 3 - 1, True)])
+def test_a_plane_too_large_to_be_read_at_once_stays_where_it_is(
+    limit: int, lazy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "READ_AT_ONCE", limit)
+    colours = da.from_array(numbered(2, 6, 8, 3))
+    image = plane_of(ImageLayer(colours, rgb=True, contrast_limits=(0, 1)), step=(1,)).read()
+    assert isinstance(image.array, da.Array) == lazy
+    np.testing.assert_array_equal(np.asarray(image.array), numbered(2, 6, 8, 3)[1])
 
 
 def test_a_multiscale_stack_is_read_at_full_resolution() -> None:

@@ -159,7 +159,9 @@ def _select(
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
 
     def read() -> Image:
-        pixels = _lazily(data, (*axes, *range(layer.ndim, data.ndim)))[key] if stack else _read_plane(data, key)
+        # Plane by plane, the colours of a pixel together.
+        chunks = tuple(-1 if axis in axes or axis >= layer.ndim else 1 for axis in range(data.ndim))
+        pixels = _lazily(data, chunks)[key] if stack else _read_plane(data, key)
         return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path)
 
     return Plane(
@@ -177,28 +179,20 @@ def _select(
 
 def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
     """Read a plane; one that is too large to be read at once is left where it is, to be read in tiles."""
-    values = prod(len(range(length)[at]) for length, at in zip(data.shape, key, strict=False) if isinstance(at, slice))
+    spans = [range(length)[at] for length, at in zip(data.shape, key, strict=False) if isinstance(at, slice)]
+    values = prod(map(len, spans)) * prod(data.shape[len(key) :])  # which are the colours
     if isinstance(data, np.ndarray) or values * data.dtype.itemsize <= READ_AT_ONCE:
         return np.asarray(data[key])
-    import dask.array as da
-
-    # In the chunks in which it is stored.
-    return (data if isinstance(data, da.Array) else da.from_array(data))[key]  # type: ignore[no-untyped-call]
+    return _lazily(data, "auto")[key]  # in the chunks in which it is stored
 
 
-def _lazily(data: Any, whole: tuple[int, ...]) -> Any:
-    """Keep what is read at once when it is indexed, such as a zarr array, from being read before its plane is.
-
-    `whole` are the axes of a plane, its colours among them.
-    """
+def _lazily(data: Any, chunks: Any) -> Any:
+    """Keep what is read at once when it is indexed, such as a zarr array, from being read before it is needed."""
     if isinstance(data, np.ndarray):
         return data
     import dask.array as da
 
-    if isinstance(data, da.Array):
-        return data
-    chunks = tuple(-1 if axis in whole else 1 for axis in range(data.ndim))
-    return da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]
+    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]
 
 
 def _transform(
