@@ -154,7 +154,7 @@ class ObjectSize(QWidget):
         self.badge.show_kind("warning" if far else "plain")
         self.text.setText(text)
         self.text.setToolTip(f"{text}.\n{tr(_FAR_TIP)}" if far else text)
-        by_itself = can and self._card is not None and self._card.object_sizes is not None
+        by_itself = size_words.rescales_by_itself(self._card)
         self.diameter.setSpecialValueText(tr("automatic") if by_itself else tr("not rescaled"))
         self.diameter.setEnabled(can and not self._locked)
         self.rescale.setChecked(can and self._diameter() is not None)

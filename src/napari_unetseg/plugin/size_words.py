@@ -42,6 +42,11 @@ def can_rescale(card: ModelCard | None) -> bool:
     return card is not None and card.image_size is None and card.object_size is not None
 
 
+def rescales_by_itself(card: ModelCard | None) -> bool:
+    """Whether a model, unless a diameter is set, sees an image again at another size where it did not see it well."""
+    return card is not None and can_rescale(card) and card.object_sizes is not None
+
+
 def is_far_off(card: ModelCard | None, yours: float | None, diameter: float | None) -> bool:
     """Whether the model, if the image is rescaled for `diameter`, sees objects far from the size it expects.
 
@@ -49,7 +54,7 @@ def is_far_off(card: ModelCard | None, yours: float | None, diameter: float | No
     """
     if card is None or card.object_size is None or yours is None or not can_rescale(card):
         return False
-    if diameter is None and card.object_sizes is not None:
+    if diameter is None and rescales_by_itself(card):
         return False
     ratio = yours / (diameter or card.object_size)
     return not 1 / FAR_OFF <= ratio <= FAR_OFF
