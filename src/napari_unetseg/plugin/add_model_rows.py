@@ -61,7 +61,7 @@ class AddModelRows(QObject):
 
     def _on_failed(self, failure: Failure) -> None:
         self._end()
-        self._message.show_message(failure.sentence, "error", failure=failure)
+        self._message.show_failure(failure)
 
     def _end(self) -> None:
         self._lock(False)

@@ -124,8 +124,7 @@ class LastResult(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         if not self._controller.running:
-            failure = words.describe_error(error)
-            self._message.show_message(failure.sentence, "error", failure=failure)
+            self._message.show_failure(words.describe_error(error))
 
     def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str, remark: str = "") -> None:
         self._runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")

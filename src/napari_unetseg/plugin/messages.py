@@ -93,6 +93,10 @@ class MessageArea(QWidget):
         if failure is not None:
             self.buttons.setCurrentWidget(self.details)
 
+    def show_failure(self, failure: Failure) -> None:
+        """Replace the message by an error, and offer its details."""
+        self.show_message(failure.sentence, "error", failure=failure)
+
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Take the height from the font that the viewer's theme gives, which comes with the first show."""
         # Text that is wrapped takes up to a pixel a line more than the font says.

@@ -48,8 +48,7 @@ class RunMessages(QObject):
 
     def failed(self, error: Exception) -> None:
         """Say why a run failed."""
-        failure = describe_error(error)
-        self._message.show_message(failure.sentence, "error", failure=failure)
+        self._message.show_failure(describe_error(error))
 
     def _on_stage(self, stage: str) -> None:
         if self._controller.cancelling:

@@ -135,9 +135,8 @@ class FolderDialog(QDialog):
         self.bar.setFormat(f"{tally.ended} / {tally.total}")
 
     def _on_failed(self, error: Exception) -> None:
-        failure = describe_error(error)
         self._idle()
-        self.message.show_message(failure.sentence, "error", failure=failure)
+        self.message.show_failure(describe_error(error))
 
     def _cancel(self) -> None:
         self.cancel.setEnabled(False)
@@ -167,8 +166,7 @@ class FolderDialog(QDialog):
         self._idle()
 
     def _open_failed(self, error: Exception) -> None:
-        failure = describe_error(error)
-        self.message.show_message(failure.sentence, "error", failure=failure)
+        self.message.show_failure(describe_error(error))
 
     def _show_output(self) -> None:
         output = self.form.output_folder()
