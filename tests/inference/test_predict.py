@@ -275,3 +275,27 @@ def test_only_one_batch_is_converted_at_a_time(card, counting, monkeypatch):
     )
     predict(Image.of(noise(100, 100)), card, counting, window=40)
     assert max(converted) == 40 * 40
+
+
+@pytest.mark.parametrize(("size", "stays"), [((40, 32), True), ((39, 32), False)])
+def test_the_answer_to_a_whole_image_is_written_where_it_stays(card, counting, monkeypatch, size, stays):
+    given, run = [], counting.run
+    monkeypatch.setattr(counting, "run", lambda batch, cancel, out: given.append(out) or run(batch, cancel, out))
+    probability = predict(Image.of(noise(*size)), card, counting).probability
+    assert np.may_share_memory(given[0], probability) is stays
+    np.testing.assert_array_equal(probability, np.full((2, *size), 0.75, np.float32))
+
+
+def test_what_a_failed_run_left_of_its_answer_is_overwritten(card, counting, monkeypatch):
+    run, failures = counting.run, [MemoryError("nothing is left")]
+
+    def half_done(batch, cancel, out):
+        out[..., :20, :] = 0.25
+        if failures:
+            raise failures.pop()
+        return run(batch, cancel, out)
+
+    monkeypatch.setattr(counting, "run", half_done)
+    fallback = lambda: counting  # noqa: E731
+    probability = predict(Image.of(noise(20, 20)), card, counting, fallback=fallback).probability
+    np.testing.assert_array_equal(probability, np.full((2, 20, 20), 0.75, np.float32))

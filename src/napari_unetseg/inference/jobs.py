@@ -128,6 +128,17 @@ class Job:
         else:
             window[:] = self._stretching.read(self._pixels, *seen)
 
+    def place(self, index: int) -> NDArray[np.float32] | None:
+        """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
+
+        None where something has to be done with it first. `write` is called in any case.
+        """
+        tile = self.division.tiles[index]
+        kept = tuple(part.stop - part.start for part in tile.crop)
+        if self._stretching is not None or tile.row_weights is not None or kept != tile.read_shape:
+            return None
+        return self._map[:, *tile.write]
+
     def write(self, index: int, output: NDArray[np.float32]) -> None:
         """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""
         tile = self.division.tiles[index]
@@ -137,7 +148,7 @@ class Job:
         # Nothing is there yet, or shares of other windows are.
         if self._stretching is not None:
             self._stretching.add(kept, tile.write, self._map)
-        else:
+        elif not np.may_share_memory(output, self._map):
             self._map[:, *tile.write] += kept
         forget_pages(self._map)
         self._written.add(index)

@@ -188,7 +188,8 @@ class _Run:
             with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
                 for (job, index), window in zip(batch, windows, strict=True):
                     job.read(index, window)
-                outputs = self._run(windows, probabilities)
+                place = self._place(batch)
+                outputs = self._run(windows, probabilities if place is None else place[np.newaxis])
                 for (job, index), output in zip(batch, outputs, strict=True):
                     job.write(index, output)
         except Exception as error:
@@ -200,6 +201,13 @@ class _Run:
         # The error itself is let go, because its traceback holds the tensors.
         _log.info("Out of memory: %s", told)
         return MemoryError(told)
+
+    def _place(self, batch: Batch) -> NDArray[np.float32] | None:
+        """Return where a lone answer belongs, so that a large one is not in memory twice."""
+        if len(batch) > 1 or self._augments:
+            return None
+        job, index = batch[0]
+        return job.place(index)
 
     def _run(self, windows: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         cancel = self._options.get("cancel")

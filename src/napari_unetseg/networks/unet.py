@@ -156,7 +156,9 @@ class UNet(SegmentationNetwork):
             x, skip = up(x), skips.pop()
             if x.shape[-2:] != skip.shape[-2:]:
                 x = functional.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = decode(torch.cat([skip, x], dim=1))
+            x = torch.cat([skip, x], dim=1)
+            del skip  # its memory, before the block needs more
+            x = decode(x)
         return x
 
     def _banded(self, level: int, take: Rows, height: int, width: int) -> Iterator[Tensor]:
