@@ -21,7 +21,7 @@ a size that it does not know."""
 MOST_RESCALED = 4.0
 """No image is rescaled further for what a first look found: so far off, it may have found dirt."""
 
-SIDE = 2048
+SIDE = 1024
 """Pixels of the middle of an image that are looked at along each axis."""
 
 
