@@ -9,8 +9,6 @@ held. ``--model tiny`` puts a network of next to no work in the place of the rea
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import as_markdown, describe_machine
+from peer_process import memory
 
 SIDES = (1024, 2048, 4096, 8192, 16384)
 SPACING = 46
-MIB = 2**20
 
 
 def write_image(path: Path, side: int) -> None:
@@ -71,12 +70,6 @@ def write_tiny_model(folder: Path) -> None:
         "licence": "CC0-1.0",
     }
     write_package(folder, fields, state)
-
-
-def memory(key: str) -> float:
-    """Read a size of this process from the kernel, in MiB."""
-    text = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(text.split(f"{key}:")[1].split()[0]) / 1024
 
 
 def segment(path: Path, model: str, *, everything: bool) -> dict[str, Any]:
@@ -131,8 +124,8 @@ def main() -> None:
     if arguments.image:
         say(json.dumps(segment(arguments.image, arguments.model, everything=arguments.everything)))
         return
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    say(f"{time.strftime('%Y-%m-%d')}, {machine}\n")
+    machine = describe_machine()
+    say(f"{machine['date']}\n{as_markdown(machine)}\n")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         model = arguments.model

@@ -25,14 +25,12 @@ from event_loop import rest
 
 # isort: split
 import napari
-import numpy as np
-from numpy.typing import NDArray
+from peer_models import draw_image
 from qtpy.QtCore import QEventLoop
 
 from napari_unetseg import Image, Segmentation, SegmentationService
 from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.commands import open_widget
-from napari_unetseg.samples import nuclei
 
 
 def worker(service: SegmentationService, image: Image) -> int:
@@ -57,12 +55,6 @@ def direct(service: SegmentationService, image: Image) -> int:
     return service.segment(image).count
 
 
-def large_image(side: int) -> NDArray[np.generic]:
-    """Repeat the sample image to (side, side)."""
-    sample = nuclei().array
-    return np.pad(sample, [(0, side - length) for length in sample.shape[:2]], mode="symmetric")
-
-
 def main() -> None:
     """Measure and print."""
     say = sys.stdout.write
@@ -72,7 +64,7 @@ def main() -> None:
     parser.add_argument("--model", default="nuclei")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    pixels = large_image(arguments.side)
+    pixels = draw_image(arguments.side)
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1280, 800)
     open_widget(viewer)
