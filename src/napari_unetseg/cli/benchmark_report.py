@@ -45,13 +45,7 @@ class BenchmarkReport:
 
 
 def run_benchmark(
-    model: str | None,
-    device: str | None,
-    backend: str | None,
-    precision: str | None = None,
-    *,
-    quick: bool,
-    save: bool,
+    model: str | None, device: str | None, backend: str | None, precision: str | None, *, quick: bool, save: bool
 ) -> BenchmarkReport:
     """Measure a model as the settings and these arguments say, and save what was chosen if asked to.
 
