@@ -1,14 +1,16 @@
 from typing import Any
 
 import pytest
+from napari._qt.qt_resources import get_stylesheet
 from qtpy.QtWidgets import QApplication, QScrollBar
 
 from napari_unetseg.plugin.messages import MessageArea
 
 
-@pytest.fixture
-def message(qtbot: Any) -> MessageArea:
+@pytest.fixture(params=["dark", "light"])
+def message(qtbot: Any, request: pytest.FixtureRequest) -> MessageArea:
     message = MessageArea()
+    message.setStyleSheet(get_stylesheet(request.param))
     qtbot.addWidget(message)
     message.resize(318, 48)
     message.show()
@@ -22,8 +24,9 @@ def scroll_bar(message: MessageArea) -> QScrollBar:
     return bar
 
 
-def test_three_lines_fit(message: MessageArea) -> None:
-    message.show_message("one\ntwo\nthree", "warning")
+@pytest.mark.parametrize("line", ["one gap", "Konfidenz ≥"])
+def test_three_lines_fit(message: MessageArea, line: str) -> None:
+    message.show_message("\n".join([line] * 3), "warning")
     assert scroll_bar(message).maximum() == 0
 
 

@@ -115,6 +115,7 @@ class MessageArea(QWidget):
         self.area.setWidget(self.text)
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setStyleSheet("QScrollArea { padding: 0; border: 0; }")
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
