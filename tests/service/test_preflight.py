@@ -66,6 +66,16 @@ def test_a_saved_benchmark_goes_before_a_guess(service: SegmentationService, car
     assert told.memory_mb == pytest.approx(100 + 3 * 20 * 1e6 / 2**20)
 
 
+def test_a_saved_benchmark_of_another_way_than_the_service_goes_says_nothing(
+    bright_model: Path, card: ModelCard
+) -> None:
+    size = TunedSize(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
+    write_profile(cpu_name(), card.weights.sha256, size)
+    for backend, basis in (("torch", "benchmark"), ("onnxruntime", "guess")):
+        service = SegmentationService(bright_model, "cpu", backend)
+        assert service.preflight(Workload((100, 100))).basis == basis
+
+
 def test_all_that_multiplies_the_work_is_counted(card: ModelCard) -> None:
     assert network_pixels(card, Workload((10, 20))) == 200
     assert network_pixels(card, Workload((10, 20), planes=5)) == 1000

@@ -75,6 +75,7 @@ def foresee_run(asked: Question) -> "Forecast":
         If it could not be run.
     """
     from napari_unetseg.config import load_settings
+    from napari_unetseg.inference.backends.preference import Wish
     from napari_unetseg.service.preflight import Paces, Workload, foresee
 
     work = Workload(asked.shape, asked.planes, asked.diameter, asked.augment)
@@ -82,7 +83,8 @@ def foresee_run(asked: Question) -> "Forecast":
     if service is not None:
         return service.preflight(work)
     settings = load_settings().settings
-    return foresee(asked.package.card, work, settings, Paces(), None, requested_device(asked.device))
+    wish = Wish(settings.unet.model.backend, settings.unet.model.precision)
+    return foresee(asked.package.card, work, settings, Paces(), None, requested_device(asked.device), wish)
 
 
 class Foresight(QObject):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 
 from napari_unetseg.config import Settings
-from napari_unetseg.inference.backends.preference import first_wish, likely_ways
+from napari_unetseg.inference.backends.preference import Wish, likely_ways
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
 from napari_unetseg.maps import MAPS_IN_MEMORY
@@ -136,7 +136,13 @@ def network_pixels(card: ModelCard, work: Workload) -> float:
 
 
 def foresee(
-    card: ModelCard, work: Workload, settings: Settings, paces: Paces, runtime: "Runtime | None", device: str | None
+    card: ModelCard,
+    work: Workload,
+    settings: Settings,
+    paces: Paces,
+    runtime: "Runtime | None",
+    device: str | None,
+    wish: Wish,
 ) -> Forecast:
     """Say what a run will take.
 
@@ -146,7 +152,7 @@ def foresee(
         Card of the model.
     work
         What is to be run.
-    settings, device
+    settings, device, wish
         As the service that will run it has them.
     paces
         Of earlier runs.
@@ -164,7 +170,7 @@ def foresee(
         else expected_device(device or settings.unet.model.device)
     )
     # The name of a GPU is asked of torch, which is loaded where the model is.
-    tuned = None if kind == "cuda" and runtime is None else _tuned(kind, card, settings, runtime)
+    tuned = None if kind == "cuda" and runtime is None else _tuned(kind, card, wish, runtime)
     pixels = network_pixels(card, work)
     pace, basis = _pace(card, kind, tuned, paces.seconds_per_pixel(runtime) if runtime is not None else None)
     return Forecast(
@@ -231,14 +237,9 @@ def _pace(
     return operations / (_SPEED[kind] * cores), "guess"
 
 
-def _tuned(kind: str, card: ModelCard, settings: Settings, runtime: "Runtime | None") -> TunedSize | None:
+def _tuned(kind: str, card: ModelCard, wish: Wish, runtime: "Runtime | None") -> TunedSize | None:
     """Return what was measured of the way that the model runs or, before it is loaded, of the likeliest that was."""
-    wanted = settings.unet.model
-    ways = (
-        likely_ways(first_wish(None, None, wanted.backend, wanted.precision), card, kind)
-        if runtime is None
-        else ((runtime.way.backend, runtime.way.precision),)
-    )
+    ways = likely_ways(wish, card, kind) if runtime is None else ((runtime.way.backend, runtime.way.precision),)
     device = device_name(kind)
     measured = (read_profile(device, card.weights.sha256, *way) for way in ways)
     return next((size for size in measured if size is not None), None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.backends.preference import first_wish
+from napari_unetseg.inference.backends.preference import Wish, first_wish
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch import Readable
 from napari_unetseg.service.checkup import Checkup
@@ -300,10 +300,8 @@ class SegmentationService:
         from napari_unetseg.inference.device import choose_device
         from napari_unetseg.service.calibrating import needs_conversion
 
-        wanted = self.settings.unet.model
-        wish = first_wish(self._backend, self._precision, wanted.backend, wanted.precision)
-        device = choose_device(self._device or wanted.device, fallback_to_cpu=True).kind
-        return needs_conversion(self._packages.find(model), wish, device)
+        device = choose_device(self._device or self.settings.unet.model.device, fallback_to_cpu=True).kind
+        return needs_conversion(self._packages.find(model), self._wish, device)
 
     def calibrate(
         self,
@@ -363,7 +361,8 @@ class SegmentationService:
         """
         package = self._packages.find(model)
         runtime = self._models.peek(package)
-        return foresee(package.card, work, self.settings, self._runner.paces, runtime, self._device)
+        paces = self._runner.paces
+        return foresee(package.card, work, self.settings, paces, runtime, self._device, self._wish)
 
     def health(self, dummy_inference: bool = True, *, model: str | Path | None = None) -> Health:
         """Check that the service can work; what is wrong is reported, not raised.
@@ -411,6 +410,11 @@ class SegmentationService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def _wish(self) -> Wish:
+        wanted = self.settings.unet.model
+        return first_wish(self._backend, self._precision, wanted.backend, wanted.precision)
 
     def _load(self, package: ModelPackage) -> "Runtime":
         # torch is imported here, in whichever thread first needs the model.
