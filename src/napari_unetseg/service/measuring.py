@@ -15,7 +15,6 @@ from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
 from napari_unetseg.inference.blending import OVERLAP
 from napari_unetseg.inference.device import Device, choose_device, total_memory
 from napari_unetseg.inference.division import BLENDED_WINDOW, pixels_that_fit
-from napari_unetseg.inference.freed_memory import keep_freed_memory
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.inference.tiling import round_up, smallest_window
 from napari_unetseg.service.machine import device_name
@@ -91,9 +90,7 @@ def load_subject(
 
 def load_backend(package: ModelPackage, way: Way, device: Device, *, keeps_memory: bool) -> Backend:
     """Put the network of a package behind a runtime on that device, with memory kept as the service keeps it."""
-    if keeps_memory and way.backend == "torch" and device.kind == "cpu":
-        keep_freed_memory()
-    return make_backend(way, load_network(package), package.card, device)
+    return make_backend(way, load_network(package), package.card, device, keeps_memory=keeps_memory)
 
 
 def plan_for(subject: Subject, *, quick: bool = False) -> Plan:

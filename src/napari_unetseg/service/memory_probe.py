@@ -19,10 +19,10 @@ import psutil
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends.preference import Way
+from napari_unetseg.service.way_probe import KEEP, RETURN
 
 _SAMPLE_SECONDS = 0.002
 _KILLED = -9
-_KEEP, _RETURN = "keep", "return"
 
 
 class MemoryProbe:
@@ -39,7 +39,7 @@ class MemoryProbe:
     """
 
     def __init__(self, model: Path, way: Way, *, keeps_memory: bool = True) -> None:
-        freed = _KEEP if keeps_memory else _RETURN
+        freed = KEEP if keeps_memory else RETURN
         self._line = [sys.executable, "-m", __name__, str(model), way.backend, way.precision, freed]
         self._process: subprocess.Popen[str] | None = None
 
@@ -158,4 +158,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _model, _backend, _precision, _freed = sys.argv[1:]
     _way = Way(_backend, _precision, "Its memory is measured.")
-    serve(_model, _way, sys.stdin, sys.stdout, keeps_memory=_freed == _KEEP)
+    serve(_model, _way, sys.stdin, sys.stdout, keeps_memory=_freed == KEEP)

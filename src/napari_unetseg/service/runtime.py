@@ -11,7 +11,7 @@ from napari_unetseg.inference.backends import Backend, CancelFlag
 from napari_unetseg.inference.backends.choice import make_backend
 from napari_unetseg.inference.backends.preference import Way, choose_way, first_wish
 from napari_unetseg.inference.device import Device, choose_device
-from napari_unetseg.inference.freed_memory import keep_freed_memory, return_freed_memory
+from napari_unetseg.inference.freed_memory import return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.inference.predict import predict, predict_many
@@ -214,9 +214,8 @@ def load_runtime(
 
     def put(network: SegmentationNetwork, device: Device) -> tuple[Way, Backend]:
         way = settle(choose_way(wish, package.card, device.kind), package.card, device.kind)
-        if memory.keep_freed_memory and way.backend == "torch" and device.kind == "cpu":
-            keep_freed_memory()
-        return way, make_backend(way, network, package.card, device, pools)
+        keeps = memory.keep_freed_memory
+        return way, make_backend(way, network, package.card, device, pools, keeps_memory=keeps)
 
     chosen = choose_device(device or wanted.device, fallback_to_cpu=may_fall_back)
     network = load_network(package)

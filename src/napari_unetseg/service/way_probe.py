@@ -91,12 +91,9 @@ def _prepare(
         return _plain(network, package), network.accepted_size
     from napari_unetseg.inference.backends.choice import make_backend
     from napari_unetseg.inference.device import Device
-    from napari_unetseg.inference.freed_memory import keep_freed_memory
 
-    chosen = _possible(way, package)
-    if keeps_memory and chosen.backend == "torch":
-        keep_freed_memory()
-    backend = make_backend(chosen, network, package.card, Device("cpu", "It is measured."))
+    cpu = Device("cpu", "It is measured.")
+    backend = make_backend(_possible(way, package), network, package.card, cpu, keeps_memory=keeps_memory)
     return backend.run, backend.accepted_size
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
@@ -108,3 +108,8 @@ class Backend(Protocol):
 def unloaded() -> ModelError:
     """Return what a backend raises that is asked to run after `Backend.unload`."""
     return ModelError(Sentence("The model was unloaded; initialize it before it is run again."))
+
+
+def cancelled() -> Cancelled:
+    """Return what a runtime raises that was asked to stop."""
+    return Cancelled(Sentence("The segmentation was cancelled."))

@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unetseg.errors import Cancelled
 from napari_unetseg.inference.backends import Buffers, CancelFlag
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
-from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -110,8 +108,3 @@ class ArrayRuntime(ABC):
     @abstractmethod
     def unload(self) -> None:
         """Free the memory of the network and of the buffers; `run` raises afterwards."""
-
-
-def cancelled() -> Cancelled:
-    """Return what a runtime raises that was asked to stop."""
-    return Cancelled(Sentence("The segmentation was cancelled."))

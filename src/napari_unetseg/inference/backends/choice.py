@@ -4,15 +4,35 @@ from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.preference import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.freed_memory import keep_freed_memory
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
 
 def make_backend(
-    way: Way, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None = None
+    way: Way,
+    network: SegmentationNetwork,
+    card: ModelCard,
+    device: Device,
+    pools: BufferPools | None = None,
+    *,
+    keeps_memory: bool = False,
 ) -> Backend:
     """Put a network behind the runtime of that way, in its precision; it takes the network over.
+
+    Parameters
+    ----------
+    way, device
+        How and where the network is computed.
+    network
+        In evaluation mode, float32.
+    card
+        Its model's.
+    pools
+        Buffers that runs use again; None for pools of the backend's own.
+    keeps_memory
+        The setting `unet.memory.keep_freed_memory`: where PyTorch computes on the CPU, this process keeps freed memory.
 
     Raises
     ------
@@ -20,6 +40,8 @@ def make_backend(
         If the runtime is not installed, or the network cannot be brought into its form.
     """
     if way.backend == "torch":
+        if keeps_memory and device.kind == "cpu":
+            keep_freed_memory()
         return TorchBackend(network, card.outputs, device, pools, precision=way.precision)
     if way.backend == "openvino":
         return _openvino_backend(way, network, card, device, pools)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.inference.backends import CancelFlag, unloaded
+from napari_unetseg.inference.backends import CancelFlag, cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
-from napari_unetseg.inference.backends.array_runtime import ArrayRuntime, cancelled
+from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.openvino_library import load_openvino, openvino_core

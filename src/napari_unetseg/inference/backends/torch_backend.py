@@ -10,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_unetseg.errors import Cancelled
-from napari_unetseg.inference.backends import Buffers, CancelFlag, unloaded
+from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.preparation import fold_batch_norm, regroup_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.freed_memory import return_freed_memory
 from napari_unetseg.inference.pools import BufferPools
-from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -181,7 +179,7 @@ class TorchBackend:
         # The flag is kept by thread, because hooks belong to the network and calls to their threads.
         cancel: CancelFlag | None = self._calls.cancel
         if cancel is not None and cancel():
-            raise Cancelled(Sentence("The segmentation was cancelled."))
+            raise cancelled()
 
 
 def _rounds_to_tf32() -> bool:
