@@ -46,8 +46,11 @@ def whole(package: Any) -> Callable[[Any], Labels]:
     return lambda pixels: _decode(package, _probabilities(package, forward, *_input(package, pixels)))
 
 
-def monai(package: Any) -> Callable[[Any], Labels]:
-    """Slide the window that we use over the image with MONAI, one window at a time, a quarter overlapping."""
+def monai(package: Any, *, in_bands: bool) -> Callable[[Any], Labels]:
+    """Slide a window over the image with MONAI, one at a time, a quarter overlapping.
+
+    It is the window that we use for a network that has bands, or for one that has none.
+    """
     import torch
     from monai.inferers.utils import sliding_window_inference
 
@@ -55,7 +58,7 @@ def monai(package: Any) -> Callable[[Any], Labels]:
 
     def segment(pixels: Any) -> Labels:
         batch, shape = _input(package, pixels)
-        window = _window(package, network, shape)
+        window = _window(package, network, shape, in_bands=in_bands)
 
         def slide(batch: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
@@ -99,7 +102,8 @@ def prepare(way: str, package: Any) -> Callable[[Any], Labels]:
     makers: dict[str, Callable[[], Callable[[Any], Labels]]] = {
         "plain": lambda: whole(package),
         "plain, memory kept": lambda: whole(package),
-        "monai": lambda: monai(package),
+        "monai": lambda: monai(package, in_bands=True),
+        "monai, small windows": lambda: monai(package, in_bands=False),
         "published": lambda: resized(package),
         "onnxruntime": lambda: ours(package, "float32", "onnxruntime"),
         "ours, float32": lambda: ours(package, "float32", "torch"),
@@ -139,7 +143,7 @@ def _input(package: Any, pixels: Any) -> tuple[Any, tuple[int, int]]:
     return batch, (batch.shape[-2], batch.shape[-1])
 
 
-def _window(package: Any, network: Any, shape: tuple[int, int]) -> tuple[int, int]:
+def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: bool) -> tuple[int, int]:
     """Return the window into which we divide an image of this shape."""
     import numpy as np
 
@@ -148,7 +152,10 @@ def _window(package: Any, network: Any, shape: tuple[int, int]) -> tuple[int, in
     from napari_unetseg.inference.division import Room, divide, pixels_that_fit
 
     network_only: Any = SimpleNamespace(
-        receptive_radius=network.receptive_radius, grid=2**network.depth, accepted_size=network.accepted_size
+        receptive_radius=network.receptive_radius,
+        grid=2**network.depth,
+        accepted_size=network.accepted_size,
+        in_bands=in_bands and network.in_bands,
     )
     room = Room(None, pixels_that_fit(total_memory(Device("cpu", ""))))
     image = Image(np.broadcast_to(np.uint8(0), shape))
@@ -186,7 +193,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     import torch
     from peer_models import draw_image, find_network
 
-    if task["way"] == "monai":
+    if task["way"].startswith("monai"):
         import monai.inferers  # noqa: F401
     torch.set_num_threads(task["threads"])
     package, pixels = find_network(task["network"], Path(task["models"])), draw_image(task["side"])
