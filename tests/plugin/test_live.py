@@ -1,4 +1,4 @@
-"""Sliders on a stack, without a window: the newest request does not wait for those before it."""
+"""Sliders on a stack or a large plane, without a window: the newest request does not wait for those before it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import pytest
 from napari.components import ViewerModel
 from numpy.typing import NDArray
 
+from napari_unetseg.plugin import live as live_module
 from napari_unetseg.plugin.axes import Readings
 from napari_unetseg.plugin.live import LiveController, Relabelled
 from napari_unetseg.plugin.outputs import build_layers, layer_data
@@ -43,9 +44,23 @@ def followed(
     service: SegmentationService, squares: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> Iterator[tuple[LiveController, GatedDecoder]]:
     """A controller that acts on the result of a stack, whose next reading stands still in its first plane."""
+    yield from follow(np.stack([squares] * PLANES), RunOn.STACK, service, monkeypatch, qtbot)
+
+
+@pytest.fixture
+def followed_plane(
+    service: SegmentationService, squares: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> Iterator[tuple[LiveController, GatedDecoder]]:
+    """The same for the plane that is shown."""
+    yield from follow(squares, RunOn.PLANE, service, monkeypatch, qtbot)
+
+
+def follow(
+    pixels: NDArray[np.uint16], run_on: RunOn, service: SegmentationService, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> Iterator[tuple[LiveController, GatedDecoder]]:
     viewer = ViewerModel()
-    layer = viewer.add_image(np.stack([squares] * PLANES), name="cells", axis_labels=("z", "y", "x"))
-    (plane,) = choose_planes(RunOn.STACK, layer, viewer, Readings())
+    layer = viewer.add_image(pixels, name="cells", axis_labels=("z", "y", "x")[-pixels.ndim :])
+    (plane,) = choose_planes(run_on, layer, viewer, Readings())
     segmentation = service.segment(plane.read())
     result = ShownResult(viewer, plane, build_layers(layer_data(segmentation, plane, ("labels",))), segmentation.labels)
     live = LiveController()
@@ -90,3 +105,24 @@ def test_another_result_stops_it_too(
     decoder.release.set()
     wait(lambda: not live.busy)
     assert decoder.thresholds == [0.3]
+
+
+@pytest.mark.parametrize(("large", "given_up"), [(0, True), (live_module.LARGE_PLANE, False)])
+def test_the_reading_of_a_plane_is_left_only_where_it_takes_long(
+    followed_plane: tuple[LiveController, GatedDecoder],
+    wait: Callable[[Callable[[], bool]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    large: int,
+    given_up: bool,
+) -> None:
+    monkeypatch.setattr(live_module, "LARGE_PLANE", large)
+    live, decoder = followed_plane
+    given: list[Relabelled] = []
+    live.relabelled.connect(given.append)
+    live.request({"threshold": 0.3})
+    wait(decoder.entered.is_set)
+    live.request({"threshold": 0.4})
+    decoder.release.set()
+    wait(lambda: not live.busy)
+    expected = [0.4] if given_up else [0.3, 0.4]
+    assert [update.segmentation.parameters.threshold for update in given] == expected

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
 
 PAUSE_MS = 50
+
+LARGE_PLANE = 4096**2
+"""Pixels above which it takes seconds to read the objects of a plane again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,7 @@ class LiveController(QObject):
 
     Labels follow every movement that the worker can keep up with. Measurements and contours follow
     once no newer position waits, because drawing many contours costs the window time. Until then
-    `stale` has said True. A stack, which takes long, is left as soon as a newer position comes.
+    `stale` has said True. A stack or a large plane, which takes long, is left as soon as a newer position comes.
     """
 
     relabelled = Signal(object)
@@ -110,7 +114,7 @@ class LiveController(QObject):
         """Ask for labels with these parameters of `Segmentation.relabel`; replaces what still waits."""
         if self._base is not None:
             self._wanted, self._unfinished = parameters, None
-            if self._task is not None and self._base.image.stack_axes:
+            if self._task is not None and _takes_long(self._base):
                 self._task.quit()
             self._timer.start()
             self._set_stale(True)
@@ -169,6 +173,11 @@ class LiveController(QObject):
         if self._result is not None:
             self._result.dim(stale)
         self.stale.emit(stale)
+
+
+def _takes_long(segmentation: "Segmentation") -> bool:
+    image = segmentation.image
+    return bool(image.stack_axes) or prod(image.shape) > LARGE_PLANE
 
 
 def _relabel(
