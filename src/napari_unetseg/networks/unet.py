@@ -138,8 +138,7 @@ class UNet(SegmentationNetwork):
     def bands_from(self, take: Rows, height: int, width: int) -> Iterator[Tensor]:
         """Give logits in bands for an input whose rows are taken as they are needed; sides are multiples of 2^depth.
 
-        At the levels of large maps the encoder's map is computed twice, once for the level below and once for the
-        decoder, rather than kept: that is a sixth of the work, and most of the memory.
+        Of a level of large maps only two are whole: what its encoder hands to the decoder, and what comes from below.
         """
         for decoded in self._banded(0, take, height, width):
             yield self.final_conv(decoded)
@@ -171,11 +170,10 @@ class UNet(SegmentationNetwork):
         reach = DoubleConv.reach
         half = height // 2, width // 2
         encoded = (computed(encode, take, height, rows, reach) for rows in bands(height, width))
-        pooled = joined((functional.max_pool2d(band, 2) for band in encoded), half[0])
-        below = joined(self._banded(level + 1, rows_of(pooled), *half), half[0])
-        del pooled
+        skip = joined(encoded, height)
+        below = joined(self._banded(level + 1, rows_of(functional.max_pool2d(skip, 2)), *half), half[0])
         for rows in bands(height, width):
             seen = widened(rows, reach, height)
             risen = up(below[..., seen.start // 2 : seen.stop // 2, :])
-            decoded = decode(torch.cat([computed(encode, take, height, seen, reach), risen], dim=1))
+            decoded = decode(torch.cat([skip[..., seen, :], risen], dim=1))
             yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]
