@@ -259,6 +259,7 @@ def test_a_large_image_can_be_cancelled_between_its_blocks(monkeypatch):
     decode(stack(two_discs(), HEADS[0]), HEADS[0], DecodeParameters(), cancel)
     assert asked == []
     monkeypatch.setattr(decoding, "BLOCK", 16)
+    monkeypatch.setattr(decoding, "AT_ONCE", 2)
     with pytest.raises(Cancelled):
         decode(stack(two_discs(), HEADS[0]), HEADS[0], DecodeParameters(), cancel)
     assert asked == [0, 1]

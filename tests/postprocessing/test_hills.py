@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.postprocessing.dividing import divide
-from napari_unetseg.postprocessing.hills import join, survey
+from napari_unetseg.postprocessing.hills import count_on, join, survey
 
 
 @st.composite
@@ -30,7 +30,8 @@ def found(heights, side):
         for left in range(0, heights.shape[1], side):
             bottom, right = min(top + side, heights.shape[0]), min(left + side, heights.shape[1])
             window = framed[top : bottom + 2, left : right + 2]
-            blocks.append(survey(window, (slice(top, bottom), slice(left, right)), numbers, count))
+            block = slice(top, bottom), slice(left, right)
+            blocks.append(count_on(survey(window, block, numbers), block, numbers, count))
             count += len(blocks[-1].peak)
     hills, owner = join(blocks, numbers)
     return hills, owner[numbers]

@@ -1,7 +1,9 @@
 """From probability maps to a label image."""
 
+import os
 from collections.abc import Callable, Iterator
-from itertools import product
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.dividing import divide
 from napari_unetseg.postprocessing.elevation import elevation
-from napari_unetseg.postprocessing.hills import Hills, gather, join, survey
+from napari_unetseg.postprocessing.hills import Hills, count_on, gather, join, survey
 from napari_unetseg.postprocessing.holes import fill_holes
 from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -22,6 +24,9 @@ from napari_unetseg.postprocessing.windows import Window
 BLOCK = 1024
 """Side in pixels of the blocks in which a landscape is looked at. The result does not depend on it. Smaller ones spend
 more on what is looked at round them, larger ones need more memory (some 100 bytes for each of their pixels)."""
+
+AT_ONCE = min(os.cpu_count() or 1, 4)
+"""Blocks that are looked at at the same time, each in a thread: NumPy lets others compute meanwhile."""
 
 
 def decode(
@@ -112,17 +117,11 @@ def _divided(
 
     Beside the label image, which holds the numbers of the hills first, nothing of the image's size is in memory.
     """
-    shape = planes["foreground"].shape
-    labels = np.empty(shape, np.int32)
+    labels = np.empty(planes["foreground"].shape, np.int32)
     found: list[Hills] = []
     count = 0
-    for block in _blocks(shape):
-        if found and cancel is not None and cancel():
-            raise Cancelled("Cancelled while objects were read off the image.")
-        hills = survey(elevation(planes, threshold, block), block, labels, count)
-        for plane in planes.values():
-            forget_pages(plane)
-        found.append(hills)
+    for block, hills in _surveys(planes, threshold, labels, cancel):
+        found.append(count_on(hills, block, labels, count))
         count += len(hills.peak)
     hills, whole = join(found, labels)
     owner = divide(hills, split)
@@ -133,9 +132,30 @@ def _divided(
     return renumber(labels, numbers)
 
 
+def _surveys(
+    planes: dict[str, NDArray[np.float32]],
+    threshold: float,
+    labels: NDArray[np.int32],
+    cancel: Callable[[], bool] | None,
+) -> Iterator[tuple[Window, Hills]]:
+    """Survey the blocks of an image, a few at the same time, and give them in their order."""
+
+    def look(block: Window) -> tuple[Window, Hills]:
+        return block, survey(elevation(planes, threshold, block), block, labels)
+
+    blocks = _blocks(labels.shape)
+    with ThreadPoolExecutor(AT_ONCE, "read objects") as pool:
+        for turn, together in enumerate(iter(lambda: list(islice(blocks, AT_ONCE)), [])):
+            if turn and cancel is not None and cancel():
+                raise Cancelled("Cancelled while objects were read off the image.")
+            yield from pool.map(look, together)
+            for plane in planes.values():
+                forget_pages(plane)
+
+
 def _blocks(shape: tuple[int, ...]) -> Iterator[Window]:
     rows, columns = ([slice(at, min(at + BLOCK, length)) for at in range(0, length, BLOCK)] for length in shape)
-    return product(rows, columns)
+    yield from product(rows, columns)
 
 
 def _drop_unsure(

@@ -9,7 +9,7 @@ and its place in the image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Hills:
     passes: Passes
 
 
-def survey(heights: Floats, block: Window, numbers: NDArray[np.int32], count: int) -> Hills:
+def survey(heights: Floats, block: Window, numbers: NDArray[np.int32]) -> Hills:
     """Find the hills of one block, and write their numbers into its pixels.
 
     What leads out of the block is a hill whose peak is the first pixel outside, and each pixel below or to the
@@ -88,9 +88,7 @@ def survey(heights: Floats, block: Window, numbers: NDArray[np.int32], count: in
     block
         Rows and columns of the image.
     numbers
-        int32 (Y, X) of the image. Hill number i of this block becomes count + i + 1, the background 0.
-    count
-        Number of hills of the blocks before.
+        int32 (Y, X) of the image. Hill number i of this block becomes i + 1, the background 0.
     """
     rows, columns = heights.shape[0] - 2, heights.shape[1] - 2
     pixels = np.flatnonzero(heights > -np.inf)
@@ -107,14 +105,23 @@ def survey(heights: Floats, block: Window, numbers: NDArray[np.int32], count: in
     first[position[reached[::-1]] - 1] = place[own][::-1]  # the last assignment stays: the first pixel
     hill = np.zeros(heights.shape, np.int32)
     hill.ravel()[pixels] = position[goal]
-    numbers[block] = np.where(hill[1:-1, 1:-1] > 0, hill[1:-1, 1:-1] + count, 0)
+    numbers[block] = hill[1:-1, 1:-1]
     passes = _passes(heights, hill, block, numbers.shape)
-    passes = Passes(passes.one + (count - 1), passes.other + (count - 1), passes.height, passes.place)
+    passes = Passes(passes.one - 1, passes.other - 1, passes.height, passes.place)
     return Hills(place[listed], heights.ravel()[pixels[listed]], size[listed], first, passes)
 
 
+def count_on(hills: Hills, block: Window, numbers: NDArray[np.int32], count: int) -> Hills:
+    """Let the numbers of a block, in its pixels too, go on from those of the `count` hills of the blocks before."""
+    part = numbers[block]
+    np.add(part, count, out=part, where=part > 0)
+    passes = hills.passes
+    passes = Passes(passes.one + count, passes.other + count, passes.height, passes.place)
+    return replace(hills, passes=passes)
+
+
 def join(blocks: Sequence[Hills], numbers: NDArray[np.int32]) -> tuple[Hills, Ints]:
-    """Put the hills of all blocks together.
+    """Put the hills of all blocks together, each of which has been counted on from those before.
 
     Returns
     -------
