@@ -7,9 +7,9 @@ from typing import Any
 import typer
 
 from napari_unetseg.cli.benchmark_plot import is_chosen
-from napari_unetseg.cli.table import in_columns
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.preference import first_wish
+from napari_unetseg.io.columns import in_columns
 from napari_unetseg.service.choosing import Measurement
 from napari_unetseg.service.configured import find_configured
 from napari_unetseg.service.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for

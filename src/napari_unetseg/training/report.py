@@ -1,12 +1,13 @@
 """A comparison as text, as JSON and as files."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from napari_unetseg.io import write_table
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.columns import in_columns
 from napari_unetseg.training.comparison import Comparison
 from napari_unetseg.training.contact_sheet import Case, choose_cases, write_contact_sheet
 from napari_unetseg.training.dataset import read_pair
@@ -43,7 +44,7 @@ def lines(comparison: Comparison) -> list[str]:
         f"{_TRUTHS[comparison.truth(contender)]}."
         for contender in comparison.contenders
     ]
-    told += ["", *_columns([("", "kind", "images", *TITLES.values()), *_score_rows(comparison)], left=2)]
+    told += ["", *in_columns([("", "kind", "images", *TITLES.values()), *_score_rows(comparison)], left=2)]
     if comparison.trials:
         told += ["", f"{comparison.model.name} on corrupted images:", "", *_robustness_lines(comparison)]
     return told
@@ -66,7 +67,7 @@ def _robustness_lines(comparison: Comparison) -> list[str]:
     for corruption, row in table.items():
         cells = [cell for name in shown for cell in (f"{row[name]:.3f}", _figure(name, row["of_clean"][name]))]
         rows.append((corruption, str(row["images"]), *cells))
-    return _columns([("corruption", "images", *titles), *rows], left=1)
+    return in_columns([("corruption", "images", *titles), *rows], left=1)
 
 
 def _figure(measure: str, value: float | None) -> str:
@@ -75,18 +76,6 @@ def _figure(measure: str, value: float | None) -> str:
     if measure.startswith("count"):
         return f"{value:+.1f}" if measure == "count_bias" else f"{value:.1f}"
     return f"{value:.3f}"
-
-
-def _columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Line up rows; the first `left` columns are words."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:

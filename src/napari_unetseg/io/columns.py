@@ -1,4 +1,4 @@
-"""Tables in a terminal."""
+"""Tables of words and figures, as lines of text."""
 
 from collections.abc import Sequence
 
