@@ -138,7 +138,8 @@ class UNet(SegmentationNetwork):
     def bands_from(self, take: Rows, height: int, width: int) -> Iterator[Tensor]:
         """Give logits in bands for an input whose rows are taken as they are needed; sides are multiples of 2^depth.
 
-        Of a level of large maps only two are whole: what its encoder hands to the decoder, and what comes from below.
+        Of a level of large maps only two are ever whole: what its encoder hands to the decoder (of the first level not
+        even that), and what comes from below.
         """
         for decoded in self._banded(0, take, height, width):
             yield self.final_conv(decoded)
@@ -165,15 +166,29 @@ class UNet(SegmentationNetwork):
         if level == self.depth or height * width <= SMALL:
             yield self._at_once(level, take(slice(0, height)))
             return
-        encode = self.downs[level - 1] if level else self.init_conv
         up, decode = self.ups[self.depth - 1 - level], self.decoder_blocks[self.depth - 1 - level]
-        reach = DoubleConv.reach
         half = height // 2, width // 2
-        encoded = (computed(encode, take, height, rows, reach) for rows in bands(height, width))
-        skip = joined(encoded, height)
-        below = joined(self._banded(level + 1, rows_of(functional.max_pool2d(skip, 2)), *half), half[0])
+        skip, pooled = self._encoded(level, take, height, width)
+        below = joined(self._banded(level + 1, rows_of(pooled), *half), half[0])
+        del pooled
         for rows in bands(height, width):
-            seen = widened(rows, reach, height)
+            seen = widened(rows, DoubleConv.reach, height)
             risen = up(below[..., seen.start // 2 : seen.stop // 2, :])
-            decoded = decode(torch.cat([skip[..., seen, :], risen], dim=1))
+            decoded = decode(torch.cat([skip(seen), risen], dim=1))
             yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]
+
+    def _encoded(self, level: int, take: Rows, height: int, width: int) -> tuple[Rows, Tensor]:
+        """Return the rows of what a level encodes, and all of it pooled.
+
+        The first level's map is the largest of all, and little work: it is computed again rather than kept.
+        """
+        encode = self.downs[level - 1] if level else self.init_conv
+
+        def compute(rows: slice) -> Tensor:
+            return computed(encode, take, height, rows, DoubleConv.reach)
+
+        parts = (compute(rows) for rows in bands(height, width))
+        if level == 0:
+            return compute, joined((functional.max_pool2d(part, 2) for part in parts), height // 2)
+        whole = joined(parts, height)
+        return rows_of(whole), functional.max_pool2d(whole, 2)
