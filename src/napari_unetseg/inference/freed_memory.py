@@ -13,6 +13,7 @@ from functools import cache
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 
 _LARGEST = 2**31 - 1
 _HEAP = 64 * 2**20  # Largest heap of a thread other than the first, on 64 bits
@@ -29,7 +30,8 @@ def keep_freed_memory() -> bool:
         return False
     # No memory is mapped for a single tensor, and none is handed back from the end of the heap. A thread's heaps are
     # taken apart whatever the threshold is, unless what is left would be smaller than the padding.
-    wanted = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _LARGEST, _M_TOP_PAD: _HEAP}
+    # Threads that begin later share the heaps that are there: what one has freed serves all.
+    wanted = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _LARGEST, _M_TOP_PAD: _HEAP, _M_ARENA_MAX: 1}
     return all(library.mallopt(parameter, value) for parameter, value in wanted.items())
 
 
