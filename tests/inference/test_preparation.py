@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from napari_unetseg.inference.backends.instance_norm import StripInstanceNorm
 from napari_unetseg.inference.backends.preparation import (
     fold_batch_norm,
-    regroup_instance_norm,
+    replace_instance_norm,
     round_to_bfloat16,
 )
 from napari_unetseg.networks import build
 
-NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, StripInstanceNorm)
 NARROW = {
     "unet": {"features": [4, 6, 8], "norm": "instance"},
     "subpixel_unet": {"features": [4, 6, 8], "norm": "instance"},
@@ -63,8 +64,8 @@ def test_no_instance_norm_is_left_and_the_output_is_the_same(network, answer):
     # In float32, InstanceNorm on a map of a few pixels magnifies rounding.
     network.double()
     expected, count = answer(deepcopy(network), torch.float64), len(norms(network))
-    regroup_instance_norm(network)
-    assert {type(norm) for norm in norms(network)} <= {nn.GroupNorm, nn.BatchNorm2d}
+    replace_instance_norm(network)
+    assert {type(norm) for norm in norms(network)} <= {StripInstanceNorm, nn.BatchNorm2d}
     assert len(norms(network)) == count
     torch.testing.assert_close(answer(network, torch.float64), expected)
 
@@ -73,21 +74,21 @@ def test_instance_norm_without_weights_too():
     network = nn.Sequential(nn.InstanceNorm2d(3))
     pixels = torch.rand(2, 3, 5, 7)
     expected = network(pixels)
-    regroup_instance_norm(network)
-    assert isinstance(network[0], nn.GroupNorm)
+    replace_instance_norm(network)
+    assert isinstance(network[0], StripInstanceNorm)
     torch.testing.assert_close(network(pixels), expected)
 
 
 def test_instance_norm_with_statistics_of_its_own_is_left_alone():
     network = nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True))
-    regroup_instance_norm(network)
+    replace_instance_norm(network)
     assert isinstance(network[0], nn.InstanceNorm2d)
 
 
 def test_maps_keep_their_channels_side_by_side(answer):
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4, affine=True)).eval()
     network.to(memory_format=torch.channels_last)
-    regroup_instance_norm(network)
+    replace_instance_norm(network)
     assert answer(network).is_contiguous(memory_format=torch.channels_last)
 
 

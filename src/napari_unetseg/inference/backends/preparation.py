@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from napari_unetseg.inference.backends.instance_norm import StripInstanceNorm
+
 
 def fold_batch_norm(network: nn.Module) -> None:
     """Fold each BatchNorm that follows a convolution in a Sequential into its weights, in place.
@@ -20,16 +22,12 @@ def fold_batch_norm(network: nn.Module) -> None:
                 setattr(block, name, nn.Identity())
 
 
-def regroup_instance_norm(network: nn.Module) -> None:
-    """Replace each InstanceNorm by a GroupNorm of one channel a group, in place.
-
-    It is the same function, but keeps maps whose channels lie side by side as they are, where InstanceNorm copies
-    them there and back.
-    """
+def replace_instance_norm(network: nn.Module) -> None:
+    """Replace each InstanceNorm by one for maps whose channels lie side by side, in place."""
     for block in list(network.modules()):
         for name, layer in list(block.named_children()):
             if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats:
-                setattr(block, name, _grouped(layer))
+                setattr(block, name, StripInstanceNorm(layer))
 
 
 def round_to_bfloat16(network: nn.Module) -> None:
@@ -60,11 +58,3 @@ class _Cast(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layer(x)
         return y.to(self.dtype)
-
-
-def _grouped(layer: nn.InstanceNorm2d) -> nn.GroupNorm:
-    channels = layer.num_features
-    norm = nn.GroupNorm(channels, channels, eps=layer.eps, affine=layer.affine)
-    if layer.affine:
-        norm.weight, norm.bias = layer.weight, layer.bias
-    return norm.train(layer.training)

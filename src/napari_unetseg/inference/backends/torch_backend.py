@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
-from napari_unetseg.inference.backends.preparation import fold_batch_norm, regroup_instance_norm, round_to_bfloat16
+from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.freed_memory import return_freed_memory
 from napari_unetseg.inference.pools import BufferPools
@@ -23,8 +23,8 @@ from napari_unetseg.zoo.card import Head
 class TorchBackend:
     """A network on a device, made fast for inference.
 
-    It takes the network over: BatchNorm is folded into the convolutions before it, InstanceNorm replaced by what
-    computes the same faster, and the network moves to the device.
+    It takes the network over: BatchNorm is folded into the convolutions before it, on the CPU InstanceNorm is
+    replaced by what computes the same faster, and the network moves to the device.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ class TorchBackend:
 
     def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
-        regroup_instance_norm(network)
+        if self.device.kind == "cpu":
+            replace_instance_norm(network)
         if self.precision == "bfloat16":
             round_to_bfloat16(network)
         for layer in network.modules():
