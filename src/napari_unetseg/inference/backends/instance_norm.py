@@ -15,9 +15,9 @@ class StripInstanceNorm(nn.Module):
     """Normalise each channel of each image to mean 0 and deviation 1, in channels_last order.
 
     ``nn.InstanceNorm2d`` copies such maps to planes and back, which takes ten times as long as the sums, and
-    ``nn.GroupNorm`` subtracts the square of the mean from the mean of the squares: where the mean is 30 deviations, it is
-    off by 0.03 of a deviation. Here mean and variance of strips of rows, in two passes each, are
-    joined in float64 (Chan, Golub & LeVeque, Am. Stat. 37, 242, 1983).
+    ``nn.GroupNorm`` subtracts the square of the mean from the mean of the squares: where the mean is 30 deviations,
+    it is off by 0.03 of a deviation. Here mean and variance of strips of rows, in two passes each, are joined in
+    float64 (Chan, Golub & LeVeque, Am. Stat. 37, 242, 1983).
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ class StripInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise maps (N, C, H, W) of any floating type; the statistics are float32 or better."""
-        return torch.cat([self._normalised(image) for image in torch.split(x, 1)]) if len(x) > 1 else self._normalised(x)
+        images = [self._normalised(image) for image in torch.split(x, 1)]
+        return images[0] if len(images) == 1 else torch.cat(images)
 
     def _normalised(self, image: Tensor) -> Tensor:
         mean, variance = map_statistics(image)
