@@ -51,6 +51,14 @@ def test_what_the_model_sees_well_and_what_a_user_sized_is_looked_at_once(choosy
     assert result.provenance.diameter == options.get("diameter")
 
 
+def test_specks_do_not_decide_the_size(choosy, discs):
+    image = discs(14)
+    for row, column in np.ndindex(3, 6):
+        image[28 * row : 28 * row + 2, 14 * column : 14 * column + 3] = image.max()
+    assert np.median(np.bincount(choosy.segment(image).labels.ravel())[1:]) == 6
+    assert choosy.segment(image).provenance.diameter is None
+
+
 def test_one_object_says_nothing_of_the_size_of_objects(choosy, discs):
     assert choosy.segment(discs(30, per_side=1)).provenance.diameter is None
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from napari_unetseg.inference.size_estimate import typical_diameter
+from napari_unetseg.inference.size_estimate import covering_diameter
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.stacks import middle_plane
@@ -42,8 +42,9 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     Returns
     -------
     float or None
-        Median equivalent diameter in pixels where it lies outside of what the card names, but at most
-        `MOST_RESCALED` times off the card's own; of fewer than `LEAST_OBJECTS` objects nothing is known.
+        Equivalent diameter in pixels, the median over the objects' pixels, where it lies outside of what the card
+        names, but at most `MOST_RESCALED` times off the card's own; of fewer than `LEAST_OBJECTS` objects nothing is
+        known. The median over objects would follow specks, which noise and blur leave, rather than the objects.
     """
     if card.object_sizes is None or card.object_size is None:
         return None
@@ -53,7 +54,7 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
     sure = min(card.parameters.min_confidence, LEAST_SURE)
     parameters = card.parameters.model_copy(update={"min_confidence": sure})
-    found = typical_diameter(decode(seen, card.heads, parameters), LEAST_OBJECTS)
+    found = covering_diameter(decode(seen, card.heads, parameters), LEAST_OBJECTS)
     least, most = card.object_sizes
     if found is None or least <= found <= most:
         return None
