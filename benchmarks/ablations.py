@@ -19,7 +19,8 @@ from napari_unetseg.training.recipe import Recipe, read_recipe
 from napari_unetseg.training.run import BEST_FILE, fit
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
-from napari_unetseg.training.split import group_by_look
+from napari_unetseg.training.split import group_by_look, read_validation_list
+from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
 from napari_unetseg.zoo.registry import find_model
 
 FEATURES = (24, 48, 64, 96, 128)
@@ -52,9 +53,9 @@ def main() -> None:
     arguments = read_arguments()
     torch.set_num_threads(arguments.threads)
     package = find_model("spheroids").path
-    held = set((package / "validation.txt").read_text(encoding="utf-8").split())
-    base = shrink(read_recipe(package / "recipe.yaml"), arguments.steps)
+    base = shrink(read_recipe(package / RECIPE_FILE), arguments.steps)
     pairs = find_pairs(arguments.data)
+    held = set(read_validation_list(package / VALIDATION_FILE, pairs))
     groups = group_by_look(pairs, base.split.distance)
     samples = load_samples(pairs, base.normalisation)
     training = [sample for sample in samples if sample.stem not in held]

@@ -27,34 +27,32 @@ def typical_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS) ->
     labels
         (Y, X), 0 is background; labels may have gaps.
     """
-    areas = object_sizes(labels)[1:]
-    areas = areas[areas > 0]
+    areas = _areas(labels)
     return _median_diameter(areas) if len(areas) >= least else None
 
 
 def covering_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS) -> float | None:
-    """Return the diameter of the object in which a pixel of the objects lies, the median over those pixels.
+    """Return the diameter that half of the objects' pixels lie in objects of, or wider ones.
 
-    Unlike `typical_diameter` it does not change with specks beside the objects, however many they are.
+    Specks beside the objects hardly change it, however many they are, unlike `typical_diameter`.
 
     Parameters
     ----------
     labels
         (Y, X), 0 is background; labels may have gaps.
     least
-        Of fewer objects the answer is None.
+        How many objects there must be.
 
     Returns
     -------
     float or None
-        Equivalent diameter in pixels: half of what the objects cover lies in objects at least as wide.
+        Equivalent diameter in pixels; None of fewer objects than `least`.
     """
-    areas = np.sort(object_sizes(labels)[1:])
-    areas = areas[areas > 0]
+    areas = np.sort(_areas(labels))
     if len(areas) < least:
         return None
     covered = np.cumsum(areas)
-    return _median_diameter(areas[np.searchsorted(covered, covered[-1] / 2)])
+    return float(_diameters(areas)[np.searchsorted(covered, covered[-1] / 2)])
 
 
 def estimate_diameter(image: Image) -> float | None:
@@ -136,5 +134,16 @@ def _measure(plane: NDArray[np.float32], *, is_part: bool) -> tuple[float, float
     return _median_diameter(areas), _RADIUS_TO_DIAMETER * float(np.median(heights))
 
 
-def _median_diameter(areas: NDArray[np.intp] | np.intp) -> float:
-    return float(np.median(np.sqrt(4 * areas / np.pi)))
+def _areas(labels: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the areas of the objects that are there."""
+    areas = object_sizes(labels)[1:]
+    return areas[areas > 0]
+
+
+def _median_diameter(areas: NDArray[np.intp]) -> float:
+    return float(np.median(_diameters(areas)))
+
+
+def _diameters(areas: NDArray[np.intp]) -> NDArray[np.float64]:
+    diameters: NDArray[np.float64] = np.sqrt(4 * areas / np.pi)
+    return diameters
