@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing import decoding, elevation
+from napari_unetseg.postprocessing import decoding, elevation, fragments
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -185,10 +185,11 @@ def test_objects_are_a_numbered_partition_of_the_foreground(heads, probability, 
 @pytest.mark.parametrize("heads", HEADS[:2])
 @given(maps, st.floats(0, 1), st.floats(0, 1))
 @settings(deadline=None, max_examples=60)
-def test_rising_split_never_joins_objects(heads, probability, one, other):
-    low, high = sorted((one, other))
-    counts = [decode(probability, heads, PLAIN.model_copy(update={"split": split})).max() for split in (low, high)]
-    assert counts[0] <= counts[1]
+def test_rising_split_joins_nothing_but_fragments(heads, probability, one, other):
+    few, many = (PLAIN.model_copy(update={"split": split}) for split in sorted((one, other)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fragments, "FRAGMENT", 0.0)
+        assert decode(probability, heads, few).max() <= decode(probability, heads, many).max()
 
 
 @given(maps, st.integers(0, 30), st.booleans())

@@ -100,8 +100,11 @@ def test_blocks_change_nothing_however_many_heights_are_equal(heights, side, spl
     assert len(objects) == len({a for a, _ in objects}) == len({b for _, b in objects})
 
 
-def flooded(heights, seeds):
-    """By definition: pixels join over the highest ways first, but never two seeds."""
+def flooded(heights, seeds, hill):
+    """By definition: pixels join over the highest ways first, but never two seeds.
+
+    A pixel on a pass has several ways of one height: first those of its own hill, then to the right before down.
+    """
     parent = {i: i for i in np.flatnonzero(heights.ravel() > -np.inf)}
     seeded = {i: i in seeds for i in parent}
 
@@ -112,8 +115,8 @@ def flooded(heights, seeds):
 
     flat, width = heights.ravel(), heights.shape[1]
     steps = [(i, j) for i in parent for j in ((i + 1, i + width) if (i + 1) % width else (i + width,)) if j in parent]
-    ways = [(min(flat[i], flat[j]), max(flat[i], flat[j]), i, j) for i, j in steps]
-    for _, _, i, j in sorted(ways, reverse=True):
+    ways = [(-min(flat[i], flat[j]), hill.flat[i] != hill.flat[j], j - i > 1, i, j) for i, j in steps]
+    for *_, i, j in sorted(ways):
         a, b = root(i), root(j)
         if a != b and not (seeded[a] and seeded[b]):
             parent[b] = a
@@ -129,6 +132,6 @@ def test_objects_are_what_floods_from_their_highest_peaks_reach(heights, side, s
     objects = np.append(owner, -1)[hill].ravel()
     # The highest pixel of an object is its seed.
     seeds = {max(np.flatnonzero(objects == label), key=lambda i: heights.ravel()[i]) for label in set(objects) - {-1}}
-    roots = flooded(heights, seeds)
+    roots = flooded(heights, seeds, hill)
     pairs = {(objects[i], root) for i, root in roots.items()}
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

@@ -14,6 +14,7 @@ from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.dividing import divide
 from napari_unetseg.postprocessing.elevation import elevation
+from napari_unetseg.postprocessing.fragments import join_fragments
 from napari_unetseg.postprocessing.hills import Hills, count_on, gather, join, survey
 from napari_unetseg.postprocessing.holes import fill_holes
 from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
@@ -49,8 +50,13 @@ def decode(
     nothing; 0.5 divides where the pass is lower than 0.71 of either peak (without a second head:
     where the neck is narrower than 0.71 of the smaller part); 1 divides at every dip that the
     smoothing (gaussian, sigma 1 pixel) and the steps in which heights are compared (factor 0.9)
-    leave. Rising ``split`` never joins objects. Peaks lower than 0.17 of the highest of their
-    component do not count. The line of division is the watershed.
+    leave. Peaks lower than 0.17 of the highest of their component do not count. The line of
+    division is the watershed.
+
+    A part smaller than 0.3 of the typical size needs a pass lower in proportion to its size, or it is
+    joined to the larger neighbour over its highest pass; so the slivers go that lie between crowded
+    objects, and a small object with a clear border stays. The typical size is such that objects of this
+    size or more cover half of what all objects of the image cover.
 
     What follows, in this order, looks at objects:
 
@@ -124,7 +130,7 @@ def _divided(
         found.append(count_on(hills, block, labels, count))
         count += len(hills.peak)
     hills, whole = join(found, labels)
-    owner = divide(hills, split)
+    owner = join_fragments(hills, divide(hills, split), split)
     objects = int(owner.max(initial=-1)) + 1
     sizes, first = gather(owner, objects, hills.size, hills.first)
     # The background, which is -1 among the hills, comes last.

@@ -28,12 +28,12 @@ def divide(hills: Hills, split: float) -> Ints:
         Number of each hill's object, from 0 without gaps, in no particular order.
     """
     count = len(hills.peak)
-    component = _connected(count, hills.passes.one, hills.passes.other)
+    component = connected(count, hills.passes.one, hills.passes.other)
     heights, passes = _relative(hills, component)
     return _flood(hills, _seeds(hills, heights, passes, split))
 
 
-def _connected(count: int, one: Ints, other: Ints) -> Ints:
+def connected(count: int, one: Ints, other: Ints) -> Ints:
     """Give each node of a graph the number of its connected part, (count,)."""
     graph = coo_matrix((np.ones(len(one), np.int8), (one, other)), (count, count))
     parts: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
@@ -67,7 +67,7 @@ def _seeds(hills: Hills, heights: Floats, passes: Floats, split: float) -> NDArr
         reached = int(np.searchsorted(falling, -level))
         new = order[joined:reached]
         if len(new):
-            part = _connected(regions, region[hills.passes.one[new]], region[hills.passes.other[new]])
+            part = connected(regions, region[hills.passes.one[new]], region[hills.passes.other[new]])
             region, regions, joined = part[region], int(part.max()) + 1, reached
         candidates = tall[(heights[tall] >= height) & (heights[tall] > level)]
         taken = np.zeros(regions, bool)
@@ -91,4 +91,4 @@ def _flood(hills: Hills, seed: NDArray[np.bool_]) -> Ints:
     rank = np.append(np.arange(1.0, len(hills.passes.one) + 1), np.full(len(sources), 0.5))
     tree = minimum_spanning_tree(csr_matrix((rank, (one, other)), (count + 1, count + 1)), overwrite=True).tocoo()
     kept = tree.data > 0.75
-    return _connected(count, tree.row[kept].astype(np.int64), tree.col[kept].astype(np.int64))
+    return connected(count, tree.row[kept].astype(np.int64), tree.col[kept].astype(np.int64))

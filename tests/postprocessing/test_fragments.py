@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.fragments import join_fragments, typical_size
+from napari_unetseg.postprocessing.hills import Hills, Passes
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+
+
+def hills_of(sizes, passes, peaks=None):
+    """Hills of these sizes, and passes from hill to hill as (one, other, height)."""
+    count = len(sizes)
+    one, other, height = (np.array(column) for column in zip(*sorted(passes, key=lambda entry: -entry[2]), strict=True))
+    peaks = np.ones(count, np.float32) if peaks is None else np.array(peaks, np.float32)
+    between = Passes(one, other, height.astype(np.float32), np.arange(len(passes)))
+    return Hills(np.arange(count), peaks, np.array(sizes), np.arange(count), between)
+
+
+def join(hills, split=0.49):
+    return join_fragments(hills, np.arange(len(hills.size)), split).tolist()
+
+
+# The typical size is 100, so the limit is 30 pixels; sqrt(0.49) is 0.7, and half the limit asks for a pass below 0.35.
+@pytest.mark.parametrize(
+    ("size", "height", "joined"),
+    [
+        (15, 0.36, True),
+        (15, 0.34, False),
+        (3, 0.08, True),
+        (3, 0.06, False),
+        (29, 0.68, True),
+        (30, 0.69, False),
+        (60, 0.69, False),
+    ],
+)
+def test_the_smaller_an_object_the_lower_the_pass_it_needs(size, height, joined):
+    one, other, _ = join(hills_of([100, size, 100], [(0, 1, height), (1, 2, 0.01)]))
+    assert (one == other) is joined
+
+
+def test_the_pass_is_compared_with_the_lower_peak():
+    assert len(set(join(hills_of([100, 15], [(0, 1, 0.2)], peaks=[1, 0.5])))) == 1
+    assert len(set(join(hills_of([100, 15], [(0, 1, 0.2)], peaks=[1, 1])))) == 2
+
+
+def test_a_fragment_goes_over_its_highest_pass():
+    one, fragment, other = join(hills_of([100, 10, 100], [(0, 1, 0.5), (1, 2, 0.6)]))
+    assert fragment == other != one
+
+
+def test_an_object_does_not_join_what_is_smaller():
+    """The larger piece's highest pass leads to the smaller one, which comes to it; the large object stays alone."""
+    large, piece, sliver = join(hills_of([100, 20, 5], [(0, 1, 0.5), (1, 2, 0.6)]))
+    assert large != piece == sliver
+
+
+def test_equal_fragments_come_together_once():
+    assert len(set(join(hills_of([100, 10, 10, 100], [(0, 1, 0.1), (1, 2, 0.6), (2, 3, 0.1)])))) == 3
+
+
+def test_many_specks_do_not_make_large_objects_fragments_nor_small_ones_typical():
+    sizes = np.array([1] * 50 + [100, 100, 120])
+    assert typical_size(sizes) == 100
+
+
+def test_the_typical_size_covers_half():
+    assert typical_size(np.array([1, 2, 3, 6])) == 3
+    assert typical_size(np.array([], np.int64)) == 0
+
+
+def test_no_hills_give_no_objects():
+    nothing = np.zeros(0, np.int64)
+    between = Passes(nothing, nothing, np.zeros(0, np.float32), nothing)
+    hills = Hills(nothing, np.zeros(0, np.float32), nothing, nothing, between)
+    assert join_fragments(hills, nothing, 0.5).shape == (0,)
+
+
+def test_a_sliver_between_two_discs_becomes_part_of_one_and_a_small_disc_with_a_border_stays():
+    y, x = np.mgrid[:60, :120]
+    boundary = np.zeros((60, 120), np.float32)
+    labels = np.zeros((60, 120), int)
+    for number, (centre, radius) in enumerate([(25, 18), (60, 18), (84, 6)], 1):
+        labels[np.hypot(y - 30, x - centre) < radius] = number
+    boundary[:, 42:44] = 0.9
+    boundary[26:34, 38:40] = 0.75  # a sliver of 2 by 8 pixels beside the line
+    boundary[:, 77:79] = 0.95
+    probability = np.stack([(labels > 0) * np.float32(0.95), boundary])
+    found = decode(probability, ("foreground", "boundary"), DecodeParameters(split=0.9, min_size=0))
+    assert found.max() == 3
+    assert found[30, 84] != found[30, 60] != found[30, 25]
