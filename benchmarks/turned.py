@@ -1,0 +1,62 @@
+"""How much the choice of weights flatters a model: its scores on the held-out images in the eight ways they can lie.
+
+Run with ``python benchmarks/turned.py MODEL DATA`` where DATA is a folder of images and masks as the command ``train``
+takes it. Weights and decoder parameters were chosen on images as they are; turned by quarters and flipped they are
+equally hard, and nothing was chosen on them.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg import SegmentationService
+from napari_unetseg.inference.augmentation import WAYS, turn
+from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
+from napari_unetseg.training.evaluate import are_masks, choose_truth, compare
+from napari_unetseg.training.scores import Score, summarise
+from napari_unetseg.training.split import read_validation_list
+from napari_unetseg.training.train import VALIDATION_FILE
+from napari_unetseg.zoo.registry import bundled_model_folder
+
+
+def main() -> None:
+    """Score and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="name of a bundled model")
+    parser.add_argument("data", type=Path)
+    arguments = parser.parse_args()
+    pairs = find_pairs(arguments.data)
+    held = read_validation_list(bundled_model_folder() / arguments.model / VALIDATION_FILE, pairs)
+    chosen = [pair for pair in pairs if pair.stem in held]
+    sys.stdout.write("| quarter turns | flipped | AP@0.5 | Dice |\n| --- | --- | --- | --- |\n")
+    with SegmentationService(arguments.model) as service:
+        for turns, flip in WAYS:
+            means = summarise(list(score(service, chosen, turns, flip)))
+            sys.stdout.write(f"| {turns} | {'yes' if flip else 'no'} | {means['ap50']:.3f} | {means['dice']:.3f} |\n")
+            sys.stdout.flush()
+
+
+def score(service: SegmentationService, pairs: Sequence[Pair], turns: int, flip: bool) -> Iterator[Score]:
+    """Score each image, turned and flipped; of masks, each part is an object."""
+    truth = choose_truth(are_masks(pairs), divides=False)
+    for pair in pairs:
+        image, annotation = read_pair(pair)
+        found = service.segment(replace(image, array=lie(image.array, turns, flip))).labels
+        yield compare(found, lie(annotation, turns, flip), pair, truth)
+
+
+def lie(array: NDArray[Any], turns: int, flip: bool) -> NDArray[Any]:
+    """Turn and flip (Y, X) or (Y, X, C)."""
+    planes = np.moveaxis(array, -1, 0) if array.ndim == 3 else array
+    turned = turn(planes, turns, flip)
+    return np.ascontiguousarray(np.moveaxis(turned, 0, -1) if array.ndim == 3 else turned)
+
+
+if __name__ == "__main__":
+    main()
