@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.postprocessing.fragments import join_fragments, typical_size
+from napari_unetseg.postprocessing.fragments import join_fragments
 from napari_unetseg.postprocessing.hills import Hills, Passes
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
@@ -56,16 +56,6 @@ def test_an_object_does_not_join_what_is_smaller():
 
 def test_equal_fragments_come_together_once():
     assert len(set(join(hills_of([100, 10, 10, 100], [(0, 1, 0.1), (1, 2, 0.6), (2, 3, 0.1)])))) == 3
-
-
-def test_many_specks_do_not_make_large_objects_fragments_nor_small_ones_typical():
-    sizes = np.array([1] * 50 + [100, 100, 120])
-    assert typical_size(sizes) == 100
-
-
-def test_the_typical_size_covers_half():
-    assert typical_size(np.array([1, 2, 3, 6])) == 3
-    assert typical_size(np.array([], np.int64)) == 0
 
 
 def test_no_hills_give_no_objects():

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_unetseg.postprocessing import numbering
-from napari_unetseg.postprocessing.numbering import count_objects, number_objects, object_sizes, renumber, strips
+from napari_unetseg.postprocessing.numbering import (
+    count_objects,
+    covering_size,
+    number_objects,
+    object_sizes,
+    renumber,
+    strips,
+)
 
 label_images = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 5))
 
@@ -35,3 +42,13 @@ def test_renumbering_happens_in_place():
     labels = np.array([[0, 1], [2, 1]], np.int32)
     assert renumber(labels, np.array([0, 5, 0], np.int32)) is labels
     assert labels.tolist() == [[0, 5], [0, 5]]
+
+
+def test_many_specks_hardly_change_what_size_covers_half():
+    sizes = np.array([1] * 50 + [100, 100, 120])
+    assert covering_size(sizes) == 100
+
+
+def test_the_covering_size_covers_half():
+    assert covering_size(np.array([1, 2, 3, 6])) == 3
+    assert covering_size(np.array([], np.int64)) == 0

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
-from napari_unetseg.postprocessing.numbering import object_sizes
+from napari_unetseg.postprocessing.numbering import covering_size, object_sizes
 
 LEAST_OBJECTS = 5
 """Fewer objects have no typical diameter."""
@@ -48,11 +48,8 @@ def covering_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS) -
     float or None
         Equivalent diameter in pixels; None of fewer objects than `least`.
     """
-    areas = np.sort(_areas(labels))
-    if len(areas) < least:
-        return None
-    covered = np.cumsum(areas)
-    return float(_diameters(areas)[np.searchsorted(covered, covered[-1] / 2)])
+    areas = _areas(labels)
+    return float(_diameters(covering_size(areas))) if len(areas) >= least else None
 
 
 def estimate_diameter(image: Image) -> float | None:
@@ -144,6 +141,6 @@ def _median_diameter(areas: NDArray[np.intp]) -> float:
     return float(np.median(_diameters(areas)))
 
 
-def _diameters(areas: NDArray[np.intp]) -> NDArray[np.float64]:
+def _diameters(areas: NDArray[np.intp] | float) -> NDArray[np.float64]:
     diameters: NDArray[np.float64] = np.sqrt(4 * areas / np.pi)
     return diameters

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.postprocessing.dividing import connected
 from napari_unetseg.postprocessing.hills import Hills, Ints, Passes, gather
+from napari_unetseg.postprocessing.numbering import covering_size
 
 FRAGMENT = 0.3
 """Part of the typical size from which an object stands for itself.
@@ -35,7 +36,7 @@ def join_fragments(hills: Hills, owner: Ints, split: float) -> Ints:
     """
     count = int(owner.max(initial=-1)) + 1
     sizes, _ = gather(owner, count, hills.size, hills.first)
-    share = sizes / max(FRAGMENT * typical_size(sizes), 1)
+    share = sizes / max(FRAGMENT * covering_size(sizes), 1)
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, owner, hills.height)
     fragments, neighbours, passes = _highest_passes(hills.passes, owner)
@@ -45,24 +46,6 @@ def join_fragments(hills: Hills, owner: Ints, split: float) -> Ints:
     is_high = passes >= np.sqrt(split) * share[fragments] * lower_peak
     joined = larger & is_high & (share[fragments] < 1)
     return connected(count, fragments[joined], neighbours[joined])[owner]
-
-
-def typical_size(sizes: Ints) -> float:
-    """Give the size such that objects of this size or more cover half of all; specks, though many, cover little.
-
-    Parameters
-    ----------
-    sizes
-        Pixels of each object, (N,).
-
-    Returns
-    -------
-    float
-        0 if there are no objects.
-    """
-    rising = np.sort(sizes)
-    covered = np.cumsum(rising)
-    return float(rising[np.searchsorted(covered, covered[-1] / 2)]) if len(rising) else 0.0
 
 
 def _highest_passes(passes: Passes, owner: Ints) -> tuple[Ints, Ints, NDArray[np.float32]]:

@@ -65,3 +65,21 @@ def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[n
     for rows in strips(labels.shape):
         labels[rows] = numbers[labels[rows]]
     return labels
+
+
+def covering_size(sizes: NDArray[np.integer]) -> float:
+    """Give the size such that objects of this size or more cover half of all; specks, though many, cover little.
+
+    Parameters
+    ----------
+    sizes
+        Pixels of each object, (N,).
+
+    Returns
+    -------
+    float
+        0 if there are no objects.
+    """
+    rising = np.sort(sizes)
+    covered = np.cumsum(rising)
+    return float(rising[np.searchsorted(covered, covered[-1] / 2)]) if len(rising) else 0.0
