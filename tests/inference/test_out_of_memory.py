@@ -55,6 +55,7 @@ class Scarce:
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("std::bad_alloc"),
         RuntimeError("could not create a primitive"),
+        RuntimeError("can't start new thread"),
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::Alloc Failed to allocate memory for"),
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bad allocation"),
     ],

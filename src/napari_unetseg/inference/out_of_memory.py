@@ -13,6 +13,7 @@ import torch
 from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.kernel_thread import NO_KERNEL
 from napari_unetseg.inference.division import Division
 from napari_unetseg.language import Sentence, joined
 
@@ -27,10 +28,11 @@ _SIGNS = (
     "bad allocation",
     "bad_alloc",
     "alloc_failed",
-    "could not create a primitive",
+    "can't start new thread",
+    NO_KERNEL,
     "could not create a memory",
 )
-"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS) and ONNX Runtime say it where the class does not.
+"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS), ONNX Runtime and Python say it where the class does not.
 
 The last two are oneDNN's, which computes convolutions on the CPU and says no more when it has no memory to work in.
 """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
 from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.freed_memory import return_freed_memory
@@ -120,13 +121,22 @@ class TorchBackend:
         """
         network = self._loaded_network()
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
+        run_where_kernels_are_made(lambda: self._run(network, batch, cancel, result))
+        return result
+
+    def _run(
+        self,
+        network: SegmentationNetwork,
+        batch: NDArray[np.float32],
+        cancel: CancelFlag | None,
+        out: NDArray[np.float32],
+    ) -> None:
         self._calls.cancel = cancel
         try:
             with torch.inference_mode():
-                self._compute(network, torch.from_numpy(batch), torch.from_numpy(result))
+                self._compute(network, torch.from_numpy(batch), torch.from_numpy(out))
         finally:
             self._calls.cancel = None
-        return result
 
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
         kind = self.device.kind
