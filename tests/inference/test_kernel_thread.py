@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import nn
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
@@ -66,7 +65,7 @@ class Refusing:
 def refusing(make):
     """A backend, and what refuses in it."""
     network, refuses = make.network(), Refusing()
-    next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d)).register_forward_pre_hook(refuses)
+    network.final_conv.register_forward_pre_hook(refuses)
     return make.backend(network), refuses
 
 
