@@ -117,11 +117,19 @@ def test_a_fresh_thread_gives_the_same_answer_and_may_fail_again(refusing, batch
 
 def test_a_run_in_a_fresh_thread_is_cancelled_too(refusing, batch):
     backend, kernels = refusing
+    asked_in = []
+
+    def cancel():
+        asked_in.append(threading.current_thread())
+        return True
 
     def work():
         with pytest.raises(RuntimeError, match="primitive"):
             backend.run(batch)
         kernels.refuses = False
-        return backend.run(batch, cancel=lambda: True)
+        with pytest.raises(Cancelled):
+            backend.run(batch, cancel)
+        return threading.current_thread()
 
-    assert isinstance(in_a_thread(work), Cancelled)
+    assert in_a_thread(work) not in asked_in
+    assert len(asked_in) == 1
