@@ -8,15 +8,11 @@ equally hard, and nothing was chosen on them.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.inference.augmentation import WAYS, turn
+from napari_unetseg.training.corruptions import with_planes
 from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare
 from napari_unetseg.training.scores import Score, summarise
@@ -47,15 +43,8 @@ def score(service: SegmentationService, pairs: Sequence[Pair], turns: int, flip:
     truth = choose_truth(are_masks(pairs), divides=False)
     for pair in pairs:
         image, annotation = read_pair(pair)
-        found = service.segment(replace(image, array=lie(image.array, turns, flip))).labels
-        yield compare(found, lie(annotation, turns, flip), pair, truth)
-
-
-def lie(array: NDArray[Any], turns: int, flip: bool) -> NDArray[Any]:
-    """Turn and flip (Y, X) or (Y, X, C)."""
-    planes = np.moveaxis(array, -1, 0) if array.ndim == 3 else array
-    turned = turn(planes, turns, flip)
-    return np.ascontiguousarray(np.moveaxis(turned, 0, -1) if array.ndim == 3 else turned)
+        turned = with_planes(image, turn(image.channels_first, turns, flip))
+        yield compare(service.segment(turned).labels, turn(annotation, turns, flip), pair, truth)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ turned windows give what the turned whole image would give.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Maps = NDArray[np.float32]
+Value = TypeVar("Value", bound=np.generic)
 
 FLOW = ("flow_y", "flow_x")
 """Heads that are the components of one vector, as (1 + component) / 2: they turn with the picture."""
@@ -61,7 +63,7 @@ def run_all_ways(
     return np.concatenate([mean, agreement[:, np.newaxis]], axis=1)
 
 
-def turn(maps: Maps, turns: int, flip: bool) -> Maps:
+def turn(maps: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
     """Flip (..., Y, X) left to right if so asked, then turn it by quarters; a view."""
     return np.rot90(maps[..., ::-1] if flip else maps, turns, axes=(-2, -1))
 
