@@ -8,6 +8,7 @@ import yaml
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.errors import Cancelled, ModelError
+from napari_unetseg.service.preflight import Workload
 from napari_unetseg.zoo.card import read_card
 
 
@@ -87,11 +88,21 @@ def test_all_planes_of_a_stack_are_seen_at_the_size_of_its_middle_plane(choosy, 
     assert [plane.max() for plane in result.labels[1:]] == [9, 18]
 
 
-def test_progress_goes_on_to_the_end_of_the_second_look(choosy, discs):
+@pytest.mark.parametrize("augment", [False, True])
+def test_progress_goes_on_to_the_end_of_the_second_look(choosy, discs, augment):
     told = []
-    choosy.segment(discs(30), progress=lambda done, total: told.append((done, total)))
+    choosy.segment(discs(30), augment=augment, progress=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1][0] == told[-1][1] == 2
+    assert told[-1][0] == told[-1][1] == (16 if augment else 2)
+
+
+def test_a_forecast_counts_both_looks_of_the_runs_before(choosy_model, discs):
+    service = SegmentationService(choosy_model, device="cpu")
+    taken = service.segment(discs(30)).provenance.seconds
+    told = service.preflight(Workload((180, 180)))
+    assert told.basis == "runs"
+    # One look at 180 pixels a side, after one there and one at 72.
+    assert told.seconds == pytest.approx(taken * 180**2 / (180**2 + 72**2), rel=0.05, abs=0.001)
 
 
 def test_the_second_look_can_be_cancelled(choosy, discs):

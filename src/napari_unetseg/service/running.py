@@ -20,7 +20,7 @@ from napari_unetseg.service.debugging import save_debug_outputs
 from napari_unetseg.service.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.journal import Journal, Stopwatch
 from napari_unetseg.service.models import HeldModels
-from napari_unetseg.service.preflight import Paces, Workload, network_pixels
+from napari_unetseg.service.preflight import PASSES, Paces, Workload, network_pixels
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
@@ -75,8 +75,8 @@ class Runner:
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
                     prediction = _predict(runtime, plane, wishes, progress, cancel)
-                prediction, wishes = self._look_again(runtime, plane, prediction, wishes, progress, watch, cancel)
-                return self._finish(runtime, plane, prediction, wishes, started, watch, cancel)
+                prediction, seen = self._look_again(runtime, plane, prediction, wishes, progress, watch, cancel)
+                return self._finish(runtime, plane, prediction, wishes, seen, started, watch, cancel)
 
     def run_many(
         self,
@@ -131,8 +131,8 @@ class Runner:
         try:
             with self._call(place.name):
                 plane, prediction = place.finished()
-                prediction, wishes = self._look_again(runtime, plane, prediction, wishes, None, watch, cancel)
-                return self._finish(runtime, plane, prediction, wishes, place.started, watch, cancel)
+                prediction, seen = self._look_again(runtime, plane, prediction, wishes, None, watch, cancel)
+                return self._finish(runtime, plane, prediction, wishes, seen, place.started, watch, cancel)
         except Exception as error:
             return Failure(place.name, error)
 
@@ -154,7 +154,7 @@ class Runner:
         if diameter is None:
             return prediction, wishes
         rescaled = replace(wishes, diameter=diameter)
-        more = progress and _further(progress, prediction.tiles)
+        more = progress and _further(progress, prediction.tiles * (PASSES if wishes.augment else 1))
         with self.turn(cancel, watch), watch.stage("network"):
             again = _predict(runtime, plane, rescaled, more, cancel)
         told = tell_rescaled(plane.name, diameter, runtime.card)
@@ -166,11 +166,15 @@ class Runner:
         plane: Image,
         prediction: "Prediction",
         wishes: Wishes,
+        seen: Wishes,
         started: datetime,
         watch: Stopwatch,
         cancel: CancelFlag | None,
     ) -> Segmentation:
-        """Read the objects off a prediction, count the run and write it down."""
+        """Read the objects off a prediction, count the run and write it down.
+
+        `wishes` are those of the first look, `seen` those of the last, which the prediction is of.
+        """
         seconds = watch.stages["network"] / 1000
         remarks = slow_remarks(seconds, self._settings)
         with watch.stage("decode"):
@@ -178,7 +182,7 @@ class Runner:
                 runtime,
                 plane,
                 prediction,
-                wishes,
+                seen,
                 started=started,
                 seconds=seconds,
                 remarks=remarks,
@@ -188,8 +192,9 @@ class Runner:
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
         self.counter.succeeded(seconds)
-        done = Workload(plane.shape, prod(plane.stack_shape), wishes.diameter, wishes.augment)
-        self.paces.note(runtime, network_pixels(runtime.card, done), seconds)
+        looks = {wishes.diameter, seen.diameter}
+        work = [Workload(plane.shape, prod(plane.stack_shape), look, wishes.augment) for look in looks]
+        self.paces.note(runtime, sum(network_pixels(runtime.card, look) for look in work), seconds)
         self._journal.segmented(result, watch)
         for remark in remarks:
             self._journal.remarked(plane.name, seconds, remark)
