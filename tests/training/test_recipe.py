@@ -6,7 +6,7 @@ from napari_unetseg.training.recipe import Recipe, RecipeError, read_recipe, wri
 from napari_unetseg.training.state import learning_rate
 from napari_unetseg.zoo.registry import bundled_model_folder
 
-BUNDLED = sorted(bundled_model_folder().glob("*/recipe.yaml"))
+BUNDLED = sorted(bundled_model_folder().glob("*/*recipe.yaml"))
 
 
 def test_a_recipe_survives_the_disk(recipe: Recipe, tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_a_recipe_survives_the_disk(recipe: Recipe, tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "recipe.yaml") == recipe
 
 
-@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: f"{path.parent.name} {path.stem}")
 def test_bundled_recipes_are_those_of_their_model(path: Path) -> None:
     assert read_recipe(path).name == path.parent.name
 
