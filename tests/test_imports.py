@@ -15,13 +15,14 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors", "language", "maps"}
+PLAIN = {"image", "errors", "language", "maps", "cores"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
     "errors": set[str](),
     "language": set[str](),
     "image": {"errors", "language"},
     "maps": {"errors", "language"},
+    "cores": set[str](),
     "samples": PLAIN,
     "postprocessing": PLAIN,
     "io": PLAIN | {"postprocessing"},

@@ -43,6 +43,17 @@ def test_before_the_first_run_the_time_is_a_guess_and_nothing_is_loaded(service:
     assert larger.memory_mb == pytest.approx(2 * told.memory_mb)
 
 
+@pytest.mark.parametrize(("usable", "counted"), [(1, 1), (4, 4), (16, 8)])
+def test_a_guess_counts_the_cores_that_the_process_may_use(
+    service: SegmentationService, monkeypatch: pytest.MonkeyPatch, usable: int, counted: int
+) -> None:
+    monkeypatch.setattr(preflight.psutil, "cpu_count", lambda logical: 16 if logical else 8)
+    monkeypatch.setattr(preflight, "usable_cores", lambda: 1)
+    alone = service.preflight(Workload((512, 512))).seconds
+    monkeypatch.setattr(preflight, "usable_cores", lambda: usable)
+    assert service.preflight(Workload((512, 512))).seconds == pytest.approx(alone / counted)
+
+
 def test_runs_of_this_session_say_how_fast_it_is(service: SegmentationService, monkeypatch: pytest.MonkeyPatch) -> None:
     result = service.segment(np.random.default_rng(1).random((64, 80)).astype(np.float32))
     told = service.preflight(Workload((128, 160)))

@@ -1,7 +1,5 @@
 """From probability maps to a label image."""
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, product
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.confidence import measure_confidence
@@ -27,15 +26,7 @@ BLOCK = 1024
 """Side in pixels of the blocks in which a landscape is looked at. The result does not depend on it. Smaller ones spend
 more on what is looked at round them, larger ones need more memory (some 100 bytes for each of their pixels)."""
 
-
-def _usable_cores() -> int:
-    """Count the cores that this process may use, which on a shared server can be few of all."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-AT_ONCE = min(_usable_cores(), 4)
+AT_ONCE = min(usable_cores(), 4)
 """Blocks that are looked at at the same time, each in a thread: NumPy lets others compute meanwhile."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 
 from napari_unetseg.config import Settings
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.backends.preference import Wish, likely_ways
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 Basis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""
-
-PASSES = 8
-"""How often the network runs over an image whose answers are averaged."""
 
 _DEFAULT_WINDOW = 1200
 _RUNS_REMEMBERED = 5
@@ -132,7 +130,12 @@ def _key(runtime: "Runtime") -> tuple[str, ...]:
 def network_pixels(card: ModelCard, work: Workload) -> float:
     """Return how many pixels the network will work through: of all planes, at its own scale, in all passes."""
     plane = prod(card.image_size) if card.image_size else prod(work.shape) * enlargement(card, work.diameter) ** 2
-    return plane * work.planes * (PASSES if work.augment else 1)
+    return plane * work.planes * passes(augment=work.augment)
+
+
+def passes(*, augment: bool) -> int:
+    """Return how often the network runs over an image: eight times where it is turned and flipped to average these."""
+    return 8 if augment else 1
 
 
 def foresee(
@@ -233,7 +236,8 @@ def _pace(
     operations = operations_per_pixel(card)
     if operations is None:
         return None, None
-    cores = (psutil.cpu_count(logical=False) or 1) if kind == "cpu" else 1
+    # Two threads on one core compute no faster than one.
+    cores = min(psutil.cpu_count(logical=False) or 1, usable_cores()) if kind == "cpu" else 1
     return operations / (_SPEED[kind] * cores), "guess"
 
 

@@ -20,7 +20,7 @@ from napari_unetseg.service.debugging import save_debug_outputs
 from napari_unetseg.service.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.journal import Journal, Stopwatch
 from napari_unetseg.service.models import HeldModels
-from napari_unetseg.service.preflight import PASSES, Paces, Workload, network_pixels
+from napari_unetseg.service.preflight import Paces, Workload, network_pixels, passes
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
@@ -154,7 +154,7 @@ class Runner:
         if diameter is None:
             return prediction, wishes
         rescaled = replace(wishes, diameter=diameter)
-        more = progress and _further(progress, prediction.tiles * (PASSES if wishes.augment else 1))
+        more = progress and _further(progress, prediction.tiles * passes(augment=wishes.augment))
         with self.turn(cancel, watch), watch.stage("network"):
             again = _predict(runtime, plane, rescaled, more, cancel)
         told = tell_rescaled(plane.name, diameter, runtime.card)
