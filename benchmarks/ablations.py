@@ -16,10 +16,11 @@ import torch
 
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.recipe import Recipe, read_recipe
-from napari_unetseg.training.run import BEST_FILE, fit
+from napari_unetseg.training.run import fit
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.split import group_by_look, read_validation_list
+from napari_unetseg.training.state import BEST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
 from napari_unetseg.zoo.registry import find_model
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from napari_unetseg.cli.train import train
 from napari_unetseg.training.recipe import Recipe, read_recipe, write_recipe
-from napari_unetseg.training.run import LAST_FILE
+from napari_unetseg.training.state import LAST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 

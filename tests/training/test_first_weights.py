@@ -8,7 +8,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.training.dataset import find_pairs, load_samples
 from napari_unetseg.training.first_weights import FirstWeightsError, begin_with
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.state import TrainingState, start
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, save, start
 from napari_unetseg.training.train import card_fields
 from napari_unetseg.zoo.packaging import write_package
 
@@ -62,6 +62,16 @@ def test_a_misfit_says_what_differs(recipe: Recipe, other: TrainingState, tmp_pa
     deeper = start(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
     with pytest.raises(FirstWeightsError, match=r"missing \(downs\."):
         begin_with(deeper, str(tmp_path / "best.pt"))
+
+
+def test_the_state_of_a_killed_run_points_to_its_best_weights(
+    recipe: Recipe, other: TrainingState, tmp_path: Path
+) -> None:
+    save(other, tmp_path / LAST_FILE)
+    with pytest.raises(FirstWeightsError) as raised:
+        begin_with(start(recipe, CPU), str(tmp_path / LAST_FILE))
+    assert str(tmp_path / LAST_FILE) in str(raised.value)
+    assert str(tmp_path / BEST_FILE) in str(raised.value)
 
 
 def test_a_missing_file_is_named(recipe: Recipe, tmp_path: Path) -> None:

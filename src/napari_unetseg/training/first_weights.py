@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.training.state import TrainingState
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState
 from napari_unetseg.zoo.checkpoints import read_checkpoint
 from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.fit import misfit
@@ -28,7 +28,8 @@ def begin_with(state: TrainingState, source: str) -> None:
     Raises
     ------
     FirstWeightsError
-        If the weights do not fit the recipe's network; the message says which differ.
+        If the weights do not fit the recipe's network; the message says which differ. Or if the file is the one
+        from which a killed run goes on.
     ModelError
         If there is no such file or model, or it cannot be read.
     """
@@ -46,6 +47,11 @@ def begin_with(state: TrainingState, source: str) -> None:
 
 def read_weights(source: str) -> dict[str, Tensor]:
     """Read the weights of a checkpoint or a model package, float32 on the CPU."""
+    if Path(source).name == LAST_FILE and Path(source).is_file():
+        raise FirstWeightsError(
+            f"{source}: from this file a killed run goes on. To begin with its weights, give the best of them, "
+            f"{Path(source).with_name(BEST_FILE)}."
+        )
     if Path(source).suffix.lower() in SUFFIXES:
         return read_checkpoint(source).state
     return dict(load_network(find_model(source)).state_dict())

@@ -21,9 +21,8 @@ from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.sampling import draw_batches
 from napari_unetseg.training.scores import score, summarise
-from napari_unetseg.training.state import TrainingState, learning_rate, resume, save, start
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, learning_rate, resume, save, start
 
-LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 CHECKPOINT_EVERY = 100
 LARGEST_GRADIENT = 1.0
 """Norm to which a step's gradient is cut: a crop with odd annotations must not undo the steps before."""

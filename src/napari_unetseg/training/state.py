@@ -18,6 +18,9 @@ from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.targets import HeadName
 
+LAST_FILE, BEST_FILE = "last.pt", "best.pt"
+"""A run's whole state as it was last written, and the averaged weights that scored best so far."""
+
 
 class CheckpointError(UnetsegError):
     """A checkpoint belongs to another recipe or cannot be read."""

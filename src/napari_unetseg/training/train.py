@@ -18,12 +18,12 @@ from napari_unetseg.training.curves import draw_curves
 from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.recipe import Recipe, write_recipe
-from napari_unetseg.training.run import BEST_FILE, fit
+from napari_unetseg.training.run import fit
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.scores import MEASURES, Score, summarise
 from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
-from napari_unetseg.training.state import TrainingState, network_arguments, without_auxiliary
+from napari_unetseg.training.state import BEST_FILE, TrainingState, network_arguments, without_auxiliary
 from napari_unetseg.training.tuning import answer, tune
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
