@@ -173,6 +173,15 @@ def test_a_tint_colours_a_grey_picture() -> None:
     assert len(ratios[:, 0, 0].unique()) == 3
 
 
+def test_dropped_colour_may_be_another_instead() -> None:
+    options = Augmentation(**{**CALM, "grey": 1, "recolour": 1})
+    red, green, blue = relight(torch.rand(3, 8, 8) + 0.1, options, np.random.default_rng(1))
+    for channel in (green, blue):
+        ratio = channel / red
+        assert ratio.std() < 1e-5 * ratio.mean()
+        assert abs(ratio.mean() - 1) > 1e-3
+
+
 def test_grey_drops_the_colour() -> None:
     seen = relight(torch.rand(3, 8, 8), Augmentation(**{**CALM, "grey": 1}), np.random.default_rng(1))
     assert torch.equal(seen[0], seen[1])

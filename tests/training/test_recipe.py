@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from napari_unetseg.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
 from napari_unetseg.training.state import learning_rate
@@ -42,6 +43,21 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 def test_a_crop_must_fit_the_poolings(recipe: Recipe) -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         Recipe.model_validate({**recipe.model_dump(), "features": (4, 8, 16), "crop": 30})
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(None, ()), ("best.pt", ("best.pt",)), (["one.pt", "two.pt"], ("one.pt", "two.pt"))]
+)
+def test_one_or_several_weights_to_start_from(
+    recipe: Recipe, given: str | list[str] | None, meant: tuple[str, ...]
+) -> None:
+    assert Recipe.model_validate({**recipe.model_dump(), "start_from": given}).start_from == meant
+
+
+def test_no_steps_need_weights_to_start_from(recipe: Recipe) -> None:
+    with pytest.raises(ValidationError, match="steps may be 0 only with start_from"):
+        Recipe.model_validate({**recipe.model_dump(), "steps": 0})
+    Recipe.model_validate({**recipe.model_dump(), "steps": 0, "start_from": "best.pt"})
 
 
 def test_no_head_is_learnt_twice(recipe: Recipe) -> None:

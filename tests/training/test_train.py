@@ -122,10 +122,28 @@ def test_a_run_starts_from_the_weights_it_is_given(dataset: Path, recipe: Recipe
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path / "first", device=CPU)
     given = torch.load(tmp_path / "first" / BEST_FILE, weights_only=True)
-    changes = {"start_from": str(tmp_path / "first" / BEST_FILE), "learning_rate": 1e-9, "steps": 1}
+    changes = {"start_from": (str(tmp_path / "first" / BEST_FILE),), "learning_rate": 1e-9, "steps": 1}
     state = fit(samples[:6], weights, samples[6:], recipe.model_copy(update=changes), tmp_path / "second", device=CPU)
     for name, weight in state.network.named_parameters():
         torch.testing.assert_close(weight, given[name], atol=1e-7, rtol=1e-5)
+
+
+def test_a_recipe_of_no_steps_makes_a_model_of_the_mean_of_two(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    paths = []
+    for seed in (1, 2):
+        seeded = recipe.model_copy(update={"seed": seed})
+        fit(samples[:6], np.full(6, 1 / 6), samples[6:], seeded, tmp_path / str(seed), device=CPU)
+        paths.append(tmp_path / str(seed) / BEST_FILE)
+    mean = recipe.model_copy(update={"steps": 0, "start_from": tuple(map(str, paths))})
+    card = train(dataset, tmp_path / "model", tmp_path / "mean", mean, device="cpu")
+    assert card.scores["validation"]["images"] > 0
+    one, two = (torch.load(path, weights_only=True) for path in paths)
+    exported = load_network(read_package(tmp_path / "model", "path"))
+    for name, weight in exported.named_parameters():
+        expected = (one[name] + two[name]) / 2
+        torch.testing.assert_close(weight, expected, atol=1e-3, rtol=1e-2)  # the package rounds its weights
+    assert read_recipe(tmp_path / "model" / RECIPE_FILE) == mean
 
 
 @pytest.mark.parametrize("architecture", ["unet", "subpixel_unet"])

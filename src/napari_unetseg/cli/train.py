@@ -53,10 +53,11 @@ def train(
         int | None, typer.Option(help="Validations without a better score after which training stops early.")
     ] = None,
     start_from: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="WEIGHTS",
-            help="Begin with the weights of a checkpoint (best.pt of another run) or a model, by its path or name.",
+            help="Begin with the weights of a checkpoint (best.pt of another run) or a model, by its path or name. "
+            "Given several times, with the mean of their weights; with --steps 0 that is the model.",
         ),
     ] = None,
     tensorboard: Annotated[
@@ -76,7 +77,7 @@ def train(
 
     from napari_unetseg.config import load_settings
 
-    options = {"name": name, "steps": steps, "batch": batch, "crop": crop, "seed": seed}
+    options: dict[str, Any] = {"name": name, "steps": steps, "batch": batch, "crop": crop, "seed": seed}
     options |= {"patience": patience, "start_from": start_from}
     with plain_errors():
         from napari_unetseg.training.train import train as train_model

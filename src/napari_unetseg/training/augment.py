@@ -201,11 +201,13 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
         # One of three equal channels is a third of the work.
         pixels = pixels[:1]
         if chance(options.tint):
-            tint = rng.random(3).astype(np.float32)
-            pixels = pixels * torch.from_numpy(tint / tint.max())[:, None, None]
+            pixels = pixels * draw_tint(rng)
     elif chance(options.grey):
         weights = torch.from_numpy(rng.dirichlet(np.ones(3)).astype(np.float32))
         pixels = (pixels * weights[:, None, None]).sum(0, keepdim=True)
+        # Without recolouring no number is drawn for it, so that recipes that do not keep their crops.
+        if options.recolour and chance(options.recolour):
+            pixels = pixels * draw_tint(rng)
     elif chance(options.shuffle):
         pixels = pixels[torch.from_numpy(rng.permutation(3))]
     if chance(options.invert):
@@ -226,6 +228,12 @@ def relight(pixels: Tensor, options: Augmentation, rng: Generator) -> Tensor:
     if chance(options.jpeg):
         pixels = compress(pixels, int(rng.integers(30, 95)))
     return pixels
+
+
+def draw_tint(rng: Generator) -> Tensor:
+    """Draw the parts of a grey image's light that red, green and blue get, float32 (3, 1, 1), the most of them 1."""
+    tint = rng.random(3).astype(np.float32)
+    return torch.from_numpy(tint / tint.max())[:, None, None]
 
 
 def draw_noise(channels: int, side: int, grain: float, rng: Generator) -> Tensor:

@@ -1,7 +1,9 @@
 """Training that begins with the weights of another run or model."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from napari_unetseg.errors import UnetsegError
@@ -17,13 +19,13 @@ class FirstWeightsError(UnetsegError):
     """Weights do not fit the network that is to begin with them."""
 
 
-def begin_with(state: TrainingState, source: str) -> None:
-    """Give a state that took no step yet the weights of another run or model.
+def begin_with(state: TrainingState, sources: Sequence[str]) -> None:
+    """Give a state that took no step yet the weights of another run or model, or the mean of several.
 
     Parameters
     ----------
-    source
-        Path of a checkpoint, as ``best.pt`` of another run; or a model package, by its name or path.
+    sources
+        Paths of checkpoints, as ``best.pt`` of another run; or model packages, by name or path. At least one.
 
     Raises
     ------
@@ -33,6 +35,21 @@ def begin_with(state: TrainingState, source: str) -> None:
     ModelError
         If there is no such file or model, or it cannot be read.
     """
+    weights = mean_weights([read_fitting(state, source) for source in sources])
+    state.network.load_state_dict(weights)
+    state.average.module.load_state_dict(weights)
+
+
+def mean_weights(several: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average state dicts of the same network; counts, which are whole numbers, are those of the last."""
+    return {
+        name: torch.stack([weights[name] for weights in several]).mean(dim=0) if weight.is_floating_point() else weight
+        for name, weight in several[-1].items()
+    }
+
+
+def read_fitting(state: TrainingState, source: str) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint or a model package and check that they fit the state's network."""
     weights = read_weights(source)
     expected = {name: tuple(weight.shape) for name, weight in state.network.state_dict().items()}
     fault = misfit(expected, {name: tuple(weight.shape) for name, weight in weights.items()})
@@ -41,8 +58,7 @@ def begin_with(state: TrainingState, source: str) -> None:
             f"{source}: these weights do not fit the recipe's network: {fault}. Give the recipe the architecture, "
             "features and heads of the run that they come from, or start without them."
         )
-    state.network.load_state_dict(weights)
-    state.average.module.load_state_dict(weights)
+    return weights
 
 
 def read_weights(source: str) -> dict[str, Tensor]:

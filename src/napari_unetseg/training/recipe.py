@@ -1,10 +1,10 @@
 """The recipe of a model: all that decides its weights, besides the data."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -68,6 +68,8 @@ class Augmentation(_Strict):
     invert, grey, shuffle, tint
         Probability that intensities are inverted, that colour is dropped, that channels change
         places, and that a grey image is given a colour.
+    recolour
+        Probability that a crop whose colour was dropped is shown in a single one instead.
     balance
         White balance: each channel of a coloured crop is multiplied or divided by up to 1 + balance.
     gain, offset, gamma
@@ -96,6 +98,7 @@ class Augmentation(_Strict):
     grey: float = 0.2
     shuffle: float = 0.2
     tint: float = 0.15
+    recolour: float = Field(0.0, ge=0, le=1)
     balance: float = Field(0.0, ge=0)
     gain: float = 0.5
     offset: float = 0.15
@@ -142,7 +145,7 @@ class Recipe(_Strict):
         Side of a training crop in pixels, a multiple of 2^depth; crops a step.
     steps, warm_up
         Optimiser steps, and how many of them the learning rate takes to rise; it then falls to zero
-        along a cosine.
+        along a cosine. None, and the weights of `start_from` are the model's.
     average
         Decay of the running average of the weights that is validated and exported.
     validate_every
@@ -152,8 +155,9 @@ class Recipe(_Strict):
     seed
         Of the first weights and of every crop.
     start_from
-        Where the first weights come from instead: a checkpoint such as ``best.pt``, or a model package of
-        the same network, by its path.
+        Where the first weights come from instead: checkpoints such as ``best.pt``, or model packages of the same
+        network, by their paths. Of several the mean is taken, which of runs that began alike often is better than
+        either (Wortsman et al., Model soups, ICML 2022).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
@@ -175,7 +179,7 @@ class Recipe(_Strict):
     scenes: int = Field(0, ge=0)
     crop: int = Field(192, ge=16)
     batch: int = Field(8, ge=2)
-    steps: int = Field(4000, ge=1)
+    steps: int = Field(4000, ge=0)
     warm_up: int = Field(200, ge=0)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -183,7 +187,20 @@ class Recipe(_Strict):
     validate_every: int = Field(500, ge=1)
     patience: int | None = Field(None, ge=1)
     seed: int = 0
-    start_from: str | None = None
+    start_from: tuple[str, ...] = ()
+
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _weights_come_from_somewhere(self) -> "Recipe":
+        if not self.steps and not self.start_from:
+            raise ValueError("steps may be 0 only with start_from, which then gives the weights")
+        return self
 
     @model_validator(mode="after")
     def _crop_fits_poolings(self) -> "Recipe":

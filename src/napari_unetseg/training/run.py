@@ -71,19 +71,25 @@ def fit(
                 row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
                 losses.clear()
                 if row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
-                    with whole_file(checkpoints / BEST_FILE) as path:
-                        torch.save(state.average.module.state_dict(), path)
+                    _save_best(state, checkpoints)
                 state.history.append(row)
                 save(state, last)
                 on_validation(state)
             elif state.step % CHECKPOINT_EVERY == 0:
                 save(state, last)
+    if not recipe.steps:
+        _save_best(state, checkpoints)
     return state
+
+
+def _save_best(state: TrainingState, checkpoints: Path) -> None:
+    with whole_file(checkpoints / BEST_FILE) as path:
+        torch.save(state.average.module.state_dict(), path)
 
 
 def _start(recipe: Recipe, device: torch.device) -> TrainingState:
     state = start(recipe, device)
-    if recipe.start_from is not None:
+    if recipe.start_from:
         begin_with(state, recipe.start_from)
     return state
 
