@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from napari_unetseg.cli.train import train
 from napari_unetseg.training.recipe import Recipe, read_recipe, write_recipe
-from napari_unetseg.training.state import LAST_FILE
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 
@@ -35,6 +35,23 @@ def test_the_command_trains_by_a_recipe(command: typer.Typer, dataset: Path, rec
     assert read_recipe(output / RECIPE_FILE) == recipe.model_copy(update={"name": "mine", "steps": 1})
     assert (output / VALIDATION_FILE).read_text() == "field0\nfield1\n"
     assert (checkpoints / LAST_FILE).exists()
+
+
+def test_the_mean_of_two_models_is_a_model(command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    write_recipe(recipe.model_copy(update={"steps": 1}), tmp_path / "discs.yaml")
+    shared = [str(dataset), "--recipe", str(tmp_path / "discs.yaml"), "--device", "cpu"]
+    weights = []
+    for seed in ("1", "2"):
+        arguments = ["-o", tmp_path / f"model{seed}", "--checkpoints", tmp_path / seed, "--seed", seed]
+        assert CliRunner().invoke(command, [*shared, *map(str, arguments)]).exit_code == 0
+        weights += ["--start-from", str(tmp_path / seed / BEST_FILE)]
+    output, checkpoints = tmp_path / "mean", tmp_path / "checkpoints"
+    arguments = ["-o", str(output), "--checkpoints", str(checkpoints), "--steps", "0"]
+    result = CliRunner().invoke(command, [*shared, *arguments, *weights])
+    assert result.exit_code == 0, result.output
+    assert f"Its weights, unrounded, are in {checkpoints}." in result.output
+    assert read_recipe(output / RECIPE_FILE).start_from == tuple(weights[1::2])
+    assert (checkpoints / BEST_FILE).exists()
 
 
 @pytest.mark.parametrize(("heads", "has_objects"), [(("foreground",), True), (("foreground", "distance"), False)])

@@ -103,7 +103,7 @@ def train(
         figures += f" and AP@0.5 {scores['ap50']:.3f}"
     typer.echo(
         f"{output}: model {card.name!r}, {figures} on {scores['images']} held-out images. "
-        f"Learning curves and checkpoints are in {folder}."
+        f"{'Learning curves and checkpoints' if chosen.steps else 'Its weights, unrounded,'} are in {folder}."
     )
 
 
