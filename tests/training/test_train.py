@@ -12,7 +12,7 @@ from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
 from napari_unetseg.training.run import fit, stalled
-from napari_unetseg.training.state import BEST_FILE, LAST_FILE, CheckpointError, TrainingState, network_arguments
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE, CheckpointError, TrainingState, network_arguments, start
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 from napari_unetseg.zoo.loading import load_network
@@ -144,6 +144,20 @@ def test_a_recipe_of_no_steps_makes_a_model_of_the_mean_of_two(dataset: Path, re
         expected = (one[name] + two[name]) / 2
         torch.testing.assert_close(weight, expected, atol=1e-3, rtol=1e-2)  # the package rounds its weights
     assert read_recipe(tmp_path / "model" / RECIPE_FILE) == mean
+
+
+def test_the_best_weights_of_a_run_outlive_a_wish_for_no_steps(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    torch.save(start(recipe, CPU).network.state_dict(), tmp_path / "first.pt")
+    begun = recipe.model_copy(update={"start_from": (str(tmp_path / "first.pt"),)})
+    fit(samples[:6], np.full(6, 1 / 6), samples[6:], begun, tmp_path / "run", device=CPU)
+    best = tmp_path / "run" / BEST_FILE
+    # A mark that only a second writing would take away.
+    marked = best.read_bytes() + b"mark"
+    best.write_bytes(marked)
+    none = begun.model_copy(update={"steps": 0})
+    fit(samples[:6], np.full(6, 1 / 6), samples[6:], none, tmp_path / "run", device=CPU)
+    assert best.read_bytes() == marked
 
 
 @pytest.mark.parametrize("architecture", ["unet", "subpixel_unet"])

@@ -48,7 +48,7 @@ def fit(
         Samples that are only scored.
     checkpoints
         Folder of ``last.pt`` (to go on from) and ``best.pt`` (state dict of the averaged weights
-        that scored best so far).
+        that scored best so far; those it began with where the recipe takes no step).
     on_validation
         Called after each validation; the last row of the state's history is the new one.
 
@@ -77,7 +77,7 @@ def fit(
                 on_validation(state)
             elif state.step % CHECKPOINT_EVERY == 0:
                 save(state, last)
-    if not recipe.steps:
+    if not state.step:
         _save_best(state, checkpoints)
     return state
 
