@@ -60,6 +60,13 @@ def test_no_steps_need_weights_to_start_from(recipe: Recipe) -> None:
     Recipe.model_validate({**recipe.model_dump(), "steps": 0, "start_from": "best.pt"})
 
 
+def test_the_best_seen_size_is_among_those_seen_well(recipe: Recipe) -> None:
+    for object_size in (None, 5.0):
+        with pytest.raises(ValidationError, match="object_sizes needs an object_size between the two"):
+            Recipe.model_validate({**recipe.model_dump(), "object_size": object_size, "object_sizes": [8, 18]})
+    assert Recipe.model_validate({**recipe.model_dump(), "object_size": 12, "object_sizes": [8, 18]}).object_size == 12
+
+
 def test_no_head_is_learnt_twice(recipe: Recipe) -> None:
     with pytest.raises(ValueError, match="no head twice"):
         Recipe.model_validate({**recipe.model_dump(), "auxiliary": ["distance"]})

@@ -11,7 +11,7 @@ from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
 from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
-from napari_unetseg.training.run import fit, stalled
+from napari_unetseg.training.run import fit, look, stalled
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE, CheckpointError, TrainingState, network_arguments, start
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card
@@ -52,6 +52,42 @@ def test_trains_a_model_that_finds_discs(dataset: Path, recipe: Recipe, tmp_path
     result = SegmentationService(output, "cpu").segment(read_image(dataset / "images" / "field0.png"))
     truth = read_image(dataset / "masks" / "field0.png").array
     assert abs(result.count - len(np.unique(truth[truth > 0]))) <= 1
+
+
+class Bright(torch.nn.Module):
+    """Finds all that is bright, and remembers the sizes of the images it saw."""
+
+    depth = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.seen.append(tuple(pixels.shape[2:]))
+        return (40 * pixels[:, :1] - 20).repeat(1, 3, 1, 1)
+
+
+@pytest.mark.parametrize(("width", "again"), [(12, []), (24, [(40, 32)]), (6, [(160, 128)])])
+def test_held_out_images_are_seen_at_the_size_at_which_they_will_be_segmented(
+    recipe: Recipe, width: int, again: list[tuple[int, int]]
+) -> None:
+    pixels = torch.zeros(1, 80, 64)
+    pixels[0, 20 : 20 + width, 4 : 4 + width] = pixels[0, 20 : 20 + width, 36 : 36 + width] = 1
+    best = round(12 * 2 / np.pi**0.5, 1)  # width of the disc as large as a square of 12 pixels
+    knowing = recipe.model_copy(update={"object_size": best, "object_sizes": (0.7 * best, 1.4 * best)})
+    network = Bright()
+    maps = look(network, pixels, knowing, CPU)
+    assert network.seen == [(80, 64), *again]
+    assert maps.shape == (2, 80, 64)
+    assert np.array_equal(maps[0] > 0.5, pixels[0] > 0.5)
+
+
+def test_a_recipe_gives_the_card_its_sizes(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+    sized = recipe.model_copy(update={"object_size": 20.0, "object_sizes": (12.0, 40.0)})
+    card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", sized, device="cpu")
+    assert (card.object_size, card.object_sizes) == (20.0, (12.0, 40.0))
+    assert card.scores["validation"]["images"] == 2
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:

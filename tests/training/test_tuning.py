@@ -1,12 +1,17 @@
+import shutil
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
+import yaml
 
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import Pair
 from napari_unetseg.training.recipe import Metric
-from napari_unetseg.training.tuning import Answer, tune
+from napari_unetseg.training.tuning import Answer, answer, tune
+from napari_unetseg.zoo.registry import read_package
 
 HEADS = ("foreground", "distance")
 PAIR = Pair("a", Path("a.png"), Path("a.png"), "image")
@@ -56,3 +61,21 @@ def test_what_the_model_half_believes_in_is_taken_out_by_its_confidence() -> Non
     start = DecodeParameters(threshold=0.5, split=0, min_size=3)
     best = tune([Answer(PAIR, probability, labels)], ("foreground",), start, "dice")
     assert best.threshold <= 0.55 < best.min_confidence
+
+
+@pytest.mark.parametrize("width", [11, 30])
+def test_a_model_answers_as_it_will_for_its_users(bright_model: Path, tmp_path: Path, width: int) -> None:
+    # Squares of 30 pixels are of a size that the model looks at again.
+    folder = shutil.copytree(bright_model, tmp_path / "choosy")
+    card = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    (folder / "model.yaml").write_text(yaml.safe_dump(card | {"object_sizes": [8, 18]}), encoding="utf-8")
+    picture = np.zeros((90, 120), np.uint8)
+    picture[20 : 20 + width, 10 : 10 + width] = picture[40 : 40 + width, 60 : 60 + width] = 200
+    iio.imwrite(tmp_path / "squares.png", picture)
+    iio.imwrite(tmp_path / "mask.png", picture)
+    pair = Pair("squares", tmp_path / "squares.png", tmp_path / "mask.png", "image")
+    [found] = answer(read_package(folder, "path"), [pair], "cpu")
+    with SegmentationService(folder, device="cpu") as service:
+        result = service.segment(picture)
+    assert (result.provenance.resized_to is None) == (width == 11)
+    assert found.probability.tobytes() == result.probability.tobytes()

@@ -14,10 +14,10 @@ from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.batch import Line, Place, Readable
 from napari_unetseg.service.debugging import save_debug_outputs
-from napari_unetseg.service.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.journal import Journal, Stopwatch
 from napari_unetseg.service.models import HeldModels
 from napari_unetseg.service.preflight import Paces, Workload, network_pixels, passes
@@ -150,7 +150,7 @@ class Runner:
 
         Returns what is to be read then, and the wishes with the diameter that was found.
         """
-        diameter = better_diameter(prediction, runtime.card) if wishes.diameter is None else None
+        diameter = better_diameter(prediction.probability, runtime.card) if wishes.diameter is None else None
         if diameter is None:
             return prediction, wishes
         rescaled = replace(wishes, diameter=diameter)

@@ -132,6 +132,10 @@ class Recipe(_Strict):
         What the network predicts; ``"foreground"`` is always among it.
     auxiliary
         Heads that are learnt beside these, for what the others gain from it, and left out of the package.
+    object_size, object_sizes
+        For the model card, see `ModelCard`: the diameter at which objects are best seen, that of the median object of
+        the training images if left out, and the least and largest that are seen well as they are. Held-out images
+        with others are scored as the model will segment them, rescaled.
     metric
         Score by which weights and decoder parameters are chosen: ``"ap50"`` where objects count, ``"ap"``
         (the mean over IoU 0.5 to 0.9) where their outlines do too, ``"dice"`` where masks do not tell
@@ -171,6 +175,8 @@ class Recipe(_Strict):
     norm: Literal["batch", "instance"] = "batch"
     heads: tuple[HeadName, ...] = ("foreground", "distance")
     auxiliary: tuple[HeadName, ...] = ()
+    object_size: float | None = Field(None, gt=0)
+    object_sizes: tuple[float, float] | None = None
     metric: Metric = "ap50"
     normalisation: Percentile = Percentile()
     split: Split = Split()
@@ -213,6 +219,14 @@ class Recipe(_Strict):
     def _heads_make_objects(self) -> "Recipe":
         if "foreground" not in self.heads or len(set(self.learnt)) != len(self.learnt):
             raise ValueError("heads must name 'foreground', and with auxiliary no head twice")
+        return self
+
+    @model_validator(mode="after")
+    def _object_size_is_among_those_seen_well(self) -> "Recipe":
+        if self.object_sizes is not None:
+            least, most = self.object_sizes
+            if self.object_size is None or not 0 < least <= self.object_size <= most:
+                raise ValueError("object_sizes needs an object_size between the two")
         return self
 
     @property

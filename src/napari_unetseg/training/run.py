@@ -13,6 +13,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from napari_unetseg.inference.backends.processor import computes_bfloat16
+from napari_unetseg.inference.first_look import better_diameter
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
@@ -119,16 +120,29 @@ def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: to
 
 def validate(state: TrainingState, samples: Sequence[Sample], device: torch.device) -> dict[str, float]:
     """Score the averaged weights on whole images: mean Dice, AP and AP@0.5, and AP@0.5 of each kind."""
-    network = state.average.module.eval()
+    network, parameters = state.average.module.eval(), state.recipe.parameters
     scores = []
     for sample in tqdm(samples, desc="Validating", unit="image", leave=False, disable=None):
-        probability = infer(network, sample.pixels.float(), device)
-        heads = state.recipe.heads
-        labels = decode(probability[: len(heads)], heads, state.recipe.parameters)
+        labels = decode(look(network, sample.pixels.float(), state.recipe, device), state.recipe.heads, parameters)
         scores.append(score(labels, sample.labels, sample.stem, sample.kind))
     summary = summarise(scores)
     kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}
     return {name: summary[name] for name in ("dice", "ap", "ap50")} | kinds
+
+
+def look(network: nn.Module, pixels: Tensor, recipe: Recipe, device: torch.device) -> NDArray[np.float32]:
+    """Compute maps of the recipe's heads, float32 (heads, Y, X), as segmentation will: if need be of a second look."""
+    heads = len(recipe.heads)
+    maps = infer(network, pixels, device)[:heads]
+    diameter = better_diameter(maps, recipe)
+    if diameter is None or recipe.object_size is None:
+        return maps
+    factor, shape = recipe.object_size / diameter, pixels.shape[1:]
+    size = [max(1, round(length * factor)) for length in shape]
+    rescaled = functional.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
+    again = torch.from_numpy(infer(network, rescaled, device)[:heads])
+    back: NDArray[np.float32] = functional.interpolate(again[None], shape, mode="bilinear")[0].numpy()
+    return back
 
 
 @torch.inference_mode()

@@ -144,7 +144,8 @@ def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
         "description": recipe.description,
         "architecture": {"name": recipe.architecture, "arguments": network_arguments(recipe, recipe.heads)},
         "input_channels": 3,
-        "object_size": round(float(np.median(diameters)), 1) if diameters.size else None,
+        "object_size": recipe.object_size or (round(float(np.median(diameters)), 1) if diameters.size else None),
+        "object_sizes": recipe.object_sizes,
         "normalisation": recipe.normalisation,
         "outputs": [{"name": head, "activation": "none"} for head in recipe.heads],
         "decoder": "threshold" if recipe.heads == ("foreground",) else "seeded_watershed",
@@ -176,6 +177,9 @@ def export(
     card = write_package(output, fields, weights)
     answers = list(answer(read_package(output, "path"), held, device))
     parameters = tune(answers, card.heads, recipe.parameters, recipe.metric)
+    card = write_package(output, {**fields, "parameters": parameters}, weights)
+    if card.object_sizes is not None:  # the parameters decide which objects a first look finds, too
+        answers = list(answer(read_package(output, "path"), held, device))
     masks = are_masks(held)
     truth = choose_truth(masks, divides=card.decoder != "threshold")
     scores = [compare(decode(a.probability, card.heads, parameters), a.labels, a.pair, truth) for a in answers]

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import choose_device
+from napari_unetseg.inference.first_look import better_diameter
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -42,11 +43,15 @@ class Answer:
 
 
 def answer(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[Answer]:
-    """Run a model on annotated images, one after the other."""
+    """Run a model on annotated images, one after the other, as segmentation does: twice where it should look again."""
     backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
     for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
         image, labels = read_pair(pair)
-        yield Answer(pair, predict(image, package.card, backend).probability, labels)
+        maps = predict(image, package.card, backend).probability
+        diameter = better_diameter(maps, package.card)
+        if diameter is not None:
+            maps = predict(image, package.card, backend, diameter=diameter).probability
+        yield Answer(pair, maps, labels)
 
 
 def tune(

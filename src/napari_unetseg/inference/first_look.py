@@ -1,15 +1,16 @@
 """Whether an image should be shown to a model again at another size, by what the model found in it at its own."""
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_unetseg.inference.size_estimate import covering_diameter
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.zoo.card import ModelCard
-
-if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction
 
 LEAST_OBJECTS = 2
 """A single object may be anything; two of a size are enough, as a photo of a hand holds few nails."""
@@ -25,7 +26,31 @@ SIDE = 1024
 """Pixels of the middle of an image that are looked at along each axis."""
 
 
-def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
+class Sizes(Protocol):
+    """What a model's card, or the recipe of one in training, says of how it reads objects and of which size."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of its maps, in order."""
+        ...
+
+    @property
+    def parameters(self) -> DecodeParameters:
+        """How objects are read off them."""
+        ...
+
+    @property
+    def object_size(self) -> float | None:
+        """The diameter in pixels that it sees best."""
+        ...
+
+    @property
+    def object_sizes(self) -> tuple[float, float] | None:
+        """The least and the largest that it sees well."""
+        ...
+
+
+def better_diameter(maps: NDArray[np.floating[Any]], card: Sizes) -> float | None:
     """Return the diameter by which an image should be rescaled; None if the model sees it well as it is.
 
     Objects are read off the middle of the image, of a stack off that of its middle plane, by the parameters of
@@ -34,10 +59,10 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
 
     Parameters
     ----------
-    prediction
-        What the model said of the image at its own size.
+    maps
+        What the model said of the image at its own size: probabilities of its heads, (heads, [planes...,] Y, X).
     card
-        Card of the model; see `ModelCard.object_sizes`.
+        Of the model; see `ModelCard.object_sizes`.
 
     Returns
     -------
@@ -48,7 +73,6 @@ def better_diameter(prediction: "Prediction", card: ModelCard) -> float | None:
     """
     if card.object_sizes is None or card.object_size is None:
         return None
-    maps = prediction.probability
     middle: tuple[slice | int, ...] = (slice(None), *middle_plane(maps.shape[1:-2]))
     plane = maps[middle]
     seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
