@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.targets import HeadName
-from napari_unetseg.zoo.card import Percentile
+from napari_unetseg.zoo.card import ObjectSizes, Percentile, is_among
 
 Metric = Literal["ap", "ap50", "dice"]
 """Scores that may choose weights and decoder parameters."""
@@ -176,7 +176,7 @@ class Recipe(_Strict):
     heads: tuple[HeadName, ...] = ("foreground", "distance")
     auxiliary: tuple[HeadName, ...] = ()
     object_size: float | None = Field(None, gt=0)
-    object_sizes: tuple[float, float] | None = None
+    object_sizes: ObjectSizes | None = None
     metric: Metric = "ap50"
     normalisation: Percentile = Percentile()
     split: Split = Split()
@@ -223,10 +223,8 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _object_size_is_among_those_seen_well(self) -> "Recipe":
-        if self.object_sizes is not None:
-            least, most = self.object_sizes
-            if self.object_size is None or not 0 < least <= self.object_size <= most:
-                raise ValueError("object_sizes needs an object_size between the two")
+        if self.object_sizes is not None and not is_among(self.object_size, self.object_sizes):
+            raise ValueError("object_sizes needs an object_size between the two")
         return self
 
     @property

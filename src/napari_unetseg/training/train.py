@@ -177,8 +177,8 @@ def export(
     card = write_package(output, fields, weights)
     answers = list(answer(read_package(output, "path"), held, device))
     parameters = tune(answers, card.heads, recipe.parameters, recipe.metric)
-    card = write_package(output, {**fields, "parameters": parameters}, weights)
     if card.object_sizes is not None:  # the parameters decide which objects a first look finds, too
+        write_package(output, {**fields, "parameters": parameters}, weights)
         answers = list(answer(read_package(output, "path"), held, device))
     masks = are_masks(held)
     truth = choose_truth(masks, divides=card.decoder != "threshold")

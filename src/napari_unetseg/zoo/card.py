@@ -124,6 +124,16 @@ class Weights(_Strict):
     sha256: str = Field(pattern="^([0-9a-f]{64})?$")
 
 
+ObjectSizes = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+"""Least and largest typical diameter of objects, in pixels, that a model sees well."""
+
+
+def is_among(object_size: float | None, object_sizes: ObjectSizes) -> bool:
+    """Tell whether a diameter is known and lies between the two."""
+    least, most = object_sizes
+    return object_size is not None and least <= object_size <= most
+
+
 class ModelCard(_Strict):
     """Everything a user or a program needs to know to run a model and to trust it.
 
@@ -161,7 +171,7 @@ class ModelCard(_Strict):
     architecture: Architecture
     input_channels: Literal[1, 3] = 3
     object_size: float | None = Field(None, gt=0)
-    object_sizes: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] | None = None
+    object_sizes: ObjectSizes | None = None
     pixel_size: float | None = Field(None, gt=0)
     normalisation: Normalisation = Percentile()
     image_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
@@ -186,10 +196,8 @@ class ModelCard(_Strict):
 
     @model_validator(mode="after")
     def _object_size_is_among_those_seen_well(self) -> "ModelCard":
-        if self.object_sizes is not None:
-            least, most = self.object_sizes
-            if self.image_size is not None or self.object_size is None or not least <= self.object_size <= most:
-                raise ValueError("object_sizes needs an object_size between the two, and no image_size")
+        if self.object_sizes is not None and (self.image_size or not is_among(self.object_size, self.object_sizes)):
+            raise ValueError("object_sizes needs an object_size between the two, and no image_size")
         return self
 
     @model_validator(mode="after")
