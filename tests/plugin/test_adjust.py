@@ -1,10 +1,12 @@
 """The rows that act on a result, and the fold with those that are seldom needed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from napari._qt.qt_resources import get_stylesheet
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
 from napari_unetseg.plugin.adjust import Adjustments
 from napari_unetseg.plugin.widget import SegmentationWidget
@@ -81,3 +83,22 @@ def test_the_fold_opens_without_moving_what_is_above_it(make_widget: MakeWidget)
     assert [row.geometry() for row in rows] == before
     widget.more.toggle.click()
     assert not widget.more.expanded
+
+
+def test_areas_are_not_cut_and_leave_the_slider_its_length(qtbot: Any) -> None:
+    window = QWidget()
+    adjustments = Adjustments(window)
+    QVBoxLayout(window).addWidget(adjustments)
+    qtbot.addWidget(window)
+    # Its font comes from napari's window, after it was made.
+    window.setStyleSheet(get_stylesheet("dark") + "QLabel { font-size: 30px }")
+    window.resize(900, 400)
+    window.show()
+    adjustments.min_size.setValue(100)
+    lengths = set()
+    for pixel_area in (None, (0.1024, "µm²"), (53.9, "µm²")):
+        adjustments.set_pixel_area(pixel_area)
+        QApplication.processEvents()
+        assert adjustments.area.width() >= QLabel.sizeHint(adjustments.area).width()
+        lengths.add(adjustments.min_size.width())
+    assert len(lengths) == 1

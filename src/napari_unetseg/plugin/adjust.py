@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
@@ -43,6 +43,7 @@ _TIPS = {
 MORE_TIP = mark("What is seldom needed: smoothing, holes, the diameter of the objects, averaging over flips.")
 _LARGEST = 1000  # pixels; a model with larger objects stretches the slider
 _SMOOTHEST = 10  # pixels; what a card may ask for beyond it stretches the slider
+_WIDE_AREA = "px · 8,888 µm²"
 
 
 class Adjustments(QWidget):
@@ -67,10 +68,8 @@ class Adjustments(QWidget):
         self.fill_holes = QCheckBox(tr("Fill holes"))
         self.fill_holes.setToolTip(tr(_TIPS["fill_holes"]))
         self.smoothing = _whole(_SMOOTHEST, tr(_TIPS["smoothing"]))
-        self.area = QLabel()
+        self.area = _AreaLabel()
         self.area.setToolTip(tr(_TIPS["min_size"]))
-        # Room for any area, so that the slider keeps its length.
-        self.area.setFixedWidth(self.area.fontMetrics().horizontalAdvance("px · 8,888 µm²"))
         self.table = QCheckBox(tr("Table"))
         self.table.setToolTip(tr(_TIPS["table"]))
         self.outputs: dict[Output, QCheckBox] = {
@@ -174,6 +173,18 @@ class Adjustments(QWidget):
         grid.addWidget(label, 0, 0)
         grid.addWidget(self.smoothing, 0, 1)
         grid.addWidget(self.fill_holes, 1, 0, 1, 2)
+
+
+class _AreaLabel(QLabel):
+    """Has room for any area in whichever font the window has, so that the slider beside it keeps its length."""
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        hint = super().sizeHint()
+        shown, wide = (self.fontMetrics().size(0, text).width() for text in (self.text(), _WIDE_AREA))
+        return QSize(hint.width() + max(0, wide - shown), hint.height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return self.sizeHint()
 
 
 def _grid(widget: QWidget) -> QGridLayout:
