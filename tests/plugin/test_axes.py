@@ -1,12 +1,14 @@
-"""How axes are read, without a window."""
+"""How axes are read, and the line that says so."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Image as ImageLayer
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_unetseg.plugin.axes import Readings, guess, is_complete
+from napari_unetseg.plugin.axes_row import AxesLine
 
 
 def layer_of(*shape: int, **arguments: Any) -> ImageLayer:
@@ -97,3 +99,16 @@ def test_what_the_user_chose_holds_until_it_no_longer_fits() -> None:
 )
 def test_a_reading_needs_one_plane(chosen: Any, complete: bool) -> None:
     assert is_complete(tuple(chosen)) == complete
+
+
+def test_the_line_has_room_for_a_large_font_that_comes_with_the_window(qtbot: Any) -> None:
+    window = QWidget()
+    line = AxesLine(window)
+    QVBoxLayout(window).addWidget(line)
+    qtbot.addWidget(window)
+    window.setStyleSheet("QLabel { font-size: 40px }")
+    window.show()
+    for text in ("", "Y X · 64 x 64 · uint16"):
+        line.tell(text)
+        QApplication.processEvents()
+        assert line.height() >= line.fontMetrics().height() >= 40

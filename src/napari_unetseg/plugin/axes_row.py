@@ -2,9 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QKeyEvent, QMouseEvent
-from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_unetseg.language import mark, tr
@@ -35,7 +44,7 @@ class AxesLine(QElidingLabel):
         super().__init__(parent)
         self.setElideMode(Qt.TextElideMode.ElideRight)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setFixedHeight(self.fontMetrics().height() + 2)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setObjectName("UnetsegAxes")
@@ -46,6 +55,14 @@ class AxesLine(QElidingLabel):
         """Say how the axes are read."""
         self.setText(text)
         self.setToolTip(f"{tr(_LINE_TIP)}\n\n{text}".strip())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return the size of one line, with text or without, in the font of the window."""
+        return QSize(super().sizeHint().width(), self.fontMetrics().height() + 2)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return the least size at which it can be read."""
+        return QSize(super().minimumSizeHint().width(), self.sizeHint().height())
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Press."""

@@ -43,7 +43,9 @@ class Badge(QLabel):
         }
         self._styles = {
             kind: f"background-color: {patch.as_hex()}; color: {_readable_on(patch, theme)};"
-            f"border-radius: {_SIDE // 2 if kind in ('idle', 'good', 'busy') else 3}px; font-weight: bold;"
+            f"border-radius: {_SIDE // 2 if kind in ('idle', 'good', 'busy') else 3}px;"
+            # Of the badge's size, and not of the window's font, which may be larger than the badge.
+            f"font-weight: bold; font-size: {_SIDE * 3 // 4}px;"
             for kind, patch in patches.items()
         }
         self.show_kind(self.kind)
