@@ -32,20 +32,21 @@ MAY_IMPORT = {
     "inference": BESIDE | {"networks", "zoo"},
     "service": BESIDE | {"config", "networks", "zoo", "inference"},
     "batch": BESIDE | {"zoo", "service"},
+    "benchmark": BESIDE | {"config", "networks", "zoo", "inference", "service"},
     "training": BESIDE | {"networks", "zoo", "inference"},
     "plugin": BESIDE | {"batch", "config", "samples", "zoo", "inference", "service"},
     "__main__": {"cli"},
-    "cli": BESIDE | {"batch", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
+    "cli": BESIDE | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
 }
 SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "imagecodecs", "tifffile", "roifile"}
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
+    "benchmark.measuring",
     "cli.benchmark_report",
     "networks",
     "inference",
     "training",
     "service.calibrating",
-    "service.measuring",
     "service.runtime",
     *(f"zoo.{name}" for name in ("adding", "adopt", "checkpoints", "conversion", "loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from napari_unetseg.benchmark.backend_comparison import WAYS
 from napari_unetseg.inference.backends.processor import cpu_name
-from napari_unetseg.service.comparing import WAYS
 from napari_unetseg.zoo.registry import find_model
 
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import typer
 
+from napari_unetseg.benchmark.batch_tuning import Plan, Tuning, tune
+from napari_unetseg.benchmark.choosing import Measurement
+from napari_unetseg.benchmark.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.preference import first_wish
 from napari_unetseg.io.columns import in_columns
-from napari_unetseg.service.choosing import Measurement
 from napari_unetseg.service.configured import find_configured
-from napari_unetseg.service.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
 from napari_unetseg.service.profile import TunedSize, write_profile
-from napari_unetseg.service.tuning import Plan, Tuning, tune
 
 _TITLES = ("window", "batch", "p50 ms", "p95 ms", "megapixels/s", "tiles/s", "memory MiB")
 

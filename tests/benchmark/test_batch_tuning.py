@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unetseg.service.choosing import Measurement, choose
-from napari_unetseg.service.profile import TunedSize
-from napari_unetseg.service.tuning import (
+from napari_unetseg.benchmark.batch_tuning import (
     LeftOut,
     Plan,
     Size,
@@ -18,6 +16,8 @@ from napari_unetseg.service.tuning import (
     summarise,
     tune,
 )
+from napari_unetseg.benchmark.choosing import Measurement, choose
+from napari_unetseg.service.profile import TunedSize
 
 SMALL, LARGE = TileShape(100, 100, 2_500), TileShape(200, 200, 22_500)
 

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
+from napari_unetseg.benchmark import measuring
+from napari_unetseg.benchmark.batch_tuning import Size, TileShape
+from napari_unetseg.benchmark.measuring import DeviceBench, load_subject, plan_for, tile_shapes
+from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import choice
 from napari_unetseg.inference.backends.preference import Way, Wish
-from napari_unetseg.service import measuring
 from napari_unetseg.service.machine import cpu_name
-from napari_unetseg.service.measuring import DeviceBench, load_subject, plan_for, tile_shapes
-from napari_unetseg.service.memory_probe import MemoryProbe
-from napari_unetseg.service.tuning import Size, TileShape
 from napari_unetseg.zoo.registry import find_model
 
 TORCH = Way("torch", "float32", "Tests know it.")

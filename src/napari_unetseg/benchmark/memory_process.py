@@ -17,9 +17,9 @@ from typing import IO, Any
 
 import psutil
 
+from napari_unetseg.benchmark.backend_process import KEEP, RETURN
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends.preference import Way
-from napari_unetseg.service.way_probe import KEEP, RETURN
 
 _SAMPLE_SECONDS = 0.002
 _KILLED = -9
@@ -97,9 +97,9 @@ def _ask(process: "subprocess.Popen[str]", line: str) -> str:
 
 def serve(model: str, way: Way, questions: IO[str], answers: IO[str], *, keeps_memory: bool) -> None:
     """Load a model on the CPU and answer until there are no more questions."""
+    from napari_unetseg.benchmark.measuring import load_backend, timed_run, warm_up
     from napari_unetseg.inference.device import Device
     from napari_unetseg.inference.out_of_memory import is_out_of_memory
-    from napari_unetseg.service.measuring import load_backend, timed_run, warm_up
     from napari_unetseg.zoo.registry import find_model
 
     package = find_model(Path(model))

@@ -1,6 +1,6 @@
 """Which way of computing a model is the fastest on this machine's CPU, and whether its masks agree with float32.
 
-Each way runs in processes of its own (`napari_unetseg.service.way_probe`), one at a time, in turns: whatever slows
+Each way runs in processes of its own (`napari_unetseg.benchmark.backend_process`), one at a time, in turns: whatever slows
 the machine for a while slows all alike.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.benchmark.backend_process import KEEP, PLAIN, PLAIN_ALLOCATOR, RETURN
 from napari_unetseg.errors import last_line
-from napari_unetseg.service.way_probe import KEEP, PLAIN, PLAIN_ALLOCATOR, RETURN
 
 WAYS = {
     PLAIN: "PyTorch alone, float32",
@@ -142,7 +142,7 @@ def _run(result: WayResult, model: Path, image: Path, side: int, freed: str) -> 
     """Time a way in a process of its own; what goes wrong there makes it impossible."""
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.npy"
-        module = "napari_unetseg.service.way_probe"
+        module = "napari_unetseg.benchmark.backend_process"
         asked = (str(model), result.way, str(image), str(side), str(RUNS), str(mask), freed)
         # The words are ours: an interpreter, a module of this package, a model and an image that were found.
         run = subprocess.run([sys.executable, "-m", module, *asked], capture_output=True, text=True, check=False)  # noqa: S603

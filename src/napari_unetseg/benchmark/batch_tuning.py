@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unetseg.service.choosing import Measurement, choose
+from napari_unetseg.benchmark.choosing import Measurement, choose
 from napari_unetseg.service.profile import TunedSize
 
 LONGEST_BATCH_S = 10.0

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.service import comparing
-from napari_unetseg.service.comparing import WayComparison, WayResult, compare_ways, dice
+from napari_unetseg.benchmark import backend_comparison
+from napari_unetseg.benchmark.backend_comparison import WayComparison, WayResult, compare_ways, dice
 
 
 def test_dice_of_known_masks():
@@ -27,7 +27,7 @@ def test_speed_and_dice_are_in_relation_to_the_first_way():
 
 
 def test_rounds_go_back_and_forth_and_leave_out_what_is_impossible(monkeypatch, tmp_path):
-    monkeypatch.setattr(comparing, "WAYS", {way: way for way in "abc"})
+    monkeypatch.setattr(backend_comparison, "WAYS", {way: way for way in "abc"})
     order = []
 
     def run(result, model, image, side, freed):
@@ -36,27 +36,27 @@ def test_rounds_go_back_and_forth_and_leave_out_what_is_impossible(monkeypatch, 
             result.impossible = "No."
         result.seconds.append(1.0)
 
-    monkeypatch.setattr(comparing, "_run", run)
+    monkeypatch.setattr(backend_comparison, "_run", run)
     compare_ways(tmp_path, tmp_path, 8, rounds=3)
     assert order == [*"abc", *"ca", *"ac"]
 
 
 def test_ctrl_c_leaves_what_was_measured(monkeypatch, tmp_path):
-    monkeypatch.setattr(comparing, "WAYS", {way: way for way in "ab"})
+    monkeypatch.setattr(backend_comparison, "WAYS", {way: way for way in "ab"})
 
     def run(result, model, image, side, freed):
         if result.way == "b":
             raise KeyboardInterrupt
         result.seconds.append(1.0)
 
-    monkeypatch.setattr(comparing, "_run", run)
+    monkeypatch.setattr(backend_comparison, "_run", run)
     comparison = compare_ways(tmp_path, tmp_path, 8, rounds=1)
     assert comparison.interrupted
     assert [one.way for one in comparison.measured] == ["a"]
 
 
 def test_a_process_that_fails_makes_its_way_impossible_and_no_other(bright_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(comparing, "WAYS", {"plain": "plain"})
+    monkeypatch.setattr(backend_comparison, "WAYS", {"plain": "plain"})
     (result,) = compare_ways(bright_model, tmp_path / "missing.npy", 16, rounds=1).results
     assert result.impossible.startswith("its process ended with status 1: ")
     assert "missing.npy" in result.impossible
@@ -65,8 +65,8 @@ def test_a_process_that_fails_makes_its_way_impossible_and_no_other(bright_model
 
 @pytest.mark.parametrize("keeps_memory", [True, False])
 def test_torch_keeps_memory_only_as_the_settings_say(bright_model, tmp_path, monkeypatch, keeps_memory):
+    from napari_unetseg.benchmark.backend_process import probe
     from napari_unetseg.inference.backends import choice
-    from napari_unetseg.service.way_probe import probe
 
     kept = []
     monkeypatch.setattr(choice, "keep_freed_memory", lambda: kept.append(True))
@@ -78,16 +78,16 @@ def test_torch_keeps_memory_only_as_the_settings_say(bright_model, tmp_path, mon
 
 @pytest.mark.parametrize(("keeps_memory", "word"), [(True, "keep"), (False, "return")])
 def test_processes_are_told_whether_to_keep_memory(tmp_path, monkeypatch, keeps_memory, word):
-    monkeypatch.setattr(comparing, "WAYS", {"torch:float32": "torch"})
+    monkeypatch.setattr(backend_comparison, "WAYS", {"torch:float32": "torch"})
     told = []
-    monkeypatch.setattr(comparing, "_run", lambda *words: told.append(words[-1]))
+    monkeypatch.setattr(backend_comparison, "_run", lambda *words: told.append(words[-1]))
     compare_ways(tmp_path, tmp_path, 8, rounds=1, keeps_memory=keeps_memory)
     assert told == [word]
 
 
 @pytest.mark.parametrize(("side", "shape"), [(40, (40, 40)), (41, (41, 41))])
 def test_masks_are_the_windows_bright_pixels(bright_model, tmp_path, side, shape):
-    from napari_unetseg.service.way_probe import probe
+    from napari_unetseg.benchmark.backend_process import probe
 
     image = np.zeros((24, 64), np.float32)
     image[5:15, 8:20] = 1

@@ -9,6 +9,8 @@ import numpy as np
 import psutil
 import torch
 
+from napari_unetseg.benchmark.batch_tuning import Bench, Plan, Size, TileShape, Trial, doubled
+from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.choice import make_backend
 from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
@@ -18,8 +20,6 @@ from napari_unetseg.inference.division import BLENDED_WINDOW, pixels_that_fit
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.inference.tiling import round_up, smallest_window
 from napari_unetseg.service.machine import device_name
-from napari_unetseg.service.memory_probe import MemoryProbe
-from napari_unetseg.service.tuning import Bench, Plan, Size, TileShape, Trial, doubled
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
@@ -136,7 +136,7 @@ def tile_shapes(backend: Backend, card: ModelCard, windows: tuple[int, ...]) -> 
 
 
 class DeviceBench:
-    """A loaded model as `napari_unetseg.service.tuning.tune` wants it; a context manager.
+    """A loaded model as `napari_unetseg.benchmark.batch_tuning.tune` wants it; a context manager.
 
     On the CPU the memory is measured in a process of its own, on a GPU by PyTorch's own count.
 

@@ -1,7 +1,7 @@
 """A process of its own that runs a model in one way on the CPU, a few times, and says how long each run took.
 
 What one way changes in its process, such as how memory is allocated, must not touch another; and a runtime that
-crashes must not take the comparison with it. See `napari_unetseg.service.comparing`, which starts it.
+crashes must not take the comparison with it. See `napari_unetseg.benchmark.backend_comparison`, which starts it.
 """
 
 import json
