@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
-from napari_unetseg.service.runtime import Runtime, load_runtime
+from napari_unetseg.service.loaded_model import Runtime, load_runtime
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
 
 SIDES = (256, 1024)

@@ -47,7 +47,7 @@ TORCH_ROOMS = (
     "inference",
     "training",
     "service.calibrating",
-    "service.runtime",
+    "service.loaded_model",
     *(f"zoo.{name}" for name in ("adding", "adopt", "checkpoints", "conversion", "loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )

@@ -198,7 +198,7 @@ def test_tiles_are_as_large_as_allowed(make, seen, window):
 @pytest.fixture
 def pools(bright_model):
     """Load the model with these settings of the memory, and return its pools."""
-    from napari_unetseg.service.runtime import load_runtime
+    from napari_unetseg.service.loaded_model import load_runtime
     from napari_unetseg.zoo.registry import find_model
 
     loaded = []
@@ -271,7 +271,7 @@ def test_without_confidence_no_result_tells_it(make, picture):
 
 @shows("unet.inference.enable_batch_processing")
 def test_without_batch_processing_images_go_one_by_one(make, picture, monkeypatch):
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
     together = []
     predict_many = Runtime.predict_many
@@ -290,10 +290,10 @@ def test_without_batch_processing_images_go_one_by_one(make, picture, monkeypatc
 
 @shows("unet.health.startup_validation")
 def test_a_model_that_fails_its_check_is_refused_at_the_start(make, picture, monkeypatch):
-    from napari_unetseg.service import checkup
+    from napari_unetseg.service import health_check
 
     check = SimpleNamespace(dummy_inference_ms=1.0, known_answer=None, problems=("It is broken.",))
-    monkeypatch.setattr(checkup, "check_model", lambda *_: check)
+    monkeypatch.setattr(health_check, "check_model", lambda *_: check)
     with pytest.raises(UnetsegError, match="It is broken"):
         make().segment(picture)
     assert make(health={"startup_validation": False}).segment(picture).count > 0

@@ -17,7 +17,7 @@ from napari_unetseg.plugin.foresight import question
 from napari_unetseg.plugin.habits import Habits
 from napari_unetseg.plugin.shortcuts import CANCEL, CONTOURS, RUN
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.service.preflight import Forecast
+from napari_unetseg.service.forecast import Forecast
 
 MakeWidget = Callable[..., SegmentationWidget]
 Step = Callable[[SegmentationWidget], None]

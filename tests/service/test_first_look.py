@@ -8,7 +8,7 @@ import yaml
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.errors import Cancelled, ModelError
-from napari_unetseg.service.preflight import Workload
+from napari_unetseg.service.forecast import Workload
 from napari_unetseg.zoo.card import read_card
 
 

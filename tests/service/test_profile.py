@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_opened_is_ignored_with_a_warning(caplog):
 # Halos are 10 pixels: 196 = 20 + 4 x (64 - 20) = 20 + 2 x (108 - 20).
 def how_it_runs(model, settings=None, backend="torch"):
     """Window and batch sizes with which a service's runtime runs an image of 196 x 196 pixels on the CPU."""
-    from napari_unetseg.service.runtime import load_runtime
+    from napari_unetseg.service.loaded_model import load_runtime
 
     done = [0]
     runtime = load_runtime(find_model(model), settings or Settings(), device="cpu", backend=backend)

@@ -22,7 +22,7 @@ def health(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load the model, run it on a small image, and report. Exit status: 0 if healthy, 1 if not."""
-    from napari_unetseg.service.debugging import debug_dump
+    from napari_unetseg.service.debug_outputs import debug_dump
 
     try:
         service = open_service(model, device, backend, precision)

@@ -14,7 +14,7 @@ from napari_unetseg.plugin.services import known_service
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.preflight import Forecast
+    from napari_unetseg.service.forecast import Forecast
 
 PAUSE_MS = 150
 
@@ -76,7 +76,7 @@ def foresee_run(asked: Question) -> "Forecast":
     """
     from napari_unetseg.config import load_settings
     from napari_unetseg.inference.backends.preference import Wish
-    from napari_unetseg.service.preflight import Paces, Workload, foresee
+    from napari_unetseg.service.forecast import Paces, Workload, foresee
 
     work = Workload(asked.shape, asked.planes, asked.diameter, asked.augment)
     service = known_service(str(asked.package.path), asked.device)

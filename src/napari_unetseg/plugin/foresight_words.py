@@ -6,7 +6,7 @@ from napari_unetseg.language import local, mark, tr
 from napari_unetseg.plugin import words
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.preflight import Forecast
+    from napari_unetseg.service.forecast import Forecast
 
 DEVICES = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (MPS)"}
 

@@ -141,13 +141,13 @@ class KeepRow(QWidget):
             self.told.emit(local(error), "error")
 
     def _copy_python(self, recipe: "RunRecipe") -> None:
-        from napari_unetseg.service.run_text import as_python
+        from napari_unetseg.service.recipe_text import as_python
 
         _copy(as_python(recipe))
         self.told.emit(tr(COPIED if recipe.source.path else COPIED_FOR_CONSOLE), "good")
 
     def _copy_line(self, recipe: "RunRecipe") -> None:
-        from napari_unetseg.service.run_text import PLACEHOLDER, as_command
+        from napari_unetseg.service.recipe_text import PLACEHOLDER, as_command
 
         line = as_command(recipe)
         _copy(line)

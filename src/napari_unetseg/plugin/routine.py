@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_unetseg.service import RunRecipe
-    from napari_unetseg.service.preflight import Forecast
+    from napari_unetseg.service.forecast import Forecast
 
 _FLIP_TIP = mark("Shows or hides the contours of all results:")
 _KEPT: tuple[Output, ...] = ("labels", "contours", "confidence")

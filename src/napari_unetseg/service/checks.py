@@ -13,7 +13,7 @@ from napari_unetseg.zoo import known_answer as stored
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
 """Most that a probability may differ from the stored answer, which is float32, by the precision of the network.

@@ -10,7 +10,7 @@ from napari_unetseg.zoo.published import published_with
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 # What each network is called as a class, and whether it weighs its features; known without loading torch.
 _MODEL_TYPES = {

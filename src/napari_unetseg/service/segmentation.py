@@ -23,7 +23,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 
 @dataclass(frozen=True)

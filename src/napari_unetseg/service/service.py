@@ -14,22 +14,22 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.preference import Wish, first_wish
 from napari_unetseg.language import Sentence
-from napari_unetseg.service.batch import Readable
-from napari_unetseg.service.checkup import Checkup
+from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
-from napari_unetseg.service.models import HeldModels
+from napari_unetseg.service.forecast import Forecast, Workload, foresee
+from napari_unetseg.service.health_check import Checkup
+from napari_unetseg.service.model_cache import HeldModels
 from napari_unetseg.service.packages import Packages
-from napari_unetseg.service.preflight import Forecast, Workload, foresee
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.running import Runner
+from napari_unetseg.service.runner import Runner
 from napari_unetseg.service.segmentation import Segmentation, Wishes
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Progress
     from napari_unetseg.inference.quantised import Calibration
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 
 class SegmentationService:
@@ -418,7 +418,7 @@ class SegmentationService:
 
     def _load(self, package: ModelPackage) -> "Runtime":
         # torch is imported here, in whichever thread first needs the model.
-        from napari_unetseg.service.runtime import load_runtime
+        from napari_unetseg.service.loaded_model import load_runtime
 
         runtime = load_runtime(
             package,

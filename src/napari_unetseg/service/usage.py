@@ -9,7 +9,7 @@ import psutil
 from napari_unetseg.service.reports import MemoryUsage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 
 def memory_usage(loaded: "Runtime | None", in_memory: Sequence["Runtime"]) -> MemoryUsage:

@@ -12,16 +12,16 @@ from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.language import Sentence, joined, sentence_of
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.checks import Check, check_model, draw_test_picture
+from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.describe import identify
-from napari_unetseg.service.models import HeldModels
+from napari_unetseg.service.model_cache import HeldModels
 from napari_unetseg.service.reports import Health
-from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.service.usage import gpu_available, gpu_percent, memory_usage
 from napari_unetseg.zoo.known_answer import read_known_answer
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 NOT_LOADED = Sentence("The model is not loaded yet; it loads on the first run.")
 

@@ -15,11 +15,11 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.service.segmentation import Wishes
-from napari_unetseg.service.stacks import join_planes, read_planes, share_progress
+from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction, Progress
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
 """An image, or a function that reads it when its turn comes."""

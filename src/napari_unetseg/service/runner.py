@@ -16,20 +16,20 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.advice import slow_remarks
-from napari_unetseg.service.batch import Line, Place, Readable
-from napari_unetseg.service.debugging import save_debug_outputs
+from napari_unetseg.service.batch_queue import Line, Place, Readable
+from napari_unetseg.service.counters import RunCounter
+from napari_unetseg.service.debug_outputs import save_debug_outputs
+from napari_unetseg.service.forecast import Paces, Workload, network_pixels, passes
 from napari_unetseg.service.journal import Journal, Stopwatch
-from napari_unetseg.service.models import HeldModels
-from napari_unetseg.service.preflight import Paces, Workload, network_pixels, passes
+from napari_unetseg.service.model_cache import HeldModels
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
-from napari_unetseg.service.statistics import RunCounter
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction, Progress
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 
 class Runner:

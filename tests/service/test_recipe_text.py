@@ -16,7 +16,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.io import read_image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import RunRecipe, Segmentation, tiled_settings, write_run_recipe
-from napari_unetseg.service.run_text import as_command, as_python, command_options, quote_windows
+from napari_unetseg.service.recipe_text import as_command, as_python, command_options, quote_windows
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from napari_unetseg.service.profile import TunedSize, read_profile
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 Basis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""

@@ -10,8 +10,8 @@ import pytest
 from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.processor import cpu_name
-from napari_unetseg.service import preflight, profile
-from napari_unetseg.service.preflight import Forecast, Workload, expected_device, network_pixels, operations_per_pixel
+from napari_unetseg.service import forecast, profile
+from napari_unetseg.service.forecast import Forecast, Workload, expected_device, network_pixels, operations_per_pixel
 from napari_unetseg.service.profile import TunedSize, write_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import find_model
@@ -47,10 +47,10 @@ def test_before_the_first_run_the_time_is_a_guess_and_nothing_is_loaded(service:
 def test_a_guess_counts_the_cores_that_the_process_may_use(
     service: SegmentationService, monkeypatch: pytest.MonkeyPatch, usable: int, counted: int
 ) -> None:
-    monkeypatch.setattr(preflight.psutil, "cpu_count", lambda logical: 16 if logical else 8)
-    monkeypatch.setattr(preflight, "usable_cores", lambda: 1)
+    monkeypatch.setattr(forecast.psutil, "cpu_count", lambda logical: 16 if logical else 8)
+    monkeypatch.setattr(forecast, "usable_cores", lambda: 1)
     alone = service.preflight(Workload((512, 512))).seconds
-    monkeypatch.setattr(preflight, "usable_cores", lambda: usable)
+    monkeypatch.setattr(forecast, "usable_cores", lambda: usable)
     assert service.preflight(Workload((512, 512))).seconds == pytest.approx(alone / counted)
 
 
@@ -125,8 +125,8 @@ def test_the_device_is_expected_without_torch(
     request_: str, driver: str | None, torch: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(preflight.shutil, "which", lambda name: driver)
-    monkeypatch.setattr(preflight, "version", lambda name: torch)
+    monkeypatch.setattr(forecast.shutil, "which", lambda name: driver)
+    monkeypatch.setattr(forecast, "version", lambda name: torch)
     kind, reason = expected_device(request_)
     assert kind == device
     assert reason.endswith(".")
@@ -134,7 +134,7 @@ def test_the_device_is_expected_without_torch(
 
 def test_a_mac_is_expected_to_use_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(preflight, "machine", lambda: "arm64")
+    monkeypatch.setattr(forecast, "machine", lambda: "arm64")
     assert expected_device("auto")[0] == "mps"
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.service.models import HeldModels, ServiceClosed
+from napari_unetseg.service.model_cache import HeldModels, ServiceClosed
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import Provenance, Segmentation
-from napari_unetseg.service.debugging import debug_dump, save_debug_outputs
+from napari_unetseg.service.debug_outputs import debug_dump, save_debug_outputs
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from napari_unetseg.service.statistics import RunCounter
+from napari_unetseg.service.counters import RunCounter
 
 
 def test_a_new_counter_knows_nothing():

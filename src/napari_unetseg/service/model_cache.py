@@ -12,7 +12,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.runtime import Runtime
+    from napari_unetseg.service.loaded_model import Runtime
 
 Load = Callable[[ModelPackage], "Runtime"]
 
