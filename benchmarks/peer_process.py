@@ -95,7 +95,7 @@ def resized(package: Any) -> Callable[[Any], Labels]:
 def prepare(way: str, package: Any) -> Callable[[Any], Labels]:
     """Load the model in one of the ways of `peers.py`."""
     if way == "plain, memory kept":
-        from napari_unetseg.inference.freed_memory import keep_freed_memory
+        from napari_unetseg.inference.malloc import keep_freed_memory
 
         if not keep_freed_memory():
             raise RuntimeError("This C library cannot be asked to keep freed memory.")
@@ -149,7 +149,7 @@ def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: boo
 
     from napari_unetseg.image import Image
     from napari_unetseg.inference.device import Device, total_memory
-    from napari_unetseg.inference.division import Room, divide, pixels_that_fit
+    from napari_unetseg.inference.tiling.plan import Room, divide, pixels_that_fit
 
     network_only: Any = SimpleNamespace(
         receptive_radius=network.receptive_radius,

@@ -51,7 +51,7 @@ TORCH_ROOMS = (
     *(f"zoo.{name}" for name in ("adding", "adopt", "checkpoints", "conversion", "loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )
-TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling")
+TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling.exact")
 
 
 def module_name(path: Path) -> str:

@@ -66,10 +66,10 @@ def test_a_process_that_fails_makes_its_way_impossible_and_no_other(bright_model
 @pytest.mark.parametrize("keeps_memory", [True, False])
 def test_torch_keeps_memory_only_as_the_settings_say(bright_model, tmp_path, monkeypatch, keeps_memory):
     from napari_unetseg.benchmark.backend_process import probe
-    from napari_unetseg.inference.backends import choice
+    from napari_unetseg.inference.backends import make_backend
 
     kept = []
-    monkeypatch.setattr(choice, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(make_backend, "keep_freed_memory", lambda: kept.append(True))
     np.save(tmp_path / "image.npy", np.eye(32, dtype=np.float32))
     words = (str(bright_model), "torch:float32", str(tmp_path / "image.npy"), 32, 1, str(tmp_path / "mask.npy"))
     probe(*words, keeps_memory=keeps_memory)

@@ -8,8 +8,8 @@ from napari_unetseg.benchmark.batch_tuning import Size, TileShape
 from napari_unetseg.benchmark.measuring import DeviceBench, load_subject, plan_for, tile_shapes
 from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.inference.backends import choice
-from napari_unetseg.inference.backends.preference import Way, Wish
+from napari_unetseg.inference.backends import make_backend
+from napari_unetseg.inference.backends.selection import Way, Wish
 from napari_unetseg.service.machine import cpu_name
 from napari_unetseg.zoo.registry import find_model
 
@@ -59,7 +59,7 @@ def test_a_trial_and_a_run_on_the_cpu(subject):
 @pytest.mark.parametrize("keeps_memory", [True, False])
 def test_memory_is_kept_only_as_the_settings_say(bright_model, monkeypatch, keeps_memory):
     kept = []
-    monkeypatch.setattr(choice, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(make_backend, "keep_freed_memory", lambda: kept.append(True))
     subject = load_subject(find_model(bright_model), "cpu", Wish("torch", "float32"), keeps_memory=keeps_memory)
     assert kept == [True] * keeps_memory
     with DeviceBench(subject) as bench:

@@ -123,7 +123,7 @@ def test_the_arithmetic_is_the_one_that_is_set(make, picture, processor_with_bfl
 @pytest.mark.parametrize("keep", [True, False])
 def test_freed_memory_is_kept_if_wanted(make, picture, keep, monkeypatch):
     kept = []
-    monkeypatch.setattr("napari_unetseg.inference.backends.choice.keep_freed_memory", lambda: kept.append(1))
+    monkeypatch.setattr("napari_unetseg.inference.backends.make_backend.keep_freed_memory", lambda: kept.append(1))
     make(memory={"keep_freed_memory": keep}).segment(picture)
     assert bool(kept) is keep
 

@@ -268,23 +268,23 @@ def test_all_images_under_way_go_on_with_the_smaller_window(card, counting_backe
 
 
 def test_memory_that_ends_while_a_window_is_read_is_the_same_case(card, counting, monkeypatch):
-    from napari_unetseg.inference import jobs
+    from napari_unetseg.inference import image_task
 
-    read = jobs.Job.read
+    read = image_task.Job.read
 
     def scarce(self, index, window):
         if window[0].size > 45 * 45:
             raise np._core._exceptions._ArrayMemoryError(window.shape, window.dtype)
         read(self, index, window)
 
-    monkeypatch.setattr(jobs.Job, "read", scarce)
+    monkeypatch.setattr(image_task.Job, "read", scarce)
     prediction = predict(image(200, 200), card, counting, window=80)
     assert prediction.warnings == ("Memory ran out; went on with tiles of 40 pixels.",)
     assert (prediction.probability == 0.75).all()
 
 
 def test_an_image_whose_result_does_not_fit_gives_an_error_and_the_others_go_on(card, counting, monkeypatch):
-    from napari_unetseg.inference import jobs
+    from napari_unetseg.inference import image_task
 
     zeros = np.zeros
 
@@ -293,7 +293,7 @@ def test_an_image_whose_result_does_not_fit_gives_an_error_and_the_others_go_on(
             raise MemoryError
         return zeros(shape, dtype)
 
-    monkeypatch.setattr(jobs.np, "zeros", scarce)
+    monkeypatch.setattr(image_task.np, "zeros", scarce)
     results = list(predict_many([image(200, 200), image(90, 90)], card, counting))
     assert "scan: memory ran out for the result of its 200 x 200 pixels" in str(results[0])
     assert isinstance(results[0], UnetsegError)

@@ -5,9 +5,9 @@ from torch.nn import functional
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.inference.division import BANDED_TILE, TILE
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict
+from napari_unetseg.inference.tiling.plan import BANDED_TILE, TILE
 from napari_unetseg.zoo.card import IMAGENET, Head
 
 AS_IS = (Head(name="foreground", activation="sigmoid"), Head(name="distance", activation="sigmoid"))

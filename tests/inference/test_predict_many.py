@@ -87,16 +87,16 @@ def test_beyond_so_many_pixels_no_further_image_is_taken_in(card, counting, monk
 
 
 def test_one_bad_image_gives_one_error(card, counting, monkeypatch):
-    from napari_unetseg.inference import jobs
+    from napari_unetseg.inference import image_task
 
-    whole = jobs.normalise
+    whole = image_task.normalise
 
     def normalise(image, *settings):
         if image.name == "image 2":
             raise ImageError("image 2: it is bad")
         return whole(image, *settings)
 
-    monkeypatch.setattr(jobs, "normalise", normalise)
+    monkeypatch.setattr(image_task, "normalise", normalise)
     results = list(predict_many(images(), card, counting, batch_size=4))
     assert [index for index, result in enumerate(results) if isinstance(result, Exception)] == [2]
     assert str(results[2]) == "image 2: it is bad"

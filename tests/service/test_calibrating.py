@@ -5,7 +5,8 @@ import pytest
 
 from napari_unetseg.errors import NotCalibrated, ParameterError
 from napari_unetseg.image import Image
-from napari_unetseg.inference import openvino_model, quantisation, quantised
+from napari_unetseg.inference import int8_calibration
+from napari_unetseg.inference.backends.openvino import conversion, int8_store
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.service import SegmentationService, calibrating
 from napari_unetseg.service.calibrating import MOST_PLANES, calibrate_package
@@ -18,10 +19,10 @@ def in_float32(tmp_path, monkeypatch):
     """An empty cache, and a quantisation that is none; test_quantisation.py has the real one."""
 
     def quantise(work, model, kept, cancel):
-        openvino_model.save(openvino_model.read(model), work)
+        conversion.save(conversion.read(model), work)
 
-    monkeypatch.setattr(openvino_model, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(quantisation, "_quantise", quantise)
+    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(int8_calibration, "_quantise", quantise)
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_int8_runs_after_a_calibration_and_says_how_well(service, squares):
 
 
 def test_below_the_limit_another_precision_runs_and_says_so(service, squares, monkeypatch):
-    monkeypatch.setattr(quantised, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
     assert not service.calibrate([squares]).accepted
     result = service.segment(squares)
     instead = "bfloat16" if computes_bfloat16() else "float32"
@@ -56,7 +57,7 @@ def test_a_new_calibration_is_used_at_once(service, squares, monkeypatch):
     service.calibrate([squares])
     service.initialize(warm_up=False)
     assert service.model_info().precision == "int8"
-    monkeypatch.setattr(quantised, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
     service.calibrate([squares])
     assert not service.model_info().loaded
     service.initialize(warm_up=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import UnetsegError, one_line
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.backends.preference import Way
+    from napari_unetseg.inference.backends.selection import Way
     from napari_unetseg.zoo.registry import ModelPackage
 
 PLAIN = "plain"
@@ -89,7 +89,7 @@ def _prepare(
         if way == PLAIN_ALLOCATOR:
             _keep_memory()
         return _plain(network, package), network.accepted_size
-    from napari_unetseg.inference.backends.choice import make_backend
+    from napari_unetseg.inference.backends.make_backend import make_backend
     from napari_unetseg.inference.device import Device
 
     cpu = Device("cpu", "It is measured.")
@@ -114,7 +114,7 @@ def _plain(network: Any, package: "ModelPackage") -> Forward:
 
 
 def _keep_memory() -> None:
-    from napari_unetseg.inference.freed_memory import keep_freed_memory
+    from napari_unetseg.inference.malloc import keep_freed_memory
 
     if not keep_freed_memory():
         raise UnetsegError("only glibc, the C library of most Linux systems, can be asked to keep freed memory.")
@@ -128,7 +128,7 @@ def _possible(way: str, package: "ModelPackage") -> "Way":
     UnetsegError
         Where the precision would be replaced by another one; the message is the reason.
     """
-    from napari_unetseg.inference.backends.preference import Wish, choose_way
+    from napari_unetseg.inference.backends.selection import Wish, choose_way
 
     backend, precision = way.split(":")
     chosen = choose_way(Wish(backend, precision), package.card, "cpu")
@@ -142,7 +142,7 @@ def _window(
 ) -> NDArray[np.float32]:
     """Cut a window out of an image, which is mirrored where it is smaller; float32 (1, C, H, W)."""
     from napari_unetseg.inference.normalisation import normalise
-    from napari_unetseg.inference.tiling import mirrored
+    from napari_unetseg.inference.tiling.exact import mirrored
     from napari_unetseg.io import read_image
 
     card = package.card

@@ -12,13 +12,13 @@ import torch
 from napari_unetseg.benchmark.batch_tuning import Bench, Plan, Size, TileShape, Trial, doubled
 from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.backends.choice import make_backend
-from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
-from napari_unetseg.inference.blending import OVERLAP
+from napari_unetseg.inference.backends.make_backend import make_backend
+from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
 from napari_unetseg.inference.device import Device, choose_device, total_memory
-from napari_unetseg.inference.division import BLENDED_WINDOW, pixels_that_fit
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
-from napari_unetseg.inference.tiling import round_up, smallest_window
+from napari_unetseg.inference.tiling.blended import OVERLAP
+from napari_unetseg.inference.tiling.exact import round_up, smallest_window
+from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, pixels_that_fit
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.loading import load_network

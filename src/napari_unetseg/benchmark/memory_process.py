@@ -19,7 +19,7 @@ import psutil
 
 from napari_unetseg.benchmark.backend_process import KEEP, RETURN
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.inference.backends.preference import Way
+from napari_unetseg.inference.backends.selection import Way
 
 _SAMPLE_SECONDS = 0.002
 _KILLED = -9

@@ -10,8 +10,8 @@ import typer
 
 from napari_unetseg.benchmark.backend_comparison import WAYS, WayComparison, WayResult, compare_ways
 from napari_unetseg.config import load_settings
-from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
 from napari_unetseg.inference.backends.processor import cpu_name
+from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
 from napari_unetseg.io import read_image
 from napari_unetseg.io.columns import in_columns
 from napari_unetseg.samples import nuclei

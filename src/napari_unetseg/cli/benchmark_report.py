@@ -11,7 +11,7 @@ from napari_unetseg.benchmark.choosing import Measurement
 from napari_unetseg.benchmark.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
-from napari_unetseg.inference.backends.preference import first_wish
+from napari_unetseg.inference.backends.selection import first_wish
 from napari_unetseg.io.columns import in_columns
 from napari_unetseg.service.configured import find_configured
 from napari_unetseg.service.profile import TunedSize, write_profile

@@ -67,7 +67,7 @@ def export(
 
 
 def _write_onnx(package: "ModelPackage", path: Path) -> None:
-    from napari_unetseg.inference.export import export_onnx
+    from napari_unetseg.inference.onnx_export import export_onnx
     from napari_unetseg.zoo.loading import load_network
 
     exported = export_onnx(load_network(package), package.card, path)
@@ -78,7 +78,7 @@ def _write_onnx(package: "ModelPackage", path: Path) -> None:
 
 def _quantise(package: "ModelPackage", folder: Path, output: Path | None) -> None:
     from napari_unetseg.batch.images import find_images
-    from napari_unetseg.inference.openvino_model import copy_folder, folder_for
+    from napari_unetseg.inference.backends.openvino.conversion import copy_folder, folder_for
     from napari_unetseg.io import read_image
     from napari_unetseg.service.calibrating import calibrate_package
 

@@ -14,7 +14,7 @@ from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.kernel_thread import NO_KERNEL
-from napari_unetseg.inference.division import Division
+from napari_unetseg.inference.tiling.plan import Division
 from napari_unetseg.language import Sentence, joined
 
 Fallback = Callable[[], Backend]

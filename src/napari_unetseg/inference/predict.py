@@ -12,12 +12,12 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import WAYS, run_all_ways
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.device import Kind, total_memory
-from napari_unetseg.inference.division import Division, Room, divide, pixels_that_fit
-from napari_unetseg.inference.jobs import Job
+from napari_unetseg.inference.image_task import Job
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_room_for, nothing_left, step_down
 from napari_unetseg.inference.prediction import Options, Prediction
 from napari_unetseg.inference.schedule import Batch, Schedule
+from napari_unetseg.inference.tiling.plan import Division, Room, divide, pixels_that_fit
 from napari_unetseg.zoo.card import ModelCard
 
 BATCH_SIZES: dict[Kind, int] = {"cpu": 1, "cuda": 4, "mps": 4}
@@ -60,7 +60,7 @@ def predict_many(
 ) -> Iterator[Prediction | Exception]:
     """Compute the probability maps of images of any sizes; tiles of several images share a batch.
 
-    How an image is divided says `napari_unetseg.inference.division.divide`, in which order tiles are
+    How an image is divided says `napari_unetseg.inference.tiling.plan.divide`, in which order tiles are
     computed `napari_unetseg.inference.schedule`, and what happens when memory runs out
     `napari_unetseg.inference.out_of_memory.step_down`. Only the images whose tiles share a batch are
     under way at the same time, with a probability map for each.

@@ -8,7 +8,7 @@ image waits half done for another. Results are given in the order of the images.
 from collections.abc import Callable, Iterable, Iterator
 
 from napari_unetseg.image import Image
-from napari_unetseg.inference.jobs import Job
+from napari_unetseg.inference.image_task import Job
 
 MOST_PIXELS = 4096 * 4096
 """Pixels of images under way beyond which no further image is taken in."""

@@ -75,7 +75,7 @@ def foresee_run(asked: Question) -> "Forecast":
         If it could not be run.
     """
     from napari_unetseg.config import load_settings
-    from napari_unetseg.inference.backends.preference import Wish
+    from napari_unetseg.inference.backends.selection import Wish
     from napari_unetseg.service.forecast import Paces, Workload, foresee
 
     work = Workload(asked.shape, asked.planes, asked.diameter, asked.augment)

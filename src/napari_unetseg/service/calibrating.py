@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.backends.preference import Way, Wish, choose_way
-from napari_unetseg.inference.openvino_model import MODEL_FILE, folder_for
-from napari_unetseg.inference.quantisation import calibrate
-from napari_unetseg.inference.quantised import Calibration, calibration_of
+from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, folder_for
+from napari_unetseg.inference.backends.openvino.int8_store import Calibration, calibration_of
+from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
+from napari_unetseg.inference.int8_calibration import calibrate
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.loading import load_network
@@ -31,7 +31,7 @@ def calibrate_package(
     progress: "Progress | None" = None,
     cancel: CancelFlag | None = None,
 ) -> Calibration:
-    """Calibrate a model for int8; see `napari_unetseg.inference.quantisation.calibrate`. Stacks give some planes."""
+    """Calibrate a model for int8; see `napari_unetseg.inference.int8_calibration.calibrate`. Stacks give some planes."""
     planes = [plane for image in images for plane in _planes(Image.of(image))]
     return calibrate(load_network(package), package.card, planes, progress=progress, cancel=cancel)
 

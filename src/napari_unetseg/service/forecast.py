@@ -15,7 +15,7 @@ import psutil
 
 from napari_unetseg.config import Settings
 from napari_unetseg.cores import usable_cores
-from napari_unetseg.inference.backends.preference import Wish, likely_ways
+from napari_unetseg.inference.backends.selection import Wish, likely_ways
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
 from napari_unetseg.maps import MAPS_IN_MEMORY

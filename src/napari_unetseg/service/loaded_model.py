@@ -8,10 +8,10 @@ from threading import Lock
 from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend, CancelFlag
-from napari_unetseg.inference.backends.choice import make_backend
-from napari_unetseg.inference.backends.preference import Way, choose_way, first_wish
+from napari_unetseg.inference.backends.make_backend import make_backend
+from napari_unetseg.inference.backends.selection import Way, choose_way, first_wish
 from napari_unetseg.inference.device import Device, choose_device
-from napari_unetseg.inference.freed_memory import return_freed_memory
+from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.inference.predict import predict, predict_many

@@ -81,7 +81,7 @@ def read_profile(
     model_sha256
         SHA-256 of the model's weights.
     backend, precision
-        As `napari_unetseg.inference.backends.preference.Way` has them.
+        As `napari_unetseg.inference.backends.selection.Way` has them.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.backends.preference import Wish, first_wish
+from napari_unetseg.inference.backends.selection import Wish, first_wish
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
@@ -27,8 +27,8 @@ from napari_unetseg.service.segmentation import Segmentation, Wishes
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.inference.prediction import Progress
-    from napari_unetseg.inference.quantised import Calibration
     from napari_unetseg.service.loaded_model import Runtime
 
 

@@ -15,7 +15,7 @@ from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
 from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.freed_memory import return_freed_memory
+from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head

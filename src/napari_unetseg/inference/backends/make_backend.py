@@ -1,10 +1,10 @@
 """Puts a network behind the runtime that was chosen for it."""
 
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.backends.preference import Way
+from napari_unetseg.inference.backends.selection import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.freed_memory import keep_freed_memory
+from napari_unetseg.inference.malloc import keep_freed_memory
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
@@ -46,7 +46,7 @@ def make_backend(
     if way.backend == "openvino":
         return _openvino_backend(way, network, card, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
-    from napari_unetseg.inference.export import cached_onnx
+    from napari_unetseg.inference.onnx_export import cached_onnx
 
     return OnnxBackend(cached_onnx(network, card), network, card.outputs, device, pools)
 
@@ -54,10 +54,10 @@ def make_backend(
 def _openvino_backend(
     way: Way, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None
 ) -> Backend:
-    from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
-    from napari_unetseg.inference.openvino_model import cached_model
-    from napari_unetseg.inference.openvino_probe import check_openvino
-    from napari_unetseg.inference.quantised import quantised_model
+    from napari_unetseg.inference.backends.openvino.conversion import cached_model
+    from napari_unetseg.inference.backends.openvino.int8_store import quantised_model
+    from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
+    from napari_unetseg.inference.backends.openvino.probe import check_openvino
 
     check_openvino()
     file = quantised_model(card) if way.precision == "int8" else cached_model(network, card)

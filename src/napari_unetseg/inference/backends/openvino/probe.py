@@ -16,8 +16,13 @@ from typing import Any
 import numpy as np
 
 from napari_unetseg.errors import UnetsegError, last_line
+from napari_unetseg.inference.backends.openvino.library import (
+    cache_folder,
+    load_openvino,
+    openvino_core,
+    openvino_version,
+)
 from napari_unetseg.inference.backends.processor import cpu_name
-from napari_unetseg.inference.openvino_library import cache_folder, load_openvino, openvino_core, openvino_version
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 

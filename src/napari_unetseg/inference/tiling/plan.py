@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.blending import plan_blended
-from napari_unetseg.inference.tiling import Tile, plan_tiles, round_up, smallest_window, whole_image
+from napari_unetseg.inference.tiling.blended import plan_blended
+from napari_unetseg.inference.tiling.exact import Tile, plan_tiles, round_up, smallest_window, whole_image
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.inference.tiling import Tile, Weights
+from napari_unetseg.inference.tiling.exact import Tile, Weights
 
 OVERLAP = 0.25
 """Share of a window that its neighbour sees too."""

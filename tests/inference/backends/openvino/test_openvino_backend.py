@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference import openvino_library, openvino_model
-from napari_unetseg.inference.backends import openvino_backend
-from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
+from napari_unetseg.inference.backends.openvino import conversion, library, openvino_backend
+from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, cached_model, convert, read
+from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.openvino_model import MODEL_FILE, cached_model, convert, read
 from napari_unetseg.networks import ARCHITECTURES
 from napari_unetseg.zoo.card import Head
 
@@ -49,7 +48,7 @@ def test_every_architecture_gives_what_pytorch_gives_at_any_size(narrow, openvin
 
 def test_the_precision_is_what_was_asked_for(make, file, batch, monkeypatch):
     hints = []
-    compile_model = openvino_library.openvino_core().compile_model
+    compile_model = library.openvino_core().compile_model
 
     class Core:
         def compile_model(self, model, device, wanted):
@@ -130,9 +129,9 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 def test_a_network_is_converted_once_for_its_weights(make, monkeypatch, tmp_path):
-    monkeypatch.setattr(openvino_model, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path)
     calls = []
-    monkeypatch.setattr(openvino_model, "convert", lambda network: calls.append(network) or convert(network))
+    monkeypatch.setattr(conversion, "convert", lambda network: calls.append(network) or convert(network))
     first = cached_model(make.network(), make.card())
     assert cached_model(make.network(), make.card()) == first
     assert len(calls) == 1
@@ -144,9 +143,9 @@ def test_a_network_is_converted_once_for_its_weights(make, monkeypatch, tmp_path
 
 
 def test_another_version_of_openvino_converts_again(make, monkeypatch):
-    here = openvino_model.folder_for(make.card())
-    monkeypatch.setattr(openvino_model, "openvino_version", lambda: "1999.1")
-    assert openvino_model.folder_for(make.card()) != here
+    here = conversion.folder_for(make.card())
+    monkeypatch.setattr(conversion, "openvino_version", lambda: "1999.1")
+    assert conversion.folder_for(make.card()) != here
 
 
 def test_a_network_that_cannot_be_expressed_is_said(make, monkeypatch):
@@ -171,7 +170,7 @@ def refuse(*args, **kwargs):
     os.write(2, b"wanted the network")
     os._exit(1)  # from whichever thread
 {before}
-from napari_unetseg.inference.openvino_library import load_nncf, load_openvino
+from napari_unetseg.inference.backends.openvino.library import load_nncf, load_openvino
 socket.socket.connect = socket.getaddrinfo = multiprocessing.Process.start = refuse
 {load}()
 import openvino.tools.ovc.telemetry_utils as told

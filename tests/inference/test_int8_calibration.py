@@ -8,13 +8,13 @@ import pytest
 
 from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.inference import openvino_model, quantisation, quantised
-from napari_unetseg.inference.backends import openvino_backend
-from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
+from napari_unetseg.inference import int8_calibration
+from napari_unetseg.inference.backends.openvino import conversion, int8_store, openvino_backend
+from napari_unetseg.inference.backends.openvino.conversion import read, save
+from napari_unetseg.inference.backends.openvino.int8_store import Calibration, find_calibration, quantised_model
+from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.openvino_model import read, save
-from napari_unetseg.inference.quantisation import KEPT, MOST_WINDOWS, _compare, _convolutions, _Sample, calibrate
-from napari_unetseg.inference.quantised import Calibration, find_calibration, quantised_model
+from napari_unetseg.inference.int8_calibration import KEPT, MOST_WINDOWS, _compare, _convolutions, _Sample, calibrate
 
 pytest.importorskip("nncf")
 
@@ -28,7 +28,7 @@ def image():
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(openvino_model, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -41,7 +41,7 @@ def unquantised(monkeypatch):
         recipes.append(tuple(kept))
         save(read(model), work)
 
-    monkeypatch.setattr(quantisation, "_quantise", quantise)
+    monkeypatch.setattr(int8_calibration, "_quantise", quantise)
     # What is not in int8 would be, and bfloat16 moves some of the pixels of random weights.
     monkeypatch.setattr(openvino_backend, "computes_bfloat16", lambda: False)
     return recipes
@@ -50,7 +50,7 @@ def unquantised(monkeypatch):
 def test_a_model_comes_into_int8_and_stays_close_to_itself(make, image, cache, monkeypatch):
     # Real, and so some seconds long: the process, NNCF, and OpenVINO's arithmetic. Random weights on noise have many
     # pixels next to the threshold.
-    monkeypatch.setattr(quantised, "LEAST_DICE", 0.9)
+    monkeypatch.setattr(int8_store, "LEAST_DICE", 0.9)
     card, counts = make.card(), []
     calibration = calibrate(make.network((8, 8, 8)), card, [image], progress=lambda *count: counts.append(count))
     assert calibration == find_calibration(card)
@@ -90,20 +90,20 @@ def test_a_good_one_is_kept_with_what_is_known_of_it(make, image, cache, unquant
 def test_a_bad_one_is_refused_after_every_trial_and_replaces_a_good_one(make, image, cache, unquantised, monkeypatch):
     card = make.card()
     calibrate(make.network(), card, [image])
-    monkeypatch.setattr(quantised, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
     calibration = calibrate(make.network(), card, [image])
     assert not calibration.accepted
     assert len(unquantised) == 1 + len(KEPT)
     with pytest.raises(UnetsegError, match=r"tiny is not used in int8: .* only to a Dice of 1\.0000 \(noise\)"):
         quantised_model(card)
-    assert [path.name for path in openvino_model.folder_for(card, "int8").iterdir()] == ["calibration.json"]
+    assert [path.name for path in conversion.folder_for(card, "int8").iterdir()] == ["calibration.json"]
 
 
 def test_each_trial_leaves_more_layers_at_both_ends_as_they_are(make, image, cache, unquantised, monkeypatch):
-    monkeypatch.setattr(quantised, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
     card = make.card()
     calibrate(make.network(), card, [image])
-    layers = _convolutions(openvino_model.cached_model(make.network(), card))
+    layers = _convolutions(conversion.cached_model(make.network(), card))
     assert unquantised[0] == tuple(sorted((layers[0], layers[-1])))
     assert [len(kept) for kept in unquantised] == [2, 4, 6]
     assert all(set(kept) < set(more) for kept, more in pairwise(unquantised))

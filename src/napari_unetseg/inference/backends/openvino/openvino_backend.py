@@ -14,10 +14,10 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.inference.backends import CancelFlag, cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
+from napari_unetseg.inference.backends.openvino.conversion import read
+from napari_unetseg.inference.backends.openvino.library import load_openvino, openvino_core
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.openvino_library import load_openvino, openvino_core
-from napari_unetseg.inference.openvino_model import read
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
-from napari_unetseg.inference.division import Division
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.inference.resizing import Stretching
-from napari_unetseg.inference.tiling import mirrored
+from napari_unetseg.inference.tiling.exact import mirrored
+from napari_unetseg.inference.tiling.plan import Division
+from napari_unetseg.inference.tiling.resampling import Stretching
 from napari_unetseg.maps import forget_pages, room_for
 from napari_unetseg.zoo.card import ModelCard
 

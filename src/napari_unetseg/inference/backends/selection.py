@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import AUTO, BACKENDS, PRECISIONS
+from napari_unetseg.inference.backends.openvino.probe import openvino_works
 from napari_unetseg.inference.backends.processor import computes_bfloat16
-from napari_unetseg.inference.openvino_probe import openvino_works
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
 

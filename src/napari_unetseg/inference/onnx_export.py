@@ -14,8 +14,8 @@ import torch
 from platformdirs import user_cache_path
 
 from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.inference.backends.converted import converted_name, example_input
 from napari_unetseg.inference.backends.onnx_backend import MISSING_EXTRA, open_session, run_session
-from napari_unetseg.inference.converted import converted_name, example_input
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork

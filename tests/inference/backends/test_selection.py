@@ -4,7 +4,7 @@ import pytest
 
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import BACKENDS, PRECISIONS
-from napari_unetseg.inference.backends.preference import Wish, choose_way, first_wish, likely_ways
+from napari_unetseg.inference.backends.selection import Wish, choose_way, first_wish, likely_ways
 from napari_unetseg.networks import ARCHITECTURES
 from napari_unetseg.zoo.card import Architecture, BackendName
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference.backends.choice import make_backend
+from napari_unetseg.inference.backends.make_backend import make_backend
 from napari_unetseg.inference.backends.onnx_backend import OnnxBackend, open_session
-from napari_unetseg.inference.backends.preference import Way
+from napari_unetseg.inference.backends.selection import Way
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 
@@ -41,9 +41,9 @@ def test_a_missing_package_is_named_with_its_extra(file, monkeypatch):
 
 
 def test_backends_are_chosen_by_name(make, file, monkeypatch, batch):
-    from napari_unetseg.inference import export
+    from napari_unetseg.inference import onnx_export
 
-    monkeypatch.setattr(export, "cached_onnx", lambda network, card: file)
+    monkeypatch.setattr(onnx_export, "cached_onnx", lambda network, card: file)
     ways = [Way(name, "float32", "The test asks for it.") for name in ("torch", "onnxruntime")]
     chosen = {way.backend: make_backend(way, make.network(), make.card(), CPU) for way in ways}
     assert [type(backend) for backend in chosen.values()] == [TorchBackend, OnnxBackend]

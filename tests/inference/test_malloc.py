@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from napari_unetseg.inference import freed_memory
+from napari_unetseg.inference import malloc
 
 ON_GLIBC = platform.libc_ver()[0] == "glibc"
 
@@ -15,7 +15,7 @@ PROBE = """
 import resource, threading
 import numpy as np
 import psutil
-from napari_unetseg.inference.freed_memory import keep_freed_memory, return_freed_memory
+from napari_unetseg.inference.malloc import keep_freed_memory, return_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -58,11 +58,11 @@ def test_memory_that_is_freed_is_found_again_until_it_is_returned():
 
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    for function in (freed_memory._glibc, freed_memory.keep_freed_memory):
+    for function in (malloc._glibc, malloc.keep_freed_memory):
         function.cache_clear()
     try:
-        assert not freed_memory.keep_freed_memory()
-        freed_memory.return_freed_memory()
+        assert not malloc.keep_freed_memory()
+        malloc.return_freed_memory()
     finally:
-        for function in (freed_memory._glibc, freed_memory.keep_freed_memory):
+        for function in (malloc._glibc, malloc.keep_freed_memory):
             function.cache_clear()

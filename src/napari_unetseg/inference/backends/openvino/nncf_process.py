@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_unetseg.inference.openvino_library import load_nncf
-from napari_unetseg.inference.openvino_model import read, save
+from napari_unetseg.inference.backends.openvino.conversion import read, save
+from napari_unetseg.inference.backends.openvino.library import load_nncf
 
 RECIPE_FILE = "recipe.json"
 WINDOWS = "windows"

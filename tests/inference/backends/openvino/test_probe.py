@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.inference import openvino_probe
-from napari_unetseg.inference.openvino_probe import check_openvino, compute_samples, main, openvino_works
+from napari_unetseg.inference.backends.openvino import probe
+from napari_unetseg.inference.backends.openvino.probe import check_openvino, compute_samples, main, openvino_works
 
 pytest.importorskip("openvino")
 
@@ -14,7 +14,7 @@ pytest.importorskip("openvino")
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and nothing remembered in this process."""
-    monkeypatch.setattr(openvino_probe, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(probe, "cache_folder", lambda: tmp_path)
     check_openvino.cache_clear()
     yield tmp_path
     check_openvino.cache_clear()
@@ -49,7 +49,7 @@ def test_every_precision_is_computed_and_compared():
 
 
 def test_an_answer_that_is_off_fails(monkeypatch):
-    monkeypatch.setattr(openvino_probe, "compute_samples", lambda: {"float32": float("nan")})
+    monkeypatch.setattr(probe, "compute_samples", lambda: {"float32": float("nan")})
     with pytest.raises(SystemExit, match="float32 was off"):
         main()
 
@@ -60,7 +60,7 @@ def test_a_crash_is_told_and_remembered_but_not_repeated(cache, ends):
     check_openvino.cache_clear()
     with pytest.raises(UnetsegError, match=r"does not work on this machine: it ended with status -4.*delete .*works-"):
         check_openvino()
-    assert starts == [[sys.executable, "-m", "napari_unetseg.inference.openvino_probe"]]
+    assert starts == [[sys.executable, "-m", "napari_unetseg.inference.backends.openvino.probe"]]
 
 
 def test_it_is_tried_again_for_another_version_and_another_processor(cache, ends, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_process_that_hangs_is_not_held_against_it(cache, monkeypatch):
 
 
 def test_where_it_is_not_installed_it_does_not_work(cache, monkeypatch):
-    monkeypatch.setattr(openvino_probe, "openvino_version", lambda: None)
+    monkeypatch.setattr(probe, "openvino_version", lambda: None)
     assert not openvino_works()
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UnetsegError, match="OpenVINO is not installed"):

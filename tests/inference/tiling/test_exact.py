@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.inference.tiling import mirrored, plan_tiles, round_up, smallest_window, whole_image
+from napari_unetseg.inference.tiling.exact import mirrored, plan_tiles, round_up, smallest_window, whole_image
 
 UNTIMED = settings(deadline=None)
 

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError, last_line
-from napari_unetseg.inference.converted import converted_name, example_input
-from napari_unetseg.inference.openvino_library import cache_folder, load_openvino, openvino_core, openvino_version
+from napari_unetseg.inference.backends.converted import converted_name, example_input
+from napari_unetseg.inference.backends.openvino.library import (
+    cache_folder,
+    load_openvino,
+    openvino_core,
+    openvino_version,
+)
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard

@@ -15,16 +15,22 @@ from numpy.typing import NDArray
 import napari_unetseg
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError, last_line
 from napari_unetseg.image import Image
-from napari_unetseg.inference import nncf_process
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.backends.openvino_backend import OpenVinoBackend
+from napari_unetseg.inference.backends.openvino import nncf_process
+from napari_unetseg.inference.backends.openvino.conversion import (
+    MODEL_FILE,
+    cached_model,
+    folder_for,
+    read,
+    write_folder,
+)
+from napari_unetseg.inference.backends.openvino.int8_store import Calibration, write_calibration
+from napari_unetseg.inference.backends.openvino.nncf_process import RECIPE_FILE, WINDOWS
+from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
+from napari_unetseg.inference.backends.openvino.probe import check_openvino
 from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.nncf_process import RECIPE_FILE, WINDOWS
-from napari_unetseg.inference.openvino_model import MODEL_FILE, cached_model, folder_for, read, write_folder
-from napari_unetseg.inference.openvino_probe import check_openvino
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import Progress
-from napari_unetseg.inference.quantised import Calibration, write_calibration
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head, ModelCard
@@ -36,7 +42,7 @@ KEPT = ((1, 1), (2, 2), (2, 4))
 """How many convolutions at the beginning and the end of a network stay in floating point, in the order of trial.
 
 They see the image and decide the mask, so rounding shows most there. Each step costs some of the speed and is taken
-only where the one before does not reach `napari_unetseg.inference.quantised.LEAST_DICE`.
+only where the one before does not reach `napari_unetseg.inference.backends.openvino.int8_store.LEAST_DICE`.
 """
 
 _CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
