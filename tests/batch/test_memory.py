@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from napari_unetseg.batch.run import BatchJob, segment_files
+from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.config import Settings
 from napari_unetseg.service import SegmentationService
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_unetseg.batch.journal import JOURNAL
-from napari_unetseg.batch.summary import FILES, OBJECTS
+from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.io import read_image
 
 

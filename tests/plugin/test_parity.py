@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from napari_unetseg import SegmentationService
-from napari_unetseg.batch.run import BatchJob, segment_files
+from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.cli.main import app
 from napari_unetseg.io import read_image
 from napari_unetseg.plugin import services

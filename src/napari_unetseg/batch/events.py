@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from napari_unetseg.batch.targets import Target
+from napari_unetseg.batch.output_files import Target
 
 Status = Literal["waiting", "running", "done", "skipped", "failed"]
 """Where a file stands; ``"skipped"`` is done by an earlier run in the same way."""

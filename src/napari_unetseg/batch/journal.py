@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_unetseg.batch.targets import Result, Target
+from napari_unetseg.batch.output_files import Result, Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import Sentence
 
@@ -31,7 +31,7 @@ class Record(BaseModel):
     results
         Kinds of results that were written, of a file that failed by the run before.
     decided_by
-        Model and parameters that decide the result; see `napari_unetseg.batch.deciding`.
+        Model and parameters that decide the result; see `napari_unetseg.batch.fingerprint`.
     objects
         How many were found; None if it failed.
     seconds

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unetseg.batch.targets import ENDINGS, Result, Target
+from napari_unetseg.batch.output_files import ENDINGS, Result, Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import (

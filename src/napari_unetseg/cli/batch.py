@@ -10,9 +10,9 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from napari_unetseg.batch.events import ENDS, Event, Tally
-from napari_unetseg.batch.run import BatchJob, segment_files
-from napari_unetseg.batch.summary import OBJECTS
-from napari_unetseg.batch.targets import output_folder
+from napari_unetseg.batch.output_files import output_folder
+from napari_unetseg.batch.segment_files import BatchJob, segment_files
+from napari_unetseg.batch.summary_tables import OBJECTS
 from napari_unetseg.service import SegmentationService
 
 

@@ -41,8 +41,8 @@ def has_display() -> bool:
 
 
 def _segment_sample(output: Path) -> None:
+    from napari_unetseg.batch.output_files import Result, Target
     from napari_unetseg.batch.saving import save_results
-    from napari_unetseg.batch.targets import Result, Target
     from napari_unetseg.samples import SAMPLES
     from napari_unetseg.service import SegmentationService
 

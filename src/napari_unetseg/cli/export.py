@@ -77,7 +77,7 @@ def _write_onnx(package: "ModelPackage", path: Path) -> None:
 
 
 def _quantise(package: "ModelPackage", folder: Path, output: Path | None) -> None:
-    from napari_unetseg.batch.images import find_images
+    from napari_unetseg.batch.find_images import find_images
     from napari_unetseg.inference.backends.openvino.conversion import copy_folder, folder_for
     from napari_unetseg.io import read_image
     from napari_unetseg.service.calibrating import calibrate_package

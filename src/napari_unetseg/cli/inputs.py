@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_unetseg.batch.images import ALL, find_images, images_among
+from napari_unetseg.batch.find_images import ALL, find_images, images_among
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 
 

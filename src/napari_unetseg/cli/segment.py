@@ -116,8 +116,8 @@ def segment(
 
     Exit status: 0 if all images were segmented, 1 if any failed, 2 if the command was wrong, 130 after Ctrl-C.
     """
-    from napari_unetseg.batch.run import BatchJob
-    from napari_unetseg.batch.targets import parse_results
+    from napari_unetseg.batch.output_files import parse_results
+    from napari_unetseg.batch.segment_files import BatchJob
     from napari_unetseg.cli.batch import Batch
     from napari_unetseg.cli.inputs import expand_inputs
 

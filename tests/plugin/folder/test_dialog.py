@@ -16,8 +16,8 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtTest import QTest
 
 from napari_unetseg.batch.events import Event, Tally
-from napari_unetseg.batch.summary import FILES, OBJECTS
-from napari_unetseg.batch.targets import Result
+from napari_unetseg.batch.output_files import Result
+from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.plugin.folder import words
 from napari_unetseg.plugin.folder.controller import Engine

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unetseg.batch.events import Tally
-from napari_unetseg.batch.images import find_images
-from napari_unetseg.batch.targets import Result
+from napari_unetseg.batch.find_images import find_images
+from napari_unetseg.batch.output_files import Result
 from napari_unetseg.plugin.background import Task, start
 from napari_unetseg.plugin.services import ServiceFactory
 
@@ -195,7 +195,7 @@ def run_folder(
     """
     service = services(job.engine.model, job.engine.device)
     # Imports the service, which takes a second.
-    from napari_unetseg.batch.run import BatchJob, segment_files
+    from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
     batch = BatchJob(job.files, job.output, job.results, job.engine.wishes, again=job.again)
     return segment_files(service, batch, tell=tell, cancel=cancelled)

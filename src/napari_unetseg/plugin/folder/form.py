@@ -6,8 +6,8 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
 
-from napari_unetseg.batch.images import ALL
-from napari_unetseg.batch.targets import ALWAYS, DEFAULT_FOLDER, Result
+from napari_unetseg.batch.find_images import ALL
+from napari_unetseg.batch.output_files import ALWAYS, DEFAULT_FOLDER, Result
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import words
 from napari_unetseg.plugin.folder.controller import Search

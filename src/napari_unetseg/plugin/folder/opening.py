@@ -8,7 +8,7 @@ from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.batch.events import Event
-from napari_unetseg.batch.targets import ENDINGS, Result, Target
+from napari_unetseg.batch.output_files import ENDINGS, Result, Target
 from napari_unetseg.image import Image
 from napari_unetseg.plugin.background import Task, start
 

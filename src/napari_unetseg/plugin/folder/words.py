@@ -1,7 +1,7 @@
 """What the window of folders says."""
 
 from napari_unetseg.batch.events import ENDS, Event, Status, Tally
-from napari_unetseg.batch.targets import Result
+from napari_unetseg.batch.output_files import Result
 from napari_unetseg.language import grouped, mark, tr, tr_count
 from napari_unetseg.plugin.badge import GLYPHS, Kind
 from napari_unetseg.plugin.words import count, describe_error, duration

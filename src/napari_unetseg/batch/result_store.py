@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.journal import Journal, Record
+from napari_unetseg.batch.output_files import ENDINGS, Result, output_folder, plan_targets, with_always
 from napari_unetseg.batch.saving import check_savable, save_results
-from napari_unetseg.batch.summary import write_summaries
-from napari_unetseg.batch.targets import ENDINGS, Result, output_folder, plan_targets, with_always
+from napari_unetseg.batch.summary_tables import write_summaries
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
@@ -38,7 +38,7 @@ class Keeper:
     wanted
         Kinds of results to keep, beside those that are always kept.
     decided_by
-        What decides the results; see `napari_unetseg.batch.deciding`.
+        What decides the results; see `napari_unetseg.batch.fingerprint`.
 
     Raises
     ------

@@ -9,12 +9,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from napari_unetseg.batch.deciding import decided_by
+from napari_unetseg.batch.background_writer import Beside
 from napari_unetseg.batch.events import Event, Tally
-from napari_unetseg.batch.keeping import Keeper, Place
-from napari_unetseg.batch.reading import Looked, hash_file, look_ahead
-from napari_unetseg.batch.targets import ALWAYS, Result
-from napari_unetseg.batch.writing import Beside
+from napari_unetseg.batch.fingerprint import decided_by
+from napari_unetseg.batch.output_files import ALWAYS, Result
+from napari_unetseg.batch.prefetch import Looked, hash_file, look_ahead
+from napari_unetseg.batch.result_store import Keeper, Place
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.batch.targets import Result, Target, parse_results, plan_targets
+from napari_unetseg.batch.output_files import Result, Target, parse_results, plan_targets
 
 OUT = Path("out")
 

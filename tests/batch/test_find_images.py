@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_unetseg.batch.images import find_images
+from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.journal import JOURNAL
 from napari_unetseg.errors import UnetsegError
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from napari_unetseg.batch.journal import JOURNAL
-from napari_unetseg.batch.targets import ENDINGS, result_stem
+from napari_unetseg.batch.output_files import ENDINGS, result_stem
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence

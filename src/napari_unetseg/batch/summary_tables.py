@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_unetseg.batch.journal import Journal, Record
-from napari_unetseg.batch.targets import ENDINGS, Result, Target
+from napari_unetseg.batch.output_files import ENDINGS, Result, Target
 from napari_unetseg.io.atomic import whole_file
 
 OBJECTS = "segmentation_objects.csv"

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unetseg.batch.images import find_images
+from napari_unetseg.batch.background_writer import MOST_WAITING
+from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.journal import JOURNAL
-from napari_unetseg.batch.run import BatchJob, segment_files
+from napari_unetseg.batch.output_files import Result
 from napari_unetseg.batch.saving import save_results
-from napari_unetseg.batch.summary import FILES, OBJECTS
-from napari_unetseg.batch.targets import Result
-from napari_unetseg.batch.writing import MOST_WAITING
+from napari_unetseg.batch.segment_files import BatchJob, segment_files
+from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ParameterError, UnetsegError
 from napari_unetseg.io import read_image
 
@@ -335,7 +335,7 @@ def test_the_network_goes_on_while_a_result_is_written(run, save, service, event
         order.append((target.stem, threading.current_thread() is threading.main_thread()))
         save_results(segmentation, target, kinds)
 
-    monkeypatch.setattr("napari_unetseg.batch.keeping.save_results", write)
+    monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
     assert run().count("done") == 3
     assert order == [("a", False), ("b", False), ("c", False)]
 
@@ -351,7 +351,7 @@ def test_what_cannot_be_written_fails_alone_and_holds_no_pixels(run, save, folde
             raise UnetsegError("the disk is full.")
         save_results(segmentation, target, kinds)
 
-    monkeypatch.setattr("napari_unetseg.batch.keeping.save_results", write)
+    monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
     tally = run()
     assert standing(folder / "out") == {"a.tif": ("done", "2"), "b.tif": ("failed", ""), "c.tif": ("done", "2")}
     assert [event.message for event in events if event.status == "failed"] == ["the disk is full."]
