@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing import decoding, elevation, fragments
+from napari_unetseg.postprocessing import decoding, fragments, landscape
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -233,7 +233,7 @@ def test_blocks_change_nothing(heads, probability, parameters, side):
     whole = decode(probability, heads, parameters)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "BLOCK", side)
-        patch.setattr(elevation, "DEPTH_REACH", 2)
+        patch.setattr(landscape, "DEPTH_REACH", 2)
         np.testing.assert_array_equal(decode(probability, heads, parameters), whole)
 
 

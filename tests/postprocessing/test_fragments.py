@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from napari_unetseg.postprocessing.basins import Hills, Passes
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.fragments import join_fragments
-from napari_unetseg.postprocessing.hills import Hills, Passes
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 

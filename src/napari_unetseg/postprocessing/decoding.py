@@ -11,12 +11,12 @@ from scipy import ndimage
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.maps import forget_pages
+from napari_unetseg.postprocessing.basins import Hills, count_on, gather, join, survey
 from napari_unetseg.postprocessing.confidence import measure_confidence
-from napari_unetseg.postprocessing.dividing import divide
-from napari_unetseg.postprocessing.elevation import elevation
 from napari_unetseg.postprocessing.fragments import join_fragments
-from napari_unetseg.postprocessing.hills import Hills, count_on, gather, join, survey
 from napari_unetseg.postprocessing.holes import fill_holes
+from napari_unetseg.postprocessing.landscape import elevation
+from napari_unetseg.postprocessing.merging import divide
 from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.smoothing import smooth

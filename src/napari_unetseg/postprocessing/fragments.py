@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.dividing import connected
-from napari_unetseg.postprocessing.hills import Hills, Ints, Passes, gather
+from napari_unetseg.postprocessing.basins import Hills, Ints, Passes, gather
+from napari_unetseg.postprocessing.merging import connected
 from napari_unetseg.postprocessing.numbering import covering_size
 
 FRAGMENT = 0.3

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from napari_unetseg.postprocessing.hills import Floats, Hills, Ints
+from napari_unetseg.postprocessing.basins import Floats, Hills, Ints
 
 # Peaks are looked for at these heights, relative to the highest of their component. Coarser steps
 # miss shallow dips, finer ones cost time; a peak below the last one never stands for an object.

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.postprocessing.dividing import divide
-from napari_unetseg.postprocessing.hills import count_on, join, survey
+from napari_unetseg.postprocessing.basins import count_on, join, survey
+from napari_unetseg.postprocessing.merging import divide
 
 
 @st.composite

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.postprocessing.dividing import divide
-from napari_unetseg.postprocessing.hills import Hills, Passes
+from napari_unetseg.postprocessing.basins import Hills, Passes
+from napari_unetseg.postprocessing.merging import divide
 
 
 def chain(peaks, passes):
