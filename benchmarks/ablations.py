@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
+from napari_unetseg.training.loop import fit
 from napari_unetseg.training.recipe import Recipe, read_recipe
-from napari_unetseg.training.run import fit
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.split import group_by_look, read_validation_list

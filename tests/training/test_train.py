@@ -10,8 +10,8 @@ from napari_unetseg.io import read_image
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
+from napari_unetseg.training.loop import fit, look, stalled
 from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
-from napari_unetseg.training.run import fit, look, stalled
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE, CheckpointError, TrainingState, network_arguments, start
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card

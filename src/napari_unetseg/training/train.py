@@ -13,18 +13,18 @@ from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.baseline import OTSU
-from napari_unetseg.training.board import open_board, require_tensorboard
 from napari_unetseg.training.curves import draw_curves
 from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
+from napari_unetseg.training.loop import fit
 from napari_unetseg.training.recipe import Recipe, write_recipe
-from napari_unetseg.training.run import fit
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.scores import MEASURES, Score, summarise
 from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
 from napari_unetseg.training.state import BEST_FILE, TrainingState, network_arguments, without_auxiliary
-from napari_unetseg.training.tuning import answer, tune
+from napari_unetseg.training.tensorboard import open_board, require_tensorboard
+from napari_unetseg.training.tune_decoder import answer, tune
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package

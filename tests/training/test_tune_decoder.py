@@ -10,7 +10,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import Pair
 from napari_unetseg.training.recipe import Metric
-from napari_unetseg.training.tuning import Answer, answer, tune
+from napari_unetseg.training.tune_decoder import Answer, answer, tune
 from napari_unetseg.zoo.registry import read_package
 
 HEADS = ("foreground", "distance")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.training.board import open_board, require_tensorboard
 from napari_unetseg.training.recipe import Recipe
+from napari_unetseg.training.tensorboard import open_board, require_tensorboard
 from napari_unetseg.training.train import train
 
 
