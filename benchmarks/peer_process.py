@@ -113,7 +113,7 @@ def prepare(way: str, package: Any) -> Callable[[Any], Labels]:
 
 
 def _network(package: Any) -> Any:
-    from napari_unetseg.zoo.loading import load_network
+    from napari_unetseg.zoo.network_loading import load_network
 
     return load_network(package).eval()
 

@@ -15,13 +15,13 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors", "language", "maps", "cores"}
+PLAIN = {"image", "errors", "language", "probability_maps", "cores"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
     "errors": set[str](),
     "language": set[str](),
     "image": {"errors", "language"},
-    "maps": {"errors", "language"},
+    "probability_maps": {"errors", "language"},
     "cores": set[str](),
     "samples": PLAIN,
     "postprocessing": PLAIN,
@@ -48,7 +48,7 @@ TORCH_ROOMS = (
     "training",
     "service.calibrating",
     "service.loaded_model",
-    *(f"zoo.{name}" for name in ("adding", "adopt", "checkpoints", "conversion", "loading", "packaging")),
+    *(f"zoo.{name}" for name in ("adding", "checkpoints", "conversion", "import_checkpoint", "network_loading", "packaging")),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )
 TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling.exact")

@@ -15,7 +15,7 @@ from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE, CheckpointError, TrainingState, network_arguments, start
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import read_package
 
 CPU = torch.device("cpu")

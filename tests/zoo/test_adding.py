@@ -8,7 +8,7 @@ from napari_unetseg.networks import UNet
 from napari_unetseg.zoo import adding
 from napari_unetseg.zoo.adding import add_model, examine
 from napari_unetseg.zoo.card import IMAGENET
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage, find_model, list_models
 
 

@@ -11,7 +11,7 @@ from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
 from napari_unetseg.zoo.discovery import find_checkpoint
 from napari_unetseg.zoo.known_answer import draw_picture, read_known_answer
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.packaging import write_known_answer, write_package
 from napari_unetseg.zoo.registry import find_model, read_package
 

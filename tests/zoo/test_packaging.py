@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo.card import CARD_FILE, read_card
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
 

@@ -9,9 +9,9 @@ import torch
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.zoo import adopt, registry
+from napari_unetseg.zoo import import_checkpoint, registry
 from napari_unetseg.zoo.card import IMAGENET, Architecture, Weights
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.published import PUBLISHED, published_with
 from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, WeightsNeeded, find_model, list_models
 
@@ -28,7 +28,9 @@ def small(monkeypatch, user):
         finetuned_path="tuned.pth",
     )
     monkeypatch.setattr(registry, "PUBLISHED", {model.name: model})
-    monkeypatch.setattr(adopt, "published_with", lambda found: model if found == model.architecture else None)
+    monkeypatch.setattr(
+        import_checkpoint, "published_with", lambda found: model if found == model.architecture else None
+    )
     return user / model.name
 
 
@@ -165,7 +167,7 @@ def test_the_sigmoid_of_an_attention_unet_is_applied_once(user, tmp_path, monkey
             architecture=Architecture(name="attention_unet", arguments=arguments),
             image_size=image_size,
         )
-        monkeypatch.setattr(adopt, "published_with", lambda _: model)
+        monkeypatch.setattr(import_checkpoint, "published_with", lambda _: model)
     segmentation = SegmentationService(tmp_path / "nails.pth", "cpu").segment(
         np.random.default_rng(0).integers(0, 256, (64, 40, 3), np.uint8)
     )

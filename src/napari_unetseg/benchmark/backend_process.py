@@ -82,7 +82,7 @@ def _prepare(
     package: "ModelPackage", way: str, *, keeps_memory: bool
 ) -> tuple[Forward, Callable[[int, int], tuple[int, int]]]:
     """Load a model; return what runs it, and what says to which size a window is padded."""
-    from napari_unetseg.zoo.loading import load_network
+    from napari_unetseg.zoo.network_loading import load_network
 
     network = load_network(package)
     if way in (PLAIN, PLAIN_ALLOCATOR):

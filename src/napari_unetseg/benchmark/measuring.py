@@ -21,7 +21,7 @@ from napari_unetseg.inference.tiling.exact import round_up, smallest_window
 from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, pixels_that_fit
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 WINDOWS = (512, 768, 1152, 1536)

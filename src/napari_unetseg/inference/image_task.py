@@ -11,7 +11,7 @@ from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import Division
 from napari_unetseg.inference.tiling.resampling import Stretching
-from napari_unetseg.maps import forget_pages, room_for
+from napari_unetseg.probability_maps import forget_pages, room_for
 from napari_unetseg.zoo.card import ModelCard
 
 

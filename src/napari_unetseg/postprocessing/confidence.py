@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.numbering import strips
+from napari_unetseg.probability_maps import forget_pages
 
 
 @dataclass(frozen=True)

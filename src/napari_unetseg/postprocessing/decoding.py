@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.maps import forget_pages
 from napari_unetseg.postprocessing.basins import Hills, count_on, gather, join, survey
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.fragments import join_fragments
@@ -21,6 +20,7 @@ from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renu
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.smoothing import smooth
 from napari_unetseg.postprocessing.windows import Window
+from napari_unetseg.probability_maps import forget_pages
 
 BLOCK = 1024
 """Side in pixels of the blocks in which a landscape is looked at. The result does not depend on it. Smaller ones spend

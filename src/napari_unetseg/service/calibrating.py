@@ -15,7 +15,7 @@ from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
 from napari_unetseg.inference.int8_calibration import calibrate
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.backends.selection import Wish, likely_ways
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
-from napari_unetseg.maps import MAPS_IN_MEMORY
+from napari_unetseg.probability_maps import MAPS_IN_MEMORY
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import TunedSize, read_profile
 from napari_unetseg.zoo.card import ModelCard

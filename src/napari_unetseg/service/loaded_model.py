@@ -21,7 +21,7 @@ from napari_unetseg.service.calibrating import settle
 from napari_unetseg.service.machine import device_name
 from napari_unetseg.service.profile import read_profile
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 _STEPS_REMEMBERED = 50

@@ -9,7 +9,7 @@ import numpy as np
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
-from napari_unetseg.maps import forget_pages, room_for
+from napari_unetseg.probability_maps import forget_pages, room_for
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
@@ -38,7 +38,7 @@ def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "
     -------
     Prediction or Exception
         Its maps are (heads, ..., Y, X), with the axes of the stack before Y and X; made by
-        `napari_unetseg.maps.room_for`.
+        `napari_unetseg.probability_maps.room_for`.
     """
     joined: _Joined | None = None
     error: Exception | None = None

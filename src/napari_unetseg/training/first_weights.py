@@ -11,7 +11,7 @@ from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState
 from napari_unetseg.zoo.checkpoints import read_checkpoint
 from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.fit import misfit
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
 
 

@@ -16,7 +16,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
 from napari_unetseg.training.recipe import Metric
 from napari_unetseg.training.scores import average_precision, dice, iou_matrix, mean_average_precision
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 THRESHOLDS: tuple[float, ...] = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)

@@ -12,10 +12,10 @@ from torch import Tensor
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
-from napari_unetseg.zoo.adopt import describe_checkpoint, load_checkpoint
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, as_name, explain
 from napari_unetseg.zoo.fit import size_misfit
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.import_checkpoint import describe_checkpoint, load_checkpoint
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import read_package

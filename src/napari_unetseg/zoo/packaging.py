@@ -15,7 +15,7 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, Weights, write_card
 from napari_unetseg.zoo.known_answer import PICTURE_SIDE, SHA256_KEY, draw_picture
-from napari_unetseg.zoo.loading import load_network, network_with
+from napari_unetseg.zoo.network_loading import load_network, network_with
 from napari_unetseg.zoo.registry import ModelPackage
 
 

@@ -249,7 +249,7 @@ def _package_at(path: Path) -> ModelPackage:
 
 
 def _read_checkpoint(path: Path) -> ModelPackage:
-    from napari_unetseg.zoo.adopt import describe_checkpoint
+    from napari_unetseg.zoo.import_checkpoint import describe_checkpoint
 
     _, card = describe_checkpoint(path)
     return ModelPackage(path.absolute().parent, card, "path", is_checkpoint=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
-from napari_unetseg.zoo.adopt import load_checkpoint
 from napari_unetseg.zoo.card import CARD_FILE
 from napari_unetseg.zoo.fit import misfit, size_misfit
+from napari_unetseg.zoo.import_checkpoint import load_checkpoint
 from napari_unetseg.zoo.registry import ModelPackage
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from napari_unetseg import maps
 from napari_unetseg.errors import ImageError
-from napari_unetseg.maps import forget_pages, room_for
+from napari_unetseg.probability_maps import forget_pages, room_for
 
 
 def test_small_maps_are_in_memory_and_empty():

@@ -4,7 +4,7 @@ from safetensors.torch import save
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import UNet
-from napari_unetseg.zoo.loading import load_network
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
 
 

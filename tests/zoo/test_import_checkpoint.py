@@ -12,8 +12,8 @@ from napari_unetseg import zoo
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo import recognition
-from napari_unetseg.zoo.adopt import describe_checkpoint, describe_readings
 from napari_unetseg.zoo.card import IMAGENET, Architecture, ModelCard, Percentile
+from napari_unetseg.zoo.import_checkpoint import describe_checkpoint, describe_readings
 
 PUBLISHED = {
     "unet_spherohq": ("unet", 31_037_633, "none"),
