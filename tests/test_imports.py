@@ -48,7 +48,10 @@ TORCH_ROOMS = (
     "training",
     "service.calibrating",
     "service.loaded_model",
-    *(f"zoo.{name}" for name in ("adding", "checkpoints", "conversion", "import_checkpoint", "network_loading", "packaging")),
+    *(
+        f"zoo.{name}"
+        for name in ("adding", "checkpoints", "conversion", "import_checkpoint", "network_loading", "packaging")
+    ),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )
 TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling.exact")

@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 import napari_unetseg
-from napari_unetseg.cli.benchmark import benchmark
-from napari_unetseg.cli.config import config
-from napari_unetseg.cli.convert import convert
-from napari_unetseg.cli.demo import demo
-from napari_unetseg.cli.evaluate import evaluate
-from napari_unetseg.cli.export import export
-from napari_unetseg.cli.health import health
-from napari_unetseg.cli.models import models
-from napari_unetseg.cli.segment import segment
-from napari_unetseg.cli.train import train
+from napari_unetseg.cli.benchmark_command import benchmark
+from napari_unetseg.cli.config_command import config
+from napari_unetseg.cli.convert_command import convert
+from napari_unetseg.cli.demo_command import demo
+from napari_unetseg.cli.evaluate_command import evaluate
+from napari_unetseg.cli.export_command import export
+from napari_unetseg.cli.health_command import health
+from napari_unetseg.cli.models_command import models
+from napari_unetseg.cli.segment_command import segment
+from napari_unetseg.cli.train_command import train
 
 app = typer.Typer(
     name="napari-unetseg",

@@ -8,7 +8,7 @@ import typer
 
 from napari_unetseg.cli.options import BackendOption, PrecisionOption
 from napari_unetseg.cli.reporting import plain_errors
-from napari_unetseg.cli.segment import INTERRUPTED
+from napari_unetseg.cli.segment_command import INTERRUPTED
 
 
 def benchmark(

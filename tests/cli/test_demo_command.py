@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from napari_unetseg.cli import demo as room
+from napari_unetseg.cli import demo_command as room
 from napari_unetseg.io import read_image
 
 

@@ -4,7 +4,7 @@ import pytest
 import typer
 import yaml
 
-from napari_unetseg.cli.convert import parse_size
+from napari_unetseg.cli.convert_command import parse_size
 from napari_unetseg.zoo import conversion
 
 

@@ -15,7 +15,7 @@ from napari_unetseg.cli.options import (
     PrecisionOption,
     SmoothingOption,
 )
-from napari_unetseg.cli.recipe import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
+from napari_unetseg.cli.recipe_options import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
 from napari_unetseg.cli.reporting import plain_errors
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from napari_unetseg.cli import models as room
+from napari_unetseg.cli import models_command as room
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import BrokenPackage, WeightsNeeded, read_package
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from napari_unetseg.cli.options import BackendOption, DeviceOption, PrecisionOption
 from napari_unetseg.cli.reporting import plain_errors
-from napari_unetseg.cli.segment import INTERRUPTED
+from napari_unetseg.cli.segment_command import INTERRUPTED
 from napari_unetseg.errors import one_line
 
 if TYPE_CHECKING:
