@@ -23,8 +23,8 @@ from peer_models import NETWORKS, draw_image, find_network
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.plugin.layers import shown_plane
-from napari_unetseg.plugin.outputs import OUTPUTS, build_layers, layer_data
+from napari_unetseg.plugin.layers.outputs import OUTPUTS, build_layers, layer_data
+from napari_unetseg.plugin.layers.plane import shown_plane
 
 MOST = 0.2
 """Share of the whole that no stage but the network may take."""

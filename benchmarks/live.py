@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QCheckBox
 
 from napari_unetseg.image import Image
-from napari_unetseg.plugin.layers import shown_plane
-from napari_unetseg.plugin.live import Details, LiveController, Relabelled, _detail, _relabel
-from napari_unetseg.plugin.outputs import build_layers, layer_data
-from napari_unetseg.plugin.results import ShownResult
-from napari_unetseg.plugin.table_dock import TableDock
+from napari_unetseg.plugin.dock.relabelling import Details, LiveController, Relabelled, _detail, _relabel
+from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
+from napari_unetseg.plugin.layers.plane import shown_plane
+from napari_unetseg.plugin.layers.result_layers import ShownResult
+from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service.provenance import Provenance

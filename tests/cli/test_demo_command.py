@@ -18,9 +18,9 @@ def bright_by_default(bright_model, monkeypatch):
 def windows(monkeypatch):
     """Stand in for the window and note what was asked of it."""
     asked = []
-    module = ModuleType("napari_unetseg.plugin.demo")
+    module = ModuleType("napari_unetseg.plugin.demo_window")
     module.open_demo = asked.append
-    monkeypatch.setitem(sys.modules, "napari_unetseg.plugin.demo", module)
+    monkeypatch.setitem(sys.modules, "napari_unetseg.plugin.demo_window", module)
     return asked
 
 

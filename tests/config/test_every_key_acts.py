@@ -319,7 +319,7 @@ def test_the_stored_answer_is_compared_where_wanted(make):
 
 @shows("unet.health.health_check_interval")
 def test_the_panel_asks_as_often_as_set(monkeypatch):
-    from napari_unetseg.plugin.panel.controller import configured_interval
+    from napari_unetseg.plugin.panel.health_controller import configured_interval
 
     assert configured_interval() == 30
     monkeypatch.setenv("UNET_HEALTH_HEALTH_CHECK_INTERVAL", "7.5")

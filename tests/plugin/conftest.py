@@ -9,7 +9,7 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_unetseg import language
-from napari_unetseg.plugin import habits
+from napari_unetseg.plugin.dock import remembered_settings
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import Segmentation, SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, read_package
@@ -28,7 +28,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_habits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test begin with what the one before chose."""
-    monkeypatch.setattr(habits, "_kept", lambda: None)
+    monkeypatch.setattr(remembered_settings, "_kept", lambda: None)
 
 
 @pytest.fixture

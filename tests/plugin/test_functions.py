@@ -16,12 +16,12 @@ from qtpy.QtWidgets import QDialog
 
 from napari_unetseg import samples
 from napari_unetseg.errors import ImageError
-from napari_unetseg.plugin import commands, demo, functions
+from napari_unetseg.plugin import commands, demo_window, functions
 from napari_unetseg.plugin.functions import segment_layer, segment_layers
-from napari_unetseg.plugin.layers import shown_plane
-from napari_unetseg.plugin.samples import open_nuclei, open_tissue
-from napari_unetseg.plugin.services import shared_service
+from napari_unetseg.plugin.layers.plane import shown_plane
+from napari_unetseg.plugin.sample_data import open_nuclei, open_tissue
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.plugin.work.services import shared_service
 from napari_unetseg.zoo.registry import read_package
 
 Squares = NDArray[np.uint16]
@@ -195,7 +195,7 @@ def test_samples_open_as_layers(make_napari_viewer: Any) -> None:
 
 def test_the_demo_saves_a_picture_of_the_real_window(qtbot: Any, tmp_path: Path) -> None:
     path = tmp_path / "new" / "window.png"
-    demo.open_demo(path)
+    demo_window.open_demo(path)
     picture = iio.imread(path)
     assert picture.shape[0] > 400
     assert picture.shape[1] > 800

@@ -17,8 +17,8 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.plugin import languages
 from napari_unetseg.plugin.panel.drawing import Lines
+from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.widget import WIDTH, SegmentationWidget
-from napari_unetseg.plugin.words import describe_error
 from napari_unetseg.zoo.registry import list_models
 
 HEIGHT = 1400

@@ -7,8 +7,8 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_unetseg import Image, SegmentationService
-from napari_unetseg.plugin.outputs import MAX_CONTOURS
-from napari_unetseg.plugin.outputs import METADATA_KEY as KEY_OF_WINDOW
+from napari_unetseg.plugin.layers.outputs import MAX_CONTOURS
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY as KEY_OF_WINDOW
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import Segmentation
 from napari_unetseg.service.viewer_layers import METADATA_KEY, MOST_OUTLINES

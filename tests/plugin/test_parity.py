@@ -16,11 +16,11 @@ from napari_unetseg import SegmentationService
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.cli.main import app
 from napari_unetseg.io import read_image
-from napari_unetseg.plugin import services
 from napari_unetseg.plugin.functions import segment_layer
-from napari_unetseg.plugin.outputs import METADATA_KEY
-from napari_unetseg.plugin.services import shared_service
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.plugin.work import services
+from napari_unetseg.plugin.work.services import shared_service
 
 WISHES: dict[str, Any] = {"threshold": 0.45, "min_size": 3, "split": 0.8}
 PINNED = {"device": "cpu", "precision": "float32", "backend": "torch", "largest_window": 48, "batch_size": 1}

@@ -13,9 +13,9 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from scipy.spatial.transform import Rotation
 
-from napari_unetseg.plugin.axes import Readings
-from napari_unetseg.plugin.layers import Window, shown_plane, shown_stack
-from napari_unetseg.plugin.outputs import build_layers, layer_data
+from napari_unetseg.plugin.layers.axes import Readings
+from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
+from napari_unetseg.plugin.layers.plane import Window, shown_plane, shown_stack
 from napari_unetseg.service import SegmentationService
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 
-from napari_unetseg.plugin import words
-from napari_unetseg.plugin.run_on import RunOn
+from napari_unetseg.plugin.layers.run_on import RunOn
+from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.published import PUBLISHED
@@ -445,7 +445,7 @@ def test_only_the_chosen_layers_are_made(make_widget: MakeWidget, press_run: Ste
 def test_many_outlines_are_drawn_on_a_labels_layer(
     make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_unetseg.plugin.outputs.MAX_CONTOURS", 2)
+    monkeypatch.setattr("napari_unetseg.plugin.layers.outputs.MAX_CONTOURS", 2)
     widget = make_widget(squares)
     press_run(widget)
     contours = widget.viewer.layers["cells contours"]

@@ -9,7 +9,7 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.plugin.run_on import RunOn
+from napari_unetseg.plugin.layers.run_on import RunOn
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import Segmentation, SegmentationService
 
@@ -167,7 +167,7 @@ def test_the_folder_entry_is_a_command(make_widget: MakeWidget, squares: Squares
 
 
 def test_a_click_on_the_axes_changes_how_they_are_read(make_widget: MakeWidget, volume: Any, qtbot: Any) -> None:
-    from napari_unetseg.plugin.axes_row import AxesDialog
+    from napari_unetseg.plugin.dock.axes_row import AxesDialog
 
     widget = make_widget(volume)
     assert widget.inputs.axes.text().startswith("channel 2 of 3")

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import Position, read_geojson, read_image, read_rois
 from napari_unetseg.plugin import writers
-from napari_unetseg.plugin.layers import shown_plane
-from napari_unetseg.plugin.outputs import build_layers, layer_data
+from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
+from napari_unetseg.plugin.layers.plane import shown_plane
 from napari_unetseg.postprocessing.contours import rasterise
 from napari_unetseg.service import Segmentation
 

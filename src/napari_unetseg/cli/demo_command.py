@@ -61,7 +61,7 @@ def _open_window(screenshot: Path | None) -> None:
     if not has_display():
         raise UnetsegError("There is no display for the window; on a server, run the command under xvfb-run.")
     try:
-        from napari_unetseg.plugin.demo import open_demo
+        from napari_unetseg.plugin.demo_window import open_demo
 
         open_demo(screenshot)
     except ImportError as error:

@@ -18,9 +18,9 @@ from napari_unetseg.plugin.converting import (
     labels_from_contours,
     measured_again,
 )
+from napari_unetseg.plugin.dock.shortcuts import flip_contours
 from napari_unetseg.plugin.functions import segment_layer, segment_layers
-from napari_unetseg.plugin.outputs import LayerData, Output
-from napari_unetseg.plugin.shortcuts import flip_contours
+from napari_unetseg.plugin.layers.outputs import LayerData, Output
 
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget

@@ -14,10 +14,10 @@ from napari.layers import Labels, Layer, Shapes
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.editing import areas_of
-from napari_unetseg.plugin.exports import Axes, pixel_size, read_axes, stack_of
-from napari_unetseg.plugin.layers import Placement
-from napari_unetseg.plugin.outputs import EDGE_COLOUR, MAX_CONTOURS, METADATA_KEY, LayerData, outline_labels
+from napari_unetseg.plugin.layers.editing import areas_of
+from napari_unetseg.plugin.layers.exports import Axes, pixel_size, read_axes, stack_of
+from napari_unetseg.plugin.layers.outputs import EDGE_COLOUR, MAX_CONTOURS, METADATA_KEY, LayerData, outline_labels
+from napari_unetseg.plugin.layers.plane import Placement
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.postprocessing.edits import DrawnRing, draw_rings
 from napari_unetseg.postprocessing.measurements import Table, measure

@@ -12,7 +12,7 @@ from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.languages import errors_in_users_language
-from napari_unetseg.plugin.outputs import EDGE_COLOUR, LayerData
+from napari_unetseg.plugin.layers.outputs import EDGE_COLOUR, LayerData
 
 _AXES = "tcz"  # in the order of napari's dimensions
 

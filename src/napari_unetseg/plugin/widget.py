@@ -10,32 +10,32 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import local, tr
-from napari_unetseg.plugin import words
-from napari_unetseg.plugin.add_model import ChooseFile, ModelAdder, choose_file
-from napari_unetseg.plugin.add_model_rows import AddModelRows
-from napari_unetseg.plugin.adjust import MORE_TIP, Adjustments
-from napari_unetseg.plugin.again import plan
-from napari_unetseg.plugin.card_text import describe_model
-from napari_unetseg.plugin.fold import Fold
-from napari_unetseg.plugin.folder.controller import Engine
-from napari_unetseg.plugin.folder.folder import FolderBatch
-from napari_unetseg.plugin.inputs import Inputs
-from napari_unetseg.plugin.job import Job, Outcome
-from napari_unetseg.plugin.keep import KeepRow
+from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
+from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
+from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
+from napari_unetseg.plugin.dock.input_rows import Inputs
+from napari_unetseg.plugin.dock.last_result import LastResult
+from napari_unetseg.plugin.dock.object_size_row import ObjectSize
+from napari_unetseg.plugin.dock.relabelling import LiveController
+from napari_unetseg.plugin.dock.rerun import plan
+from napari_unetseg.plugin.dock.result_actions import KeepRow
+from napari_unetseg.plugin.dock.routine import Routine
+from napari_unetseg.plugin.dock.run_messages import RunMessages
+from napari_unetseg.plugin.dock.run_row import RunRow
+from napari_unetseg.plugin.folder.folder_batch import FolderBatch
+from napari_unetseg.plugin.folder.folder_run import Engine
 from napari_unetseg.plugin.languages import speak
-from napari_unetseg.plugin.last_result import LastResult
-from napari_unetseg.plugin.live import LiveController
-from napari_unetseg.plugin.messages import MessageArea, card_dialog
-from napari_unetseg.plugin.outputs import METADATA_KEY
-from napari_unetseg.plugin.panel.section import HealthSection
-from napari_unetseg.plugin.results import ShownResult
-from napari_unetseg.plugin.routine import Routine
-from napari_unetseg.plugin.run import RunController
-from napari_unetseg.plugin.run_messages import RunMessages
-from napari_unetseg.plugin.runner import RunRow
-from napari_unetseg.plugin.services import ServiceFactory, shared_service
-from napari_unetseg.plugin.size import ObjectSize
-from napari_unetseg.plugin.table_dock import TableDock
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.plugin.layers.result_layers import ShownResult
+from napari_unetseg.plugin.panel.health_section import HealthSection
+from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.parts.card_text import describe_model
+from napari_unetseg.plugin.parts.fold import Fold
+from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
+from napari_unetseg.plugin.table.table_dock import TableDock
+from napari_unetseg.plugin.work.run_controller import RunController
+from napari_unetseg.plugin.work.segment_job import Job, Outcome
+from napari_unetseg.plugin.work.services import ServiceFactory, shared_service
 from napari_unetseg.zoo.registry import Listed, list_models
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.exports import (
+from napari_unetseg.plugin.languages import errors_in_users_language
+from napari_unetseg.plugin.layers.exports import (
     contours_of_labels,
     contours_of_shapes,
     describe_left_out,
@@ -19,7 +20,6 @@ from napari_unetseg.plugin.exports import (
     provenance_of,
     stack_of,
 )
-from napari_unetseg.plugin.languages import errors_in_users_language
 
 Meta = Mapping[str, Any]
 

@@ -1,0 +1,148 @@
+"""From a file that the user chooses to a model that can be chosen, off the GUI thread."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.add_model.adder import model_words as words
+from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
+from napari_unetseg.plugin.parts.words import Failure, describe_error
+from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.work.preload_torch import read_torch_libraries
+from napari_unetseg.zoo.card import CARD_FILE
+from napari_unetseg.zoo.discovery import SUFFIXES
+from napari_unetseg.zoo.registry import Listed, taken_names
+
+if TYPE_CHECKING:
+    from napari_unetseg.zoo.adding import Candidate
+
+ListModels = Callable[[], Sequence[Listed]]
+ChooseFile = Callable[[QWidget], Path | None]
+
+
+def choose_file(parent: QWidget) -> Path | None:
+    """Ask for a checkpoint, or for the card of a model package; None if nothing was chosen."""
+    kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+    filters = (f"{tr('Checkpoints and model cards')} ({kinds} {CARD_FILE})", f"{tr('All files')} (*)")
+    name, _ = QFileDialog.getOpenFileName(parent, tr("Add model"), "", ";;".join(filters))
+    return Path(name) if name else None
+
+
+class ModelAdder(QObject):
+    """Examine a file, ask what it does not tell, and write the model: one file at a time.
+
+    Every `began` is followed by exactly one of `paused` (the questions are open), `added`, `stopped` and `failed`.
+
+    Parameters
+    ----------
+    window
+        Owner of the windows that open.
+    models
+        Lists the models there are; called in workers.
+    choose
+        Asks for a file.
+    """
+
+    began = Signal(str)
+    paused = Signal()
+    added = Signal(str, str, object)
+    stopped = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, window: QWidget, models: ListModels, choose: ChooseFile = choose_file) -> None:
+        super().__init__(window)
+        self._window, self._models, self._choose = window, models, choose
+        self._task: Task[None] | None = None
+        self._answer: Any = None
+        self._error: Exception | None = None
+        self._path = Path()
+        self.dialog: AddModelDialog | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker is at it."""
+        return self._task is not None
+
+    def ask(self) -> None:
+        """Let the user choose a file and examine it; nothing happens while another one is being added."""
+        if self.busy or self.dialog is not None:
+            return
+        path = self._choose(self._window)
+        if path is not None:
+            self._path, models = path, self._models
+            self._start(words.reading(path.name), lambda task: _examine(path, models, task), self._open_dialog)
+
+    def cancel(self) -> None:
+        """Ask the worker to stop; `stopped` follows when it did."""
+        if self._task is not None:
+            self._task.quit()
+
+    def _open_dialog(self, answer: tuple["Candidate", frozenset[str]]) -> None:
+        candidate, taken = answer
+        self.paused.emit()
+        self.dialog = AddModelDialog(candidate, taken, self._window)
+        self.dialog.answered.connect(lambda changes: self._add(candidate, changes))
+        self.dialog.rejected.connect(lambda: self.stopped.emit(words.not_added(self._path.name)))
+        self.dialog.finished.connect(self._forget_dialog)
+        self.dialog.open()
+
+    def _forget_dialog(self) -> None:
+        self.dialog = None
+
+    def _add(self, candidate: "Candidate", changes: dict[str, Any]) -> None:
+        models, title = self._models, changes["display_name"]
+        self._start(
+            words.adding(title),
+            lambda task: _add(candidate, changes, models, task),
+            lambda listed: self.added.emit(changes["name"], title, listed),
+        )
+
+    def _start(self, text: str, work: Callable[[Task[None]], Any], then: Callable[[Any], None]) -> None:
+        self._answer = self._error = None
+
+        def keep(task: Task[None]) -> None:
+            # Not returned: what was done just before a cancel was done all the same, and has to be told.
+            self._answer = work(task)
+
+        self._task = Task(keep)
+        self.began.emit(text)
+        start(self._task, returned=_ignore, errored=self._keep_error, finished=lambda: self._end(then))
+
+    def _keep_error(self, error: Exception) -> None:
+        self._error = error
+
+    def _end(self, then: Callable[[Any], None]) -> None:
+        answer, error = self._answer, self._error
+        self._task = self._answer = self._error = None
+        if answer is not None:
+            then(answer)
+        elif error is None or isinstance(error, Cancelled):
+            self.stopped.emit(words.not_added(self._path.name))
+        else:
+            failure = describe_error(error)
+            self.failed.emit(Failure(words.about_file(failure.sentence, self._path), failure.details))
+
+
+def _ignore(_: None) -> None: ...
+
+
+def _examine(path: Path, models: ListModels, task: Task[None]) -> tuple["Candidate", frozenset[str]]:
+    read_torch_libraries()
+    from napari_unetseg.zoo.adding import examine
+
+    answer = examine(path), taken_names(models())
+    if task.cancelled():
+        raise Cancelled(f"{path.name} was not added.")
+    return answer
+
+
+def _add(candidate: "Candidate", changes: dict[str, Any], models: ListModels, task: Task[None]) -> Sequence[Listed]:
+    from napari_unetseg.zoo.adding import add_model
+
+    add_model(candidate, changes, task.cancelled)
+    return models()

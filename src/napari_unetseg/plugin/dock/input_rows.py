@@ -1,0 +1,204 @@
+"""What is segmented, with which model, and where: the upper rows of the widget."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QWidget
+
+from napari_unetseg.language import mark, tr
+from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
+from napari_unetseg.plugin.dock.model_box import ModelBox
+from napari_unetseg.plugin.dock.run_on_box import RunOnBox
+from napari_unetseg.plugin.layers.axes import Readings
+from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
+from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes, why_not
+from napari_unetseg.zoo.registry import Listed, ModelPackage
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+DEVICES = {
+    "auto": mark("Automatic"),
+    "cuda": mark("NVIDIA GPU (cuda)"),
+    "mps": mark("Apple GPU (mps)"),
+    "cpu": mark("CPU"),
+}
+LABEL_WIDTH = 84
+
+_IMAGE_TIP = mark("The image layer to segment, at full resolution.")
+_CARD_TIP = mark("What this model was trained on, how well it does, and under which licence.")
+_DEVICE_TIP = mark(
+    "Where the network runs. Automatic is what the settings say, else a GPU if there is one, else the CPU.\n"
+    "Choose CPU when the GPU is busy or its memory is short; results are the same up to rounding."
+)
+_LINK_TIP = mark(
+    "In a stack, what overlaps from plane to plane along Z gets one number, as one object in space, and what\n"
+    "overlaps from time point to time point as well, as a track. Without it every plane has objects of its own.\n"
+    "For the next run on a stack."
+)
+
+
+Box = TypeVar("Box", bound=QComboBox)
+
+
+class Inputs(QWidget):
+    """Combo boxes for image, what of it is segmented, model and device.
+
+    Parameters
+    ----------
+    models
+        What the model box offers; those that are broken or need weights are listed but cannot be chosen.
+    parent
+        Owner.
+
+    Attributes
+    ----------
+    readings
+        What the axes of layers mean.
+    link
+        Whether objects of a stack are linked; the window shows it with what is seldom needed.
+    """
+
+    image_changed = Signal()
+    model_changed = Signal()
+    device_changed = Signal()
+    card_requested = Signal()
+    add_requested = Signal()
+    folder_requested = Signal()
+
+    def __init__(self, models: Sequence[Listed], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.image = _narrow(QComboBox())
+        self.image.setToolTip(tr(_IMAGE_TIP))
+        self.axes = AxesLine()
+        self.readings = Readings()
+        self.run_on = _narrow(RunOnBox())
+        self.link = QCheckBox(tr("Link planes and time points"))
+        self.link.setToolTip(tr(_LINK_TIP))
+        self.model = _narrow(ModelBox(models))
+        self.card = QPushButton("i")
+        self.card.setFixedWidth(26)
+        self.card.setToolTip(tr(_CARD_TIP))
+        self.device = _narrow(QComboBox())
+        self.device.setToolTip(tr(_DEVICE_TIP))
+        for key, words in DEVICES.items():
+            self.device.addItem(tr(words), key)
+        self._arrange()
+        self.image.currentIndexChanged.connect(self.image_changed)
+        self.run_on.chosen.connect(self.image_changed)
+        self.run_on.folder_requested.connect(self.folder_requested)
+        self.axes.pressed.connect(self._ask_axes)
+        self.model.chosen.connect(self.model_changed)
+        self.model.add_requested.connect(self.add_requested)
+        self.device.currentIndexChanged.connect(self.device_changed)
+        self.card.clicked.connect(self.card_requested)
+
+    def set_layers(self, layers: Sequence[Any]) -> None:
+        """Offer these image layers; the chosen one stays chosen if it is among them."""
+        chosen = self.layer()
+        with QSignalBlocker(self.image):
+            self.image.clear()
+            for layer in layers:
+                self.image.addItem(str(layer.name), layer)
+            self.choose_layer(chosen)
+        self.image_changed.emit()
+
+    def choose_layer(self, wanted: Any) -> None:
+        """Choose a layer, if it is offered."""
+        for row in range(self.image.count()):
+            if self.image.itemData(row) == wanted:
+                self.image.setCurrentIndex(row)
+
+    def choose_model(self, name: str) -> None:
+        """Choose a model by name, if it is offered."""
+        self.model.choose(name)
+
+    def layer(self) -> Any:
+        """Return the chosen image layer; None if there is none."""
+        return self.image.currentData()
+
+    def package(self) -> ModelPackage | None:
+        """Return the chosen model; None if none can be used."""
+        return self.model.package()
+
+    def device_key(self) -> str:
+        """Return ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``."""
+        return str(self.device.currentData())
+
+    def look_at(self, viewer: "ViewerModel") -> Plane | None:
+        """Say how the axes of the image are read and what a run can be on; return the plane on display."""
+        layer = self.layer()
+        self.run_on.refresh(lambda choice: why_not(choice, self.layer(), viewer, self.readings))
+        if layer is None:
+            self.axes.tell("")
+            return None
+        self._shown = shown_axes(layer, viewer.dims)
+        reading = self.readings.of(layer, self._shown)
+        plane = shown_plane(layer, viewer.dims, reading)
+        whole = self.run_on.choice() is RunOn.STACK
+        self.axes.tell((shown_stack(layer, viewer.dims, reading) if whole else plane).description)
+        return plane
+
+    def planes(self, viewer: "ViewerModel") -> tuple[Plane, ...]:
+        """Describe what a run is on.
+
+        Raises
+        ------
+        UnetsegError
+            If what is chosen does not apply; in words that say why.
+        """
+        return choose_planes(self.run_on.choice(), self.layer(), viewer, self.readings)
+
+    def wishes(self) -> dict[str, Any]:
+        """Keyword arguments for `SegmentationService.segment`."""
+        return {"link": bool(self.link.isChecked())}
+
+    def lock(self, locked: bool) -> None:
+        """Grey out the choices during a run; the model's card stays open to reading."""
+        for box in (self.image, self.axes, self.run_on, self.model, self.device, self.link):
+            box.setEnabled(not locked)
+
+    def _ask_axes(self) -> None:
+        layer = self.layer()
+        if layer is None:
+            return
+
+        def choose(roles: tuple[str, ...] | None) -> None:
+            self.readings.choose(layer, roles)
+            self.image_changed.emit()
+
+        lengths = [int(length) for length in full_resolution(layer).shape[: layer.ndim]]
+        AxesDialog(self.readings.of(layer, self._shown), lengths, choose, self).open()
+
+    def _arrange(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnStretch(1, 1)
+        rows: dict[int, tuple[str, QComboBox]] = {
+            0: (mark("Image"), self.image),
+            2: (mark("Run on"), self.run_on),
+            3: (mark("Model"), self.model),
+            4: (mark("Device"), self.device),
+        }
+        for row, (words, box) in rows.items():
+            label = QLabel(tr(words))
+            label.setBuddy(box)
+            label.setToolTip(box.toolTip())
+            grid.addWidget(label, row, 0)
+            grid.addWidget(box, row, 1, 1, 1 if box is self.model else 2)
+        grid.addWidget(self.axes, 1, 0, 1, 3)
+        grid.addWidget(self.card, 3, 2)
+        order = (self.image, self.axes, self.run_on, self.model, self.card, self.device)
+        for first, second in pairwise(order):
+            QWidget.setTabOrder(first, second)
+
+
+def _narrow(box: Box) -> Box:
+    """Keep long names from widening the dock."""
+    box.setMinimumContentsLength(8)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box

@@ -1,0 +1,86 @@
+"""A result again: which image it is of, and what is to be run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from napari.layers import Image as ImageLayer
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.layers.axes import OTHER, Reading
+from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_plane, shown_stack
+
+if TYPE_CHECKING:
+    from napari.components import Dims
+
+    from napari_unetseg.service import RunRecipe
+
+
+@dataclass(frozen=True)
+class Again:
+    """What is to be run again, and in which layer that lies."""
+
+    recipe: "RunRecipe"
+    plane: Plane
+
+
+@dataclass(frozen=True)
+class _Position:
+    """As much of napari's dims as a plane is chosen by."""
+
+    point: tuple[float, ...]
+
+
+def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | None) -> Again:
+    """Find out how to run a result again; nothing is read.
+
+    Parameters
+    ----------
+    record
+        How it came about, as its layers have it.
+    layers
+        Those of the viewer. The image is the one of the same file or, where it has none, of the same name.
+    chosen
+        The image to take where that is gone.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no image, it does not have the plane, or the record does not say enough.
+    """
+    from napari_unetseg.service import RunRecipe
+
+    recipe = RunRecipe.of(record)
+    source = recipe.source
+    images = [layer for layer in layers if isinstance(layer, ImageLayer)]
+    named = [layer for layer in images if str(layer.name) == source.image]
+    same_file = [layer for layer in images if source.path is not None and layer.source.path == source.path]
+    both = [layer for layer in named if layer in same_file]
+    layer = next(iter([*both, *same_file, *named]), chosen)
+    if layer is None:
+        raise UnetsegError(
+            tr("The image '{image}' is gone. Open it again, or choose another.").format(image=source.image)
+        )
+    return Again(recipe, _plane(recipe, layer))
+
+
+def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
+    source = recipe.source
+    letters = source.axes.removesuffix("C") if source.rgb else source.axes
+    shape = full_resolution(layer).shape
+    fits = layer.ndim == len(letters) + len(source.plane) and layer.rgb == source.rgb
+    if not fits or any(at >= shape[axis] for axis, at in source.plane.items()):
+        raise UnetsegError(
+            tr("'{image}' has other axes than the image of the result. Choose one like it.").format(image=layer.name)
+        )
+    rest = iter(letters)
+    stack = len(letters) > 2
+    # The one axis beside a stack is that of its channels; beside a plane nothing depends on what axes mean.
+    beside = "C" if stack else OTHER
+    roles = [beside if axis in source.plane else next(rest) for axis in range(layer.ndim)]
+    known = tuple(role if role in "TZCYX" else OTHER for role in roles)
+    reading = Reading(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
+    inside = [source.plane.get(axis, 0) for axis in range(layer.ndim)]
+    dims = cast("Dims", _Position(tuple(float(value) for value in layer.data_to_world(inside))))
+    return shown_stack(layer, dims, reading) if stack else shown_plane(layer, dims, reading, source.region)

@@ -1,0 +1,179 @@
+"""What can be done with a result: save it, copy how it was made, make it again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari._app_model import get_app_model
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import local, mark, tr
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_unetseg.service import RunRecipe
+
+_SAVE = "napari.window.file.save_layers_dialog.selected"
+
+_NOTHING = mark("There is no result yet. Run first, or select a layer that a run made.")
+_TIPS = {
+    "save": mark(
+        "Saves the layer of '{layer}' to a file: labels as TIFF, OME-TIFF, ImageJ ROIs or GeoJSON.\n"
+        "Select several layers in the layer list to save them together."
+    ),
+    "python": mark("Copies a script that makes '{layer}' again, with the same labels, to the clipboard."),
+    "again": mark(
+        "Repeats the run that made '{layer}', with exactly its settings: model, parameters, device and tiles.\n"
+        "Runs on its image or, if that is gone, on the chosen one."
+    ),
+    "more": mark("More: how '{layer}' was made, as a command line or as a recipe."),
+}
+COPIED = mark("The script is on the clipboard: paste it into a file or a notebook.")
+COPIED_FOR_CONSOLE = mark("The script is on the clipboard. The image is in no file: paste it into napari's console.")
+COPIED_LINE = mark("The command line is on the clipboard: paste it into a terminal.")
+COPIED_WITHOUT_IMAGE = mark("The command line is on the clipboard. Put the file of an image in the place of IMAGE.")
+
+ChoosePath = Callable[[QWidget, str], Path | None]
+
+
+def choose_recipe_path(parent: QWidget, name: str) -> Path | None:
+    """Ask where to save a recipe; None if the user cancels."""
+    path, _ = QFileDialog.getSaveFileName(parent, tr("Save the recipe"), f"{name}.yaml", "YAML (*.yaml *.yml)")
+    return Path(path) if path else None
+
+
+class KeepRow(QWidget):
+    """Buttons that act on the selected result or, where none is selected, on the last one.
+
+    Parameters
+    ----------
+    viewer
+        Its layers hold the results.
+    choose
+        Asks where to save a recipe.
+    parent
+        Owner.
+    """
+
+    again_requested = Signal(object)
+    told = Signal(str, str)
+
+    def __init__(
+        self, viewer: "ViewerModel", choose: ChoosePath = choose_recipe_path, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._choose = viewer, choose
+        self._locked = False
+        self.save = QPushButton(tr("Save..."))
+        self.python = QPushButton(tr("Copy as Python"))
+        self.again = QPushButton(tr("Run again"))
+        self.more = QToolButton()
+        self.more.setText("...")
+        self.more.setFixedWidth(28)
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self.more)
+        self.line = QAction(tr("Copy as command line"), self.menu)
+        self.recipe = QAction(tr("Save recipe..."), self.menu)
+        self.menu.addActions([self.line, self.recipe])
+        self.more.setMenu(self.menu)
+        self.save.clicked.connect(self._save)
+        self.python.clicked.connect(lambda: self._with_recipe(self._copy_python))
+        self.again.clicked.connect(self._ask_again)
+        self.line.triggered.connect(lambda: self._with_recipe(self._copy_line))
+        self.recipe.triggered.connect(lambda: self._with_recipe(self._save_recipe))
+        self._arrange()
+        viewer.layers.selection.events.active.connect(self.show_output)
+        viewer.layers.events.inserted.connect(self.show_output)
+        viewer.layers.events.removed.connect(self.show_output)
+        self.show_output()
+
+    def output(self) -> Layer | None:
+        """Return the result that is acted on: the selected one, else the topmost labels, else any."""
+        active = self._viewer.layers.selection.active
+        if active is not None and METADATA_KEY in active.metadata:
+            return active
+        made = [layer for layer in reversed(self._viewer.layers) if METADATA_KEY in layer.metadata]
+        labels = [layer for layer in made if str(layer._type_string) == "labels"]
+        return next(iter([*labels, *made]), None)
+
+    def lock(self, locked: bool) -> None:
+        """Grey out Run again during a run; the others stay."""
+        self._locked = locked
+        self.show_output()
+
+    def show_output(self, event: Any = None) -> None:
+        """Offer what can be done with the result there is."""
+        output = self.output()
+        for name, button in (("save", self.save), ("python", self.python), ("again", self.again), ("more", self.more)):
+            button.setEnabled(output is not None and not (self._locked and button is self.again))
+            button.setToolTip(tr(_NOTHING) if output is None else tr(_TIPS[name]).format(layer=output.name))
+
+    def _ask_again(self) -> None:
+        output = self.output()
+        if output is not None:
+            self.again_requested.emit(output.metadata[METADATA_KEY])
+
+    def _save(self) -> None:
+        output = self.output()
+        if output is None:
+            return
+        selection = self._viewer.layers.selection
+        if output not in selection:
+            selection.select_only(output)
+        get_app_model().commands.execute_command(_SAVE).result()
+
+    def _with_recipe(self, act: "Callable[[RunRecipe], None]") -> None:
+        output = self.output()
+        if output is None:
+            return
+        from napari_unetseg.service import RunRecipe
+
+        try:
+            act(RunRecipe.of(output.metadata[METADATA_KEY]))
+        except UnetsegError as error:
+            self.told.emit(local(error), "error")
+
+    def _copy_python(self, recipe: "RunRecipe") -> None:
+        from napari_unetseg.service.recipe_text import as_python
+
+        _copy(as_python(recipe))
+        self.told.emit(tr(COPIED if recipe.source.path else COPIED_FOR_CONSOLE), "good")
+
+    def _copy_line(self, recipe: "RunRecipe") -> None:
+        from napari_unetseg.service.recipe_text import PLACEHOLDER, as_command
+
+        line = as_command(recipe)
+        _copy(line)
+        self.told.emit(tr(COPIED_WITHOUT_IMAGE if f" {PLACEHOLDER} " in line else COPIED_LINE), "good")
+
+    def _save_recipe(self, recipe: "RunRecipe") -> None:
+        from napari_unetseg.service import write_run_recipe
+
+        path = self._choose(self, f"{Path(recipe.source.image).stem} recipe")
+        if path is not None:
+            write_run_recipe(path, recipe)
+            told = tr("Saved {file}. To use it: napari-unetseg segment --recipe {file} IMAGE")
+            self.told.emit(told.format(file=path.name), "good")
+
+    def _arrange(self) -> None:
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(4)
+        for button in (self.save, self.python, self.again):
+            line.addWidget(button, 1)
+        line.addWidget(self.more)
+        for first, second in ((self.save, self.python), (self.python, self.again), (self.again, self.more)):
+            QWidget.setTabOrder(first, second)
+
+
+def _copy(text: str) -> None:
+    clipboard = QApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)

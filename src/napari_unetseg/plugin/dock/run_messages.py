@@ -1,0 +1,71 @@
+"""What the rows of the window say of a run, from its start to its end."""
+
+from qtpy.QtCore import QObject
+
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.dock.run_row import RunRow
+from napari_unetseg.plugin.parts.messages import MessageArea
+from napari_unetseg.plugin.parts.words import describe_error
+from napari_unetseg.plugin.work import run_words
+from napari_unetseg.plugin.work.run_controller import RunController
+from napari_unetseg.plugin.work.segment_job import CALIBRATING, CONVERTING, FINISHING, LOADING
+
+
+class RunMessages(QObject):
+    """Says what a run is at, how far it is, and why it ended early; starts and stops nothing.
+
+    Parameters
+    ----------
+    controller
+        Whose runs they are.
+    runner, message
+        The rows.
+    """
+
+    def __init__(self, controller: RunController, runner: RunRow, message: MessageArea) -> None:
+        super().__init__(controller)
+        self._controller, self._runner, self._message = controller, runner, message
+        self._model = ""
+        controller.stage.connect(self._on_stage)
+        controller.progressed.connect(self._on_progress)
+
+    def begin(self, model: str) -> None:
+        """Say that a run with this model starts."""
+        self._model = model
+        self._runner.begin()
+        self._runner.busy()
+        self._runner.result.setText("")
+        self._message.show_message(tr("Preparing {model}...").format(model=model))
+
+    def cancelling(self) -> None:
+        """Say that Cancel was pressed."""
+        self._runner.cancel.setEnabled(False)
+        self._message.show_message(tr("Cancelling..."))
+
+    def cancelled(self) -> None:
+        """Say how far a cancelled run had come."""
+        self._message.show_message(run_words.cancelled(self._runner.percent, self._controller.kept), "warning")
+
+    def failed(self, error: Exception) -> None:
+        """Say why a run failed."""
+        self._message.show_failure(describe_error(error))
+
+    def _on_stage(self, stage: str) -> None:
+        if self._controller.cancelling:
+            return
+        self._runner.busy()
+        if stage == LOADING:
+            self._message.show_message(tr("Loading {model} (first use)...").format(model=self._model))
+        elif stage == CONVERTING:
+            self._message.show_message(tr("Preparing {model} for OpenVINO (first use)...").format(model=self._model))
+        elif stage == CALIBRATING:
+            self._message.show_message(tr("Preparing {model} for int8 on this image...").format(model=self._model))
+        elif stage == FINISHING:
+            self._message.show_message(tr("Drawing the objects..."))
+        else:
+            self._message.show_message(tr("Segmenting..."))
+
+    def _on_progress(self, done: int, total: int) -> None:
+        if not self._controller.cancelling:
+            self._message.show_message(run_words.segmenting(self._controller.place))
+            self._runner.progress(done, total)

@@ -1,0 +1,237 @@
+"""The window that segments the images of a folder: puts form, table and buttons together."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QCloseEvent, QDesktopServices
+from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_unetseg.batch.events import Event, Tally
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.folder import folder_words
+from napari_unetseg.plugin.folder.file_table import FileTable
+from napari_unetseg.plugin.folder.folder_form import ChooseFolder, FolderForm, choose_folder
+from napari_unetseg.plugin.folder.folder_run import Engine, Finder, FolderController, FolderJob, Search
+from napari_unetseg.plugin.folder.last_folder import last_folder, remember_folder
+from napari_unetseg.plugin.folder.open_result import Opener
+from napari_unetseg.plugin.parts.messages import MessageArea
+from napari_unetseg.plugin.parts.words import describe_error
+from napari_unetseg.plugin.work.services import ServiceFactory
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_SIZE = (840, 620)
+_STEPS = 1000
+
+
+class FolderDialog(QDialog):
+    """Segment a folder with the panel's model, device and parameters.
+
+    Everything slow happens in workers. Closing the window cancels; what is finished is kept.
+
+    Parameters
+    ----------
+    viewer
+        Gets the images that are opened from the table.
+    services
+        Gives the service of a model and device, in workers.
+    engine
+        Tells what the panel says; None while no model can be used.
+    choose
+        Asks for a folder.
+    parent
+        Owner.
+    """
+
+    def __init__(
+        self,
+        viewer: "ViewerModel",
+        services: ServiceFactory,
+        engine: Callable[[], Engine | None],
+        choose: ChooseFolder = choose_folder,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Segment a folder"))
+        self.setWindowFlag(Qt.WindowType.WindowMinMaxButtonsHint)
+        self._viewer, self._engine = viewer, engine
+        self.form = FolderForm(choose)
+        self.uses = QLabel()
+        self.table = FileTable()
+        self.bar = QProgressBar()
+        self.message = MessageArea()
+        self.again = QCheckBox(tr("Do all again"))
+        self.run, self.cancel = QPushButton(tr("Run")), QPushButton(tr("Cancel"))
+        self.show_output = QPushButton(tr("Open output folder"))
+        self.finder = Finder(self)
+        self.controller = FolderController(services, self)
+        self.opener = Opener(viewer, self)
+        self._files: Sequence[Path] = ()
+        self._tally = Tally(())
+        self._arrange()
+        self._explain()
+        self._connect()
+        self._idle()
+        self.refresh()
+        self.form.folder.setText(last_folder())
+
+    def refresh(self) -> None:
+        """Show what the panel says, as when the window is opened again."""
+        engine = self._engine()
+        self.uses.setText(tr("With {model}").format(model=engine.title) if engine else tr(folder_words.NO_MODEL))
+        self._on_theme()
+        if not self.controller.running:
+            self._look()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Cancel what runs. `QDialog` itself would ask `reject`, which refuses then."""
+        self.controller.cancel()
+        if event is not None:
+            event.accept()
+
+    def reject(self) -> None:
+        """Close, as the Escape key asks; a batch is not lost to that key."""
+        if not self.controller.running:
+            super().reject()
+
+    def start(self) -> None:
+        """Start the batch, as the Run button does."""
+        engine, output, search = self._engine(), self.form.output_folder(), self.form.search()
+        if engine is None or output is None or search is None or not self._files or self.controller.running:
+            return
+        remember_folder(search.folder)
+        files = tuple(self._files)
+        self._tally = Tally(files)
+        self.table.files.show_files(search.folder, files)
+        self.form.lock(True)
+        self.again.setEnabled(False)
+        self.run.setEnabled(False)
+        self.cancel.setEnabled(True)
+        self.bar.setRange(0, 0)
+        self.uses.setText(tr("With {model}").format(model=engine.title))
+        self.message.show_message(tr(folder_words.STARTING))
+        results = self.form.chosen_results()
+        self.controller.start(FolderJob(engine, files, output, results, self.again.isChecked()))
+
+    def _on_event(self, event: Event) -> None:
+        self._tally.add(event)
+        self.table.show_event(event)
+        if not self.controller.cancelling:
+            self.bar.setRange(0, _STEPS)
+            self.bar.setValue(round(_STEPS * self._tally.progress / max(self._tally.total, 1)))
+            self.bar.setFormat(folder_words.progress(self._tally))
+            self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
+
+    def _on_done(self, tally: Tally, cancelled: bool) -> None:
+        self._idle()
+        troubled = cancelled or tally.count("failed")
+        self.message.show_message(folder_words.summary(tally, cancelled=cancelled), "warning" if troubled else "good")
+        self.bar.setRange(0, _STEPS)
+        self.bar.setValue(round(_STEPS * tally.ended / max(tally.total, 1)))
+        self.bar.setFormat(f"{tally.ended} / {tally.total}")
+
+    def _on_failed(self, error: Exception) -> None:
+        self._idle()
+        self.message.show_failure(describe_error(error))
+
+    def _cancel(self) -> None:
+        self.cancel.setEnabled(False)
+        self.message.show_message(tr(folder_words.CANCELLING))
+        self.controller.cancel()
+
+    def _look(self) -> None:
+        search = self.form.search()
+        self.finder.look(search)
+        self._show_files(Search(Path(), "", False), ())
+        self.message.show_message(tr(folder_words.NO_FOLDER if search is None else folder_words.LOOKING))
+        self.form.matches.setText("")
+
+    def _on_found(self, search: Search, files: Sequence[Path]) -> None:
+        if self.controller.running:
+            return
+        self._show_files(search, files)
+        self.form.matches.setText(folder_words.matches(len(files)))
+        self.message.show_message(
+            tr(folder_words.READY if files else folder_words.NO_IMAGES), "plain" if files else "warning"
+        )
+
+    def _on_not_found(self, error: Exception) -> None:
+        self.message.show_message(describe_error(error).sentence, "warning")
+
+    def _show_files(self, search: Search, files: Sequence[Path]) -> None:
+        self._files = files
+        self.table.files.show_files(search.folder, files)
+        self._idle()
+
+    def _open_failed(self, error: Exception) -> None:
+        self.message.show_failure(describe_error(error))
+
+    def _show_output(self) -> None:
+        output = self.form.output_folder()
+        if output is not None and output.is_dir():
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(output)))
+        elif output is not None:
+            there_is_none = tr("{folder} is not there yet. It is made by the first run.")
+            self.message.show_message(there_is_none.format(folder=output), "warning")
+
+    def _idle(self) -> None:
+        self.form.lock(False)
+        self.again.setEnabled(True)
+        self.run.setEnabled(bool(self._files) and self._engine() is not None)
+        self.cancel.setEnabled(False)
+        self.bar.setRange(0, _STEPS)
+        self.bar.setValue(0)
+        self.bar.setFormat("")
+
+    def _on_theme(self, event: Any = None) -> None:
+        self.message.badge.use_theme(get_theme(self._viewer.theme))
+
+    def _connect(self) -> None:
+        self.form.search_changed.connect(self._look)
+        self.finder.found.connect(self._on_found)
+        self.finder.failed.connect(self._on_not_found)
+        self.controller.happened.connect(self._on_event)
+        self.controller.done.connect(self._on_done)
+        self.controller.failed.connect(self._on_failed)
+        self.table.opened.connect(self.opener.open)
+        self.opener.failed.connect(self._open_failed)
+        self.run.clicked.connect(self.start)
+        self.cancel.clicked.connect(self._cancel)
+        self.show_output.clicked.connect(self._show_output)
+        self.destroyed.connect(self.controller.cancel)
+        self._viewer.events.theme.connect(self._on_theme)
+
+    def _explain(self) -> None:
+        self.uses.setToolTip(tr(folder_words.WITH_TIP))
+        self.again.setToolTip(tr(folder_words.AGAIN_TIP))
+        self.run.setToolTip(tr(folder_words.RUN_TIP))
+        self.cancel.setToolTip(tr(folder_words.CANCEL_TIP))
+        self.show_output.setToolTip(tr(folder_words.SHOW_TIP))
+        self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        for button in (self.run, self.cancel, self.show_output, self.form.folder_button, self.form.output_button):
+            button.setAutoDefault(False)  # Enter in a line of the form starts nothing
+
+    def _arrange(self) -> None:
+        progress = QHBoxLayout()
+        progress.addWidget(self.bar, 1)
+        progress.addWidget(self.cancel)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run)
+        buttons.addWidget(self.again)
+        buttons.addStretch()
+        buttons.addWidget(self.message.buttons)
+        buttons.addWidget(self.show_output)
+        self.run.setMinimumSize(120, 30)
+        column = QVBoxLayout(self)
+        column.setSpacing(8)
+        column.addWidget(self.form)
+        column.addWidget(self.uses)
+        column.addWidget(self.table, 1)
+        column.addLayout(progress)
+        column.addWidget(self.message)
+        column.addLayout(buttons)
+        self.resize(*_SIZE)

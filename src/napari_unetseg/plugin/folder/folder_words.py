@@ -1,0 +1,116 @@
+"""What the window of folders says."""
+
+from napari_unetseg.batch.events import ENDS, Event, Status, Tally
+from napari_unetseg.batch.output_files import Result
+from napari_unetseg.language import grouped, mark, tr, tr_count
+from napari_unetseg.plugin.parts.badge import GLYPHS, Kind
+from napari_unetseg.plugin.parts.words import count, describe_error, duration
+
+COLUMNS = (mark("Image"), mark("Status"), mark("Objects"), mark("Time"), mark("Message"))
+TABLE_TIP = mark("Double-click a row to open its image with its labels in napari.")
+NO_MODEL = mark("Choose a model in the panel first.")
+NO_FOLDER = mark("Choose a folder of images.")
+NO_IMAGES = mark("No image fits. Change the pattern, or look into sub-folders.")
+LOOKING = mark("Looking for images...")
+READY = mark("Press Run. What is done already is skipped; Cancel keeps what is finished.")
+STARTING = mark("Preparing the model and looking for what is done already...")
+CANCELLING = mark("Cancelling...")
+FOLDER_TIP = mark("Folder of the images. They are read, never changed.")
+PATTERN_TIP = mark("Which names to take, such as *.tif; several are separated by semicolons.")
+RECURSIVE_TIP = mark("Look into the folders in it, too. Folders of results are left out.")
+OUTPUT_TIP = mark(
+    "Folder of the results, made if needed. It also gets a table of all objects, a table of all files, and a journal\n"
+    "by which a later run knows what is done."
+)
+AGAIN_TIP = mark("Segment also what was done with the same model and parameters.")
+WITH_TIP = mark("Model, device and parameters are those of the panel when Run is pressed.")
+SHOW_TIP = mark("Opens the folder of the results in your file manager.")
+RUN_TIP = mark("Segment the images one after the other, in the background.")
+CANCEL_TIP = mark("Stop. What is finished is kept, and Run goes on from there.")
+
+RESULTS: dict[Result, tuple[str, str]] = {
+    Result.LABELS: (
+        mark("Label image"),
+        mark("A TIFF in which every object has a number, with pixel size. Always kept."),
+    ),
+    Result.TABLE: (
+        mark("Table"),
+        mark("A CSV file of measurements, one row an object. Always kept: the summary is made of it."),
+    ),
+    Result.CONTOURS: (mark("Contours (GeoJSON)"), mark("Outlines with measurements, for QuPath and others.")),
+    Result.ROIS: (mark("ImageJ ROIs"), mark("A zip file of outlines that ImageJ's ROI Manager opens.")),
+    Result.OME_TIFF: (
+        mark("OME-TIFF labels"),
+        mark("The label image once more, for Bio-Formats, OMERO and Python."),
+    ),
+    Result.CONFIDENCE: (
+        mark("Confidence map"),
+        mark("A TIFF that tells for each pixel how sure the model is, 0 to 1. Takes four bytes a pixel."),
+    ),
+    Result.OVERLAY: (mark("Picture with outlines"), mark("A PNG of the image with its objects outlined, to judge by.")),
+}
+
+_STATUS: dict[Status, str] = {
+    "waiting": mark("waiting"),
+    "running": mark("running"),
+    "done": mark("done"),
+    "skipped": mark("done before"),
+    "failed": mark("failed"),
+}
+_SIGNS: dict[Status, Kind] = {
+    "waiting": "idle",
+    "running": "busy",
+    "done": "good",
+    "skipped": "good",
+    "failed": "error",
+}
+
+
+def matches(number: int) -> str:
+    """Say how many images will be segmented."""
+    return tr_count("{n} image", "{n} images", number).format(n=grouped(number))
+
+
+def status(event: Event) -> str:
+    """Say where a file stands."""
+    if event.status == "running" and event.fraction:
+        return f"{GLYPHS['busy']} {100 * event.fraction:.0f} %"
+    return f"{GLYPHS[_SIGNS[event.status]]} {tr(_STATUS[event.status])}"
+
+
+def time(event: Event) -> str:
+    """Say how long a file took; nothing while that is not known."""
+    return "" if event.seconds is None or event.status not in ENDS else duration(event.seconds)
+
+
+def message(event: Event) -> str:
+    """Say why a file failed, or warn, in one line."""
+    if event.error is None:
+        return event.message
+    text = " ".join(describe_error(event.error).sentence.split())
+    return text.removeprefix(f"{event.file}: ").removeprefix(f"{event.file.name}: ")
+
+
+def progress(tally: Tally) -> str:
+    """Return ``"62 % · 3 min left"``, and before the first image is done ``"0 %"``."""
+    percent = f"{100 * tally.progress / max(tally.total, 1):.0f} %"
+    left = tally.seconds_left
+    if left is None:
+        return percent
+    time = duration(max(1, round(left))).replace(".0 s", " s")
+    return tr("{percent} · {time} left").format(percent=percent, time=time)
+
+
+def summary(tally: Tally, *, cancelled: bool) -> str:
+    """Say what a batch did, in a few sentences."""
+    done, skipped, failed, waiting = (tally.count(name) for name in ("done", "skipped", "failed", "waiting"))
+    parts = [tr("Cancelled.")] if cancelled else []
+    parts.append(tr("{images} segmented in {time}.").format(images=matches(done), time=duration(tally.seconds)))
+    if skipped:
+        parts.append(tr_count("{n} was done before.", "{n} were done before.", skipped).format(n=grouped(skipped)))
+    if failed:
+        parts.append(tr_count("{n} failed.", "{n} failed.", failed).format(n=grouped(failed)))
+    if waiting:
+        parts.append(tr_count("{n} is left: Run goes on.", "{n} are left: Run goes on.", waiting).format(n=waiting))
+    parts.append(tr("{objects} in all.").format(objects=count(tally.objects)))
+    return " ".join(parts)

@@ -1,0 +1,239 @@
+"""From the data of a layer to contours and axes that files can hold."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.contour_file import (
+    ContourFile,
+    Position,
+    Ring,
+    counted,
+    ellipse,
+    join_rings,
+    number_unlabelled,
+    open_ring,
+)
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.postprocessing.contours import Contour, trace_contours
+
+# Axes before Y and X, by their number, where the layer does not name them; the last is the one scrolled first.
+_USUAL = ("", "Z", "TZ", "TCZ")
+_LETTERS = {
+    **dict.fromkeys(("z", "slice", "plane", "depth"), "Z"),
+    **dict.fromkeys(("t", "time", "frame"), "T"),
+    **dict.fromkeys(("c", "ch", "channel"), "C"),
+}
+_AREAS = ("polygon", "rectangle", "ellipse")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the axes of a layer mean.
+
+    Attributes
+    ----------
+    stack
+        Axes beside those of the plane, ascending.
+    plane
+        The two axes of the plane.
+    letters
+        ``"Z"``, ``"T"`` or ``"C"`` for each axis of the stack.
+    start
+        Index of the layer's first plane along each axis of the stack. It is not 0 in a layer of one plane
+        that was cut out of a stack.
+    """
+
+    stack: tuple[int, ...]
+    plane: tuple[int, int]
+    letters: str
+    start: tuple[int, ...]
+
+    def position(self, index: Sequence[int]) -> Position:
+        """Name the plane at an index along the axes of the stack."""
+        places = {letter.lower(): i + first for letter, i, first in zip(self.letters, index, self.start, strict=True)}
+        return Position(**places)
+
+
+def read_axes(ndim: int, meta: Mapping[str, Any]) -> Axes:
+    """Find out what the axes of a layer mean, from its axis labels and from how this plugin made it.
+
+    Parameters
+    ----------
+    ndim
+        Dimensions of the layer.
+    meta
+        Attributes of the layer, as napari hands them to writers.
+
+    Raises
+    ------
+    UnetsegError
+        If there are more axes than files of images have.
+    """
+    index = _plane_index(meta)
+    stack = tuple(sorted(index) if len(index) == ndim - 2 else range(ndim - 2))
+    first, second = (axis for axis in range(ndim) if axis not in stack)
+    if len(stack) >= len(_USUAL):
+        raise UnetsegError(
+            tr(
+                "The layer '{layer}' has {ndim} dimensions; files hold five at most (T C Z Y X). Export a part of it."
+            ).format(layer=_name(meta), ndim=ndim)
+        )
+    labels = [str(label).lower() for label in meta.get("axis_labels") or ()]
+    named = "".join(_LETTERS.get(labels[axis], "") for axis in stack) if len(labels) == ndim else ""
+    letters = named if len(set(named)) == len(stack) else _USUAL[len(stack)]
+    return Axes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack))
+
+
+def contours_of_labels(data: Any, meta: Mapping[str, Any]) -> ContourFile:
+    """Trace the objects of a Labels layer, plane by plane.
+
+    Parameters
+    ----------
+    data
+        (..., Y, X) integers, lazy or not; of a multiscale layer a list of them.
+    meta
+        Attributes of the layer.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no object, or the layer has too many axes.
+    """
+    planes, axes = stack_of(data, meta)
+    contours: list[Contour] = []
+    positions: list[Position] = []
+    for index in np.ndindex(planes.shape[:-2]):
+        traced = trace_contours(np.asarray(planes[index]))
+        contours += traced
+        positions += [axes.position(index)] * len(traced)
+    if not contours:
+        nothing = tr("The layer '{layer}' has no object to export: all of its pixels are 0, the background.")
+        raise UnetsegError(nothing.format(layer=_name(meta)))
+    features = pd.DataFrame(meta.get("features")).rename(columns={"index": "label"})
+    scale, unit = pixel_size(meta, axes.plane)
+    return ContourFile(contours, positions, _measurements(features), scale=scale, unit=unit)
+
+
+def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) -> ContourFile:
+    """Take the areas of a Shapes layer: polygons, rectangles and ellipses.
+
+    Polygons whose feature ``ring`` is ``"hole"`` are holes of the polygons with the same ``label``. Areas without a
+    label are numbered after the highest label there is. Lines, paths, and what crosses planes are left out.
+
+    Parameters
+    ----------
+    data
+        Vertices (N, ndim) of each shape, in pixels.
+    meta
+        Attributes of the layer.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no area, or the layer has too many axes.
+    """
+    axes = read_axes(int(meta.get("ndim", data[0].shape[1] if len(data) else 2)), meta)
+    features = pd.DataFrame(meta.get("features")).reset_index(drop=True).reindex(range(len(data)))
+    left_out: Counter[str] = Counter()
+    rings: list[tuple[int, Position, Ring]] = []
+    for row, (vertices, kind) in enumerate(zip(data, meta.get("shape_type", ()), strict=True)):
+        ring = _ring(np.asarray(vertices)[:, axes.plane], kind)
+        places = np.rint(np.asarray(vertices)[:, axes.stack]).astype(int)
+        if ring is None:
+            left_out[kind if kind not in _AREAS else f"{kind} without an area"] += 1
+        elif (places != places[0]).any():
+            left_out["shape that crosses planes"] += 1
+        else:
+            rings.append((row, axes.position(places[0].tolist()), ring))
+    if not rings:
+        nothing = tr("The layer '{layer}' has no polygon, rectangle or ellipse to export.").format(layer=_name(meta))
+        found = tr("It has {shapes}.").format(shapes=tr(" and ").join(counted(left_out))) if left_out else ""
+        raise UnetsegError(f"{nothing} {found}".strip())
+    rows = [row for row, _, _ in rings]
+    labels = number_unlabelled([_label(features, row) for row in rows])
+    groups: dict[tuple[int, Position], tuple[list[Ring], list[Ring]]] = {}
+    for label, (row, position, ring) in zip(labels, rings, strict=True):
+        is_hole = "ring" in features and features["ring"][row] == "hole"
+        groups.setdefault((label, position), ([], []))[is_hole].append(ring)
+    joined = [(join_rings(label, *group), position) for (label, position), group in groups.items()]
+    scale, unit = pixel_size(meta, axes.plane)
+    return ContourFile(
+        [contour for parts, _ in joined for contour in parts],
+        [position for parts, position in joined for _ in parts],
+        _measurements(features.loc[rows].assign(label=labels).drop_duplicates("label")),
+        counted(left_out),
+        scale,
+        unit,
+    )
+
+
+def stack_of(data: Any, meta: Mapping[str, Any]) -> tuple[Any, Axes]:
+    """Return the array of a Labels layer with its plane in the last two axes, and what its axes mean."""
+    array = data[0] if meta.get("multiscale") else data
+    axes = read_axes(array.ndim, meta)
+    order = (*axes.stack, *axes.plane)
+    return array if order == tuple(range(array.ndim)) else np.asarray(array).transpose(order), axes
+
+
+def pixel_size(meta: Mapping[str, Any], axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None]:
+    """Return the pixel size along two axes and its unit; nothing is known while the unit is the pixel."""
+    scale, units = meta.get("scale"), meta.get("units")
+    if scale is None or units is None:
+        return None, None
+    first, second = (str(units[axis]) for axis in axes)
+    if first != second or first == "pixel":
+        return None, None
+    return (float(scale[axes[0]]), float(scale[axes[1]])), first
+
+
+def provenance_of(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what this plugin recorded about how it made a layer; nothing of other layers."""
+    return dict((meta.get("metadata") or {}).get(METADATA_KEY) or {})
+
+
+def model_of(meta: Mapping[str, Any]) -> str | None:
+    """Name the model that made a layer, if this plugin did."""
+    return provenance_of(meta).get("model")
+
+
+def describe_left_out(meta: Mapping[str, Any], left_out: Sequence[str]) -> str:
+    """Say what of a layer is not in the file."""
+    return tr(
+        "The layer '{layer}': {shapes} not exported. Files hold areas: polygons, rectangles and ellipses of one plane."
+    ).format(layer=_name(meta), shapes=tr(" and ").join(left_out))
+
+
+def _plane_index(meta: Mapping[str, Any]) -> dict[int, int]:
+    return {int(axis): int(index) for axis, index in provenance_of(meta).get("plane", {}).items()}
+
+
+def _name(meta: Mapping[str, Any]) -> str:
+    return str(meta.get("name", tr("unnamed")))
+
+
+def _ring(vertices: NDArray[Any], kind: str) -> Ring | None:
+    if kind not in _AREAS:
+        return None
+    return open_ring(ellipse(vertices) if kind == "ellipse" else vertices)
+
+
+def _label(features: pd.DataFrame, row: int) -> int | None:
+    value = features["label"][row] if "label" in features else None
+    match = re.fullmatch(r"0*([1-9]\d*)(\.0)?", str(value))
+    return int(match[1]) if match else None
+
+
+def _measurements(features: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    if "label" not in features:
+        return {}
+    numbers = features.dropna(subset="label").select_dtypes("number")
+    return {str(name): column.to_numpy() for name, column in numbers.items()}

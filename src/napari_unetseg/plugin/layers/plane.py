@@ -1,0 +1,251 @@
+"""From an image layer to the `Image` that is segmented: which planes, and where they lie in the world."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.transforms import CompositeAffine
+from numpy.typing import NDArray
+
+from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.layers.axes import Reading, guess
+
+if TYPE_CHECKING:
+    from napari.components import Dims
+    from napari.layers import Image as ImageLayer
+
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""First and last pixel, the last excluded, along the two axes of a plane."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How results lie among the dimensions of their layer and in the world.
+
+    Attributes
+    ----------
+    ndim
+        Dimensions of the layer, colour channels not counted.
+    plane_axes
+        The two of them that a plane spans, ascending.
+    transform
+        Keyword arguments every result layer gets: scale, translate, rotate, shear, affine, units,
+        axis_labels. `translate` includes the position of the first pixel among all of the layer.
+    stack_axes
+        The axes of planes, ascending; along all others results have length 1.
+    """
+
+    ndim: int
+    plane_axes: tuple[int, int]
+    transform: Mapping[str, Any]
+    stack_axes: tuple[int, ...] = ()
+
+    def expand(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Give an array (..., Y, X) with the axes of the stack the dimensions of the layer; a view."""
+        axes = (*self.stack_axes, *self.plane_axes)
+        others = tuple(axis for axis in range(self.ndim) if axis not in axes)
+        return np.expand_dims(array.transpose(np.argsort(axes)), others)
+
+    def vertices(self, points: NDArray[Any], index: tuple[int, ...] = ()) -> NDArray[np.float64]:
+        """Give (N, 2) points in the plane at an index of the stack the coordinates of the layer, (N, ndim)."""
+        placed = np.zeros((len(points), self.ndim))
+        placed[:, list(self.plane_axes)] = points
+        placed[:, list(self.stack_axes)] = index
+        return placed
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What of an image layer is to be segmented, not yet read: a plane, a part of it, or a stack of planes.
+
+    Attributes
+    ----------
+    name
+        Name of the layer.
+    index
+        Position along each axis that neither the plane nor the stack spans, by axis.
+    description
+        How the axes were read, for the user's eyes.
+    pixel_area
+        Area of a pixel in physical units with its unit, such as ``(0.1, "µm²")``; None if not known.
+    read
+        Reads the pixels, from disk or by a lazy computation where it must; the planes of a lazy stack are
+        read when they are taken from the image. Call it in a worker.
+    in_memory
+        Whether reading costs next to nothing.
+    window
+        The part of the plane; None for all of it.
+    source
+        The layer itself.
+    """
+
+    name: str
+    index: Mapping[int, int]
+    placement: Placement
+    description: str
+    pixel_area: tuple[float, str] | None
+    read: Callable[[], Image]
+    in_memory: bool = False
+    window: Window | None = None
+    source: Any = None
+
+
+def shown_plane(
+    layer: "ImageLayer", dims: "Dims", reading: Reading | None = None, window: Window | None = None
+) -> Plane:
+    """Describe the plane of a layer that the viewer's sliders now show, or a part of it.
+
+    A multiscale layer gives that plane at full resolution. In a 3-D view the plane is the one
+    spanned by the last two axes in the viewer's order.
+
+    Parameters
+    ----------
+    layer
+        Any image layer: grey or RGB, n-D, multiscale, lazy.
+    dims
+        The viewer's dims.
+    reading
+        What the axes mean; None for `guess`.
+    window
+        The part; None for all.
+    """
+    return _select(layer, dims, reading or guess(layer, shown_axes(layer, dims)), (), window)
+
+
+def shown_stack(layer: "ImageLayer", dims: "Dims", reading: Reading | None = None) -> Plane:
+    """Describe all planes of a layer, of the channel that the viewer's sliders now show.
+
+    A multiscale layer gives them at full resolution, a lazy one stays lazy.
+
+    Parameters
+    ----------
+    layer, dims, reading
+        As of `shown_plane`.
+    """
+    reading = reading or guess(layer, shown_axes(layer, dims))
+    return _select(layer, dims, reading, reading.stack, None)
+
+
+def shown_axes(layer: "ImageLayer", dims: "Dims") -> tuple[int, int]:
+    """Return the two axes of the layer on display; the layer has the last axes of the viewer."""
+    order = tuple(dims.order)
+    missing = len(order) - layer.ndim
+    first, second = (axis - missing for axis in order[-2:])
+    if min(first, second) < 0:
+        return layer.ndim - 2, layer.ndim - 1
+    return min(first, second), max(first, second)
+
+
+def full_resolution(layer: "ImageLayer") -> Any:
+    """Return the data of a layer, of a multiscale one those of its largest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def _select(
+    layer: "ImageLayer", dims: "Dims", reading: Reading, stack: tuple[int, ...], window: Window | None
+) -> Plane:
+    data = full_resolution(layer)
+    axes = reading.plane
+    point = np.rint(layer.world_to_data(dims.point)).astype(int)
+    fixed = [axis for axis in range(layer.ndim) if axis not in (*axes, *stack)]
+    index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in fixed}
+    spans = {axis: slice(*span) for axis, span in zip(axes, window or (), strict=False)}
+    key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
+    letters = reading.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
+    scale, unit, symbol = _pixel_size(layer, axes)
+    name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
+
+    def read() -> Image:
+        # Plane by plane, the colours of a pixel together.
+        chunks = tuple(-1 if axis in axes or axis >= layer.ndim else 1 for axis in range(data.ndim))
+        pixels = _lazily(data, chunks)[key] if stack else _read_plane(data, key)
+        return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path)
+
+    return Plane(
+        name=name,
+        index=index,
+        placement=Placement(layer.ndim, axes, _transform(layer, index, axes, window), stack),
+        description=_describe(layer, data, reading, index, scale, symbol),
+        pixel_area=(scale[0] * scale[1], f"{symbol}²") if scale else None,
+        read=read,
+        in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
+        window=window,
+        source=layer,
+    )
+
+
+def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
+    """Read a plane; one that is too large to be read at once is left where it is, to be read in tiles."""
+    spans = [range(length)[at] for length, at in zip(data.shape, key, strict=False) if isinstance(at, slice)]
+    values = prod(map(len, spans)) * prod(data.shape[len(key) :])  # which are the colours
+    if isinstance(data, np.ndarray) or values * data.dtype.itemsize <= READ_AT_ONCE:
+        return np.asarray(data[key])
+    return _lazily(data, "auto")[key]  # in the chunks in which it is stored
+
+
+def _lazily(data: Any, chunks: Any) -> Any:
+    """Keep what is read at once when it is indexed, such as a zarr array, from being read before it is needed."""
+    if isinstance(data, np.ndarray):
+        return data
+    import dask.array as da
+
+    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]
+
+
+def _transform(
+    layer: "ImageLayer", index: Mapping[int, int], axes: tuple[int, int], window: Window | None
+) -> dict[str, Any]:
+    origin = np.zeros(layer.ndim)
+    origin[list(index)] = list(index.values())
+    if window is not None:
+        origin[list(axes)] = [first for first, _ in window]
+    to_physical = CompositeAffine(
+        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
+    )
+    return {
+        "scale": np.array(layer.scale),
+        "translate": np.asarray(to_physical(origin)),
+        "rotate": np.array(layer.rotate),
+        "shear": np.array(layer.shear),
+        "affine": np.array(layer.affine.affine_matrix),
+        "units": tuple(str(unit) for unit in layer.units),
+        "axis_labels": tuple(layer.axis_labels),
+    }
+
+
+def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None, str]:
+    """Return pixel size, unit and its symbol; nothing is known while the unit is the pixel."""
+    first, second = (layer.units[axis] for axis in axes)
+    if first != second or str(first) == "pixel":
+        return None, None, ""
+    return (float(layer.scale[axes[0]]), float(layer.scale[axes[1]])), str(first), f"{first:~P}"
+
+
+def _describe(
+    layer: "ImageLayer",
+    data: Any,
+    reading: Reading,
+    index: Mapping[int, int],
+    scale: tuple[float, float] | None,
+    symbol: str,
+) -> str:
+    words = []
+    for axis in reading.stack:
+        name, count = reading.names[axis], data.shape[axis]
+        place = tr("{axis} {number} of {count}").format(axis=name, number=index.get(axis, 0) + 1, count=count)
+        words.append(place if axis in index else f"{name} {count}")
+    if reading.channel is not None:
+        number, count = index[reading.channel] + 1, data.shape[reading.channel]
+        words.append(tr("channel {number} of {count}").format(number=number, count=count))
+    words.append(" ".join([*(reading.names[axis] for axis in reading.plane), *(["RGB"] if layer.rgb else [])]))
+    values = [str(data.dtype)]
+    if scale:
+        sizes = dict.fromkeys(f"{size:.3g}" for size in scale)
+        values.append(f"{' x '.join(sizes)} {symbol}")
+    size = " x ".join(str(data.shape[axis]) for axis in reading.plane)
+    # The line is short: with more axes to tell, its end is what can be missed.
+    words += [*values, size] if layer.ndim > 2 else [size, *values]
+    return " · ".join(words)

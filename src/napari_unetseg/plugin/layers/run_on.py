@@ -1,0 +1,174 @@
+"""What of the viewer a run is on: a plane, a stack, a part of a plane, several layers."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.layers import Shapes
+
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import mark, tr
+from napari_unetseg.plugin.layers.axes import Reading, Readings
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.plugin.layers.plane import Plane, Window, full_resolution, shown_axes, shown_plane, shown_stack
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class RunOn(StrEnum):
+    """What can be chosen, in the order of the list."""
+
+    PLANE = "plane"
+    STACK = "stack"
+    VISIBLE = "visible"
+    RECTANGLE = "rectangle"
+    SELECTED = "selected"
+    FOLDER = "folder"
+
+
+TITLES = {
+    RunOn.PLANE: mark("This plane"),
+    RunOn.STACK: mark("This stack"),
+    RunOn.VISIBLE: mark("Visible region"),
+    RunOn.RECTANGLE: mark("Rectangle"),
+    RunOn.SELECTED: mark("Selected layers"),
+    RunOn.FOLDER: mark("Folder..."),
+}
+TIPS = {
+    RunOn.PLANE: mark("The plane that the sliders show, whole and at full resolution."),
+    RunOn.STACK: mark("Every plane along Z, T and other axes, of the channel that the sliders show."),
+    RunOn.VISIBLE: mark("The part of the plane that the canvas shows, at full resolution. Good for a quick try."),
+    RunOn.RECTANGLE: mark(
+        "The part of the plane in the selected or only rectangle of a Shapes layer; of a turned one, the upright box "
+        "around it."
+    ),
+    RunOn.SELECTED: mark(
+        "The planes on display of all image layers that are selected in the layer list, one after the other."
+    ),
+    RunOn.FOLDER: mark("Image files of a folder, without opening them here."),
+}
+
+_NO_IMAGE = mark("Choose an image first.")
+_NO_STACK = mark("The image is one plane. If that is not so, click the line under it that tells its axes.")
+_IN_3D = mark("The canvas is in 3-D. Switch to 2-D to show a region of one plane.")
+_TURNED = mark("The canvas shows other axes than those of the image's planes.")
+_OUT_OF_VIEW = mark("The image is not in view.")
+_NO_RECTANGLE = mark("Draw a rectangle in a Shapes layer first.")
+_WHICH_RECTANGLE = mark("There are several rectangles: select one of them.")
+_OUTSIDE = mark("The rectangle lies outside of the image.")
+_NOT_SEVERAL = mark("Select two or more images in the layer list first.")
+
+
+def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", readings: Readings) -> tuple[Plane, ...]:
+    """Describe what a run is on; nothing is read.
+
+    Parameters
+    ----------
+    choice
+        Any but `RunOn.FOLDER`.
+    layer
+        The chosen image layer; None if there is none.
+    viewer
+        Its sliders say which planes; its layers are looked through for rectangles and what is selected.
+    readings
+        What the axes of layers mean.
+
+    Raises
+    ------
+    UnetsegError
+        If the choice does not apply; in words that say why.
+    """
+    if layer is None:
+        raise UnetsegError(tr(_NO_IMAGE))
+    reading = readings.of(layer, shown_axes(layer, viewer.dims))
+    if choice is RunOn.STACK:
+        if all(full_resolution(layer).shape[axis] == 1 for axis in reading.stack):
+            raise UnetsegError(tr(_NO_STACK))
+        return (shown_stack(layer, viewer.dims, reading),)
+    if choice is RunOn.SELECTED:
+        return tuple(
+            shown_plane(one, viewer.dims, readings.of(one, shown_axes(one, viewer.dims)))
+            for one in _selected_images(viewer)
+        )
+    window = None
+    if choice is RunOn.VISIBLE:
+        window = _visible_window(layer, viewer, reading)
+    elif choice is RunOn.RECTANGLE:
+        window = _rectangle_window(layer, viewer, reading)
+    return (shown_plane(layer, viewer.dims, reading, window),)
+
+
+def why_not(choice: RunOn, layer: Any, viewer: "ViewerModel", readings: Readings) -> str | None:
+    """Say why a choice does not apply now; None if it does."""
+    if choice is RunOn.FOLDER:
+        return None
+    try:
+        choose_planes(choice, layer, viewer, readings)
+    except UnetsegError as error:
+        return str(error)
+    return None
+
+
+def is_result(layer: Any) -> bool:
+    """Tell whether a layer was made by this plugin."""
+    return METADATA_KEY in layer.metadata
+
+
+def _selected_images(viewer: "ViewerModel") -> list[ImageLayer]:
+    images = [layer for layer in viewer.layers if isinstance(layer, ImageLayer) and layer in viewer.layers.selection]
+    images = [layer for layer in images if not is_result(layer)]
+    if len(images) < 2:
+        raise UnetsegError(tr(_NOT_SEVERAL))
+    return images
+
+
+def _visible_window(layer: ImageLayer, viewer: "ViewerModel", reading: Reading) -> Window:
+    if viewer.dims.ndisplay != 2:
+        raise UnetsegError(tr(_IN_3D))
+    if reading.plane != shown_axes(layer, viewer.dims):
+        raise UnetsegError(tr(_TURNED))
+    corners = np.array(layer.corner_pixels, dtype=float)
+    if layer.multiscale:
+        # These are of the level on display and of whole chunks, so that more than the view may be segmented.
+        corners *= layer.downsample_factors[layer.data_level]
+    first, last = corners[:, list(reading.plane)]
+    if (first == last).all() and max(full_resolution(layer).shape[axis] for axis in reading.plane) > 1:
+        raise UnetsegError(tr(_OUT_OF_VIEW))
+    return _clipped(first, last, layer, reading, tr(_OUT_OF_VIEW))
+
+
+def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", reading: Reading) -> Window:
+    shapes, vertices = _only_rectangle(viewer)
+    position = np.array(viewer.dims.point, dtype=float)
+    corners = []
+    for vertex in vertices:
+        world = np.asarray(shapes.data_to_world(vertex))
+        position[-len(world) :] = world
+        corners.append(layer.world_to_data(position))
+    found = np.array(corners)[:, list(reading.plane)]
+    # Pixels whose centre lies within; to them a rectangle's edge may come as close as half a pixel.
+    return _clipped(np.ceil(found.min(axis=0)), np.floor(found.max(axis=0)), layer, reading, tr(_OUTSIDE))
+
+
+def _only_rectangle(viewer: "ViewerModel") -> tuple[Shapes, Any]:
+    layers = [layer for layer in viewer.layers if isinstance(layer, Shapes) and not is_result(layer)]
+    every = [(layer, at) for layer in layers for at, kind in enumerate(layer.shape_type) if kind == "rectangle"]
+    picked = [(layer, at) for layer, at in every if at in layer.selected_data]
+    found = picked if len(picked) == 1 else every
+    if len(found) != 1:
+        raise UnetsegError(tr(_WHICH_RECTANGLE if found else _NO_RECTANGLE))
+    shapes, at = found[0]
+    return shapes, shapes.data[at]
+
+
+def _clipped(first: Any, last: Any, layer: ImageLayer, reading: Reading, empty: str) -> Window:
+    """Keep of a box, both ends included, what lies within the image."""
+    shape: Sequence[int] = [full_resolution(layer).shape[axis] for axis in reading.plane]
+    start = np.maximum(np.floor(first), 0).astype(int)
+    stop = np.minimum(np.ceil(last) + 1, shape).astype(int)
+    if (start >= stop).any():
+        raise UnetsegError(empty)
+    return (int(start[0]), int(stop[0])), (int(start[1]), int(stop[1]))

@@ -1,0 +1,199 @@
+"""Ask a service how it is, off the GUI thread, one question at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_unetseg.plugin.panel.figures import Verb
+from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.work.services import ServiceFactory
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import Health, ModelInfo
+
+RETRY_SECONDS = 30.0
+DURING_RUN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model and the device that are asked about."""
+
+    model: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A service's answer.
+
+    Attributes
+    ----------
+    message
+        What came of the verb, where the service says so itself; else empty.
+    """
+
+    verb: Verb
+    info: "ModelInfo"
+    health: "Health"
+    message: str = ""
+
+
+def configured_interval() -> float:
+    """Return the seconds between two questions that the user has set; reads a file."""
+    from napari_unetseg.config import load_settings
+
+    return load_settings().settings.unet.health.health_check_interval
+
+
+def ask(services: ServiceFactory, subject: Subject, verb: Verb) -> Report:
+    """Do what the verb says and ask the service how it is; call it in a worker.
+
+    Only a check, a reload and a warm-up load the model.
+
+    Raises
+    ------
+    UnetsegError
+        If model or device cannot be used.
+    """
+    service = services(subject.model, subject.device)
+    message = ""
+    if verb == "free":
+        service.unload()
+    elif verb in ("reload", "warm up"):
+        message = service.initialize(force_reload=verb == "reload", warm_up=verb == "warm up").message
+    health = service.health(dummy_inference=verb == "check")
+    return Report(verb, service.model_info(), health, message)
+
+
+class HealthController(QObject):
+    """Asks on demand and, while somebody watches, again and again.
+
+    A question is asked only once the one before is answered, so they never pile up. Answers about
+    a subject that is no longer the chosen one are dropped.
+
+    Parameters
+    ----------
+    services
+        Gives the service of a model and device, in the worker.
+    interval
+        Gives the seconds from an answer to the next question, in the worker.
+    parent
+        Owner.
+    """
+
+    began = Signal(str)
+    reported = Signal(object)
+    failed = Signal(str, object)
+    ended = Signal(str)
+
+    def __init__(
+        self,
+        services: ServiceFactory,
+        interval: Callable[[], float] = configured_interval,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._services, self._interval = services, interval
+        self._subject: Subject | None = None
+        self._asked: Subject | None = None
+        self._verb: Verb = "refresh"
+        self._next: Verb | None = None
+        self._task: Task[tuple[Report, float]] | None = None
+        self._report: Report | None = None
+        self._error: Exception | None = None
+        self._watched = self._running = False
+        self._seconds = RETRY_SECONDS
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._refresh)
+
+    @property
+    def checking(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._task is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the service will be asked again by itself."""
+        return self._timer.isActive()
+
+    def choose(self, subject: Subject | None) -> None:
+        """Ask about another model or device from now on."""
+        self._subject = subject
+        if self._watched:
+            self._refresh()
+
+    def watch(self, watched: bool) -> None:
+        """Start or stop asking again and again; the first question comes at once."""
+        if watched == self._watched:
+            return
+        self._watched = watched
+        if watched:
+            self._refresh()
+        else:
+            self._timer.stop()
+
+    def set_running(self, running: bool) -> None:
+        """Ask more often while an image is being segmented."""
+        self._running = running
+        if self._watched:
+            self._refresh()
+
+    def do(self, verb: Verb) -> None:
+        """Do something with the service, after the refresh that may be under way."""
+        if self._subject is None or self._next is not None or (self.checking and self._verb != "refresh"):
+            return
+        self.began.emit(verb)
+        if self.checking:
+            self._next = verb
+        else:
+            self._ask(verb)
+
+    def _refresh(self) -> None:
+        if not self.checking and self._subject is not None:
+            self._ask("refresh")
+
+    def _ask(self, verb: Verb) -> None:
+        subject, services, interval = self._subject, self._services, self._interval
+        if subject is None:
+            return
+        self._timer.stop()
+        self._asked, self._verb = subject, verb
+        self._report = self._error = None
+        self._task = Task(lambda _: (ask(services, subject, verb), interval()))
+        start(self._task, returned=self._keep_report, errored=self._keep_error, finished=self._end)
+
+    def _keep_report(self, answer: tuple[Report, float]) -> None:
+        self._report, self._seconds = answer
+
+    def _keep_error(self, error: Exception) -> None:
+        self._error = error
+
+    def _end(self) -> None:
+        verb, report, error, task = self._verb, self._report, self._error, self._task
+        self._task = self._report = self._error = None
+        if task is None:
+            return
+        if verb != "refresh":
+            self.ended.emit(verb)
+        current = self._asked == self._subject
+        if current and report is not None:
+            self.reported.emit(report)
+        elif current and error is not None:
+            self.failed.emit(verb, error)
+        self._go_on(current)
+
+    def _go_on(self, current: bool) -> None:
+        following, self._next = self._next, None
+        if following is not None and self._subject is None:
+            self.ended.emit(following)
+        elif following is not None:
+            self._ask(following)
+        elif self._watched and not current:
+            self._refresh()
+        elif self._watched:
+            seconds = min(self._seconds, DURING_RUN_SECONDS) if self._running else self._seconds
+            self._timer.start(round(1000 * seconds))

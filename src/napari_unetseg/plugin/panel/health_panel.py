@@ -1,0 +1,199 @@
+"""What the section shows when it is open: state, buttons, device, memory, pace, last error, card."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
+
+from napari_unetseg.language import mark, tr
+from napari_unetseg.plugin.dock.input_rows import LABEL_WIDTH
+from napari_unetseg.plugin.panel import figures
+from napari_unetseg.plugin.panel.card_rows import CardView
+from napari_unetseg.plugin.panel.drawing import Bar, Lines, Sparkline
+from napari_unetseg.plugin.panel.figures import NOTHING, Meter, Verb
+from napari_unetseg.plugin.panel.last_error import TroubleRow
+from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari.utils.theme import Theme
+
+    from napari_unetseg.service import Health, ModelInfo
+
+BUTTONS: dict[Verb, tuple[str, str]] = {
+    "check": (
+        mark("Check now"),
+        mark("Load the model if it is not loaded, run it on a small test image and compare its answer."),
+    ),
+    "reload": (
+        mark("Reload"),
+        mark("Read the model's card and weights from disk again, for instance after replacing them."),
+    ),
+    "warm up": (
+        mark("Warm up"),
+        mark("Load the model and run it once, so that the first image does not wait for that."),
+    ),
+    "free": (
+        mark("Free memory"),
+        mark("Take the model and its buffers out of memory; the next run loads it again."),
+    ),
+}
+_DEVICE_TIP = mark("Where the model runs, in which arithmetic, by which runtime, and why there.")
+_METERS = {
+    "host": (
+        "napari",
+        mark("Memory of the computer: first the part that napari holds, then that of all other programs."),
+    ),
+    "device": ("GPU", mark("Memory of the GPU that the model and its images hold.")),
+    "input": (
+        mark("Input pool"),
+        mark("Buffers for images on their way to the network: the part in use, and how many were reused."),
+    ),
+    "output": (
+        mark("Output pool"),
+        mark("Buffers for the network's answers: the part in use, and how many were reused."),
+    ),
+}
+_READ = {
+    "host": figures.host_meter,
+    "device": figures.device_meter,
+    "input": figures.input_pool_meter,
+    "output": figures.output_pool_meter,
+}
+_LATENCY_TIP = mark(
+    "Time the network took for each of the last runs, newest at the right, without reading the image and drawing "
+    "the layers. The line stands on zero; its highest point is the slowest of these runs.\n"
+    "Half of the runs took no longer than the median, 95 % no longer than p95."
+)
+_WORK_TIP = mark("Images since the model was first used, and use of the processors; 100 % is one of them.")
+_REMARKS_TIP = mark("What was done when memory ran out, and what slows the model down.")
+
+
+class HealthPanel(QWidget):
+    """Rows that keep their place; before a value is known they show a dash.
+
+    Attributes
+    ----------
+    pressed
+        Emitted with the verb of a button.
+    """
+
+    pressed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.words = Lines(2)
+        self.buttons = {verb: QPushButton(tr(words)) for verb, (words, _) in BUTTONS.items()}
+        self.device, self.reason = Lines(1, tr(_DEVICE_TIP)), Lines(3, tr(_DEVICE_TIP))
+        self.bars = {key: Bar() for key in _METERS}
+        self.figures = {key: Lines(1) for key in _METERS}
+        self.sparkline = Sparkline()
+        self.sparkline.setToolTip(tr(_LATENCY_TIP))
+        self.latency, self.work = (
+            Lines(1, tr(_LATENCY_TIP)),
+            Lines(1, tr(_WORK_TIP)),
+        )
+        self.remarks = Lines(2, tr(_REMARKS_TIP))
+        self.trouble = TroubleRow()
+        self.card = CardView()
+        for verb, button in self.buttons.items():
+            button.clicked.connect(lambda _, verb=verb: self.pressed.emit(verb))
+        self._arrange()
+        self.allow(None)
+        self.show_model(None)
+
+    def show_model(self, package: ModelPackage | None) -> None:
+        """Show a model that was not asked about yet."""
+        self.card.show_model(package)
+        for text in (self.device, self.latency, self.work, self.remarks):
+            text.say(NOTHING)
+        self.reason.say(tr("It is chosen when the model loads."))
+        self.sparkline.show_values(())
+        for key in _METERS:
+            self._show_meter(key, Meter((), NOTHING, ""))
+        self.trouble.show_trouble(None)
+
+    def show_figures(self, info: "ModelInfo", health: "Health") -> None:
+        """Show all figures of a report."""
+        self.card.show_info(info)
+        self.device.say(figures.device(health))
+        self.reason.say(figures.reason(health) or tr("It is chosen when the model loads."))
+        for key, read in _READ.items():
+            self._show_meter(key, read(health.memory_usage))
+        self.sparkline.show_values(health.performance.recent_ms)
+        self.latency.say(figures.latency(health.performance))
+        self.work.say(figures.work(health.performance))
+        self.remarks.say(figures.remarks(health))
+        self.trouble.about = f"Model {info.display_name} ({info.checkpoint_path}), {figures.device(health)}"
+
+    def allow(self, reason: str | None) -> None:
+        """Enable the buttons, or say in their tooltips why they cannot be pressed."""
+        for verb, button in self.buttons.items():
+            button.setEnabled(reason is None)
+            button.setToolTip(reason or tr(BUTTONS[verb][1]))
+
+    def use_theme(self, theme: "Theme") -> None:
+        """Take the colours of a napari theme."""
+        for bar in self.bars.values():
+            bar.use_theme(theme)
+        self.sparkline.use_theme(theme)
+
+    def _show_meter(self, key: str, meter: Meter) -> None:
+        self.bars[key].show_parts(meter.parts)
+        self.figures[key].say(meter.words)
+        tip = " ".join(part for part in (tr(_METERS[key][1]), meter.tip) if part)
+        for widget in (self.bars[key], self.figures[key]):
+            widget.setToolTip(tip)
+
+    def _arrange(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.setSpacing(6)
+        # Where the words are longer than the column is wide, the last buttons take a second line.
+        line = QFlowLayout()
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setHorizontalSpacing(3)
+        line.setVerticalSpacing(3)
+        for button in self.buttons.values():
+            button.setStyleSheet("padding: 4px 2px;")
+            line.addWidget(button)
+        column.addWidget(self.words)
+        column.addLayout(line)
+        column.addLayout(self._figures_grid())
+        column.addWidget(self.trouble)
+        column.addWidget(_rule())
+        column.addWidget(self.card)
+        column.addStretch()
+
+    def _figures_grid(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(2)
+        grid.setHorizontalSpacing(8)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnStretch(1, 2)
+        grid.setColumnStretch(2, 5)
+        _add_label(grid, 0, mark("Device"), _DEVICE_TIP)
+        grid.addWidget(self.device, 0, 1, 1, 2)
+        grid.addWidget(self.reason, 1, 1, 1, 2)
+        for row, (key, (words, tip)) in enumerate(_METERS.items(), start=2):
+            _add_label(grid, row, words, tip)
+            grid.addWidget(self.bars[key], row, 1)
+            grid.addWidget(self.figures[key], row, 2)
+        _add_label(grid, 6, mark("Latency"), _LATENCY_TIP)
+        for row, widget in enumerate((self.sparkline, self.latency, self.work), start=6):
+            grid.addWidget(widget, row, 1, 1, 2)
+        _add_label(grid, 9, mark("Remarks"), _REMARKS_TIP)
+        grid.addWidget(self.remarks, 9, 1, 1, 2)
+        return grid
+
+
+def _add_label(grid: QGridLayout, row: int, words: str, tip: str) -> None:
+    label = QLabel(tr(words))
+    label.setToolTip(tr(tip))
+    grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+
+
+def _rule() -> QFrame:
+    rule = QFrame()
+    rule.setFrameShape(QFrame.Shape.HLine)
+    return rule

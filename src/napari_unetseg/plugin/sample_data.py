@@ -1,0 +1,26 @@
+"""The sample images as File > Open Sample wants them."""
+
+from typing import Any
+
+from napari_unetseg import samples
+from napari_unetseg.image import Image
+from napari_unetseg.plugin.layers.outputs import LayerData
+
+
+def open_nuclei() -> list[LayerData]:
+    """Return the drawn fluorescent nuclei as layer data."""
+    return _layer_data(samples.nuclei())
+
+
+def open_tissue() -> list[LayerData]:
+    """Return the stained tissue as layer data."""
+    return _layer_data(samples.tissue())
+
+
+def _layer_data(image: Image) -> list[LayerData]:
+    arguments: dict[str, Any] = {"name": image.name, "axis_labels": ("y", "x")}
+    if image.rgb:
+        arguments["rgb"] = True
+    if image.scale is not None:
+        arguments |= {"scale": image.scale, "units": (image.unit or "pixel",) * 2}
+    return [(image.array, arguments, "image")]

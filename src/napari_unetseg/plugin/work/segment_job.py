@@ -1,0 +1,190 @@
+"""From the user's choices to finished layers: what a run does in its worker thread."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+from qtpy.QtCore import QObject, Signal
+
+from napari_unetseg.errors import Cancelled, NotCalibrated, UnetsegError
+from napari_unetseg.inference.size_estimate import typical_diameter
+from napari_unetseg.plugin.layers.outputs import Output, build_layers, layer_data
+from napari_unetseg.plugin.layers.plane import Plane
+from napari_unetseg.plugin.parts.result_summary import Summary, summarise
+from napari_unetseg.plugin.work import run_words
+from napari_unetseg.plugin.work.background import Task
+from napari_unetseg.plugin.work.services import ServiceFactory, recipe_service
+from napari_unetseg.postprocessing.stacks import middle_plane
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import Health, ModelInfo, RunRecipe, Segmentation
+
+LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", "calibrating", "running", "finishing"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the user asked of one layer when Run was pressed.
+
+    Attributes
+    ----------
+    parameters
+        Keyword arguments of `SegmentationService.segment`: threshold, min_size, split, diameter, augment, link.
+    recipe
+        How the network must run, whatever is set; None: as the service does.
+    """
+
+    plane: Plane
+    model: str
+    device: str
+    parameters: Mapping[str, Any]
+    outputs: tuple[Output, ...]
+    recipe: "RunRecipe | None" = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run; `layers` are ready to be added to a viewer.
+
+    Attributes
+    ----------
+    diameter
+        Typical diameter of the objects found, in pixels, of a stack in its middle plane; None if they are too few
+        to tell.
+    remarks
+        Sentences on the other layers of the run, where all is well.
+    faults
+        Sentences on those of them that could not be segmented.
+    """
+
+    job: Job
+    segmentation: "Segmentation"
+    summary: Summary
+    layers: Mapping[Output, Layer]
+    seconds: float
+    info: "ModelInfo"
+    health: "Health"
+    diameter: float | None = None
+    remarks: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+def run_job(
+    job: Job, services: ServiceFactory, task: "Task[Any]", progress: Callable[[int, int], None] | None = None
+) -> Outcome:
+    """Segment one layer, in a worker thread.
+
+    Parameters
+    ----------
+    job, services
+        What to do, and with what.
+    task
+        Is reported to and asked whether to stop.
+    progress
+        Called with counts of tiles; None for the task's own signal.
+
+    Raises
+    ------
+    Cancelled
+        If the task was cancelled.
+    UnetsegError
+        If image, model or device cannot be used.
+    """
+    clock = time.perf_counter()
+    task.reports.stage.emit(LOADING)
+    service = services(job.model, job.device) if job.recipe is None else recipe_service(job.recipe)
+    image = job.plane.read()
+    if task.cancelled():
+        raise Cancelled("Cancelled before the network ran.")
+    if service.model_info().loaded:
+        task.reports.stage.emit(RUNNING)
+    elif service.needs_conversion():
+        task.reports.stage.emit(CONVERTING)
+    tell = progress or task.reports.progressed.emit
+    try:
+        segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)
+    except NotCalibrated:
+        # int8 was chosen in the settings: the image at hand is one that the model is meant for.
+        task.reports.stage.emit(CALIBRATING)
+        calibration = service.calibrate([image], cancel=task.cancelled)
+        task.reports.stage.emit(RUNNING)
+        segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)
+        if calibration.accepted:  # else the result says so already
+            segmentation = replace(segmentation, warnings=(calibration.outcome, *segmentation.warnings))
+    if job.recipe is not None:
+        told = (*job.recipe.remarks, *job.recipe.differences(service.model_info()))
+        segmentation = replace(segmentation, warnings=(*told, *segmentation.warnings))
+    task.reports.stage.emit(FINISHING)
+    labels = segmentation.labels
+    layers = build_layers(layer_data(segmentation, job.plane, job.outputs))
+    return Outcome(
+        job=job,
+        segmentation=segmentation,
+        summary=summarise(segmentation, task.cancelled),
+        layers=layers,
+        seconds=time.perf_counter() - clock,
+        info=service.model_info(),
+        health=service.health(dummy_inference=False),
+        diameter=typical_diameter(labels[middle_plane(labels.shape[:-2])]),
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of several layers is being segmented.
+
+    Attributes
+    ----------
+    number, count
+        Counted from 1, and how many there are.
+    name
+        Of the layer.
+    """
+
+    number: int
+    count: int
+    name: str
+
+
+class LayerReports(QObject):
+    """What a run of several layers says on its way, from its thread."""
+
+    began = Signal(object)
+    made = Signal(object)
+
+
+def run_jobs(jobs: Sequence[Job], services: ServiceFactory, task: "Task[Any]", reports: LayerReports) -> list[str]:
+    """Segment layers one after the other, in a worker thread; a bad one does not stop the others.
+
+    Returns
+    -------
+    list of str
+        A sentence for each layer that could not be segmented.
+
+    Raises
+    ------
+    Cancelled
+        If the task was cancelled; layers reported as made by then are finished.
+    UnetsegError
+        If none could be segmented.
+    """
+    faults: list[str] = []
+    for at, job in enumerate(jobs):
+        reports.began.emit(Place(at + 1, len(jobs), job.plane.name))
+
+        def tell(done: int, total: int, at: int = at) -> None:
+            task.reports.progressed.emit(at * total + done, len(jobs) * total)
+
+        try:
+            reports.made.emit(run_job(job, services, task, tell))
+        except Cancelled:
+            raise
+        except Exception as error:
+            if len(jobs) == 1:
+                raise
+            faults.append(run_words.not_segmented(job.plane.name, error))
+    if len(faults) == len(jobs):
+        raise UnetsegError(run_words.all_failed(faults))
+    return faults

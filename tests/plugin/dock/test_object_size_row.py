@@ -1,0 +1,152 @@
+"""The rows for object size and averaging, in the real window."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Image as ImageLayer
+from numpy.typing import NDArray
+
+from napari_unetseg.plugin.functions import segment_layer
+from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.service import SegmentationService
+from napari_unetseg.zoo.card import read_card
+
+MakeWidget = Callable[..., SegmentationWidget]
+Press = Callable[[SegmentationWidget], None]
+
+
+def discs(diameter: int) -> NDArray[np.uint16]:
+    pitch = 2 * diameter
+    y, x = np.mgrid[: 4 * pitch, : 4 * pitch] % pitch
+    return (1000 * (np.hypot(y - pitch / 2, x - pitch / 2) < diameter / 2)).astype(np.uint16)
+
+
+@pytest.fixture
+def estimated(qtbot: Any) -> Callable[[SegmentationWidget], None]:
+    return lambda widget: qtbot.waitUntil(lambda: not widget.objects.estimator.busy, timeout=20_000)
+
+
+def test_a_guess_comes_with_the_image_and_one_click_rescales(
+    make_widget: MakeWidget, press_run: Press, estimated: Press
+) -> None:
+    widget = make_widget(discs(40))
+    rows = widget.objects
+    assert rows.text.text() == "expects objects of 12 px"
+    assert not rows.rescale.isEnabled()
+    estimated(widget)
+    assert rows.yours == pytest.approx(40, rel=0.15)
+    assert rows.text.text().startswith("expects objects of 12 px, yours: ~")
+    assert rows.badge.kind == "warning"
+    rows.rescale.click()
+    assert rows.diameter.value() == pytest.approx(rows.yours, abs=0.05)
+    assert rows.badge.kind == "plain"
+    press_run(widget)
+    record = widget.viewer.layers["cells labels"].metadata[METADATA_KEY]
+    assert record["diameter"] == rows.diameter.value()
+    assert record["resized_to"] is not None
+    assert widget.viewer.layers["cells labels"].data.max() == 16
+    assert "~" not in rows.text.text()
+
+
+def test_what_a_run_found_stays_until_another_image_is_chosen(
+    make_widget: MakeWidget, press_run: Press, estimated: Press
+) -> None:
+    widget = make_widget(discs(16))
+    estimated(widget)
+    press_run(widget)
+    found = widget.objects.text.text()
+    assert found == "expects objects of 12 px, yours: 16 px"
+    widget.viewer.add_points([[1, 1]])
+    assert widget.objects.text.text() == found
+    layer = widget.viewer.add_image(np.zeros((30, 30)), name="empty")
+    widget.inputs.choose_layer(layer)
+    assert widget.objects.text.text() == "expects objects of 12 px"
+
+
+def test_an_image_that_is_not_in_memory_is_not_read_for_a_guess(make_widget: MakeWidget) -> None:
+    class Lazy:
+        shape, ndim, dtype = (48, 64), 2, np.dtype(np.uint16)
+
+        def __getitem__(self, key: Any) -> NDArray[np.uint16]:
+            return discs(40)[:48, :64][key]
+
+        def __array__(self, *_: Any, **__: Any) -> NDArray[np.uint16]:
+            return self[:]
+
+    widget = make_widget(ImageLayer(Lazy(), contrast_limits=(0, 1000)))
+    assert not widget.objects.estimator.busy
+
+
+def test_a_model_without_a_size_offers_no_rescale(make_widget: MakeWidget, estimated: Press) -> None:
+    widget = make_widget(discs(40))
+    estimated(widget)
+    widget.objects.rescale.click()
+    package = widget.inputs.package()
+    assert package is not None
+    widget.objects.use_card(package.card.model_copy(update={"object_size": None}))
+    assert not widget.objects.diameter.isEnabled()
+    assert not widget.objects.rescale.isEnabled()
+    assert widget.objects.wishes() == {"diameter": None, "augment": False}
+
+
+def test_nothing_moves_when_the_guess_comes_and_warns(make_widget: MakeWidget, estimated: Press) -> None:
+    widget = make_widget()
+    before = [row.geometry() for row in (widget.objects, widget.runner, widget.message, widget.adjust)]
+    widget.viewer.add_image(discs(40), name="cells")
+    estimated(widget)
+    assert widget.objects.badge.kind == "warning"
+    assert [row.geometry() for row in (widget.objects, widget.runner, widget.message, widget.adjust)] == before
+    assert widget.objects.minimumSizeHint().width() <= 320
+
+
+def test_window_function_command_and_service_agree(
+    make_widget: MakeWidget,
+    press_run: Press,
+    service: SegmentationService,
+    bright_model: Any,
+    qtbot: Any,
+    tmp_path: Any,
+) -> None:
+    import tifffile
+
+    image = discs(20)
+    expected = service.segment(image, diameter=17.5, augment=True)
+    assert expected.provenance.resized_to == (110, 110)
+    widget = make_widget(image)
+    widget.objects.diameter.setValue(17.5)
+    widget.objects.augment.setChecked(True)
+    press_run(widget)
+    shown = widget.viewer.layers["cells labels"]
+    np.testing.assert_array_equal(shown.data, expected.labels)
+    assert "agreement" in shown.features
+
+    layer = ImageLayer(image)
+    worker = segment_layer(layer, str(bright_model), "cpu", diameter=17.5, augment=True)
+    with qtbot.waitSignal(worker.returned, timeout=30_000) as returned:
+        pass
+    np.testing.assert_array_equal(returned.args[0][0][0], expected.labels)
+
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    command = [sys.executable, "-m", "napari_unetseg", "segment", str(tmp_path / "a.tif"), "--model", str(bright_model)]
+    subprocess.run([*command, "--diameter", "17.5", "--tta", "--device", "cpu", "--save", "table"], check=True)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "segmented" / "a_labels.tif"), expected.labels)
+    assert "agreement" in (tmp_path / "segmented" / "a_table.csv").read_text().splitlines()[0]
+
+
+def test_a_model_that_rescales_by_itself_says_so_and_does_not_warn(
+    make_widget: MakeWidget, estimated: Press, bright_model: Any
+) -> None:
+    widget = make_widget(discs(40))
+    rows, card = widget.objects, read_card(bright_model / "model.yaml")
+    estimated(widget)
+    assert rows.diameter.text() == "not rescaled"
+    assert rows.badge.kind == "warning"
+    rows.use_card(card.model_copy(update={"object_sizes": (8.0, 18.0)}))
+    assert rows.diameter.text() == "automatic"
+    assert rows.badge.kind == "plain"
+    assert rows.wishes()["diameter"] is None

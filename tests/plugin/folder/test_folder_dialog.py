@@ -1,0 +1,249 @@
+"""The window of folders in a real viewer, with a real, tiny model and real files."""
+
+import csv
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.layers import Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import QSettings, Qt
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtTest import QTest
+
+from napari_unetseg.batch.events import Event, Tally
+from napari_unetseg.batch.output_files import Result
+from napari_unetseg.batch.summary_tables import FILES, OBJECTS
+from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.plugin.folder import folder_words
+from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
+from napari_unetseg.plugin.folder.folder_run import Engine
+from napari_unetseg.service import SegmentationService
+from napari_unetseg.zoo.registry import ModelPackage
+
+Open = Callable[..., FolderDialog]
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path) -> None:
+    """Remember in a folder of this test."""
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
+
+
+@pytest.fixture
+def plate(tmp_path: Path, squares: NDArray[np.uint16]) -> Path:
+    folder = tmp_path / "plate"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.tif", "c.tif", "deep/d.tif"):
+        tifffile.imwrite(folder / name, squares, imagej=True, resolution=(2.0, 2.0), metadata={"unit": "um"})
+    (folder / "b.png").write_text("no image")
+    return folder
+
+
+class Gate:
+    """A real service that stands still after its first result until `release` is set."""
+
+    def __init__(self, service: SegmentationService) -> None:
+        self._service = service
+        self.entered, self.release = threading.Event(), threading.Event()
+        self.package = service.package
+
+    def iter_batch(self, images: Any, **options: Any) -> Iterator[Any]:
+        for result in self._service.iter_batch(images, **options):
+            yield result
+            self.entered.set()
+            assert self.release.wait(30)
+
+
+@pytest.fixture
+def gate(service: SegmentationService) -> Iterator[Gate]:
+    gate = Gate(service)
+    yield gate
+    gate.release.set()
+
+
+@pytest.fixture
+def open_dialog(
+    make_napari_viewer_proxy: Any, service: SegmentationService, package: ModelPackage, qtbot: Any
+) -> Iterator[Open]:
+    """Open the window and wait until it has found the folder's images."""
+    made: list[FolderDialog] = []
+
+    def make(folder: Path | None, engine: Any = service, model: Engine | None = None) -> FolderDialog:
+        viewer = made[0]._viewer if made else make_napari_viewer_proxy()
+        chosen = model or Engine(str(package.path), "cpu", {"min_size": 4}, "Bright objects")
+        dialog = FolderDialog(viewer, lambda model, device: engine, lambda: chosen)
+        made.append(dialog)
+        dialog.show()
+        if folder is not None:
+            dialog.form.folder.setText(str(folder))
+        qtbot.waitUntil(lambda: not dialog.finder.busy, timeout=20_000)
+        return dialog
+
+    yield make
+    for dialog in made:
+        dialog.close()
+        qtbot.waitUntil(lambda d=dialog: not (d.controller.running or d.finder.busy or d.opener.busy), timeout=30_000)
+        dialog.deleteLater()
+
+
+def wait(dialog: FolderDialog, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: not dialog.controller.running, timeout=60_000)
+
+
+def shown(dialog: FolderDialog, column: int) -> list[str]:
+    model = dialog.table.files
+    return [str(model.data(model.index(row, column))) for row in range(model.rowCount())]
+
+
+def test_a_folder_is_segmented_and_every_file_told(open_dialog: Open, plate: Path, qtbot: Any) -> None:
+    dialog = open_dialog(plate)
+    assert dialog.form.matches.text() == "3 images"
+    assert dialog.form.output.text() == str(plate / "segmented")
+    assert shown(dialog, 1) == 3 * ["○ waiting"]
+    dialog.form.results[Result.CONTOURS].setChecked(True)
+    dialog.run.click()
+    assert not dialog.run.isEnabled()
+    assert not dialog.form.folder.isEnabled()
+    wait(dialog, qtbot)
+    assert shown(dialog, 0) == ["a.tif", "b.png", "c.tif"]
+    assert shown(dialog, 1) == ["✓ done", "✕ failed", "✓ done"]
+    assert shown(dialog, 2) == ["3", "", "3"]
+    assert shown(dialog, 4)[1].startswith("cannot be read as an image")
+    assert dialog.message.text.text().endswith("1 failed. 6 objects in all.")
+    assert dialog.bar.text() == "3 / 3"
+    assert dialog.run.isEnabled()
+    assert not dialog.cancel.isEnabled()
+    assert (plate / "segmented" / "a_contours.geojson").exists()
+    with (plate / "segmented" / OBJECTS).open(newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == 3 * ["a.tif"] + 3 * ["c.tif"]
+    dialog.run.click()
+    wait(dialog, qtbot)
+    assert shown(dialog, 1) == ["✓ done before", "✕ failed", "✓ done before"]
+    assert "2 were done before." in dialog.message.text.text()
+
+
+def test_pattern_and_sub_folders_decide_which_images_match(open_dialog: Open, plate: Path, qtbot: Any) -> None:
+    dialog = open_dialog(plate)
+    dialog.form.recursive.setChecked(True)
+    dialog.form.pattern.setText("*.tif")
+    qtbot.waitUntil(lambda: not dialog.finder.busy, timeout=20_000)
+    assert shown(dialog, 0) == ["a.tif", "c.tif", "deep/d.tif"]
+    dialog.form.pattern.setText("*.jpg")
+    assert not dialog.run.isEnabled()
+    qtbot.waitUntil(lambda: not dialog.finder.busy, timeout=20_000)
+    assert dialog.message.text.text() == folder_words.NO_IMAGES
+    assert dialog.form.matches.text() == "0 images"
+    dialog.form.folder.setText(str(plate / "gone"))
+    qtbot.waitUntil(lambda: not dialog.finder.busy, timeout=20_000)
+    assert "there is no such folder" in dialog.message.text.text()
+
+
+def test_cancel_keeps_what_is_finished(open_dialog: Open, plate: Path, gate: Gate, qtbot: Any) -> None:
+    dialog = open_dialog(plate, engine=gate)
+    dialog.run.click()
+    qtbot.waitUntil(gate.entered.is_set, timeout=60_000)
+    dialog.cancel.click()
+    gate.release.set()
+    wait(dialog, qtbot)
+    assert shown(dialog, 1)[0] == "✓ done"
+    assert shown(dialog, 1)[2] == "○ waiting"
+    assert dialog.message.text.text().startswith("Cancelled. 1 image segmented in ")
+    with (plate / "segmented" / FILES).open(newline="") as file:
+        assert {row["file"]: row["status"] for row in csv.DictReader(file)}["c.tif"] == "waiting"
+
+
+def test_closing_the_window_cancels_and_escape_does_not(open_dialog: Open, plate: Path, gate: Gate, qtbot: Any) -> None:
+    dialog = open_dialog(plate, engine=gate)
+    dialog.run.click()
+    qtbot.waitUntil(gate.entered.is_set, timeout=60_000)
+    QTest.keyClick(dialog, Qt.Key.Key_Escape)
+    assert dialog.isVisible()
+    assert not dialog.controller.cancelling
+    dialog.close()
+    assert not dialog.isVisible()
+    assert dialog.controller.cancelling
+    gate.release.set()
+    wait(dialog, qtbot)
+
+
+def test_a_double_click_opens_the_image_with_its_labels(open_dialog: Open, plate: Path, qtbot: Any) -> None:
+    dialog = open_dialog(plate)
+    dialog.run.click()
+    wait(dialog, qtbot)
+    viewer = dialog._viewer
+    for _ in range(2):  # the second one shows what is there already
+        dialog.table.doubleClicked.emit(dialog.table.files.index(0, 0))
+        qtbot.waitUntil(lambda: not dialog.opener.busy, timeout=20_000)
+        assert [layer.name for layer in viewer.layers] == ["a", "a labels"]
+    labels = viewer.layers["a labels"]
+    assert isinstance(labels, Labels)
+    assert labels.data.max() == 3
+    assert list(labels.features["index"]) == [1, 2, 3]
+    np.testing.assert_allclose(labels.scale, (0.5, 0.5))
+    np.testing.assert_allclose(labels.scale, viewer.layers["a"].scale)
+    dialog.table.doubleClicked.emit(dialog.table.files.index(1, 0))
+    qtbot.waitUntil(lambda: not dialog.opener.busy, timeout=20_000)
+    assert "cannot be read as an image" in dialog.message.text.text()
+
+
+def test_a_model_that_cannot_be_used_is_told(
+    open_dialog: Open, plate: Path, qtbot: Any, service: SegmentationService
+) -> None:
+    class Broken:
+        package = service.package
+
+        def iter_batch(self, images: Any, **options: Any) -> Any:
+            raise ModelError("The weights are damaged.")
+
+    dialog = open_dialog(plate, engine=Broken())
+    dialog.run.click()
+    wait(dialog, qtbot)
+    assert dialog.message.text.text() == "The weights are damaged."
+    assert dialog.message.badge.kind == "error"
+    assert dialog.run.isEnabled()
+
+
+def test_the_last_folder_is_remembered(open_dialog: Open, plate: Path, qtbot: Any) -> None:
+    dialog = open_dialog(plate)
+    dialog.run.click()
+    wait(dialog, qtbot)
+    again = open_dialog(None)
+    assert again.form.folder.text() == str(plate)
+    assert again.form.matches.text() == "3 images"
+
+
+def test_an_output_folder_of_ones_own_stays(open_dialog: Open, plate: Path, tmp_path: Path) -> None:
+    dialog = open_dialog(plate)
+    dialog.form.output.setText(str(tmp_path / "mine"))
+    dialog.form.folder.setText(str(plate / "deep"))
+    assert dialog.form.output_folder() == tmp_path / "mine"
+
+
+def test_the_output_folder_is_opened_once_it_is_there(
+    open_dialog: Open, plate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    dialog = open_dialog(plate)
+    dialog.show_output.click()
+    assert "is not there yet" in dialog.message.text.text()
+    (plate / "segmented").mkdir()
+    dialog.show_output.click()
+    assert opened == [str(plate / "segmented")]
+
+
+def test_sentences() -> None:
+    path = Path("x/a.tif")
+    failed = Event(path, "failed", error=UnetsegError(f"{path}: the file is empty."))
+    assert folder_words.message(failed) == "the file is empty."
+    assert folder_words.status(Event(path, "running", fraction=0.25)) == "… 25 %"
+    tally = Tally((path, Path("b.tif")))
+    tally.add(Event(path, "done", objects=7))
+    assert folder_words.summary(tally, cancelled=True).startswith("Cancelled. 1 image segmented in ")
+    assert folder_words.summary(tally, cancelled=True).endswith("1 is left: Run goes on. 7 objects in all.")
+    assert folder_words.progress(Tally((path,))) == "0 %"

@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+
+from napari_unetseg.plugin.panel.card_rows import CardView, card_rows, parameters
+from napari_unetseg.zoo.card import IMAGENET, MinMax
+from napari_unetseg.zoo.registry import ModelPackage, find_model
+
+
+def test_the_bundled_card_in_short() -> None:
+    rows = card_rows(find_model("nuclei").card)
+    assert rows["input"] == "RGB (grey is repeated), any size, percentiles 1 to 99.8 scaled to 0..1"
+    assert rows["objects"].endswith("px wide, divided where they touch")
+    assert rows["training"].startswith("556 images of BBBC038v1")
+    assert "CC0" in rows["training"]
+    assert "(104 images)" in rows["scores"]
+    assert rows["licence"] == "BSD-3-Clause"
+
+
+def test_what_a_card_leaves_open_is_said(package: ModelPackage) -> None:
+    rows = card_rows(package.card)
+    assert (rows["training"], rows["scores"]) == ("not stated", "none stated")
+    grey = package.card.model_copy(update={"input_channels": 1, "image_size": (64, 32), "normalisation": MinMax()})
+    assert card_rows(grey)["input"] == (
+        "grey (colours are averaged), stretched to 64 x 32 px, smallest to largest value scaled to 0..1"
+    )
+    imagenet = package.card.model_copy(update={"normalisation": IMAGENET, "object_size": None, "decoder": "threshold"})
+    assert "fixed mean" in card_rows(imagenet)["input"]
+    assert card_rows(imagenet)["objects"] == "of any size, not divided where they touch"
+
+
+@pytest.mark.parametrize(
+    ("count", "live", "words"),
+    [
+        (None, None, "known once it is loaded"),
+        (612, 612, "612"),
+        (1_944_000, 1_944_000, "1.94 M"),
+        (45_197_505, 31_037_633, "45.20 M, 31.04 M live"),
+    ],
+)
+def test_parameters(count: int | None, live: int | None, words: str) -> None:
+    class Info:
+        model_parameters, live_parameters = count, live
+
+    assert parameters(Info()) == words  # type: ignore[arg-type]
+
+
+def test_the_card_is_there_before_anything_is_loaded(qtbot: Any, package: ModelPackage) -> None:
+    view = CardView()
+    qtbot.addWidget(view)
+    assert view.title.text() == "No model"
+    view.show_model(package)
+    assert view.title.text() == "Bright objects (path)"
+    assert view.description.text() == "Pixels above half of the normalised intensity."
+    assert view.values["licence"].text() == "CC0-1.0"
+    assert all(value.toolTip() for value in view.values.values())
