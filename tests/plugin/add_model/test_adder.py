@@ -15,7 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton
 
 from napari_unetseg.networks import UNet
-from napari_unetseg.plugin.add_model.adder import model_words as words
+from napari_unetseg.plugin.add_model import model_words as words
 from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
 from napari_unetseg.plugin.dock.model_box import ADD
 from napari_unetseg.plugin.widget import SegmentationWidget

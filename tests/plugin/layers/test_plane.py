@@ -8,7 +8,8 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 
-from napari_unetseg.plugin.layers.plane import Plane, plane, shown_plane, shown_stack
+from napari_unetseg.plugin.layers import plane as plane_module
+from napari_unetseg.plugin.layers.plane import Plane, shown_plane, shown_stack
 
 
 def plane_of(layer: ImageLayer, *, step: tuple[int, ...] = (), order: tuple[int, ...] = ()) -> Plane:

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.add_model.adder import model_words as words
+from napari_unetseg.plugin.add_model import model_words as words
 from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
 from napari_unetseg.plugin.parts.words import Failure, describe_error
 from napari_unetseg.plugin.work.background import Task, start

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.add_model.adder import model_words as words
+from napari_unetseg.plugin.add_model import model_words as words
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.add_model.adder import ModelAdder, model_words
+from napari_unetseg.plugin.add_model import model_words
+from napari_unetseg.plugin.add_model.adder import ModelAdder
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.parts.messages import MessageArea

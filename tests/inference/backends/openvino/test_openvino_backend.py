@@ -159,7 +159,7 @@ def test_a_network_that_cannot_be_expressed_is_said(make, monkeypatch):
 def test_a_missing_package_is_named_with_its_extra(monkeypatch, load, name):
     monkeypatch.setitem(sys.modules, name.lower(), None)
     with pytest.raises(UnetsegError, match=rf'{name} is not installed.*pip install "napari-unetseg\[openvino\]"'):
-        getattr(openvino_library, load)()
+        getattr(library, load)()
 
 
 # Both libraries would send when they are imported: open a connection, and keep a sender's id in the user's home.

@@ -68,7 +68,7 @@ def test_it_is_tried_again_for_another_version_and_another_processor(cache, ends
     check_openvino()
     for name, value in [("openvino_version", lambda: "1999.1"), ("cpu_name", lambda: "Another processor")]:
         check_openvino.cache_clear()
-        monkeypatch.setattr(openvino_probe, name, value)
+        monkeypatch.setattr(probe, name, value)
         check_openvino()
     assert len(starts) == len(list(cache.iterdir())) == 3
 
