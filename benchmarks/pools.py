@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
-from napari_unetseg.service.loaded_model import Runtime, load_runtime
+from napari_unetseg.service.loaded_model import LoadedModel, load_model
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, find_model
 
 SIDES = (256, 1024)
@@ -28,7 +28,7 @@ TURNS = 9
 class Side:
     """One of the two ways, and what its runs took."""
 
-    runtime: Runtime
+    runtime: LoadedModel
     seconds: list[float] = field(default_factory=list)
     faults: list[int] = field(default_factory=list)
 
@@ -41,7 +41,7 @@ class Side:
         self.faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
 
 
-def compare(pooled: Runtime, unpooled: Runtime, image: Image) -> tuple[Side, Side]:
+def compare(pooled: LoadedModel, unpooled: LoadedModel, image: Image) -> tuple[Side, Side]:
     """Time both ways in turns; the first turn warms both up and does not count."""
     sides = Side(pooled), Side(unpooled)
     for turn in range(TURNS + 1):
@@ -64,7 +64,7 @@ def main() -> None:
     """Write a table and what follows from it."""
     package = find_model(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_MODEL)
     settings = load_settings().settings
-    pooled, unpooled = load_runtime(package, settings), load_runtime(package, without_pools(settings))
+    pooled, unpooled = load_model(package, settings), load_model(package, without_pools(settings))
     write(f"{package.card.name} on {pooled.device.kind}, {TURNS} turns")
     write(
         f"{'image':>11} {'pooled ms':>10} {'unpooled ms':>12} {'ratio (quartiles)':>20} {'page faults':>18} {'hits':>6}"
@@ -88,7 +88,7 @@ def main() -> None:
     )
 
 
-def hit_rate(runtime: Runtime) -> float:
+def hit_rate(runtime: LoadedModel) -> float:
     """Return the share of leases, of both pools, that found a buffer."""
     reports = runtime.pools.input.report(), runtime.pools.output.report()
     return sum(one.hits for one in reports) / sum(one.hits + one.misses for one in reports)

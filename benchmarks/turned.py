@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_unetseg import SegmentationService
-from napari_unetseg.inference.augmentation import WAYS, turn
+from napari_unetseg.inference.augmentation import ORIENTATIONS, turn
 from napari_unetseg.training.corruptions import with_planes
 from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare
@@ -32,7 +32,7 @@ def main() -> None:
     chosen = [pair for pair in pairs if pair.stem in held]
     sys.stdout.write("| quarter turns | flipped | AP@0.5 | Dice |\n| --- | --- | --- | --- |\n")
     with SegmentationService(arguments.model) as service:
-        for turns, flip in WAYS:
+        for turns, flip in ORIENTATIONS:
             means = summarise(list(score(service, chosen, turns, flip)))
             sys.stdout.write(f"| {turns} | {'yes' if flip else 'no'} | {means['ap50']:.3f} | {means['dice']:.3f} |\n")
             sys.stdout.flush()

@@ -16,7 +16,7 @@ MAPS_IN_MEMORY = 2**30
 """Bytes of probability maps of an image above which they are kept in a temporary file."""
 
 
-def room_for(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def allocate_map(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Make room for probability maps, in memory or in a file that nobody sees.
 
     Parameters
@@ -76,7 +76,7 @@ def _reserve(file: int, size: int, folder: str) -> None:
         os.ftruncate(file, size)
 
 
-def forget_pages(maps: NDArray[Any]) -> None:
+def drop_cached_pages(maps: NDArray[Any]) -> None:
     """Let go of the memory through which maps in a temporary file were seen; what is in them stays.
 
     Otherwise it would count as this process's until something else needs it. Nothing happens to other arrays.

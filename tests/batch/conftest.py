@@ -16,7 +16,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import Failure, Segmentation
 from napari_unetseg.service.provenance import Provenance
-from napari_unetseg.service.segmentation import Wishes
+from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.zoo.card import Head, ModelCard, Weights
 
 
@@ -57,9 +57,9 @@ class FakeService:
         return self
 
     def iter_batch(
-        self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, **wishes: Any
+        self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, **options: Any
     ) -> Iterator[Segmentation | Failure]:
-        wanted = Wishes(**wishes)
+        wanted = SegmentOptions(**options)
         for number, image in enumerate(images):
             self.seen.append(image.name)
             self.before(image.name)
@@ -74,8 +74,8 @@ class FakeService:
                 continue
             yield self._segment(image, wanted)
 
-    def _segment(self, image: Image, wishes: Wishes) -> Segmentation:
-        parameters = wishes.parameters(self.card)
+    def _segment(self, image: Image, options: SegmentOptions) -> Segmentation:
+        parameters = options.parameters(self.card)
         grey = image.channels_first.mean(axis=0)
         probability = (grey / 1000).astype(np.float32)
         labels, _ = ndimage.label(probability >= parameters.threshold)

@@ -136,9 +136,9 @@ def test_what_is_done_is_skipped_and_failures_are_tried_again(run, save, folder,
 @pytest.mark.parametrize(
     "change",
     [
-        {"wishes": {"threshold": 0.6}},
-        {"wishes": {"diameter": 24.0}},
-        {"wishes": {"augment": True}},
+        {"segment_options": {"threshold": 0.6}},
+        {"segment_options": {"diameter": 24.0}},
+        {"segment_options": {"augment": True}},
         {"results": (Result.ROIS,)},
         {"again": True},
     ],
@@ -151,7 +151,12 @@ def test_what_decides_a_result_has_it_done_again(run, save, service, change):
 
 
 @pytest.mark.parametrize(
-    "same", [{"wishes": {"threshold": 0.5, "min_size": None}}, {"results": (Result.LABELS,)}, {"wishes": {"split": 0}}]
+    "same",
+    [
+        {"segment_options": {"threshold": 0.5, "min_size": None}},
+        {"results": (Result.LABELS,)},
+        {"segment_options": {"split": 0}},
+    ],
 )
 def test_naming_a_default_changes_nothing(run, save, same):
     save("a.tif", 1)
@@ -197,7 +202,7 @@ def test_results_of_other_parameters_never_stay_beside_new_ones(run, save, folde
     save("a.tif", 2, brightness=600)
     run(results=(Result.CONTOURS,))
     assert len(json.loads((folder / "out" / "a_contours.geojson").read_text())["features"]) == 2
-    run(wishes={"threshold": 0.7})
+    run(segment_options={"threshold": 0.7})
     assert json.loads((folder / "out" / "a_contours.geojson").read_text())["features"] == []
 
 
@@ -300,10 +305,10 @@ def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):
         save(f"{number:02}.tif", 1)
     probabilities, alive = [], []
 
-    def segment(image, wishes):
+    def segment(image, options):
         gc.collect()
         alive.append(sum(reference() is not None for reference in probabilities))
-        result = type(service)._segment(service, image, wishes)
+        result = type(service)._segment(service, image, options)
         probabilities.append(weakref.ref(result.probability.base))
         return result
 
@@ -315,7 +320,7 @@ def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):
 def test_kinds_that_a_stack_has_not_are_refused_before_the_network_runs(service, folder, events):
     np.save(folder / "a.npy", np.zeros((3, 16, 16), np.uint16))
     results = (Result.CONTOURS, Result.CONFIDENCE)
-    job = BatchJob((folder / "a.npy",), folder / "out", results, reading={"axes": "ZYX"})
+    job = BatchJob((folder / "a.npy",), folder / "out", results, read_options={"axes": "ZYX"})
     segment_files(service, job, tell=events.append)
     assert [(event.status, event.message) for event in events] == [
         ("failed", "confidence files are of one plane; leave confidence out for stacks.")
@@ -418,7 +423,7 @@ def test_an_input_is_never_replaced(service, save, folder, events):
 def test_wrong_parameters_are_raised_and_write_nothing(run, save, folder):
     save("a.tif", 1)
     with pytest.raises(ParameterError, match="threshold"):
-        run(wishes={"threshold": 7})
+        run(segment_options={"threshold": 7})
     assert not (folder / "out").exists()
 
 

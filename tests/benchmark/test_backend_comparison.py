@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_unetseg.benchmark import backend_comparison
-from napari_unetseg.benchmark.backend_comparison import WayComparison, WayResult, compare_ways, dice
+from napari_unetseg.benchmark.backend_comparison import BackendComparison, BackendResult, dice, time_backends
 
 
 def test_dice_of_known_masks():
@@ -15,49 +15,49 @@ def test_dice_of_known_masks():
 
 def test_speed_and_dice_are_in_relation_to_the_first_way():
     mask = np.array([[True, False]])
-    first = WayResult("plain", [4.0, 2.0, 3.0], mask)
-    other = WayResult("torch:float32", [1.0, 1.5, 2.0], mask)
-    missing = WayResult("openvino:int8", impossible="It is not installed.")
-    comparison = WayComparison((first, other, missing), interrupted=False)
+    first = BackendResult("plain", [4.0, 2.0, 3.0], mask)
+    other = BackendResult("torch:float32", [1.0, 1.5, 2.0], mask)
+    missing = BackendResult("openvino:int8", impossible="It is not installed.")
+    comparison = BackendComparison((first, other, missing), interrupted=False)
     assert comparison.measured == (first, other)
     assert (comparison.speed(first), comparison.speed(other)) == (1, 2)
     assert (comparison.dice(other), comparison.dice(missing)) == (1, None)
-    without_first = WayComparison((WayResult("plain"), other), interrupted=True)
+    without_first = BackendComparison((BackendResult("plain"), other), interrupted=True)
     assert (without_first.speed(other), without_first.dice(other)) == (None, None)
 
 
 def test_rounds_go_back_and_forth_and_leave_out_what_is_impossible(monkeypatch, tmp_path):
-    monkeypatch.setattr(backend_comparison, "WAYS", {way: way for way in "abc"})
+    monkeypatch.setattr(backend_comparison, "CONFIGURATIONS", {configuration: configuration for configuration in "abc"})
     order = []
 
     def run(result, model, image, side, freed):
-        order.append(result.way)
-        if result.way == "b":
+        order.append(result.configuration)
+        if result.configuration == "b":
             result.impossible = "No."
         result.seconds.append(1.0)
 
     monkeypatch.setattr(backend_comparison, "_run", run)
-    compare_ways(tmp_path, tmp_path, 8, rounds=3)
+    time_backends(tmp_path, tmp_path, 8, rounds=3)
     assert order == [*"abc", *"ca", *"ac"]
 
 
 def test_ctrl_c_leaves_what_was_measured(monkeypatch, tmp_path):
-    monkeypatch.setattr(backend_comparison, "WAYS", {way: way for way in "ab"})
+    monkeypatch.setattr(backend_comparison, "CONFIGURATIONS", {configuration: configuration for configuration in "ab"})
 
     def run(result, model, image, side, freed):
-        if result.way == "b":
+        if result.configuration == "b":
             raise KeyboardInterrupt
         result.seconds.append(1.0)
 
     monkeypatch.setattr(backend_comparison, "_run", run)
-    comparison = compare_ways(tmp_path, tmp_path, 8, rounds=1)
+    comparison = time_backends(tmp_path, tmp_path, 8, rounds=1)
     assert comparison.interrupted
-    assert [one.way for one in comparison.measured] == ["a"]
+    assert [one.configuration for one in comparison.measured] == ["a"]
 
 
 def test_a_process_that_fails_makes_its_way_impossible_and_no_other(bright_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(backend_comparison, "WAYS", {"plain": "plain"})
-    (result,) = compare_ways(bright_model, tmp_path / "missing.npy", 16, rounds=1).results
+    monkeypatch.setattr(backend_comparison, "CONFIGURATIONS", {"plain": "plain"})
+    (result,) = time_backends(bright_model, tmp_path / "missing.npy", 16, rounds=1).results
     assert result.impossible.startswith("its process ended with status 1: ")
     assert "missing.npy" in result.impossible
     assert result.seconds == []
@@ -78,10 +78,10 @@ def test_torch_keeps_memory_only_as_the_settings_say(bright_model, tmp_path, mon
 
 @pytest.mark.parametrize(("keeps_memory", "word"), [(True, "keep"), (False, "return")])
 def test_processes_are_told_whether_to_keep_memory(tmp_path, monkeypatch, keeps_memory, word):
-    monkeypatch.setattr(backend_comparison, "WAYS", {"torch:float32": "torch"})
+    monkeypatch.setattr(backend_comparison, "CONFIGURATIONS", {"torch:float32": "torch"})
     told = []
     monkeypatch.setattr(backend_comparison, "_run", lambda *words: told.append(words[-1]))
-    compare_ways(tmp_path, tmp_path, 8, rounds=1, keeps_memory=keeps_memory)
+    time_backends(tmp_path, tmp_path, 8, rounds=1, keeps_memory=keeps_memory)
     assert told == [word]
 
 

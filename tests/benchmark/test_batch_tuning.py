@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from napari_unetseg.benchmark.batch_tuning import (
     LeftOut,
-    Plan,
     Size,
     TileShape,
     Trial,
+    TuningPlan,
     doubled,
     summarise,
     tune,
@@ -63,7 +63,7 @@ def plan(**changes):
         "safe_bytes": 10**9,
         "window_is_free": True,
     }
-    return Plan(**usual | changes)
+    return TuningPlan(**usual | changes)
 
 
 def names(sizes):

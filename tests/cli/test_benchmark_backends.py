@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from napari_unetseg.benchmark.backend_comparison import WAYS
+from napari_unetseg.benchmark.backend_comparison import CONFIGURATIONS
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.zoo.registry import find_model
 
@@ -12,8 +12,8 @@ from napari_unetseg.zoo.registry import find_model
 @pytest.fixture
 def few_ways(monkeypatch):
     """Plain PyTorch, one backend, and a way that this model was not prepared for: each costs a process."""
-    for way in set(WAYS) - {"plain", "torch:float32", "openvino:int8"}:
-        monkeypatch.delitem(WAYS, way)
+    for configuration in set(CONFIGURATIONS) - {"plain", "torch:float32", "openvino:int8"}:
+        monkeypatch.delitem(CONFIGURATIONS, configuration)
 
 
 def test_table(call, bright_model, save_squares, few_ways, tmp_path):

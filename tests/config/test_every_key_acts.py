@@ -198,18 +198,18 @@ def test_tiles_are_as_large_as_allowed(make, seen, window):
 @pytest.fixture
 def pools(bright_model):
     """Load the model with these settings of the memory, and return its pools."""
-    from napari_unetseg.service.loaded_model import load_runtime
+    from napari_unetseg.service.loaded_model import load_model
     from napari_unetseg.zoo.registry import find_model
 
     loaded = []
 
     def load(**memory):
-        loaded.append(load_runtime(find_model(bright_model), Settings(unet={"memory": memory}), device="cpu"))
+        loaded.append(load_model(find_model(bright_model), Settings(unet={"memory": memory}), device="cpu"))
         return loaded[-1].pools
 
     yield load
-    for runtime in loaded:
-        runtime.close()
+    for loaded_model in loaded:
+        loaded_model.close()
 
 
 @shows("unet.memory.pool_size_multiplier")
@@ -271,12 +271,14 @@ def test_without_confidence_no_result_tells_it(make, picture):
 
 @shows("unet.inference.enable_batch_processing")
 def test_without_batch_processing_images_go_one_by_one(make, picture, monkeypatch):
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
     together = []
-    predict_many = Runtime.predict_many
+    predict_many = LoadedModel.predict_many
     monkeypatch.setattr(
-        Runtime, "predict_many", lambda self, *given, **named: together.append(1) or predict_many(self, *given, **named)
+        LoadedModel,
+        "predict_many",
+        lambda self, *given, **named: together.append(1) or predict_many(self, *given, **named),
     )
     off = make(inference={"enable_batch_processing": False})
     alone = off.segment_batch([picture, picture])

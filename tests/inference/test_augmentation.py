@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.inference.augmentation import WAYS, run_all_ways, turn, undo
+from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations, turn, undo
 from napari_unetseg.inference.predict import predict
 
 HEADS = ("foreground", "distance")
@@ -17,15 +17,17 @@ def noise(*shape):
 
 def test_the_ways_are_eight_different_ones():
     picture = np.arange(6.0).reshape(2, 3)
-    seen = {(turn(picture, *way).shape, turn(picture, *way).tobytes()) for way in WAYS}
-    assert len(seen) == len(WAYS) == 8
-    for way in WAYS:
+    seen = {(turn(picture, *way).shape, turn(picture, *way).tobytes()) for way in ORIENTATIONS}
+    assert len(seen) == len(ORIENTATIONS) == 8
+    for way in ORIENTATIONS:
         np.testing.assert_array_equal(undo(turn(picture, *way), *way), picture)
 
 
 @given(st.floats(0, 1, width=32))
 def test_passes_that_say_the_same_agree(value):
-    answer = run_all_ways(lambda seen: np.full_like(seen[:, :2], value), noise(2, 3, 4, 8), HEADS, lambda _: None)
+    answer = average_orientations(
+        lambda seen: np.full_like(seen[:, :2], value), noise(2, 3, 4, 8), HEADS, lambda _: None
+    )
     np.testing.assert_array_equal(answer[:, :2], np.float32(value))
     np.testing.assert_array_equal(answer[:, 2], 1)
 
@@ -39,7 +41,7 @@ def test_mean_and_agreement_are_those_of_the_passes():
         return np.full((1, 1, *seen.shape[2:]), len(passes) % 2, np.float32)
 
     counted = []
-    answer = run_all_ways(run, noise(1, 3, 4, 8), ("foreground",), counted.append)
+    answer = average_orientations(run, noise(1, 3, 4, 8), ("foreground",), counted.append)
     np.testing.assert_allclose(answer[0, 0], 0.5)
     np.testing.assert_allclose(answer[0, 1], 0, atol=1e-6)
     assert counted == list(range(1, 9))
@@ -55,7 +57,7 @@ def test_a_flow_turns_with_the_picture():
         along = np.gradient(seen[0, 0])
         return np.stack([np.ones_like(along[0]), *((1 + part) / 2 for part in along)])[np.newaxis].astype(np.float32)
 
-    answer = run_all_ways(slope, picture, ("foreground", "flow_y", "flow_x"), lambda _: None)
+    answer = average_orientations(slope, picture, ("foreground", "flow_y", "flow_x"), lambda _: None)
     np.testing.assert_allclose(answer[:, :3], slope(picture), atol=1e-6)
 
 

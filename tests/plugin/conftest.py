@@ -94,9 +94,9 @@ def make_widget(
     """Make a viewer with the widget docked, and images in it."""
     made: list[SegmentationWidget] = []
 
-    def make(*images: Any, engine: Any = service, **viewer_arguments: Any) -> SegmentationWidget:
+    def make(*images: Any, model_choice: Any = service, **viewer_arguments: Any) -> SegmentationWidget:
         viewer = make_napari_viewer_proxy(**viewer_arguments)
-        widget = SegmentationWidget(viewer, services=lambda model, device: engine, models=lambda: [package])
+        widget = SegmentationWidget(viewer, services=lambda model, device: model_choice, models=lambda: [package])
         viewer.window.add_dock_widget(widget, name=DOCK)
         for image in images:
             viewer.add_layer(image if isinstance(image, ImageLayer) else ImageLayer(image, name="cells"))
@@ -112,7 +112,7 @@ def make_widget(
                     or w.live.busy
                     or w.health.checking
                     or w.objects.estimator.busy
-                    or w.routine.foresight.busy
+                    or w.routine.run_forecast.busy
                 )
             ),
             timeout=20_000,

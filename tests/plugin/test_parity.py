@@ -22,7 +22,7 @@ from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.plugin.work import services
 from napari_unetseg.plugin.work.services import shared_service
 
-WISHES: dict[str, Any] = {"threshold": 0.45, "min_size": 3, "split": 0.8}
+OPTIONS: dict[str, Any] = {"threshold": 0.45, "min_size": 3, "split": 0.8}
 PINNED = {"device": "cpu", "precision": "float32", "backend": "torch", "largest_window": 48, "batch_size": 1}
 
 
@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 def check_record(told: dict[str, Any]) -> None:
     assert {name: told[name] for name in PINNED} == PINNED
     assert told["tiles"] > 1
-    assert {name: told["parameters"][name] for name in WISHES} == WISHES
+    assert {name: told["parameters"][name] for name in OPTIONS} == OPTIONS
 
 
 def test_every_face_gives_the_same_labels(
@@ -61,21 +61,21 @@ def test_every_face_gives_the_same_labels(
 ) -> None:
     # In a notebook.
     with SegmentationService(bright_model) as service:
-        expected = service.segment(read_image(path), **WISHES)
+        expected = service.segment(read_image(path), **OPTIONS)
         check_record(expected.provenance.as_dict())
         assert expected.count > 10
         # A folder, as the window's batch and the command line both run it.
-        segment_files(service, BatchJob((path,), tmp_path / "batch", wishes=WISHES), tell=lambda event: None)
+        segment_files(service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), tell=lambda event: None)
     faces: dict[str, NDArray[Any]] = {"batch": tifffile.imread(tmp_path / "batch" / "cells_labels.tif")}
 
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in WISHES.items()]
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
     line = ["segment", str(path), "--model", str(bright_model), "-o", str(tmp_path / "line"), *words]
     assert CliRunner().invoke(app, line).exit_code == 0
     faces["command line"] = tifffile.imread(tmp_path / "line" / "cells_labels.tif")
 
     layer = ImageLayer(tifffile.imread(path), name="cells")
-    widget = make_widget(layer, engine=shared_service(str(bright_model), "auto"))
-    for name, value in WISHES.items():
+    widget = make_widget(layer, model_choice=shared_service(str(bright_model), "auto"))
+    for name, value in OPTIONS.items():
         getattr(widget.adjust, name).setValue(value)
     press_run(widget)
     made = widget.viewer.layers["cells labels"]
@@ -83,7 +83,7 @@ def test_every_face_gives_the_same_labels(
     faces["window"] = made.data
 
     form = magicgui(segment_layer)
-    with qtbot.waitSignal(form(layer, model=str(bright_model), **WISHES).returned, timeout=60_000) as returned:
+    with qtbot.waitSignal(form(layer, model=str(bright_model), **OPTIONS).returned, timeout=60_000) as returned:
         pass
     labels = next(data for data in returned.args[0] if data[2] == "labels")
     check_record(labels[1]["metadata"][METADATA_KEY])

@@ -13,7 +13,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from scipy.spatial.transform import Rotation
 
-from napari_unetseg.plugin.layers.axes import Readings
+from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Window, shown_plane, shown_stack
 from napari_unetseg.service import SegmentationService
@@ -76,12 +76,12 @@ def test_outputs_lie_where_their_source_lies(service: SegmentationService, label
     steps = [data.draw(st.integers(0, LENGTHS[label] - 1)) for label in labels]
     for axis, step in enumerate(steps[:-2]):
         viewer.dims.set_current_step(axis, step)
-    reading = Readings().of(source, (len(labels) - 2, len(labels) - 1))
+    layer_axes = AxisChoices().of(source, (len(labels) - 2, len(labels) - 1))
     window = WINDOW if what == "region" else None
     plane = (
-        shown_stack(source, viewer.dims, reading)
+        shown_stack(source, viewer.dims, layer_axes)
         if what == "stack"
-        else shown_plane(source, viewer.dims, reading, window)
+        else shown_plane(source, viewer.dims, layer_axes, window)
     )
     made = build_layers(layer_data(service.segment(plane.read()), plane, ("labels", "contours", "confidence")))
     assert {output: type(layer) for output, layer in made.items()} == {

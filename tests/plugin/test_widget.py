@@ -101,7 +101,7 @@ def test_a_second_run_overwrites_nothing(make_widget: MakeWidget, press_run: Ste
 def test_cancel_adds_nothing(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares, service: SegmentationService
 ) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     start_and_enter(widget, gated, qtbot)
     assert widget.runner.cancel.isEnabled()
     assert not widget.inputs.image.isEnabled()
@@ -124,7 +124,7 @@ def test_a_result_that_comes_after_cancel_is_dropped(make_widget: MakeWidget, qt
 
 
 def test_two_clicks_start_one_run(make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     start_and_enter(widget, gated, qtbot)
     widget.runner.run.click()
     widget.run()
@@ -137,7 +137,7 @@ def test_two_clicks_start_one_run(make_widget: MakeWidget, gated: Any, qtbot: An
 def test_the_window_lives_while_the_engine_works(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares
 ) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     start_and_enter(widget, gated, qtbot)
     ticks: list[int] = []
     timer = QTimer(widget)
@@ -163,10 +163,10 @@ def test_a_failure_is_explained_and_old_results_are_not_shown_as_new(
         def __getattr__(self, name: str) -> Any:
             return getattr(service, name)
 
-    engine = Failing()
-    widget = make_widget(squares, engine=engine)
+    model_choice = Failing()
+    widget = make_widget(squares, model_choice=model_choice)
     press_run(widget)
-    engine.broken = True
+    model_choice.broken = True
     press_run(widget)
     assert "no luck" in widget.message.text.text()
     assert widget.message.badge.kind == "error"
@@ -230,7 +230,7 @@ def test_without_an_image_run_says_why_it_cannot_be_pressed(make_widget: MakeWid
 def test_layers_removed_during_a_run_still_get_their_results(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares
 ) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     start_and_enter(widget, gated, qtbot)
     widget.viewer.layers.clear()
     gated.release.set()
@@ -239,7 +239,7 @@ def test_layers_removed_during_a_run_still_get_their_results(
 
 
 def test_closing_the_dock_cancels(make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     start_and_enter(widget, gated, qtbot)
     widget.viewer.window.remove_dock_widget(widget)
     assert widget.controller.cancelling
@@ -358,7 +358,7 @@ def test_sliders_spare_a_stack_that_was_painted_on(
 def test_the_bar_stands_where_the_forecast_was(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares
 ) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     runner = widget.runner
     assert runner.ahead.currentWidget() is runner.forecast
     start_and_enter(widget, gated, qtbot)
@@ -460,7 +460,7 @@ def test_many_outlines_are_drawn_on_a_labels_layer(
 def test_nothing_moves_when_the_state_changes(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares, press_run: Step
 ) -> None:
-    widget = make_widget(engine=gated)
+    widget = make_widget(model_choice=gated)
 
     def places() -> list[Any]:
         QApplication.processEvents()

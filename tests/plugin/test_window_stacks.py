@@ -88,7 +88,7 @@ def test_a_bad_layer_is_named_and_the_others_are_done(
     make_widget: MakeWidget, press_run: Step, squares: Squares, service: SegmentationService
 ) -> None:
     images = [ImageLayer(squares, name=name) for name in ("first", "bad", "last")]
-    widget = make_widget(*images, engine=Picky(service))
+    widget = make_widget(*images, model_choice=Picky(service))
     widget.viewer.layers.selection = set(widget.viewer.layers)
     widget.inputs.run_on.choose(RunOn.SELECTED)
     press_run(widget)
@@ -115,13 +115,13 @@ def test_several_layers_without_a_fault_give_no_warning(
 def test_cancel_keeps_the_layers_that_are_finished(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares
 ) -> None:
-    widget = make_widget(ImageLayer(squares, name="a"), ImageLayer(squares, name="b"), engine=gated)
+    widget = make_widget(ImageLayer(squares, name="a"), ImageLayer(squares, name="b"), model_choice=gated)
     widget.viewer.layers.selection = set(widget.viewer.layers)
     widget.inputs.run_on.choose(RunOn.SELECTED)
 
     def cancel_the_second() -> None:
-        place = widget.controller.place
-        if place is not None and place.number == 2:
+        current = widget.controller.current_layer
+        if current is not None and current.number == 2:
             gated.release.clear()
             widget.runner.cancel.click()
             gated.release.set()

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.postprocessing.basins import count_on, join, survey
+from napari_unetseg.postprocessing.basins import count_on, find_basins, join
 from napari_unetseg.postprocessing.merging import divide
 
 
@@ -31,10 +31,10 @@ def found(heights, side):
             bottom, right = min(top + side, heights.shape[0]), min(left + side, heights.shape[1])
             window = framed[top : bottom + 2, left : right + 2]
             block = slice(top, bottom), slice(left, right)
-            blocks.append(count_on(survey(window, block, numbers), block, numbers, count))
+            blocks.append(count_on(find_basins(window, block, numbers), block, numbers, count))
             count += len(blocks[-1].peak)
-    hills, owner = join(blocks, numbers)
-    return hills, owner[numbers]
+    basins, owner = join(blocks, numbers)
+    return basins, owner[numbers]
 
 
 def steepest(heights):
@@ -56,51 +56,51 @@ def steepest(heights):
 @given(landscapes(distinct=True), st.integers(1, 6))
 @settings(deadline=None, max_examples=80)
 def test_a_hill_is_what_leads_to_one_peak(heights, side):
-    hills, hill = found(heights, side)
+    basins, basin = found(heights, side)
     peaks = steepest(heights)
-    np.testing.assert_array_equal(np.where(hill >= 0, hills.peak[hill] if len(hills.peak) else -1, -1), peaks)
-    np.testing.assert_array_equal(hills.height, heights.ravel()[hills.peak])
-    for number, peak in enumerate(hills.peak):
+    np.testing.assert_array_equal(np.where(basin >= 0, basins.peak[basin] if len(basins.peak) else -1, -1), peaks)
+    np.testing.assert_array_equal(basins.height, heights.ravel()[basins.peak])
+    for number, peak in enumerate(basins.peak):
         pixels = np.flatnonzero(peaks == peak)
-        assert (hills.size[number], hills.first[number]) == (len(pixels), pixels[0])
+        assert (basins.size[number], basins.first[number]) == (len(pixels), pixels[0])
 
 
 @given(landscapes(distinct=True), st.integers(1, 6))
 @settings(deadline=None, max_examples=80)
 def test_a_pass_is_the_highest_way_from_hill_to_hill(heights, side):
-    hills, hill = found(heights, side)
+    basins, basin = found(heights, side)
     expected = {}
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         for a, b, h in zip(
-            hill[one].flat, hill[other].flat, np.minimum(heights[one], heights[other]).flat, strict=True
+            basin[one].flat, basin[other].flat, np.minimum(heights[one], heights[other]).flat, strict=True
         ):
             if a != b and min(a, b) >= 0:
                 key = (min(a, b), max(a, b))
                 expected[key] = max(expected.get(key, h), h)
-    passes = hills.passes
-    assert {(a, b): h for a, b, h in zip(passes.one, passes.other, passes.height, strict=True)} == expected
-    assert (np.diff(passes.height) <= 0).all()
+    saddles = basins.saddles
+    assert {(a, b): h for a, b, h in zip(saddles.one, saddles.other, saddles.height, strict=True)} == expected
+    assert (np.diff(saddles.height) <= 0).all()
 
 
 @given(landscapes(), st.integers(1, 6), st.floats(0.01, 1))
 @settings(deadline=None, max_examples=150)
 def test_blocks_change_nothing_however_many_heights_are_equal(heights, side, split):
-    whole, hill = found(heights, max(heights.shape))
+    whole, basin = found(heights, max(heights.shape))
     parts, in_blocks = found(heights, side)
     # The same pixels together, and the same passes between them.
-    peak = np.append(whole.peak, -1)[hill]
+    peak = np.append(whole.peak, -1)[basin]
     np.testing.assert_array_equal(peak, np.append(parts.peak, -1)[in_blocks])
     for name in ("height", "place"):
-        np.testing.assert_array_equal(getattr(whole.passes, name), getattr(parts.passes, name))
-    one, other = (divide(hills, split) for hills in (whole, parts))
+        np.testing.assert_array_equal(getattr(whole.saddles, name), getattr(parts.saddles, name))
+    one, other = (divide(basins, split) for basins in (whole, parts))
     objects = {
         (int(a), int(b))
-        for a, b in zip(np.append(one, -1)[hill].flat, np.append(other, -1)[in_blocks].flat, strict=True)
+        for a, b in zip(np.append(one, -1)[basin].flat, np.append(other, -1)[in_blocks].flat, strict=True)
     }
     assert len(objects) == len({a for a, _ in objects}) == len({b for _, b in objects})
 
 
-def flooded(heights, seeds, hill):
+def flooded(heights, seeds, basin):
     """By definition: pixels join over the highest ways first, but never two seeds.
 
     A pixel on a pass has several ways of one height: first those of its own hill, then to the right before down.
@@ -115,7 +115,7 @@ def flooded(heights, seeds, hill):
 
     flat, width = heights.ravel(), heights.shape[1]
     steps = [(i, j) for i in parent for j in ((i + 1, i + width) if (i + 1) % width else (i + width,)) if j in parent]
-    ways = [(-min(flat[i], flat[j]), hill.flat[i] != hill.flat[j], j - i > 1, i, j) for i, j in steps]
+    ways = [(-min(flat[i], flat[j]), basin.flat[i] != basin.flat[j], j - i > 1, i, j) for i, j in steps]
     for *_, i, j in sorted(ways):
         a, b = root(i), root(j)
         if a != b and not (seeded[a] and seeded[b]):
@@ -127,11 +127,11 @@ def flooded(heights, seeds, hill):
 @given(landscapes(distinct=True), st.integers(2, 6), st.floats(0.01, 1))
 @settings(deadline=None, max_examples=80)
 def test_objects_are_what_floods_from_their_highest_peaks_reach(heights, side, split):
-    hills, hill = found(heights, side)
-    owner = divide(hills, split)
-    objects = np.append(owner, -1)[hill].ravel()
+    basins, basin = found(heights, side)
+    owner = divide(basins, split)
+    objects = np.append(owner, -1)[basin].ravel()
     # The highest pixel of an object is its seed.
     seeds = {max(np.flatnonzero(objects == label), key=lambda i: heights.ravel()[i]) for label in set(objects) - {-1}}
-    roots = flooded(heights, seeds, hill)
+    roots = flooded(heights, seeds, basin)
     pairs = {(objects[i], root) for i, root in roots.items()}
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

@@ -1,23 +1,25 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.postprocessing.basins import Hills, Passes
+from napari_unetseg.postprocessing.basins import Basins, Saddles
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.fragments import join_fragments
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 
-def hills_of(sizes, passes, peaks=None):
+def hills_of(sizes, saddles, peaks=None):
     """Hills of these sizes, and passes from hill to hill as (one, other, height)."""
     count = len(sizes)
-    one, other, height = (np.array(column) for column in zip(*sorted(passes, key=lambda entry: -entry[2]), strict=True))
+    one, other, height = (
+        np.array(column) for column in zip(*sorted(saddles, key=lambda entry: -entry[2]), strict=True)
+    )
     peaks = np.ones(count, np.float32) if peaks is None else np.array(peaks, np.float32)
-    between = Passes(one, other, height.astype(np.float32), np.arange(len(passes)))
-    return Hills(np.arange(count), peaks, np.array(sizes), np.arange(count), between)
+    between = Saddles(one, other, height.astype(np.float32), np.arange(len(saddles)))
+    return Basins(np.arange(count), peaks, np.array(sizes), np.arange(count), between)
 
 
-def join(hills, split=0.49):
-    return join_fragments(hills, np.arange(len(hills.size)), split).tolist()
+def join(basins, split=0.49):
+    return join_fragments(basins, np.arange(len(basins.size)), split).tolist()
 
 
 # The typical size is 100, so the limit is 30 pixels; sqrt(0.49) is 0.7, and half the limit asks for a pass below 0.35.
@@ -60,9 +62,9 @@ def test_equal_fragments_come_together_once():
 
 def test_no_hills_give_no_objects():
     nothing = np.zeros(0, np.int64)
-    between = Passes(nothing, nothing, np.zeros(0, np.float32), nothing)
-    hills = Hills(nothing, np.zeros(0, np.float32), nothing, nothing, between)
-    assert join_fragments(hills, nothing, 0.5).shape == (0,)
+    between = Saddles(nothing, nothing, np.zeros(0, np.float32), nothing)
+    basins = Basins(nothing, np.zeros(0, np.float32), nothing, nothing, between)
+    assert join_fragments(basins, nothing, 0.5).shape == (0,)
 
 
 def test_a_sliver_between_two_discs_becomes_part_of_one_and_a_small_disc_with_a_border_stays():

@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.postprocessing.basins import Hills, Passes
+from napari_unetseg.postprocessing.basins import Basins, Saddles
 from napari_unetseg.postprocessing.merging import divide
 
 
-def chain(peaks, passes):
-    """Hills in a row, each beside the next one."""
+def chain(peaks, saddles):
+    """Basins in a row, each beside the next one."""
     count = len(peaks)
-    order = np.argsort(-np.array(passes), kind="stable")
-    between = Passes(order, order + 1, np.array(passes, np.float32)[order], order)
-    return Hills(np.arange(count), np.array(peaks, np.float32), np.ones(count, np.int64), np.arange(count), between)
+    order = np.argsort(-np.array(saddles), kind="stable")
+    between = Saddles(order, order + 1, np.array(saddles, np.float32)[order], order)
+    return Basins(np.arange(count), np.array(peaks, np.float32), np.ones(count, np.int64), np.arange(count), between)
 
 
 @pytest.mark.parametrize(
-    ("peaks", "passes", "split", "objects"),
+    ("peaks", "saddles", "split", "objects"),
     [
         ([1, 1], [0.5], 0.5, 2),
         ([1, 1], [0.8], 0.5, 1),
@@ -27,8 +27,8 @@ def chain(peaks, passes):
         ([0, 0], [0], 0.5, 1),
     ],
 )
-def test_a_pass_divides_where_it_is_low_enough(peaks, passes, split, objects):
-    assert len(set(divide(chain(peaks, passes), split))) == objects
+def test_a_pass_divides_where_it_is_low_enough(peaks, saddles, split, objects):
+    assert len(set(divide(chain(peaks, saddles), split))) == objects
 
 
 def test_a_hill_without_a_seed_goes_to_the_side_of_its_higher_pass():

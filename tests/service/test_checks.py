@@ -11,8 +11,8 @@ from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
 
 
 def weights_of(service: SegmentationService) -> list[torch.Tensor]:
-    (runtime,) = service._models.runtimes
-    network = runtime.backend._network
+    (loaded_model,) = service._models.runtimes
+    network = loaded_model.backend._network
     return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
 
 

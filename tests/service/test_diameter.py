@@ -55,10 +55,10 @@ def test_the_minimum_size_stays_in_pixels_of_the_image(service, squares):
 
 
 def test_a_batch_gives_what_single_calls_give(service, squares):
-    wishes = {"diameter": 7.5, "augment": True}
-    single = service.segment(squares, **wishes)
-    for result in service.segment_batch([squares, squares[:30]], **wishes)[:1] + list(
-        service.iter_batch([squares], **wishes)
+    options = {"diameter": 7.5, "augment": True}
+    single = service.segment(squares, **options)
+    for result in service.segment_batch([squares, squares[:30]], **options)[:1] + list(
+        service.iter_batch([squares], **options)
     ):
         np.testing.assert_array_equal(result.labels, single.labels)
         np.testing.assert_allclose(result.agreement, single.agreement, atol=1e-6)

@@ -99,7 +99,7 @@ def test_progress_goes_on_to_the_end_of_the_second_look(choosy, discs, augment):
 def test_a_forecast_counts_both_looks_of_the_runs_before(choosy_model, discs):
     service = SegmentationService(choosy_model, device="cpu")
     taken = service.segment(discs(30)).provenance.seconds
-    told = service.preflight(Workload((180, 180)))
+    told = service.forecast(Workload((180, 180)))
     assert told.basis == "runs"
     # One look at 180 pixels a side, after one there and one at 72.
     assert told.seconds == pytest.approx(taken * 180**2 / (180**2 + 72**2), rel=0.05, abs=0.001)

@@ -33,12 +33,12 @@ def card(service: SegmentationService) -> ModelCard:
 
 
 def test_before_the_first_run_the_time_is_a_guess_and_nothing_is_loaded(service: SegmentationService) -> None:
-    told = service.preflight(Workload((512, 512)))
+    told = service.forecast(Workload((512, 512)))
     assert (told.device, told.basis, told.precision) == ("cpu", "guess", None)
     assert told.seconds is not None
     assert told.memory_mb is not None
     assert not service.model_info().loaded
-    larger = service.preflight(Workload((1024, 512)))
+    larger = service.forecast(Workload((1024, 512)))
     assert larger.seconds == pytest.approx(2 * told.seconds)
     assert larger.memory_mb == pytest.approx(2 * told.memory_mb)
 
@@ -49,14 +49,14 @@ def test_a_guess_counts_the_cores_that_the_process_may_use(
 ) -> None:
     monkeypatch.setattr(forecast.psutil, "cpu_count", lambda logical: 16 if logical else 8)
     monkeypatch.setattr(forecast, "usable_cores", lambda: 1)
-    alone = service.preflight(Workload((512, 512))).seconds
+    alone = service.forecast(Workload((512, 512))).seconds
     monkeypatch.setattr(forecast, "usable_cores", lambda: usable)
-    assert service.preflight(Workload((512, 512))).seconds == pytest.approx(alone / counted)
+    assert service.forecast(Workload((512, 512))).seconds == pytest.approx(alone / counted)
 
 
 def test_runs_of_this_session_say_how_fast_it_is(service: SegmentationService, monkeypatch: pytest.MonkeyPatch) -> None:
     result = service.segment(np.random.default_rng(1).random((64, 80)).astype(np.float32))
-    told = service.preflight(Workload((128, 160)))
+    told = service.forecast(Workload((128, 160)))
     assert told.basis == "runs"
     assert told.seconds == pytest.approx(4 * result.provenance.seconds, abs=0.003)
     assert told.reason == "The CPU was asked for."
@@ -65,13 +65,13 @@ def test_runs_of_this_session_say_how_fast_it_is(service: SegmentationService, m
 
 def test_another_model_of_the_same_memory_has_a_pace_of_its_own(service: SegmentationService, dark_model: Path) -> None:
     service.segment(np.zeros((40, 40), np.uint8))
-    assert service.with_model(dark_model).preflight(Workload((64, 64))).basis == "guess"
+    assert service.with_model(dark_model).forecast(Workload((64, 64))).basis == "guess"
 
 
 def test_a_saved_benchmark_goes_before_a_guess(service: SegmentationService, card: ModelCard) -> None:
     size = TunedSize(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
     write_profile(cpu_name(), card.weights.sha256, size)
-    told = service.preflight(Workload((1000, 1000), planes=3))
+    told = service.forecast(Workload((1000, 1000), planes=3))
     assert (told.basis, told.seconds) == ("benchmark", pytest.approx(1.5))
     # Two maps of float32 and what the labels take.
     assert told.memory_mb == pytest.approx(100 + 3 * 20 * 1e6 / 2**20)
@@ -84,7 +84,7 @@ def test_a_saved_benchmark_of_another_way_than_the_service_goes_says_nothing(
     write_profile(cpu_name(), card.weights.sha256, size)
     for backend, basis in (("torch", "benchmark"), ("onnxruntime", "guess")):
         service = SegmentationService(bright_model, "cpu", backend)
-        assert service.preflight(Workload((100, 100))).basis == basis
+        assert service.forecast(Workload((100, 100))).basis == basis
 
 
 def test_all_that_multiplies_the_work_is_counted(card: ModelCard) -> None:

@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_unetseg import Image, SegmentationService, maps
+from napari_unetseg import Image, SegmentationService, probability_maps
 from napari_unetseg.inference import normalisation
 from napari_unetseg.postprocessing import decoding, numbering, pieces
 
@@ -12,7 +12,7 @@ from napari_unetseg.postprocessing import decoding, numbering, pieces
 @pytest.fixture
 def small_limits(monkeypatch):
     """Limits at which a small image is a large one."""
-    monkeypatch.setattr(maps, "MAPS_IN_MEMORY", 1000)
+    monkeypatch.setattr(probability_maps, "MAPS_IN_MEMORY", 1000)
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 1000)
     monkeypatch.setattr(decoding, "BLOCK", 32)
     monkeypatch.setattr(numbering, "STRIP", 500)

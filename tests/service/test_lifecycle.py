@@ -116,9 +116,9 @@ def test_calls_leave_records_where_they_are_wanted(bright_model, settings, squar
 def test_a_closed_service_says_so(bright_model, settings, squares):
     with SegmentationService(bright_model, settings=settings()) as service:
         service.segment(squares)
-        (runtime,) = service._models.runtimes
+        (loaded_model,) = service._models.runtimes
     with pytest.raises(ModelError, match="unloaded"):
-        runtime.predict(Image(squares))
+        loaded_model.predict(Image(squares))
     assert not service.model_info().loaded
     for call in (service.segment, lambda image: service.segment_batch([image]), lambda _: service.initialize()):
         with pytest.raises(UnetsegError, match="was closed"):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.service.model_cache import HeldModels, ServiceClosed
+from napari_unetseg.service.model_cache import ModelCache, ServiceClosed
 
 
 @dataclass(eq=False)
@@ -45,54 +45,54 @@ def load() -> Loader:
     return Loader()
 
 
-def names(held: HeldModels) -> list[str]:
-    return [runtime.name for runtime in held.runtimes]
+def names(held: ModelCache) -> list[str]:
+    return [loaded_model.name for loaded_model in held.runtimes]
 
 
 def test_a_model_is_loaded_once(load):
-    held = HeldModels(load, 100)
+    held = ModelCache(load, 100)
     for _ in range(3):
-        with held.lend(A) as runtime:
-            assert runtime is load.loaded[0]
+        with held.borrow(A) as loaded_model:
+            assert loaded_model is load.loaded[0]
     assert len(load.loaded) == 1
     assert held.peek(A) is load.loaded[0]
     assert held.peek(B) is None
 
 
 def test_the_least_recently_used_goes_first(load):
-    held = HeldModels(load, 20)
+    held = ModelCache(load, 20)
     for one in (A, B, A, C):
-        with held.lend(one):
+        with held.borrow(one):
             pass
     assert names(held) == ["a", "c"]
-    assert [runtime.closed for runtime in load.loaded] == [0, 1, 0]
+    assert [loaded_model.closed for loaded_model in load.loaded] == [0, 1, 0]
 
 
 def test_what_is_in_use_stays_and_goes_afterwards(load):
-    held = HeldModels(load, 10)
-    with held.lend(A):
-        with held.lend(B):
+    held = ModelCache(load, 10)
+    with held.borrow(A):
+        with held.borrow(B):
             assert names(held) == ["a", "b"]
         assert names(held) == ["a", "b"]
     assert names(held) == ["b"]
-    assert [runtime.closed for runtime in load.loaded] == [1, 0]
+    assert [loaded_model.closed for loaded_model in load.loaded] == [1, 0]
 
 
 def test_a_model_beyond_the_budget_is_kept_as_long_as_it_is_the_last(load):
-    held = HeldModels(load, 1)
+    held = ModelCache(load, 1)
     for _ in range(2):
-        with held.lend(A):
+        with held.borrow(A):
             pass
     assert len(load.loaded) == 1
 
 
 def test_unloading_waits_for_no_one(load):
-    held = HeldModels(load, 100)
-    with held.lend(A) as first:
+    held = ModelCache(load, 100)
+    with held.borrow(A) as first:
         held.unload(A)
         assert first.closed == 0
         assert held.peek(A) is None
-        with held.lend(A) as second:
+        with held.borrow(A) as second:
             assert second is not first
     assert (first.closed, second.closed) == (1, 0)
     held.unload()
@@ -101,8 +101,8 @@ def test_unloading_waits_for_no_one(load):
 
 
 def test_a_reload_replaces_and_frees_once_unused(load):
-    held = HeldModels(load, 100)
-    with held.lend(A) as first:
+    held = ModelCache(load, 100)
+    with held.borrow(A) as first:
         held.reload(A)
         assert held.peek(A) is load.loaded[1]
         assert first.closed == 0
@@ -110,8 +110,8 @@ def test_a_reload_replaces_and_frees_once_unused(load):
 
 
 def test_a_failed_reload_changes_nothing(load):
-    held = HeldModels(load, 100)
-    with held.lend(A):
+    held = ModelCache(load, 100)
+    with held.borrow(A):
         pass
     load.failing = True
     with pytest.raises(ModelError, match="broken"):
@@ -121,35 +121,35 @@ def test_a_failed_reload_changes_nothing(load):
 
 
 def test_nothing_is_lent_after_close(load):
-    held = HeldModels(load, 100)
-    with held.lend(A) as runtime:
+    held = ModelCache(load, 100)
+    with held.borrow(A) as loaded_model:
         held.close()
-        assert runtime.closed == 0
-    assert runtime.closed == 1
-    for call in (lambda: held.lend(A).__enter__(), lambda: held.reload(A)):
+        assert loaded_model.closed == 0
+    assert loaded_model.closed == 1
+    for call in (lambda: held.borrow(A).__enter__(), lambda: held.reload(A)):
         with pytest.raises(ServiceClosed, match="was closed"):
             call()
     assert issubclass(ServiceClosed, UnetsegError)
 
 
 def test_what_was_loading_during_close_is_freed(load):
-    held = HeldModels(lambda one: (held.close(), load(one))[1], 100)
-    with pytest.raises(ServiceClosed), held.lend(A):
+    held = ModelCache(lambda one: (held.close(), load(one))[1], 100)
+    with pytest.raises(ServiceClosed), held.borrow(A):
         pass
     assert load.loaded[0].closed == 1
 
 
 def test_threads_that_want_the_same_model_load_it_once(load):
-    held = HeldModels(load, 10)
+    held = ModelCache(load, 10)
     start = threading.Barrier(8)
     wrong = []
 
     def use(one: SimpleNamespace) -> None:
         start.wait()
         for _ in range(200):
-            with held.lend(one) as runtime:
-                if runtime.closed or runtime.name != one.source.name:
-                    wrong.append(runtime)
+            with held.borrow(one) as loaded_model:
+                if loaded_model.closed or loaded_model.name != one.source.name:
+                    wrong.append(loaded_model)
 
     threads = [threading.Thread(target=use, args=(one,)) for one in (A, B, A, C, A, B, C, A)]
     for thread in threads:
@@ -158,4 +158,4 @@ def test_threads_that_want_the_same_model_load_it_once(load):
         thread.join()
     assert wrong == []
     held.close()
-    assert all(runtime.closed == 1 for runtime in load.loaded)
+    assert all(loaded_model.closed == 1 for loaded_model in load.loaded)

@@ -84,13 +84,13 @@ def test_a_file_that_cannot_be_opened_is_ignored_with_a_warning(caplog):
 # Halos are 10 pixels: 196 = 20 + 4 x (64 - 20) = 20 + 2 x (108 - 20).
 def how_it_runs(model, settings=None, backend="torch"):
     """Window and batch sizes with which a service's runtime runs an image of 196 x 196 pixels on the CPU."""
-    from napari_unetseg.service.loaded_model import load_runtime
+    from napari_unetseg.service.loaded_model import load_model
 
     done = [0]
-    runtime = load_runtime(find_model(model), settings or Settings(), device="cpu", backend=backend)
+    loaded_model = load_model(find_model(model), settings or Settings(), device="cpu", backend=backend)
     image = Image(np.arange(196 * 196, dtype=np.float32).reshape(196, 196))
-    prediction = runtime.predict(image, progress=lambda n, _total: done.append(n))
-    runtime.close()
+    prediction = loaded_model.predict(image, progress=lambda n, _total: done.append(n))
+    loaded_model.close()
     return prediction.window, np.diff(done).max()
 
 

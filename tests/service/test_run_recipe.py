@@ -60,7 +60,7 @@ def test_the_recipe_gives_the_same_labels_whatever_is_set_here(
 ) -> None:
     assert result.count > 10
     with recipe.service(settings(inference__window=200, inference__batch_size=1)) as service:
-        again = service.segment(image, **recipe.wishes())
+        again = service.segment(image, **recipe.segment_options())
         assert recipe.differences(service.model_info()) == ()
     np.testing.assert_array_equal(again.labels, result.labels)
     np.testing.assert_array_equal(again.probability, result.probability)

@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_unetseg import Cancelled, Image, Segmentation, SegmentationService, maps
+from napari_unetseg import Cancelled, Image, Segmentation, SegmentationService, probability_maps
 from napari_unetseg.errors import ImageError
 from napari_unetseg.service import Failure
 
@@ -98,7 +98,7 @@ def test_relabelling_a_stack_stops_between_planes(service, volume):
 def test_large_maps_lie_in_a_file_that_goes_with_them(service, volume, monkeypatch):
     image = Image(volume, "ZYX")
     expected = service.segment(image)
-    monkeypatch.setattr(maps, "MAPS_IN_MEMORY", 1000)
+    monkeypatch.setattr(probability_maps, "MAPS_IN_MEMORY", 1000)
     result = service.segment(image)
     assert isinstance(result.probability.base, np.memmap) or isinstance(result.probability, np.memmap)
     assert any("temporary file" in sentence for sentence in result.warnings)
@@ -108,8 +108,8 @@ def test_large_maps_lie_in_a_file_that_goes_with_them(service, volume, monkeypat
 
 
 def test_no_room_on_the_disk_is_said_before_it_runs_out(service, volume, monkeypatch):
-    monkeypatch.setattr(maps, "MAPS_IN_MEMORY", 1000)
-    monkeypatch.setattr(maps.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(probability_maps, "MAPS_IN_MEMORY", 1000)
+    monkeypatch.setattr(probability_maps.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
     with pytest.raises(ImageError, match=r"many.*TMPDIR"):
         service.segment(Image(volume, "ZYX", name="many"))
 

@@ -35,15 +35,15 @@ def test_pools_are_counted_image_by_image(bright_model, settings, squares):
 def test_pools_are_in_use_during_a_run_and_idle_after_it(bright_model, settings, squares, monkeypatch):
     service = SegmentationService(bright_model, settings=settings())
     service.initialize()
-    (runtime,) = service._models.runtimes
+    (loaded_model,) = service._models.runtimes
     seen = []
-    run = runtime.backend.run
+    run = loaded_model.backend.run
 
     def observed(*arguments, **options):
         seen.append(service.health(dummy_inference=False).memory_usage)
         return run(*arguments, **options)
 
-    monkeypatch.setattr(runtime.backend, "run", observed)
+    monkeypatch.setattr(loaded_model.backend, "run", observed)
     service.segment(squares)
     (during,) = seen
     after = service.health(dummy_inference=False).memory_usage

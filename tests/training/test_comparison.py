@@ -10,7 +10,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.training.baseline import OTSU
 from napari_unetseg.training.comparison import Comparison
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.evaluate import Contender, Failed, are_masks
+from napari_unetseg.training.evaluate import Failed, Method, are_masks
 from napari_unetseg.training.report import as_dict, lines, write_files
 
 
@@ -20,7 +20,7 @@ def parts_above_half(image: Image) -> np.ndarray:
     return ndimage.label(image.channels_first[0] > 127)[0].astype(np.int32)
 
 
-HALF = Contender("half", parts_above_half, divides=False)
+HALF = Method("half", parts_above_half, divides=False)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from napari_unetseg.image import Image
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.evaluate import Contender, Failed, are_masks, choose_truth, compare, evaluate
+from napari_unetseg.training.evaluate import Failed, Method, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.scores import Score
 
 PAIR = Pair("a", Path("a.png"), Path("a.png"), "image")
@@ -16,7 +16,7 @@ def above_half(image: Image) -> np.ndarray:
     return (image.channels_first[0] > 127).astype(np.int32)
 
 
-HALF = Contender("half", above_half, divides=False)
+HALF = Method("half", above_half, divides=False)
 
 
 def two_parts() -> np.ndarray:
@@ -43,7 +43,7 @@ def test_a_pair_that_fails_does_not_stop_the_others(dataset: Path) -> None:
             raise RuntimeError("out of luck")
         return above_half(image)
 
-    results = list(evaluate(Contender("breaks", breaks, divides=False), pairs, "labels"))
+    results = list(evaluate(Method("breaks", breaks, divides=False), pairs, "labels"))
     failed = {result.stem: str(result.error) for result in results if isinstance(result, Failed)}
     assert list(failed) == ["field2", "field3", "field5"]
     assert "field2.png: there is no such file" in failed["field2"]

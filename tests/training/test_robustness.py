@@ -7,7 +7,7 @@ import pytest
 from napari_unetseg.image import Image
 from napari_unetseg.training.corruptions import CORRUPTIONS, Corruption
 from napari_unetseg.training.dataset import find_pairs
-from napari_unetseg.training.evaluate import Contender, Failed
+from napari_unetseg.training.evaluate import Failed, Method
 from napari_unetseg.training.robustness import Trial, stress, tabulate
 from napari_unetseg.training.scores import ObjectScore, Score
 
@@ -19,7 +19,7 @@ def above_half(image: Image) -> np.ndarray:
     return (planes > (planes.min() + planes.max()) / 2).astype(np.int32)
 
 
-HALF = Contender("half", above_half, divides=False)
+HALF = Method("half", above_half, divides=False)
 
 
 def row(dice: float, ap: float, kind: str = "x") -> Score:

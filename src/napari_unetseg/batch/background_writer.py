@@ -13,7 +13,7 @@ MOST_WAITING = 2
 """Results that may be written or wait for it at a time: each keeps its probabilities in memory."""
 
 
-class Beside(Generic[T]):
+class BackgroundWriter(Generic[T]):
     """Does tasks one after the other in a thread of its own, and hands over what they return in the caller's.
 
     As a context manager it ends all tasks at the end of the block, however the block ends.

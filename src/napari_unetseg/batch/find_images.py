@@ -54,8 +54,8 @@ def images_among(paths: Iterable[Path]) -> list[Path]:
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder, onerror=_refuse):
-        here = Path(place)
+    for current, folders, names in os.walk(folder, onerror=_refuse):
+        here = Path(current)
         yield from (here / name for name in names)
         wanted = [name for name in folders if not name.startswith(".") and not (here / name / JOURNAL).exists()]
         folders[:] = sorted(wanted) if recursive else []

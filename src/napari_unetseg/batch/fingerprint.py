@@ -7,11 +7,11 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from napari_unetseg.service.provenance import card_fingerprint
-from napari_unetseg.service.segmentation import Wishes
+from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.zoo.card import ModelCard
 
 
-def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
+def decided_by(card: ModelCard, options: Mapping[str, Any], read_options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model and the parameters that decide a result, as plain values for JSON.
 
     Parameters that were not wished for are those of the card, so that naming a default changes nothing. Device,
@@ -21,9 +21,9 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str,
     ----------
     card
         Of the model.
-    wishes
+    options
         Keyword arguments of `SegmentationService.segment`.
-    reading
+    read_options
         Keyword arguments of `read_image`; those that are None are left out.
 
     Raises
@@ -31,7 +31,7 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str,
     ParameterError
         If a value lies outside its range.
     """
-    wanted = Wishes(**wishes)
+    wanted = SegmentOptions(**options)
     wanted.check(card)
     parameters = asdict(wanted) | wanted.parameters(card).model_dump()
     return {
@@ -39,5 +39,5 @@ def decided_by(card: ModelCard, wishes: Mapping[str, Any], reading: Mapping[str,
         "weights": card.weights.sha256,
         "card": card_fingerprint(card)[:16],
         "parameters": dict(to_jsonable_python(parameters)),
-        "reading": {name: to_jsonable_python(value) for name, value in reading.items() if value is not None},
+        "reading": {name: to_jsonable_python(value) for name, value in read_options.items() if value is not None},
     }

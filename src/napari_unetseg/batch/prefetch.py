@@ -14,14 +14,16 @@ _POLL = 0.1
 
 
 @dataclass(frozen=True)
-class Looked(Generic[T]):
+class Prefetched(Generic[T]):
     """What looking at a file gave: a value, or why there is none."""
 
     file: Path
     outcome: T | Exception
 
 
-def look_ahead(files: Sequence[Path], look: Callable[[Path], T], cancelled: Callable[[], bool]) -> Generator[Looked[T]]:
+def prefetch(
+    files: Sequence[Path], look: Callable[[Path], T], cancelled: Callable[[], bool]
+) -> Generator[Prefetched[T]]:
     """Give what `look` makes of each file, in their order, while the next one is looked at already.
 
     At most two outcomes wait at a time. The thread ends with the files, or soon after the iterator is closed. It is
@@ -36,7 +38,7 @@ def look_ahead(files: Sequence[Path], look: Callable[[Path], T], cancelled: Call
     cancelled
         Polled in both threads; once it returns True no more is given.
     """
-    outcomes: queue.Queue[Looked[T]] = queue.Queue(maxsize=1)
+    outcomes: queue.Queue[Prefetched[T]] = queue.Queue(maxsize=1)
     closed = threading.Event()
 
     def work() -> None:
@@ -48,10 +50,10 @@ def look_ahead(files: Sequence[Path], look: Callable[[Path], T], cancelled: Call
     threading.Thread(target=work, name="unetseg-reader", daemon=True).start()
     try:
         for _ in files:
-            if (looked := _next(outcomes, cancelled)) is None:
+            if (prefetched := _next(outcomes, cancelled)) is None:
                 return
-            yield looked
-            del looked  # an image is not kept while the next one is waited for
+            yield prefetched
+            del prefetched  # an image is not kept while the next one is waited for
     finally:
         closed.set()
 
@@ -62,23 +64,23 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _look(file: Path, look: Callable[[Path], T]) -> Looked[T]:
+def _look(file: Path, look: Callable[[Path], T]) -> Prefetched[T]:
     try:
-        return Looked(file, look(file))
+        return Prefetched(file, look(file))
     except Exception as error:
-        return Looked(file, error)
+        return Prefetched(file, error)
 
 
-def _hand_over(looked: Looked[T], outcomes: "queue.Queue[Looked[T]]", closed: threading.Event) -> None:
+def _hand_over(prefetched: Prefetched[T], outcomes: "queue.Queue[Prefetched[T]]", closed: threading.Event) -> None:
     while not closed.is_set():
         try:
-            outcomes.put(looked, timeout=_POLL)
+            outcomes.put(prefetched, timeout=_POLL)
         except queue.Full:
             continue
         return
 
 
-def _next(outcomes: "queue.Queue[Looked[T]]", cancelled: Callable[[], bool]) -> Looked[T] | None:
+def _next(outcomes: "queue.Queue[Prefetched[T]]", cancelled: Callable[[], bool]) -> Prefetched[T] | None:
     """Wait for the next outcome; None once cancelled. A wait without end would not hear Ctrl-C on Windows."""
     while not cancelled():
         try:

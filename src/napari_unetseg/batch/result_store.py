@@ -18,7 +18,7 @@ from napari_unetseg.service import Segmentation
 
 
 @dataclass(frozen=True)
-class Place:
+class FileInProgress:
     """A file that is under way."""
 
     file: Path
@@ -26,7 +26,7 @@ class Place:
     began: float
 
 
-class Keeper:
+class ResultStore:
     """Keeps results; `keep` and `fail` are called in one thread, the others in any.
 
     Parameters
@@ -94,7 +94,7 @@ class Keeper:
         """
         check_savable(image, self._kinds(file))
 
-    def keep(self, place: Place, segmentation: Segmentation) -> Event:
+    def keep(self, current: FileInProgress, segmentation: Segmentation) -> Event:
         """Write the results of a file, or that they cannot be written, and return what to tell of it.
 
         Raises
@@ -102,16 +102,16 @@ class Keeper:
         UnetsegError
             If the journal cannot be written.
         """
-        kinds, message = self._kinds(place.file), " ".join(segmentation.warnings)
+        kinds, message = self._kinds(current.file), " ".join(segmentation.warnings)
         try:
-            save_results(segmentation, self._targets[place.file], kinds)
+            save_results(segmentation, self._targets[current.file], kinds)
             objects = segmentation.count
         except Exception as error:
-            return self.fail(place, error)
-        record = self._write_down(place, "done", results=kinds, objects=objects, message=message)
-        return self._event(place.file, "done", record)
+            return self.fail(current, error)
+        record = self._write_down(current, "done", results=kinds, objects=objects, message=message)
+        return self._event(current.file, "done", record)
 
-    def fail(self, place: Place, error: Exception) -> Event:
+    def fail(self, current: FileInProgress, error: Exception) -> Event:
         """Write down that a file cannot be done, and return what to tell of it.
 
         Raises
@@ -119,10 +119,10 @@ class Keeper:
         UnetsegError
             If the journal cannot be written.
         """
-        message = one_line(error).removeprefix(f"{place.file}: ").removeprefix(f"{place.file.name}: ")
-        earlier = self._journal(place.file).record(place.file)
-        record = self._write_down(place, "failed", results=earlier.results if earlier else (), message=message)
-        return Event(place.file, "failed", seconds=record.seconds, message=message, error=error)
+        message = one_line(error).removeprefix(f"{current.file}: ").removeprefix(f"{current.file.name}: ")
+        earlier = self._journal(current.file).record(current.file)
+        record = self._write_down(current, "failed", results=earlier.results if earlier else (), message=message)
+        return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
 
     def summarise(self) -> None:
         """Write the summaries of all folders anew."""
@@ -131,15 +131,15 @@ class Keeper:
                 own = [file for file, target in self._targets.items() if target.folder == folder]
                 write_summaries(journal, own)
 
-    def _write_down(self, place: Place, status: Literal["done", "failed"], **figures: Any) -> Record:
+    def _write_down(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
         now = monotonic()
-        seconds, self._settled_at = now - max(place.began, self._settled_at), now
-        journal = self._journal(place.file)
+        seconds, self._settled_at = now - max(current.began, self._settled_at), now
+        journal = self._journal(current.file)
         record = Record(
-            file=journal.key(place.file),
-            sha256=place.sha256,
+            file=journal.key(current.file),
+            sha256=current.sha256,
             status=status,
-            stem=self._targets[place.file].stem,
+            stem=self._targets[current.file].stem,
             decided_by=self._decided_by,
             seconds=round(seconds, 3),
             **figures,

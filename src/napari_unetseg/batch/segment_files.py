@@ -9,12 +9,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from napari_unetseg.batch.background_writer import Beside
+from napari_unetseg.batch.background_writer import BackgroundWriter
 from napari_unetseg.batch.events import Event, Tally
 from napari_unetseg.batch.fingerprint import decided_by
 from napari_unetseg.batch.output_files import ALWAYS, Result
-from napari_unetseg.batch.prefetch import Looked, hash_file, look_ahead
-from napari_unetseg.batch.result_store import Keeper, Place
+from napari_unetseg.batch.prefetch import Prefetched, hash_file, prefetch
+from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
@@ -33,9 +33,9 @@ class BatchJob:
         Folder of all results; None for a folder `DEFAULT_FOLDER` beside each image.
     results
         Kinds of results to keep, beside those that are always kept.
-    wishes
+    segment_options
         Keyword arguments of `SegmentationService.segment`, the same for every image.
-    reading
+    read_options
         Keyword arguments of `read_image`, the same for every file.
     again
         Whether to do also what is done already.
@@ -44,8 +44,8 @@ class BatchJob:
     files: tuple[Path, ...]
     output: Path | None = None
     results: tuple[Result, ...] = ALWAYS
-    wishes: Mapping[str, Any] = field(default_factory=dict)
-    reading: Mapping[str, Any] = field(default_factory=dict)
+    segment_options: Mapping[str, Any] = field(default_factory=dict)
+    read_options: Mapping[str, Any] = field(default_factory=dict)
     again: bool = False
 
 
@@ -94,7 +94,7 @@ def segment_files(
     try:
         batch.run()
     finally:
-        batch.keeper.summarise()
+        batch.store.summarise()
     return batch.tally
 
 
@@ -116,18 +116,18 @@ class _Batch:
         read: Callable[..., Image],
     ) -> None:
         self.tally = Tally(job.files)
-        decided = decided_by(service.package.card, job.wishes, job.reading)
-        self.keeper = Keeper(job.files, job.output, job.results, decided)
+        decided = decided_by(service.package.card, job.segment_options, job.read_options)
+        self.store = ResultStore(job.files, job.output, job.results, decided)
         self._service, self._job, self._tell, self._cancel, self._read = service, job, tell, cancel, read
-        self._under_way: deque[Place] = deque()
+        self._under_way: deque[FileInProgress] = deque()
         self._tiles = self._tiles_before = 0
 
     def run(self) -> None:
         with (
-            closing(look_ahead(self._job.files, self._look, self._cancel)) as looked,
-            Beside(self._announce) as writer,
+            closing(prefetch(self._job.files, self._look, self._cancel)) as prefetched,
+            BackgroundWriter(self._announce) as writer,
         ):
-            images = self._images(looked, writer)
+            images = self._images(prefetched, writer)
             first = next(images, None)
             # Where all is done the model is not even loaded.
             if first is None:
@@ -135,7 +135,7 @@ class _Batch:
             given = self._give(chain([first], images))
             del first
             results = self._service.iter_batch(
-                given, progress=self._on_progress, cancel=self._cancel, **self._job.wishes
+                given, progress=self._on_progress, cancel=self._cancel, **self._job.segment_options
             )
             for result in results:
                 self._settle(self._under_way.popleft(), result, writer)
@@ -148,25 +148,27 @@ class _Batch:
         except OSError:
             sha256 = ""  # reading it will say why
         try:
-            done = None if self._job.again else self.keeper.done_before(file, sha256)
+            done = None if self._job.again else self.store.done_before(file, sha256)
             if done is not None:
                 return _Found(sha256, done)
-            self.keeper.check_replaces_nothing(file)
-            image = self._read(file, **self._job.reading)
-            self.keeper.check_savable(file, image)
+            self.store.check_replaces_nothing(file)
+            image = self._read(file, **self._job.read_options)
+            self.store.check_savable(file, image)
             return _Found(sha256, image)
         except Exception as error:
             return _Found(sha256, error)
 
-    def _images(self, looked: Iterator[Looked[_Found]], writer: Beside[Event]) -> Iterator[tuple[Path, str, Image]]:
+    def _images(
+        self, prefetched: Iterator[Prefetched[_Found]], writer: BackgroundWriter[Event]
+    ) -> Iterator[tuple[Path, str, Image]]:
         """Give the images that have to be segmented, each with file and hash, and settle the other files."""
-        for file, outcome in ((one.file, one.outcome) for one in looked):
+        for file, outcome in ((one.file, one.outcome) for one in prefetched):
             if isinstance(outcome, Exception):
-                writer.do(self.keeper.fail, Place(file, "", monotonic()), outcome)
+                writer.do(self.store.fail, FileInProgress(file, "", monotonic()), outcome)
             elif isinstance(outcome.image, Event):
                 self._announce(outcome.image)
             elif isinstance(outcome.image, Exception):
-                writer.do(self.keeper.fail, Place(file, outcome.sha256, monotonic()), outcome.image)
+                writer.do(self.store.fail, FileInProgress(file, outcome.sha256, monotonic()), outcome.image)
             else:
                 yield file, outcome.sha256, outcome.image
             del outcome  # no image is kept while the next one is waited for
@@ -174,7 +176,7 @@ class _Batch:
     def _give(self, images: Iterator[tuple[Path, str, Image]]) -> Iterator[Image]:
         """Hand images to the service when it asks for them, which it does once the model is loaded."""
         for file, sha256, image in images:
-            self._under_way.append(Place(file, sha256, monotonic()))
+            self._under_way.append(FileInProgress(file, sha256, monotonic()))
             self._announce(Event(file, "running"))
             yield image
             del image
@@ -185,14 +187,14 @@ class _Batch:
             fraction = (done - self._tiles_before) / (total - self._tiles_before)
             self._announce(Event(self._under_way[0].file, "running", fraction=max(0.0, min(fraction, 1.0))))
 
-    def _settle(self, place: Place, result: Segmentation | Failure, writer: Beside[Event]) -> None:
+    def _settle(self, current: FileInProgress, result: Segmentation | Failure, writer: BackgroundWriter[Event]) -> None:
         self._tiles_before = self._tiles
         if isinstance(result, Segmentation):
-            writer.do(self.keeper.keep, place, result)
+            writer.do(self.store.keep, current, result)
         elif isinstance(result.error, Cancelled):
-            self._announce(Event(place.file, "waiting"))
+            self._announce(Event(current.file, "waiting"))
         else:
-            writer.do(self.keeper.fail, place, result.error)
+            writer.do(self.store.fail, current, result.error)
 
     def _announce(self, event: Event) -> None:
         if event.error is not None:

@@ -1,7 +1,7 @@
-"""Which way of computing a model is the fastest on this machine's CPU, and whether its masks agree with float32.
+"""Which backend and precision is the fastest on this machine's CPU, and whether its masks agree with float32.
 
-Each way runs in processes of its own (`napari_unetseg.benchmark.backend_process`), one at a time, in turns: whatever slows
-the machine for a while slows all alike.
+Each runs in processes of its own (`napari_unetseg.benchmark.backend_process`), one at a time, in turns: whatever
+slows the machine for a while slows all alike.
 """
 
 import json
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from napari_unetseg.benchmark.backend_process import KEEP, PLAIN, PLAIN_ALLOCATOR, RETURN
 from napari_unetseg.errors import last_line
 
-WAYS = {
+CONFIGURATIONS = {
     PLAIN: "PyTorch alone, float32",
     PLAIN_ALLOCATOR: "PyTorch alone, float32, memory kept",
     "torch:float32": "torch, float32",
@@ -36,13 +36,13 @@ RUNS = 3
 
 
 @dataclass
-class WayResult:
+class BackendResult:
     """What is known of a way.
 
     Attributes
     ----------
-    way
-        One of `WAYS`.
+    configuration
+        One of `CONFIGURATIONS`.
     seconds
         Of each timed run of the window.
     mask
@@ -51,7 +51,7 @@ class WayResult:
         Why it is not possible here; None if it is.
     """
 
-    way: str
+    configuration: str
     seconds: list[float] = field(default_factory=list)
     mask: NDArray[np.bool_] | None = None
     impossible: str | None = None
@@ -63,37 +63,37 @@ class WayResult:
 
 
 @dataclass(frozen=True)
-class WayComparison:
+class BackendComparison:
     """What was found out about all ways.
 
     Attributes
     ----------
     results
-        In the order of `WAYS`.
+        In the order of `CONFIGURATIONS`.
     interrupted
         Whether it was stopped before all was measured.
     """
 
-    results: tuple[WayResult, ...]
+    results: tuple[BackendResult, ...]
     interrupted: bool
 
     @property
-    def measured(self) -> tuple[WayResult, ...]:
+    def measured(self) -> tuple[BackendResult, ...]:
         """Those with a time."""
         return tuple(one for one in self.results if one.seconds)
 
-    def speed(self, one: WayResult) -> float | None:
+    def speed(self, one: BackendResult) -> float | None:
         """How many times as fast as the first way it is; None where that was not measured."""
         first = self.results[0]
         return first.median / one.median if first.seconds else None
 
-    def dice(self, one: WayResult) -> float | None:
+    def dice(self, one: BackendResult) -> float | None:
         """Agreement of its mask with the first way's; None where neither has foreground."""
         first = self.results[0].mask
         return None if first is None or one.mask is None else dice(first, one.mask)
 
 
-def compare_ways(
+def time_backends(
     model: Path,
     image: Path,
     side: int,
@@ -101,7 +101,7 @@ def compare_ways(
     tell: Callable[[str], None] = lambda _: None,
     *,
     keeps_memory: bool = True,
-) -> WayComparison:
+) -> BackendComparison:
     """Time every way in turns; Ctrl-C ends it early, with what was measured until then.
 
     Parameters
@@ -119,17 +119,17 @@ def compare_ways(
     keeps_memory
         The setting `unet.memory.keep_freed_memory`.
     """
-    results = tuple(WayResult(way) for way in WAYS)
+    results = tuple(BackendResult(configuration) for configuration in CONFIGURATIONS)
     try:
         for turn in range(rounds):
             # Back and forth, so that no way always follows the same neighbour.
             for result in results if turn % 2 == 0 else reversed(results):
                 if result.impossible is None:
-                    tell(f"Round {turn + 1} of {rounds}: {WAYS[result.way]}")
+                    tell(f"Round {turn + 1} of {rounds}: {CONFIGURATIONS[result.configuration]}")
                     _run(result, model, image, side, KEEP if keeps_memory else RETURN)
     except KeyboardInterrupt:
-        return WayComparison(results, interrupted=True)
-    return WayComparison(results, interrupted=False)
+        return BackendComparison(results, interrupted=True)
+    return BackendComparison(results, interrupted=False)
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float | None:
@@ -138,12 +138,12 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float | None:
     return 2 * np.count_nonzero(one & other) / total if total else None
 
 
-def _run(result: WayResult, model: Path, image: Path, side: int, freed: str) -> None:
+def _run(result: BackendResult, model: Path, image: Path, side: int, freed: str) -> None:
     """Time a way in a process of its own; what goes wrong there makes it impossible."""
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.npy"
         module = "napari_unetseg.benchmark.backend_process"
-        asked = (str(model), result.way, str(image), str(side), str(RUNS), str(mask), freed)
+        asked = (str(model), result.configuration, str(image), str(side), str(RUNS), str(mask), freed)
         # The words are ours: an interpreter, a module of this package, a model and an image that were found.
         run = subprocess.run([sys.executable, "-m", module, *asked], capture_output=True, text=True, check=False)  # noqa: S603
         if run.returncode:

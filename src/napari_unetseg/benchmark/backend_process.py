@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import UnetsegError, one_line
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.backends.selection import Way
+    from napari_unetseg.inference.backends.selection import ExecutionPlan
     from napari_unetseg.zoo.registry import ModelPackage
 
 PLAIN = "plain"
@@ -33,7 +33,7 @@ Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def probe(
-    model: str, way: str, image: str, side: int, runs: int, mask: str, *, keeps_memory: bool = True
+    model: str, configuration: str, image: str, side: int, runs: int, mask: str, *, keeps_memory: bool = True
 ) -> dict[str, Any]:
     """Run a window of an image once to warm up, then several times.
 
@@ -41,7 +41,7 @@ def probe(
     ----------
     model
         Where `find_model` finds the model.
-    way
+    configuration
         `PLAIN`, `PLAIN_ALLOCATOR`, or a backend and a precision with a colon between them.
     image
         A file that `read_image` reads.
@@ -63,7 +63,7 @@ def probe(
 
     package = find_model(Path(model))
     try:
-        forward, accepted = _prepare(package, way, keeps_memory=keeps_memory)
+        forward, accepted = _prepare(package, configuration, keeps_memory=keeps_memory)
     except UnetsegError as error:
         return {"impossible": one_line(error)}
     batch = _window(image, package, side, accepted)
@@ -79,21 +79,21 @@ def probe(
 
 
 def _prepare(
-    package: "ModelPackage", way: str, *, keeps_memory: bool
+    package: "ModelPackage", configuration: str, *, keeps_memory: bool
 ) -> tuple[Forward, Callable[[int, int], tuple[int, int]]]:
     """Load a model; return what runs it, and what says to which size a window is padded."""
     from napari_unetseg.zoo.network_loading import load_network
 
     network = load_network(package)
-    if way in (PLAIN, PLAIN_ALLOCATOR):
-        if way == PLAIN_ALLOCATOR:
+    if configuration in (PLAIN, PLAIN_ALLOCATOR):
+        if configuration == PLAIN_ALLOCATOR:
             _keep_memory()
         return _plain(network, package), network.accepted_size
     from napari_unetseg.inference.backends.make_backend import make_backend
     from napari_unetseg.inference.device import Device
 
     cpu = Device("cpu", "It is measured.")
-    backend = make_backend(_possible(way, package), network, package.card, cpu, keeps_memory=keeps_memory)
+    backend = make_backend(_possible(configuration, package), network, package.card, cpu, keeps_memory=keeps_memory)
     return backend.run, backend.accepted_size
 
 
@@ -120,7 +120,7 @@ def _keep_memory() -> None:
         raise UnetsegError("only glibc, the C library of most Linux systems, can be asked to keep freed memory.")
 
 
-def _possible(way: str, package: "ModelPackage") -> "Way":
+def _possible(configuration: str, package: "ModelPackage") -> "ExecutionPlan":
     """Return the way itself, if this machine can go it.
 
     Raises
@@ -128,10 +128,10 @@ def _possible(way: str, package: "ModelPackage") -> "Way":
     UnetsegError
         Where the precision would be replaced by another one; the message is the reason.
     """
-    from napari_unetseg.inference.backends.selection import Wish, choose_way
+    from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
 
-    backend, precision = way.split(":")
-    chosen = choose_way(Wish(backend, precision), package.card, "cpu")
+    backend, precision = configuration.split(":")
+    chosen = plan_execution(BackendRequest(backend, precision), package.card, "cpu")
     if (chosen.backend, chosen.precision) != (backend, precision):
         raise UnetsegError(chosen.reason)
     return chosen

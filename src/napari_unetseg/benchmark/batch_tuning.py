@@ -65,7 +65,7 @@ class Trial:
     peak_bytes: int | None
 
 
-class Bench(Protocol):
+class BenchmarkTarget(Protocol):
     """A network on a device. Both methods raise MemoryError where the device has too little memory."""
 
     def trial(self, size: Size) -> Trial:
@@ -76,7 +76,7 @@ class Bench(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TuningPlan:
     """What to measure.
 
     Attributes
@@ -144,7 +144,7 @@ class _Record:
         self.left_out.append(LeftOut(size.batch_size, size.tile.side, reason))
 
 
-def tune(bench: Bench, plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Tuning:
+def tune(bench: BenchmarkTarget, plan: TuningPlan, tell: Callable[[str], None] = lambda _: None) -> Tuning:
     """Measure what a plan names, as far as the device can take it, and choose.
 
     Ctrl-C ends it early, with what was measured until then.
@@ -187,7 +187,7 @@ def summarise(size: Size, seconds: Sequence[float], peak_bytes: int | None) -> M
     )
 
 
-def _try_all(bench: Bench, plan: Plan, record: _Record, tell: Callable[[str], None]) -> None:
+def _try_all(bench: BenchmarkTarget, plan: TuningPlan, record: _Record, tell: Callable[[str], None]) -> None:
     for tile in plan.tiles:
         for batch_size in plan.batch_sizes:
             size = Size(batch_size, tile)
@@ -198,7 +198,7 @@ def _try_all(bench: Bench, plan: Plan, record: _Record, tell: Callable[[str], No
                 break
 
 
-def _fault_ahead(size: Size, plan: Plan, trials: dict[Size, Trial]) -> str | None:
+def _fault_ahead(size: Size, plan: TuningPlan, trials: dict[Size, Trial]) -> str | None:
     """Say why a size should not even be tried, judged by the largest smaller one; None if it should.
 
     Memory and time grow no faster than the pixels.
@@ -215,7 +215,7 @@ def _fault_ahead(size: Size, plan: Plan, trials: dict[Size, Trial]) -> str | Non
     return None
 
 
-def _try(bench: Bench, size: Size, plan: Plan, record: _Record) -> str | None:
+def _try(bench: BenchmarkTarget, size: Size, plan: TuningPlan, record: _Record) -> str | None:
     """Try a size once; say what is wrong with it, or keep it and return None."""
     try:
         trial = bench.trial(size)
@@ -228,11 +228,11 @@ def _try(bench: Bench, size: Size, plan: Plan, record: _Record) -> str | None:
     return None
 
 
-def _too_much(peak: float, plan: Plan, verb: str) -> str:
+def _too_much(peak: float, plan: TuningPlan, verb: str) -> str:
     return f"{verb} {peak / 2**20:.0f} MiB, above the safe {plan.safe_bytes / 2**20:.0f} MiB"
 
 
-def _time_all(bench: Bench, repeats: int, record: _Record, tell: Callable[[str], None]) -> None:
+def _time_all(bench: BenchmarkTarget, repeats: int, record: _Record, tell: Callable[[str], None]) -> None:
     began = time.monotonic()
     for turn in range(repeats + 1):
         sizes = list(record.seconds)

@@ -9,11 +9,11 @@ import numpy as np
 import psutil
 import torch
 
-from napari_unetseg.benchmark.batch_tuning import Bench, Plan, Size, TileShape, Trial, doubled
+from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, Size, TileShape, Trial, TuningPlan, doubled
 from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.make_backend import make_backend
-from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
+from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.inference.device import Device, choose_device, total_memory
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.inference.tiling.blended import OVERLAP
@@ -46,7 +46,7 @@ class Subject:
     ----------
     package
         The model.
-    way, backend
+    execution_plan, backend
         How it is computed, and what runs it so.
     device_name
         Name of the device it is on.
@@ -55,14 +55,19 @@ class Subject:
     """
 
     package: ModelPackage
-    way: Way
+    execution_plan: ExecutionPlan
     backend: Backend
     device_name: str
     keeps_memory: bool
 
 
 def load_subject(
-    package: ModelPackage, device: str, wish: Wish, *, fallback_to_cpu: bool = True, keeps_memory: bool = True
+    package: ModelPackage,
+    device: str,
+    backend_request: BackendRequest,
+    *,
+    fallback_to_cpu: bool = True,
+    keeps_memory: bool = True,
 ) -> Subject:
     """Load a model onto a device.
 
@@ -72,7 +77,7 @@ def load_subject(
         The model.
     device, fallback_to_cpu
         See `choose_device`.
-    wish
+    backend_request
         How it is to be computed.
     keeps_memory
         The setting `unet.memory.keep_freed_memory`.
@@ -83,17 +88,19 @@ def load_subject(
         If the model or the device cannot be used.
     """
     chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
-    way = choose_way(wish, package.card, chosen.kind)
-    runner = load_backend(package, way, chosen, keeps_memory=keeps_memory)
-    return Subject(package, way, runner, device_name(runner.device.kind), keeps_memory)
+    execution_plan = plan_execution(backend_request, package.card, chosen.kind)
+    runner = load_backend(package, execution_plan, chosen, keeps_memory=keeps_memory)
+    return Subject(package, execution_plan, runner, device_name(runner.device.kind), keeps_memory)
 
 
-def load_backend(package: ModelPackage, way: Way, device: Device, *, keeps_memory: bool) -> Backend:
+def load_backend(
+    package: ModelPackage, execution_plan: ExecutionPlan, device: Device, *, keeps_memory: bool
+) -> Backend:
     """Put the network of a package behind a runtime on that device, with memory kept as the service keeps it."""
-    return make_backend(way, load_network(package), package.card, device, keeps_memory=keeps_memory)
+    return make_backend(execution_plan, load_network(package), package.card, device, keeps_memory=keeps_memory)
 
 
-def plan_for(subject: Subject, *, quick: bool = False) -> Plan:
+def plan_for(subject: Subject, *, quick: bool = False) -> TuningPlan:
     """Say what to measure for a model on its device.
 
     Parameters
@@ -108,7 +115,7 @@ def plan_for(subject: Subject, *, quick: bool = False) -> Plan:
     windows = QUICK_WINDOWS if quick else WINDOWS
     banded = (BANDED_WINDOW,) if subject.backend.in_bands else ()
     tiles = tile_shapes(subject.backend, card, windows + banded)
-    return Plan(
+    return TuningPlan(
         tiles=tiles,
         batch_sizes=doubled((QUICK_LARGEST_BATCH if quick else LARGEST_BATCH)[kind]),
         repeats=QUICK_REPEATS if quick else REPEATS,
@@ -151,11 +158,11 @@ class DeviceBench:
         self._stack = ExitStack()
         self._probe: MemoryProbe | None = None
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> BenchmarkTarget:
         subject = self._subject
         if subject.backend.device.kind == "cpu":
             self._probe = self._stack.enter_context(
-                MemoryProbe(subject.package.source, subject.way, keeps_memory=subject.keeps_memory)
+                MemoryProbe(subject.package.source, subject.execution_plan, keeps_memory=subject.keeps_memory)
             )
         warm_up(subject.backend, subject.package.card)
         return self
@@ -181,7 +188,7 @@ class DeviceBench:
             before = torch.mps.driver_allocated_memory()
             seconds = self.seconds(size)
             return Trial(seconds, max(torch.mps.driver_allocated_memory() - before, 0))
-        if self._subject.way.backend != "torch":  # others do not tell
+        if self._subject.execution_plan.backend != "torch":  # others do not tell
             return Trial(self.seconds(size), None)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -223,15 +230,15 @@ def warm_up(backend: Backend, card: ModelCard) -> None:
     timed_run(backend, (1, card.input_channels, height, width))
 
 
-def cpu_megapixels_per_s(subject: Subject, plan: Plan) -> float:
+def cpu_megapixels_per_s(subject: Subject, plan: TuningPlan) -> float:
     """Return the best throughput of this machine's CPU with one tile at once, to compare a GPU with.
 
     Each tile that surely fits into the machine's memory, and the smallest in any case, is run as often
     as in a quick measurement, after a warm-up.
     """
-    way = choose_way(Wish(subject.way.backend), subject.package.card, "cpu")
+    execution_plan = plan_execution(BackendRequest(subject.execution_plan.backend), subject.package.card, "cpu")
     device = Device("cpu", "A GPU is compared with it.")
-    backend = load_backend(subject.package, way, device, keeps_memory=subject.keeps_memory)
+    backend = load_backend(subject.package, execution_plan, device, keeps_memory=subject.keeps_memory)
     channels = subject.package.card.input_channels
     warm_up(backend, subject.package.card)
     fits = pixels_that_fit(psutil.virtual_memory().total)

@@ -19,7 +19,7 @@ import psutil
 
 from napari_unetseg.benchmark.backend_process import KEEP, RETURN
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.inference.backends.selection import Way
+from napari_unetseg.inference.backends.selection import ExecutionPlan
 
 _SAMPLE_SECONDS = 0.002
 _KILLED = -9
@@ -32,15 +32,23 @@ class MemoryProbe:
     ----------
     model
         Where `find_model` finds the model.
-    way
+    execution_plan
         How it is computed.
     keeps_memory
         The setting `unet.memory.keep_freed_memory`.
     """
 
-    def __init__(self, model: Path, way: Way, *, keeps_memory: bool = True) -> None:
+    def __init__(self, model: Path, execution_plan: ExecutionPlan, *, keeps_memory: bool = True) -> None:
         freed = KEEP if keeps_memory else RETURN
-        self._line = [sys.executable, "-m", __name__, str(model), way.backend, way.precision, freed]
+        self._line = [
+            sys.executable,
+            "-m",
+            __name__,
+            str(model),
+            execution_plan.backend,
+            execution_plan.precision,
+            freed,
+        ]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "MemoryProbe":
@@ -95,7 +103,9 @@ def _ask(process: "subprocess.Popen[str]", line: str) -> str:
     return process.stdout.readline()
 
 
-def serve(model: str, way: Way, questions: IO[str], answers: IO[str], *, keeps_memory: bool) -> None:
+def serve(
+    model: str, execution_plan: ExecutionPlan, questions: IO[str], answers: IO[str], *, keeps_memory: bool
+) -> None:
     """Load a model on the CPU and answer until there are no more questions."""
     from napari_unetseg.benchmark.measuring import load_backend, timed_run, warm_up
     from napari_unetseg.inference.device import Device
@@ -103,7 +113,7 @@ def serve(model: str, way: Way, questions: IO[str], answers: IO[str], *, keeps_m
     from napari_unetseg.zoo.registry import find_model
 
     package = find_model(Path(model))
-    backend = load_backend(package, way, Device("cpu", "Its memory is measured."), keeps_memory=keeps_memory)
+    backend = load_backend(package, execution_plan, Device("cpu", "Its memory is measured."), keeps_memory=keeps_memory)
     warm_up(backend, package.card)
     backend.release_memory()
     process = psutil.Process()
@@ -157,5 +167,5 @@ if __name__ == "__main__":
     # Ctrl-C goes to all processes of a terminal. The owner hears it, and its end is the end of the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _model, _backend, _precision, _freed = sys.argv[1:]
-    _way = Way(_backend, _precision, "Its memory is measured.")
-    serve(_model, _way, sys.stdin, sys.stdout, keeps_memory=_freed == KEEP)
+    _execution_plan = ExecutionPlan(_backend, _precision, "Its memory is measured.")
+    serve(_model, _execution_plan, sys.stdin, sys.stdout, keeps_memory=_freed == KEEP)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import typer
 
-from napari_unetseg.benchmark.backend_comparison import WAYS, WayComparison, WayResult, compare_ways
+from napari_unetseg.benchmark.backend_comparison import CONFIGURATIONS, BackendComparison, BackendResult, time_backends
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.processor import cpu_name
-from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
+from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.io import read_image
 from napari_unetseg.io.columns import in_columns
 from napari_unetseg.samples import nuclei
@@ -41,12 +41,12 @@ class BackendsReport:
     sha256: str
     device_name: str
     side: int
-    auto: Way
-    comparison: WayComparison
+    auto: ExecutionPlan
+    comparison: BackendComparison
 
-    def is_auto(self, result: WayResult) -> bool:
+    def is_auto(self, result: BackendResult) -> bool:
         """Whether this is the way that is chosen where nobody asks for anything."""
-        return result.way == f"{self.auto.backend}:{self.auto.precision}"
+        return result.configuration == f"{self.auto.backend}:{self.auto.precision}"
 
 
 def compare_backends(model: str | None, image: Path | None, side: int | None, *, quick: bool) -> BackendsReport:
@@ -77,7 +77,7 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
             image = Path(folder) / "nuclei.npy"
             np.save(image, nuclei().array)
         read_image(image)  # what is wrong with it is said once, and not of every way
-        comparison = compare_ways(
+        comparison = time_backends(
             package.source,
             image,
             side,
@@ -85,7 +85,7 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
             lambda words: typer.echo(words, err=True),
             keeps_memory=settings.memory.keep_freed_memory,
         )
-    auto = choose_way(Wish(), package.card, "cpu")
+    auto = plan_execution(BackendRequest(), package.card, "cpu")
     return BackendsReport(package.name, package.card.weights.sha256, cpu_name(), side, auto, comparison)
 
 
@@ -104,7 +104,7 @@ def as_dict(report: BackendsReport) -> dict[str, Any]:
         "side": report.side,
         "ways": [
             {
-                "way": one.way,
+                "way": one.configuration,
                 "seconds": one.median if one.seconds else None,
                 "runs": len(one.seconds),
                 "times_as_fast": comparison.speed(one) if one.seconds else None,
@@ -130,15 +130,19 @@ def as_lines(report: BackendsReport) -> list[str]:
     ]
     runs = max((len(one.seconds) for one in comparison.measured), default=0)
     lines += ["", f"Medians of {runs} runs. Speed and Dice of the foreground are in relation to the first way."]
-    lines += [f"Not possible here: {WAYS[one.way]}: {one.impossible}" for one in comparison.results if one.impossible]
+    lines += [
+        f"Not possible here: {CONFIGURATIONS[one.configuration]}: {one.impossible}"
+        for one in comparison.results
+        if one.impossible
+    ]
     lines.append(f"auto (*) takes {report.auto.backend}, {report.auto.precision}. {report.auto.reason}")
     return lines
 
 
-def _row(one: WayResult, comparison: WayComparison) -> tuple[str, ...]:
+def _row(one: BackendResult, comparison: BackendComparison) -> tuple[str, ...]:
     speed, dice = comparison.speed(one), comparison.dice(one)
     return (
-        WAYS[one.way],
+        CONFIGURATIONS[one.configuration],
         f"{one.median:.3g}",
         "unknown" if speed is None else f"{speed:.2f}",
         "no foreground" if dice is None else f"{dice:.4f}",

@@ -6,12 +6,12 @@ from typing import Any
 
 import typer
 
-from napari_unetseg.benchmark.batch_tuning import Plan, Tuning, tune
+from napari_unetseg.benchmark.batch_tuning import Tuning, TuningPlan, tune
 from napari_unetseg.benchmark.choosing import Measurement
 from napari_unetseg.benchmark.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
-from napari_unetseg.inference.backends.selection import first_wish
+from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.io.columns import in_columns
 from napari_unetseg.service.configured import find_configured
 from napari_unetseg.service.profile import TunedSize, write_profile
@@ -56,11 +56,11 @@ def run_benchmark(
     """
     settings = load_settings().settings.unet
     package = find_configured(model, settings)
-    wish = first_wish(backend, precision, settings.model.backend, settings.model.precision)
+    backend_request = requested_backend(backend, precision, settings.model.backend, settings.model.precision)
     subject = load_subject(
         package,
         device or settings.model.device,
-        wish,
+        backend_request,
         fallback_to_cpu=settings.model.fallback_to_cpu,
         keeps_memory=settings.memory.keep_freed_memory,
     )
@@ -72,13 +72,14 @@ def run_benchmark(
     sha256, chosen = package.card.weights.sha256, tuning.chosen
     saved = None
     if save and chosen is not None and not tuning.interrupted:
-        saved = write_profile(subject.device_name, sha256, chosen, subject.way.backend, subject.way.precision)
+        execution = subject.execution_plan
+        saved = write_profile(subject.device_name, sha256, chosen, execution.backend, execution.precision)
     return BenchmarkReport(
         model=package.name,
         sha256=sha256,
         device=subject.backend.device.kind,
         device_name=subject.device_name,
-        backend=subject.way.backend,
+        backend=subject.execution_plan.backend,
         precision=subject.backend.precision,
         tuning=tuning,
         cpu_megapixels_per_s=_cpu_reference(subject, tuning, plan),
@@ -90,7 +91,7 @@ def _tell(words: str) -> None:
     typer.echo(words, err=True)
 
 
-def _cpu_reference(subject: Subject, tuning: Tuning, plan: Plan) -> float | None:
+def _cpu_reference(subject: Subject, tuning: Tuning, plan: TuningPlan) -> float | None:
     """Measure the CPU too where a GPU was measured; None where there is nothing to compare, or after Ctrl-C."""
     if not _is_gpu(subject) or tuning.chosen is None or tuning.interrupted:
         return None

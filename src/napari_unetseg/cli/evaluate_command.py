@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_unetseg.image import Image
     from napari_unetseg.service import SegmentationService
     from napari_unetseg.training.dataset import Pair
-    from napari_unetseg.training.evaluate import Contender, Failed
+    from napari_unetseg.training.evaluate import Failed, Method
 
 
 def evaluate(
@@ -100,11 +100,11 @@ def evaluate(
     try:
         with plain_errors():
             pairs = _choose_pairs(images, masks, index, only)
-            contenders = [
+            methods = [
                 *_load_models([model, *(compare or [])], device, backend, precision),
                 *([OTSU] if baselines else []),
             ]
-            comparison = Comparison(contenders, pairs, are_masks(pairs), _tell_failure)
+            comparison = Comparison(methods, pairs, are_masks(pairs), _tell_failure)
             comparison.score()
             if robustness:
                 comparison.stress(seed)
@@ -132,23 +132,23 @@ def _choose_pairs(images: Path, masks: Path, index: Path | None, only: Path | No
 
 def _load_models(
     models: Sequence[str], device: str | None, backend: str | None, precision: str | None
-) -> "list[Contender]":
+) -> "list[Method]":
     """Load models as `napari-unetseg segment` does.
 
     A model goes by the name on its card, with what the user calls it behind where names are the same.
     """
     from napari_unetseg.service import SegmentationService
-    from napari_unetseg.training.evaluate import Contender
+    from napari_unetseg.training.evaluate import Method
 
     services = [SegmentationService(model, device, backend, precision=precision) for model in models]
     names = Counter(service.package.name for service in services)
-    contenders = []
+    methods = []
     for word, service in zip(models, services, strict=True):
         service.initialize(warm_up=False)
         card = service.package.card
         name = card.name if names[card.name] == 1 else f"{card.name} ({word})"
-        contenders.append(Contender(name, _Segment(service), divides=card.decoder != "threshold"))
-    return contenders
+        methods.append(Method(name, _Segment(service), divides=card.decoder != "threshold"))
+    return methods
 
 
 class _Segment:

@@ -76,4 +76,4 @@ def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["SegmentationServ
     service.initialize(warm_up=False)
     for remark in (*recipe.remarks, *recipe.differences(service.model_info())):
         _log.warning(remark)
-    return service, recipe.wishes()
+    return service, recipe.segment_options()

@@ -125,10 +125,10 @@ def segment(
         results = parse_results(save)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--save") from error
-    wishes = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
-    wishes |= {"diameter": diameter, "augment": tta, "link": link}
-    reading = {} if axes is None else {"axes": _checked_axes(axes)}
-    wishes |= {"fill_holes": fill_holes, "smoothing": smoothing, "min_confidence": min_confidence}
+    segment_options = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
+    segment_options |= {"diameter": diameter, "augment": tta, "link": link}
+    read_options = {} if axes is None else {"axes": _checked_axes(axes)}
+    segment_options |= {"fill_holes": fill_holes, "smoothing": smoothing, "min_confidence": min_confidence}
     batch = None
     try:
         with plain_errors():
@@ -140,10 +140,10 @@ def segment(
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
                 where = {"model": model, "device": device, "backend": backend, "precision": precision}
-                service, wishes = open_recipe(recipe, wishes | where | tiles)
+                service, segment_options = open_recipe(recipe, segment_options | where | tiles)
             else:
                 service = open_service(model, device, backend, precision, tiled(window, batch_size))
-            batch = Batch(service, BatchJob(inputs.paths, output, results, wishes, reading, again))
+            batch = Batch(service, BatchJob(inputs.paths, output, results, segment_options, read_options, again))
             batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)

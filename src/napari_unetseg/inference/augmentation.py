@@ -18,14 +18,14 @@ Value = TypeVar("Value", bound=np.generic)
 FLOW = ("flow_y", "flow_x")
 """Heads that are the components of one vector, as (1 + component) / 2: they turn with the picture."""
 
-WAYS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
+ORIENTATIONS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
 """Quarter turns, and whether the picture is flipped before them; the first changes nothing."""
 
 
-def run_all_ways(
+def average_orientations(
     run: Callable[[Maps], Maps], windows: Maps, heads: Sequence[str], on_pass: Callable[[int], None]
 ) -> Maps:
-    """Run a network on windows in all `WAYS`.
+    """Run a network on windows in all `ORIENTATIONS`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def run_all_ways(
     foreground = heads.index("foreground")
     flow = [heads.index(name) for name in FLOW if name in heads]
     count = np.float32(0)
-    for turns, flip in WAYS:
+    for turns, flip in ORIENTATIONS:
         answer = undo(run(np.ascontiguousarray(turn(windows, turns, flip))), turns, flip)
         if flow:
             answer[:, flow] = undo_flow(answer[:, flow], turns, flip)

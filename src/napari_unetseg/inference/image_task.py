@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.tiling.exact import mirrored
-from napari_unetseg.inference.tiling.plan import Division
-from napari_unetseg.inference.tiling.resampling import Stretching
-from napari_unetseg.probability_maps import forget_pages, room_for
+from napari_unetseg.inference.tiling.plan import TilePlan
+from napari_unetseg.inference.tiling.resampling import Resampler
+from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 from napari_unetseg.zoo.card import ModelCard
 
 
@@ -37,7 +37,7 @@ class Answer:
     sampled: int = 1
 
 
-class Job:
+class ImageTask:
     """One image on its way through the network.
 
     Pixels are converted when a tile is read, so that beside the image and its probability map nothing
@@ -49,7 +49,7 @@ class Job:
         Any size from 1 x 1.
     card
         Card of the model.
-    division
+    tile_plan
         How the image is divided.
     with_agreement
         Whether the network's answers hold, after the heads, how far its passes agree.
@@ -64,36 +64,36 @@ class Job:
         Whether its tiles must not share a batch with those of other images.
     """
 
-    def __init__(self, image: Image, card: ModelCard, division: Division, with_agreement: bool = False) -> None:
+    def __init__(self, image: Image, card: ModelCard, tile_plan: TilePlan, with_agreement: bool = False) -> None:
         self.image = image
         self.warnings: list[str] = []
         self.failure: Exception | None = None
         self.alone = False
         self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
-        self._stretching = Stretching(image.shape, division.resized_to) if division.resized_to else None
-        self._map, told = room_for((self._heads + with_agreement, *image.shape), image.name)
+        self._resampler = Resampler(image.shape, tile_plan.resized_to) if tile_plan.resized_to else None
+        self._map, told = allocate_map((self._heads + with_agreement, *image.shape), image.name)
         self.warnings += told
-        self._start(division)
+        self._start(tile_plan)
 
-    def _start(self, division: Division) -> None:
-        self.division = division
-        self._waiting = deque(range(len(division.tiles)))
+    def _start(self, tile_plan: TilePlan) -> None:
+        self.tile_plan = tile_plan
+        self._waiting = deque(range(len(tile_plan.tiles)))
         self._written: set[int] = set()
         self._rows, self._columns = (
-            mirrored(*lengths) for lengths in zip(division.shape, division.padded, strict=True)
+            mirrored(*lengths) for lengths in zip(tile_plan.shape, tile_plan.padded, strict=True)
         )
 
-    def redivide(self, division: Division) -> None:
+    def replan(self, tile_plan: TilePlan) -> None:
         """Go on with other windows of the same image; where they are the same, what is finished stays."""
-        if [tile.read for tile in division.tiles] != [tile.read for tile in self.division.tiles]:
+        if [tile.read for tile in tile_plan.tiles] != [tile.read for tile in self.tile_plan.tiles]:
             self._map.fill(0)
-            self._start(division)
+            self._start(tile_plan)
 
     @property
     def window_shape(self) -> tuple[int, int]:
         """Height and width of all its windows."""
-        return self.division.tiles[0].read_shape
+        return self.tile_plan.tiles[0].read_shape
 
     @property
     def done(self) -> int:
@@ -103,7 +103,7 @@ class Job:
     @property
     def total(self) -> int:
         """Number of tiles that are or will be finished."""
-        return self.done if self.failure else len(self.division.tiles)
+        return self.done if self.failure else len(self.tile_plan.tiles)
 
     @property
     def is_settled(self) -> bool:
@@ -111,7 +111,7 @@ class Job:
         return self.done == self.total
 
     def take(self, count: int) -> list[int]:
-        """Take up to so many tiles that wait; return their places in `division.tiles`."""
+        """Take up to so many tiles that wait; return their places in `tile_plan.tiles`."""
         return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
 
     def put_back(self, index: int) -> None:
@@ -121,44 +121,44 @@ class Job:
 
     def read(self, index: int, window: NDArray[np.float32]) -> None:
         """Write what the network is to see of a tile into `window`, float32 (C, height, width)."""
-        rows, columns = self.division.tiles[index].read
+        rows, columns = self.tile_plan.tiles[index].read
         seen = self._rows[rows], self._columns[columns]
-        if self._stretching is None:
+        if self._resampler is None:
             self._pixels.read(*seen, out=window)
         else:
-            window[:] = self._stretching.read(self._pixels, *seen)
+            window[:] = self._resampler.read(self._pixels, *seen)
 
     def place(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
 
         None where something has to be done with it first. `write` is called in any case.
         """
-        tile = self.division.tiles[index]
+        tile = self.tile_plan.tiles[index]
         kept = tuple(part.stop - part.start for part in tile.crop)
-        if self._stretching is not None or tile.row_weights is not None or kept != tile.read_shape:
+        if self._resampler is not None or tile.row_weights is not None or kept != tile.read_shape:
             return None
         return self._map[:, *tile.write]
 
     def write(self, index: int, output: NDArray[np.float32]) -> None:
         """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""
-        tile = self.division.tiles[index]
+        tile = self.tile_plan.tiles[index]
         kept = output[:, *tile.crop]
         if tile.row_weights is not None and tile.column_weights is not None:
             kept = kept * tile.row_weights[:, np.newaxis] * tile.column_weights
         # Nothing is there yet, or shares of other windows are.
-        if self._stretching is not None:
-            self._stretching.add(kept, tile.write, self._map)
+        if self._resampler is not None:
+            self._resampler.add(kept, tile.write, self._map)
         elif not np.may_share_memory(output, self._map):
             self._map[:, *tile.write] += kept
-        forget_pages(self._map)
+        drop_cached_pages(self._map)
         self._written.add(index)
 
     def finish(self) -> Answer:
         """Return what the network says of the whole image."""
-        if self._stretching is not None:
+        if self._resampler is not None:
             np.clip(self._map, 0, 1, out=self._map)  # sums of parts may miss the ends by a rounding
         probability, rest = self._map[: self._heads], self._map[self._heads :]
         if self._pixels.invalid is not None:
             probability[:, self._pixels.invalid] = 0
-        warnings = (*self._pixels.warnings, *self.division.warnings, *self.warnings)
+        warnings = (*self._pixels.warnings, *self.tile_plan.warnings, *self.warnings)
         return Answer(probability, rest[0] if len(rest) else None, warnings, self._pixels.sampled)

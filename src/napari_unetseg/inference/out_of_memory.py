@@ -14,7 +14,7 @@ from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.kernel_thread import NO_KERNEL
-from napari_unetseg.inference.tiling.plan import Division
+from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.language import Sentence, joined
 
 Fallback = Callable[[], Backend]
@@ -90,7 +90,7 @@ def _least(*values: int | None) -> int | None:
 
 
 def step_down(
-    backend: Backend, tiles: int, division: Division, limits: Limits, fallback: Fallback | None
+    backend: Backend, tiles: int, tile_plan: TilePlan, limits: Limits, fallback: Fallback | None
 ) -> tuple[Backend, MemoryStep] | None:
     """Decide how to go on after memory ran out, and remember it in `limits`.
 
@@ -100,7 +100,7 @@ def step_down(
         The backend that ran; what it keeps for the next run is freed.
     tiles
         Number of tiles that were too much.
-    division
+    tile_plan
         How the image of the first of them is divided.
     limits
         Limits of the model.
@@ -123,12 +123,12 @@ def step_down(
             else Sentence("{memory} ran out; went on with 1 tile at once.", memory=_memory(kind))
         )
         return backend, MemoryStep(went_on)
-    if division.smaller_window is not None:
-        limits.lower(kind, window=division.smaller_window)
+    if tile_plan.smaller_window is not None:
+        limits.lower(kind, window=tile_plan.smaller_window)
         smaller = Sentence(
             "{memory} ran out; went on with tiles of {pixels} pixels.",
             memory=_memory(kind),
-            pixels=division.smaller_window,
+            pixels=tile_plan.smaller_window,
         )
         if backend.receptive_radius is not None:
             return backend, MemoryStep(smaller)
@@ -141,9 +141,9 @@ def step_down(
     return None
 
 
-def nothing_left(image: Image, backend: Backend, division: Division) -> DeviceError:
+def nothing_left(image: Image, backend: Backend, tile_plan: TilePlan) -> DeviceError:
     """Say that an image could not be computed, and what to do."""
-    height, width = division.tiles[0].read_shape
+    height, width = tile_plan.tiles[0].read_shape
     kind = backend.device.kind
     remedy = Sentence("use a machine with more memory" if kind == "cpu" else "choose the device 'cpu'")
     return DeviceError(
@@ -159,7 +159,7 @@ def nothing_left(image: Image, backend: Backend, division: Division) -> DeviceEr
     )
 
 
-def no_room_for(image: Image) -> UnetsegError:
+def no_memory_for(image: Image) -> UnetsegError:
     """Say that there is not even memory for an image's result."""
     height, width = image.shape
     return UnetsegError(

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.inference.augmentation import WAYS, run_all_ways
+from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.device import Kind, total_memory
-from napari_unetseg.inference.image_task import Job
+from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
-from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_room_for, nothing_left, step_down
+from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_memory_for, nothing_left, step_down
 from napari_unetseg.inference.prediction import Options, Prediction
 from napari_unetseg.inference.schedule import Batch, Schedule
-from napari_unetseg.inference.tiling.plan import Division, Room, divide, pixels_that_fit
+from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, pixels_that_fit, plan_tiling
 from napari_unetseg.zoo.card import ModelCard
 
 BATCH_SIZES: dict[Kind, int] = {"cpu": 1, "cuda": 4, "mps": 4}
@@ -60,7 +60,7 @@ def predict_many(
 ) -> Iterator[Prediction | Exception]:
     """Compute the probability maps of images of any sizes; tiles of several images share a batch.
 
-    How an image is divided says `napari_unetseg.inference.tiling.plan.divide`, in which order tiles are
+    How an image is divided says `napari_unetseg.inference.tiling.plan.plan_tiling`, in which order tiles are
     computed `napari_unetseg.inference.schedule`, and what happens when memory runs out
     `napari_unetseg.inference.out_of_memory.step_down`. Only the images whose tiles share a batch are
     under way at the same time, with a probability map for each.
@@ -119,38 +119,38 @@ class _Run:
         wanted = self._wanted_batch or BATCH_SIZES[kind]
         return min(wanted, self._limits.on(kind).batch_size or wanted)
 
-    def _prepare(self, image: Image) -> Job:
+    def _prepare(self, image: Image) -> ImageTask:
         if self._is_cancelled():
             raise _cancelled(image)
         try:
-            return Job(image, self._card, self._divide(image), self._augments)
+            return ImageTask(image, self._card, self._plan_tiling(image), self._augments)
         except MemoryError as error:
-            raise no_room_for(image) from error
+            raise no_memory_for(image) from error
 
-    def _divide(self, image: Image) -> Division:
+    def _plan_tiling(self, image: Image) -> TilePlan:
         device = self._backend.device
         largest_whole = self._options.get("largest_whole") or pixels_that_fit(total_memory(device))
-        room = Room(self._options.get("window"), largest_whole, self._limits.on(device.kind).window)
+        tile_limits = TileLimits(self._options.get("window"), largest_whole, self._limits.on(device.kind).window)
         resized_to = size_for_network(image, self._card, self._options.get("diameter"))
-        return divide(image, self._card, self._backend, room, resized_to)
+        return plan_tiling(image, self._card, self._backend, tile_limits, resized_to)
 
-    def _result(self, job: Job) -> Prediction | Exception:
+    def _result(self, job: ImageTask) -> Prediction | Exception:
         if job.failure is not None:
             return job.failure
         try:
             answer = job.finish()
         except MemoryError:
-            return no_room_for(job.image)
-        division = job.division
+            return no_memory_for(job.image)
+        tile_plan = job.tile_plan
         return Prediction(
             answer.probability,
             answer.warnings,
-            division.window,
-            division.halo,
-            len(division.tiles),
-            division.resized_to,
+            tile_plan.window,
+            tile_plan.halo,
+            len(tile_plan.tiles),
+            tile_plan.resized_to,
             answer.agreement,
-            division.largest_window,
+            tile_plan.largest_window,
             self._batch_size,
             answer.sampled,
         )
@@ -213,7 +213,7 @@ class _Run:
         cancel = self._options.get("cancel")
         if not self._augments:
             return self._backend.run(windows, cancel, probabilities)
-        return run_all_ways(
+        return average_orientations(
             lambda turned: self._backend.run(turned, cancel),
             windows,
             self._card.heads,
@@ -225,7 +225,7 @@ class _Run:
         progress = self._options.get("progress")
         if progress is not None:
             done, total = self._schedule.progress
-            each = len(WAYS) if self._augments else 1
+            each = len(ORIENTATIONS) if self._augments else 1
             progress(done * each + passes, total * each)
 
     def _shape(self, batch: Batch) -> tuple[int, int, int, int]:
@@ -235,12 +235,12 @@ class _Run:
     def _step_down(self, batch: Batch) -> None:
         first = batch[0][0]
         try:
-            taken = step_down(self._backend, len(batch), first.division, self._limits, self._fallback)
+            taken = step_down(self._backend, len(batch), first.tile_plan, self._limits, self._fallback)
         except Exception as error:  # of the fallback
             first.failure = error
             return
         if taken is None:
-            first.failure = nothing_left(first.image, self._backend, first.division)
+            first.failure = nothing_left(first.image, self._backend, first.tile_plan)
             return
         backend, step = taken
         if backend is not self._backend:
@@ -249,7 +249,7 @@ class _Run:
         _log.warning("%s: %s", first.image.name, step.text)
         for job in self._schedule.unsettled:
             job.warnings.append(step.text)
-            job.redivide(self._divide(job.image))
+            job.replan(self._plan_tiling(job.image))
         on_step = self._options.get("on_step")
         if on_step is not None:
             on_step(step)

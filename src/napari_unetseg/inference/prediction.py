@@ -35,7 +35,7 @@ class Prediction:
         Height and width to which the image was stretched for the network; None if it was not.
     agreement
         float32 (Y, X): how far the passes of the test-time augmentation agree on the foreground, 0 to 1, as
-        `napari_unetseg.inference.augmentation.run_all_ways` defines it; None without augmentation.
+        `napari_unetseg.inference.augmentation.average_orientations` defines it; None without augmentation.
     largest_window
         Side that a window could have had; None where the image is seen whole whatever is asked for.
     batch_size

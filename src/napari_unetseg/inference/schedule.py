@@ -8,7 +8,7 @@ image waits half done for another. Results are given in the order of the images.
 from collections.abc import Callable, Iterable, Iterator
 
 from napari_unetseg.image import Image
-from napari_unetseg.inference.image_task import Job
+from napari_unetseg.inference.image_task import ImageTask
 
 MOST_PIXELS = 4096 * 4096
 """Pixels of images under way beyond which no further image is taken in."""
@@ -16,7 +16,7 @@ MOST_PIXELS = 4096 * 4096
 IMAGES_PER_TILE = 2
 """Images that may be under way at once, for each tile of a batch: shapes differ, so some do not match."""
 
-Batch = list[tuple[Job, int]]
+Batch = list[tuple[ImageTask, int]]
 """Tiles of one shape: each an image, and the tile's place in its division."""
 
 
@@ -31,17 +31,17 @@ class Schedule:
         Makes a job of an image; what it raises is that image's result.
     """
 
-    def __init__(self, images: Iterable[Image | Exception], prepare: Callable[[Image], Job]) -> None:
+    def __init__(self, images: Iterable[Image | Exception], prepare: Callable[[Image], ImageTask]) -> None:
         self._source = iter(images)
         self._prepare = prepare
-        self._under_way: list[Job | Exception] = []
+        self._under_way: list[ImageTask | Exception] = []
         self._tiles_given = 0
 
-    def due(self) -> Iterator[Job | Exception]:
+    def due(self) -> Iterator[ImageTask | Exception]:
         """Give the results whose turn it is: settled jobs, and exceptions of images that never became one."""
         while self._under_way:
             first = self._under_way[0]
-            if isinstance(first, Job):
+            if isinstance(first, ImageTask):
                 if not first.is_settled:
                     return
                 self._tiles_given += first.done
@@ -63,17 +63,17 @@ class Schedule:
                 break
         return batch
 
-    def _open_jobs(self, most_images: int) -> Iterator[Job]:
+    def _open_jobs(self, most_images: int) -> Iterator[ImageTask]:
         """Give the unsettled jobs, and take in another image each time there are no more."""
         index = 0
         while index < len(self._under_way) or self._take_in(most_images):
             job = self._under_way[index]
-            if isinstance(job, Job) and not job.is_settled:
+            if isinstance(job, ImageTask) and not job.is_settled:
                 yield job
             index += 1
 
     def _take_in(self, most_images: int) -> bool:
-        pixels = sum(job.image.shape[0] * job.image.shape[1] for job in self._under_way if isinstance(job, Job))
+        pixels = sum(job.image.shape[0] * job.image.shape[1] for job in self._under_way if isinstance(job, ImageTask))
         if len(self._under_way) >= most_images or pixels >= MOST_PIXELS:
             return False
         try:
@@ -92,17 +92,17 @@ class Schedule:
         return not self._under_way
 
     @property
-    def unsettled(self) -> list[Job]:
+    def unsettled(self) -> list[ImageTask]:
         """The jobs that are neither finished nor failed."""
-        return [job for job in self._under_way if isinstance(job, Job) and not job.is_settled]
+        return [job for job in self._under_way if isinstance(job, ImageTask) and not job.is_settled]
 
     @property
     def progress(self) -> tuple[int, int]:
         """Tiles that are finished, and all tiles of the images taken in so far."""
-        jobs = [job for job in self._under_way if isinstance(job, Job)]
+        jobs = [job for job in self._under_way if isinstance(job, ImageTask)]
         done, total = sum(job.done for job in jobs), sum(job.total for job in jobs)
         return self._tiles_given + done, self._tiles_given + total
 
 
-def _match(job: Job, first: Job) -> bool:
+def _match(job: ImageTask, first: ImageTask) -> bool:
     return job.window_shape == first.window_shape and not job.alone

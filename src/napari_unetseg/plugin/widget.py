@@ -18,12 +18,12 @@ from napari_unetseg.plugin.dock.last_result import LastResult
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
 from napari_unetseg.plugin.dock.relabelling import LiveController
 from napari_unetseg.plugin.dock.rerun import plan
-from napari_unetseg.plugin.dock.result_actions import KeepRow
+from napari_unetseg.plugin.dock.result_actions import ResultActions
 from napari_unetseg.plugin.dock.routine import Routine
 from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
-from napari_unetseg.plugin.folder.folder_run import Engine
+from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import speak
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.layers.result_layers import ShownResult
@@ -34,7 +34,7 @@ from napari_unetseg.plugin.parts.fold import Fold
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.work.run_controller import RunController
-from napari_unetseg.plugin.work.segment_job import Job, Outcome
+from napari_unetseg.plugin.work.segment_job import Outcome, SegmentJob
 from napari_unetseg.plugin.work.services import ServiceFactory, shared_service
 from napari_unetseg.zoo.registry import Listed, list_models
 
@@ -80,7 +80,7 @@ class SegmentationWidget(QWidget):
         self.adjust = Adjustments()
         seldom = [self.adjust.more, self.inputs.link, self.objects.more]
         self.more = Fold(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)
-        self.keep = KeepRow(napari_viewer)
+        self.keep = ResultActions(napari_viewer)
         self.routine = Routine(self, napari_viewer, self.inputs, self.objects, self.adjust, self.runner)
         self.controller = RunController(services, self)
         self.telling = RunMessages(self.controller, self.runner, self.message)
@@ -91,7 +91,7 @@ class SegmentationWidget(QWidget):
             napari_viewer, self.controller, self.inputs, self.adjust, self.runner, self.message, self.table, self
         )
         self.health = HealthSection(services)
-        self.folder = FolderBatch(self, napari_viewer, services, self._engine)
+        self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
         self._connect()
         self._on_theme()
@@ -124,10 +124,10 @@ class SegmentationWidget(QWidget):
             self.message.show_message(local(error), "warning")
             return
         device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
-        parameters = self.adjust.parameters() | self.objects.wishes() | self.inputs.wishes()
+        parameters = self.adjust.parameters() | self.objects.segment_options() | self.inputs.segment_options()
         self.routine.remember(None if self.live.busy else self.result)
         title = tr(package.card.display_name)
-        self._start([Job(plane, str(package.path), device, parameters, outputs) for plane in planes], title)
+        self._start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes], title)
 
     def run_again(self, record: dict[str, Any]) -> None:
         """Repeat the run that made a result, with exactly its settings."""
@@ -139,12 +139,12 @@ class SegmentationWidget(QWidget):
             self.message.show_message(local(error), "warning")
             return
         recipe, outputs = again.recipe, self.adjust.chosen_outputs()
-        job = Job(again.plane, recipe.model.source, recipe.run.device, recipe.wishes(), outputs, recipe)
+        job = SegmentJob(again.plane, recipe.model.source, recipe.run.device, recipe.segment_options(), outputs, recipe)
         self._start([job], recipe.model.name)
         self.routine.show_again(recipe, again.plane)
         self._lock(True)
 
-    def _start(self, jobs: Sequence[Job], title: str) -> None:
+    def _start(self, jobs: Sequence[SegmentJob], title: str) -> None:
         self._lock(True)
         self.health.run_began()
         self.telling.begin(title)
@@ -176,13 +176,13 @@ class SegmentationWidget(QWidget):
             self.routine.stop()
         return bool(super().event(event))
 
-    def _engine(self) -> Engine | None:
+    def _model_choice(self) -> ModelChoice | None:
         package = self.inputs.package()
         if package is None:
             return None
         title = f"{tr(package.card.display_name)} · {self.inputs.device.currentText()}"
-        wishes = self.adjust.parameters() | self.objects.wishes()
-        return Engine(str(package.path), self.inputs.device_key(), wishes, title)
+        segment_options = self.adjust.parameters() | self.objects.segment_options()
+        return ModelChoice(str(package.path), self.inputs.device_key(), segment_options, title)
 
     def _on_made(self, outcome: Outcome) -> None:
         self.routine.dress(outcome.layers)

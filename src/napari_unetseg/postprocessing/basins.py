@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Passes:
+class Saddles:
     """Where hills meet.
 
     Attributes
@@ -39,18 +39,18 @@ class Passes:
     height: Floats
     place: Ints
 
-    def highest(self) -> "Passes":
+    def highest(self) -> "Saddles":
         """Keep the first of the highest passes between each two hills, ordered from the highest one down."""
         order = np.lexsort((self.place, -self.height))
         low, high = np.minimum(self.one, self.other)[order], np.maximum(self.one, self.other)[order]
         pairs = low * (int(high.max(initial=0)) + 1) + high
         kept = np.sort(np.unique(pairs, return_index=True)[1])
         kept = kept[low[kept] != high[kept]]
-        return Passes(low[kept], high[kept], self.height[order][kept], self.place[order][kept])
+        return Saddles(low[kept], high[kept], self.height[order][kept], self.place[order][kept])
 
 
 @dataclass(frozen=True)
-class Hills:
+class Basins:
     """What is known of the hills of an image or of one of its blocks.
 
     Attributes
@@ -63,7 +63,7 @@ class Hills:
         (N,), number of pixels.
     first
         (N,), flat index in the image of the first pixel in raster order.
-    passes
+    saddles
         Between them.
     """
 
@@ -71,10 +71,10 @@ class Hills:
     height: Floats
     size: Ints
     first: Ints
-    passes: Passes
+    saddles: Saddles
 
 
-def survey(heights: Floats, block: Window, numbers: NDArray[np.int32]) -> Hills:
+def find_basins(heights: Floats, block: Window, numbers: NDArray[np.int32]) -> Basins:
     """Find the hills of one block, and write their numbers into its pixels.
 
     What leads out of the block is a hill whose peak is the first pixel outside, and each pixel below or to the
@@ -103,29 +103,29 @@ def survey(heights: Floats, block: Window, numbers: NDArray[np.int32]) -> Hills:
     place = (row + (block[0].start - 1)) * numbers.shape[1] + (column + (block[1].start - 1))
     first = np.full(len(listed), np.iinfo(np.int64).max)
     first[position[reached[::-1]] - 1] = place[own][::-1]  # the last assignment stays: the first pixel
-    hill = np.zeros(heights.shape, np.int32)
-    hill.ravel()[pixels] = position[goal]
-    numbers[block] = hill[1:-1, 1:-1]
-    passes = _passes(heights, hill, block, numbers.shape)
-    passes = Passes(passes.one - 1, passes.other - 1, passes.height, passes.place)
-    return Hills(place[listed], heights.ravel()[pixels[listed]], size[listed], first, passes)
+    basin = np.zeros(heights.shape, np.int32)
+    basin.ravel()[pixels] = position[goal]
+    numbers[block] = basin[1:-1, 1:-1]
+    saddles = _passes(heights, basin, block, numbers.shape)
+    saddles = Saddles(saddles.one - 1, saddles.other - 1, saddles.height, saddles.place)
+    return Basins(place[listed], heights.ravel()[pixels[listed]], size[listed], first, saddles)
 
 
-def count_on(hills: Hills, block: Window, numbers: NDArray[np.int32], count: int) -> Hills:
+def count_on(basins: Basins, block: Window, numbers: NDArray[np.int32], count: int) -> Basins:
     """Let the numbers of a block, in its pixels too, go on from those of the `count` hills of the blocks before."""
     part = numbers[block]
     np.add(part, count, out=part, where=part > 0)
-    passes = hills.passes
-    passes = Passes(passes.one + count, passes.other + count, passes.height, passes.place)
-    return replace(hills, passes=passes)
+    saddles = basins.saddles
+    saddles = Saddles(saddles.one + count, saddles.other + count, saddles.height, saddles.place)
+    return replace(basins, saddles=saddles)
 
 
-def join(blocks: Sequence[Hills], numbers: NDArray[np.int32]) -> tuple[Hills, Ints]:
+def join(blocks: Sequence[Basins], numbers: NDArray[np.int32]) -> tuple[Basins, Ints]:
     """Put the hills of all blocks together, each of which has been counted on from those before.
 
     Returns
     -------
-    Hills
+    Basins
         Those of the image.
     (N + 1,)
         Which of them a number in `numbers` means; -1 for 0.
@@ -140,12 +140,12 @@ def join(blocks: Sequence[Hills], numbers: NDArray[np.int32]) -> tuple[Hills, In
     sizes, firsts = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("size", "first"))
     size, first = gather(owner, len(whole), sizes, firsts)
     one, other, pass_height, place = (
-        np.concatenate([getattr(block.passes, name) for block in blocks])
+        np.concatenate([getattr(block.saddles, name) for block in blocks])
         for name in ("one", "other", "height", "place")
     )
     height = np.concatenate([block.height for block in blocks])[whole]
-    passes = Passes(owner[one], owner[other], pass_height, place).highest()
-    return Hills(peak[whole], height, size, first, passes), np.append(-1, owner)
+    saddles = Saddles(owner[one], owner[other], pass_height, place).highest()
+    return Basins(peak[whole], height, size, first, saddles), np.append(-1, owner)
 
 
 def gather(owner: Ints, count: int, size: Ints, first: Ints) -> tuple[Ints, Ints]:
@@ -191,15 +191,15 @@ def _follow(goal: Ints) -> Ints:
         goal = further
 
 
-def _passes(heights: Floats, hill: NDArray[np.int32], block: Window, shape: tuple[int, int]) -> Passes:
+def _passes(heights: Floats, basin: NDArray[np.int32], block: Window, shape: tuple[int, int]) -> Saddles:
     """Find the passes of a block from each of its pixels to the next one on the right and below."""
     found = []
-    here = hill[1:-1, 1:-1]
-    for direction, (there, offset) in enumerate(((hill[1:-1, 2:], 1), (hill[2:, 1:-1], hill.shape[1]))):
+    here = basin[1:-1, 1:-1]
+    for direction, (there, offset) in enumerate(((basin[1:-1, 2:], 1), (basin[2:, 1:-1], basin.shape[1]))):
         row, column = np.nonzero((here != there) & (here > 0) & (there > 0))
-        pixel = (row + 1) * hill.shape[1] + column + 1
+        pixel = (row + 1) * basin.shape[1] + column + 1
         place = (row + block[0].start) * shape[1] + column + block[1].start
         lower = np.minimum(heights.ravel()[pixel], heights.ravel()[pixel + offset])
-        ends = (hill.ravel()[index].astype(np.int64) for index in (pixel, pixel + offset))
+        ends = (basin.ravel()[index].astype(np.int64) for index in (pixel, pixel + offset))
         found.append((*ends, lower, place + direction * shape[0] * shape[1]))
-    return Passes(*(np.concatenate(column) for column in zip(*found, strict=True))).highest()
+    return Saddles(*(np.concatenate(column) for column in zip(*found, strict=True))).highest()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.postprocessing.numbering import strips
-from napari_unetseg.probability_maps import forget_pages
+from napari_unetseg.probability_maps import drop_cached_pages
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.float
             strip = labels[index][rows].ravel()
             sizes += np.bincount(strip, minlength=count)
             sums += np.bincount(strip, weights=foreground[index][rows].ravel(), minlength=count)
-            forget_pages(foreground)
+            drop_cached_pages(foreground)
     present = np.flatnonzero(sizes[1:]) + 1
     return Confidence(
         overall_mean=float(sums.sum() / sizes.sum()),

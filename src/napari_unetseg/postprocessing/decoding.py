@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing.basins import Hills, count_on, gather, join, survey
+from napari_unetseg.postprocessing.basins import Basins, count_on, find_basins, gather, join
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.fragments import join_fragments
 from napari_unetseg.postprocessing.holes import fill_holes
@@ -20,7 +20,7 @@ from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renu
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.smoothing import smooth
 from napari_unetseg.postprocessing.windows import Window
-from napari_unetseg.probability_maps import forget_pages
+from napari_unetseg.probability_maps import drop_cached_pages
 
 BLOCK = 1024
 """Side in pixels of the blocks in which a landscape is looked at. The result does not depend on it. Smaller ones spend
@@ -108,7 +108,7 @@ def decode(
 def _undivided(foreground: NDArray[np.float32], threshold: float, min_size: int) -> NDArray[np.int32]:
     """Give numbers to the 4-connected regions of enough pixels."""
     mask = foreground >= threshold
-    forget_pages(foreground)
+    drop_cached_pages(foreground)
     return number_in_place(ndimage.label(mask)[0].astype(np.int32, copy=False), min_size)
 
 
@@ -124,15 +124,15 @@ def _divided(
     Beside the label image, which holds the numbers of the hills first, nothing of the image's size is in memory.
     """
     labels = np.empty(planes["foreground"].shape, np.int32)
-    found: list[Hills] = []
+    found: list[Basins] = []
     count = 0
-    for block, hills in _surveys(planes, threshold, labels, cancel):
-        found.append(count_on(hills, block, labels, count))
-        count += len(hills.peak)
-    hills, whole = join(found, labels)
-    owner = join_fragments(hills, divide(hills, split), split)
+    for block, basins in _surveys(planes, threshold, labels, cancel):
+        found.append(count_on(basins, block, labels, count))
+        count += len(basins.peak)
+    basins, whole = join(found, labels)
+    owner = join_fragments(basins, divide(basins, split), split)
     objects = int(owner.max(initial=-1)) + 1
-    sizes, first = gather(owner, objects, hills.size, hills.first)
+    sizes, first = gather(owner, objects, basins.size, basins.first)
     # The background, which is -1 among the hills, comes last.
     numbers = np.append(ranks(sizes, first, min_size)[owner], np.int32(0))[whole]
     return renumber(labels, numbers)
@@ -143,11 +143,11 @@ def _surveys(
     threshold: float,
     labels: NDArray[np.int32],
     cancel: Callable[[], bool] | None,
-) -> Iterator[tuple[Window, Hills]]:
+) -> Iterator[tuple[Window, Basins]]:
     """Survey the blocks of an image, a few at the same time, and give them in their order."""
 
-    def look(block: Window) -> tuple[Window, Hills]:
-        return block, survey(elevation(planes, threshold, block), block, labels)
+    def look(block: Window) -> tuple[Window, Basins]:
+        return block, find_basins(elevation(planes, threshold, block), block, labels)
 
     blocks = _blocks(labels.shape)
     with ThreadPoolExecutor(AT_ONCE, "read objects") as pool:
@@ -156,7 +156,7 @@ def _surveys(
                 raise Cancelled("Cancelled while objects were read off the image.")
             yield from pool.map(look, together)
             for plane in planes.values():
-                forget_pages(plane)
+                drop_cached_pages(plane)
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[Window]:

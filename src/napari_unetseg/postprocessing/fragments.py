@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.basins import Hills, Ints, Passes, gather
+from napari_unetseg.postprocessing.basins import Basins, Ints, Saddles, gather
 from napari_unetseg.postprocessing.merging import connected
 from napari_unetseg.postprocessing.numbering import covering_size
 
@@ -14,7 +14,7 @@ The best of 0.1 to 0.35 in steps of 0.05 by AP@0.5, for nuclei (a boundary head)
 """
 
 
-def join_fragments(hills: Hills, owner: Ints, split: float) -> Ints:
+def join_fragments(basins: Basins, owner: Ints, split: float) -> Ints:
     """Join objects much smaller than the others to a neighbour, unless the pass between them is very low.
 
     An object below `FRAGMENT` times the typical size needs a pass that is lower in proportion to its size, or
@@ -22,7 +22,7 @@ def join_fragments(hills: Hills, owner: Ints, split: float) -> Ints:
 
     Parameters
     ----------
-    hills
+    basins
         Those of a whole image.
     owner
         (N,), number of each hill's object, from 0 without gaps.
@@ -35,22 +35,22 @@ def join_fragments(hills: Hills, owner: Ints, split: float) -> Ints:
         As `owner`, with as many objects or fewer.
     """
     count = int(owner.max(initial=-1)) + 1
-    sizes, _ = gather(owner, count, hills.size, hills.first)
+    sizes, _ = gather(owner, count, basins.size, basins.first)
     share = sizes / max(FRAGMENT * covering_size(sizes), 1)
     peaks = np.full(count, -np.inf, np.float32)
-    np.maximum.at(peaks, owner, hills.height)
-    fragments, neighbours, passes = _highest_passes(hills.passes, owner)
+    np.maximum.at(peaks, owner, basins.height)
+    fragments, neighbours, saddles = _highest_passes(basins.saddles, owner)
     larger = sizes[neighbours] > sizes[fragments]
     larger |= (sizes[neighbours] == sizes[fragments]) & (neighbours < fragments)
     lower_peak = np.minimum(peaks[fragments], peaks[neighbours])
-    is_high = passes >= np.sqrt(split) * share[fragments] * lower_peak
+    is_high = saddles >= np.sqrt(split) * share[fragments] * lower_peak
     joined = larger & is_high & (share[fragments] < 1)
     return connected(count, fragments[joined], neighbours[joined])[owner]
 
 
-def _highest_passes(passes: Passes, owner: Ints) -> tuple[Ints, Ints, NDArray[np.float32]]:
+def _highest_passes(saddles: Saddles, owner: Ints) -> tuple[Ints, Ints, NDArray[np.float32]]:
     """List the objects that have neighbours, with the neighbour beyond the highest pass, and that pass's height."""
-    between = Passes(owner[passes.one], owner[passes.other], passes.height, passes.place).highest()
+    between = Saddles(owner[saddles.one], owner[saddles.other], saddles.height, saddles.place).highest()
     # Every pass is seen from both sides; passes come from the highest down, so an object's first is its highest.
     here = np.stack([between.one, between.other], axis=1).ravel()
     there = np.stack([between.other, between.one], axis=1).ravel()

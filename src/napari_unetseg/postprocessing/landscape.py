@@ -12,14 +12,14 @@ SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
 
 REACH = 5
-"""Pixels round a block that its heights depend on: four for the smoothing, and one that `survey` looks at."""
+"""Pixels round a block that its heights depend on: four for the smoothing, and one that `find_basins` looks at."""
 
 DEPTH_REACH = 59
 """Pixels round a block in which the nearest background is looked for at first."""
 
 
 def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block: Window) -> NDArray[np.float32]:
-    """Return the heights of a block and of the pixels round it, as `hills.survey` wants them.
+    """Return the heights of a block and of the pixels round it, as `basins.find_basins` wants them.
 
     Parameters
     ----------

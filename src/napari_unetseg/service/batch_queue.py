@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.service.segmentation import Wishes
+from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction, Progress
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
 """An image, or a function that reads it when its turn comes."""
 
 
 @dataclass(frozen=True)
-class Place:
+class BatchItem:
     """One image of a batch.
 
     Attributes
@@ -60,16 +60,16 @@ class Place:
         return self.entry, self.outcome
 
 
-class Line:
+class BatchQueue:
     """The images of a batch, waiting in line.
 
     Parameters
     ----------
     images
         In their order; read as late as the network allows.
-    wishes
+    options
         Says which channel to take, and how the network is to see it.
-    runtime
+    loaded_model
         The loaded model.
     progress
         Called with counts of tiles, of the images that were taken in so far.
@@ -82,68 +82,68 @@ class Line:
     def __init__(
         self,
         images: Iterable[Readable],
-        wishes: Wishes,
-        runtime: "Runtime",
+        options: SegmentOptions,
+        loaded_model: "LoadedModel",
         *,
         progress: "Progress | None",
         cancel: CancelFlag | None,
         together: bool,
     ) -> None:
         self._images = images
-        self._wishes = wishes
+        self._options = options
         self._cancel = cancel
-        self._waiting: deque[Place] = deque()
+        self._waiting: deque[BatchItem] = deque()
         self._milliseconds = 0.0
         self._done = 0
         self._begun = self._expected = 0
         told = None if progress is None else share_progress(progress, lambda: (self._begun, self._expected))
         entries = self._entries()
         if together:
-            self._outcomes = runtime.predict_many(
-                entries, diameter=wishes.diameter, augment=wishes.augment, progress=told, cancel=cancel
+            self._outcomes = loaded_model.predict_many(
+                entries, diameter=options.diameter, augment=options.augment, progress=told, cancel=cancel
             )
         else:
-            self._outcomes = _one_by_one(entries, runtime, wishes, told, cancel)
+            self._outcomes = _one_by_one(entries, loaded_model, options, told, cancel)
 
-    def next(self) -> Place | None:
+    def next(self) -> BatchItem | None:
         """Compute until the first image in line has its outcome, and return that; None after the last."""
         clock = perf_counter()
         outcome = next(self._outcomes, None)
         if outcome is None:
             return None
-        place = self._waiting.popleft()
-        if isinstance(place.entry, Image) and place.entry.stack_axes:
-            outcome = join_planes(place.entry, chain([outcome], self._outcomes))
+        item = self._waiting.popleft()
+        if isinstance(item.entry, Image) and item.entry.stack_axes:
+            outcome = join_planes(item.entry, chain([outcome], self._outcomes))
         self._milliseconds += 1000 * (perf_counter() - clock)
         self._done += 1
-        return replace(place, outcome=outcome, milliseconds=self._milliseconds / self._done)
+        return replace(item, outcome=outcome, milliseconds=self._milliseconds / self._done)
 
     def _entries(self) -> Iterator[Image | Exception]:
         for index, given in enumerate(self._images):
-            place = self._prepare(given, f"image {index}")
-            self._waiting.append(place)
-            stack = place.entry if isinstance(place.entry, Image) and place.entry.stack_axes else None
+            item = self._prepare(given, f"image {index}")
+            self._waiting.append(item)
+            stack = item.entry if isinstance(item.entry, Image) and item.entry.stack_axes else None
             self._expected += prod(stack.stack_shape) if stack else 1
-            for entry in read_planes(stack) if stack else (place.entry,):
+            for entry in read_planes(stack) if stack else (item.entry,):
                 self._begun += 1
                 yield entry
 
-    def _prepare(self, given: Readable, name: str) -> Place:
+    def _prepare(self, given: Readable, name: str) -> BatchItem:
         started = datetime.now(UTC).astimezone()
         name = given.name if isinstance(given, Image) else name
         if self._cancel is not None and self._cancel():
-            return Place(name, started, Cancelled(f"{name}: not segmented, the run was cancelled."))
+            return BatchItem(name, started, Cancelled(f"{name}: not segmented, the run was cancelled."))
         try:
             image = Image.of(given() if callable(given) else given, name=name)
-            return Place(image.name, started, self._wishes.plane_of(image))
+            return BatchItem(image.name, started, self._options.plane_of(image))
         except Exception as error:
-            return Place(name, started, error)
+            return BatchItem(name, started, error)
 
 
 def _one_by_one(
     entries: Iterator[Image | Exception],
-    runtime: "Runtime",
-    wishes: Wishes,
+    loaded_model: "LoadedModel",
+    options: SegmentOptions,
     progress: "Progress | None",
     cancel: CancelFlag | None,
 ) -> Iterator["Prediction | Exception"]:
@@ -152,8 +152,8 @@ def _one_by_one(
             yield entry
             continue
         try:
-            prediction = runtime.predict(
-                entry, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+            prediction = loaded_model.predict(
+                entry, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
             )
         except Exception as error:
             yield error

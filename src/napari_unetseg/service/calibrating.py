@@ -11,7 +11,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, folder_for
 from napari_unetseg.inference.backends.openvino.int8_store import Calibration, calibration_of
-from napari_unetseg.inference.backends.selection import Way, Wish, choose_way
+from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.inference.int8_calibration import calibrate
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
@@ -31,18 +31,18 @@ def calibrate_package(
     progress: "Progress | None" = None,
     cancel: CancelFlag | None = None,
 ) -> Calibration:
-    """Calibrate a model for int8; see `napari_unetseg.inference.int8_calibration.calibrate`. Stacks give some planes."""
+    """Calibrate a model for int8, as `inference.int8_calibration.calibrate` does. Stacks give some planes."""
     planes = [plane for image in images for plane in _planes(Image.of(image))]
     return calibrate(load_network(package), package.card, planes, progress=progress, cancel=cancel)
 
 
-def needs_conversion(package: ModelPackage, wish: Wish, device: str) -> bool:
+def needs_conversion(package: ModelPackage, backend_request: BackendRequest, device: str) -> bool:
     """Whether the model will run with OpenVINO on that kind of device, and has to be converted for it first."""
-    runs_there = choose_way(wish, package.card, device).backend == "openvino"
+    runs_there = plan_execution(backend_request, package.card, device).backend == "openvino"
     return runs_there and not (folder_for(package.card) / MODEL_FILE).is_file()
 
 
-def settle(way: Way, card: ModelCard, device: str) -> Way:
+def settle(plan: ExecutionPlan, card: ModelCard, device: str) -> ExecutionPlan:
     """Return the way that a model may go: another than int8 where its masks would suffer, with a warning.
 
     Raises
@@ -50,12 +50,12 @@ def settle(way: Way, card: ModelCard, device: str) -> Way:
     NotCalibrated
         If the way is int8 and nobody knows.
     """
-    if way.precision != "int8":
-        return way
+    if plan.precision != "int8":
+        return plan
     calibration = calibration_of(card)
     if calibration.accepted:
-        return replace(way, reason=joined([way.reason, calibration.outcome]))
-    other = choose_way(Wish(way.backend), card, device)
+        return replace(plan, reason=joined([plan.reason, calibration.outcome]))
+    other = plan_execution(BackendRequest(plan.backend), card, device)
     instead = Sentence("{precision} was used instead.", precision=other.precision)
     warning = joined([calibration.outcome, instead])
     return replace(other, reason=joined([calibration.outcome, other.reason]), warning=warning)

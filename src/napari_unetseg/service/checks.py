@@ -13,7 +13,7 @@ from napari_unetseg.zoo import known_answer as stored
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
 """Most that a probability may differ from the stored answer, which is float32, by the precision of the network.
@@ -45,18 +45,20 @@ class Check:
     problems: tuple[str, ...]
 
 
-def check_model(runtime: "Runtime", answer: stored.KnownAnswer | None) -> Check:
+def check_model(loaded_model: "LoadedModel", answer: stored.KnownAnswer | None) -> Check:
     """Run a model on its test picture, and compare with its stored answer if there is one."""
-    card = runtime.card
-    pixels = answer.pixels if answer else draw_test_picture(runtime)
+    card = loaded_model.card
+    pixels = answer.pixels if answer else draw_test_picture(loaded_model)
     clock = time.perf_counter()
-    probability = runtime.backend.run(pixels[np.newaxis])[0]
+    probability = loaded_model.backend.run(pixels[np.newaxis])[0]
     elapsed_ms = 1000 * (time.perf_counter() - clock)
     problem = _fault(card, probability)
     compared = None
     if answer is not None and np.isfinite(probability).all():
         difference = float(np.abs(probability - answer.probability).max())
-        compared = KnownAnswer(passed=difference <= TOLERANCE[runtime.backend.precision], max_difference=difference)
+        compared = KnownAnswer(
+            passed=difference <= TOLERANCE[loaded_model.backend.precision], max_difference=difference
+        )
         if problem is None and not compared.passed:
             problem = Sentence(
                 "Model {model} no longer gives the answer that is stored with it: its probabilities are off "
@@ -70,10 +72,10 @@ def check_model(runtime: "Runtime", answer: stored.KnownAnswer | None) -> Check:
     return Check(elapsed_ms, compared, (problem,) if problem else ())
 
 
-def draw_test_picture(runtime: "Runtime") -> NDArray[np.float32]:
+def draw_test_picture(loaded_model: "LoadedModel") -> NDArray[np.float32]:
     """Draw the test picture in a size that the network accepts; float32 (C, Y, X)."""
-    shape = runtime.backend.accepted_size(stored.PICTURE_SIDE, stored.PICTURE_SIDE)
-    return stored.draw_picture(runtime.card, shape)
+    shape = loaded_model.backend.accepted_size(stored.PICTURE_SIDE, stored.PICTURE_SIDE)
+    return stored.draw_picture(loaded_model.card, shape)
 
 
 def _fault(card: ModelCard, probability: NDArray[np.float32]) -> str | None:

@@ -10,7 +10,7 @@ from napari_unetseg.zoo.published import published_with
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 # What each network is called as a class, and whether it weighs its features; known without loading torch.
 _MODEL_TYPES = {
@@ -27,12 +27,12 @@ SUPPORTED_FORMATS = ("TIFF", *_PICTURES, "NPY")
 """Kinds of image files that `napari_unetseg.io` reads."""
 
 
-def identify(package: ModelPackage, loaded: "Runtime | None") -> ModelIdentity:
+def identify(package: ModelPackage, loaded: "LoadedModel | None") -> ModelIdentity:
     """Name a model and the device it is on."""
     return ModelIdentity(package.card.name, _variant(package.card.architecture), loaded.device.kind if loaded else None)
 
 
-def describe(package: ModelPackage, loaded: "Runtime | None") -> ModelInfo:
+def describe(package: ModelPackage, loaded: "LoadedModel | None") -> ModelInfo:
     """Say all that is known of a model; what only a loaded one can tell is None otherwise."""
     card, identity = package.card, identify(package, loaded)
     sides = card.image_size or (None, None)
@@ -55,8 +55,8 @@ def describe(package: ModelPackage, loaded: "Runtime | None") -> ModelInfo:
         loaded=loaded is not None,
         device_reason=loaded.device.reason if loaded else None,
         precision=loaded.backend.precision if loaded else None,
-        backend=loaded.way.backend if loaded else None,
-        backend_reason=loaded.way.reason if loaded else None,
+        backend=loaded.plan.backend if loaded else None,
+        backend_reason=loaded.plan.reason if loaded else None,
         card=card.model_dump(mode="json"),
     )
 
@@ -67,7 +67,7 @@ def _variant(architecture: Architecture) -> str:
     return size if size in _VARIANTS else "standard"
 
 
-def _parameters(package: ModelPackage, loaded: "Runtime | None") -> int | None:
+def _parameters(package: ModelPackage, loaded: "LoadedModel | None") -> int | None:
     """Count what the file holds: checkpoints of a published network have what it was published with."""
     if loaded is None:
         return None

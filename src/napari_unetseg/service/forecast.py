@@ -15,7 +15,7 @@ import psutil
 
 from napari_unetseg.config import Settings
 from napari_unetseg.cores import usable_cores
-from napari_unetseg.inference.backends.selection import Wish, likely_ways
+from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.language import Sentence
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
@@ -24,7 +24,7 @@ from napari_unetseg.service.profile import TunedSize, read_profile
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 Basis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""
@@ -103,28 +103,33 @@ LONG_S = 120.0
 """Seconds above which a run counts as long."""
 
 
-class Paces:
+class Throughput:
     """How fast networks were in this session, counted by many threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._runs: dict[tuple[str, ...], deque[tuple[float, float]]] = {}
 
-    def note(self, runtime: "Runtime", pixels: float, seconds: float) -> None:
+    def note(self, loaded_model: "LoadedModel", pixels: float, seconds: float) -> None:
         """Remember that so many pixels, as the network saw them and each time it did, took so long."""
         with self._lock:
-            runs = self._runs.setdefault(_key(runtime), deque(maxlen=_RUNS_REMEMBERED))
+            runs = self._runs.setdefault(_key(loaded_model), deque(maxlen=_RUNS_REMEMBERED))
             runs.append((pixels, seconds))
 
-    def seconds_per_pixel(self, runtime: "Runtime") -> float | None:
+    def seconds_per_pixel(self, loaded_model: "LoadedModel") -> float | None:
         """Return the pace of the last few runs; None before one."""
         with self._lock:
-            runs = self._runs.get(_key(runtime))
+            runs = self._runs.get(_key(loaded_model))
             return sum(seconds for _, seconds in runs) / sum(pixels for pixels, _ in runs) if runs else None
 
 
-def _key(runtime: "Runtime") -> tuple[str, ...]:
-    return runtime.card.weights.sha256, runtime.device.kind, runtime.way.backend, runtime.way.precision
+def _key(loaded_model: "LoadedModel") -> tuple[str, ...]:
+    return (
+        loaded_model.card.weights.sha256,
+        loaded_model.device.kind,
+        loaded_model.plan.backend,
+        loaded_model.plan.precision,
+    )
 
 
 def network_pixels(card: ModelCard, work: Workload) -> float:
@@ -138,14 +143,14 @@ def passes(*, augment: bool) -> int:
     return 8 if augment else 1
 
 
-def foresee(
+def forecast_run(
     card: ModelCard,
     work: Workload,
     settings: Settings,
-    paces: Paces,
-    runtime: "Runtime | None",
+    throughput: Throughput,
+    loaded_model: "LoadedModel | None",
     device: str | None,
-    wish: Wish,
+    backend_request: BackendRequest,
 ) -> Forecast:
     """Say what a run will take.
 
@@ -155,11 +160,11 @@ def foresee(
         Card of the model.
     work
         What is to be run.
-    settings, device, wish
+    settings, device, backend_request
         As the service that will run it has them.
-    paces
+    throughput
         Of earlier runs.
-    runtime
+    loaded_model
         The model, if it is loaded.
 
     Raises
@@ -168,18 +173,20 @@ def foresee(
         If the diameter cannot be used with this model.
     """
     kind, reason = (
-        (runtime.device.kind, runtime.device.reason)
-        if runtime is not None
+        (loaded_model.device.kind, loaded_model.device.reason)
+        if loaded_model is not None
         else expected_device(device or settings.unet.model.device)
     )
     # The name of a GPU is asked of torch, which is loaded where the model is.
-    tuned = None if kind == "cuda" and runtime is None else _tuned(kind, card, wish, runtime)
+    tuned = None if kind == "cuda" and loaded_model is None else _tuned(kind, card, backend_request, loaded_model)
     pixels = network_pixels(card, work)
-    pace, basis = _pace(card, kind, tuned, paces.seconds_per_pixel(runtime) if runtime is not None else None)
+    pace, basis = _pace(
+        card, kind, tuned, throughput.seconds_per_pixel(loaded_model) if loaded_model is not None else None
+    )
     return Forecast(
         device=kind,
         reason=reason,
-        precision=runtime.backend.precision if runtime is not None else None,
+        precision=loaded_model.backend.precision if loaded_model is not None else None,
         seconds=None if pace is None else pixels * pace,
         basis=basis,
         memory_mb=_memory_mb(card, work, settings, tuned),
@@ -241,11 +248,17 @@ def _pace(
     return operations / (_SPEED[kind] * cores), "guess"
 
 
-def _tuned(kind: str, card: ModelCard, wish: Wish, runtime: "Runtime | None") -> TunedSize | None:
+def _tuned(
+    kind: str, card: ModelCard, backend_request: BackendRequest, loaded_model: "LoadedModel | None"
+) -> TunedSize | None:
     """Return what was measured of the way that the model runs or, before it is loaded, of the likeliest that was."""
-    ways = likely_ways(wish, card, kind) if runtime is None else ((runtime.way.backend, runtime.way.precision),)
+    plans = (
+        likely_plans(backend_request, card, kind)
+        if loaded_model is None
+        else ((loaded_model.plan.backend, loaded_model.plan.precision),)
+    )
     device = device_name(kind)
-    measured = (read_profile(device, card.weights.sha256, *way) for way in ways)
+    measured = (read_profile(device, card.weights.sha256, *plan) for plan in plans)
     return next((size for size in measured if size is not None), None)
 
 

@@ -14,14 +14,14 @@ from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.checks import Check, check_model, draw_test_picture
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.describe import identify
-from napari_unetseg.service.model_cache import HeldModels
+from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Health
 from napari_unetseg.service.usage import gpu_available, gpu_percent, memory_usage
 from napari_unetseg.zoo.known_answer import read_known_answer
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 NOT_LOADED = Sentence("The model is not loaded yet; it loads on the first run.")
 
@@ -39,10 +39,10 @@ class Checkup:
         self._settings = settings
         self._wanted = settings.unet.health
         self._capabilities = _capabilities(settings)
-        self._last: dict[Path, tuple[weakref.ref[Runtime], Check]] = {}
+        self._last: dict[Path, tuple[weakref.ref[LoadedModel], Check]] = {}
         self._checked_at: str | None = None
 
-    def validate(self, package: ModelPackage, runtime: "Runtime") -> None:
+    def validate(self, package: ModelPackage, loaded_model: "LoadedModel") -> None:
         """Check a model that was just loaded.
 
         Raises
@@ -52,31 +52,31 @@ class Checkup:
         """
         if not self._wanted.startup_validation:
             return
-        self.check(package, runtime)
-        last = self._last_check(package, runtime)
+        self.check(package, loaded_model)
+        last = self._last_check(package, loaded_model)
         if last is not None and last.problems:
             raise ModelError(Sentence("{path}: {reason}", path=package.weights, reason=joined(last.problems)))
 
-    def check(self, package: ModelPackage, runtime: "Runtime") -> None:
+    def check(self, package: ModelPackage, loaded_model: "LoadedModel") -> None:
         """Run a model on its test picture, where the settings want that, and remember what came of it."""
         if not self._wanted.dummy_inference_test:
             return
         self._checked_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
         answer = read_known_answer(package) if self._wanted.known_answer_test else None
-        self._last[package.source] = weakref.ref(runtime), check_model(runtime, answer)
+        self._last[package.source] = weakref.ref(loaded_model), check_model(loaded_model, answer)
 
-    def _last_check(self, package: ModelPackage, runtime: "Runtime | None") -> Check | None:
+    def _last_check(self, package: ModelPackage, loaded_model: "LoadedModel | None") -> Check | None:
         """Return what came of the last check, if that was of what is loaded now."""
         checked, check = self._last.get(package.source, (None, None))
-        return check if checked is not None and runtime is not None and checked() is runtime else None
+        return check if checked is not None and loaded_model is not None and checked() is loaded_model else None
 
     @staticmethod
-    def warm_up(runtime: "Runtime") -> None:
+    def warm_up(loaded_model: "LoadedModel") -> None:
         """Run a model once, so that the first image does not pay for it."""
-        runtime.backend.run(draw_test_picture(runtime)[np.newaxis])
+        loaded_model.backend.run(draw_test_picture(loaded_model)[np.newaxis])
 
     def report(
-        self, package: ModelPackage, models: HeldModels, counter: RunCounter, trouble: Exception | None
+        self, package: ModelPackage, models: ModelCache, counter: RunCounter, trouble: Exception | None
     ) -> Health:
         """Put together what is known.
 
@@ -113,8 +113,8 @@ class Checkup:
             memory_steps=tuple(step.text for step in loaded.memory_steps) if loaded else (),
             device_reason=loaded.device.reason if loaded else None,
             precision=loaded.backend.precision if loaded else None,
-            backend=loaded.way.backend if loaded else None,
-            backend_reason=loaded.way.reason if loaded else None,
+            backend=loaded.plan.backend if loaded else None,
+            backend_reason=loaded.plan.reason if loaded else None,
             dummy_inference_ms=last.dummy_inference_ms if last else None,
             known_answer=last.known_answer if last else None,
         )

@@ -9,7 +9,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend, CancelFlag
 from napari_unetseg.inference.backends.make_backend import make_backend
-from napari_unetseg.inference.backends.selection import Way, choose_way, first_wish
+from napari_unetseg.inference.backends.selection import ExecutionPlan, plan_execution, requested_backend
 from napari_unetseg.inference.device import Device, choose_device
 from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
@@ -41,14 +41,14 @@ class Size:
     window: int | None = None
 
 
-class Runtime:
+class LoadedModel:
     """What is loaded. Any thread may call any method.
 
     Parameters
     ----------
     card
         Card of the model.
-    way
+    plan
         How the network is computed.
     backend
         What runs it so; taken over.
@@ -71,11 +71,11 @@ class Runtime:
     def __init__(
         self,
         card: ModelCard,
-        way: Way,
+        plan: ExecutionPlan,
         backend: Backend,
         *,
-        size_on: Callable[[str, Way], Size] = lambda _kind, _way: Size(),
-        fallback: Callable[[], tuple[Way, Backend]] | None = None,
+        size_on: Callable[[str, ExecutionPlan], Size] = lambda _kind, _plan: Size(),
+        fallback: Callable[[], tuple[ExecutionPlan, Backend]] | None = None,
         parameters_count: int = 0,
         bytes_held: int = 0,
         source: str | None = None,
@@ -86,16 +86,16 @@ class Runtime:
         self.bytes_held = bytes_held
         self.limits = Limits()
         self._lock = Lock()
-        self._way, self._backend = way, backend
+        self._plan, self._backend = plan, backend
         self._size_on = size_on
-        self._size = size_on(backend.device.kind, way)
+        self._size = size_on(backend.device.kind, plan)
         self._fallback = fallback
         self._steps: deque[MemoryStep] = deque(maxlen=_STEPS_REMEMBERED)
 
     @property
-    def way(self) -> Way:
+    def plan(self) -> ExecutionPlan:
         """How the network is computed, and why so."""
-        return self._way
+        return self._plan
 
     @property
     def backend(self) -> Backend:
@@ -162,8 +162,8 @@ class Runtime:
     def _move_to_cpu(self) -> Backend:
         with self._lock:
             if self._fallback is not None:  # else another thread was faster
-                (self._way, self._backend), self._fallback = self._fallback(), None
-                self._size = self._size_on(self._backend.device.kind, self._way)
+                (self._plan, self._backend), self._fallback = self._fallback(), None
+                self._size = self._size_on(self._backend.device.kind, self._plan)
             return self._backend
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class Runtime:
         return_freed_memory()
 
 
-def load_runtime(
+def load_model(
     package: ModelPackage,
     settings: Settings,
     *,
@@ -180,7 +180,7 @@ def load_runtime(
     backend: str | None = None,
     precision: str | None = None,
     fallback_to_cpu: bool | None = None,
-) -> Runtime:
+) -> LoadedModel:
     """Load a model's weights onto a device.
 
     How many tiles of which size the network sees at once is what the settings say, else what was
@@ -207,27 +207,27 @@ def load_runtime(
     """
     wanted, memory = settings.unet.model, settings.unet.memory
     may_fall_back = wanted.fallback_to_cpu if fallback_to_cpu is None else fallback_to_cpu
-    wish = first_wish(backend, precision, wanted.backend, wanted.precision)
+    backend_request = requested_backend(backend, precision, wanted.backend, wanted.precision)
     pools = BufferPools(
         int(1e9 * memory.max_pool_size_gb), memory.pool_size_multiplier, on_devices=memory.enable_gpu_pools
     )
 
-    def put(network: SegmentationNetwork, device: Device) -> tuple[Way, Backend]:
-        way = settle(choose_way(wish, package.card, device.kind), package.card, device.kind)
+    def put(network: SegmentationNetwork, device: Device) -> tuple[ExecutionPlan, Backend]:
+        plan = settle(plan_execution(backend_request, package.card, device.kind), package.card, device.kind)
         keeps = memory.keep_freed_memory
-        return way, make_backend(way, network, package.card, device, pools, keeps_memory=keeps)
+        return plan, make_backend(plan, network, package.card, device, pools, keeps_memory=keeps)
 
     chosen = choose_device(device or wanted.device, fallback_to_cpu=may_fall_back)
     network = load_network(package)
     # Counted before the backend takes the network over.
     count, size = _count(network), _bytes(network)
-    way, runner = put(network, chosen)
+    plan, runner = put(network, chosen)
     falls_back = may_fall_back and runner.device.kind != "cpu"
-    return Runtime(
+    return LoadedModel(
         package.card,
-        way,
+        plan,
         runner,
-        size_on=lambda kind, way: _size_on(kind, package.card.weights.sha256, way, settings),
+        size_on=lambda kind, plan: _size_on(kind, package.card.weights.sha256, plan, settings),
         fallback=(lambda: put(load_network(package), _AFTER_FALLBACK)) if falls_back else None,
         parameters_count=count,
         bytes_held=size,
@@ -235,9 +235,9 @@ def load_runtime(
     )
 
 
-def _size_on(kind: str, sha256: str, way: Way, settings: Settings) -> Size:
+def _size_on(kind: str, sha256: str, plan: ExecutionPlan, settings: Settings) -> Size:
     asked = settings.unet.inference
-    tuned = read_profile(device_name(kind), sha256, way.backend, way.precision)
+    tuned = read_profile(device_name(kind), sha256, plan.backend, plan.precision)
     if tuned is None:
         return Size(asked.batch_size, asked.window)
     return Size(asked.batch_size or tuned.batch_size, asked.window or tuned.window)

@@ -12,9 +12,9 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
-Load = Callable[[ModelPackage], "Runtime"]
+Load = Callable[[ModelPackage], "LoadedModel"]
 
 
 class ServiceClosed(UnetsegError):
@@ -26,12 +26,12 @@ class ServiceClosed(UnetsegError):
 
 @dataclass(eq=False)
 class _Held:
-    runtime: "Runtime"
+    loaded_model: "LoadedModel"
     users: int = 0
     retired: bool = False
 
 
-class HeldModels:
+class ModelCache:
     """Models in memory.
 
     Any thread may call any method. A model that is lent stays whole until its last user gives it
@@ -56,19 +56,19 @@ class HeldModels:
         self._loading = Lock()
 
     @property
-    def runtimes(self) -> tuple["Runtime", ...]:
+    def runtimes(self) -> tuple["LoadedModel", ...]:
         """What is in memory, last used last."""
         with self._lock:
-            return tuple(held.runtime for held in self._held.values())
+            return tuple(held.loaded_model for held in self._held.values())
 
-    def peek(self, package: ModelPackage) -> "Runtime | None":
+    def peek(self, package: ModelPackage) -> "LoadedModel | None":
         """Return a model if it is in memory."""
         with self._lock:
             held = self._held.get(package.source)
-            return held.runtime if held else None
+            return held.loaded_model if held else None
 
     @contextmanager
-    def lend(self, package: ModelPackage) -> Iterator["Runtime"]:
+    def borrow(self, package: ModelPackage) -> Iterator["LoadedModel"]:
         """Lend a model until the block ends; it is loaded first if need be.
 
         Raises
@@ -78,7 +78,7 @@ class HeldModels:
         """
         held = self._take(package)
         try:
-            yield held.runtime
+            yield held.loaded_model
         finally:
             with self._lock:
                 held.users -= 1
@@ -95,8 +95,8 @@ class HeldModels:
         """
         with self._loading:
             self.check_open()
-            runtime = self._load(package)
-            self._put(package, runtime)
+            loaded_model = self._load(package)
+            self._put(package, loaded_model)
 
     def unload(self, package: ModelPackage | None = None) -> None:
         """Let a model go, or all; one that is in use goes when its last user is done. Nobody waits."""
@@ -133,21 +133,21 @@ class HeldModels:
                 self._held.move_to_end(package.source)
             return held
 
-    def _put(self, package: ModelPackage, runtime: "Runtime", users: int = 0) -> _Held:
+    def _put(self, package: ModelPackage, loaded_model: "LoadedModel", users: int = 0) -> _Held:
         with self._lock:
             if self._closed:
-                runtime.close()
+                loaded_model.close()
                 raise ServiceClosed
             before = self._held.pop(package.source, None)
             if before is not None:
                 self._retire(before)
-            held = self._held[package.source] = _Held(runtime, users)
+            held = self._held[package.source] = _Held(loaded_model, users)
             self._make_room()
             return held
 
     def _make_room(self) -> None:
         for key, held in list(self._held.items())[:-1]:
-            if sum(other.runtime.bytes_held for other in self._held.values()) <= self._most_bytes:
+            if sum(other.loaded_model.bytes_held for other in self._held.values()) <= self._most_bytes:
                 return
             if held.users == 0:
                 self._retire(self._held.pop(key))
@@ -159,4 +159,4 @@ class HeldModels:
     @staticmethod
     def _free_if_unused(held: _Held) -> None:
         if held.retired and held.users == 0:
-            held.runtime.close()
+            held.loaded_model.close()

@@ -58,7 +58,7 @@ class _Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    # By device name, then by the model's SHA-256, then by `_way`.
+    # By device name, then by the model's SHA-256, then by `_plan`.
     sizes: dict[str, dict[str, dict[str, TunedSize]]] = Field(default_factory=dict)
 
 
@@ -81,14 +81,14 @@ def read_profile(
     model_sha256
         SHA-256 of the model's weights.
     backend, precision
-        As `napari_unetseg.inference.backends.selection.Way` has them.
+        As `napari_unetseg.inference.backends.selection.ExecutionPlan` has them.
 
     Returns
     -------
     TunedSize or None
         None if nothing was saved.
     """
-    return _read(profile_path()).sizes.get(device_name, {}).get(model_sha256, {}).get(_way(backend, precision))
+    return _read(profile_path()).sizes.get(device_name, {}).get(model_sha256, {}).get(_plan(backend, precision))
 
 
 def write_profile(
@@ -110,14 +110,14 @@ def write_profile(
     """
     path = profile_path()
     sizes = {device: {model: dict(by) for model, by in models.items()} for device, models in _read(path).sizes.items()}
-    sizes.setdefault(device_name, {}).setdefault(model_sha256, {})[_way(backend, precision)] = size
+    sizes.setdefault(device_name, {}).setdefault(model_sha256, {})[_plan(backend, precision)] = size
     content = _Profile(sizes=sizes).model_dump_json(indent=2)
     with whole_file(path) as temporary:
         temporary.write_text(content + "\n", encoding="utf-8")
     return path
 
 
-def _way(backend: str, precision: str) -> str:
+def _plan(backend: str, precision: str) -> str:
     # Files from before there was a choice have the runtime alone.
     return backend if precision == "float32" else f"{backend} {precision}"
 

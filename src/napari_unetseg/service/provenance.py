@@ -15,7 +15,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")
 
@@ -40,7 +40,7 @@ class Provenance:
     device, device_reason, precision
         Where and in what arithmetic the network ran, and why there.
     backend
-        Runtime of the network: ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
+        LoadedModel of the network: ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
     window, halo, tiles
         Side of the network's input window and halo in pixels, and how many tiles there were. Tiles
         without a halo were blended.
@@ -110,7 +110,7 @@ class Provenance:
 
 
 def record(
-    runtime: "Runtime",
+    loaded_model: "LoadedModel",
     prediction: "Prediction",
     *,
     plane: Image,
@@ -124,14 +124,14 @@ def record(
     """Write down what was used; `Provenance` explains each part. `plane` is what was segmented."""
     return Provenance(
         image=plane.name,
-        model=runtime.card.name,
-        sha256=runtime.card.weights.sha256,
+        model=loaded_model.card.name,
+        sha256=loaded_model.card.weights.sha256,
         parameters=parameters.model_dump(),
         channel=channel,
-        device=runtime.device.kind,
-        device_reason=runtime.device.reason,
-        backend=runtime.way.backend,
-        precision=runtime.backend.precision,
+        device=loaded_model.device.kind,
+        device_reason=loaded_model.device.reason,
+        backend=loaded_model.plan.backend,
+        precision=loaded_model.backend.precision,
         window=prediction.window,
         halo=prediction.halo,
         tiles=prediction.tiles,
@@ -142,8 +142,8 @@ def record(
         request_id=request_id(),
         diameter=diameter,
         augmented=prediction.agreement is not None,
-        model_source=runtime.source,
-        card_sha256=card_fingerprint(runtime.card),
+        model_source=loaded_model.source,
+        card_sha256=card_fingerprint(loaded_model.card),
         path=plane.path,
         axes=plane.axes,
         rgb=plane.rgb,

@@ -26,7 +26,7 @@ if service.package.card.weights.sha256 != {sha256!a}:
     raise SystemExit("This is another model than the one that made the result.")
 result = service.segment(
     image,
-{wishes}
+{options}
 )
 print(result.count, "objects")
 # result.labels is the label image, result.measurements the table.
@@ -44,7 +44,7 @@ def as_python(recipe: RunRecipe) -> str:
     the console of the napari window that has it.
     """
     source, run = recipe.source, recipe.run
-    wishes = recipe.wishes().items()
+    options = recipe.segment_options().items()
     return _SCRIPT.format(
         image=source.image,
         version=recipe.napari_unetseg,
@@ -58,7 +58,7 @@ def as_python(recipe: RunRecipe) -> str:
         backend=run.backend,
         precision=run.wanted_precision,
         sha256=recipe.model.sha256,
-        wishes="\n".join(f"    {name}={value!r}," for name, value in wishes if value is not None),
+        options="\n".join(f"    {name}={value!r}," for name, value in options if value is not None),
     )
 
 

@@ -139,7 +139,7 @@ class RunRecipe(_Section):
                 )
             ) from error
 
-    def wishes(self) -> dict[str, Any]:
+    def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
         asked = {"channel": self.channel, "diameter": self.diameter, "augment": self.augment, "link": self.link}
         return asked | self.parameters.model_dump()

@@ -16,20 +16,20 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.advice import slow_remarks
-from napari_unetseg.service.batch_queue import Line, Place, Readable
+from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, Readable
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
-from napari_unetseg.service.forecast import Paces, Workload, network_pixels, passes
+from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.journal import Journal, Stopwatch
-from napari_unetseg.service.model_cache import HeldModels
+from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.segmentation import Segmentation, Wishes, read_objects
+from napari_unetseg.service.segmentation import Segmentation, SegmentOptions, read_objects
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction, Progress
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 
 class Runner:
@@ -46,13 +46,13 @@ class Runner:
     ----------
     counter
         Knows how the runs went.
-    paces
+    throughput
         Knows how fast they were.
     """
 
-    def __init__(self, models: HeldModels, settings: Settings) -> None:
+    def __init__(self, models: ModelCache, settings: Settings) -> None:
         self.counter = RunCounter()
-        self.paces = Paces()
+        self.throughput = Throughput()
         self._models = models
         self._settings = settings
         self._journal = Journal(settings)
@@ -62,27 +62,27 @@ class Runner:
         self,
         package: ModelPackage,
         image: Image | NDArray[Any],
-        wishes: Wishes,
+        options: SegmentOptions,
         progress: "Progress | None",
         cancel: CancelFlag | None,
     ) -> Segmentation:
         """Segment one image; `SegmentationService.segment` explains the rest."""
         watch = Stopwatch()
         with self._call(image.name if isinstance(image, Image) else "image"):
-            plane = wishes.plane_of(Image.of(image))
-            with self._models.lend(package) as runtime:
-                wishes.check(runtime.card)
+            plane = options.plane_of(Image.of(image))
+            with self._models.borrow(package) as loaded_model:
+                options.check(loaded_model.card)
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
-                    prediction = _predict(runtime, plane, wishes, progress, cancel)
-                prediction, seen = self._look_again(runtime, plane, prediction, wishes, progress, watch, cancel)
-                return self._finish(runtime, plane, prediction, wishes, seen, started, watch, cancel)
+                    prediction = _predict(loaded_model, plane, options, progress, cancel)
+                prediction, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
+                return self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
 
     def run_many(
         self,
         package: ModelPackage,
         images: Iterable[Readable],
-        wishes: Wishes,
+        options: SegmentOptions,
         progress: "Progress | None",
         cancel: CancelFlag | None,
     ) -> Iterator[Segmentation | Failure]:
@@ -90,18 +90,18 @@ class Runner:
         together = self._settings.unet.inference.enable_batch_processing
         with request() as identity:
             pass
-        with self._models.lend(package) as runtime:
-            wishes.check(runtime.card)
-            line = Line(images, wishes, runtime, progress=progress, cancel=cancel, together=together)
+        with self._models.borrow(package) as loaded_model:
+            options.check(loaded_model.card)
+            queue = BatchQueue(images, options, loaded_model, progress=progress, cancel=cancel, together=together)
             while True:
                 # The id is the batch's, and not that of what its reader does between two results.
                 with request(identity):
                     watch = Stopwatch()
-                    place = self._next_place(line, cancel, watch)
-                    if place is None:
+                    item = self._next_item(queue, cancel, watch)
+                    if item is None:
                         return
-                    result = self._settle(place, runtime, wishes, watch, cancel)
-                del place
+                    result = self._settle(item, loaded_model, options, watch, cancel)
+                del item
                 yield result
                 del result  # its probabilities, before the next image needs room
 
@@ -117,69 +117,74 @@ class Runner:
         finally:
             self._working.release()
 
-    def _next_place(self, line: Line, cancel: CancelFlag | None, watch: Stopwatch) -> Place | None:
+    def _next_item(self, queue: BatchQueue, cancel: CancelFlag | None, watch: Stopwatch) -> BatchItem | None:
         try:
             with self.turn(cancel, watch):
-                return line.next()
+                return queue.next()
         except Cancelled:  # while waiting: what is left computes nothing any more
-            return line.next()
+            return queue.next()
 
     def _settle(
-        self, place: Place, runtime: "Runtime", wishes: Wishes, watch: Stopwatch, cancel: CancelFlag | None
+        self,
+        item: BatchItem,
+        loaded_model: "LoadedModel",
+        options: SegmentOptions,
+        watch: Stopwatch,
+        cancel: CancelFlag | None,
     ) -> Segmentation | Failure:
-        watch.stages["network"] = place.milliseconds
+        watch.stages["network"] = item.milliseconds
         try:
-            with self._call(place.name):
-                plane, prediction = place.finished()
-                prediction, seen = self._look_again(runtime, plane, prediction, wishes, None, watch, cancel)
-                return self._finish(runtime, plane, prediction, wishes, seen, place.started, watch, cancel)
+            with self._call(item.name):
+                plane, prediction = item.finished()
+                prediction, seen = self._look_again(loaded_model, plane, prediction, options, None, watch, cancel)
+                return self._finish(loaded_model, plane, prediction, options, seen, item.started, watch, cancel)
         except Exception as error:
-            return Failure(place.name, error)
+            return Failure(item.name, error)
 
     def _look_again(
         self,
-        runtime: "Runtime",
+        loaded_model: "LoadedModel",
         plane: Image,
         prediction: "Prediction",
-        wishes: Wishes,
+        options: SegmentOptions,
         progress: "Progress | None",
         watch: Stopwatch,
         cancel: CancelFlag | None,
-    ) -> tuple["Prediction", Wishes]:
+    ) -> tuple["Prediction", SegmentOptions]:
         """Show an image again, rescaled, where a first look found objects of a size that the model does not see well.
 
-        Returns what is to be read then, and the wishes with the diameter that was found.
+        Returns what is to be read then, and the options with the diameter that was found.
         """
-        diameter = better_diameter(prediction.probability, runtime.card) if wishes.diameter is None else None
+        diameter = better_diameter(prediction.probability, loaded_model.card) if options.diameter is None else None
         if diameter is None:
-            return prediction, wishes
-        rescaled = replace(wishes, diameter=diameter)
-        more = progress and _further(progress, prediction.tiles * passes(augment=wishes.augment))
+            return prediction, options
+        rescaled = replace(options, diameter=diameter)
+        more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
         with self.turn(cancel, watch), watch.stage("network"):
-            again = _predict(runtime, plane, rescaled, more, cancel)
-        told = tell_rescaled(plane.name, diameter, runtime.card)
+            again = _predict(loaded_model, plane, rescaled, more, cancel)
+        told = tell_rescaled(plane.name, diameter, loaded_model.card)
         return replace(again, warnings=(told, *again.warnings)), rescaled
 
     def _finish(
         self,
-        runtime: "Runtime",
+        loaded_model: "LoadedModel",
         plane: Image,
         prediction: "Prediction",
-        wishes: Wishes,
-        seen: Wishes,
+        options: SegmentOptions,
+        seen: SegmentOptions,
         started: datetime,
         watch: Stopwatch,
         cancel: CancelFlag | None,
     ) -> Segmentation:
         """Read the objects off a prediction, count the run and write it down.
 
-        `wishes` are those of the first look, `seen` those of the last, which the prediction is of.
+        `options` are those of the first look, `seen` those of the last, which the prediction is of.
         """
         seconds = watch.stages["network"] / 1000
         remarks = slow_remarks(seconds, self._settings)
         with watch.stage("decode"):
             result = read_objects(
-                runtime,
+                loaded_model,
                 plane,
                 prediction,
                 seen,
@@ -192,9 +197,9 @@ class Runner:
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
         self.counter.succeeded(seconds)
-        looks = {wishes.diameter, seen.diameter}
-        work = [Workload(plane.shape, prod(plane.stack_shape), look, wishes.augment) for look in looks]
-        self.paces.note(runtime, sum(network_pixels(runtime.card, look) for look in work), seconds)
+        looks = {options.diameter, seen.diameter}
+        work = [Workload(plane.shape, prod(plane.stack_shape), look, options.augment) for look in looks]
+        self.throughput.note(loaded_model, sum(network_pixels(loaded_model.card, look) for look in work), seconds)
         self._journal.segmented(result, watch)
         for remark in remarks:
             self._journal.remarked(plane.name, seconds, remark)
@@ -214,18 +219,24 @@ class Runner:
 
 
 def _predict(
-    runtime: "Runtime", image: Image, wishes: Wishes, progress: "Progress | None", cancel: CancelFlag | None
+    loaded_model: "LoadedModel",
+    image: Image,
+    options: SegmentOptions,
+    progress: "Progress | None",
+    cancel: CancelFlag | None,
 ) -> "Prediction":
     """Compute one plane, or all of a stack together."""
     if not image.stack_axes:
-        return runtime.predict(
-            image, diameter=wishes.diameter, augment=wishes.augment, progress=progress, cancel=cancel
+        return loaded_model.predict(
+            image, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
         )
-    line = Line([image], replace(wishes, channel=None), runtime, progress=progress, cancel=cancel, together=True)
-    place = line.next()
-    if place is None:
+    queue = BatchQueue(
+        [image], replace(options, channel=None), loaded_model, progress=progress, cancel=cancel, together=True
+    )
+    item = queue.next()
+    if item is None:
         raise RuntimeError(f"{image.name}: the batch ended without an answer for this stack.")
-    return place.finished()[1]
+    return item.finished()[1]
 
 
 def _further(progress: "Progress", done: int) -> "Progress":

@@ -23,7 +23,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def override(parameters: DecodeParameters, changes: dict[str, Any]) -> DecodePar
 
 
 @dataclass(frozen=True)
-class Wishes:
+class SegmentOptions:
     """What a caller wants of an image; `SegmentationService.segment` explains each."""
 
     channel: int | None = None
@@ -237,10 +237,10 @@ class Wishes:
 
 
 def read_objects(
-    runtime: "Runtime",
+    loaded_model: "LoadedModel",
     plane: Image,
     prediction: "Prediction",
-    wishes: Wishes,
+    options: SegmentOptions,
     *,
     started: datetime,
     seconds: float,
@@ -261,30 +261,30 @@ def read_objects(
     cancel
         Polled between the planes of a stack, and the blocks of a large image.
     """
-    card, parameters = runtime.card, wishes.parameters(runtime.card)
+    card, parameters = loaded_model.card, options.parameters(loaded_model.card)
     provenance = record(
-        runtime,
+        loaded_model,
         prediction,
         plane=plane,
-        channel=wishes.channel,
-        diameter=wishes.diameter,
+        channel=options.channel,
+        diameter=options.diameter,
         parameters=parameters,
         started=started,
         seconds=seconds,
-        link=wishes.link,
+        link=options.link,
     )
-    fallback = (told for told in (runtime.device.warning, runtime.way.warning) if told)
+    fallback = (told for told in (loaded_model.device.warning, loaded_model.plan.warning) if told)
     return Segmentation(
         image=plane,
         probability=prediction.probability,
         heads=card.heads,
         parameters=parameters,
         labels=decode_stack(
-            prediction.probability, card.heads, parameters, axes=plane.stack_axes, link=wishes.link, cancel=cancel
+            prediction.probability, card.heads, parameters, axes=plane.stack_axes, link=options.link, cancel=cancel
         ),
         provenance=provenance,
         warnings=(*fallback, *remarks, *prediction.warnings),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
-        link=wishes.link,
+        link=options.link,
     )

@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.backends.selection import Wish, first_wish
+from napari_unetseg.inference.backends.selection import BackendRequest, requested_backend
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
-from napari_unetseg.service.forecast import Forecast, Workload, foresee
+from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
 from napari_unetseg.service.health_check import Checkup
-from napari_unetseg.service.model_cache import HeldModels
+from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.packages import Packages
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import Runner
-from napari_unetseg.service.segmentation import Segmentation, Wishes
+from napari_unetseg.service.segmentation import Segmentation, SegmentOptions
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.inference.prediction import Progress
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 
 class SegmentationService:
@@ -48,7 +48,7 @@ class SegmentationService:
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     backend
-        Runtime of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
+        LoadedModel of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
         ``"onnxruntime"`` (``[onnx]``).
     precision
         Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"int8"``.
@@ -82,7 +82,7 @@ class SegmentationService:
         fallback_to_cpu: bool | None = None,
         settings: Settings | None = None,
     ) -> None:
-        first_wish(backend, precision)  # refuses what there is not
+        requested_backend(backend, precision)  # refuses what there is not
         self.settings = settings or load_settings().settings
         wanted = self.settings.unet.model
         self._device = device
@@ -90,7 +90,7 @@ class SegmentationService:
         self._precision = precision
         self._fallback_to_cpu = fallback_to_cpu
         self._packages = Packages(model, self.settings)
-        self._models = HeldModels(self._load, 1e9 * wanted.max_models_gb)
+        self._models = ModelCache(self._load, 1e9 * wanted.max_models_gb)
         self._runner = Runner(self._models, self.settings)
         self._checkup = Checkup(self.settings)
         if wanted.eager_loading:
@@ -172,10 +172,10 @@ class SegmentationService:
         UnetsegError
             If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
-        wishes = Wishes(
+        options = SegmentOptions(
             channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence, link
         )
-        return self._runner.run(self._packages.find(model), image, wishes, progress, cancel)
+        return self._runner.run(self._packages.find(model), image, options, progress, cancel)
 
     def segment_batch(
         self,
@@ -183,7 +183,7 @@ class SegmentationService:
         *,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
-        **wishes: Any,
+        **options: Any,
     ) -> list[Segmentation | Failure]:
         """Find the objects of many images; results come in the order of the images.
 
@@ -198,7 +198,7 @@ class SegmentationService:
             Called as ``progress(done, total)`` with counts of images.
         cancel
             Polled while the network runs.
-        wishes
+        options
             The other keyword arguments of `segment`, the same for every image.
 
         Raises
@@ -208,7 +208,7 @@ class SegmentationService:
         """
         images = list(images)
         results: list[Segmentation | Failure] = []
-        for result in self.iter_batch(images, cancel=cancel, **wishes):
+        for result in self.iter_batch(images, cancel=cancel, **options):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(images))
@@ -221,7 +221,7 @@ class SegmentationService:
         model: str | Path | None = None,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
-        **wishes: Any,
+        **options: Any,
     ) -> Iterator[Segmentation | Failure]:
         """Find the objects of many images, one after the other, as results are asked for.
 
@@ -234,7 +234,7 @@ class SegmentationService:
             Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
         progress
             Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
-        model, cancel, wishes
+        model, cancel, options
             As in `segment_batch`.
 
         Returns
@@ -247,7 +247,7 @@ class SegmentationService:
         UnetsegError
             See `segment_batch`.
         """
-        return self._runner.run_many(self._packages.find(model), images, Wishes(**wishes), progress, cancel)
+        return self._runner.run_many(self._packages.find(model), images, SegmentOptions(**options), progress, cancel)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None
@@ -278,11 +278,11 @@ class SegmentationService:
                 package = self._packages.read_again(package)
                 self._models.reload(package)
                 self._packages.replace(package)
-            with self._models.lend(package) as runtime:
+            with self._models.borrow(package) as loaded_model:
                 if warm_up:
                     with self._runner.turn():
-                        self._checkup.warm_up(runtime)
-                info = describe(package, runtime)
+                        self._checkup.warm_up(loaded_model)
+                info = describe(package, loaded_model)
         elapsed_ms = 1000 * (time.perf_counter() - clock)
         return Initialization(
             success=True,
@@ -301,7 +301,7 @@ class SegmentationService:
         from napari_unetseg.service.calibrating import needs_conversion
 
         device = choose_device(self._device or self.settings.unet.model.device, fallback_to_cpu=True).kind
-        return needs_conversion(self._packages.find(model), self._wish, device)
+        return needs_conversion(self._packages.find(model), self._backend_request, device)
 
     def calibrate(
         self,
@@ -351,7 +351,7 @@ class SegmentationService:
         package = self._packages.find(model)
         return describe(package, self._models.peek(package))
 
-    def preflight(self, work: Workload, *, model: str | Path | None = None) -> Forecast:
+    def forecast(self, work: Workload, *, model: str | Path | None = None) -> Forecast:
         """Say how long a run will take about, how much memory, and on which device; loads nothing.
 
         Raises
@@ -360,9 +360,11 @@ class SegmentationService:
             If the diameter cannot be used with this model.
         """
         package = self._packages.find(model)
-        runtime = self._models.peek(package)
-        paces = self._runner.paces
-        return foresee(package.card, work, self.settings, paces, runtime, self._device, self._wish)
+        loaded_model = self._models.peek(package)
+        throughput = self._runner.throughput
+        return forecast_run(
+            package.card, work, self.settings, throughput, loaded_model, self._device, self._backend_request
+        )
 
     def health(self, dummy_inference: bool = True, *, model: str | Path | None = None) -> Health:
         """Check that the service can work; what is wrong is reported, not raised.
@@ -386,8 +388,8 @@ class SegmentationService:
         if dummy_inference:
             with request():
                 try:
-                    with self._models.lend(package) as runtime, self._runner.turn():
-                        self._checkup.check(package, runtime)
+                    with self._models.borrow(package) as loaded_model, self._runner.turn():
+                        self._checkup.check(package, loaded_model)
                 except Exception as error:
                     trouble = error
         return self._checkup.report(package, self._models, self._runner.counter, trouble)
@@ -412,15 +414,15 @@ class SegmentationService:
         self.close()
 
     @property
-    def _wish(self) -> Wish:
+    def _backend_request(self) -> BackendRequest:
         wanted = self.settings.unet.model
-        return first_wish(self._backend, self._precision, wanted.backend, wanted.precision)
+        return requested_backend(self._backend, self._precision, wanted.backend, wanted.precision)
 
-    def _load(self, package: ModelPackage) -> "Runtime":
+    def _load(self, package: ModelPackage) -> "LoadedModel":
         # torch is imported here, in whichever thread first needs the model.
-        from napari_unetseg.service.loaded_model import load_runtime
+        from napari_unetseg.service.loaded_model import load_model
 
-        runtime = load_runtime(
+        loaded_model = load_model(
             package,
             self.settings,
             device=self._device,
@@ -429,8 +431,8 @@ class SegmentationService:
             fallback_to_cpu=self._fallback_to_cpu,
         )
         try:
-            self._checkup.validate(package, runtime)
+            self._checkup.validate(package, loaded_model)
         except Exception:
-            runtime.close()
+            loaded_model.close()
             raise
-        return runtime
+        return loaded_model

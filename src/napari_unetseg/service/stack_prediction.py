@@ -9,7 +9,7 @@ import numpy as np
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
-from napari_unetseg.probability_maps import forget_pages, room_for
+from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
@@ -38,7 +38,7 @@ def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "
     -------
     Prediction or Exception
         Its maps are (heads, ..., Y, X), with the axes of the stack before Y and X; made by
-        `napari_unetseg.probability_maps.room_for`.
+        `napari_unetseg.probability_maps.allocate_map`.
     """
     joined: _Joined | None = None
     error: Exception | None = None
@@ -63,7 +63,7 @@ class _Joined:
     def __init__(self, image: Image, first: "Prediction") -> None:
         heads = len(first.probability)
         shape = (heads + (first.agreement is not None), *image.stack_shape, *image.shape)
-        self._maps, remark = room_for(shape, image.name)
+        self._maps, remark = allocate_map(shape, image.name)
         self._heads, self._first, self._last = heads, first, first
         self._tiles = 0
         # A dict keeps the order and says each sentence once.
@@ -74,7 +74,7 @@ class _Joined:
         self._maps[maps] = plane.probability
         if plane.agreement is not None:
             self._maps[self._heads, *index] = plane.agreement
-        forget_pages(self._maps)
+        drop_cached_pages(self._maps)
         self._tiles += plane.tiles
         self._warnings |= dict.fromkeys(plane.warnings)
         self._last = plane

@@ -9,10 +9,10 @@ import psutil
 from napari_unetseg.service.reports import MemoryUsage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import Runtime
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 
-def memory_usage(loaded: "Runtime | None", in_memory: Sequence["Runtime"]) -> MemoryUsage:
+def memory_usage(loaded: "LoadedModel | None", in_memory: Sequence["LoadedModel"]) -> MemoryUsage:
     """Measure the memory of machine, process and device.
 
     Parameters
@@ -29,7 +29,7 @@ def memory_usage(loaded: "Runtime | None", in_memory: Sequence["Runtime"]) -> Me
     if loaded is None:
         return MemoryUsage(process_mb=process_mb, host_total_mb=total_mb, host_available_mb=available_mb)
     into, out = loaded.pools.input.report(), loaded.pools.output.report()
-    pools = [pool for runtime in in_memory for pool in (runtime.pools.input, runtime.pools.output)]
+    pools = [pool for loaded_model in in_memory for pool in (loaded_model.pools.input, loaded_model.pools.output)]
     return MemoryUsage(
         input_pool_utilization=into.utilization,
         output_pool_utilization=out.utilization,

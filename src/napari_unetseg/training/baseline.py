@@ -7,7 +7,7 @@ from skimage.filters import threshold_otsu
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.training.evaluate import Contender
+from napari_unetseg.training.evaluate import Method
 
 
 def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
@@ -29,4 +29,4 @@ def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
     return decode(foreground[np.newaxis].astype(np.float32), ("foreground",), DecodeParameters(min_size=min_size))
 
 
-OTSU = Contender("Otsu + watershed", otsu_watershed, divides=True)
+OTSU = Method("Otsu + watershed", otsu_watershed, divides=True)

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from napari_unetseg.training.corruptions import CORRUPTIONS
 from napari_unetseg.training.dataset import Pair
-from napari_unetseg.training.evaluate import Contender, Failed, Truth, choose_truth, evaluate
+from napari_unetseg.training.evaluate import Failed, Method, Truth, choose_truth, evaluate
 from napari_unetseg.training.robustness import Trial, stress
 from napari_unetseg.training.scores import Score
 
@@ -21,7 +21,7 @@ class Comparison:
 
     Attributes
     ----------
-    contenders
+    methods
         Who is compared; the first is the model in question.
     pairs
         Images and annotations.
@@ -37,7 +37,7 @@ class Comparison:
         Images that could not be scored; one that fails for all contenders alike stands there once.
     """
 
-    contenders: Sequence[Contender]
+    methods: Sequence[Method]
     pairs: Sequence[Pair]
     masks: bool
     tell: Callable[[Failed], None] = lambda failed: None
@@ -46,19 +46,19 @@ class Comparison:
     failures: list[Failed] = field(default_factory=list)
 
     @property
-    def model(self) -> Contender:
+    def model(self) -> Method:
         """The model in question."""
-        return self.contenders[0]
+        return self.methods[0]
 
-    def truth(self, contender: Contender) -> Truth:
+    def truth(self, method: Method) -> Truth:
         """Say what of the annotations is compared with a contender's answers."""
-        return choose_truth(self.masks, contender.divides)
+        return choose_truth(self.masks, method.divides)
 
     def score(self) -> None:
         """Let every contender segment every image."""
-        for contender in self.contenders:
-            results = evaluate(contender, self.pairs, self.truth(contender))
-            self.scores[contender.name] = list(self._successes(results, len(self.pairs), contender.name))
+        for method in self.methods:
+            results = evaluate(method, self.pairs, self.truth(method))
+            self.scores[method.name] = list(self._successes(results, len(self.pairs), method.name))
 
     def stress(self, seed: int) -> None:
         """Let the model in question segment corrupted images, of those that it could score as they are."""

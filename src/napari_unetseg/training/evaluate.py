@@ -23,7 +23,7 @@ Truth = Literal["labels", "parts", "foreground"]
 
 
 @dataclass(frozen=True)
-class Contender:
+class Method:
     """What is scored, under the name that tables give it.
 
     Attributes
@@ -65,12 +65,12 @@ def choose_truth(masks: bool, divides: bool) -> Truth:
     return "foreground" if divides else "parts"
 
 
-def evaluate(contender: Contender, pairs: Sequence[Pair], truth: Truth) -> Iterator[Score | Failed]:
+def evaluate(method: Method, pairs: Sequence[Pair], truth: Truth) -> Iterator[Score | Failed]:
     """Score pair after pair; one that fails gives a `Failed` in its place and the others go on."""
     for pair in pairs:
         try:
             image, annotation = read_pair(pair)
-            yield compare(contender.segment(image), annotation, pair, truth)
+            yield compare(method.segment(image), annotation, pair, truth)
         except Exception as error:
             yield Failed(pair.stem, error)
 

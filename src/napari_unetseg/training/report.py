@@ -40,9 +40,9 @@ _TRUTHS: dict[Truth, str] = {
 def lines(comparison: Comparison) -> list[str]:
     """Return what is printed: what was compared, the scores, and what corruptions leave of them."""
     told = [
-        f"{contender.name}: {len(comparison.scores[contender.name])} of {len(comparison.pairs)} images scored; "
-        f"{_TRUTHS[comparison.truth(contender)]}."
-        for contender in comparison.contenders
+        f"{method.name}: {len(comparison.scores[method.name])} of {len(comparison.pairs)} images scored; "
+        f"{_TRUTHS[comparison.truth(method)]}."
+        for method in comparison.methods
     ]
     told += ["", *in_columns([("", "kind", "images", *TITLES.values()), *_score_rows(comparison)], left=2)]
     if comparison.trials:
@@ -79,13 +79,13 @@ def _figure(measure: str, value: float | None) -> str:
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
-    """Return everything but the single images: ``contenders``, ``robustness`` and ``failures``."""
+    """Return everything but the single images: ``methods``, ``robustness`` and ``failures``."""
     told: dict[str, Any] = {
         "images": len(comparison.pairs),
         "contenders": {
-            contender.name: {"compared": comparison.truth(contender), **summarise(scores)}
-            for contender in comparison.contenders
-            if (scores := comparison.scores[contender.name])
+            method.name: {"compared": comparison.truth(method), **summarise(scores)}
+            for method in comparison.methods
+            if (scores := comparison.scores[method.name])
         },
         "failures": [
             {"stem": failure.stem, "reason": str(failure.error) or type(failure.error).__name__}

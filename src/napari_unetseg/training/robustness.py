@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_unetseg.training.corruptions import Corruption
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.evaluate import Contender, Failed, Truth, compare, read_objects
+from napari_unetseg.training.evaluate import Failed, Method, Truth, compare, read_objects
 from napari_unetseg.training.scores import Score, measures, summarise
 
 
@@ -30,7 +30,7 @@ class Trial:
 
 
 def stress(
-    contender: Contender, pairs: Sequence[Pair], truth: Truth, corruptions: Sequence[Corruption], seed: int
+    method: Method, pairs: Sequence[Pair], truth: Truth, corruptions: Sequence[Corruption], seed: int
 ) -> Iterator[list[Trial] | Failed]:
     """Score pair after pair under every corruption that concerns it.
 
@@ -43,24 +43,22 @@ def stress(
     """
     for pair in pairs:
         try:
-            yield _trials(contender, pair, truth, corruptions, seed)
+            yield _trials(method, pair, truth, corruptions, seed)
         except Exception as error:
             yield Failed(pair.stem, error)
 
 
-def _trials(
-    contender: Contender, pair: Pair, truth: Truth, corruptions: Sequence[Corruption], seed: int
-) -> list[Trial]:
+def _trials(method: Method, pair: Pair, truth: Truth, corruptions: Sequence[Corruption], seed: int) -> list[Trial]:
     image, annotation = read_pair(pair)
     # Parts of a mask are told apart before it is rescaled, which may join them.
     labels = read_objects(annotation, truth)
     kept: Truth = "labels" if truth == "parts" else truth
-    clean = compare(contender.segment(image), labels, pair, kept)
+    clean = compare(method.segment(image), labels, pair, kept)
     trials = []
     for corruption in corruptions:
         if corruption.concerns(image):
             seen, there = corruption(image, labels, pair.stem, seed)
-            trials.append(Trial(corruption.name, clean, compare(contender.segment(seen), there, pair, kept)))
+            trials.append(Trial(corruption.name, clean, compare(method.segment(seen), there, pair, kept)))
     return trials
 
 

@@ -6,7 +6,7 @@ import pytest
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends.make_backend import make_backend
 from napari_unetseg.inference.backends.onnx_backend import OnnxBackend, open_session
-from napari_unetseg.inference.backends.selection import Way
+from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 
@@ -44,7 +44,7 @@ def test_backends_are_chosen_by_name(make, file, monkeypatch, batch):
     from napari_unetseg.inference import onnx_export
 
     monkeypatch.setattr(onnx_export, "cached_onnx", lambda network, card: file)
-    ways = [Way(name, "float32", "The test asks for it.") for name in ("torch", "onnxruntime")]
-    chosen = {way.backend: make_backend(way, make.network(), make.card(), CPU) for way in ways}
+    plans = [ExecutionPlan(name, "float32", "The test asks for it.") for name in ("torch", "onnxruntime")]
+    chosen = {plan.backend: make_backend(plan, make.network(), make.card(), CPU) for plan in plans}
     assert [type(backend) for backend in chosen.values()] == [TorchBackend, OnnxBackend]
     np.testing.assert_allclose(chosen["torch"].run(batch), chosen["onnxruntime"].run(batch), atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import BACKENDS, PRECISIONS
-from napari_unetseg.inference.backends.selection import Wish, choose_way, first_wish, likely_ways
+from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans, plan_execution, requested_backend
 from napari_unetseg.networks import ARCHITECTURES
 from napari_unetseg.zoo.card import Architecture, BackendName
 
@@ -13,17 +13,17 @@ from napari_unetseg.zoo.card import Architecture, BackendName
 def choose(make):
     """Choose on a machine that is told in words; return backend, precision and the reason."""
 
-    def choose(wish=None, machine="", device="cpu", stated=None):
+    def choose(wanted=None, machine="", device="cpu", stated=None):
         card = make.card().model_copy(update={"backend": stated})
         able = {name: (lambda name=name: name in machine) for name in ("bfloat16", "openvino")}
-        way = choose_way(wish or Wish(), card, device, **able)
-        return way.backend, way.precision, way.reason
+        plan = plan_execution(wanted or BackendRequest(), card, device, **able)
+        return plan.backend, plan.precision, plan.reason
 
     return choose
 
 
 @pytest.mark.parametrize(
-    ("machine", "device", "way"),
+    ("machine", "device", "plan"),
     [
         ("", "cpu", ("torch", "float32")),
         ("openvino", "cpu", ("openvino", "float32")),
@@ -33,71 +33,73 @@ def choose(make):
         ("bfloat16 and openvino", "mps", ("torch", "float32")),
     ],
 )
-def test_the_fastest_way_of_the_machine_is_chosen(choose, machine, device, way):
-    assert choose(None, machine, device)[:2] == way
+def test_the_fastest_way_of_the_machine_is_chosen(choose, machine, device, plan):
+    assert choose(None, machine, device)[:2] == plan
 
 
 @pytest.mark.parametrize(
-    ("wish", "machine", "device", "way"),
+    ("wanted", "machine", "device", "plan"),
     [
-        (Wish("openvino"), "bfloat16", "cpu", ("openvino", "bfloat16")),
-        (Wish("openvino"), "", "cpu", ("openvino", "float32")),
-        (Wish("openvino"), "bfloat16", "cuda", ("openvino", "bfloat16")),  # it runs on the processor
-        (Wish("onnxruntime"), "bfloat16", "cpu", ("onnxruntime", "float32")),
-        (Wish("torch"), "openvino", "cpu", ("torch", "float32")),
-        (Wish(precision="float32"), "bfloat16", "cpu", ("torch", "float32")),
-        (Wish(precision="float32"), "openvino", "cpu", ("openvino", "float32")),
-        (Wish(precision="bfloat16"), "", "cpu", ("torch", "float32")),  # many times slower there
-        (Wish(precision="bfloat16"), "", "cuda", ("torch", "bfloat16")),
-        (Wish(precision="bfloat16"), "bfloat16", "mps", ("torch", "float32")),
-        (Wish(precision="int8"), "bfloat16", "cpu", ("openvino", "int8")),
-        (Wish("openvino", "int8"), "", "cpu", ("openvino", "int8")),
+        (BackendRequest("openvino"), "bfloat16", "cpu", ("openvino", "bfloat16")),
+        (BackendRequest("openvino"), "", "cpu", ("openvino", "float32")),
+        (BackendRequest("openvino"), "bfloat16", "cuda", ("openvino", "bfloat16")),  # it runs on the processor
+        (BackendRequest("onnxruntime"), "bfloat16", "cpu", ("onnxruntime", "float32")),
+        (BackendRequest("torch"), "openvino", "cpu", ("torch", "float32")),
+        (BackendRequest(precision="float32"), "bfloat16", "cpu", ("torch", "float32")),
+        (BackendRequest(precision="float32"), "openvino", "cpu", ("openvino", "float32")),
+        (BackendRequest(precision="bfloat16"), "", "cpu", ("torch", "float32")),  # many times slower there
+        (BackendRequest(precision="bfloat16"), "", "cuda", ("torch", "bfloat16")),
+        (BackendRequest(precision="bfloat16"), "bfloat16", "mps", ("torch", "float32")),
+        (BackendRequest(precision="int8"), "bfloat16", "cpu", ("openvino", "int8")),
+        (BackendRequest("openvino", "int8"), "", "cpu", ("openvino", "int8")),
     ],
 )
-def test_a_wish_goes_before_the_machine(choose, wish, machine, device, way):
-    assert choose(wish, machine, device)[:2] == way
+def test_a_wish_goes_before_the_machine(choose, wanted, machine, device, plan):
+    assert choose(wanted, machine, device)[:2] == plan
 
 
 @pytest.mark.parametrize("machine", ["", "openvino", "bfloat16", "bfloat16 and openvino"])
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
 def test_int8_is_for_who_wishes_it(choose, machine, device):
     assert choose(None, machine, device)[1] != "int8"
-    assert choose(Wish("openvino"), machine, device)[1] != "int8"
+    assert choose(BackendRequest("openvino"), machine, device)[1] != "int8"
 
 
 def test_the_card_wishes_where_nobody_else_does(choose):
     assert choose(None, "bfloat16", "cpu", "onnxruntime")[:2] == ("onnxruntime", "float32")
-    assert choose(Wish("torch"), "", "cpu", "onnxruntime")[:2] == ("torch", "float32")
+    assert choose(BackendRequest("torch"), "", "cpu", "onnxruntime")[:2] == ("torch", "float32")
     # Which the runtime of the card cannot do.
-    assert choose(Wish(precision="bfloat16"), "bfloat16", "cpu", "onnxruntime")[:2] == ("torch", "bfloat16")
+    assert choose(BackendRequest(precision="bfloat16"), "bfloat16", "cpu", "onnxruntime")[:2] == ("torch", "bfloat16")
 
 
 def test_a_model_whose_masks_would_differ_is_computed_in_float32(make):
-    def chosen(wish=None, **changes):
-        way = choose_way(wish or Wish(), make.card().model_copy(update=changes), "cpu", bfloat16=lambda: True)
-        return way.precision, way.reason
+    def chosen(wanted=None, **changes):
+        plan = plan_execution(
+            wanted or BackendRequest(), make.card().model_copy(update=changes), "cpu", bfloat16=lambda: True
+        )
+        return plan.precision, plan.reason
 
     for name in ARCHITECTURES:
         precision = "float32" if name in ("cbam_resunet", "hrnet") else "bfloat16"
         assert chosen(architecture=Architecture(name=name))[0] == precision
     assert chosen(precision="float32") == ("float32", "float32: in bfloat16 this model's masks would differ a little.")
-    assert chosen(Wish(precision="bfloat16"), precision="float32")[0] == "bfloat16"
+    assert chosen(BackendRequest(precision="bfloat16"), precision="float32")[0] == "bfloat16"
 
 
 @pytest.mark.parametrize(
-    ("wish", "machine", "device", "stated", "reason"),
+    ("wanted", "machine", "device", "stated", "reason"),
     [
         (None, "bfloat16", "cpu", None, "bfloat16: twice as fast here, nearly the same masks."),
         (None, "", "cpu", None, "float32: this processor has no instructions for bfloat16."),
         (None, "openvino", "cpu", None, "OpenVINO is the fastest on this processor. float32: this processor"),
         (None, "", "cuda", None, "float32: a GPU is fast with it."),
         (None, "", "cpu", "onnxruntime", "The model's card asks for onnxruntime. float32: onnxruntime computes in no"),
-        (Wish("torch", "float32"), "bfloat16", "cpu", None, "torch was asked for. float32 was asked for."),
-        (Wish(precision="bfloat16"), "", "cpu", None, "float32: bfloat16 was asked for, but is far slower"),
+        (BackendRequest("torch", "float32"), "bfloat16", "cpu", None, "torch was asked for. float32 was asked for."),
+        (BackendRequest(precision="bfloat16"), "", "cpu", None, "float32: bfloat16 was asked for, but is far slower"),
     ],
 )
-def test_the_reason_is_told(choose, wish, machine, device, stated, reason):
-    assert choose(wish, machine, device, stated)[2].startswith(reason)
+def test_the_reason_is_told(choose, wanted, machine, device, stated, reason):
+    assert choose(wanted, machine, device, stated)[2].startswith(reason)
 
 
 def test_the_machine_is_asked_only_where_it_matters(make):
@@ -105,29 +107,37 @@ def test_the_machine_is_asked_only_where_it_matters(make):
         raise AssertionError("nobody needs to know")
 
     card = make.card()
-    for wish, device in [(Wish(), "cuda"), (Wish("onnxruntime"), "cpu"), (Wish("openvino", "int8"), "cpu")]:
-        choose_way(wish, card, device, bfloat16=never, openvino=never)
-    choose_way(Wish(), card, "cpu", bfloat16=lambda: True, openvino=never)
+    for wanted, device in [
+        (BackendRequest(), "cuda"),
+        (BackendRequest("onnxruntime"), "cpu"),
+        (BackendRequest("openvino", "int8"), "cpu"),
+    ]:
+        plan_execution(wanted, card, device, bfloat16=never, openvino=never)
+    plan_execution(BackendRequest(), card, "cpu", bfloat16=lambda: True, openvino=never)
 
 
 def test_likely_ways_are_those_that_some_machine_gets(make):
     card = make.card()
-    assert likely_ways(Wish(), card, "cpu") == (("torch", "bfloat16"), ("openvino", "float32"), ("torch", "float32"))
-    assert likely_ways(Wish("torch", "float32"), card, "cpu") == (("torch", "float32"),)
-    assert likely_ways(Wish(), card, "cuda") == (("torch", "float32"),)
+    assert likely_plans(BackendRequest(), card, "cpu") == (
+        ("torch", "bfloat16"),
+        ("openvino", "float32"),
+        ("torch", "float32"),
+    )
+    assert likely_plans(BackendRequest("torch", "float32"), card, "cpu") == (("torch", "float32"),)
+    assert likely_plans(BackendRequest(), card, "cuda") == (("torch", "float32"),)
 
 
 @pytest.mark.parametrize(
-    ("given", "wish"),
+    ("given", "wanted"),
     [
-        ((None, None), Wish()),
-        ((None, None, "onnxruntime", "float32"), Wish("onnxruntime", "float32")),
-        (("openvino", None, "auto", "int8"), Wish("openvino", "int8")),
-        (("auto", "auto", "onnxruntime", "float32"), Wish()),
+        ((None, None), BackendRequest()),
+        ((None, None, "onnxruntime", "float32"), BackendRequest("onnxruntime", "float32")),
+        (("openvino", None, "auto", "int8"), BackendRequest("openvino", "int8")),
+        (("auto", "auto", "onnxruntime", "float32"), BackendRequest()),
     ],
 )
-def test_arguments_go_before_settings(given, wish):
-    assert first_wish(*given) == wish
+def test_arguments_go_before_settings(given, wanted):
+    assert requested_backend(*given) == wanted
 
 
 @pytest.mark.parametrize(
@@ -141,7 +151,7 @@ def test_arguments_go_before_settings(given, wish):
 )
 def test_what_is_not_there_is_named(backend, precision, words):
     with pytest.raises(ParameterError, match=words):
-        Wish(backend, precision)
+        BackendRequest(backend, precision)
 
 
 def test_cards_and_settings_know_the_names_there_are():

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.inference.tiling.resampling import Stretching, axis_weights
+from napari_unetseg.inference.tiling.resampling import Resampler, axis_weights
 from napari_unetseg.zoo.card import MinMax
 
 LENGTHS = [(40, 64), (64, 40), (37, 13), (90, 7), (1, 5), (5, 1), (6, 6)]
@@ -26,31 +26,31 @@ def test_the_weights_are_those_of_pytorch(length, new_length, smooth):
 def test_windows_show_what_the_whole_shows_and_their_answers_add_up(new_shape):
     shape = (60, 45)
     pixels = normalise(Image(np.random.default_rng(0).random(shape)), MinMax(), 3)
-    stretching = Stretching(shape, new_shape)
+    resampler = Resampler(shape, new_shape)
     rows, columns = (np.arange(length) for length in new_shape)
-    whole = stretching.read(pixels, rows, columns)
+    whole = resampler.read(pixels, rows, columns)
     assert whole.shape == (3, *new_shape)
     from_whole = np.zeros((3, *shape), np.float32)
-    stretching.add(whole, (slice(0, new_shape[0]), slice(0, new_shape[1])), from_whole)
+    resampler.add(whole, (slice(0, new_shape[0]), slice(0, new_shape[1])), from_whole)
     from_windows = np.zeros_like(from_whole)
     for top, bottom in ((0, 11), (11, 12), (12, new_shape[0])):
         for left, right in ((0, 5), (5, new_shape[1])):
-            part = stretching.read(pixels, rows[top:bottom], columns[left:right])
+            part = resampler.read(pixels, rows[top:bottom], columns[left:right])
             np.testing.assert_array_equal(part, whole[:, top:bottom, left:right])
-            stretching.add(part, (slice(top, bottom), slice(left, right)), from_windows)
+            resampler.add(part, (slice(top, bottom), slice(left, right)), from_windows)
     np.testing.assert_allclose(from_windows, from_whole, atol=1e-6)
 
 
 def test_a_window_that_no_pixel_looks_at_adds_nothing():
-    stretching = Stretching((2, 2), (200, 200))
+    resampler = Resampler((2, 2), (200, 200))
     whole = np.zeros((1, 2, 2), np.float32)
-    stretching.add(np.ones((1, 3, 200), np.float32), (slice(0, 3), slice(0, 200)), whole)
+    resampler.add(np.ones((1, 3, 200), np.float32), (slice(0, 3), slice(0, 200)), whole)
     assert not whole.any()
 
 
 def test_rows_may_be_mirrored():
     pixels = normalise(Image(np.arange(12.0).reshape(3, 4)), MinMax(), 1)
-    stretching = Stretching((3, 4), (6, 8))
-    whole = stretching.read(pixels, np.arange(6), np.arange(8))
-    mirrored = stretching.read(pixels, np.array([4, 5, 5, 4]), np.arange(8))
+    resampler = Resampler((3, 4), (6, 8))
+    whole = resampler.read(pixels, np.arange(6), np.arange(8))
+    mirrored = resampler.read(pixels, np.array([4, 5, 5, 4]), np.arange(8))
     np.testing.assert_array_equal(mirrored, whole[:, [4, 5, 5, 4]])

@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_used_is_named_and_the_model_before_stays_loaded(
     qtbot.waitUntil(lambda: not widget.controller.running, timeout=20_000)
     choose_command(widget)
     assert not widget.runner.run.isEnabled()
-    assert widget.message.text.text() == words.reading("stranger.pth")
+    assert widget.message.text.text() == words.layer_axes("stranger.pth")
     finish(widget, qtbot)
     told = widget.message.text.text()
     assert told.startswith("stranger.pth: ")

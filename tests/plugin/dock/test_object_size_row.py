@@ -91,7 +91,7 @@ def test_a_model_without_a_size_offers_no_rescale(make_widget: MakeWidget, estim
     widget.objects.use_card(package.card.model_copy(update={"object_size": None}))
     assert not widget.objects.diameter.isEnabled()
     assert not widget.objects.rescale.isEnabled()
-    assert widget.objects.wishes() == {"diameter": None, "augment": False}
+    assert widget.objects.segment_options() == {"diameter": None, "augment": False}
 
 
 def test_nothing_moves_when_the_guess_comes_and_warns(make_widget: MakeWidget, estimated: Press) -> None:
@@ -149,4 +149,4 @@ def test_a_model_that_rescales_by_itself_says_so_and_does_not_warn(
     rows.use_card(card.model_copy(update={"object_sizes": (8.0, 18.0)}))
     assert rows.diameter.text() == "automatic"
     assert rows.badge.kind == "plain"
-    assert rows.wishes()["diameter"] is None
+    assert rows.segment_options()["diameter"] is None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.plugin.dock import relabelling as live_module
 from napari_unetseg.plugin.dock.relabelling import LiveController, Relabelled
-from napari_unetseg.plugin.layers.axes import Readings
+from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes
@@ -60,7 +60,7 @@ def follow(
 ) -> Iterator[tuple[LiveController, GatedDecoder]]:
     viewer = ViewerModel()
     layer = viewer.add_image(pixels, name="cells", axis_labels=("z", "y", "x")[-pixels.ndim :])
-    (plane,) = choose_planes(run_on, layer, viewer, Readings())
+    (plane,) = choose_planes(run_on, layer, viewer, AxisChoices())
     segmentation = service.segment(plane.read())
     result = ShownResult(viewer, plane, build_layers(layer_data(segmentation, plane, ("labels",))), segmentation.labels)
     live = LiveController()

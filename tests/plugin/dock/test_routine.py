@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListView, QWidget
 
 from napari_unetseg.plugin.dock import forecast_words, remembered_settings
-from napari_unetseg.plugin.dock.remembered_settings import Habits
+from napari_unetseg.plugin.dock.remembered_settings import RememberedSettings
 from napari_unetseg.plugin.dock.run_forecast import question
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN
 from napari_unetseg.plugin.widget import SegmentationWidget
@@ -27,7 +27,7 @@ Squares = NDArray[np.uint16]
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What napari would keep."""
-    kept = SimpleNamespace(**vars(Habits()))
+    kept = SimpleNamespace(**vars(RememberedSettings()))
     monkeypatch.setattr(remembered_settings, "_kept", lambda: kept)
     return kept
 
@@ -37,7 +37,7 @@ def test_the_manifest_has_the_same_settings_and_defaults() -> None:
 
     manifest = PluginManifest.from_distribution("napari-unetseg")
     properties = manifest.contributions.configurations["panel"].properties
-    assert {name: one.default for name, one in properties.items()} == vars(Habits())
+    assert {name: one.default for name, one in properties.items()} == vars(RememberedSettings())
 
 
 def test_napari_keeps_what_is_remembered(plugin_settings: None, npe2pm: Any) -> None:

@@ -21,7 +21,7 @@ from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
-from napari_unetseg.plugin.folder.folder_run import Engine
+from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -73,10 +73,10 @@ def open_dialog(
     """Open the window and wait until it has found the folder's images."""
     made: list[FolderDialog] = []
 
-    def make(folder: Path | None, engine: Any = service, model: Engine | None = None) -> FolderDialog:
+    def make(folder: Path | None, model_choice: Any = service, model: ModelChoice | None = None) -> FolderDialog:
         viewer = made[0]._viewer if made else make_napari_viewer_proxy()
-        chosen = model or Engine(str(package.path), "cpu", {"min_size": 4}, "Bright objects")
-        dialog = FolderDialog(viewer, lambda model, device: engine, lambda: chosen)
+        chosen = model or ModelChoice(str(package.path), "cpu", {"min_size": 4}, "Bright objects")
+        dialog = FolderDialog(viewer, lambda model, device: model_choice, lambda: chosen)
         made.append(dialog)
         dialog.show()
         if folder is not None:
@@ -144,7 +144,7 @@ def test_pattern_and_sub_folders_decide_which_images_match(open_dialog: Open, pl
 
 
 def test_cancel_keeps_what_is_finished(open_dialog: Open, plate: Path, gate: Gate, qtbot: Any) -> None:
-    dialog = open_dialog(plate, engine=gate)
+    dialog = open_dialog(plate, model_choice=gate)
     dialog.run.click()
     qtbot.waitUntil(gate.entered.is_set, timeout=60_000)
     dialog.cancel.click()
@@ -158,7 +158,7 @@ def test_cancel_keeps_what_is_finished(open_dialog: Open, plate: Path, gate: Gat
 
 
 def test_closing_the_window_cancels_and_escape_does_not(open_dialog: Open, plate: Path, gate: Gate, qtbot: Any) -> None:
-    dialog = open_dialog(plate, engine=gate)
+    dialog = open_dialog(plate, model_choice=gate)
     dialog.run.click()
     qtbot.waitUntil(gate.entered.is_set, timeout=60_000)
     QTest.keyClick(dialog, Qt.Key.Key_Escape)
@@ -200,7 +200,7 @@ def test_a_model_that_cannot_be_used_is_told(
         def iter_batch(self, images: Any, **options: Any) -> Any:
             raise ModelError("The weights are damaged.")
 
-    dialog = open_dialog(plate, engine=Broken())
+    dialog = open_dialog(plate, model_choice=Broken())
     dialog.run.click()
     wait(dialog, qtbot)
     assert dialog.message.text.text() == "The weights are damaged."

@@ -8,7 +8,7 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_unetseg.plugin.dock.axes_row import AxesLine
-from napari_unetseg.plugin.layers.axes import Readings, guess, is_complete
+from napari_unetseg.plugin.layers.axes import AxisChoices, guess, is_complete
 
 
 def layer_of(*shape: int, **arguments: Any) -> ImageLayer:
@@ -71,27 +71,27 @@ def test_metadata_that_say_nothing_are_passed_over(axes: Any) -> None:
 
 def test_what_is_on_display_is_the_plane() -> None:
     layer = layer_of(5, 6, 8, axis_labels=("z", "y", "x"))
-    reading = guess(layer, (0, 2))
-    assert (reading.plane, reading.stack, reading.names) == ((0, 2), (1,), ("Z", "y".upper(), "X"))
-    assert reading.letters((0, 1, 2))[0::2] == "YX"
+    layer_axes = guess(layer, (0, 2))
+    assert (layer_axes.plane, layer_axes.stack, layer_axes.names) == ((0, 2), (1,), ("Z", "y".upper(), "X"))
+    assert layer_axes.letters((0, 1, 2))[0::2] == "YX"
 
 
 def test_letters_are_those_of_an_image_and_differ() -> None:
-    reading = guess(layer_of(2, 3, 5, 6, 8, axis_labels=("well", "site", "z", "y", "x")), (3, 4))
-    letters = reading.letters(range(5))
+    layer_axes = guess(layer_of(2, 3, 5, 6, 8, axis_labels=("well", "site", "z", "y", "x")), (3, 4))
+    letters = layer_axes.letters(range(5))
     assert letters[2:] == "ZYX"
     assert len(set(letters)) == 5
 
 
 def test_what_the_user_chose_holds_until_it_no_longer_fits() -> None:
-    layer, readings = layer_of(5, 6, 8), Readings()
-    readings.choose(layer, ("T", "Y", "X"))
-    assert readings.of(layer, (1, 2)).roles == ("T", "Y", "X")
+    layer, axis_choices = layer_of(5, 6, 8), AxisChoices()
+    axis_choices.choose(layer, ("T", "Y", "X"))
+    assert axis_choices.of(layer, (1, 2)).roles == ("T", "Y", "X")
     layer.data = np.zeros((2, 5, 6, 8))
-    assert readings.of(layer, (2, 3)).roles == ("C", "Z", "Y", "X")
+    assert axis_choices.of(layer, (2, 3)).roles == ("C", "Z", "Y", "X")
     layer.data = np.zeros((5, 6, 8))
-    readings.choose(layer, None)
-    assert readings.of(layer, (1, 2)).roles == ("Z", "Y", "X")
+    axis_choices.choose(layer, None)
+    assert axis_choices.of(layer, (1, 2)).roles == ("Z", "Y", "X")
 
 
 @pytest.mark.parametrize(

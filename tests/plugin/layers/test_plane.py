@@ -215,7 +215,7 @@ def test_a_zarr_stack_is_read_plane_by_plane() -> None:
 def test_a_plane_too_large_to_be_read_at_once_stays_where_it_is(
     limit: int, lazy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plane, "READ_AT_ONCE", limit)
+    monkeypatch.setattr(plane_module, "READ_AT_ONCE", limit)
     colours = da.from_array(numbered(2, 6, 8, 3))
     image = plane_of(ImageLayer(colours, rgb=True, contrast_limits=(0, 1)), step=(1,)).read()
     assert isinstance(image.array, da.Array) == lazy

@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.plugin.layers.axes import Readings
+from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes, why_not
 
@@ -24,11 +24,11 @@ def numbered(*shape: int) -> np.ndarray:
 
 
 def chosen(choice: RunOn, layer: Any, viewer: ViewerModel) -> list[np.ndarray]:
-    return [np.asarray(plane.read().array) for plane in choose_planes(choice, layer, viewer, Readings())]
+    return [np.asarray(plane.read().array) for plane in choose_planes(choice, layer, viewer, AxisChoices())]
 
 
 def reason(choice: RunOn, layer: Any, viewer: ViewerModel) -> str:
-    return why_not(choice, layer, viewer, Readings()) or ""
+    return why_not(choice, layer, viewer, AxisChoices()) or ""
 
 
 @pytest.mark.parametrize("choice", [choice for choice in RunOn if choice is not RunOn.FOLDER])
@@ -53,11 +53,11 @@ def test_a_stack_is_all_of_it(viewer: ViewerModel) -> None:
 
 def test_how_axes_were_chosen_to_be_read_decides(viewer: ViewerModel) -> None:
     layer = viewer.add_image(numbered(5, 6, 8))
-    readings = Readings()
-    readings.choose(layer, ("C", "Y", "X"))
-    assert "one plane" in (why_not(RunOn.STACK, layer, viewer, readings) or "")
-    readings.choose(layer, ("Y", "X", "T"))
-    assert choose_planes(RunOn.PLANE, layer, viewer, readings)[0].read().shape == (5, 6)
+    axis_choices = AxisChoices()
+    axis_choices.choose(layer, ("C", "Y", "X"))
+    assert "one plane" in (why_not(RunOn.STACK, layer, viewer, axis_choices) or "")
+    axis_choices.choose(layer, ("Y", "X", "T"))
+    assert choose_planes(RunOn.PLANE, layer, viewer, axis_choices)[0].read().shape == (5, 6)
 
 
 def test_the_visible_region_is_what_the_canvas_shows(viewer: ViewerModel) -> None:
@@ -79,9 +79,9 @@ def test_no_region_is_visible_in_3d_or_of_other_axes(viewer: ViewerModel) -> Non
     viewer.dims.ndisplay = 3
     assert "3-D" in reason(RunOn.VISIBLE, layer, viewer)
     viewer.dims.ndisplay = 2
-    readings = Readings()
-    readings.choose(layer, ("Y", "X", "T"))
-    assert "other axes" in (why_not(RunOn.VISIBLE, layer, viewer, readings) or "")
+    axis_choices = AxisChoices()
+    axis_choices.choose(layer, ("Y", "X", "T"))
+    assert "other axes" in (why_not(RunOn.VISIBLE, layer, viewer, axis_choices) or "")
 
 
 def test_a_rectangle_cuts_out_the_pixels_whose_centres_lie_in_it(viewer: ViewerModel) -> None:
@@ -131,4 +131,4 @@ def test_what_does_not_apply_is_refused_in_the_same_words(viewer: ViewerModel) -
     layer = ImageLayer(numbered(6, 8))
     viewer.add_layer(layer)
     with pytest.raises(UnetsegError, match=re.escape(reason(RunOn.STACK, layer, viewer))):
-        choose_planes(RunOn.STACK, layer, viewer, Readings())
+        choose_planes(RunOn.STACK, layer, viewer, AxisChoices())

@@ -38,7 +38,7 @@ def press(widget: SegmentationWidget, verb: Any, answered: Answered) -> None:
 @pytest.fixture
 def closed(make_widget: MakeWidget, witness: Any, qtbot: Any) -> SegmentationWidget:
     """A widget on screen whose section is closed."""
-    widget = make_widget(engine=witness, show=True)
+    widget = make_widget(model_choice=witness, show=True)
     qtbot.waitUntil(widget.health.isVisible, timeout=20_000)
     return widget
 
@@ -205,7 +205,7 @@ def test_steps_against_want_of_memory_can_be_read(opened: SegmentationWidget, wi
 def test_a_run_fills_the_sparkline_and_locks_the_buttons(
     make_widget: MakeWidget, gated: Any, press_run: Step, qtbot: Any, squares: Squares
 ) -> None:
-    widget = make_widget(squares, engine=gated)
+    widget = make_widget(squares, model_choice=gated)
     health = widget.health
     widget.runner.run.click()
     qtbot.waitUntil(gated.entered.is_set, timeout=20_000)

@@ -1,7 +1,7 @@
 """Puts a network behind the runtime that was chosen for it."""
 
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.backends.selection import Way
+from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.malloc import keep_freed_memory
@@ -11,7 +11,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 
 def make_backend(
-    way: Way,
+    plan: ExecutionPlan,
     network: SegmentationNetwork,
     card: ModelCard,
     device: Device,
@@ -23,7 +23,7 @@ def make_backend(
 
     Parameters
     ----------
-    way, device
+    plan, device
         How and where the network is computed.
     network
         In evaluation mode, float32.
@@ -39,12 +39,12 @@ def make_backend(
     UnetsegError
         If the runtime is not installed, or the network cannot be brought into its form.
     """
-    if way.backend == "torch":
+    if plan.backend == "torch":
         if keeps_memory and device.kind == "cpu":
             keep_freed_memory()
-        return TorchBackend(network, card.outputs, device, pools, precision=way.precision)
-    if way.backend == "openvino":
-        return _openvino_backend(way, network, card, device, pools)
+        return TorchBackend(network, card.outputs, device, pools, precision=plan.precision)
+    if plan.backend == "openvino":
+        return _openvino_backend(plan, network, card, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.onnx_export import cached_onnx
 
@@ -52,7 +52,7 @@ def make_backend(
 
 
 def _openvino_backend(
-    way: Way, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None
+    plan: ExecutionPlan, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None
 ) -> Backend:
     from napari_unetseg.inference.backends.openvino.conversion import cached_model
     from napari_unetseg.inference.backends.openvino.int8_store import quantised_model
@@ -60,5 +60,5 @@ def _openvino_backend(
     from napari_unetseg.inference.backends.openvino.probe import check_openvino
 
     check_openvino()
-    file = quantised_model(card) if way.precision == "int8" else cached_model(network, card)
-    return OpenVinoBackend(file, network, card.outputs, device, pools, way.precision)
+    file = quantised_model(card) if plan.precision == "int8" else cached_model(network, card)
+    return OpenVinoBackend(file, network, card.outputs, device, pools, plan.precision)

@@ -25,7 +25,7 @@ _PRECISIONS_OF = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class BackendRequest:
     """What somebody wants: one of `BACKENDS` and one of `PRECISIONS`, or ``"auto"`` for either.
 
     Raises
@@ -67,7 +67,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Way:
+class ExecutionPlan:
     """How a network is computed.
 
     Attributes
@@ -88,27 +88,27 @@ class Way:
     warning: str = ""
 
 
-def first_wish(
+def requested_backend(
     backend: str | None, precision: str | None, backend_setting: str = AUTO, precision_setting: str = AUTO
-) -> Wish:
+) -> BackendRequest:
     """Return what a caller asked for and, where that is None, what the settings say.
 
     Raises
     ------
     ParameterError
-        As `Wish` does.
+        As `BackendRequest` does.
     """
-    return Wish(backend or backend_setting, precision or precision_setting)
+    return BackendRequest(backend or backend_setting, precision or precision_setting)
 
 
-def choose_way(
-    wish: Wish,
+def plan_execution(
+    request: BackendRequest,
     card: ModelCard,
     device: str,
     *,
     bfloat16: Callable[[], bool] = computes_bfloat16,
     openvino: Callable[[], bool] = openvino_works,
-) -> Way:
+) -> ExecutionPlan:
     """Choose the fastest way that gives the same masks, as far as the wish leaves the choice.
 
     A runtime that nobody wished for is the one that the model's card names. Else, on a processor that computes
@@ -118,7 +118,7 @@ def choose_way(
 
     Parameters
     ----------
-    wish
+    request
         What was asked for.
     card
         Card of the model; its author knows which runtime suits it.
@@ -127,43 +127,45 @@ def choose_way(
     bfloat16, openvino
         Whether the processor computes bfloat16, and whether OpenVINO works; asked only where it matters.
     """
-    backend, why = _backend(wish, card, device, bfloat16, openvino)
+    backend, why = _backend(request, card, device, bfloat16, openvino)
     # OpenVINO runs on the processor, whatever the device.
     where = "cpu" if backend == "openvino" else device
-    precision, because = _precision(Wish(backend, wish.precision), card, where, bfloat16)
-    return Way(backend, precision, joined([*why, because]))
+    precision, because = _precision(BackendRequest(backend, request.precision), card, where, bfloat16)
+    return ExecutionPlan(backend, precision, joined([*why, because]))
 
 
-def likely_ways(wish: Wish, card: ModelCard, device: str) -> tuple[tuple[str, str], ...]:
-    """Return each runtime and precision that `choose_way` could choose, on whatever processor; the fastest first."""
-    ways = (
-        choose_way(wish, card, device, bfloat16=lambda: fast, openvino=lambda: works)  # noqa: B023 (called at once)
+def likely_plans(request: BackendRequest, card: ModelCard, device: str) -> tuple[tuple[str, str], ...]:
+    """Return each runtime and precision that `plan_execution` could choose on any processor, the fastest first."""
+    plans = (
+        plan_execution(request, card, device, bfloat16=lambda: fast, openvino=lambda: works)  # noqa: B023 (called at once)
         for fast, works in ((True, False), (False, True), (False, False))
     )
-    return tuple(dict.fromkeys((way.backend, way.precision) for way in ways))
+    return tuple(dict.fromkeys((plan.backend, plan.precision) for plan in plans))
 
 
 def _backend(
-    wish: Wish, card: ModelCard, device: str, bfloat16: Callable[[], bool], openvino: Callable[[], bool]
+    request: BackendRequest, card: ModelCard, device: str, bfloat16: Callable[[], bool], openvino: Callable[[], bool]
 ) -> tuple[str, tuple[str, ...]]:
-    if wish.backend != AUTO:
-        return wish.backend, (Sentence("{backend} was asked for.", backend=wish.backend),)
-    if wish.precision == "int8":
+    if request.backend != AUTO:
+        return request.backend, (Sentence("{backend} was asked for.", backend=request.backend),)
+    if request.precision == "int8":
         return "openvino", ()
-    if card.backend is not None and wish.precision in (AUTO, *_PRECISIONS_OF[card.backend]):
+    if card.backend is not None and request.precision in (AUTO, *_PRECISIONS_OF[card.backend]):
         return card.backend, (Sentence("The model's card asks for {backend}.", backend=card.backend),)
     if device == "cpu" and not bfloat16() and openvino():
         return "openvino", (Sentence("OpenVINO is the fastest on this processor."),)
     return "torch", ()
 
 
-def _precision(wish: Wish, card: ModelCard, device: str, bfloat16: Callable[[], bool]) -> tuple[str, Sentence]:
-    if wish.precision == "bfloat16" and not (device == "cuda" or (device == "cpu" and bfloat16())):
+def _precision(
+    request: BackendRequest, card: ModelCard, device: str, bfloat16: Callable[[], bool]
+) -> tuple[str, Sentence]:
+    if request.precision == "bfloat16" and not (device == "cuda" or (device == "cpu" and bfloat16())):
         return "float32", Sentence("float32: bfloat16 was asked for, but is far slower on this machine.")
-    if wish.precision != AUTO:
-        return wish.precision, Sentence("{precision} was asked for.", precision=wish.precision)
-    if "bfloat16" not in _PRECISIONS_OF[wish.backend]:
-        return "float32", Sentence("float32: {backend} computes in nothing else.", backend=wish.backend)
+    if request.precision != AUTO:
+        return request.precision, Sentence("{precision} was asked for.", precision=request.precision)
+    if "bfloat16" not in _PRECISIONS_OF[request.backend]:
+        return "float32", Sentence("float32: {backend} computes in nothing else.", backend=request.backend)
     if device != "cpu":
         return "float32", Sentence("float32: a GPU is fast with it.")
     if card.precision is not None or card.architecture.name in EXACT_NETWORKS:

@@ -45,7 +45,7 @@ def pixels_that_fit(memory: int) -> int:
 
 
 @dataclass(frozen=True)
-class Room:
+class TileLimits:
     """How much the network may see at once.
 
     Attributes
@@ -65,7 +65,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Division:
+class TilePlan:
     """How an image is divided.
 
     Attributes
@@ -86,7 +86,7 @@ class Division:
     resized_to
         `shape`, where the image is stretched to it; None where it keeps its size.
     largest_window
-        Side that a window could have had; asked for as `Room.window`, it gives this division again. None where
+        Side that a window could have had; asked for as `TileLimits.window`, it gives this division again. None where
         the image is seen whole whatever is asked for.
     """
 
@@ -105,9 +105,9 @@ class Division:
         return max(self.tiles[0].read_shape)
 
 
-def divide(
-    image: Image, card: ModelCard, backend: Backend, room: Room, resized_to: tuple[int, int] | None = None
-) -> Division:
+def plan_tiling(
+    image: Image, card: ModelCard, backend: Backend, tile_limits: TileLimits, resized_to: tuple[int, int] | None = None
+) -> TilePlan:
     """Divide an image, or what it is stretched to, for the network of a card.
 
     An image that fits into one window is not divided. A larger one is divided into tiles that give
@@ -118,19 +118,19 @@ def divide(
     """
     if card.image_size is not None:
         size = card.image_size
-        return Division(size, size, (whole_image(size, size),), halo=0, smaller_window=None, resized_to=size)
+        return TilePlan(size, size, (whole_image(size, size),), halo=0, smaller_window=None, resized_to=size)
     shape = resized_to or image.shape
     if backend.receptive_radius is None:
-        division = _divide_inexactly(image.name, shape, backend, room)
+        tile_plan = _plan_blended(image.name, shape, backend, tile_limits)
     else:
-        division = _divide_exactly(shape, backend, backend.receptive_radius, room)
-    return replace(division, resized_to=resized_to)
+        tile_plan = _plan_exact(shape, backend, backend.receptive_radius, tile_limits)
+    return replace(tile_plan, resized_to=resized_to)
 
 
-def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room: Room) -> Division:
+def _plan_exact(shape: tuple[int, int], backend: Backend, radius: int, tile_limits: TileLimits) -> TilePlan:
     halo = round_up(radius, backend.grid)
     tile = BANDED_TILE if backend.in_bands else TILE
-    wanted, least = room.window or tile + 2 * halo, smallest_window(halo, backend.grid)
+    wanted, least = tile_limits.window or tile + 2 * halo, smallest_window(halo, backend.grid)
     warnings: tuple[str, ...] = ()
     if wanted < least:
         warnings = (
@@ -140,26 +140,26 @@ def _divide_exactly(shape: tuple[int, int], backend: Backend, radius: int, room:
                 least=least,
             ),
         )
-    side = max(min(wanted, room.limit or wanted), least)
+    side = max(min(wanted, tile_limits.limit or wanted), least)
     tiles = tuple(plan_tiles(shape, side, halo, backend.grid))
     padded = backend.accepted_size(*shape)
     smaller = _halved(max(tiles[0].read_shape), max(least, LEAST_HALOS * halo))
-    return Division(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings, largest_window=side)
+    return TilePlan(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings, largest_window=side)
 
 
-def _divide_inexactly(name: str, shape: tuple[int, int], backend: Backend, room: Room) -> Division:
+def _plan_blended(name: str, shape: tuple[int, int], backend: Backend, tile_limits: TileLimits) -> TilePlan:
     padded = backend.accepted_size(*shape)
-    small_enough = shape[0] * shape[1] <= room.largest_whole
-    fits = room.limit is None or max(padded) <= room.limit
-    wanted = room.window or BLENDED_WINDOW
+    small_enough = shape[0] * shape[1] <= tile_limits.largest_whole
+    fits = tile_limits.limit is None or max(padded) <= tile_limits.limit
+    wanted = tile_limits.window or BLENDED_WINDOW
     if small_enough and fits:
         smaller = _halved(max(padded), LEAST_BLENDED_WINDOW)
-        return Division(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, wanted))
-    side = min(wanted, room.limit or wanted)
+        return TilePlan(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, wanted))
+    side = min(wanted, tile_limits.limit or wanted)
     tiles = tuple(plan_blended(shape, padded, max(backend.accepted_size(side, side))))
-    told = _blended_warning(name, shape, tiles, None if small_enough else room.largest_whole)
+    told = _blended_warning(name, shape, tiles, None if small_enough else tile_limits.largest_whole)
     smaller = _halved(max(tiles[0].read_shape), LEAST_BLENDED_WINDOW)
-    return Division(shape, padded, tiles, 0, smaller, (told,), largest_window=side)
+    return TilePlan(shape, padded, tiles, 0, smaller, (told,), largest_window=side)
 
 
 def _halved(side: int, least: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Stretching an image for the network, and its answer back, window by window.
+"""Resampler an image for the network, and its answer back, window by window.
 
 Each axis is a sparse matrix of linear weights: a row for each new pixel, a column for each old one. Any
 window of the stretched image is therefore exactly what the stretched whole would show there, and the
@@ -46,7 +46,7 @@ def axis_weights(length: int, new_length: int, *, smooth: bool) -> csr_matrix:
     return csr_matrix((weights[rows, columns], (rows, taps[rows, columns])), shape=(new_length, length))
 
 
-class Stretching:
+class Resampler:
     """An image seen at another size, and maps of that size brought back.
 
     What becomes smaller on its way to the network is smoothed first. Probabilities are interpolated

@@ -75,7 +75,7 @@ class ModelAdder(QObject):
         path = self._choose(self._window)
         if path is not None:
             self._path, models = path, self._models
-            self._start(words.reading(path.name), lambda task: _examine(path, models, task), self._open_dialog)
+            self._start(words.layer_axes(path.name), lambda task: _examine(path, models, task), self._open_dialog)
 
     def cancel(self) -> None:
         """Ask the worker to stop; `stopped` follows when it did."""

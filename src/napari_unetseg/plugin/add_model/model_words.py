@@ -29,9 +29,9 @@ NORMALISATIONS: dict[str, Normalisation] = {
 FILE, NETWORK, PARAMETERS, LEFT_OUT = mark("File"), mark("Network"), mark("Parameters"), mark("Left out")
 
 
-def reading(file: str) -> str:
+def layer_axes(file: str) -> str:
     """Say that a file is being looked at."""
-    return tr("Reading {file}. Nothing in it is run.").format(file=file)
+    return tr("LayerAxes {file}. Nothing in it is run.").format(file=file)
 
 
 def adding(name: str) -> str:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.layers.axes import OTHER, ROLES, Reading, is_complete
+from napari_unetseg.plugin.layers.axes import OTHER, ROLES, LayerAxes, is_complete
 
 _LINE_TIP = mark(
     "How the image is read: axes, positions, pixel type, pixel size, size. Click to change what an axis is."
@@ -82,7 +82,7 @@ class AxesDialog(QDialog):
 
     Parameters
     ----------
-    reading
+    layer_axes
         What is thought now.
     lengths
         Of each axis.
@@ -94,7 +94,7 @@ class AxesDialog(QDialog):
 
     def __init__(
         self,
-        reading: Reading,
+        layer_axes: LayerAxes,
         lengths: Sequence[int],
         choose: Callable[[tuple[str, ...] | None], None],
         parent: QWidget | None = None,
@@ -110,7 +110,7 @@ class AxesDialog(QDialog):
         self.guess = self.buttons.addButton(tr("Guess"), QDialogButtonBox.ButtonRole.ResetRole)
         grid = QGridLayout()
         grid.setColumnStretch(1, 1)
-        for axis, (role, length) in enumerate(zip(reading.roles, lengths, strict=True)):
+        for axis, (role, length) in enumerate(zip(layer_axes.roles, lengths, strict=True)):
             box = QComboBox()
             for known in ROLES:
                 box.addItem(tr(_TITLES[known]), known)

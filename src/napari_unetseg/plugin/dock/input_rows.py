@@ -11,7 +11,7 @@ from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
 from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
-from napari_unetseg.plugin.layers.axes import Readings
+from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
 from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes, why_not
 from napari_unetseg.zoo.registry import Listed, ModelPackage
@@ -55,7 +55,7 @@ class Inputs(QWidget):
 
     Attributes
     ----------
-    readings
+    axis_choices
         What the axes of layers mean.
     link
         Whether objects of a stack are linked; the window shows it with what is seldom needed.
@@ -73,7 +73,7 @@ class Inputs(QWidget):
         self.image = _narrow(QComboBox())
         self.image.setToolTip(tr(_IMAGE_TIP))
         self.axes = AxesLine()
-        self.readings = Readings()
+        self.axis_choices = AxisChoices()
         self.run_on = _narrow(RunOnBox())
         self.link = QCheckBox(tr("Link planes and time points"))
         self.link.setToolTip(tr(_LINK_TIP))
@@ -130,15 +130,15 @@ class Inputs(QWidget):
     def look_at(self, viewer: "ViewerModel") -> Plane | None:
         """Say how the axes of the image are read and what a run can be on; return the plane on display."""
         layer = self.layer()
-        self.run_on.refresh(lambda choice: why_not(choice, self.layer(), viewer, self.readings))
+        self.run_on.refresh(lambda choice: why_not(choice, self.layer(), viewer, self.axis_choices))
         if layer is None:
             self.axes.tell("")
             return None
         self._shown = shown_axes(layer, viewer.dims)
-        reading = self.readings.of(layer, self._shown)
-        plane = shown_plane(layer, viewer.dims, reading)
+        layer_axes = self.axis_choices.of(layer, self._shown)
+        plane = shown_plane(layer, viewer.dims, layer_axes)
         whole = self.run_on.choice() is RunOn.STACK
-        self.axes.tell((shown_stack(layer, viewer.dims, reading) if whole else plane).description)
+        self.axes.tell((shown_stack(layer, viewer.dims, layer_axes) if whole else plane).description)
         return plane
 
     def planes(self, viewer: "ViewerModel") -> tuple[Plane, ...]:
@@ -149,9 +149,9 @@ class Inputs(QWidget):
         UnetsegError
             If what is chosen does not apply; in words that say why.
         """
-        return choose_planes(self.run_on.choice(), self.layer(), viewer, self.readings)
+        return choose_planes(self.run_on.choice(), self.layer(), viewer, self.axis_choices)
 
-    def wishes(self) -> dict[str, Any]:
+    def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
         return {"link": bool(self.link.isChecked())}
 
@@ -166,11 +166,11 @@ class Inputs(QWidget):
             return
 
         def choose(roles: tuple[str, ...] | None) -> None:
-            self.readings.choose(layer, roles)
+            self.axis_choices.choose(layer, roles)
             self.image_changed.emit()
 
         lengths = [int(length) for length in full_resolution(layer).shape[: layer.ndim]]
-        AxesDialog(self.readings.of(layer, self._shown), lengths, choose, self).open()
+        AxesDialog(self.axis_choices.of(layer, self._shown), lengths, choose, self).open()
 
     def _arrange(self) -> None:
         grid = QGridLayout(self)

@@ -96,7 +96,7 @@ class ObjectSize(QWidget):
         """Diameter of the image's objects in pixels, found or guessed; None if not known."""
         return size_words.believed(self._found, self._guessed)
 
-    def wishes(self) -> dict[str, Any]:
+    def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
         return {"diameter": self._diameter() if size_words.can_rescale(self._card) else None, "augment": self.augmented}
 

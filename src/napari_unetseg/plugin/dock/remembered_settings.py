@@ -15,7 +15,7 @@ PLUGIN = "napari-unetseg"
 
 
 @dataclass(frozen=True)
-class Habits:
+class RememberedSettings:
     """The settings `configurations.panel` of the manifest, with their defaults.
 
     Attributes
@@ -45,10 +45,14 @@ class Habits:
         return float(getattr(self, f"{name}_opacity"))
 
 
-def recall() -> Habits:
+def recall() -> RememberedSettings:
     """Return what the user chose last; the defaults where napari keeps nothing."""
     kept = _kept()
-    return Habits() if kept is None else Habits(**{name: getattr(kept, name) for name in asdict(Habits())})
+    return (
+        RememberedSettings()
+        if kept is None
+        else RememberedSettings(**{name: getattr(kept, name) for name in asdict(RememberedSettings())})
+    )
 
 
 def remember(**changes: Any) -> None:

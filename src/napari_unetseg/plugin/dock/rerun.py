@@ -8,7 +8,7 @@ from napari.layers import Image as ImageLayer
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.layers.axes import OTHER, Reading
+from napari_unetseg.plugin.layers.axes import OTHER, LayerAxes
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_plane, shown_stack
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Again:
+class Rerun:
     """What is to be run again, and in which layer that lies."""
 
     recipe: "RunRecipe"
@@ -32,7 +32,7 @@ class _Position:
     point: tuple[float, ...]
 
 
-def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | None) -> Again:
+def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | None) -> Rerun:
     """Find out how to run a result again; nothing is read.
 
     Parameters
@@ -62,7 +62,7 @@ def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | 
         raise UnetsegError(
             tr("The image '{image}' is gone. Open it again, or choose another.").format(image=source.image)
         )
-    return Again(recipe, _plane(recipe, layer))
+    return Rerun(recipe, _plane(recipe, layer))
 
 
 def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
@@ -80,7 +80,7 @@ def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
     beside = "C" if stack else OTHER
     roles = [beside if axis in source.plane else next(rest) for axis in range(layer.ndim)]
     known = tuple(role if role in "TZCYX" else OTHER for role in roles)
-    reading = Reading(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
+    layer_axes = LayerAxes(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
     inside = [source.plane.get(axis, 0) for axis in range(layer.ndim)]
     dims = cast("Dims", _Position(tuple(float(value) for value in layer.data_to_world(inside))))
-    return shown_stack(layer, dims, reading) if stack else shown_plane(layer, dims, reading, source.region)
+    return shown_stack(layer, dims, layer_axes) if stack else shown_plane(layer, dims, layer_axes, source.region)

@@ -48,7 +48,7 @@ def choose_recipe_path(parent: QWidget, name: str) -> Path | None:
     return Path(path) if path else None
 
 
-class KeepRow(QWidget):
+class ResultActions(QWidget):
     """Buttons that act on the selected result or, where none is selected, on the last one.
 
     Parameters

@@ -12,7 +12,7 @@ from napari_unetseg.plugin.dock import forecast_words, remembered_settings
 from napari_unetseg.plugin.dock.adjustments import Adjustments
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
-from napari_unetseg.plugin.dock.run_forecast import Foresight, question
+from napari_unetseg.plugin.dock.run_forecast import RunForecast, question
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind, flip_contours, with_key
 from napari_unetseg.plugin.layers.outputs import Output
@@ -54,8 +54,8 @@ class Routine(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._inputs, self._objects, self._adjust, self._runner = viewer, inputs, objects, adjust, runner
-        self.foresight = Foresight(parent=self)
-        self.foresight.foreseen.connect(self._show_forecast)
+        self.run_forecast = RunForecast(parent=self)
+        self.run_forecast.forecast_ready.connect(self._show_forecast)
         self._recall()
         for changed in (inputs.image_changed, inputs.model_changed, inputs.device_changed):
             changed.connect(self.look_ahead)
@@ -72,8 +72,8 @@ class Routine(QObject):
             planes = self._inputs.planes(self._viewer)
         except UnetsegError:  # which the rows say themselves
             planes = ()
-        asked = question(self._inputs.package(), self._inputs.device_key(), planes, self._objects.wishes())
-        self.foresight.look_at(asked, anew=anew)
+        asked = question(self._inputs.package(), self._inputs.device_key(), planes, self._objects.segment_options())
+        self.run_forecast.look_at(asked, anew=anew)
 
     def flip_contours(self) -> None:
         """Show the contours of results, or hide them where all are shown."""
@@ -81,7 +81,7 @@ class Routine(QObject):
 
     def stop(self) -> None:
         """Ask nothing any more."""
-        self.foresight.look_at(None)
+        self.run_forecast.look_at(None)
 
     def remember(self, result: ShownResult | None) -> None:
         """Keep what is chosen, and how the last result looks."""
@@ -116,4 +116,4 @@ class Routine(QObject):
 
     def _show_forecast(self, forecast: "Forecast | None") -> None:
         warn = forecast is not None and (forecast.is_long or forecast.is_large)
-        self._runner.foresee(forecast_words.line(forecast), forecast_words.explanation(forecast), warn)
+        self._runner.show_forecast(forecast_words.line(forecast), forecast_words.explanation(forecast), warn)

@@ -45,7 +45,7 @@ Ask = Callable[[Question], "Forecast"]
 
 
 def question(
-    package: ModelPackage | None, device: str, planes: Sequence[Plane], wishes: Mapping[str, Any]
+    package: ModelPackage | None, device: str, planes: Sequence[Plane], segment_options: Mapping[str, Any]
 ) -> Question | None:
     """Put what the rows say into a question; None where nothing could be run. Reads no pixels."""
     shapes = [_shape(plane) for plane in planes if plane.source is not None]
@@ -54,7 +54,12 @@ def question(
     first = shapes[0][0]
     pixels = sum(prod(shape) * count for shape, count in shapes)
     return Question(
-        package, device, first, ceil(pixels / prod(first)), wishes.get("diameter"), bool(wishes.get("augment"))
+        package,
+        device,
+        first,
+        ceil(pixels / prod(first)),
+        segment_options.get("diameter"),
+        bool(segment_options.get("augment")),
     )
 
 
@@ -66,7 +71,7 @@ def _shape(plane: Plane) -> tuple[tuple[int, int], int]:
     return (height, width), prod(int(whole[axis]) for axis in placement.stack_axes)
 
 
-def foresee_run(asked: Question) -> "Forecast":
+def forecast_question(asked: Question) -> "Forecast":
     """Answer a question; call it in a worker. Loads neither torch nor the model.
 
     Raises
@@ -75,19 +80,21 @@ def foresee_run(asked: Question) -> "Forecast":
         If it could not be run.
     """
     from napari_unetseg.config import load_settings
-    from napari_unetseg.inference.backends.selection import Wish
-    from napari_unetseg.service.forecast import Paces, Workload, foresee
+    from napari_unetseg.inference.backends.selection import BackendRequest
+    from napari_unetseg.service.forecast import Throughput, Workload, forecast_run
 
     work = Workload(asked.shape, asked.planes, asked.diameter, asked.augment)
     service = known_service(str(asked.package.path), asked.device)
     if service is not None:
-        return service.preflight(work)
+        return service.forecast(work)
     settings = load_settings().settings
-    wish = Wish(settings.unet.model.backend, settings.unet.model.precision)
-    return foresee(asked.package.card, work, settings, Paces(), None, requested_device(asked.device), wish)
+    backend_request = BackendRequest(settings.unet.model.backend, settings.unet.model.precision)
+    return forecast_run(
+        asked.package.card, work, settings, Throughput(), None, requested_device(asked.device), backend_request
+    )
 
 
-class Foresight(QObject):
+class RunForecast(QObject):
     """Emits what the run that was last asked about will take; None if that cannot be told.
 
     Parameters
@@ -98,9 +105,9 @@ class Foresight(QObject):
         Owner.
     """
 
-    foreseen = Signal(object)
+    forecast_ready = Signal(object)
 
-    def __init__(self, ask: Ask = foresee_run, parent: QObject | None = None) -> None:
+    def __init__(self, ask: Ask = forecast_question, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._ask = ask
         self._question: Question | None = None
@@ -124,7 +131,7 @@ class Foresight(QObject):
         self._question = asked
         if asked is None:
             self._timer.stop()
-            self.foreseen.emit(None)
+            self.forecast_ready.emit(None)
         else:
             self._timer.start()
 
@@ -148,4 +155,4 @@ class Foresight(QObject):
         if self._asked != self._question:
             self._next()
         else:
-            self.foreseen.emit(self._answer)
+            self.forecast_ready.emit(self._answer)

@@ -67,5 +67,5 @@ class RunMessages(QObject):
 
     def _on_progress(self, done: int, total: int) -> None:
         if not self._controller.cancelling:
-            self._message.show_message(run_words.segmenting(self._controller.place))
+            self._message.show_message(run_words.segmenting(self._controller.current_layer))
             self._runner.progress(done, total)

@@ -118,7 +118,7 @@ class RunRow(QWidget):
         else:
             self.bar.setFormat(f"{self.percent} %")
 
-    def foresee(self, text: str, explanation: str, warn: bool) -> None:
+    def show_forecast(self, text: str, explanation: str, warn: bool) -> None:
         """Say under Run what it will take, why there, and whether to think twice."""
         self.forecast.setText(text)
         self.badge.show_kind("warning" if warn else "plain")

@@ -7,7 +7,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
-from napari_unetseg.plugin.folder.folder_run import Engine
+from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.work.services import ServiceFactory
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class FolderBatch(QObject):
         Gets the images that are opened.
     services
         Gives the service of a model and device, in workers.
-    engine
+    model_choice
         Tells what the panel says; None while no model can be used.
     """
 
@@ -34,10 +34,10 @@ class FolderBatch(QObject):
         window: QWidget,
         viewer: "ViewerModel",
         services: ServiceFactory,
-        engine: Callable[[], Engine | None],
+        model_choice: Callable[[], ModelChoice | None],
     ) -> None:
         super().__init__(window)
-        self._window, self._viewer, self._services, self._engine = window, viewer, services, engine
+        self._window, self._viewer, self._services, self._model_choice = window, viewer, services, model_choice
         self.dialog: FolderDialog | None = None
 
     @property
@@ -48,7 +48,7 @@ class FolderBatch(QObject):
     def open(self) -> FolderDialog:
         """Show the window."""
         if self.dialog is None:
-            self.dialog = FolderDialog(self._viewer, self._services, self._engine, parent=self._window)
+            self.dialog = FolderDialog(self._viewer, self._services, self._model_choice, parent=self._window)
         else:
             self.dialog.refresh()
         self.dialog.show()

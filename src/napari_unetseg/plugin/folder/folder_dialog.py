@@ -14,7 +14,7 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.file_table import FileTable
 from napari_unetseg.plugin.folder.folder_form import ChooseFolder, FolderForm, choose_folder
-from napari_unetseg.plugin.folder.folder_run import Engine, Finder, FolderController, FolderJob, Search
+from napari_unetseg.plugin.folder.folder_run import Finder, FolderController, FolderJob, ModelChoice, Search
 from napari_unetseg.plugin.folder.last_folder import last_folder, remember_folder
 from napari_unetseg.plugin.folder.open_result import Opener
 from napari_unetseg.plugin.parts.messages import MessageArea
@@ -39,7 +39,7 @@ class FolderDialog(QDialog):
         Gets the images that are opened from the table.
     services
         Gives the service of a model and device, in workers.
-    engine
+    model_choice
         Tells what the panel says; None while no model can be used.
     choose
         Asks for a folder.
@@ -51,14 +51,14 @@ class FolderDialog(QDialog):
         self,
         viewer: "ViewerModel",
         services: ServiceFactory,
-        engine: Callable[[], Engine | None],
+        model_choice: Callable[[], ModelChoice | None],
         choose: ChooseFolder = choose_folder,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Segment a folder"))
         self.setWindowFlag(Qt.WindowType.WindowMinMaxButtonsHint)
-        self._viewer, self._engine = viewer, engine
+        self._viewer, self._model_choice = viewer, model_choice
         self.form = FolderForm(choose)
         self.uses = QLabel()
         self.table = FileTable()
@@ -81,8 +81,10 @@ class FolderDialog(QDialog):
 
     def refresh(self) -> None:
         """Show what the panel says, as when the window is opened again."""
-        engine = self._engine()
-        self.uses.setText(tr("With {model}").format(model=engine.title) if engine else tr(folder_words.NO_MODEL))
+        model_choice = self._model_choice()
+        self.uses.setText(
+            tr("With {model}").format(model=model_choice.title) if model_choice else tr(folder_words.NO_MODEL)
+        )
         self._on_theme()
         if not self.controller.running:
             self._look()
@@ -100,8 +102,8 @@ class FolderDialog(QDialog):
 
     def start(self) -> None:
         """Start the batch, as the Run button does."""
-        engine, output, search = self._engine(), self.form.output_folder(), self.form.search()
-        if engine is None or output is None or search is None or not self._files or self.controller.running:
+        model_choice, output, search = self._model_choice(), self.form.output_folder(), self.form.search()
+        if model_choice is None or output is None or search is None or not self._files or self.controller.running:
             return
         remember_folder(search.folder)
         files = tuple(self._files)
@@ -112,10 +114,10 @@ class FolderDialog(QDialog):
         self.run.setEnabled(False)
         self.cancel.setEnabled(True)
         self.bar.setRange(0, 0)
-        self.uses.setText(tr("With {model}").format(model=engine.title))
+        self.uses.setText(tr("With {model}").format(model=model_choice.title))
         self.message.show_message(tr(folder_words.STARTING))
         results = self.form.chosen_results()
-        self.controller.start(FolderJob(engine, files, output, results, self.again.isChecked()))
+        self.controller.start(FolderJob(model_choice, files, output, results, self.again.isChecked()))
 
     def _on_event(self, event: Event) -> None:
         self._tally.add(event)
@@ -181,7 +183,7 @@ class FolderDialog(QDialog):
     def _idle(self) -> None:
         self.form.lock(False)
         self.again.setEnabled(True)
-        self.run.setEnabled(bool(self._files) and self._engine() is not None)
+        self.run.setEnabled(bool(self._files) and self._model_choice() is not None)
         self.cancel.setEnabled(False)
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(0)

@@ -29,14 +29,14 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Engine:
+class ModelChoice:
     """What segments: the panel's choices.
 
     Attributes
     ----------
     model, device
         For the `ServiceFactory`.
-    wishes
+    segment_options
         Keyword arguments of `SegmentationService.segment`.
     title
         What people read.
@@ -44,7 +44,7 @@ class Engine:
 
     model: str
     device: str
-    wishes: dict[str, Any]
+    segment_options: dict[str, Any]
     title: str
 
 
@@ -52,7 +52,7 @@ class Engine:
 class FolderJob:
     """What was asked for when Run was pressed."""
 
-    engine: Engine
+    model_choice: ModelChoice
     files: tuple[Path, ...]
     output: Path
     results: tuple[Result, ...]
@@ -193,11 +193,11 @@ def run_folder(
     UnetsegError
         If the model, the device, a parameter or the output folder cannot be used.
     """
-    service = services(job.engine.model, job.engine.device)
+    service = services(job.model_choice.model, job.model_choice.device)
     # Imports the service, which takes a second.
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
-    batch = BatchJob(job.files, job.output, job.results, job.engine.wishes, again=job.again)
+    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, again=job.again)
     return segment_files(service, batch, tell=tell, cancel=cancelled)
 
 

@@ -29,7 +29,7 @@ _SPARE = "PQRUVWABDEFGH"
 
 
 @dataclass(frozen=True)
-class Reading:
+class LayerAxes:
     """What each axis of a layer means.
 
     Attributes
@@ -71,13 +71,13 @@ def is_complete(roles: Sequence[str]) -> bool:
     return roles.count("Y") == roles.count("X") == 1 and all(roles.count(role) <= 1 for role in "TZC")
 
 
-class Readings:
+class AxisChoices:
     """How each layer is read: as the user chose, else as `guess` has it. Layers that are gone are forgotten."""
 
     def __init__(self) -> None:
         self._chosen: WeakKeyDictionary[ImageLayer, tuple[str, ...]] = WeakKeyDictionary()
 
-    def of(self, layer: "ImageLayer", shown: tuple[int, int]) -> Reading:
+    def of(self, layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
         """Read the axes of a layer.
 
         Parameters
@@ -88,7 +88,7 @@ class Readings:
             The two axes on display.
         """
         chosen = self._chosen.get(layer, ())
-        return Reading(chosen, _names(layer, chosen)) if len(chosen) == layer.ndim else guess(layer, shown)
+        return LayerAxes(chosen, _names(layer, chosen)) if len(chosen) == layer.ndim else guess(layer, shown)
 
     def choose(self, layer: "ImageLayer", roles: tuple[str, ...] | None) -> None:
         """Read a layer with these roles from now on; None: as it is guessed."""
@@ -98,7 +98,7 @@ class Readings:
             self._chosen[layer] = roles
 
 
-def guess(layer: "ImageLayer", shown: tuple[int, int]) -> Reading:
+def guess(layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
     """Read the axes of a layer as its labels say, its metadata, and where both are silent its shape.
 
     The two axes on display are those of the plane, whatever they are called. Of the others without a name, the
@@ -116,7 +116,7 @@ def guess(layer: "ImageLayer", shown: tuple[int, int]) -> Reading:
     unnamed = [axis for axis in range(layer.ndim) if axis not in roles]
     roles |= _from_lengths({axis: int(data.shape[axis]) for axis in unnamed}, set(roles.values()), rgb=layer.rgb)
     every = tuple(roles[axis] for axis in range(layer.ndim))
-    return Reading(every, _names(layer, every))
+    return LayerAxes(every, _names(layer, every))
 
 
 def _labels(layer: "ImageLayer") -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.layers.axes import Reading, guess
+from napari_unetseg.plugin.layers.axes import LayerAxes, guess
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -94,7 +94,7 @@ class Plane:
 
 
 def shown_plane(
-    layer: "ImageLayer", dims: "Dims", reading: Reading | None = None, window: Window | None = None
+    layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes | None = None, window: Window | None = None
 ) -> Plane:
     """Describe the plane of a layer that the viewer's sliders now show, or a part of it.
 
@@ -107,26 +107,26 @@ def shown_plane(
         Any image layer: grey or RGB, n-D, multiscale, lazy.
     dims
         The viewer's dims.
-    reading
+    layer_axes
         What the axes mean; None for `guess`.
     window
         The part; None for all.
     """
-    return _select(layer, dims, reading or guess(layer, shown_axes(layer, dims)), (), window)
+    return _select(layer, dims, layer_axes or guess(layer, shown_axes(layer, dims)), (), window)
 
 
-def shown_stack(layer: "ImageLayer", dims: "Dims", reading: Reading | None = None) -> Plane:
+def shown_stack(layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes | None = None) -> Plane:
     """Describe all planes of a layer, of the channel that the viewer's sliders now show.
 
     A multiscale layer gives them at full resolution, a lazy one stays lazy.
 
     Parameters
     ----------
-    layer, dims, reading
+    layer, dims, layer_axes
         As of `shown_plane`.
     """
-    reading = reading or guess(layer, shown_axes(layer, dims))
-    return _select(layer, dims, reading, reading.stack, None)
+    layer_axes = layer_axes or guess(layer, shown_axes(layer, dims))
+    return _select(layer, dims, layer_axes, layer_axes.stack, None)
 
 
 def shown_axes(layer: "ImageLayer", dims: "Dims") -> tuple[int, int]:
@@ -145,16 +145,16 @@ def full_resolution(layer: "ImageLayer") -> Any:
 
 
 def _select(
-    layer: "ImageLayer", dims: "Dims", reading: Reading, stack: tuple[int, ...], window: Window | None
+    layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes, stack: tuple[int, ...], window: Window | None
 ) -> Plane:
     data = full_resolution(layer)
-    axes = reading.plane
+    axes = layer_axes.plane
     point = np.rint(layer.world_to_data(dims.point)).astype(int)
     fixed = [axis for axis in range(layer.ndim) if axis not in (*axes, *stack)]
     index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in fixed}
     spans = {axis: slice(*span) for axis, span in zip(axes, window or (), strict=False)}
     key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
-    letters = reading.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
+    letters = layer_axes.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
     scale, unit, symbol = _pixel_size(layer, axes)
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
 
@@ -168,7 +168,7 @@ def _select(
         name=name,
         index=index,
         placement=Placement(layer.ndim, axes, _transform(layer, index, axes, window), stack),
-        description=_describe(layer, data, reading, index, scale, symbol),
+        description=_describe(layer, data, layer_axes, index, scale, symbol),
         pixel_area=(scale[0] * scale[1], f"{symbol}²") if scale else None,
         read=read,
         in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
@@ -227,25 +227,25 @@ def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float
 def _describe(
     layer: "ImageLayer",
     data: Any,
-    reading: Reading,
+    layer_axes: LayerAxes,
     index: Mapping[int, int],
     scale: tuple[float, float] | None,
     symbol: str,
 ) -> str:
     words = []
-    for axis in reading.stack:
-        name, count = reading.names[axis], data.shape[axis]
+    for axis in layer_axes.stack:
+        name, count = layer_axes.names[axis], data.shape[axis]
         place = tr("{axis} {number} of {count}").format(axis=name, number=index.get(axis, 0) + 1, count=count)
         words.append(place if axis in index else f"{name} {count}")
-    if reading.channel is not None:
-        number, count = index[reading.channel] + 1, data.shape[reading.channel]
+    if layer_axes.channel is not None:
+        number, count = index[layer_axes.channel] + 1, data.shape[layer_axes.channel]
         words.append(tr("channel {number} of {count}").format(number=number, count=count))
-    words.append(" ".join([*(reading.names[axis] for axis in reading.plane), *(["RGB"] if layer.rgb else [])]))
+    words.append(" ".join([*(layer_axes.names[axis] for axis in layer_axes.plane), *(["RGB"] if layer.rgb else [])]))
     values = [str(data.dtype)]
     if scale:
         sizes = dict.fromkeys(f"{size:.3g}" for size in scale)
         values.append(f"{' x '.join(sizes)} {symbol}")
-    size = " x ".join(str(data.shape[axis]) for axis in reading.plane)
+    size = " x ".join(str(data.shape[axis]) for axis in layer_axes.plane)
     # The line is short: with more axes to tell, its end is what can be missed.
     words += [*values, size] if layer.ndim > 2 else [size, *values]
     return " · ".join(words)

@@ -10,7 +10,7 @@ from napari.layers import Shapes
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.layers.axes import Reading, Readings
+from napari_unetseg.plugin.layers.axes import AxisChoices, LayerAxes
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.layers.plane import Plane, Window, full_resolution, shown_axes, shown_plane, shown_stack
 
@@ -62,7 +62,7 @@ _OUTSIDE = mark("The rectangle lies outside of the image.")
 _NOT_SEVERAL = mark("Select two or more images in the layer list first.")
 
 
-def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", readings: Readings) -> tuple[Plane, ...]:
+def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices: AxisChoices) -> tuple[Plane, ...]:
     """Describe what a run is on; nothing is read.
 
     Parameters
@@ -73,7 +73,7 @@ def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", readings: Re
         The chosen image layer; None if there is none.
     viewer
         Its sliders say which planes; its layers are looked through for rectangles and what is selected.
-    readings
+    axis_choices
         What the axes of layers mean.
 
     Raises
@@ -83,30 +83,30 @@ def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", readings: Re
     """
     if layer is None:
         raise UnetsegError(tr(_NO_IMAGE))
-    reading = readings.of(layer, shown_axes(layer, viewer.dims))
+    layer_axes = axis_choices.of(layer, shown_axes(layer, viewer.dims))
     if choice is RunOn.STACK:
-        if all(full_resolution(layer).shape[axis] == 1 for axis in reading.stack):
+        if all(full_resolution(layer).shape[axis] == 1 for axis in layer_axes.stack):
             raise UnetsegError(tr(_NO_STACK))
-        return (shown_stack(layer, viewer.dims, reading),)
+        return (shown_stack(layer, viewer.dims, layer_axes),)
     if choice is RunOn.SELECTED:
         return tuple(
-            shown_plane(one, viewer.dims, readings.of(one, shown_axes(one, viewer.dims)))
+            shown_plane(one, viewer.dims, axis_choices.of(one, shown_axes(one, viewer.dims)))
             for one in _selected_images(viewer)
         )
     window = None
     if choice is RunOn.VISIBLE:
-        window = _visible_window(layer, viewer, reading)
+        window = _visible_window(layer, viewer, layer_axes)
     elif choice is RunOn.RECTANGLE:
-        window = _rectangle_window(layer, viewer, reading)
-    return (shown_plane(layer, viewer.dims, reading, window),)
+        window = _rectangle_window(layer, viewer, layer_axes)
+    return (shown_plane(layer, viewer.dims, layer_axes, window),)
 
 
-def why_not(choice: RunOn, layer: Any, viewer: "ViewerModel", readings: Readings) -> str | None:
+def why_not(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices: AxisChoices) -> str | None:
     """Say why a choice does not apply now; None if it does."""
     if choice is RunOn.FOLDER:
         return None
     try:
-        choose_planes(choice, layer, viewer, readings)
+        choose_planes(choice, layer, viewer, axis_choices)
     except UnetsegError as error:
         return str(error)
     return None
@@ -125,22 +125,22 @@ def _selected_images(viewer: "ViewerModel") -> list[ImageLayer]:
     return images
 
 
-def _visible_window(layer: ImageLayer, viewer: "ViewerModel", reading: Reading) -> Window:
+def _visible_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Window:
     if viewer.dims.ndisplay != 2:
         raise UnetsegError(tr(_IN_3D))
-    if reading.plane != shown_axes(layer, viewer.dims):
+    if layer_axes.plane != shown_axes(layer, viewer.dims):
         raise UnetsegError(tr(_TURNED))
     corners = np.array(layer.corner_pixels, dtype=float)
     if layer.multiscale:
         # These are of the level on display and of whole chunks, so that more than the view may be segmented.
         corners *= layer.downsample_factors[layer.data_level]
-    first, last = corners[:, list(reading.plane)]
-    if (first == last).all() and max(full_resolution(layer).shape[axis] for axis in reading.plane) > 1:
+    first, last = corners[:, list(layer_axes.plane)]
+    if (first == last).all() and max(full_resolution(layer).shape[axis] for axis in layer_axes.plane) > 1:
         raise UnetsegError(tr(_OUT_OF_VIEW))
-    return _clipped(first, last, layer, reading, tr(_OUT_OF_VIEW))
+    return _clipped(first, last, layer, layer_axes, tr(_OUT_OF_VIEW))
 
 
-def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", reading: Reading) -> Window:
+def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Window:
     shapes, vertices = _only_rectangle(viewer)
     position = np.array(viewer.dims.point, dtype=float)
     corners = []
@@ -148,9 +148,9 @@ def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", reading: Reading
         world = np.asarray(shapes.data_to_world(vertex))
         position[-len(world) :] = world
         corners.append(layer.world_to_data(position))
-    found = np.array(corners)[:, list(reading.plane)]
+    found = np.array(corners)[:, list(layer_axes.plane)]
     # Pixels whose centre lies within; to them a rectangle's edge may come as close as half a pixel.
-    return _clipped(np.ceil(found.min(axis=0)), np.floor(found.max(axis=0)), layer, reading, tr(_OUTSIDE))
+    return _clipped(np.ceil(found.min(axis=0)), np.floor(found.max(axis=0)), layer, layer_axes, tr(_OUTSIDE))
 
 
 def _only_rectangle(viewer: "ViewerModel") -> tuple[Shapes, Any]:
@@ -164,9 +164,9 @@ def _only_rectangle(viewer: "ViewerModel") -> tuple[Shapes, Any]:
     return shapes, shapes.data[at]
 
 
-def _clipped(first: Any, last: Any, layer: ImageLayer, reading: Reading, empty: str) -> Window:
+def _clipped(first: Any, last: Any, layer: ImageLayer, layer_axes: LayerAxes, empty: str) -> Window:
     """Keep of a box, both ends included, what lies within the image."""
-    shape: Sequence[int] = [full_resolution(layer).shape[axis] for axis in reading.plane]
+    shape: Sequence[int] = [full_resolution(layer).shape[axis] for axis in layer_axes.plane]
     start = np.maximum(np.floor(first), 0).astype(int)
     stop = np.minimum(np.ceil(last) + 1, shape).astype(int)
     if (start >= stop).any():

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.work import run_words
 from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.segment_job import Job, LayerReports, Outcome, Place, run_jobs
+from napari_unetseg.plugin.work.segment_job import CurrentLayer, LayerReports, Outcome, SegmentJob, run_jobs
 from napari_unetseg.plugin.work.services import ServiceFactory
 
 
@@ -27,7 +27,7 @@ class RunController(QObject):
 
     Attributes
     ----------
-    place
+    current_layer
         Which of several layers is being segmented; None for one alone.
     kept
         How many layers of this run or the last one were given out.
@@ -42,7 +42,7 @@ class RunController(QObject):
 
     def __init__(self, services: ServiceFactory, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.place: Place | None = None
+        self.current_layer: CurrentLayer | None = None
         self.kept = 0
         self._services = services
         self._task: Task[list[str]] | None = None
@@ -62,16 +62,16 @@ class RunController(QObject):
         """Whether a run was asked to stop and has not ended yet."""
         return self._task is not None and self._task.cancelled()
 
-    def start(self, *jobs: Job) -> None:
+    def start(self, *jobs: SegmentJob) -> None:
         """Start a run of one layer or several; nothing happens while another one runs."""
         if self.running:
             return
         services, reports = self._services, LayerReports()
         self._task = Task(lambda task: run_jobs(jobs, services, task, reports))
         self._reports, self._alone = reports, len(jobs) == 1
-        self._outcome = self._error = self.place = None
+        self._outcome = self._error = self.current_layer = None
         self._faults, self.kept = (), 0
-        reports.began.connect(self._note_place)
+        reports.began.connect(self._note_current_layer)
         reports.made.connect(self._keep_outcome)
         self._task.reports.stage.connect(self.stage)
         self._task.reports.progressed.connect(self.progressed)
@@ -82,8 +82,8 @@ class RunController(QObject):
         if self._task is not None:
             self._task.quit()
 
-    def _note_place(self, place: Place) -> None:
-        self.place = None if self._alone else place
+    def _note_current_layer(self, current_layer: CurrentLayer) -> None:
+        self.current_layer = None if self._alone else current_layer
 
     def _keep_outcome(self, outcome: Outcome) -> None:
         # One that comes after Cancel was pressed is dropped.

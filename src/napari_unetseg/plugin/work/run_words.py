@@ -7,15 +7,15 @@ from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.parts import words
 
 if TYPE_CHECKING:
-    from napari_unetseg.plugin.work.segment_job import Place
+    from napari_unetseg.plugin.work.segment_job import CurrentLayer
 
 
-def segmenting(place: "Place | None") -> str:
+def segmenting(current_layer: "CurrentLayer | None") -> str:
     """Say that the network runs, and on which of several layers."""
-    if place is None:
+    if current_layer is None:
         return tr("Segmenting. You can go on looking at your images.")
     told = tr("Segmenting {number} of {count}: {name}. You can go on looking at your images.")
-    return told.format(number=place.number, count=place.count, name=place.name)
+    return told.format(number=current_layer.number, count=current_layer.count, name=current_layer.name)
 
 
 def cancelled(percent: int | None, kept: int) -> str:

@@ -25,7 +25,7 @@ LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", 
 
 
 @dataclass(frozen=True)
-class Job:
+class SegmentJob:
     """What the user asked of one layer when Run was pressed.
 
     Attributes
@@ -59,7 +59,7 @@ class Outcome:
         Sentences on those of them that could not be segmented.
     """
 
-    job: Job
+    job: SegmentJob
     segmentation: "Segmentation"
     summary: Summary
     layers: Mapping[Output, Layer]
@@ -72,7 +72,7 @@ class Outcome:
 
 
 def run_job(
-    job: Job, services: ServiceFactory, task: "Task[Any]", progress: Callable[[int, int], None] | None = None
+    job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progress: Callable[[int, int], None] | None = None
 ) -> Outcome:
     """Segment one layer, in a worker thread.
 
@@ -132,7 +132,7 @@ def run_job(
 
 
 @dataclass(frozen=True)
-class Place:
+class CurrentLayer:
     """Which of several layers is being segmented.
 
     Attributes
@@ -155,7 +155,9 @@ class LayerReports(QObject):
     made = Signal(object)
 
 
-def run_jobs(jobs: Sequence[Job], services: ServiceFactory, task: "Task[Any]", reports: LayerReports) -> list[str]:
+def run_jobs(
+    jobs: Sequence[SegmentJob], services: ServiceFactory, task: "Task[Any]", reports: LayerReports
+) -> list[str]:
     """Segment layers one after the other, in a worker thread; a bad one does not stop the others.
 
     Returns
@@ -172,7 +174,7 @@ def run_jobs(jobs: Sequence[Job], services: ServiceFactory, task: "Task[Any]", r
     """
     faults: list[str] = []
     for at, job in enumerate(jobs):
-        reports.began.emit(Place(at + 1, len(jobs), job.plane.name))
+        reports.began.emit(CurrentLayer(at + 1, len(jobs), job.plane.name))
 
         def tell(done: int, total: int, at: int = at) -> None:
             task.reports.progressed.emit(at * total + done, len(jobs) * total)
