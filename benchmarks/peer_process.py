@@ -149,7 +149,7 @@ def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: boo
 
     from napari_unetseg.image import Image
     from napari_unetseg.inference.device import Device, total_memory
-    from napari_unetseg.inference.tiling.plan import Room, pixels_that_fit, plan_tiling
+    from napari_unetseg.inference.tiling.plan import TileLimits, pixels_that_fit, plan_tiling
 
     network_only: Any = SimpleNamespace(
         receptive_radius=network.receptive_radius,
@@ -157,7 +157,7 @@ def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: boo
         accepted_size=network.accepted_size,
         in_bands=in_bands and network.in_bands,
     )
-    room = Room(None, pixels_that_fit(total_memory(Device("cpu", ""))))
+    room = TileLimits(None, pixels_that_fit(total_memory(Device("cpu", ""))))
     image = Image(np.broadcast_to(np.uint8(0), shape))
     found: tuple[int, int] = plan_tiling(image, package.card, network_only, room).tiles[0].read_shape
     return found

@@ -14,7 +14,7 @@ after round, and medians are told. Memory is the most that the process held abov
 * ``monai``: MONAI's sliding window over the same network, the windows being ours;
 * ``monai, small windows``: the same with windows as we take them where a network has no bands, for less memory;
 * ``published``: stretched to the published size and back, cut at 0.5 (published networks only);
-* ``onnxruntime``: our tiles, computed by ONNX LoadedModel in float32;
+* ``onnxruntime``: our tiles, computed by ONNX Runtime in float32;
 * ``ours, float32`` and ``ours``: what a click on Run does, the latter in the precision that this machine gets.
 """
 

@@ -38,6 +38,21 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": BESIDE | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
 }
+# What lies in a room, from the lowest floor up: a module or folder may import those of floors below its own, and those
+# of one floor do not know one another. What is not named stands on top.
+FLOORS = {
+    "plugin": (
+        {"layers", "parts"},
+        {"work"},
+        {"add_model", "folder", "panel", "table"},
+        {"dock"},
+    ),
+    "inference": (
+        {"device", "malloc", "normalisation", "object_size", "pools"},
+        {"backends"},
+        {"tiling"},
+    ),
+}
 SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "imagecodecs", "tifffile", "roifile"}
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
@@ -129,6 +144,45 @@ def test_a_room_imports_only_the_rooms_before_it(module: str) -> None:
     # `from napari_unetseg import __version__` names the package itself, which every room may.
     others = {name for name in own if name not in (room, "__version__")}
     assert others <= MAY_IMPORT[room]
+
+
+def floor(room: str, part: str) -> int:
+    """On which floor of its room a module or folder stands."""
+    return next((at for at, parts in enumerate(FLOORS[room]) if part in parts), len(FLOORS[room]))
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.split(".")[0] in FLOORS and "." in name])
+def test_within_a_room_nothing_imports_what_stands_above_it(module: str) -> None:
+    room, part = module.split(".")[:2]
+    own = [name.split(".")[1:] for name in imported(parse(MODULES[module])) if name.startswith(f"{PACKAGE}.{room}.")]
+    others = {other for _, other, *_ in own if other != part}
+    here, top = floor(room, part), len(FLOORS[room])
+    assert {other for other in others if floor(room, other) >= here and here < top} == set()
+
+
+def test_every_floor_is_there() -> None:
+    named = {f"{room}.{part}" for room, floors in FLOORS.items() for parts in floors for part in parts}
+    assert named <= set(MODULES)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    arrows = {
+        module: {
+            other
+            for name in imported(WithoutTypeChecking().visit(parse(path)))
+            if (other := known(name.removeprefix(f"{PACKAGE}."))) not in (None, module)
+        }
+        for module, path in MODULES.items()
+    }
+    # Take away what imports nothing that is left, again and again: only circles, and what leads to them, remain.
+    while free := {module for module, others in arrows.items() if not others & arrows.keys()}:
+        arrows = {module: others for module, others in arrows.items() if module not in free}
+    assert arrows == {}
+
+
+def known(name: str) -> str | None:
+    """Return the module of ours in which an imported name lies; None for other libraries' names."""
+    return name if name in MODULES else next((part for part in [name.rpartition(".")[0]] if part in MODULES), None)
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not is_within(name, ("plugin",))])

@@ -67,7 +67,7 @@ def convert(
     ] = None,
     backend: Annotated[
         Backend | None,
-        typer.Option(help="LoadedModel that the model is to use wherever none is chosen. Default: torch."),
+        typer.Option(help="Runtime that the model is to use wherever none is chosen. Default: torch."),
     ] = None,
     dtype: Annotated[
         Dtype, typer.Option(help="Type of the stored weights; float16 halves the file and rounds.")

@@ -67,7 +67,7 @@ def export(
 
 
 def _write_onnx(package: "ModelPackage", path: Path) -> None:
-    from napari_unetseg.inference.onnx_export import export_onnx
+    from napari_unetseg.inference.backends.onnx_export import export_onnx
     from napari_unetseg.zoo.network_loading import load_network
 
     exported = export_onnx(load_network(package), package.card, path)

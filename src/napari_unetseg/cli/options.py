@@ -26,7 +26,7 @@ BackendOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help='LoadedModel: auto, torch, openvino (pip install "napari-unetseg[openvino]"), or onnxruntime ([onnx]). '
+        help='Runtime: auto, torch, openvino (pip install "napari-unetseg[openvino]"), or onnxruntime ([onnx]). '
         "Default: what 'napari-unetseg config' says.",
     ),
 ]

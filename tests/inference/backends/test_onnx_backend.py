@@ -41,7 +41,7 @@ def test_a_missing_package_is_named_with_its_extra(file, monkeypatch):
 
 
 def test_backends_are_chosen_by_name(make, file, monkeypatch, batch):
-    from napari_unetseg.inference import onnx_export
+    from napari_unetseg.inference.backends import onnx_export
 
     monkeypatch.setattr(onnx_export, "cached_onnx", lambda network, card: file)
     plans = [ExecutionPlan(name, "float32", "The test asks for it.") for name in ("torch", "onnxruntime")]

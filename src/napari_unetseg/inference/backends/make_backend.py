@@ -46,7 +46,7 @@ def make_backend(
     if plan.backend == "openvino":
         return _openvino_backend(plan, network, card, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
-    from napari_unetseg.inference.onnx_export import cached_onnx
+    from napari_unetseg.inference.backends.onnx_export import cached_onnx
 
     return OnnxBackend(cached_onnx(network, card), network, card.outputs, device, pools)
 

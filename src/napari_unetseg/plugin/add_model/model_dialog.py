@@ -21,12 +21,12 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.add_model import model_words as words
+from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.zoo.adding import Candidate
 
-_LABEL_WIDTH = 84
 _DEFAULT_SIDE = 512
 _NAME_TIP = mark("What the list of models shall call it. Its folder gets the same name.")
 _NETWORK_TIP = mark("The weights fit several networks. Whoever trained them knows which it was.")
@@ -148,7 +148,7 @@ class AddModelDialog(QDialog):
         self.setMinimumWidth(460)
 
     def _facts_grid(self) -> QGridLayout:
-        grid = _grid()
+        grid = form_grid(None, 6)
         for row, (key, value) in enumerate(self.facts.items()):
             value.setWordWrap(True)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -157,7 +157,7 @@ class AddModelDialog(QDialog):
         return grid
 
     def _form(self) -> QGridLayout:
-        grid = _grid()
+        grid = form_grid(None, 6)
         size = QHBoxLayout()
         size.setSpacing(8)
         size.addWidget(self.stretch)
@@ -180,14 +180,6 @@ class AddModelDialog(QDialog):
             else:
                 grid.addLayout(content, row, 1)
         return grid
-
-
-def _grid() -> QGridLayout:
-    grid = QGridLayout()
-    grid.setVerticalSpacing(6)
-    grid.setColumnMinimumWidth(0, _LABEL_WIDTH)
-    grid.setColumnStretch(1, 1)
-    return grid
 
 
 def _side(tip: str) -> QSpinBox:

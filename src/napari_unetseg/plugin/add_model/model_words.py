@@ -31,7 +31,7 @@ FILE, NETWORK, PARAMETERS, LEFT_OUT = mark("File"), mark("Network"), mark("Param
 
 def layer_axes(file: str) -> str:
     """Say that a file is being looked at."""
-    return tr("LayerAxes {file}. Nothing in it is run.").format(file=file)
+    return tr("Reading {file}. Nothing in it is run.").format(file=file)
 
 
 def adding(name: str) -> str:

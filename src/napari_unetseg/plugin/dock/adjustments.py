@@ -3,12 +3,12 @@
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.dock.input_rows import LABEL_WIDTH
 from napari_unetseg.plugin.layers.outputs import Output
+from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 _TIPS = {
@@ -147,7 +147,7 @@ class Adjustments(QWidget):
         self.area.setText(words)
 
     def _arrange(self) -> None:
-        grid = _grid(self)
+        grid = form_grid(self, 2)
         rows = (
             (QLabel(tr("Threshold")), self.threshold),
             (QLabel(tr("Minimum size")), self.min_size),
@@ -167,7 +167,7 @@ class Adjustments(QWidget):
         grid.addLayout(boxes, len(rows), 0, 1, 3)
 
     def _arrange_more(self) -> None:
-        grid = _grid(self.more)
+        grid = form_grid(self.more, 2)
         label = QLabel(tr("Smoothing"))
         label.setToolTip(self.smoothing.toolTip())
         grid.addWidget(label, 0, 0)
@@ -185,15 +185,6 @@ class _AreaLabel(QLabel):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return self.sizeHint()
-
-
-def _grid(widget: QWidget) -> QGridLayout:
-    grid = QGridLayout(widget)
-    grid.setContentsMargins(0, 0, 0, 0)
-    grid.setVerticalSpacing(2)
-    grid.setColumnMinimumWidth(0, LABEL_WIDTH)
-    grid.setColumnStretch(1, 1)
-    return grid
 
 
 def _fraction(tip: str) -> QLabeledDoubleSlider:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
@@ -14,6 +14,7 @@ from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
 from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes, why_not
+from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.registry import Listed, ModelPackage
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ DEVICES = {
     "mps": mark("Apple GPU (mps)"),
     "cpu": mark("CPU"),
 }
-LABEL_WIDTH = 84
 
 _IMAGE_TIP = mark("The image layer to segment, at full resolution.")
 _CARD_TIP = mark("What this model was trained on, how well it does, and under which licence.")
@@ -173,11 +173,7 @@ class Inputs(QWidget):
         AxesDialog(self.axis_choices.of(layer, self._shown), lengths, choose, self).open()
 
     def _arrange(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(4)
-        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
-        grid.setColumnStretch(1, 1)
+        grid = form_grid(self, 4)
         rows: dict[int, tuple[str, QComboBox]] = {
             0: (mark("Image"), self.image),
             2: (mark("Run on"), self.run_on),

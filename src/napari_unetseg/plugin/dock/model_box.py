@@ -6,7 +6,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_unetseg.language import local, mark, tr
-from napari_unetseg.plugin.parts.card_text import model_purpose, model_title
+from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
 from napari_unetseg.zoo.registry import Listed, ModelPackage, WeightsNeeded
 
 ADD = mark("Add model...")
@@ -15,14 +15,8 @@ _MODEL_TIP = mark(
     "The trained network. Choose the one whose training images look like yours; (i) tells what they were."
 )
 _ADD_TIP = mark("Use a checkpoint of your own (.pth, .pt, .ckpt, .safetensors) or a model package.")
-_ORIGINS = {"bundled": mark("bundled"), "user": mark("user"), "path": mark("path")}
 # The model behind a combo box keeps the flags of its items here; 0 greys an item out.
 _FLAGS_ROLE = 255
-
-
-def title_and_origin(package: ModelPackage) -> str:
-    """Return ``"Nuclei (bundled)"``."""
-    return f"{model_title(package.card)} ({tr(_ORIGINS[package.origin])})"
 
 
 class ModelBox(QComboBox):

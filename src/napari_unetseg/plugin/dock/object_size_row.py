@@ -6,7 +6,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -17,9 +16,9 @@ from superqt import QElidingLabel
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.dock import size_words
-from napari_unetseg.plugin.dock.input_rows import LABEL_WIDTH
 from napari_unetseg.plugin.dock.size_estimation import SizeEstimator
 from napari_unetseg.plugin.parts.badge import Badge
+from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
@@ -176,11 +175,7 @@ class ObjectSize(QWidget):
         label = QLabel(tr("Diameter"))
         label.setBuddy(self.diameter)
         label.setToolTip(tr(_DIAMETER_TIP))
-        grid = QGridLayout(self.more)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(4)
-        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
-        grid.setColumnStretch(1, 1)
+        grid = form_grid(self.more, 4)
         grid.addWidget(label, 0, 0)
         grid.addWidget(self.diameter, 0, 1)
         grid.addWidget(self.augment, 1, 0, 1, 2)

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_unetseg.language import grouped, local, mark, tr
-from napari_unetseg.plugin.dock.input_rows import LABEL_WIDTH
-from napari_unetseg.plugin.dock.model_box import title_and_origin
 from napari_unetseg.plugin.panel.figures import NOTHING
-from napari_unetseg.plugin.parts.card_text import model_purpose
+from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
+from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.card import MeanStd, ModelCard, Percentile, headline
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -65,11 +64,7 @@ class CardView(QWidget):
             self.values["weights"].setText(_short_hash(info.weights_sha256))
 
     def _arrange(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
-        grid.setColumnStretch(1, 1)
+        grid = form_grid(self, 2)
         self.description.setWordWrap(True)
         grid.addWidget(self.title, 0, 0, 1, 2)
         grid.addWidget(self.description, 1, 0, 1, 2)

@@ -7,12 +7,12 @@ from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout
 from superqt import QFlowLayout
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.dock.input_rows import LABEL_WIDTH
 from napari_unetseg.plugin.panel import figures
 from napari_unetseg.plugin.panel.card_rows import CardView
 from napari_unetseg.plugin.panel.drawing import Bar, Lines, Sparkline
 from napari_unetseg.plugin.panel.figures import NOTHING, Meter, Verb
 from napari_unetseg.plugin.panel.last_error import TroubleRow
+from napari_unetseg.plugin.parts.form import LABEL_WIDTH
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:

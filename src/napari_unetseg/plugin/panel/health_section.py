@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TITLE_TIP = mark("What the model is, where it runs, and how it is doing. Closed, it asks nothing of the computer.")
 _BUSY: dict[Verb, tuple[str, str]] = {
     "check": (mark("checking..."), mark("Running the model on a small test image; it is loaded first if need be.")),
-    "reload": (mark("reloading..."), mark("LayerAxes card and weights from disk again.")),
+    "reload": (mark("reloading..."), mark("Reading card and weights from disk again.")),
     "warm up": (mark("warming up..."), mark("Loading the model and running it once.")),
     "free": (
         mark("freeing memory..."),

@@ -6,9 +6,9 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_unetseg import __version__
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.dock.input_rows import LABEL_WIDTH
 from napari_unetseg.plugin.panel.drawing import Lines
 from napari_unetseg.plugin.panel.figures import Trouble, clock
+from napari_unetseg.plugin.parts.form import LABEL_WIDTH
 from napari_unetseg.plugin.parts.messages import copy_text, details_dialog
 
 _TIP = mark("What failed last: a run, a check, or a button of this panel. It stays here after things work again.")

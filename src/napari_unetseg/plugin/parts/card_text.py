@@ -6,6 +6,7 @@ from napari_unetseg.language import grouped, mark, tr
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 
+_ORIGINS = {"bundled": mark("bundled"), "user": mark("user"), "path": mark("path")}
 _DIVIDES = mark("divides touching objects: yes")
 _DIVIDES_NOT = mark("divides touching objects: no")
 
@@ -13,6 +14,11 @@ _DIVIDES_NOT = mark("divides touching objects: no")
 def model_title(card: ModelCard) -> str:
     """Return a model's name for people, translated where it is one of ours."""
     return tr(card.display_name)
+
+
+def title_and_origin(package: ModelPackage) -> str:
+    """Return ``"Nuclei (bundled)"``."""
+    return f"{model_title(package.card)} ({tr(_ORIGINS[package.origin])})"
 
 
 def model_purpose(card: ModelCard) -> str:

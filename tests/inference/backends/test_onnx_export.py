@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference import onnx_export as room
+from napari_unetseg.inference.backends import onnx_export as room
 from napari_unetseg.inference.backends.onnx_backend import open_session, run_session
-from napari_unetseg.inference.onnx_export import cached_onnx, export_onnx
+from napari_unetseg.inference.backends.onnx_export import cached_onnx, export_onnx
 from napari_unetseg.networks import ARCHITECTURES
 
 
