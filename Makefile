@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format catalogues build clean
+.PHONY: help demo test lint format catalogues build compare structure clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -16,11 +16,13 @@ SCREEN = $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname))
 
 help:
 	@echo "make demo       segment a sample image and open it in napari"
-	@echo "make test       linters, types, manifest and tests"
+	@echo "make test       linters, types, manifest and tests: what CI runs"
 	@echo "make lint       linters, types and manifest only"
 	@echo "make format     let ruff mend and format the code"
 	@echo "make catalogues collect the texts to translate, and compile the translations"
 	@echo "make build      sdist and wheel in dist/"
+	@echo "make compare    BASE=DIR  labels and times of this checkout against another one's"
+	@echo "make structure  rooms, arrows and names counted; BASE=DIR for another checkout beside it"
 	@echo "make clean      remove what was built, and .venv"
 
 $(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
@@ -58,6 +60,12 @@ test: lint
 
 build: $(INSTALLED)
 	$(BIN)/python -m build
+
+compare: $(INSTALLED)
+	$(if $(SCREEN),,$(XVFB)) $(BIN)/python benchmarks/compare_checkouts.py $(BASE) .
+
+structure: $(INSTALLED)
+	$(BIN)/python benchmarks/structure.py $(BASE) .
 
 clean:
 	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
