@@ -14,7 +14,7 @@ def small_limits(monkeypatch):
     """Limits at which a small image is a large one."""
     monkeypatch.setattr(probability_maps, "MAPS_IN_MEMORY", 1000)
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 1000)
-    monkeypatch.setattr(decoding, "BLOCK", 32)
+    monkeypatch.setattr(decoding, "BLOCK_SIDE", 32)
     monkeypatch.setattr(numbering, "STRIP", 500)
     monkeypatch.setattr(pieces, "SIDE", 16)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.pieces import pieces
+from napari_unetseg.postprocessing.object_groups import object_groups
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     list[Contour]
         Ordered by label; parts of one label in the raster order of their first pixel.
     """
-    contours = [contour for piece in pieces(labels) for contour in _trace(piece.labels, piece.origin)]
+    contours = [contour for group in object_groups(labels) for contour in _trace(group.labels, group.origin)]
     return sorted(contours, key=lambda contour: contour.label)
 
 
 def _trace(labels: NDArray[np.integer], origin: tuple[int, int]) -> list[Contour]:
-    """Outline the objects of a piece of an image, of which the first pixel lies at `origin`."""
+    """Outline the objects of a part of an image, of which the first pixel lies at `origin`."""
     from skimage.measure import label as connected_components
 
     if not labels.any():

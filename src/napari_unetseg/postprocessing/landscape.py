@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unetseg.postprocessing.windows import Window, grown, within
+Block = tuple[slice, ...]
+"""Rows and columns of an image, as slices with a start and a stop."""
 
 SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
@@ -18,7 +19,7 @@ DEPTH_REACH = 59
 """Pixels round a block in which the nearest background is looked for at first."""
 
 
-def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block: Window) -> NDArray[np.float32]:
+def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block: Block) -> NDArray[np.float32]:
     """Return the heights of a block and of the pixels round it, as `basins.find_basins` wants them.
 
     Parameters
@@ -57,18 +58,32 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     return heights
 
 
-def _depth(foreground: NDArray[np.float32], threshold: float, window: Window) -> NDArray[np.float32]:
-    """Return the distance of each pixel of a window to the nearest background pixel of the image.
+def grown(block: Block, by: int, shape: tuple[int, ...]) -> Block:
+    """Return a block with `by` pixels more on each side, as far as an image (Y, X) of that shape goes."""
+    return tuple(
+        slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(block, shape, strict=True)
+    )
+
+
+def within(block: Block, outer: Block) -> Block:
+    """Return the same pixels, counted from the first row and column of a block around it."""
+    return tuple(
+        slice(side.start - around.start, side.stop - around.start) for side, around in zip(block, outer, strict=True)
+    )
+
+
+def _depth(foreground: NDArray[np.float32], threshold: float, block: Block) -> NDArray[np.float32]:
+    """Return the distance of each pixel of a block to the nearest background pixel of the image.
 
     What lies further away than the deepest pixel is deep need not be looked at.
     """
     reach = DEPTH_REACH
     while True:
-        around = grown(window, reach, foreground.shape)
+        around = grown(block, reach, foreground.shape)
         mask = np.asarray(foreground[around]) >= threshold
         is_everything = mask.shape == foreground.shape
         if is_everything or not mask.all():
-            depth = ndimage.distance_transform_edt(mask)[within(window, around)].astype(np.float32)
+            depth = ndimage.distance_transform_edt(mask)[within(block, around)].astype(np.float32)
             if is_everything or depth.max() <= reach:
                 return depth
         reach *= 4
