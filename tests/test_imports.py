@@ -15,9 +15,10 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors", "language", "probability_maps", "cores"}
+PLAIN = {"callbacks", "image", "errors", "language", "probability_maps", "cores"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
+    "callbacks": set[str](),
     "errors": set[str](),
     "language": set[str](),
     "image": {"errors", "language"},

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing import decoding, fragments, landscape
+from napari_unetseg.postprocessing import decoding, landscape, merging
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -188,7 +188,7 @@ def test_objects_are_a_numbered_partition_of_the_foreground(heads, probability, 
 def test_rising_split_joins_nothing_but_fragments(heads, probability, one, other):
     few, many = (PLAIN.model_copy(update={"split": split}) for split in sorted((one, other)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragments, "FRAGMENT", 0.0)
+        patch.setattr(merging, "FRAGMENT", 0.0)
         assert decode(probability, heads, few).max() <= decode(probability, heads, many).max()
 
 

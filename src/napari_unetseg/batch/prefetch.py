@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from napari_unetseg.callbacks import CancelFlag
+
 T = TypeVar("T")
 
 _POLL = 0.1
@@ -21,9 +23,7 @@ class Prefetched(Generic[T]):
     outcome: T | Exception
 
 
-def prefetch(
-    files: Sequence[Path], look: Callable[[Path], T], cancelled: Callable[[], bool]
-) -> Generator[Prefetched[T]]:
+def prefetch(files: Sequence[Path], look: Callable[[Path], T], cancelled: CancelFlag) -> Generator[Prefetched[T]]:
     """Give what `look` makes of each file, in their order, while the next one is looked at already.
 
     At most two outcomes wait at a time. The thread ends with the files, or soon after the iterator is closed. It is
@@ -80,7 +80,7 @@ def _hand_over(prefetched: Prefetched[T], outcomes: "queue.Queue[Prefetched[T]]"
         return
 
 
-def _next(outcomes: "queue.Queue[Prefetched[T]]", cancelled: Callable[[], bool]) -> Prefetched[T] | None:
+def _next(outcomes: "queue.Queue[Prefetched[T]]", cancelled: CancelFlag) -> Prefetched[T] | None:
     """Wait for the next outcome; None once cancelled. A wait without end would not hear Ctrl-C on Windows."""
     while not cancelled():
         try:

@@ -15,6 +15,7 @@ from napari_unetseg.batch.fingerprint import decided_by
 from napari_unetseg.batch.output_files import ALWAYS, Result
 from napari_unetseg.batch.prefetch import Prefetched, hash_file, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
@@ -54,7 +55,7 @@ def segment_files(
     job: BatchJob,
     *,
     tell: Callable[[Event], None],
-    cancel: Callable[[], bool] = lambda: False,
+    cancel: CancelFlag = lambda: False,
     read: Callable[..., Image] = read_image,
 ) -> Tally:
     """Segment files and write their results, a journal and two summaries into the output folder.
@@ -112,7 +113,7 @@ class _Batch:
         service: SegmentationService,
         job: BatchJob,
         tell: Callable[[Event], None],
-        cancel: Callable[[], bool],
+        cancel: CancelFlag,
         read: Callable[..., Image],
     ) -> None:
         self.tally = Tally(job.files)

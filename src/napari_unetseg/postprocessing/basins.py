@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.landscape import Block
+from napari_unetseg.postprocessing.blocks import Block
 
 Indices = NDArray[np.int64]
 Heights = NDArray[np.float32]

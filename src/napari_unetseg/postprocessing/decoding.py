@@ -1,19 +1,21 @@
 """From probability maps to a label image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, product
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.postprocessing.basins import Basins, find_basins, join_blocks, merge_parts, renumber_block
+from napari_unetseg.postprocessing.blocks import Block, blocks
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.holes import fill_holes
-from napari_unetseg.postprocessing.landscape import Block, elevation
+from napari_unetseg.postprocessing.landscape import elevation
 from napari_unetseg.postprocessing.merging import join_fragments, merge_basins
 from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -32,7 +34,7 @@ def decode(
     probability: NDArray[np.float32],
     heads: tuple[str, ...],
     parameters: DecodeParameters,
-    cancel: Callable[[], bool] | None = None,
+    cancel: CancelFlag | None = None,
 ) -> NDArray[np.int32]:
     """Read objects off a model's output.
 
@@ -115,7 +117,7 @@ def _divided(
     threshold: float,
     split: float,
     min_size: int,
-    cancel: Callable[[], bool] | None,
+    cancel: CancelFlag | None,
 ) -> NDArray[np.int32]:
     """Divide the regions into watershed basins, merge these into objects, and number those of enough pixels.
 
@@ -140,28 +142,21 @@ def _basins_by_block(
     planes: dict[str, NDArray[np.float32]],
     threshold: float,
     labels: NDArray[np.int32],
-    cancel: Callable[[], bool] | None,
+    cancel: CancelFlag | None,
 ) -> Iterator[tuple[Block, Basins]]:
     """Find the basins of the blocks of an image, a few blocks at the same time, and yield them in their order."""
 
     def find(block: Block) -> tuple[Block, Basins]:
         return block, find_basins(elevation(planes, threshold, block), block, labels)
 
-    blocks = _blocks(labels.shape)
+    remaining = blocks(labels.shape, BLOCK_SIDE)
     with ThreadPoolExecutor(BLOCKS_AT_ONCE, "read objects") as pool:
-        for turn, together in enumerate(iter(lambda: list(islice(blocks, BLOCKS_AT_ONCE)), [])):
+        for turn, together in enumerate(iter(lambda: list(islice(remaining, BLOCKS_AT_ONCE)), [])):
             if turn and cancel is not None and cancel():
                 raise Cancelled("Cancelled while objects were read off the image.")
             yield from pool.map(find, together)
             for plane in planes.values():
                 drop_cached_pages(plane)
-
-
-def _blocks(shape: tuple[int, ...]) -> Iterator[Block]:
-    rows, columns = (
-        [slice(at, min(at + BLOCK_SIDE, length)) for at in range(0, length, BLOCK_SIDE)] for length in shape
-    )
-    yield from product(rows, columns)
 
 
 def _drop_unsure(

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Block = tuple[slice, ...]
-"""Rows and columns of an image, as slices with a start and a stop."""
+from napari_unetseg.postprocessing.blocks import Block, grown, within
 
 SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
@@ -56,20 +55,6 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     source = within(seen, around)
     np.copyto(heights[within(seen, frame)], smooth[source], where=mask[source])
     return heights
-
-
-def grown(block: Block, by: int, shape: tuple[int, ...]) -> Block:
-    """Return a block with `by` pixels more on each side, as far as an image (Y, X) of that shape goes."""
-    return tuple(
-        slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(block, shape, strict=True)
-    )
-
-
-def within(block: Block, outer: Block) -> Block:
-    """Return the same pixels, counted from the first row and column of a block around it."""
-    return tuple(
-        slice(side.start - around.start, side.stop - around.start) for side, around in zip(block, outer, strict=True)
-    )
 
 
 def _depth(foreground: NDArray[np.float32], threshold: float, block: Block) -> NDArray[np.float32]:

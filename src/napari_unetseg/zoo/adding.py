@@ -1,7 +1,7 @@
 """A model that the user brings: looked at first, then put among the user's own models."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
@@ -21,8 +22,6 @@ from napari_unetseg.zoo.registry import list_models, read_package, taken_names, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-CancelFlag = Callable[[], bool]
 
 
 @dataclass(frozen=True)

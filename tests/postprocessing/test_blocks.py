@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unetseg.postprocessing.landscape import grown, within
+from napari_unetseg.postprocessing.blocks import grown, within
 
 IMAGE = np.arange(12 * 15).reshape(12, 15)
 
