@@ -233,7 +233,7 @@ def test_blocks_change_nothing(heads, probability, parameters, side):
     whole = decode(probability, heads, parameters)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "BLOCK_SIDE", side)
-        patch.setattr(landscape, "DEPTH_REACH", 2)
+        patch.setattr(landscape, "DEPTH_MARGIN", 2)
         np.testing.assert_array_equal(decode(probability, heads, parameters), whole)
 
 

@@ -95,7 +95,7 @@ def evaluate(
     from napari_unetseg.training.baseline import OTSU
     from napari_unetseg.training.comparison import Comparison
     from napari_unetseg.training.evaluate import are_masks
-    from napari_unetseg.training.report import as_dict, lines, write_files
+    from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files
 
     try:
         with plain_errors():
@@ -113,7 +113,9 @@ def evaluate(
     except KeyboardInterrupt:
         typer.echo("Stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(json.dumps(as_dict(comparison), indent=2) if as_json else "\n".join(lines(comparison)))
+    typer.echo(
+        json.dumps(comparison_as_dict(comparison), indent=2) if as_json else "\n".join(comparison_lines(comparison))
+    )
     if output is not None:
         typer.echo(f"Results in {output}.", err=True)
     raise typer.Exit(1 if comparison.failures else 0)

@@ -37,7 +37,7 @@ def rows_of(x: Tensor) -> Rows:
     return lambda rows: x[..., rows, :]
 
 
-def computed(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: slice, reach: int) -> Tensor:
+def compute_rows(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: slice, reach: int) -> Tensor:
     """Return the given rows of what a block makes of a map.
 
     Parameters
@@ -55,7 +55,7 @@ def computed(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: s
     return block(take(seen))[..., rows.start - seen.start : rows.stop - seen.start, :]
 
 
-def joined(parts: Iterable[Tensor], height: int) -> Tensor:
+def join_bands(parts: Iterable[Tensor], height: int) -> Tensor:
     """Put bands (N, C, rows, W) together into one map (N, C, height, W), from the top; each is let go at once."""
     whole: Tensor | None = None
     top = 0

@@ -11,10 +11,10 @@ from napari_unetseg.postprocessing.blocks import Block, grown, within
 SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
 
-REACH = 5
+MARGIN = 5
 """Pixels round a block that its heights depend on: four for the smoothing, and one that `find_basins` looks at."""
 
-DEPTH_REACH = 59
+DEPTH_MARGIN = 59
 """Pixels round a block in which the nearest background is looked for at first."""
 
 
@@ -38,7 +38,7 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     shape = planes["foreground"].shape
     frame = tuple(slice(side.start - 1, side.stop + 1) for side in block)
     heights = np.full([side.stop - side.start for side in frame], -np.inf, np.float32)
-    around = grown(block, REACH, shape)
+    around = grown(block, MARGIN, shape)
     foreground = np.asarray(planes["foreground"][around])
     mask = foreground >= threshold
     if not mask.any():
@@ -62,7 +62,7 @@ def _depth(foreground: NDArray[np.float32], threshold: float, block: Block) -> N
 
     What lies further away than the deepest pixel is deep need not be looked at.
     """
-    reach = DEPTH_REACH
+    reach = DEPTH_MARGIN
     while True:
         around = grown(block, reach, foreground.shape)
         mask = np.asarray(foreground[around]) >= threshold

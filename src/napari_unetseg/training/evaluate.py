@@ -79,10 +79,10 @@ def compare(predicted: NDArray[np.int32], annotation: NDArray[np.int32], pair: P
     """Score one label image, int32 (Y, X), against an annotation of the same shape."""
     if truth == "foreground":
         return score_foreground(predicted, annotation, pair.stem, pair.kind)
-    return score(predicted, read_objects(annotation, truth), pair.stem, pair.kind)
+    return score(predicted, annotated_objects(annotation, truth), pair.stem, pair.kind)
 
 
-def read_objects(annotation: NDArray[np.int32], truth: Truth) -> NDArray[np.int32]:
+def annotated_objects(annotation: NDArray[np.int32], truth: Truth) -> NDArray[np.int32]:
     """Return the label image that an annotation stands for; parts of a mask are 4-connected, as decoded objects are."""
     if truth != "parts":
         return annotation

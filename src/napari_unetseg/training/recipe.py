@@ -248,7 +248,7 @@ def read_recipe(path: Path) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: the recipe is not valid YAML: {error}") from error
     except ValidationError as error:
-        raise RecipeError(f"{path}: the recipe is wrong: {explain(error)}.") from error
+        raise RecipeError(f"{path}: the recipe is wrong: {explain_recipe_error(error)}.") from error
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -257,6 +257,6 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
 
 
-def explain(error: ValidationError) -> str:
+def explain_recipe_error(error: ValidationError) -> str:
     """Say in one line which keys are wrong, and why."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
