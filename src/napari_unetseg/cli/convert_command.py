@@ -27,7 +27,7 @@ class Dtype(StrEnum):
     FLOAT16 = "float16"
 
 
-class Backend(StrEnum):
+class CardBackend(StrEnum):
     """Runtimes that a card may ask for."""
 
     TORCH = "torch"
@@ -66,7 +66,7 @@ def convert(
         ),
     ] = None,
     backend: Annotated[
-        Backend | None,
+        CardBackend | None,
         typer.Option(help="Runtime that the model is to use wherever none is chosen. Default: torch."),
     ] = None,
     dtype: Annotated[

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.postprocessing.blocks import Block
 
-Indices = NDArray[np.int64]
+IntArray = NDArray[np.int64]
 Heights = NDArray[np.float32]
 
 
@@ -40,10 +40,10 @@ class Saddles:
         the lowest edge comes first.
     """
 
-    one: Indices
-    other: Indices
+    one: IntArray
+    other: IntArray
     height: Heights
-    edge: Indices
+    edge: IntArray
 
     def highest(self) -> "Saddles":
         """Keep the first of the highest saddle points between each two basins, ordered from the highest one down."""
@@ -73,10 +73,10 @@ class Basins:
         The saddle points between them.
     """
 
-    peak: Indices
+    peak: IntArray
     height: Heights
-    size: Indices
-    first: Indices
+    size: IntArray
+    first: IntArray
     saddles: Saddles
 
 
@@ -126,7 +126,7 @@ def renumber_block(basins: Basins, block: Block, numbers: NDArray[np.int32], cou
     return replace(basins, saddles=saddles)
 
 
-def join_blocks(blocks: Sequence[Basins], numbers: NDArray[np.int32]) -> tuple[Basins, Indices]:
+def join_blocks(blocks: Sequence[Basins], numbers: NDArray[np.int32]) -> tuple[Basins, IntArray]:
     """Put the basins of all blocks together, whose numbers follow each other (see `renumber_block`).
 
     Returns
@@ -154,7 +154,7 @@ def join_blocks(blocks: Sequence[Basins], numbers: NDArray[np.int32]) -> tuple[B
     return Basins(peak[whole], height, size, first, saddles), np.append(-1, owner)
 
 
-def merge_parts(owner: Indices, count: int, size: Indices, first: Indices) -> tuple[Indices, Indices]:
+def merge_parts(owner: IntArray, count: int, size: IntArray, first: IntArray) -> tuple[IntArray, IntArray]:
     """Return the summed size and the first pixel of the parts of each of `count` owners; each has a part."""
     sizes = np.zeros(count, np.int64)
     np.add.at(sizes, owner, size)
@@ -163,7 +163,7 @@ def merge_parts(owner: Indices, count: int, size: Indices, first: Indices) -> tu
     return sizes, firsts
 
 
-def _climb(heights: Heights, pixels: Indices, own: NDArray[np.bool_]) -> Indices:
+def _climb(heights: Heights, pixels: IntArray, own: NDArray[np.bool_]) -> IntArray:
     """Return for each of the pixels where it leads, as a position among them; those that are not own lead nowhere.
 
     On a plateau a pixel leads up or left, so that a plateau has few peaks.
@@ -188,7 +188,7 @@ def _climb(heights: Heights, pixels: Indices, own: NDArray[np.bool_]) -> Indices
     return _follow(goal)
 
 
-def _follow(goal: Indices) -> Indices:
+def _follow(goal: IntArray) -> IntArray:
     """Follow steps to their ends by pointer jumping: twice as far each time."""
     while True:
         further = goal[goal]

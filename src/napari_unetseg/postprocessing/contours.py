@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from napari_unetseg.postprocessing.object_groups import object_groups
 
+Ring = NDArray[np.float64]
+"""Vertices (y, x) of a closed outline, (N, 2); the first one is not repeated."""
+
 
 @dataclass(frozen=True)
 class Contour:
@@ -33,8 +36,8 @@ class Contour:
     """
 
     label: int
-    exterior: NDArray[np.float64]
-    holes: tuple[NDArray[np.float64], ...] = ()
+    exterior: Ring
+    holes: tuple[Ring, ...] = ()
 
     @property
     def area(self) -> float:
@@ -42,7 +45,7 @@ class Contour:
         return signed_area(self.exterior) + sum(signed_area(hole) for hole in self.holes)
 
 
-def signed_area(ring: NDArray[np.float64]) -> float:
+def signed_area(ring: Ring) -> float:
     """Shoelace area of a ring of (y, x) vertices: positive if it runs clockwise on the screen."""
     y, x = (ring - ring[0]).T
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
@@ -82,7 +85,7 @@ def _trace(labels: NDArray[np.integer], origin: tuple[int, int]) -> list[Contour
     owners = runs.part[order[starts]]
     exterior = _areas(vertices, starts) > 0
     rings = np.split(vertices + (np.array(origin) - 0.5), starts[1:])
-    holes: dict[int, list[NDArray[np.float64]]] = {}
+    holes: dict[int, list[Ring]] = {}
     for ring in np.flatnonzero(~exterior):
         holes.setdefault(int(owners[ring]), []).append(rings[ring])
     outer = np.flatnonzero(exterior)

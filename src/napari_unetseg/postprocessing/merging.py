@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from napari_unetseg.postprocessing.basins import Basins, Heights, Indices, Saddles, merge_parts
+from napari_unetseg.postprocessing.basins import Basins, Heights, IntArray, Saddles, merge_parts
 from napari_unetseg.postprocessing.numbering import covering_size
 
 # Peaks are looked for at these heights, relative to the highest of their component. Coarser steps
@@ -25,7 +25,7 @@ The best of 0.1 to 0.35 in steps of 0.05 by AP@0.5, for nuclei (a boundary head)
 """
 
 
-def merge_basins(basins: Basins, split: float) -> Indices:
+def merge_basins(basins: Basins, split: float) -> IntArray:
     """Find which basins belong to one object.
 
     Parameters
@@ -46,14 +46,14 @@ def merge_basins(basins: Basins, split: float) -> Indices:
     return _flood(basins, _seeds(basins, heights, saddles, split))
 
 
-def connected_nodes(count: int, one: Indices, other: Indices) -> Indices:
+def connected_nodes(count: int, one: IntArray, other: IntArray) -> IntArray:
     """Return the number of the connected component of each node of a graph, (count,)."""
     graph = coo_matrix((np.ones(len(one), np.int8), (one, other)), (count, count))
-    parts: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
+    parts: IntArray = connected_components(graph, directed=False)[1].astype(np.int64)
     return parts
 
 
-def _relative(basins: Basins, component: Indices) -> tuple[Heights, Heights]:
+def _relative(basins: Basins, component: IntArray) -> tuple[Heights, Heights]:
     """Divide the heights of peaks and saddle points by the highest peak of their component."""
     highest = np.zeros(int(component.max(initial=-1)) + 1, np.float32)
     np.maximum.at(highest, component, basins.height)
@@ -91,7 +91,7 @@ def _seeds(basins: Basins, heights: Heights, saddles: Heights, split: float) -> 
     return seed
 
 
-def _flood(basins: Basins, seed: NDArray[np.bool_]) -> Indices:
+def _flood(basins: Basins, seed: NDArray[np.bool_]) -> IntArray:
     """Flood all basins from the seeds, over the highest saddle points first; what no seed reaches stays together.
 
     The objects are the trees of a minimum spanning forest: a spanning tree that prefers high saddle points is built on
@@ -107,7 +107,7 @@ def _flood(basins: Basins, seed: NDArray[np.bool_]) -> Indices:
     return connected_nodes(count, tree.row[kept].astype(np.int64), tree.col[kept].astype(np.int64))
 
 
-def join_fragments(basins: Basins, owner: Indices, split: float) -> Indices:
+def join_fragments(basins: Basins, owner: IntArray, split: float) -> IntArray:
     """Join objects much smaller than the others to a neighbour, unless the saddle point between them is very low.
 
     An object below `FRAGMENT` times the typical size stays only if its saddle points are lower in proportion to its
@@ -141,7 +141,7 @@ def join_fragments(basins: Basins, owner: Indices, split: float) -> Indices:
     return connected_nodes(count, fragments[joined], neighbours[joined])[owner]
 
 
-def _highest_saddles(saddles: Saddles, owner: Indices) -> tuple[Indices, Indices, Heights]:
+def _highest_saddles(saddles: Saddles, owner: IntArray) -> tuple[IntArray, IntArray, Heights]:
     """List the objects that have neighbours, the neighbour beyond the highest saddle point, and that point's height."""
     between = Saddles(owner[saddles.one], owner[saddles.other], saddles.height, saddles.edge).highest()
     # Saddle points come from the highest down, so an object's first one is its highest.

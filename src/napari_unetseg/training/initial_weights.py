@@ -29,7 +29,7 @@ def initialise_weights(state: TrainingState, sources: Sequence[str]) -> None:
 
     Raises
     ------
-    FirstWeightsError
+    InitialWeightsError
         If the weights do not fit the recipe's network; the message says which differ. Or if the file is the one
         from which a killed run goes on.
     ModelError

@@ -65,7 +65,7 @@ def fit(
     ------
     CheckpointError
         If the checkpoint belongs to another recipe or cannot be read.
-    FirstWeightsError, ModelError
+    InitialWeightsError, ModelError
         If the weights to start from do not fit the recipe's network, or cannot be read.
     """
     last = checkpoints / LAST_FILE

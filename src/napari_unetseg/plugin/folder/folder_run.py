@@ -198,8 +198,8 @@ def run_folder(
     # Imports the service, which takes a second.
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
-    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, again=job.again)
-    return segment_files(service, batch, tell=tell, cancel=cancelled)
+    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, redo=job.again)
+    return segment_files(service, batch, report=tell, cancel=cancelled)
 
 
 def _ignore(_: object) -> None: ...
