@@ -59,7 +59,12 @@ def test_what_is_not_there_is_found_out() -> None:
 def test_a_page_names_what_is_there(path: Path) -> None:
     text = text_of(path)
     names = set(DOTTED.findall(text))
-    names |= {f"{module}.{name.strip()}" for module, listed in IMPORT.findall(text) for name in listed.split(",") if name.strip()}
+    names |= {
+        f"{module}.{name.strip()}"
+        for module, listed in IMPORT.findall(text)
+        for name in listed.split(",")
+        if name.strip()
+    }
     assert sorted(name for name in names if not resolves(name)) == []
     assert sorted(file for file in set(FILE.findall(text)) if not (ROOT / file).exists()) == []
 

@@ -104,7 +104,7 @@ def evaluate(
                 *_load_models([model, *(compare or [])], device, backend, precision),
                 *([OTSU] if baselines else []),
             ]
-            comparison = Comparison(methods, pairs, are_masks(pairs), _tell_failure)
+            comparison = Comparison(methods, pairs, are_masks(pairs), _print_failure)
             comparison.score()
             if robustness:
                 comparison.stress(seed)
@@ -154,7 +154,7 @@ def _load_models(
 
 
 class _Segment:
-    """Label images by a service; each of its warnings is told once."""
+    """Label images by a service; each of its warnings is printed once."""
 
     def __init__(self, service: "SegmentationService") -> None:
         self._service = service
@@ -169,5 +169,5 @@ class _Segment:
         return result.labels
 
 
-def _tell_failure(failed: "Failed") -> None:
+def _print_failure(failed: "Failed") -> None:
     tqdm.write(f"{failed.stem}: failed: {one_line(failed.error)}", file=sys.stderr)

@@ -11,7 +11,7 @@ from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 
 @dataclass(frozen=True)
 class InputFiles:
-    """Image files in the order they were asked for, each once, and one sentence for each word that named none."""
+    """Image files in the order of the arguments, each once, and a sentence for each argument that named none."""
 
     paths: tuple[Path, ...]
     problems: tuple[str, ...]

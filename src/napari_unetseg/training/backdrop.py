@@ -125,14 +125,14 @@ def _stamp_cell(rng: Generator, light: FloatPlane, y: float, x: float, radius: f
     """Multiply a cell into the field: a dark dot, or a dark ring around a bright middle."""
     reach = math.ceil(3 * radius + 2)
     top, left = max(0, round(y) - reach), max(0, round(x) - reach)
-    window = light[top : round(y) + reach + 1, left : round(x) + reach + 1]
-    if not window.size:
+    part = light[top : round(y) + reach + 1, left : round(x) + reach + 1]
+    if not part.size:
         return
-    rows, columns = np.ogrid[: window.shape[0], : window.shape[1]]
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
     distance = np.hypot(rows + top - y, columns + left - x) / radius
     dark = rng.uniform(0.1, 0.6)
     if rng.random() < 0.6:
-        window *= 1 - dark * np.exp(-(((distance - 0.9) / 0.35) ** 2))
-        window *= 1 + rng.uniform(0, 0.4) * np.exp(-((distance / 0.6) ** 2))
+        part *= 1 - dark * np.exp(-(((distance - 0.9) / 0.35) ** 2))
+        part *= 1 + rng.uniform(0, 0.4) * np.exp(-((distance / 0.6) ** 2))
     else:
-        window *= 1 - dark * np.exp(-(distance**2))
+        part *= 1 - dark * np.exp(-(distance**2))

@@ -15,7 +15,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 CARD_FILE = "model.yaml"
 KNOWN_ANSWER_FILE = "known_answer.safetensors"
 
-# Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
+# Named here, and not taken from `networks/`, because cards are read where torch must not be loaded.
 ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet"]
 NETWORK_TITLES: Mapping[ArchitectureName, str] = {
     "unet": "U-Net",

@@ -1,7 +1,7 @@
-"""A small picture and what a model says of it, kept beside its weights.
+"""A small test image and what a model predicts for it, stored beside its weights.
 
-It tells whether anything has changed since. The picture is stored as the network sees it, so that the
-answer depends on the weights, the runtime and the device, and on nothing else. Nothing here imports torch.
+By it a health check finds out whether anything has changed since. The image is stored as the network sees it, so
+that the answer depends on the weights, the runtime and the device, and on nothing else. Nothing here imports torch.
 """
 
 from dataclasses import dataclass

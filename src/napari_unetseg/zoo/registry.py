@@ -6,7 +6,7 @@ every machine. A user's package whose name is already taken is listed as broken,
 can still be used by its path.
 
 A checkpoint stands for a model too: by its path, or in the user's folder of a published model. It is
-opened, which needs torch, only once `find_model` is asked for it.
+opened, which needs torch, only by `find_model`.
 """
 
 from collections.abc import Iterable, Iterator
