@@ -16,6 +16,7 @@ SCRIPTS = sorted(ROOT.glob("benchmarks/*.py"))
 
 DOTTED = re.compile(r"(?<![\w/.-])napari_unetseg(?:\.[A-Za-z_]\w*)+")
 IMPORT = re.compile(r"^\s*from (napari_unetseg[\w.]*) import \(?([^()#\n]+)", re.MULTILINE)
+EXAMPLE = re.compile(r"From `(tests/[\w/.]+)`:\n\n```python\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"(?<![\w/.-])(?:benchmarks|docs|notebooks|src|tests|\.ci)/[\w./-]*\w")
 
 
@@ -72,3 +73,11 @@ def test_a_page_names_what_is_there(path: Path) -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_a_benchmark_imports_what_is_there(path: Path) -> None:
     assert sorted(name for name in imported_by(path) if not resolves(name)) == []
+
+
+def test_the_examples_of_how_to_test_are_tests() -> None:
+    page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    examples = EXAMPLE.findall(page)
+    assert len(examples) == page.count("```python") > 0
+    for path, example in examples:
+        assert f"\n\n\n{example}" in (ROOT / path).read_text(encoding="utf-8"), path

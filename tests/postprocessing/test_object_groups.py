@@ -4,10 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_unetseg.postprocessing import object_groups as groups_module
+from napari_unetseg.postprocessing import object_groups
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.postprocessing.measurements import measure
-from napari_unetseg.postprocessing.object_groups import object_groups
 
 label_images = arrays(
     np.int32, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.sampled_from([0, 0, 0, 1, 2, 5, 9])
@@ -18,8 +17,8 @@ label_images = arrays(
 @settings(deadline=None, max_examples=80)
 def test_every_object_is_in_one_group_and_whole(labels, side):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups_module, "GROUP_SIDE", side)
-        groups = list(object_groups(labels))
+        patch.setattr(object_groups, "GROUP_SIDE", side)
+        groups = list(object_groups.object_groups(labels))
     together = np.zeros_like(labels)
     for group in groups:
         shown = together[group.rows, group.columns]
@@ -42,7 +41,7 @@ def test_contours_and_measurements_do_not_depend_on_the_groups(labels, side):
         measure(labels, **planes, scale=(0.5, 0.25), unit="micrometer"),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups_module, "GROUP_SIDE", side)
+        patch.setattr(object_groups, "GROUP_SIDE", side)
         in_groups = trace_contours(labels)
         rows = measure(labels, **planes, scale=(0.5, 0.25), unit="micrometer")
     assert [contour.label for contour in contours] == [contour.label for contour in in_groups]

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from napari_unetseg.image import Image
-from napari_unetseg.training.baseline import OTSU
 from napari_unetseg.training.comparison import Comparison
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.evaluate import Failed, Method, are_masks
+from napari_unetseg.training.evaluate import OTSU, Failed, Method, are_masks
 from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files
 
 

@@ -92,9 +92,8 @@ def evaluate(
 
     Exit status: 0 if all images were scored, 1 if any failed, 2 if the command was wrong, 130 after Ctrl-C.
     """
-    from napari_unetseg.training.baseline import OTSU
     from napari_unetseg.training.comparison import Comparison
-    from napari_unetseg.training.evaluate import are_masks
+    from napari_unetseg.training.evaluate import OTSU, are_masks
     from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files
 
     try:

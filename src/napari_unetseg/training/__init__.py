@@ -5,6 +5,6 @@
   procedural images besides. `targets` is what the network learns to predict, `losses` by which measure.
 * `loop` takes the optimiser steps on a `state` that survives a kill and may begin with `initial_weights`;
   `learning_curves` draws its history. `tune_decoder` then chooses the decoder's parameters.
-* `evaluate` scores any method with `scores`, the `baseline` without learning too; `comparison` does it for several
+* `evaluate` scores any method with `scores`, a baseline without learning too; `comparison` does it for several
   methods, `robustness` on images with `corruptions`. `report` and `contact_sheet` put the outcome into files.
 """

@@ -12,9 +12,8 @@ from napari_unetseg.inference.device import choose_device
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.baseline import OTSU
 from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
-from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
+from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit
 from napari_unetseg.training.recipe import Recipe, write_recipe
