@@ -44,7 +44,7 @@ class ResultStore:
     output
         Folder of all results; None for one beside each image.
     wanted
-        Kinds of results to keep, beside those that are always kept.
+        Kinds of results to keep besides those that are always kept.
     decided_by
         What decides the results; see `napari_unetseg.batch.fingerprint`.
 

@@ -33,7 +33,7 @@ class BatchJob:
     output
         Folder of all results; None for a folder `DEFAULT_FOLDER` beside each image.
     results
-        Kinds of results to keep, beside those that are always kept.
+        Kinds of results to keep besides those that are always kept.
     segment_options
         Keyword arguments of `SegmentationService.segment`, the same for every image.
     read_options

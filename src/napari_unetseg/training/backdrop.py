@@ -70,8 +70,8 @@ def expose(rng: Generator, light: FloatPlane) -> FloatPlane:
     image += log_uniform(rng, 0.002, 0.03) * rng.standard_normal(image.shape, dtype=np.float32)
     if rng.random() < 0.05:
         width = rng.integers(1, 1 + len(image) // 20)
-        beside = image if rng.random() < 0.5 else image.T
-        beside[slice(width) if rng.random() < 0.5 else slice(-width, None)] = 0
+        view = image if rng.random() < 0.5 else image.T
+        view[slice(width) if rng.random() < 0.5 else slice(-width, None)] = 0
     return image
 
 

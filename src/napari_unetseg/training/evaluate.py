@@ -49,7 +49,7 @@ class Failed:
 
 
 def are_masks(pairs: Sequence[Pair]) -> bool:
-    """Whether annotations say only where objects are: none has more than one value beside 0.
+    """Whether annotations say only where objects are: none has more than one value besides 0.
 
     Files that cannot be read say nothing; scoring names them.
     """

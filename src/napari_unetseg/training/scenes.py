@@ -89,8 +89,8 @@ def draw_depth(rng: Generator, side: int, centre: tuple[float, float], size: flo
     if rng.random() < 0.2:
         for _ in range(rng.integers(1, 4)):
             angle, distance = rng.uniform(0, 2 * math.pi), size / 2 * rng.uniform(0.6, 1.2)
-            beside = (centre[0] + distance * math.sin(angle), centre[1] + distance * math.cos(angle))
-            lobe = _draw_lobe(rng, side, beside, size / 2 * rng.uniform(0.3, 0.7), unevenness)
+            lobe_centre = (centre[0] + distance * math.sin(angle), centre[1] + distance * math.cos(angle))
+            lobe = _draw_lobe(rng, side, lobe_centre, size / 2 * rng.uniform(0.3, 0.7), unevenness)
             depth = np.maximum(depth, lobe)
     depth += roughness * texture(rng, side, 0.35 * cell)
     return _in_one_piece(depth)

@@ -114,7 +114,7 @@ class TrainingData(_Strict):
 
 
 class WeightsFile(_Strict):
-    """The file that holds the weights; a plain name, so that a card reads nothing but what is beside it.
+    """The file that holds the weights; a plain name, so that a card names nothing outside its folder.
 
     In a model package it is a `.safetensors` file; the card of a checkpoint names the checkpoint, and
     its `sha256` is empty as long as the checkpoint was not read.

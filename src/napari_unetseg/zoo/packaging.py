@@ -68,7 +68,7 @@ def write_package(
 
 
 def write_known_answer(package: ModelPackage) -> None:
-    """Put what a model says of a small picture beside its weights; `read_known_answer` explains what for.
+    """Store a model's output for a small test image beside its weights; see `known_answer` for what it is good for.
 
     Raises
     ------
