@@ -19,7 +19,7 @@ from napari_unetseg.training.loop import fit
 from napari_unetseg.training.recipe import Recipe, read_recipe
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
-from napari_unetseg.training.split import group_by_look, read_validation_list
+from napari_unetseg.training.split import group_by_appearance, read_validation_list
 from napari_unetseg.training.state import BEST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
 from napari_unetseg.zoo.registry import find_model
@@ -57,7 +57,7 @@ def main() -> None:
     base = shrink(read_recipe(package / RECIPE_FILE), arguments.steps)
     pairs = find_pairs(arguments.data)
     held = set(read_validation_list(package / VALIDATION_FILE, pairs))
-    groups = group_by_look(pairs, base.split.distance)
+    groups = group_by_appearance(pairs, base.split.distance)
     samples = load_samples(pairs, base.normalisation)
     training = [sample for sample in samples if sample.stem not in held]
     validation = [sample for sample in samples if sample.stem in held]

@@ -18,7 +18,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.samples import nuclei
-from napari_unetseg.zoo.card import Weights
+from napari_unetseg.zoo.card import WeightsFile
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import ModelPackage, find_model
@@ -48,7 +48,7 @@ def draw_image(side: int) -> NDArray[np.generic]:
 
 
 def _write(name: str, folder: Path) -> None:
-    card = PUBLISHED[name].card(Weights(sha256=""))
+    card = PUBLISHED[name].card(WeightsFile(sha256=""))
     torch.manual_seed(0)
     network = build(card.architecture.name, card.architecture.arguments).eval()
     pixels = normalise(Image(draw_image(512)), card.normalisation, card.input_channels).array

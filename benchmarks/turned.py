@@ -15,7 +15,7 @@ from napari_unetseg.inference.augmentation import ORIENTATIONS, turn
 from napari_unetseg.training.corruptions import with_planes
 from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare
-from napari_unetseg.training.scores import Score, summarise
+from napari_unetseg.training.scores import Score, summarise_scores
 from napari_unetseg.training.split import read_validation_list
 from napari_unetseg.training.train import VALIDATION_FILE
 from napari_unetseg.zoo.registry import bundled_model_folder
@@ -33,7 +33,7 @@ def main() -> None:
     sys.stdout.write("| quarter turns | flipped | AP@0.5 | Dice |\n| --- | --- | --- | --- |\n")
     with SegmentationService(arguments.model) as service:
         for turns, flip in ORIENTATIONS:
-            means = summarise(list(score(service, chosen, turns, flip)))
+            means = summarise_scores(list(score(service, chosen, turns, flip)))
             sys.stdout.write(f"| {turns} | {'yes' if flip else 'no'} | {means['ap50']:.3f} | {means['dice']:.3f} |\n")
             sys.stdout.flush()
 

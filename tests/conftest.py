@@ -32,7 +32,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "napari.yaml")
 os.environ["NAPARI_APPLICATION_IPY_INTERACTIVE"] = "0"
 os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
-# Many tests know a network's numbers exactly. What is chosen without this, test_preference.py and test_runtime.py test.
+# Many tests know a network's numbers exactly. Without this: test_selection.py and test_loaded_model.py.
 os.environ["UNET_MODEL_PRECISION"] = "float32"
 
 
@@ -112,7 +112,7 @@ licence: CC0-1.0
 def published_checkpoint() -> "Callable[[Path], UNet]":
     """Write a small SpheroHQ checkpoint as training leaves it, and return its network.
 
-    Beside the weights there are the dead block, the prefix of data parallel training, the optimizer's state and
+    Besides the weights there are the dead block, the prefix of data parallel training, the optimizer's state and
     the settings as a Namespace.
     """
 

@@ -15,9 +15,10 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors", "language", "probability_maps", "cores"}
+PLAIN = {"callbacks", "image", "errors", "language", "probability_maps", "cores"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
+    "callbacks": set[str](),
     "errors": set[str](),
     "language": set[str](),
     "image": {"errors", "language"},
@@ -63,11 +64,8 @@ TORCH_ROOMS = (
     "training",
     "service.calibrating",
     "service.loaded_model",
-    *(
-        f"zoo.{name}"
-        for name in ("adding", "checkpoints", "conversion", "import_checkpoint", "network_loading", "packaging")
-    ),
-    *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
+    *(f"zoo.{name}" for name in ("checkpoint_conversion", "checkpoints", "import_checkpoint", "network_loading")),
+    *(f"zoo.{name}" for name in ("packaging", "recognition", "torch_archive", "user_models")),
 )
 TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling.exact")
 

@@ -48,6 +48,6 @@ def one_line(error: BaseException) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of what a process or a library told, where it says what went wrong; "" for nothing."""
+    """Return the last line of the output of a process or a library, which says what went wrong; "" for no output."""
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else ""

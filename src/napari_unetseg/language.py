@@ -45,8 +45,8 @@ def use(language: str) -> str:
 def nearest(wanted: Iterable[str]) -> str:
     """Return the one of `LANGUAGES` that the first locale asks for that asks for any of them; else English."""
     known = {language.split("_")[0]: language for language in LANGUAGES}
-    asked = (locale.replace("-", "_").split(".")[0].split("@")[0].split("_")[0].lower() for locale in wanted)
-    return next((known[language] for language in asked if language in known), "en")
+    requested = (locale.replace("-", "_").split(".")[0].split("@")[0].split("_")[0].lower() for locale in wanted)
+    return next((known[language] for language in requested if language in known), "en")
 
 
 def tr(text: str) -> str:
@@ -96,7 +96,7 @@ class Sentence(str):
         return text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to other processes as what can be told there."""
+        """Travel to other processes as a plain string."""
         return (str, (str(self),))
 
 

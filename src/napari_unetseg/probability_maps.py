@@ -17,7 +17,7 @@ MAPS_IN_MEMORY = 2**30
 
 
 def allocate_map(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Make room for probability maps, in memory or in a file that nobody sees.
+    """Allocate probability maps, in memory or in a temporary file.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ def allocate_map(shape: tuple[int, ...], name: str) -> tuple[NDArray[np.float32]
                 reason=error.strerror or error,
             )
         ) from error
-    told = Sentence(
+    remark = Sentence(
         "The probability maps ({gigabytes:.1f} GB) are in a temporary file while the result is kept.",
         gigabytes=size / 1e9,
     )
-    return maps, (told,)
+    return maps, (remark,)
 
 
 def _reserve(file: int, size: int, folder: str) -> None:

@@ -113,16 +113,16 @@ def _draw_wavy_ellipse(
     """Label the free pixels inside an ellipse whose outline swings by a few percent."""
     reach = 1.15 * longest * radius
     (top, left), (bottom, right) = (centre - reach).astype(int).clip(0), (centre + reach).astype(int) + 1
-    window = labels[top:bottom, left:right]
-    y = np.arange(top, top + window.shape[0])[:, np.newaxis] - centre[0]
-    x = np.arange(left, left + window.shape[1]) - centre[1]
+    part = labels[top:bottom, left:right]
+    y = np.arange(top, top + part.shape[0])[:, np.newaxis] - centre[0]
+    x = np.arange(left, left + part.shape[1]) - centre[1]
     turn, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, longest)
     along = (x * np.cos(turn) + y * np.sin(turn)) / stretch
     across = (y * np.cos(turn) - x * np.sin(turn)) * stretch
     angle = np.arctan2(across, along)
     phases = rng.uniform(0, 2 * np.pi, 3)
     waves = sum(0.05 / k * np.sin((k + 1) * angle + phase) for k, phase in enumerate(phases, start=1))
-    window[(np.hypot(along, across) < radius * (1 + waves)) & (window == 0)] = label
+    part[(np.hypot(along, across) < radius * (1 + waves)) & (part == 0)] = label
 
 
 def _texture(rng: np.random.Generator) -> NDArray[np.float64]:

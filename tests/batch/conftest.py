@@ -17,7 +17,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import Failure, Segmentation
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.segmentation import SegmentOptions
-from napari_unetseg.zoo.card import Head, ModelCard, Weights
+from napari_unetseg.zoo.card import Head, ModelCard, WeightsFile
 
 
 def make_card(**changes: Any) -> ModelCard:
@@ -30,7 +30,7 @@ def make_card(**changes: Any) -> ModelCard:
         "outputs": (Head(name="foreground"),),
         "decoder": "threshold",
         "parameters": DecodeParameters(threshold=0.5, min_size=4, split=0.0),
-        "weights": Weights(sha256="0" * 64),
+        "weights": WeightsFile(sha256="0" * 64),
         "licence": "CC0-1.0",
     }
     return ModelCard(**(fields | changes))

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_unetseg.batch.find_images import find_images
-from napari_unetseg.batch.journal import JOURNAL
+from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.errors import UnetsegError
 
 
@@ -11,7 +11,7 @@ from napari_unetseg.errors import UnetsegError
 def plate(tmp_path):
     for name in (
         *("b.tif", "a.PNG", "b_dapi.png", "notes.txt", ".hidden.tif", "x/c.tif", "x/.cache/d.tif"),
-        *("segmented/b_labels.tif", f"segmented/{JOURNAL}", "b_labels.tif"),
+        *("segmented/b_labels.tif", f"segmented/{JOURNAL_FILE}", "b_labels.tif"),
     ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True, parents=True)

@@ -14,7 +14,7 @@ import tifffile
 
 from napari_unetseg.batch.background_writer import MOST_WAITING
 from napari_unetseg.batch.find_images import find_images
-from napari_unetseg.batch.journal import JOURNAL
+from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import Result
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
@@ -22,7 +22,7 @@ from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ParameterError, UnetsegError
 from napari_unetseg.io import read_image
 
-OWN = {FILES, JOURNAL, OBJECTS}
+OWN = {FILES, JOURNAL_FILE, OBJECTS}
 
 
 def rows(path):
@@ -53,7 +53,7 @@ def run(service, folder, events):
         files = tuple(find_images(folder, recursive=recursive))
         job = BatchJob(files, folder / "out", **wanted)
         events.clear()
-        return segment_files(service, job, tell=events.append, cancel=cancel)
+        return segment_files(service, job, report=events.append, cancel=cancel)
 
     return start
 
@@ -140,7 +140,7 @@ def test_what_is_done_is_skipped_and_failures_are_tried_again(run, save, folder,
         {"segment_options": {"diameter": 24.0}},
         {"segment_options": {"augment": True}},
         {"results": (Result.ROIS,)},
-        {"again": True},
+        {"redo": True},
     ],
 )
 def test_what_decides_a_result_has_it_done_again(run, save, service, change):
@@ -236,7 +236,7 @@ def test_a_newcomer_of_the_same_stem_renames_nobody(run, save, folder):
 def test_two_folders_may_share_one_folder_of_results(service, save, folder, tmp_path, events):
     first, second = save("x/a.tif", 1), save("y/a.tif", 2)
     for path in (first, second, first):
-        segment_files(service, BatchJob((path,), tmp_path / "out"), tell=events.append)
+        segment_files(service, BatchJob((path,), tmp_path / "out"), report=events.append)
     assert events[-1].status == "skipped"
     assert count_objects(tmp_path / "out") == {"x/a.tif": 1, "y/a.tif": 2}
 
@@ -246,7 +246,7 @@ def test_images_and_results_may_move_together(run, save, folder, tmp_path, servi
     run()
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
-    segment_files(service, BatchJob((moved / "a.tif",), moved / "out"), tell=events.append)
+    segment_files(service, BatchJob((moved / "a.tif",), moved / "out"), report=events.append)
     assert events[-1].status == "skipped"
 
 
@@ -293,7 +293,7 @@ def test_a_journal_that_was_torn_off_loses_one_file(run, save, folder):
     for name in "abc":
         save(f"{name}.tif", 1)
     run()
-    journal = folder / "out" / JOURNAL
+    journal = folder / "out" / JOURNAL_FILE
     journal.write_bytes(journal.read_bytes()[:-20])
     tally = run()
     assert (tally.count("skipped"), tally.count("done")) == (2, 1)
@@ -321,7 +321,7 @@ def test_kinds_that_a_stack_has_not_are_refused_before_the_network_runs(service,
     np.save(folder / "a.npy", np.zeros((3, 16, 16), np.uint16))
     results = (Result.CONTOURS, Result.CONFIDENCE)
     job = BatchJob((folder / "a.npy",), folder / "out", results, read_options={"axes": "ZYX"})
-    segment_files(service, job, tell=events.append)
+    segment_files(service, job, report=events.append)
     assert [(event.status, event.message) for event in events] == [
         ("failed", "confidence files are of one plane; leave confidence out for stacks.")
     ]
@@ -390,7 +390,7 @@ def test_reading_is_one_file_ahead(save, service, folder, events):
 
     ahead = []
     service.before = lambda name: ahead.append(len(read) - len(service.seen))
-    segment_files(service, BatchJob(files, folder / "out"), tell=events.append, read=note)
+    segment_files(service, BatchJob(files, folder / "out"), report=events.append, read=note)
     assert read == list(files)
     assert all(0 <= number <= 2 for number in ahead)
 
@@ -415,7 +415,7 @@ def test_warnings_are_kept_with_the_file(run, save, folder):
 def test_an_input_is_never_replaced(service, save, folder, events):
     files = (save("a.tif", 1), save("a_labels.tif", 2))
     before = files[1].read_bytes()
-    segment_files(service, BatchJob(files, folder), tell=events.append)
+    segment_files(service, BatchJob(files, folder), report=events.append)
     assert [event.status for event in events if event.file == files[0]] == ["failed"]
     assert files[1].read_bytes() == before
 
@@ -430,8 +430,8 @@ def test_wrong_parameters_are_raised_and_write_nothing(run, save, folder):
 def test_a_folder_that_cannot_be_written_is_raised(service, save, folder, events):
     taken = save("a.tif", 1)
     with pytest.raises(UnetsegError, match="cannot be written"):
-        segment_files(service, BatchJob((taken,), taken / "out"), tell=events.append)
+        segment_files(service, BatchJob((taken,), taken / "out"), report=events.append)
 
 
 def test_no_files_are_done_at_once(service, folder):
-    assert segment_files(service, BatchJob((), folder / "out"), tell=print).total == 0
+    assert segment_files(service, BatchJob((), folder / "out"), report=print).total == 0

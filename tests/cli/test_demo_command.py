@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from napari_unetseg.cli import demo_command as room
+from napari_unetseg.cli import demo_command
 from napari_unetseg.io import read_image
 
 
@@ -25,7 +25,7 @@ def windows(monkeypatch):
 
 
 def test_without_a_display_it_only_says_so(call, windows, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "has_display", lambda: False)
+    monkeypatch.setattr(demo_command, "has_display", lambda: False)
     run = call("demo", "--output", tmp_path / "demo")
     assert run.exit_code == 0, run.output
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
@@ -42,13 +42,13 @@ def test_without_a_display_it_only_says_so(call, windows, tmp_path, monkeypatch)
 
 
 def test_with_a_display_the_window_opens(call, windows, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "has_display", lambda: True)
+    monkeypatch.setattr(demo_command, "has_display", lambda: True)
     assert call("demo", "-o", tmp_path).exit_code == 0
     assert windows == [None]
 
 
 def test_screenshot(call, windows, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "has_display", lambda: True)
+    monkeypatch.setattr(demo_command, "has_display", lambda: True)
     picture = tmp_path / "window.png"
     run = call("demo", "-o", tmp_path, "--screenshot", picture)
     assert run.exit_code == 0
@@ -57,7 +57,7 @@ def test_screenshot(call, windows, tmp_path, monkeypatch):
 
 
 def test_a_screenshot_needs_a_display(call, windows, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "has_display", lambda: False)
+    monkeypatch.setattr(demo_command, "has_display", lambda: False)
     run = call("demo", "-o", tmp_path, "--screenshot", tmp_path / "window.png")
     assert run.exit_code == 1
     assert "xvfb-run" in run.stderr
@@ -75,9 +75,9 @@ def test_a_screenshot_needs_a_display(call, windows, tmp_path, monkeypatch):
     ],
 )
 def test_where_a_window_can_be_shown(monkeypatch, platform, variables, expected):
-    monkeypatch.setattr(room.sys, "platform", platform)
+    monkeypatch.setattr(demo_command.sys, "platform", platform)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert room.has_display() is expected
+    assert demo_command.has_display() is expected

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from napari_unetseg.batch.journal import JOURNAL
+from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.io import read_image
 
@@ -65,13 +65,15 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(command, plate, bri
     os.mkfifo(plate / "b.npy")
     out = tmp_path / "out"
     with subprocess.Popen(line(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not (out / JOURNAL).exists() or not (out / JOURNAL).read_bytes().endswith(b"\n"):
+        while not (out / JOURNAL_FILE).exists() or not (out / JOURNAL_FILE).read_bytes().endswith(b"\n"):
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=0.1)
         process.kill()
     (plate / "b.npy").unlink()
     (plate / "b.npy").write_bytes(content)
-    assert [json.loads(record)["file"] for record in (out / JOURNAL).read_text().splitlines()] == ["../plate/a.tif"]
+    assert [json.loads(record)["file"] for record in (out / JOURNAL_FILE).read_text().splitlines()] == [
+        "../plate/a.tif"
+    ]
     again = subprocess.run(line(out), check=True, capture_output=True, text=True, timeout=300)
     assert again.stdout.splitlines()[0] == f"{plate / 'a.tif'}: done before, 3 objects"
     labels, tables, files = results(out)

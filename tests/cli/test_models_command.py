@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from napari_unetseg.cli import models_command as room
+from napari_unetseg.cli import models_command
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import BrokenPackage, WeightsNeeded, read_package
 
@@ -13,7 +13,7 @@ from napari_unetseg.zoo.registry import BrokenPackage, WeightsNeeded, read_packa
 def listed(bright_model, tmp_path, monkeypatch):
     found = [read_package(bright_model, "user"), BrokenPackage(tmp_path / "odd", "user", "odd/model.yaml: no card.")]
     found.append(WeightsNeeded(PUBLISHED["unet_spherohq"], tmp_path / "unet_spherohq"))
-    monkeypatch.setattr(room, "list_models", lambda: found)
+    monkeypatch.setattr(models_command, "list_models", lambda: found)
 
 
 def test_table(listed, call):

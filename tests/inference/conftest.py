@@ -20,7 +20,7 @@ from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork, UNet, build, hrnet
-from napari_unetseg.zoo.card import Architecture, Head, ModelCard, Weights
+from napari_unetseg.zoo.card import Architecture, Head, ModelCard, WeightsFile
 
 CPU = Device("cpu", "Tests run on the CPU.")
 HEADS = (Head(name="foreground"), Head(name="distance"))
@@ -42,7 +42,7 @@ def make_card(heads: tuple[Head, ...] = HEADS, channels: int = 3) -> ModelCard:
         input_channels=channels,
         outputs=heads,
         decoder="seeded_watershed" if len(heads) > 1 else "threshold",
-        weights=Weights(sha256="0" * 64),
+        weights=WeightsFile(sha256="0" * 64),
         licence="CC0-1.0",
     )
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unetseg.io.contour_file import counted, ellipse, join_rings, number_unlabelled, open_ring
+from napari_unetseg.io.contour_file import counts_of_kinds, ellipse, join_rings, number_unlabelled, open_ring
 from napari_unetseg.postprocessing.contours import signed_area
 
 
@@ -55,4 +55,4 @@ def test_what_has_no_label_is_numbered_after_those_that_have():
 
 
 def test_kinds_are_counted():
-    assert counted({"path": 2, "line": 1}) == ("1 line", "2 paths")
+    assert counts_of_kinds({"path": 2, "line": 1}) == ("1 line", "2 paths")

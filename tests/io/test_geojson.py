@@ -12,7 +12,7 @@ from matplotlib.path import Path as Outline
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import Position, read_geojson, write_geojson
-from napari_unetseg.postprocessing import contours as postprocessing
+from napari_unetseg.postprocessing import contours
 from napari_unetseg.postprocessing.contours import trace_contours
 
 label_images = arrays(
@@ -114,7 +114,7 @@ def test_masks_come_back_equal(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("geojson") / "a.geojson"
     write_geojson(path, trace_contours(labels))
     np.testing.assert_array_equal(rasterise(json.loads(path.read_text()), labels.shape), labels)
-    np.testing.assert_array_equal(postprocessing.rasterise(read_geojson(path).contours, labels.shape), labels)
+    np.testing.assert_array_equal(contours.rasterise(read_geojson(path).contours, labels.shape), labels)
 
 
 def test_features_are_what_qupath_makes_of_its_own(tmp_path):

@@ -27,14 +27,14 @@ def test_rows_are_computed_as_in_the_whole_map(data):
     torch.manual_seed(0)
     block = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1)).double()
     x = torch.rand(1, 1, height, 5, dtype=torch.float64)
-    found = bands.computed(block, bands.rows_of(x), height, rows, 2)
+    found = bands.compute_rows(block, bands.rows_of(x), height, rows, 2)
     torch.testing.assert_close(found, block(x)[..., rows, :], rtol=0, atol=1e-14)
 
 
 def test_joined_bands_are_the_map():
     whole = torch.rand(2, 3, 10, 4)
     parts = (whole[..., rows, :] for rows in (slice(0, 4), slice(4, 8), slice(8, 10)))
-    joined = bands.joined(parts, 10)
+    joined = bands.join_bands(parts, 10)
     assert torch.equal(joined, whole)
     assert joined.is_contiguous(memory_format=torch.channels_last)
 

@@ -26,7 +26,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_habits(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_remembered_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test begin with what the one before chose."""
     monkeypatch.setattr(remembered_settings, "_kept", lambda: None)
 

@@ -65,7 +65,9 @@ def test_every_face_gives_the_same_labels(
         check_record(expected.provenance.as_dict())
         assert expected.count > 10
         # A folder, as the window's batch and the command line both run it.
-        segment_files(service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), tell=lambda event: None)
+        segment_files(
+            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event: None
+        )
     faces: dict[str, NDArray[Any]] = {"batch": tifffile.imread(tmp_path / "batch" / "cells_labels.tif")}
 
     words = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.postprocessing.basins import count_on, find_basins, join
-from napari_unetseg.postprocessing.merging import divide
+from napari_unetseg.postprocessing.basins import find_basins, join_blocks, renumber_block
+from napari_unetseg.postprocessing.merging import merge_basins
 
 
 @st.composite
@@ -22,18 +22,18 @@ def landscapes(draw, distinct=False):
 
 
 def found(heights, side):
-    """Hills of an image that is looked at in blocks of this side, and the hill of each pixel (-1: background)."""
+    """Basins of an image that is processed in blocks of this side, and the basin of each pixel (-1: background)."""
     framed = np.pad(heights, 1, constant_values=-np.inf)
     numbers = np.full(heights.shape, 99, np.int32)
     blocks, count = [], 0
     for top in range(0, heights.shape[0], side):
         for left in range(0, heights.shape[1], side):
             bottom, right = min(top + side, heights.shape[0]), min(left + side, heights.shape[1])
-            window = framed[top : bottom + 2, left : right + 2]
+            around = framed[top : bottom + 2, left : right + 2]
             block = slice(top, bottom), slice(left, right)
-            blocks.append(count_on(find_basins(window, block, numbers), block, numbers, count))
+            blocks.append(renumber_block(find_basins(around, block, numbers), block, numbers, count))
             count += len(blocks[-1].peak)
-    basins, owner = join(blocks, numbers)
+    basins, owner = join_blocks(blocks, numbers)
     return basins, owner[numbers]
 
 
@@ -55,7 +55,7 @@ def steepest(heights):
 
 @given(landscapes(distinct=True), st.integers(1, 6))
 @settings(deadline=None, max_examples=80)
-def test_a_hill_is_what_leads_to_one_peak(heights, side):
+def test_a_basin_is_what_leads_to_one_peak(heights, side):
     basins, basin = found(heights, side)
     peaks = steepest(heights)
     np.testing.assert_array_equal(np.where(basin >= 0, basins.peak[basin] if len(basins.peak) else -1, -1), peaks)
@@ -67,7 +67,7 @@ def test_a_hill_is_what_leads_to_one_peak(heights, side):
 
 @given(landscapes(distinct=True), st.integers(1, 6))
 @settings(deadline=None, max_examples=80)
-def test_a_pass_is_the_highest_way_from_hill_to_hill(heights, side):
+def test_a_saddle_point_is_the_highest_way_from_basin_to_basin(heights, side):
     basins, basin = found(heights, side)
     expected = {}
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
@@ -87,12 +87,12 @@ def test_a_pass_is_the_highest_way_from_hill_to_hill(heights, side):
 def test_blocks_change_nothing_however_many_heights_are_equal(heights, side, split):
     whole, basin = found(heights, max(heights.shape))
     parts, in_blocks = found(heights, side)
-    # The same pixels together, and the same passes between them.
+    # The same pixels together, and the same saddle points between them.
     peak = np.append(whole.peak, -1)[basin]
     np.testing.assert_array_equal(peak, np.append(parts.peak, -1)[in_blocks])
-    for name in ("height", "place"):
+    for name in ("height", "edge"):
         np.testing.assert_array_equal(getattr(whole.saddles, name), getattr(parts.saddles, name))
-    one, other = (divide(basins, split) for basins in (whole, parts))
+    one, other = (merge_basins(basins, split) for basins in (whole, parts))
     objects = {
         (int(a), int(b))
         for a, b in zip(np.append(one, -1)[basin].flat, np.append(other, -1)[in_blocks].flat, strict=True)
@@ -103,7 +103,7 @@ def test_blocks_change_nothing_however_many_heights_are_equal(heights, side, spl
 def flooded(heights, seeds, basin):
     """By definition: pixels join over the highest ways first, but never two seeds.
 
-    A pixel on a pass has several ways of one height: first those of its own hill, then to the right before down.
+    A pixel on a saddle point has several ways of one height: first those of its own basin, then right before down.
     """
     parent = {i: i for i in np.flatnonzero(heights.ravel() > -np.inf)}
     seeded = {i: i in seeds for i in parent}
@@ -128,7 +128,7 @@ def flooded(heights, seeds, basin):
 @settings(deadline=None, max_examples=80)
 def test_objects_are_what_floods_from_their_highest_peaks_reach(heights, side, split):
     basins, basin = found(heights, side)
-    owner = divide(basins, split)
+    owner = merge_basins(basins, split)
     objects = np.append(owner, -1)[basin].ravel()
     # The highest pixel of an object is its seed.
     seeds = {max(np.flatnonzero(objects == label), key=lambda i: heights.ravel()[i]) for label in set(objects) - {-1}}

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing import decoding, fragments, landscape
+from napari_unetseg.postprocessing import decoding, landscape, merging
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -71,7 +71,7 @@ def test_a_single_disc_is_never_divided(heads):
 
 
 def test_the_pass_divides_when_it_is_low_enough_for_the_lower_peak():
-    """Peaks 1 and 0.8 with a pass of 0.5: it divides where sqrt(split) is above 0.625 (0.69 at most, for the steps)."""
+    """Peaks 1 and 0.8, a saddle of 0.5: it divides where sqrt(split) is above 0.625 (0.69 at most, for the steps)."""
     profile = np.interp(np.arange(80), [0, 20, 40, 60, 79], [0, 1, 0.5, 0.8, 0]).astype(np.float32)
     distance = np.repeat(profile[None], 30, axis=0)
     probability = np.stack([(distance > 0.05).astype(np.float32), distance])
@@ -188,7 +188,7 @@ def test_objects_are_a_numbered_partition_of_the_foreground(heads, probability, 
 def test_rising_split_joins_nothing_but_fragments(heads, probability, one, other):
     few, many = (PLAIN.model_copy(update={"split": split}) for split in sorted((one, other)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragments, "FRAGMENT", 0.0)
+        patch.setattr(merging, "FRAGMENT", 0.0)
         assert decode(probability, heads, few).max() <= decode(probability, heads, many).max()
 
 
@@ -232,8 +232,8 @@ def test_blocks_change_nothing(heads, probability, parameters, side):
     probability = probability[: len(heads)]
     whole = decode(probability, heads, parameters)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "BLOCK", side)
-        patch.setattr(landscape, "DEPTH_REACH", 2)
+        patch.setattr(decoding, "BLOCK_SIDE", side)
+        patch.setattr(landscape, "DEPTH_MARGIN", 2)
         np.testing.assert_array_equal(decode(probability, heads, parameters), whole)
 
 
@@ -246,7 +246,7 @@ def test_blocks_change_nothing_in_a_large_image(heads, fill, monkeypatch):
     probability = stack(planes, heads)
     whole = decode(probability, heads, DecodeParameters())
     assert whole.max() > 100 or fill != "crowd"
-    monkeypatch.setattr(decoding, "BLOCK", 400 if fill == "everything" else 64)
+    monkeypatch.setattr(decoding, "BLOCK_SIDE", 400 if fill == "everything" else 64)
     np.testing.assert_array_equal(decode(probability, heads, DecodeParameters()), whole)
 
 
@@ -259,8 +259,8 @@ def test_a_large_image_can_be_cancelled_between_its_blocks(monkeypatch):
 
     decode(stack(two_discs(), HEADS[0]), HEADS[0], DecodeParameters(), cancel)
     assert asked == []
-    monkeypatch.setattr(decoding, "BLOCK", 16)
-    monkeypatch.setattr(decoding, "AT_ONCE", 2)
+    monkeypatch.setattr(decoding, "BLOCK_SIDE", 16)
+    monkeypatch.setattr(decoding, "BLOCKS_AT_ONCE", 2)
     with pytest.raises(Cancelled):
         decode(stack(two_discs(), HEADS[0]), HEADS[0], DecodeParameters(), cancel)
     assert asked == [0, 1]
@@ -269,7 +269,7 @@ def test_a_large_image_can_be_cancelled_between_its_blocks(monkeypatch):
 @pytest.mark.nightly
 @pytest.mark.parametrize("heads", HEADS)
 def test_blocks_change_nothing_in_an_image_of_4096_pixels(heads, monkeypatch):
-    monkeypatch.setattr(decoding, "BLOCK", 4096)
+    monkeypatch.setattr(decoding, "BLOCK_SIDE", 4096)
     probability = stack(crowd(4096, 4096), heads)
     whole = decode(probability, heads, DecodeParameters())
     monkeypatch.undo()

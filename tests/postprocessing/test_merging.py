@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from napari_unetseg.postprocessing.basins import Basins, Saddles
-from napari_unetseg.postprocessing.merging import divide
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.merging import join_fragments, merge_basins
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 
 def chain(peaks, saddles):
@@ -23,18 +25,94 @@ def chain(peaks, saddles):
         # Lower than 0.17 of the highest.
         ([1, 0.15], [0.01], 0.5, 1),
         ([1, 0.4, 1], [0.3, 0.35], 0.5, 2),
-        # No hill is high enough: what is connected stays together.
+        # No peak is high enough: what is connected stays together.
         ([0, 0], [0], 0.5, 1),
     ],
 )
-def test_a_pass_divides_where_it_is_low_enough(peaks, saddles, split, objects):
-    assert len(set(divide(chain(peaks, saddles), split))) == objects
+def test_a_saddle_point_divides_where_it_is_low_enough(peaks, saddles, split, objects):
+    assert len(set(merge_basins(chain(peaks, saddles), split))) == objects
 
 
-def test_a_hill_without_a_seed_goes_to_the_side_of_its_higher_pass():
-    owner = divide(chain([1, 0.4, 1], [0.3, 0.35]), 0.5)
+def test_a_basin_without_a_seed_goes_to_the_side_of_its_higher_saddle_point():
+    owner = merge_basins(chain([1, 0.4, 1], [0.3, 0.35]), 0.5)
     assert owner[1] == owner[2] != owner[0]
 
 
-def test_there_may_be_no_hills():
-    assert divide(chain([], []), 0.5).shape == (0,)
+def test_there_may_be_no_basins():
+    assert merge_basins(chain([], []), 0.5).shape == (0,)
+
+
+def basins_of(sizes, saddles, peaks=None):
+    """Basins of these sizes, and saddle points as (one, other, height)."""
+    count = len(sizes)
+    one, other, height = (
+        np.array(column) for column in zip(*sorted(saddles, key=lambda entry: -entry[2]), strict=True)
+    )
+    peaks = np.ones(count, np.float32) if peaks is None else np.array(peaks, np.float32)
+    between = Saddles(one, other, height.astype(np.float32), np.arange(len(saddles)))
+    return Basins(np.arange(count), peaks, np.array(sizes), np.arange(count), between)
+
+
+def join(basins, split=0.49):
+    return join_fragments(basins, np.arange(len(basins.size)), split).tolist()
+
+
+# The typical size is 100, so the limit is 30 pixels; sqrt(0.49) is 0.7, and half the limit asks for a saddle point
+# below 0.35.
+@pytest.mark.parametrize(
+    ("size", "height", "joined"),
+    [
+        (15, 0.36, True),
+        (15, 0.34, False),
+        (3, 0.08, True),
+        (3, 0.06, False),
+        (29, 0.68, True),
+        (30, 0.69, False),
+        (60, 0.69, False),
+    ],
+)
+def test_the_smaller_an_object_the_lower_the_saddle_point_it_needs(size, height, joined):
+    one, other, _ = join(basins_of([100, size, 100], [(0, 1, height), (1, 2, 0.01)]))
+    assert (one == other) is joined
+
+
+def test_the_saddle_point_is_compared_with_the_lower_peak():
+    assert len(set(join(basins_of([100, 15], [(0, 1, 0.2)], peaks=[1, 0.5])))) == 1
+    assert len(set(join(basins_of([100, 15], [(0, 1, 0.2)], peaks=[1, 1])))) == 2
+
+
+def test_a_fragment_goes_over_its_highest_saddle_point():
+    one, fragment, other = join(basins_of([100, 10, 100], [(0, 1, 0.5), (1, 2, 0.6)]))
+    assert fragment == other != one
+
+
+def test_an_object_does_not_join_what_is_smaller():
+    """The larger piece's highest saddle point leads to the smaller one, which joins it; the large object stays."""
+    large, piece, sliver = join(basins_of([100, 20, 5], [(0, 1, 0.5), (1, 2, 0.6)]))
+    assert large != piece == sliver
+
+
+def test_equal_fragments_come_together_once():
+    assert len(set(join(basins_of([100, 10, 10, 100], [(0, 1, 0.1), (1, 2, 0.6), (2, 3, 0.1)])))) == 3
+
+
+def test_no_basins_give_no_objects():
+    nothing = np.zeros(0, np.int64)
+    between = Saddles(nothing, nothing, np.zeros(0, np.float32), nothing)
+    basins = Basins(nothing, np.zeros(0, np.float32), nothing, nothing, between)
+    assert join_fragments(basins, nothing, 0.5).shape == (0,)
+
+
+def test_a_sliver_between_two_discs_becomes_part_of_one_and_a_small_disc_with_a_border_stays():
+    y, x = np.mgrid[:60, :120]
+    boundary = np.zeros((60, 120), np.float32)
+    labels = np.zeros((60, 120), int)
+    for number, (centre, radius) in enumerate([(25, 18), (60, 18), (84, 6)], 1):
+        labels[np.hypot(y - 30, x - centre) < radius] = number
+    boundary[:, 42:44] = 0.9
+    boundary[26:34, 38:40] = 0.75  # a sliver of 2 by 8 pixels beside the line
+    boundary[:, 77:79] = 0.95
+    probability = np.stack([(labels > 0) * np.float32(0.95), boundary])
+    found = decode(probability, ("foreground", "boundary"), DecodeParameters(split=0.9, min_size=0))
+    assert found.max() == 3
+    assert found[30, 84] != found[30, 60] != found[30, 25]

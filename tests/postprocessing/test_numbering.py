@@ -4,14 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_unetseg.postprocessing import numbering
+from napari_unetseg.postprocessing import blocks
+from napari_unetseg.postprocessing.blocks import strips
 from napari_unetseg.postprocessing.numbering import (
     count_objects,
     covering_size,
     number_objects,
     object_sizes,
     renumber,
-    strips,
 )
 
 label_images = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 5))
@@ -21,7 +21,7 @@ label_images = arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)
 @settings(deadline=None, max_examples=60)
 def test_sizes_and_first_pixels_do_not_depend_on_the_strips(labels, pixels):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numbering, "STRIP", pixels)
+        patch.setattr(blocks, "STRIP", pixels)
         assert sum(rows.stop - rows.start for rows in strips(labels.shape)) == len(labels)
         sizes, first = count_objects(labels)
         everything = object_sizes(labels)

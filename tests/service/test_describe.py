@@ -7,7 +7,7 @@ import pytest
 from napari_unetseg import SegmentationService
 from napari_unetseg.networks import ARCHITECTURES, build
 from napari_unetseg.service.describe import SUPPORTED_FORMATS, _architecture, describe
-from napari_unetseg.zoo.card import Architecture, Weights
+from napari_unetseg.zoo.card import Architecture, WeightsFile
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import ModelPackage, find_model
 
@@ -46,7 +46,7 @@ def test_every_architecture_is_described_as_it_is(name):
 
 
 def published(name, tmp_path):
-    card = PUBLISHED[name].card(Weights(file="best.pth", sha256=""))
+    card = PUBLISHED[name].card(WeightsFile(file="best.pth", sha256=""))
     return describe(ModelPackage(tmp_path, card, "user", is_checkpoint=True), None)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from napari_unetseg import Image, SegmentationService, probability_maps
 from napari_unetseg.inference import normalisation
-from napari_unetseg.postprocessing import decoding, numbering, pieces
+from napari_unetseg.postprocessing import blocks, decoding, object_groups
 
 
 @pytest.fixture
@@ -14,9 +14,9 @@ def small_limits(monkeypatch):
     """Limits at which a small image is a large one."""
     monkeypatch.setattr(probability_maps, "MAPS_IN_MEMORY", 1000)
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 1000)
-    monkeypatch.setattr(decoding, "BLOCK", 32)
-    monkeypatch.setattr(numbering, "STRIP", 500)
-    monkeypatch.setattr(pieces, "SIDE", 16)
+    monkeypatch.setattr(decoding, "BLOCK_SIDE", 32)
+    monkeypatch.setattr(blocks, "STRIP", 500)
+    monkeypatch.setattr(object_groups, "GROUP_SIDE", 16)
 
 
 @pytest.fixture

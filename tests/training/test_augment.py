@@ -14,13 +14,13 @@ from napari_unetseg.training.augment import (
     draw_crop,
     draw_noise,
     draw_object_pixel,
+    draw_sample,
     draw_scale,
     draw_shade,
     draw_view,
     find_window,
-    look_through,
     relight,
-    see,
+    resample,
     turn_flows,
 )
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
@@ -42,7 +42,7 @@ def test_image_and_mask_stay_aligned(samples: list[Sample], seed: int) -> None:
     options = Augmentation(rotate=1, **CALM)
     rng = np.random.default_rng(seed)
     layers = torch.cat([samples[0].targets[:1], samples[0].targets]).float()
-    view = look_through(layers, draw_view(samples[0], 32, options, rng), 32)
+    view = resample(layers, draw_view(samples[0], 32, options, rng), 32)
     torch.testing.assert_close(view[0], view[1])
     assert (view[2] <= view[1] + 1e-5).all()  # no distance outside the foreground
 
@@ -50,26 +50,26 @@ def test_image_and_mask_stay_aligned(samples: list[Sample], seed: int) -> None:
 def test_the_identity_view_is_the_image() -> None:
     layers = torch.rand(2, 24, 24)
     view = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
-    torch.testing.assert_close(look_through(layers, view, 24), layers, atol=1e-5, rtol=0)
+    torch.testing.assert_close(resample(layers, view, 24), layers, atol=1e-5, rtol=0)
 
 
 def test_a_shifted_view_is_a_crop() -> None:
     layers = torch.rand(1, 30, 20)
     # From the centre (15, 10) by 3 right and 5 up; the crop is 8 wide.
     view = torch.tensor([[1.0, 0, 3], [0, 1, -5]])
-    torch.testing.assert_close(look_through(layers, view, 8), layers[:, 6:14, 9:17], atol=1e-5, rtol=0)
+    torch.testing.assert_close(resample(layers, view, 8), layers[:, 6:14, 9:17], atol=1e-5, rtol=0)
 
 
 def test_a_quarter_turn_is_exact() -> None:
     layers = torch.rand(1, 16, 16)
     view = torch.tensor([[0.0, -1, 0], [1, 0, 0]])
-    torch.testing.assert_close(look_through(layers, view, 16), torch.rot90(layers, 1, (1, 2)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(resample(layers, view, 16), torch.rot90(layers, 1, (1, 2)), atol=1e-5, rtol=0)
 
 
 def test_a_view_larger_than_the_image_mirrors_it() -> None:
     layers = torch.rand(1, 16, 16)
     view = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
-    seen = look_through(layers, view, 32)
+    seen = resample(layers, view, 32)
     torch.testing.assert_close(seen[:, 8:24, 8:24], layers, atol=1e-5, rtol=0)
     torch.testing.assert_close(seen[:, 8:24, 7], layers[:, :, 0], atol=1e-5, rtol=0)
 
@@ -82,8 +82,8 @@ def test_the_window_is_all_that_a_view_needs(samples: list[Sample], seed: int) -
     view, bend = draw_view(samples[0], 16, options, rng), draw_bend(16, 1.5, rng)
     rows, columns, moved = find_window(view, 16, (64, 64), float(bend.abs().max()))
     layers = torch.rand(2, 64, 64)
-    expected = look_through(layers, view, 16, bend)
-    torch.testing.assert_close(look_through(layers[:, rows, columns], moved, 16, bend), expected, atol=1e-4, rtol=0)
+    expected = resample(layers, view, 16, bend)
+    torch.testing.assert_close(resample(layers[:, rows, columns], moved, 16, bend), expected, atol=1e-4, rtol=0)
 
 
 def test_the_window_is_no_larger_than_needed() -> None:
@@ -125,7 +125,7 @@ def test_a_flow_points_to_the_core_from_every_side(seed: int) -> None:
     if seed & 1:
         view = view[[1, 0]]
     view = view * torch.tensor([[-1.0 if seed & 2 else 1.0], [-1.0 if seed & 4 else 1.0]])
-    seen = look_through(torch.cat([targets, torch.from_numpy(labels)[None].float()]), view, 32)
+    seen = resample(torch.cat([targets, torch.from_numpy(labels)[None].float()]), view, 32)
     expected = training_targets(seen[-1].round().numpy().astype(np.int32))
     torch.testing.assert_close(turn_flows(seen[:-1], view), torch.from_numpy(expected))
 
@@ -141,9 +141,9 @@ def test_a_crop_shows_the_objects_of_its_donor(samples: list[Sample]) -> None:
     options = Augmentation(**CALM)
     _, targets = draw_crop(empty, 32, options, np.random.default_rng(3), samples[2])
     rng = np.random.default_rng(3)
-    see(empty, 32, options, rng)
+    draw_sample(empty, 32, options, rng)
     assert targets.any()
-    assert torch.equal(targets, see(samples[2], 32, options, rng)[1])
+    assert torch.equal(targets, draw_sample(samples[2], 32, options, rng)[1])
 
 
 def test_inversion_swaps_dark_and_bright() -> None:
@@ -202,7 +202,7 @@ def test_a_bend_moves_pixels_smoothly_through_any_view() -> None:
     shift = torch.zeros(32, 32, 2)
     shift[..., 0] = 3  # three pixels of the crop to the right
     turned = torch.tensor([[0.0, -0.5, 2], [0.5, 0, 1]])  # magnified twice and turned by a quarter
-    moved, still = look_through(layers, turned, 32, shift), look_through(layers, turned, 32)
+    moved, still = resample(layers, turned, 32, shift), resample(layers, turned, 32)
     torch.testing.assert_close(moved[:, :, :-3], still[:, :, 3:], atol=1e-5, rtol=0)
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from napari_unetseg.image import Image
-from napari_unetseg.training.baseline import OTSU
 from napari_unetseg.training.comparison import Comparison
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.evaluate import Failed, Method, are_masks
-from napari_unetseg.training.report import as_dict, lines, write_files
+from napari_unetseg.training.evaluate import OTSU, Failed, Method, are_masks
+from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files
 
 
 def parts_above_half(image: Image) -> np.ndarray:
@@ -31,16 +30,16 @@ def pairs(dataset: Path) -> list[Pair]:
 def test_contenders_stand_in_one_table_by_kind(pairs: list[Pair]) -> None:
     comparison = Comparison([HALF, OTSU], pairs, masks=False)
     comparison.score()
-    told = "\n".join(lines(comparison))
-    assert "half: 8 of 8 images scored; objects are those that the label images number." in told
-    rows = [line.split() for line in told.splitlines() if line.startswith("half  ")]
+    reported = "\n".join(comparison_lines(comparison))
+    assert "half: 8 of 8 images scored; objects are those that the label images number." in reported
+    rows = [line.split() for line in reported.splitlines() if line.startswith("half  ")]
     assert [(row[1], row[2]) for row in rows] == [("all", "8"), ("bright", "4"), ("dark", "4")]
-    assert len([line for line in told.splitlines() if line.startswith("Otsu + watershed  ")]) == 3
-    summary = as_dict(comparison)["contenders"]
+    assert len([line for line in reported.splitlines() if line.startswith("Otsu + watershed  ")]) == 3
+    summary = comparison_as_dict(comparison)["contenders"]
     assert summary["half"]["per_kind"]["bright"]["ap50"] > 0.9
     assert summary["half"]["per_kind"]["dark"]["dice"] < 0.5
     assert summary["Otsu + watershed"]["per_kind"]["dark"]["dice"] > 0.9
-    assert "robustness" not in as_dict(comparison)
+    assert "robustness" not in comparison_as_dict(comparison)
 
 
 def test_masks_without_numbers_say_nothing_of_division(pairs: list[Pair]) -> None:
@@ -48,26 +47,26 @@ def test_masks_without_numbers_say_nothing_of_division(pairs: list[Pair]) -> Non
         iio.imwrite(pair.mask, np.where(iio.imread(pair.mask), 255, 0).astype(np.uint8))
     comparison = Comparison([HALF, OTSU], pairs, are_masks(pairs))
     comparison.score()
-    told = lines(comparison)
-    assert "connected parts count as objects" in told[0]
-    assert "only foregrounds are compared" in told[1]
-    summary = as_dict(comparison)["contenders"]
+    reported = comparison_lines(comparison)
+    assert "connected parts count as objects" in reported[0]
+    assert "only foregrounds are compared" in reported[1]
+    summary = comparison_as_dict(comparison)["contenders"]
     assert summary["half"]["compared"] == "parts"
     assert "ap50" in summary["half"]
     assert summary["Otsu + watershed"]["compared"] == "foreground"
     assert "ap50" not in summary["Otsu + watershed"]
-    assert next(line for line in told if line.startswith("Otsu + watershed  ")).split()[-1] == "-"
+    assert next(line for line in reported if line.startswith("Otsu + watershed  ")).split()[-1] == "-"
 
 
 def test_a_failure_is_told_once_for_all_contenders(pairs: list[Pair]) -> None:
     pairs[1].image.write_bytes(b"no image")
-    told: list[Failed] = []
-    comparison = Comparison([HALF, OTSU], pairs, masks=False, tell=told.append)
+    reported: list[Failed] = []
+    comparison = Comparison([HALF, OTSU], pairs, masks=False, report=reported.append)
     comparison.score()
     comparison.stress(seed=0)
-    assert [failed.stem for failed in told] == ["field1"]
-    assert comparison.failures == told
-    assert as_dict(comparison)["failures"] == [{"stem": "field1", "reason": str(told[0].error)}]
+    assert [failed.stem for failed in reported] == ["field1"]
+    assert comparison.failures == reported
+    assert comparison_as_dict(comparison)["failures"] == [{"stem": "field1", "reason": str(reported[0].error)}]
     assert {len(scores) for scores in comparison.scores.values()} == {7}
 
 
@@ -82,15 +81,15 @@ def test_files_hold_every_image_and_every_corruption(pairs: list[Pair], tmp_path
     assert rows[0]["contender"] == "half"
     assert int(rows[0]["found"]) - int(rows[0]["annotated"]) == int(rows[0]["count_bias"])
     assert float(rows[0]["dice"]) == pytest.approx(comparison.scores["half"][0].dice, rel=1e-6)
-    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == as_dict(comparison)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == comparison_as_dict(comparison)
     with (tmp_path / "out" / "robustness.csv").open(newline="") as file:
         corruptions = {row["corruption"]: row for row in csv.DictReader(file)}
     assert corruptions["channels swapped"]["images"] == "2"
     assert float(corruptions["rotated by 90 degrees"]["ap50_of_clean"]) == 1
     assert (tmp_path / "out" / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
-    told = "\n".join(lines(comparison))
-    assert "half on corrupted images" in told
-    assert any(line.startswith("gaussian blur") for line in told.splitlines())
+    reported = "\n".join(comparison_lines(comparison))
+    assert "half on corrupted images" in reported
+    assert any(line.startswith("gaussian blur") for line in reported.splitlines())
 
 
 def test_nothing_but_failures_is_still_a_report(pairs: list[Pair], tmp_path: Path) -> None:
@@ -101,6 +100,6 @@ def test_nothing_but_failures_is_still_a_report(pairs: list[Pair], tmp_path: Pat
     comparison.stress(seed=0)
     write_files(comparison, 2, tmp_path / "out")
     assert len(comparison.failures) == 8
-    assert as_dict(comparison)["contenders"] == {}
-    assert "half: 0 of 8 images scored" in lines(comparison)[0]
+    assert comparison_as_dict(comparison)["contenders"] == {}
+    assert "half: 0 of 8 images scored" in comparison_lines(comparison)[0]
     assert not (tmp_path / "out" / "contact_sheet.png").exists()

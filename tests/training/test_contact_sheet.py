@@ -8,12 +8,12 @@ from napari_unetseg.image import Image
 from napari_unetseg.training.contact_sheet import (
     ANNOTATED,
     BOTH,
+    CASE_SIDE,
     FOUND,
-    SIDE,
     Case,
     caption,
     choose_cases,
-    choose_window,
+    choose_crop,
     draw_case,
     write_contact_sheet,
 )
@@ -76,14 +76,14 @@ def test_outlines_have_their_colours() -> None:
     assert colours_of(right) == {(0, 0, 0), BOTH}
     # The outline lies where the object does, enlarged to the side of a picture.
     rows, columns = np.nonzero((right == BOTH).all(axis=-1))
-    scale = SIDE / 64
+    scale = CASE_SIDE / 64
     assert abs(rows.min() - 4 * scale) <= 1
     assert abs(columns.max() - 16 * scale) <= 1
 
 
 def test_a_large_image_is_shown_where_outlines_differ() -> None:
     annotated = square(100, 300, shape=(512, 512)) + 2 * square(400, 20, shape=(512, 512))
-    rows, columns = choose_window(annotated, np.where(annotated == 2, annotated, 0))
+    rows, columns = choose_crop(annotated, np.where(annotated == 2, annotated, 0))
     assert rows.stop - rows.start == columns.stop - columns.start < 512
     assert rows.start <= 100
     assert rows.stop >= 112
@@ -93,15 +93,15 @@ def test_a_large_image_is_shown_where_outlines_differ() -> None:
 
 def test_a_small_image_and_one_without_objects_are_shown_whole() -> None:
     nothing = np.zeros((30, 50), np.int32)
-    assert choose_window(nothing, nothing) == (slice(0, 30), slice(0, 50))
+    assert choose_crop(nothing, nothing) == (slice(0, 30), slice(0, 50))
 
 
 def test_the_sheet_is_a_picture_with_a_row_for_each_four(tmp_path: Path) -> None:
     one = case(square(4, 4), square(4, 6))
     write_contact_sheet(tmp_path / "new" / "sheet.png", "nuclei", [("Worst", [one] * 5), ("Best", [one])])
     sheet = iio.imread(tmp_path / "new" / "sheet.png")
-    assert sheet.shape[1] > 4 * SIDE
-    assert sheet.shape[0] > 3 * SIDE
+    assert sheet.shape[1] > 4 * CASE_SIDE
+    assert sheet.shape[0] > 3 * CASE_SIDE
     # Each outline's colour is there, and the legend's lines are drawn with them.
     for colour in (ANNOTATED, FOUND, BOTH):
         assert (sheet[:60] == colour).all(axis=-1).any()

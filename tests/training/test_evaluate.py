@@ -6,8 +6,16 @@ import pytest
 
 from napari_unetseg.image import Image
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.evaluate import Failed, Method, are_masks, choose_truth, compare, evaluate
-from napari_unetseg.training.scores import Score
+from napari_unetseg.training.evaluate import (
+    Failed,
+    Method,
+    are_masks,
+    choose_truth,
+    compare,
+    evaluate,
+    otsu_watershed,
+)
+from napari_unetseg.training.scores import Score, dice_score
 
 PAIR = Pair("a", Path("a.png"), Path("a.png"), "image")
 
@@ -82,3 +90,18 @@ def test_parts_of_a_mask_count_as_objects() -> None:
     assert compare(found, two_parts(), PAIR, "parts").objects.ap50 == 1
     assert compare(found, two_parts(), PAIR, "labels").objects.true == 1
     assert compare(found, two_parts(), PAIR, "foreground").objects is None
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_otsu_finds_the_lesser_side_of_the_threshold(invert: bool) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:60, :60]
+    discs = ((y - 30) ** 2 + (x - 18) ** 2 < 144) | ((y - 30) ** 2 + (x - 40) ** 2 < 144)
+    grey = np.where(discs, 200, 40) + rng.integers(0, 9, discs.shape)
+    labels = otsu_watershed(Image((255 - grey if invert else grey).astype(np.uint8)))
+    assert dice_score(labels > 0, discs) == 1
+    assert labels.max() == 2  # they touch, and are divided
+
+
+def test_otsu_finds_nothing_in_a_constant_image() -> None:
+    assert otsu_watershed(Image(np.full((9, 9), 7, np.uint8))).max() == 0

@@ -8,7 +8,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.training.corruptions import CORRUPTIONS, Corruption
 from napari_unetseg.training.dataset import find_pairs
 from napari_unetseg.training.evaluate import Failed, Method
-from napari_unetseg.training.robustness import Trial, stress, tabulate
+from napari_unetseg.training.robustness import CorruptionTrial, stress, tabulate
 from napari_unetseg.training.scores import ObjectScore, Score
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
@@ -66,11 +66,14 @@ def test_parts_of_a_mask_stay_apart_when_it_shrinks(tmp_path: Path) -> None:
 
 
 def test_ratios_are_those_of_the_means() -> None:
-    trials = [Trial("blur", row(0.8, 0.5), row(0.4, 0.5, "x")), Trial("blur", row(0.4, 0.5), row(0.2, 0))]
+    trials = [
+        CorruptionTrial("blur", row(0.8, 0.5), row(0.4, 0.5, "x")),
+        CorruptionTrial("blur", row(0.4, 0.5), row(0.2, 0)),
+    ]
     figures = tabulate(trials)["blur"]
     assert figures["images"] == 2
     assert figures["dice"] == pytest.approx(0.3)
     assert figures["of_clean"]["dice"] == 0.5
     assert figures["of_clean"]["ap50"] == 0.5
     assert "count_error" not in figures["of_clean"]
-    assert tabulate([Trial("blur", row(0, 0), row(0.5, 0.5))])["blur"]["of_clean"]["dice"] is None
+    assert tabulate([CorruptionTrial("blur", row(0, 0), row(0.5, 0.5))])["blur"]["of_clean"]["dice"] is None

@@ -7,19 +7,19 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from napari_unetseg.training.scores import (
-    THRESHOLDS,
+    IOU_THRESHOLDS,
     ObjectScore,
     Score,
     average_precision,
-    dice,
+    count_matches,
+    dice_score,
     iou_matrix,
     mask_iou,
-    match,
     mean_average_precision,
     measures,
     score,
     score_foreground,
-    summarise,
+    summarise_scores,
 )
 
 LABELS = arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(0, 4))
@@ -33,13 +33,13 @@ def squares(*corners: tuple[int, int], side: int = 4) -> np.ndarray:
 
 
 def test_dice_of_half_overlapping_masks() -> None:
-    assert dice(squares((0, 0)) > 0, squares((0, 2)) > 0) == 0.5
+    assert dice_score(squares((0, 0)) > 0, squares((0, 2)) > 0) == 0.5
 
 
 def test_dice_of_empty_masks() -> None:
     empty, full = np.zeros((3, 3), bool), np.ones((3, 3), bool)
-    assert dice(empty, empty) == 1
-    assert dice(empty, full) == 0
+    assert dice_score(empty, empty) == 1
+    assert dice_score(empty, full) == 0
 
 
 def test_iou_of_half_overlapping_masks() -> None:
@@ -72,13 +72,13 @@ def test_objects_match_one_to_one() -> None:
     predicted = true.copy()
     predicted[2:4][predicted[2:4] > 0] = 2
     iou = iou_matrix(predicted, true)
-    assert match(iou, 0.5) == 1
+    assert count_matches(iou, 0.5) == 1
     assert average_precision(iou) == 1 / 2
 
 
 def test_matching_finds_the_most_pairs() -> None:
     # Taking the best pair first would leave the second row without a partner.
-    assert match(csr_array([[0.9, 0.8], [0.7, 0.0]]), 0.5) == 2
+    assert count_matches(csr_array([[0.9, 0.8], [0.7, 0.0]]), 0.5) == 2
 
 
 def test_average_precision_of_a_known_case() -> None:
@@ -95,17 +95,17 @@ def test_average_precision_without_objects() -> None:
     assert average_precision(iou_matrix(squares((0, 0)), nothing)) == 0
 
 
-@given(LABELS, st.sampled_from(THRESHOLDS))
+@given(LABELS, st.sampled_from(IOU_THRESHOLDS))
 def test_matches_are_those_of_an_assignment(labels: np.ndarray, threshold: float) -> None:
     moved = np.roll(labels, 1, axis=1)
     iou = iou_matrix(moved, labels)
     allowed = iou.toarray() >= threshold
     rows, columns = linear_sum_assignment(allowed, maximize=True)
-    assert match(iou, threshold) == allowed[rows, columns].sum()
+    assert count_matches(iou, threshold) == allowed[rows, columns].sum()
 
 
 def test_average_precision_is_averaged_over_nine_thresholds() -> None:
-    assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+    assert IOU_THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
     # Found to 0.7: at five thresholds of nine it is a match.
     assert mean_average_precision(csr_array([[0.7]])) == pytest.approx(5 / 9)
 
@@ -142,7 +142,7 @@ def test_precision_recall_and_counts_of_a_known_case() -> None:
 def test_without_objects_only_the_foreground_is_measured() -> None:
     row = score_foreground(squares((0, 0)), squares((0, 2)), "a", "k")
     assert measures(row) == {"dice": 0.5, "iou": 8 / 24}
-    assert summarise([row]) == {
+    assert summarise_scores([row]) == {
         "images": 1,
         "dice": 0.5,
         "iou": 0.3333,
@@ -151,11 +151,11 @@ def test_without_objects_only_the_foreground_is_measured() -> None:
 
 
 def test_summary_averages_over_images_and_kinds() -> None:
-    def row(stem: str, kind: str, dice: float, ap50: float, predicted: int) -> Score:
+    def row(stem: str, kind: str, dice_score: float, ap50: float, predicted: int) -> Score:
         objects = ObjectScore(ap50, ap50 / 2, ap50 / 4, ap50 / 2, 0.5, 0.25, predicted, true=4)
-        return Score(stem, kind, dice, dice / 2, objects)
+        return Score(stem, kind, dice_score, dice_score / 2, objects)
 
-    summary = summarise([row("a", "x", 0.5, 0.25, 3), row("b", "x", 1, 0.75, 7), row("c", "y", 0.75, 0.5, 4)])
+    summary = summarise_scores([row("a", "x", 0.5, 0.25, 3), row("b", "x", 1, 0.75, 7), row("c", "y", 0.75, 0.5, 4)])
     means = {"ap50": 0.5, "ap75": 0.25, "ap90": 0.125, "ap": 0.25, "precision": 0.5, "recall": 0.25}
     common = {"dice": 0.75, "iou": 0.375, **means}
     assert summary == {

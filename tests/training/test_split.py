@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from napari_unetseg.training.dataset import DatasetError, find_pairs
-from napari_unetseg.training.split import cluster, describe_look, group_by_look, hold_out, read_validation_list
+from napari_unetseg.training.split import (
+    cluster,
+    describe_appearance,
+    group_by_appearance,
+    hold_out,
+    read_validation_list,
+)
 
 # Three kinds: one of many small groups, one of two groups, one of a single group.
 SIZES = {
@@ -55,7 +61,7 @@ def test_images_group_by_their_look(dataset: Path) -> None:
     images = dataset / "images"
     shutil.copy(images / "field0.png", images / "field2.png")  # of one kind
     shutil.copy(images / "field4.png", images / "field5.png")  # of two kinds
-    groups = group_by_look(find_pairs(dataset), distance=0.5)
+    groups = group_by_appearance(find_pairs(dataset), distance=0.5)
     assert groups["field0"] == groups["field2"]
     assert len({groups[f"field{number}"] for number in (0, 4, 5, 6, 7)}) == 5
 
@@ -63,11 +69,11 @@ def test_images_group_by_their_look(dataset: Path) -> None:
 def test_a_look_tells_colour_level_and_texture_apart() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(50, 200, (3, 40, 40)).astype(np.uint8)
-    look = describe_look(image)
+    look = describe_appearance(image)
     assert look.shape == (12,)
-    assert np.isfinite(describe_look(np.zeros((1, 40, 40), np.uint8))).all()
-    assert np.abs(describe_look(image // 2) - look).max() > 0.5
-    assert np.abs(describe_look(np.repeat(np.repeat(image, 4, 1), 4, 2)) - look)[8:].max() > 0.5
+    assert np.isfinite(describe_appearance(np.zeros((1, 40, 40), np.uint8))).all()
+    assert np.abs(describe_appearance(image // 2) - look).max() > 0.5
+    assert np.abs(describe_appearance(np.repeat(np.repeat(image, 4, 1), 4, 2)) - look)[8:].max() > 0.5
 
 
 def test_a_validation_list_is_read(dataset: Path, tmp_path: Path) -> None:

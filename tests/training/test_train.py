@@ -10,9 +10,16 @@ from napari_unetseg.io import read_image
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
-from napari_unetseg.training.loop import fit, look, stalled
+from napari_unetseg.training.loop import fit, predict_maps, stalled
 from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
-from napari_unetseg.training.state import BEST_FILE, LAST_FILE, CheckpointError, TrainingState, network_arguments, start
+from napari_unetseg.training.state import (
+    BEST_FILE,
+    LAST_FILE,
+    CheckpointError,
+    TrainingState,
+    initial_state,
+    network_arguments,
+)
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 from napari_unetseg.zoo.network_loading import load_network
@@ -77,7 +84,7 @@ def test_held_out_images_are_seen_at_the_size_at_which_they_will_be_segmented(
     best = round(12 * 2 / np.pi**0.5, 1)  # width of the disc as large as a square of 12 pixels
     knowing = recipe.model_copy(update={"object_size": best, "object_sizes": (0.7 * best, 1.4 * best)})
     network = Bright()
-    maps = look(network, pixels, knowing, CPU)
+    maps = predict_maps(network, pixels, knowing, CPU)
     assert network.seen == [(80, 64), *again]
     assert maps.shape == (2, 80, 64)
     assert np.array_equal(maps[0] > 0.5, pixels[0] > 0.5)
@@ -184,7 +191,7 @@ def test_a_recipe_of_no_steps_makes_a_model_of_the_mean_of_two(dataset: Path, re
 
 def test_the_best_weights_of_a_run_outlive_a_wish_for_no_steps(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
-    torch.save(start(recipe, CPU).network.state_dict(), tmp_path / "first.pt")
+    torch.save(initial_state(recipe, CPU).network.state_dict(), tmp_path / "first.pt")
     begun = recipe.model_copy(update={"start_from": (str(tmp_path / "first.pt"),)})
     fit(samples[:6], np.full(6, 1 / 6), samples[6:], begun, tmp_path / "run", device=CPU)
     best = tmp_path / "run" / BEST_FILE

@@ -10,7 +10,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import Pair
 from napari_unetseg.training.recipe import Metric
-from napari_unetseg.training.tune_decoder import Answer, answer, tune
+from napari_unetseg.training.tune_decoder import PredictedPair, predict_pairs, tune_decoder
 from napari_unetseg.zoo.registry import read_package
 
 HEADS = ("foreground", "distance")
@@ -26,7 +26,9 @@ def test_tuning_finds_the_parameters_that_give_the_annotation(metric: Metric) ->
         labels[corner : corner + 4, 4:8] = number
         probability[:, corner : corner + 4, 4:8] = 0.5
         probability[:, corner : corner + 3, 20:23] = 0.9
-    best = tune([Answer(PAIR, probability, labels)], HEADS, DecodeParameters(threshold=0.9, min_size=0), metric)
+    best = tune_decoder(
+        [PredictedPair(PAIR, probability, labels)], HEADS, DecodeParameters(threshold=0.9, min_size=0), metric
+    )
     assert best.threshold <= 0.5
     assert 9 < best.min_size <= 16
 
@@ -38,8 +40,8 @@ def test_the_mean_over_thresholds_also_chooses_outlines() -> None:
     probability = np.where(labels, np.float32(0.9), np.float32(0))[np.newaxis]
     probability[0, 6:26, 6:26][labels[6:26, 6:26] == 0] = 0.55
     start = DecodeParameters(threshold=0.3, split=0, min_size=3)
-    assert tune([Answer(PAIR, probability, labels)], ("foreground",), start, "ap50").threshold == 0.3
-    assert tune([Answer(PAIR, probability, labels)], ("foreground",), start, "ap").threshold == 0.6
+    assert tune_decoder([PredictedPair(PAIR, probability, labels)], ("foreground",), start, "ap50").threshold == 0.3
+    assert tune_decoder([PredictedPair(PAIR, probability, labels)], ("foreground",), start, "ap").threshold == 0.6
 
 
 def test_dice_leaves_split_and_size_alone() -> None:
@@ -47,7 +49,7 @@ def test_dice_leaves_split_and_size_alone() -> None:
     labels[4:12, 4:12] = 1
     probability = np.where(labels, np.float32(0.9), np.float32(0.45))[np.newaxis]
     start = DecodeParameters(threshold=0.3, split=0, min_size=3)
-    best = tune([Answer(PAIR, probability, labels)], ("foreground",), start, "dice")
+    best = tune_decoder([PredictedPair(PAIR, probability, labels)], ("foreground",), start, "dice")
     assert best == start.model_copy(update={"threshold": 0.5})
 
 
@@ -59,7 +61,7 @@ def test_what_the_model_half_believes_in_is_taken_out_by_its_confidence() -> Non
     probability[0, 6:14, 6:14] = 1
     probability[0, 20:28, 20:28] = 0.55
     start = DecodeParameters(threshold=0.5, split=0, min_size=3)
-    best = tune([Answer(PAIR, probability, labels)], ("foreground",), start, "dice")
+    best = tune_decoder([PredictedPair(PAIR, probability, labels)], ("foreground",), start, "dice")
     assert best.threshold <= 0.55 < best.min_confidence
 
 
@@ -74,7 +76,7 @@ def test_a_model_answers_as_it_will_for_its_users(bright_model: Path, tmp_path: 
     iio.imwrite(tmp_path / "squares.png", picture)
     iio.imwrite(tmp_path / "mask.png", picture)
     pair = Pair("squares", tmp_path / "squares.png", tmp_path / "mask.png", "image")
-    [found] = answer(read_package(folder, "path"), [pair], "cpu")
+    [found] = predict_pairs(read_package(folder, "path"), [pair], "cpu")
     with SegmentationService(folder, device="cpu") as service:
         result = service.segment(picture)
     assert (result.provenance.resized_to is None) == (width == 11)

@@ -78,7 +78,7 @@ def refused(path, *words):
 def test_bare_state_dict(tmp_path, state, name):
     checkpoint = read_checkpoint(saved(tmp_path, state, name))
     same(checkpoint.state, state)
-    assert (checkpoint.format, checkpoint.dropped, checkpoint.beside) == ("torch", (), ())
+    assert (checkpoint.format, checkpoint.dropped, checkpoint.extras) == ("torch", (), ())
 
 
 def test_safetensors(tmp_path, state):
@@ -111,7 +111,7 @@ def test_training_state_beside_the_weights_is_named_and_left(tmp_path, state, ke
     }
     checkpoint = read_checkpoint(saved(tmp_path, {**beside, key: state}))
     same(checkpoint.state, state)
-    assert set(checkpoint.beside) == set(beside)
+    assert set(checkpoint.extras) == set(beside)
 
 
 @pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])

@@ -13,7 +13,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo import recognition
 from napari_unetseg.zoo.card import IMAGENET, Architecture, ModelCard, Percentile
-from napari_unetseg.zoo.import_checkpoint import describe_checkpoint, describe_readings
+from napari_unetseg.zoo.import_checkpoint import describe_checkpoint, describe_matches
 
 PUBLISHED = {
     "unet_spherohq": ("unet", 31_037_633, "none"),
@@ -115,7 +115,7 @@ def twofold(monkeypatch):
 def test_where_two_networks_fit_both_are_named_and_one_can_be_chosen(path, twofold):
     with pytest.raises(ModelError, match=r"more than one network: unet \(.*\[2, 4\].*\) and unet \(.*\(2, 4\)"):
         zoo.load_checkpoint(path)
-    _, cards = describe_readings(path)
+    _, cards = describe_matches(path)
     for card in cards:
         assert describe_checkpoint(path, card.architecture)[1] == card
     with pytest.raises(ModelError, match="not of the network that was chosen, but fit unet"):

@@ -10,7 +10,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo import import_checkpoint, registry
-from napari_unetseg.zoo.card import IMAGENET, Architecture, Weights
+from napari_unetseg.zoo.card import IMAGENET, Architecture, WeightsFile
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.published import PUBLISHED, published_with
 from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, WeightsNeeded, find_model, list_models
@@ -42,7 +42,7 @@ def test_numbers_and_preparation_are_those_that_were_published(model, golden):
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     published = {key: shape for key, shape in golden.shapes(model.name).items() if not key.endswith(buffers)}
     assert sum(int(np.prod(shape)) for shape in published.values()) == model.parameters
-    card = model.card(Weights(sha256="0" * 64))
+    card = model.card(WeightsFile(sha256="0" * 64))
     assert card.normalisation == IMAGENET
     assert card.image_size == ((256, 256) if card.architecture.name == "attention_unet" else (1024, 1024))
     assert card.outputs[0].activation == ("sigmoid" if card.architecture.name == "attention_unet" else "none")

@@ -1,1 +1,13 @@
-"""Folders of images: which files, what is done already, and one result after the other. No window, no shell."""
+"""Folders of images: which files, which of them are done already, and results on disk. No window, no shell.
+
+`segment_files` takes a `BatchJob` through a service and reports each step as an event of `events`, which the command
+line prints and the folder window draws.
+
+* `find_images` lists the images of a folder, and `output_files` gives each a name for its results that no other has.
+* `prefetch` loads the next file in a thread while the network runs; `background_writer` writes in another one, at most
+  two results behind the network.
+* `result_store` knows what is done already and writes results, each kind by `saving`. `folder_journal` gets a line,
+  synced to the disk, as each file is finished, so that a killed run loses at most the file it was at; `fingerprint`
+  is the model and the parameters by which a file counts as done.
+* `summary_tables` writes the two tables of a folder from the journal and the tables of its images, however a run ends.
+"""

@@ -1,4 +1,4 @@
-"""Write in a thread beside the network, at most two results behind it."""
+"""Write results in a background thread while the network runs, at most two results behind it."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,31 +6,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 MOST_WAITING = 2
 """Results that may be written or wait for it at a time: each keeps its probabilities in memory."""
 
 
-class BackgroundWriter(Generic[T]):
-    """Does tasks one after the other in a thread of its own, and hands over what they return in the caller's.
+class BackgroundWriter(Generic[_T]):
+    """Runs tasks one after the other in a thread of its own, and passes their results on in the caller's thread.
 
     As a context manager it ends all tasks at the end of the block, however the block ends.
 
     Parameters
     ----------
-    take
-        Called with the outcome of each task, in their order, in the thread that calls the methods.
+    on_result
+        Called with the result of each task, in their order, in the thread that calls the methods.
     """
 
-    def __init__(self, take: Callable[[T], None]) -> None:
-        self._take = take
+    def __init__(self, on_result: Callable[[_T], None]) -> None:
+        self._on_result = on_result
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="unetseg-writer")
-        self._tasks: deque[Future[T]] = deque()
+        self._tasks: deque[Future[_T]] = deque()
 
-    def do(self, task: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> None:
-        """Have a task done; wait first while as many as may wait do.
+    def submit(self, task: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> None:
+        """Queue a task; if `MOST_WAITING` are queued already, wait for the first one.
 
         Raises
         ------
@@ -38,13 +38,13 @@ class BackgroundWriter(Generic[T]):
             What an earlier task raised.
         """
         while len(self._tasks) >= MOST_WAITING:
-            self._hand_over()
+            self._pass_on()
         self._tasks.append(self._thread.submit(task, *arguments, **options))
         while self._tasks and self._tasks[0].done():
-            self._hand_over()
+            self._pass_on()
 
-    def _hand_over(self) -> None:
-        self._take(self._tasks.popleft().result())
+    def _pass_on(self) -> None:
+        self._on_result(self._tasks.popleft().result())
 
     def __enter__(self) -> Self:
         return self
@@ -54,4 +54,4 @@ class BackgroundWriter(Generic[T]):
     ) -> None:
         with self._thread:
             while self._tasks:
-                self._hand_over()
+                self._pass_on()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from napari_unetseg.batch.journal import JOURNAL
+from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import ENDINGS, result_stem
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
@@ -57,7 +57,7 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     for current, folders, names in os.walk(folder, onerror=_refuse):
         here = Path(current)
         yield from (here / name for name in names)
-        wanted = [name for name in folders if not name.startswith(".") and not (here / name / JOURNAL).exists()]
+        wanted = [name for name in folders if not name.startswith(".") and not (here / name / JOURNAL_FILE).exists()]
         folders[:] = sorted(wanted) if recursive else []
 
 

@@ -1,4 +1,4 @@
-"""Look through the files of a batch in a thread, one ahead of the network."""
+"""Load the files of a batch in a thread, ahead of the network."""
 
 import hashlib
 import queue
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from napari_unetseg.callbacks import CancelFlag
+
+_T = TypeVar("_T")
 
 _POLL = 0.1
 
 
 @dataclass(frozen=True)
-class Prefetched(Generic[T]):
-    """What looking at a file gave: a value, or why there is none."""
+class Prefetched(Generic[_T]):
+    """A file that was loaded: the value, or why there is none."""
 
     file: Path
-    outcome: T | Exception
+    outcome: _T | Exception
 
 
-def prefetch(
-    files: Sequence[Path], look: Callable[[Path], T], cancelled: Callable[[], bool]
-) -> Generator[Prefetched[T]]:
-    """Give what `look` makes of each file, in their order, while the next one is looked at already.
+def prefetch(files: Sequence[Path], load: Callable[[Path], _T], cancelled: CancelFlag) -> Generator[Prefetched[_T]]:
+    """Yield what `load` returns for each file, in their order, while the next one is being loaded.
 
     At most two outcomes wait at a time. The thread ends with the files, or soon after the iterator is closed. It is
     a daemon, so that a file system that does not answer keeps no program from ending.
@@ -33,19 +33,19 @@ def prefetch(
     ----------
     files
         In their order.
-    look
+    load
         Called in the thread; what it raises is the file's outcome.
     cancelled
-        Polled in both threads; once it returns True no more is given.
+        Polled in both threads; once it returns True nothing more is yielded.
     """
-    outcomes: queue.Queue[Prefetched[T]] = queue.Queue(maxsize=1)
+    outcomes: queue.Queue[Prefetched[_T]] = queue.Queue(maxsize=1)
     closed = threading.Event()
 
     def work() -> None:
         for file in files:
             if closed.is_set() or cancelled():
                 return
-            _hand_over(_look(file, look), outcomes, closed)
+            _put(_load(file, load), outcomes, closed)
 
     threading.Thread(target=work, name="unetseg-reader", daemon=True).start()
     try:
@@ -64,14 +64,14 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _look(file: Path, look: Callable[[Path], T]) -> Prefetched[T]:
+def _load(file: Path, load: Callable[[Path], _T]) -> Prefetched[_T]:
     try:
-        return Prefetched(file, look(file))
+        return Prefetched(file, load(file))
     except Exception as error:
         return Prefetched(file, error)
 
 
-def _hand_over(prefetched: Prefetched[T], outcomes: "queue.Queue[Prefetched[T]]", closed: threading.Event) -> None:
+def _put(prefetched: Prefetched[_T], outcomes: "queue.Queue[Prefetched[_T]]", closed: threading.Event) -> None:
     while not closed.is_set():
         try:
             outcomes.put(prefetched, timeout=_POLL)
@@ -80,7 +80,7 @@ def _hand_over(prefetched: Prefetched[T], outcomes: "queue.Queue[Prefetched[T]]"
         return
 
 
-def _next(outcomes: "queue.Queue[Prefetched[T]]", cancelled: Callable[[], bool]) -> Prefetched[T] | None:
+def _next(outcomes: "queue.Queue[Prefetched[_T]]", cancelled: CancelFlag) -> Prefetched[_T] | None:
     """Wait for the next outcome; None once cancelled. A wait without end would not hear Ctrl-C on Windows."""
     while not cancelled():
         try:

@@ -1,4 +1,4 @@
-"""What is kept of each file: its results, its line in the journal, and whether that is there already."""
+"""The results of each file on disk: its files, its line in the journal, and whether both are there already."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
+from napari_unetseg.batch import summary_tables
 from napari_unetseg.batch.events import Event
-from napari_unetseg.batch.journal import Journal, Record
+from napari_unetseg.batch.folder_journal import FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, Result, output_folder, plan_targets, with_always
 from napari_unetseg.batch.saving import check_savable, save_results
-from napari_unetseg.batch.summary_tables import write_summaries
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
@@ -19,15 +19,23 @@ from napari_unetseg.service import Segmentation
 
 @dataclass(frozen=True)
 class FileInProgress:
-    """A file that is under way."""
+    """A file that the network is working on, or that is being written.
+
+    Attributes
+    ----------
+    sha256
+        Of its content; empty if it could not be read.
+    started
+        When, by `time.monotonic`.
+    """
 
     file: Path
     sha256: str
-    began: float
+    started: float
 
 
 class ResultStore:
-    """Keeps results; `keep` and `fail` are called in one thread, the others in any.
+    """Writes results; `save` and `record_failure` are called in one thread, the others in any.
 
     Parameters
     ----------
@@ -36,7 +44,7 @@ class ResultStore:
     output
         Folder of all results; None for one beside each image.
     wanted
-        Kinds of results to keep, beside those that are always kept.
+        Kinds of results to keep besides those that are always kept.
     decided_by
         What decides the results; see `napari_unetseg.batch.fingerprint`.
 
@@ -51,14 +59,14 @@ class ResultStore:
     ) -> None:
         self._wanted = with_always(wanted)
         self._decided_by = dict(decided_by)
-        self._journals = {folder: Journal(folder) for folder in {output_folder(file, output) for file in files}}
+        self._journals = {folder: FolderJournal(folder) for folder in {output_folder(file, output) for file in files}}
         kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
         self._targets = plan_targets(files, output, kept)
         self._inputs = {file.resolve() for file in files}
         self._settled_at = monotonic()
 
-    def done_before(self, file: Path, sha256: str) -> Event | None:
-        """Return what was told of a file when it was done in the same way; None if it was not."""
+    def earlier_result(self, file: Path, sha256: str) -> Event | None:
+        """Return the event of a file that an earlier run finished in the same way; None if none did."""
         record = self._journal(file).record(file)
         if (
             record is not None
@@ -69,7 +77,7 @@ class ResultStore:
             return self._event(file, "skipped", record)
         return None
 
-    def check_replaces_nothing(self, file: Path) -> None:
+    def check_overwrites_no_input(self, file: Path) -> None:
         """Refuse a file whose results would take the place of another input.
 
         Raises
@@ -94,8 +102,8 @@ class ResultStore:
         """
         check_savable(image, self._kinds(file))
 
-    def keep(self, current: FileInProgress, segmentation: Segmentation) -> Event:
-        """Write the results of a file, or that they cannot be written, and return what to tell of it.
+    def save(self, current: FileInProgress, segmentation: Segmentation) -> Event:
+        """Write the results of a file, or record that they cannot be written, and return the event to report.
 
         Raises
         ------
@@ -107,12 +115,12 @@ class ResultStore:
             save_results(segmentation, self._targets[current.file], kinds)
             objects = segmentation.count
         except Exception as error:
-            return self.fail(current, error)
-        record = self._write_down(current, "done", results=kinds, objects=objects, message=message)
+            return self.record_failure(current, error)
+        record = self._record(current, "done", results=kinds, objects=objects, message=message)
         return self._event(current.file, "done", record)
 
-    def fail(self, current: FileInProgress, error: Exception) -> Event:
-        """Write down that a file cannot be done, and return what to tell of it.
+    def record_failure(self, current: FileInProgress, error: Exception) -> Event:
+        """Record that a file failed, and return the event to report.
 
         Raises
         ------
@@ -121,19 +129,19 @@ class ResultStore:
         """
         message = one_line(error).removeprefix(f"{current.file}: ").removeprefix(f"{current.file.name}: ")
         earlier = self._journal(current.file).record(current.file)
-        record = self._write_down(current, "failed", results=earlier.results if earlier else (), message=message)
+        record = self._record(current, "failed", results=earlier.results if earlier else (), message=message)
         return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
 
-    def summarise(self) -> None:
+    def write_summaries(self) -> None:
         """Write the summaries of all folders anew."""
         for folder, journal in self._journals.items():
             if journal.records:
                 own = [file for file, target in self._targets.items() if target.folder == folder]
-                write_summaries(journal, own)
+                summary_tables.write_summaries(journal, own)
 
-    def _write_down(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
+    def _record(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
         now = monotonic()
-        seconds, self._settled_at = now - max(current.began, self._settled_at), now
+        seconds, self._settled_at = now - max(current.started, self._settled_at), now
         journal = self._journal(current.file)
         record = Record(
             file=journal.key(current.file),
@@ -163,5 +171,5 @@ class ResultStore:
         earlier = record.results if record else ()
         return with_always([*self._wanted, *(result for result in earlier if target.holds(result))])
 
-    def _journal(self, file: Path) -> Journal:
+    def _journal(self, file: Path) -> FolderJournal:
         return self._journals[self._targets[file].folder]

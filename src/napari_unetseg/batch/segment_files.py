@@ -1,4 +1,4 @@
-"""One file after another through the network; a bad one never stops the others, and what is done stays done."""
+"""Segment the files of a batch; a bad one never stops the others, and what is finished stays."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,7 @@ from napari_unetseg.batch.fingerprint import decided_by
 from napari_unetseg.batch.output_files import ALWAYS, Result
 from napari_unetseg.batch.prefetch import Prefetched, hash_file, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
@@ -23,7 +24,7 @@ from napari_unetseg.service import Failure, Segmentation, SegmentationService
 
 @dataclass(frozen=True)
 class BatchJob:
-    """What is to be done.
+    """Which files to segment, how, and where to.
 
     Attributes
     ----------
@@ -32,13 +33,13 @@ class BatchJob:
     output
         Folder of all results; None for a folder `DEFAULT_FOLDER` beside each image.
     results
-        Kinds of results to keep, beside those that are always kept.
+        Kinds of results to keep besides those that are always kept.
     segment_options
         Keyword arguments of `SegmentationService.segment`, the same for every image.
     read_options
         Keyword arguments of `read_image`, the same for every file.
-    again
-        Whether to do also what is done already.
+    redo
+        Whether to segment also the files that are done already.
     """
 
     files: tuple[Path, ...]
@@ -46,15 +47,15 @@ class BatchJob:
     results: tuple[Result, ...] = ALWAYS
     segment_options: Mapping[str, Any] = field(default_factory=dict)
     read_options: Mapping[str, Any] = field(default_factory=dict)
-    again: bool = False
+    redo: bool = False
 
 
 def segment_files(
     service: SegmentationService,
     job: BatchJob,
     *,
-    tell: Callable[[Event], None],
-    cancel: Callable[[], bool] = lambda: False,
+    report: Callable[[Event], None],
+    cancel: CancelFlag = lambda: False,
     read: Callable[..., Image] = read_image,
 ) -> Tally:
     """Segment files and write their results, a journal and two summaries into the output folder.
@@ -64,7 +65,7 @@ def segment_files(
     that those of one image always agree. Probabilities are dropped with each file; at most two files are read ahead
     of the network, and at most two results are written behind it, each in a thread.
 
-    However the run ends, what is finished stays, no file is half written, and both summaries tell what the folder
+    However the run ends, what is finished stays, no file is half written, and both summaries list what the folder
     holds; only a killed process leaves them to the next run.
 
     Parameters
@@ -72,8 +73,8 @@ def segment_files(
     service
         What segments, with its own model.
     job
-        What is to be done.
-    tell
+        Which files, how, and where to.
+    report
         Called with each event, in the calling thread.
     cancel
         Polled from this thread and another one. Once it returns True, files that are not finished wait.
@@ -90,11 +91,11 @@ def segment_files(
     UnetsegError
         If the model, the device, a parameter or the output folder cannot be used.
     """
-    batch = _Batch(service, job, tell, cancel, read)
+    batch = _Batch(service, job, report, cancel, read)
     try:
         batch.run()
     finally:
-        batch.store.summarise()
+        batch.store.write_summaries()
     return batch.tally
 
 
@@ -111,20 +112,20 @@ class _Batch:
         self,
         service: SegmentationService,
         job: BatchJob,
-        tell: Callable[[Event], None],
-        cancel: Callable[[], bool],
+        report: Callable[[Event], None],
+        cancel: CancelFlag,
         read: Callable[..., Image],
     ) -> None:
         self.tally = Tally(job.files)
         decided = decided_by(service.package.card, job.segment_options, job.read_options)
         self.store = ResultStore(job.files, job.output, job.results, decided)
-        self._service, self._job, self._tell, self._cancel, self._read = service, job, tell, cancel, read
-        self._under_way: deque[FileInProgress] = deque()
+        self._service, self._job, self._report, self._cancel, self._read = service, job, report, cancel, read
+        self._in_progress: deque[FileInProgress] = deque()
         self._tiles = self._tiles_before = 0
 
     def run(self) -> None:
         with (
-            closing(prefetch(self._job.files, self._look, self._cancel)) as prefetched,
+            closing(prefetch(self._job.files, self._load, self._cancel)) as prefetched,
             BackgroundWriter(self._announce) as writer,
         ):
             images = self._images(prefetched, writer)
@@ -132,26 +133,26 @@ class _Batch:
             # Where all is done the model is not even loaded.
             if first is None:
                 return
-            given = self._give(chain([first], images))
+            fed = self._feed(chain([first], images))
             del first
             results = self._service.iter_batch(
-                given, progress=self._on_progress, cancel=self._cancel, **self._job.segment_options
+                fed, progress=self._on_progress, cancel=self._cancel, **self._job.segment_options
             )
             for result in results:
-                self._settle(self._under_way.popleft(), result, writer)
+                self._finish(self._in_progress.popleft(), result, writer)
                 del result  # its probabilities, before the next image needs room
 
-    def _look(self, file: Path) -> _Found:
+    def _load(self, file: Path) -> _Found:
         """Hash a file and, unless it is done, read it; in the reader's thread."""
         try:
             sha256 = hash_file(file)
         except OSError:
             sha256 = ""  # reading it will say why
         try:
-            done = None if self._job.again else self.store.done_before(file, sha256)
+            done = None if self._job.redo else self.store.earlier_result(file, sha256)
             if done is not None:
                 return _Found(sha256, done)
-            self.store.check_replaces_nothing(file)
+            self.store.check_overwrites_no_input(file)
             image = self._read(file, **self._job.read_options)
             self.store.check_savable(file, image)
             return _Found(sha256, image)
@@ -161,50 +162,52 @@ class _Batch:
     def _images(
         self, prefetched: Iterator[Prefetched[_Found]], writer: BackgroundWriter[Event]
     ) -> Iterator[tuple[Path, str, Image]]:
-        """Give the images that have to be segmented, each with file and hash, and settle the other files."""
+        """Yield the images that have to be segmented, each with file and hash, and finish the other files."""
         for file, outcome in ((one.file, one.outcome) for one in prefetched):
             if isinstance(outcome, Exception):
-                writer.do(self.store.fail, FileInProgress(file, "", monotonic()), outcome)
+                writer.submit(self.store.record_failure, FileInProgress(file, "", monotonic()), outcome)
             elif isinstance(outcome.image, Event):
                 self._announce(outcome.image)
             elif isinstance(outcome.image, Exception):
-                writer.do(self.store.fail, FileInProgress(file, outcome.sha256, monotonic()), outcome.image)
+                writer.submit(
+                    self.store.record_failure, FileInProgress(file, outcome.sha256, monotonic()), outcome.image
+                )
             else:
                 yield file, outcome.sha256, outcome.image
             del outcome  # no image is kept while the next one is waited for
 
-    def _give(self, images: Iterator[tuple[Path, str, Image]]) -> Iterator[Image]:
-        """Hand images to the service when it asks for them, which it does once the model is loaded."""
+    def _feed(self, images: Iterator[tuple[Path, str, Image]]) -> Iterator[Image]:
+        """Yield images to the service as it takes them, which it does once the model is loaded."""
         for file, sha256, image in images:
-            self._under_way.append(FileInProgress(file, sha256, monotonic()))
+            self._in_progress.append(FileInProgress(file, sha256, monotonic()))
             self._announce(Event(file, "running"))
             yield image
             del image
 
     def _on_progress(self, done: int, total: int) -> None:
         self._tiles = done
-        if self._under_way and total > self._tiles_before:
+        if self._in_progress and total > self._tiles_before:
             fraction = (done - self._tiles_before) / (total - self._tiles_before)
-            self._announce(Event(self._under_way[0].file, "running", fraction=max(0.0, min(fraction, 1.0))))
+            self._announce(Event(self._in_progress[0].file, "running", fraction=max(0.0, min(fraction, 1.0))))
 
-    def _settle(self, current: FileInProgress, result: Segmentation | Failure, writer: BackgroundWriter[Event]) -> None:
+    def _finish(self, current: FileInProgress, result: Segmentation | Failure, writer: BackgroundWriter[Event]) -> None:
         self._tiles_before = self._tiles
         if isinstance(result, Segmentation):
-            writer.do(self.store.keep, current, result)
+            writer.submit(self.store.save, current, result)
         elif isinstance(result.error, Cancelled):
             self._announce(Event(current.file, "waiting"))
         else:
-            writer.do(self.store.fail, current, result.error)
+            writer.submit(self.store.record_failure, current, result.error)
 
     def _announce(self, event: Event) -> None:
         if event.error is not None:
-            _let_go(event.error)
+            _drop_traceback(event.error)
         self.tally.add(event)
-        self._tell(event)
+        self._report(event)
 
 
-def _let_go(error: BaseException) -> None:
-    """Forget the way that an error came, whose functions hold images and probabilities; the log has told it."""
+def _drop_traceback(error: BaseException) -> None:
+    """Drop an error's traceback, whose frames hold images and probabilities; the log has it already."""
     for one in (error, error.__cause__, error.__context__):
         if one is not None:
             one.__traceback__ = None

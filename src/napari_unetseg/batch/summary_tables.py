@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from napari_unetseg.batch.journal import Journal, Record
+from napari_unetseg.batch.folder_journal import FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, Result, Target
 from napari_unetseg.io.atomic import whole_file
 
@@ -15,7 +15,7 @@ FILES = "segmentation_files.csv"
 _COLUMNS = ("file", "status", "objects", "seconds", "message", "results", "model", "sha256", "finished")
 
 
-def write_summaries(journal: Journal, waiting: Iterable[Path] = ()) -> None:
+def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> None:
     """Write both tables of a folder anew, from its journal and the tables of its images.
 
     Files are named by their path below the folder that holds them all. A row of the first table is an object; its

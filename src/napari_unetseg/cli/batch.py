@@ -46,7 +46,7 @@ class Batch:
             If the model, the device, a parameter or the output folder cannot be used.
         """
         with self._bar() as bar:
-            segment_files(self._service, self._job, tell=lambda event: self._show(bar, event))
+            segment_files(self._service, self._job, report=lambda event: self._show(bar, event))
         for text, count in self._warned.items():
             if count > 1:
                 _print(f"warning for {count} images: {text}", sys.stderr)

@@ -8,7 +8,7 @@ import typer
 
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.config.keys import dotted, fields, value_at, variable
-from napari_unetseg.config.loading import FILE_VARIABLE, Loaded, load_settings, user_config_file
+from napari_unetseg.config.loading import FILE_VARIABLE, LoadedSettings, load_settings, user_config_file
 from napari_unetseg.config.settings import Settings
 from napari_unetseg.config.template import as_yaml, template
 from napari_unetseg.errors import ConfigError, UnetsegError
@@ -51,7 +51,7 @@ def _write_template(path: Path) -> Path:
     return path
 
 
-def _as_dict(loaded: Loaded) -> dict[str, object]:
+def _as_dict(loaded: LoadedSettings) -> dict[str, object]:
     keys = {
         dotted(key): {
             "value": value_at(loaded.settings, key),
@@ -64,7 +64,7 @@ def _as_dict(loaded: Loaded) -> dict[str, object]:
     return {"file": str(loaded.file) if loaded.file else None, "warnings": list(loaded.warnings), "keys": keys}
 
 
-def _lines(loaded: Loaded) -> list[str]:
+def _lines(loaded: LoadedSettings) -> list[str]:
     rows = [
         (dotted(key), as_yaml(value_at(loaded.settings, key)), loaded.origins[dotted(key)])
         for key, _ in fields(Settings)

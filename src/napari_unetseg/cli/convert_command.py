@@ -9,7 +9,7 @@ import typer
 from napari_unetseg.cli.reporting import plain_errors
 
 if TYPE_CHECKING:
-    from napari_unetseg.zoo.conversion import Converted
+    from napari_unetseg.zoo.checkpoint_conversion import Converted
 
 
 class NormalisationName(StrEnum):
@@ -27,7 +27,7 @@ class Dtype(StrEnum):
     FLOAT16 = "float16"
 
 
-class Backend(StrEnum):
+class CardBackend(StrEnum):
     """Runtimes that a card may ask for."""
 
     TORCH = "torch"
@@ -66,7 +66,7 @@ def convert(
         ),
     ] = None,
     backend: Annotated[
-        Backend | None,
+        CardBackend | None,
         typer.Option(help="Runtime that the model is to use wherever none is chosen. Default: torch."),
     ] = None,
     dtype: Annotated[
@@ -95,7 +95,7 @@ def convert(
     with plain_errors():
         import torch
 
-        from napari_unetseg.zoo.conversion import convert_checkpoint
+        from napari_unetseg.zoo.checkpoint_conversion import convert_checkpoint
 
         converted = convert_checkpoint(checkpoint, output, changes, getattr(torch, dtype))
         typer.echo("\n".join(_lines(converted)))
@@ -132,7 +132,7 @@ def _normalisation(name: NormalisationName) -> dict[str, Any]:
 
 
 def _lines(converted: "Converted") -> list[str]:
-    from napari_unetseg.zoo.fit import left_out
+    from napari_unetseg.zoo.compatibility import unused_entries
 
     card = converted.card
     arguments = ", ".join(f"{key} {value}" for key, value in card.architecture.arguments.items())
@@ -140,7 +140,7 @@ def _lines(converted: "Converted") -> list[str]:
     return [
         f"{converted.source}: {card.architecture.name} ({arguments})",
         f"prepared  intensities by {card.normalisation.kind}, images {size}",
-        f"left out  {', '.join(left_out(converted.dropped, converted.beside)) or 'nothing'}",
+        f"left out  {', '.join(unused_entries(converted.dropped, converted.extras)) or 'nothing'}",
         f"size      {converted.bytes_before / 1e6:.1f} MB, now {converted.bytes_after / 1e6:.1f} MB",
         f"model     {card.name} in {converted.folder}",
     ]
@@ -148,7 +148,7 @@ def _lines(converted: "Converted") -> list[str]:
 
 def _check(converted: "Converted", *, exact: bool) -> None:
     from napari_unetseg.errors import ModelError
-    from napari_unetseg.zoo.conversion import largest_difference
+    from napari_unetseg.zoo.checkpoint_conversion import largest_difference
 
     difference = largest_difference(converted)
     if exact and difference:

@@ -92,10 +92,9 @@ def evaluate(
 
     Exit status: 0 if all images were scored, 1 if any failed, 2 if the command was wrong, 130 after Ctrl-C.
     """
-    from napari_unetseg.training.baseline import OTSU
     from napari_unetseg.training.comparison import Comparison
-    from napari_unetseg.training.evaluate import are_masks
-    from napari_unetseg.training.report import as_dict, lines, write_files
+    from napari_unetseg.training.evaluate import OTSU, are_masks
+    from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files
 
     try:
         with plain_errors():
@@ -104,7 +103,7 @@ def evaluate(
                 *_load_models([model, *(compare or [])], device, backend, precision),
                 *([OTSU] if baselines else []),
             ]
-            comparison = Comparison(methods, pairs, are_masks(pairs), _tell_failure)
+            comparison = Comparison(methods, pairs, are_masks(pairs), _print_failure)
             comparison.score()
             if robustness:
                 comparison.stress(seed)
@@ -113,7 +112,9 @@ def evaluate(
     except KeyboardInterrupt:
         typer.echo("Stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(json.dumps(as_dict(comparison), indent=2) if as_json else "\n".join(lines(comparison)))
+    typer.echo(
+        json.dumps(comparison_as_dict(comparison), indent=2) if as_json else "\n".join(comparison_lines(comparison))
+    )
     if output is not None:
         typer.echo(f"Results in {output}.", err=True)
     raise typer.Exit(1 if comparison.failures else 0)
@@ -152,7 +153,7 @@ def _load_models(
 
 
 class _Segment:
-    """Label images by a service; each of its warnings is told once."""
+    """Label images by a service; each of its warnings is printed once."""
 
     def __init__(self, service: "SegmentationService") -> None:
         self._service = service
@@ -167,5 +168,5 @@ class _Segment:
         return result.labels
 
 
-def _tell_failure(failed: "Failed") -> None:
+def _print_failure(failed: "Failed") -> None:
     tqdm.write(f"{failed.stem}: failed: {one_line(failed.error)}", file=sys.stderr)

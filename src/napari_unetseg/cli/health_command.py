@@ -32,8 +32,8 @@ def health(
         raise typer.Exit(1) from error
     if as_json:
         debug = service.settings.development.enable_debug_endpoints
-        told = report.as_dict() | ({"debug": debug_dump(service.settings)} if debug else {})
-        typer.echo(json.dumps(told, indent=2))
+        content = report.as_dict() | ({"debug": debug_dump(service.settings)} if debug else {})
+        typer.echo(json.dumps(content, indent=2))
     else:
         typer.echo("\n".join(_lines(report)))
         for problem in report.problems:

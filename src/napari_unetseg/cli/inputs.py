@@ -10,14 +10,14 @@ from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Image files in the order they were asked for, each once, and one sentence for each word that named none."""
+class InputFiles:
+    """Image files in the order of the arguments, each once, and a sentence for each argument that named none."""
 
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
 
 
-def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool = False) -> Inputs:
+def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool = False) -> InputFiles:
     """Find the image files that `words` name: files, folders and patterns such as ``*.tif``.
 
     Folders and patterns leave out what an earlier run made of another of their images, such as ``a_labels.tif``
@@ -41,7 +41,7 @@ def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool =
             problems.append(f"{word}: {what}{fitting} ({', '.join(IMAGE_SUFFIXES)}).")
         for path in found:
             paths.setdefault(path.resolve(), path)
-    return Inputs(tuple(paths.values()), tuple(problems))
+    return InputFiles(tuple(paths.values()), tuple(problems))
 
 
 def _files_of(word: str, pattern: str, recursive: bool) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`napari-unetseg models`: what can be asked for with --model."""
+"""`napari-unetseg models`: what --model can name."""
 
 import json
 from typing import Annotated, Any

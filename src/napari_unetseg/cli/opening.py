@@ -16,14 +16,14 @@ def open_service(
     precision: str | None = None,
     settings: Settings | None = None,
 ) -> "SegmentationService":
-    """Make the service that was asked for, and write its records to stderr.
+    """Make the service of a command, and write its records to stderr.
 
     Parameters
     ----------
     model, device, backend, precision
         None for what the settings say.
     settings
-        As `open_settings` gave them; None: it is asked.
+        As `open_settings` returns them; None: it is called.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How the commands tell people that something went wrong."""
+"""Errors of commands, as a line on stderr."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -111,7 +111,7 @@ def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, dat
     """Read the recipe, or make one up from the folders' names, and let the options go before it."""
     from pydantic import ValidationError
 
-    from napari_unetseg.training.recipe import Recipe, RecipeError, explain, read_recipe
+    from napari_unetseg.training.recipe import Recipe, RecipeError, explain_recipe_error, read_recipe
 
     if path is not None:
         fields = read_recipe(path).model_dump()
@@ -126,4 +126,4 @@ def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, dat
     try:
         return Recipe.model_validate(fields | options)
     except ValidationError as error:
-        raise RecipeError(f"The recipe is wrong: {explain(error)}.") from error
+        raise RecipeError(f"The recipe is wrong: {explain_recipe_error(error)}.") from error

@@ -47,16 +47,18 @@ def suspicious_variables(model: type[BaseModel]) -> tuple[str, ...]:
     """
     ours = {variable(key): key for key, _ in fields(model)}
     sections = {name.removesuffix(key[-1].upper()) for name, key in ours.items()}
-    told = []
+    warnings = []
     for name in sorted(os.environ):
         if not name.upper().startswith(PREFIX) or name in ours:
             continue
         similar = get_close_matches(name.upper(), ours, n=1, cutoff=_SIMILARITY)
         if similar:
-            told.append(f"The environment variable {name} is not known and has no effect. Did you mean {similar[0]}?")
+            warnings.append(
+                f"The environment variable {name} is not known and has no effect. Did you mean {similar[0]}?"
+            )
         elif any(name.startswith(section) for section in sections):
-            told.append(f"The environment variable {name} is not known and has no effect.")
-    return tuple(told)
+            warnings.append(f"The environment variable {name} is not known and has no effect.")
+    return tuple(warnings)
 
 
 def _parsed(text: str) -> Any:

@@ -22,7 +22,7 @@ FILE_VARIABLE = "NAPARI_UNETSEG_CONFIG"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedSettings:
     """Settings, and where they come from.
 
     Attributes
@@ -49,7 +49,7 @@ def user_config_file() -> Path:
     return user_config_path("napari-unetseg", appauthor=False) / "config.yaml"
 
 
-def load_settings(path: str | Path | None = None) -> Loaded:
+def load_settings(path: str | Path | None = None) -> LoadedSettings:
     """Read the settings of this machine.
 
     Parameters
@@ -72,11 +72,11 @@ def load_settings(path: str | Path | None = None) -> Loaded:
     try:
         settings = Settings(**_not_overridden(file))
     except ValidationError as error:
-        faults += tuple(_told(fault, file) for fault in error.errors())
+        faults += tuple(_describe(fault, file) for fault in error.errors())
     if settings is None or faults:
         raise ConfigError("\n".join(faults))
-    told = {dotted(key): origin for key, origin in origins.items()}
-    return Loaded(settings, told, found, suspicious_variables(Settings))
+    by_name = {dotted(key): origin for key, origin in origins.items()}
+    return LoadedSettings(settings, by_name, found, suspicious_variables(Settings))
 
 
 def _find(path: str | Path | None) -> Path | None:
@@ -103,7 +103,7 @@ def _origins(file: ConfigFile | None) -> dict[Key, str]:
     return origins | {key: f"environment {variable(key)}" for key in overridden}
 
 
-def _told(fault: "ErrorDetails", file: ConfigFile | None) -> str:
+def _describe(fault: "ErrorDetails", file: ConfigFile | None) -> str:
     """Say in one line where a value stands, what it is and what is wrong with it."""
     location = tuple(str(part) for part in fault["loc"])
     keys = [key for key, _ in fields(Settings)]

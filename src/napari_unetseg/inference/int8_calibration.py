@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import napari_unetseg
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError, last_line
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.openvino import nncf_process
 from napari_unetseg.inference.backends.openvino.conversion import (
     MODEL_FILE,
@@ -30,7 +30,6 @@ from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVino
 from napari_unetseg.inference.backends.openvino.probe import check_openvino
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.predict import predict
-from napari_unetseg.inference.prediction import Progress
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head, ModelCard

@@ -7,11 +7,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
-
-Progress = Callable[[int, int], None]
-"""Called with the tiles done and all tiles known so far, from the computing thread."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.contours import Contour, signed_area
+from napari_unetseg.postprocessing.contours import Contour, Ring, signed_area
 
-Ring = NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 
 _ELLIPSE_VERTICES = 64
@@ -120,13 +119,13 @@ def number_unlabelled(labels: Sequence[int | None]) -> list[int]:
     return numbered
 
 
-def gather(objects: Iterable[tuple[Position, Sequence[Contour]]]) -> tuple[list[Contour], list[Position]]:
+def with_positions(objects: Iterable[tuple[Position, Sequence[Contour]]]) -> tuple[list[Contour], list[Position]]:
     """Return the contours of all objects, each given with its plane, and the plane of each contour."""
     placed = [(contour, position) for position, contours in objects for contour in contours]
     return [contour for contour, _ in placed], [position for _, position in placed]
 
 
-def counted(kinds: Mapping[str, int]) -> tuple[str, ...]:
+def counts_of_kinds(kinds: Mapping[str, int]) -> tuple[str, ...]:
     """Say how many there are of each kind: ``("1 line", "2 points")``."""
     return tuple(f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in sorted(kinds.items()))
 

@@ -16,11 +16,11 @@ from napari_unetseg.io.contour_file import (
     Columns,
     ContourFile,
     Position,
-    counted,
-    gather,
+    counts_of_kinds,
     join_rings,
     number_unlabelled,
     open_ring,
+    with_positions,
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour
@@ -115,7 +115,7 @@ def read_geojson(path: str | Path) -> ContourFile:
             )
         ) from error
     labels = number_unlabelled([_label(one) if rings else 0 for one, rings in zip(features, polygons, strict=True)])
-    contours, planes = gather(
+    contours, planes = with_positions(
         (position, [contour for exterior, *holes in parts for contour in join_rings(label, [exterior], holes)])
         for label, position, parts in zip(labels, positions, polygons, strict=True)
     )
@@ -123,7 +123,7 @@ def read_geojson(path: str | Path) -> ContourFile:
     others = Counter(
         str(one["geometry"]["type"]).lower() for one, rings in zip(features, polygons, strict=True) if not rings
     )
-    return ContourFile(contours, planes, _columns(kept), counted(others), scale, unit)
+    return ContourFile(contours, planes, _columns(kept), counts_of_kinds(others), scale, unit)
 
 
 def _feature(
@@ -213,8 +213,8 @@ def _positions(geometries: list[dict[str, Any]]) -> list[Position]:
 
 def _label(feature: dict[str, Any]) -> int | None:
     properties = feature.get("properties") or {}
-    told = str(properties.get("label", properties.get("name")))
-    return int(told) if told.isdecimal() and int(told) > 0 else None
+    label = str(properties.get("label", properties.get("name")))
+    return int(label) if label.isdecimal() and int(label) > 0 else None
 
 
 def _columns(features: dict[int, dict[str, Any]]) -> Columns:
@@ -228,6 +228,10 @@ def _columns(features: dict[int, dict[str, Any]]) -> Columns:
 
 def _measured(feature: dict[str, Any]) -> dict[str, float]:
     """Read measurements as a mapping, or as the list of names and values that QuPath wrote before 0.4."""
-    told = (feature.get("properties") or {}).get("measurements", {})
-    pairs = told.items() if isinstance(told, dict) else ((one["name"], one["value"]) for one in told)
+    measurements = (feature.get("properties") or {}).get("measurements", {})
+    pairs = (
+        measurements.items()
+        if isinstance(measurements, dict)
+        else ((one["name"], one["value"]) for one in measurements)
+    )
     return {str(name): float(value) for name, value in pairs if isinstance(value, int | float)}

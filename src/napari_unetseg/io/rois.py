@@ -15,16 +15,15 @@ from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.contour_file import (
     ContourFile,
     Position,
-    Ring,
-    counted,
+    counts_of_kinds,
     ellipse,
-    gather,
     join_rings,
     number_unlabelled,
     open_ring,
+    with_positions,
 )
 from napari_unetseg.language import Sentence
-from napari_unetseg.postprocessing.contours import Contour, signed_area
+from napari_unetseg.postprocessing.contours import Contour, Ring, signed_area
 
 _LABEL = re.compile(r"^label: *(\d+) *$", re.MULTILINE)
 _MOVE, _LINE, _CLOSE = 0, 1, 4  # of a path, as java.awt.geom.PathIterator numbers them
@@ -97,11 +96,11 @@ def read_rois(path: str | Path) -> ContourFile:
             )
         ) from error
     labels = number_unlabelled([_label(roi) if rings else 0 for roi, rings in zip(rois, areas, strict=True)])
-    contours, positions = gather(
+    contours, positions = with_positions(
         (_position(roi), _parts(label, rings)) for roi, label, rings in zip(rois, labels, areas, strict=True)
     )
     others = Counter(_kind(roi) for roi, rings in zip(rois, areas, strict=True) if not rings)
-    return ContourFile(contours, positions, left_out=counted(others))
+    return ContourFile(contours, positions, left_out=counts_of_kinds(others))
 
 
 def holds_rois(path: str | Path) -> bool:

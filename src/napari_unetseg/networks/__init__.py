@@ -1,4 +1,10 @@
-"""Networks: what is computed. No files, no devices."""
+"""Networks: what is computed. No files, no devices.
+
+`build` makes a network by the name and arguments that a model card gives. Each architecture has a module and derives
+from `SegmentationNetwork` in `base`, which adds what tiling has to know: the receptive radius and the accepted sizes.
+The names of layers are those of published checkpoints. `bands` lets the U-Nets compute large maps in bands of rows, so
+that little of them is in memory at once.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,8 +1,8 @@
 """Maps computed band by band, so that of the maps between only a few rows are in memory at once.
 
-A convolution needs only the rows beside those that it answers for. So the blocks of a level run on bands of rows, with
-the rows that they reach beyond; where a band ends at the border of the map, they find there what they find in the whole
-map, and the result is the same.
+A row of a convolution's output depends on a few rows of its input alone. So the blocks of a level run on bands of rows,
+with the rows that they reach beyond; where a band ends at the border of the map, they find there what they find in the
+whole map, and the result is the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,7 @@ def rows_of(x: Tensor) -> Rows:
     return lambda rows: x[..., rows, :]
 
 
-def computed(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: slice, reach: int) -> Tensor:
+def compute_rows(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: slice, reach: int) -> Tensor:
     """Return the given rows of what a block makes of a map.
 
     Parameters
@@ -55,8 +55,8 @@ def computed(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: s
     return block(take(seen))[..., rows.start - seen.start : rows.stop - seen.start, :]
 
 
-def joined(parts: Iterable[Tensor], height: int) -> Tensor:
-    """Put bands (N, C, rows, W) together into one map (N, C, height, W), from the top; each is let go at once."""
+def join_bands(parts: Iterable[Tensor], height: int) -> Tensor:
+    """Put bands (N, C, rows, W) together into one map (N, C, height, W), from the top; each is released at once."""
     whole: Tensor | None = None
     top = 0
     for part in parts:

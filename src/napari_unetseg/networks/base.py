@@ -1,4 +1,4 @@
-"""What the engine has to know about a network beside its weights."""
+"""What the engine has to know about a network besides its weights."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

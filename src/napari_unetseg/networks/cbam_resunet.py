@@ -92,7 +92,7 @@ class ResidualBlock(nn.Module):
         return weighed
 
 
-class AttentionGate(nn.Module):
+class CBAMAttentionGate(nn.Module):
     """Lets through those pixels of a skip connection that the decoder's map asks for."""
 
     def __init__(self, channels: int) -> None:
@@ -151,7 +151,7 @@ class CBAMResUNet(SegmentationNetwork):
         for here in reversed(features):
             self.ups.append(nn.ConvTranspose2d(below, here, 2, stride=2))
             self.ups.append(ResidualBlock(2 * here, here))
-            self.attentions.append(AttentionGate(here))
+            self.attentions.append(CBAMAttentionGate(here))
             below = here
         self.final_conv = nn.Sequential(
             _conv3(first, _HEAD_CHANNELS),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unetseg.networks.bands import SMALL, Rows, bands, computed, joined, rows_of, widened
+from napari_unetseg.networks.bands import SMALL, Rows, bands, compute_rows, join_bands, rows_of, widened
 from napari_unetseg.networks.base import SegmentationNetwork
 
 Norm = Literal["batch", "instance"]
@@ -169,7 +169,7 @@ class UNet(SegmentationNetwork):
         up, decode = self.ups[self.depth - 1 - level], self.decoder_blocks[self.depth - 1 - level]
         half = height // 2, width // 2
         skip, pooled = self._encoded(level, take, height, width)
-        below = joined(self._banded(level + 1, rows_of(pooled), *half), half[0])
+        below = join_bands(self._banded(level + 1, rows_of(pooled), *half), half[0])
         del pooled
         for rows in bands(height, width):
             seen = widened(rows, DoubleConv.reach, height)
@@ -185,10 +185,10 @@ class UNet(SegmentationNetwork):
         encode = self.downs[level - 1] if level else self.init_conv
 
         def compute(rows: slice) -> Tensor:
-            return computed(encode, take, height, rows, DoubleConv.reach)
+            return compute_rows(encode, take, height, rows, DoubleConv.reach)
 
         parts = (compute(rows) for rows in bands(height, width))
         if level == 0:
-            return compute, joined((functional.max_pool2d(part, 2) for part in parts), height // 2)
-        whole = joined(parts, height)
+            return compute, join_bands((functional.max_pool2d(part, 2) for part in parts), height // 2)
+        whole = join_bands(parts, height)
         return rows_of(whole), functional.max_pool2d(whole, 2)

@@ -12,6 +12,7 @@ from napari.utils import cancelable_progress
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.languages import errors_in_users_language
@@ -25,8 +26,6 @@ from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Failure, Segmentation
-
-CancelFlag = Callable[[], bool]
 
 # magicgui's spin boxes know no None and would pass 0 for it; a line takes a number, or None.
 _LINE = {"widget_type": "LiteralEvalLineEdit"}

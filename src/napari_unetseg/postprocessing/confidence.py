@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.numbering import strips
+from napari_unetseg.postprocessing.blocks import strips
 from napari_unetseg.probability_maps import drop_cached_pages
 
 

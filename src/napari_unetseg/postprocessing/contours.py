@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.pieces import pieces
+from napari_unetseg.postprocessing.object_groups import object_groups
+
+Ring = NDArray[np.float64]
+"""Vertices (y, x) of a closed outline, (N, 2); the first one is not repeated."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Contour:
     """
 
     label: int
-    exterior: NDArray[np.float64]
-    holes: tuple[NDArray[np.float64], ...] = ()
+    exterior: Ring
+    holes: tuple[Ring, ...] = ()
 
     @property
     def area(self) -> float:
@@ -42,7 +45,7 @@ class Contour:
         return signed_area(self.exterior) + sum(signed_area(hole) for hole in self.holes)
 
 
-def signed_area(ring: NDArray[np.float64]) -> float:
+def signed_area(ring: Ring) -> float:
     """Shoelace area of a ring of (y, x) vertices: positive if it runs clockwise on the screen."""
     y, x = (ring - ring[0]).T
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
@@ -64,12 +67,12 @@ def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     list[Contour]
         Ordered by label; parts of one label in the raster order of their first pixel.
     """
-    contours = [contour for piece in pieces(labels) for contour in _trace(piece.labels, piece.origin)]
+    contours = [contour for group in object_groups(labels) for contour in _trace(group.labels, group.origin)]
     return sorted(contours, key=lambda contour: contour.label)
 
 
 def _trace(labels: NDArray[np.integer], origin: tuple[int, int]) -> list[Contour]:
-    """Outline the objects of a piece of an image, of which the first pixel lies at `origin`."""
+    """Outline the objects of a part of an image, of which the first pixel lies at `origin`."""
     from skimage.measure import label as connected_components
 
     if not labels.any():
@@ -82,7 +85,7 @@ def _trace(labels: NDArray[np.integer], origin: tuple[int, int]) -> list[Contour
     owners = runs.part[order[starts]]
     exterior = _areas(vertices, starts) > 0
     rings = np.split(vertices + (np.array(origin) - 0.5), starts[1:])
-    holes: dict[int, list[NDArray[np.float64]]] = {}
+    holes: dict[int, list[Ring]] = {}
     for ring in np.flatnonzero(~exterior):
         holes.setdefault(int(owners[ring]), []).append(rings[ring])
     outer = np.flatnonzero(exterior)

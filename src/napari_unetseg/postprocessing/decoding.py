@@ -1,60 +1,60 @@
 """From probability maps to a label image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, product
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.postprocessing.basins import Basins, count_on, find_basins, gather, join
+from napari_unetseg.postprocessing.basins import Basins, find_basins, join_blocks, merge_parts, renumber_block
+from napari_unetseg.postprocessing.blocks import Block, blocks
 from napari_unetseg.postprocessing.confidence import measure_confidence
-from napari_unetseg.postprocessing.fragments import join_fragments
 from napari_unetseg.postprocessing.holes import fill_holes
 from napari_unetseg.postprocessing.landscape import elevation
-from napari_unetseg.postprocessing.merging import divide
+from napari_unetseg.postprocessing.merging import join_fragments, merge_basins
 from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.smoothing import smooth
-from napari_unetseg.postprocessing.windows import Window
 from napari_unetseg.probability_maps import drop_cached_pages
 
-BLOCK = 1024
-"""Side in pixels of the blocks in which a landscape is looked at. The result does not depend on it. Smaller ones spend
-more on what is looked at round them, larger ones need more memory (some 100 bytes for each of their pixels)."""
+BLOCK_SIDE = 1024
+"""Side in pixels of the blocks in which a landscape is processed. The result does not depend on it. Smaller ones spend
+more on the margins around them, larger ones need more memory (some 100 bytes for each of their pixels)."""
 
-AT_ONCE = min(usable_cores(), 4)
-"""Blocks that are looked at at the same time, each in a thread: NumPy lets others compute meanwhile."""
+BLOCKS_AT_ONCE = min(usable_cores(), 4)
+"""Blocks that are processed at the same time, each in a thread: NumPy releases the interpreter lock meanwhile."""
 
 
 def decode(
     probability: NDArray[np.float32],
     heads: tuple[str, ...],
     parameters: DecodeParameters,
-    cancel: Callable[[], bool] | None = None,
+    cancel: CancelFlag | None = None,
 ) -> NDArray[np.int32]:
     """Read objects off a model's output.
 
     Pixels of foreground probability >= ``threshold`` belong to objects. They fall into components
     (4-connected: pixels that only meet at a corner do not touch), and a component is divided where
-    its elevation has several peaks with a low enough pass between them:
+    its elevation has several peaks with a low enough saddle point between them:
 
     * with a ``"distance"`` head the elevation is the predicted distance to the object's edge,
     * with a ``"boundary"`` head it is foreground * (1 - boundary),
     * otherwise it is the distance to the nearest background pixel.
 
-    A pass divides if it is lower than sqrt(``split``) times the lower of the two peaks. So 0 divides
-    nothing; 0.5 divides where the pass is lower than 0.71 of either peak (without a second head:
+    A saddle point divides if it is lower than sqrt(``split``) times the lower of the two peaks. So 0 divides
+    nothing; 0.5 divides where it is lower than 0.71 of either peak (without a second head:
     where the neck is narrower than 0.71 of the smaller part); 1 divides at every dip that the
     smoothing (gaussian, sigma 1 pixel) and the steps in which heights are compared (factor 0.9)
     leave. Peaks lower than 0.17 of the highest of their component do not count. The line of
     division is the watershed.
 
-    A part smaller than 0.3 of the typical size needs a pass lower in proportion to its size, or it is
-    joined to the larger neighbour over its highest pass; so the slivers go that lie between crowded
+    A part smaller than 0.3 of the typical size needs a saddle point lower in proportion to its size, or it is
+    joined to the larger neighbour over its highest one; so the slivers go that lie between crowded
     objects, and a small object with a clear border stays. The typical size is such that objects of this
     size or more cover half of what all objects of the image cover.
 
@@ -117,51 +117,46 @@ def _divided(
     threshold: float,
     split: float,
     min_size: int,
-    cancel: Callable[[], bool] | None,
+    cancel: CancelFlag | None,
 ) -> NDArray[np.int32]:
-    """Divide the regions by their hills, and number the parts of enough pixels.
+    """Divide the regions into watershed basins, merge these into objects, and number those of enough pixels.
 
-    Beside the label image, which holds the numbers of the hills first, nothing of the image's size is in memory.
+    Besides the label image, which holds the numbers of the basins first, nothing of the image's size is in memory.
     """
     labels = np.empty(planes["foreground"].shape, np.int32)
     found: list[Basins] = []
     count = 0
-    for block, basins in _surveys(planes, threshold, labels, cancel):
-        found.append(count_on(basins, block, labels, count))
+    for block, basins in _basins_by_block(planes, threshold, labels, cancel):
+        found.append(renumber_block(basins, block, labels, count))
         count += len(basins.peak)
-    basins, whole = join(found, labels)
-    owner = join_fragments(basins, divide(basins, split), split)
+    basins, whole = join_blocks(found, labels)
+    owner = join_fragments(basins, merge_basins(basins, split), split)
     objects = int(owner.max(initial=-1)) + 1
-    sizes, first = gather(owner, objects, basins.size, basins.first)
-    # The background, which is -1 among the hills, comes last.
+    sizes, first = merge_parts(owner, objects, basins.size, basins.first)
+    # The background, which is -1 among the basins, comes last.
     numbers = np.append(ranks(sizes, first, min_size)[owner], np.int32(0))[whole]
     return renumber(labels, numbers)
 
 
-def _surveys(
+def _basins_by_block(
     planes: dict[str, NDArray[np.float32]],
     threshold: float,
     labels: NDArray[np.int32],
-    cancel: Callable[[], bool] | None,
-) -> Iterator[tuple[Window, Basins]]:
-    """Survey the blocks of an image, a few at the same time, and give them in their order."""
+    cancel: CancelFlag | None,
+) -> Iterator[tuple[Block, Basins]]:
+    """Find the basins of the blocks of an image, a few blocks at the same time, and yield them in their order."""
 
-    def look(block: Window) -> tuple[Window, Basins]:
+    def find(block: Block) -> tuple[Block, Basins]:
         return block, find_basins(elevation(planes, threshold, block), block, labels)
 
-    blocks = _blocks(labels.shape)
-    with ThreadPoolExecutor(AT_ONCE, "read objects") as pool:
-        for turn, together in enumerate(iter(lambda: list(islice(blocks, AT_ONCE)), [])):
+    remaining = blocks(labels.shape, BLOCK_SIDE)
+    with ThreadPoolExecutor(BLOCKS_AT_ONCE, "read objects") as pool:
+        for turn, together in enumerate(iter(lambda: list(islice(remaining, BLOCKS_AT_ONCE)), [])):
             if turn and cancel is not None and cancel():
                 raise Cancelled("Cancelled while objects were read off the image.")
-            yield from pool.map(look, together)
+            yield from pool.map(find, together)
             for plane in planes.values():
                 drop_cached_pages(plane)
-
-
-def _blocks(shape: tuple[int, ...]) -> Iterator[Window]:
-    rows, columns = ([slice(at, min(at + BLOCK, length)) for at in range(0, length, BLOCK)] for length in shape)
-    yield from product(rows, columns)
 
 
 def _drop_unsure(

@@ -7,10 +7,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.postprocessing.contours import Ring
 from napari_unetseg.postprocessing.numbering import number_objects
 from napari_unetseg.postprocessing.smoothing import largest_pieces
-
-Ring = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unetseg.postprocessing.numbering import strips
+from napari_unetseg.postprocessing.blocks import strips
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 

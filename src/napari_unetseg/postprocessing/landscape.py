@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unetseg.postprocessing.windows import Window, grown, within
+from napari_unetseg.postprocessing.blocks import Block, grown, within
 
 SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
 
-REACH = 5
+MARGIN = 5
 """Pixels round a block that its heights depend on: four for the smoothing, and one that `find_basins` looks at."""
 
-DEPTH_REACH = 59
+DEPTH_MARGIN = 59
 """Pixels round a block in which the nearest background is looked for at first."""
 
 
-def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block: Window) -> NDArray[np.float32]:
+def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block: Block) -> NDArray[np.float32]:
     """Return the heights of a block and of the pixels round it, as `basins.find_basins` wants them.
 
     Parameters
@@ -38,7 +38,7 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     shape = planes["foreground"].shape
     frame = tuple(slice(side.start - 1, side.stop + 1) for side in block)
     heights = np.full([side.stop - side.start for side in frame], -np.inf, np.float32)
-    around = grown(block, REACH, shape)
+    around = grown(block, MARGIN, shape)
     foreground = np.asarray(planes["foreground"][around])
     mask = foreground >= threshold
     if not mask.any():
@@ -57,18 +57,18 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     return heights
 
 
-def _depth(foreground: NDArray[np.float32], threshold: float, window: Window) -> NDArray[np.float32]:
-    """Return the distance of each pixel of a window to the nearest background pixel of the image.
+def _depth(foreground: NDArray[np.float32], threshold: float, block: Block) -> NDArray[np.float32]:
+    """Return the distance of each pixel of a block to the nearest background pixel of the image.
 
     What lies further away than the deepest pixel is deep need not be looked at.
     """
-    reach = DEPTH_REACH
+    reach = DEPTH_MARGIN
     while True:
-        around = grown(window, reach, foreground.shape)
+        around = grown(block, reach, foreground.shape)
         mask = np.asarray(foreground[around]) >= threshold
         is_everything = mask.shape == foreground.shape
         if is_everything or not mask.all():
-            depth = ndimage.distance_transform_edt(mask)[within(window, around)].astype(np.float32)
+            depth = ndimage.distance_transform_edt(mask)[within(block, around)].astype(np.float32)
             if is_everything or depth.max() <= reach:
                 return depth
         reach *= 4

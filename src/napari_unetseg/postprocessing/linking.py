@@ -3,13 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.int32]
-
 LEAST_IOU = 0.1
 """Overlap below which two objects are not the same: those that merely touch from plane to plane have less."""
 
 
-def number_stack(labels: NDArray[np.integer], axes: str, *, link: bool) -> Labels:
+def number_stack(labels: NDArray[np.integer], axes: str, *, link: bool) -> NDArray[np.int32]:
     """Give the objects of independently labelled planes numbers that are unique in the stack.
 
     Linked, planes along Z become objects in space first, and these along T become tracks; along other axes
@@ -43,7 +41,7 @@ def number_stack(labels: NDArray[np.integer], axes: str, *, link: bool) -> Label
     return numbered
 
 
-def number_frames(frames: NDArray[np.integer]) -> Labels:
+def number_frames(frames: NDArray[np.integer]) -> NDArray[np.int32]:
     """Give every object of every frame a number of its own, int32 from 1 without gaps.
 
     Parameters
@@ -60,7 +58,7 @@ def number_frames(frames: NDArray[np.integer]) -> Labels:
     return numbered
 
 
-def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> Labels:
+def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> NDArray[np.int32]:
     """Give an object the number of the one in the frame before that it overlaps most.
 
     Two objects of neighbouring frames are the same where each has no larger overlap (intersection over union)
@@ -97,7 +95,7 @@ def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> La
     return linked
 
 
-def _in_raster_order(frame: NDArray[np.integer]) -> tuple[Labels, int]:
+def _in_raster_order(frame: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
     """Give the objects of a frame the numbers from 1 in the order of their first pixels; return their count, too."""
     flat = frame.ravel()
     places = np.flatnonzero(flat)
@@ -110,7 +108,9 @@ def _in_raster_order(frame: NDArray[np.integer]) -> tuple[Labels, int]:
     return numbers[frame], len(present)
 
 
-def _same(before: Labels, after: Labels, least_iou: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _same(
+    before: NDArray[np.int32], after: NDArray[np.int32], least_iou: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pairs of objects that are each other's largest overlap."""
     sizes_before, sizes_after = np.bincount(before.ravel()), np.bincount(after.ravel())
     both = (before > 0) & (after > 0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.hulls import convex_areas
-from napari_unetseg.postprocessing.pieces import Piece, pieces
+from napari_unetseg.postprocessing.object_groups import ObjectGroup, object_groups
 from napari_unetseg.postprocessing.shape import Moments, Regions, ellipse_perimeters, perimeters
 
 Table = dict[str, NDArray[Any]]
@@ -79,7 +79,9 @@ def measure(
         pixel grid.
     """
     suffix = None if scale is None or unit is None else UNIT_SUFFIXES.get(unit, unit)
-    tables, physical = zip(*(_measure_piece(piece, intensity, scale, suffix) for piece in pieces(labels)), strict=True)
+    tables, physical = zip(
+        *(_measure_group(group, intensity, scale, suffix) for group in object_groups(labels)), strict=True
+    )
     order = np.argsort(np.concatenate([table["label"] for table in tables]))
     # Averaged over the whole image as the decoder does it, which acts on exactly these numbers.
     means = {"confidence": foreground, "agreement": agreement}
@@ -90,13 +92,13 @@ def measure(
     )
 
 
-def _measure_piece(
-    piece: Piece, intensity: NDArray[Any], scale: tuple[float, float] | None, suffix: str | None
+def _measure_group(
+    group: ObjectGroup, intensity: NDArray[Any], scale: tuple[float, float] | None, suffix: str | None
 ) -> tuple[Table, Table]:
-    """Return the columns in pixels, and those in physical units, of the objects of a piece."""
-    regions = Regions.of(piece.labels)
+    """Return the columns in pixels, and those in physical units, of the objects of a group."""
+    regions = Regions.of(group.labels)
     moments, area, perimeter = Moments.of(regions), regions.area, perimeters(regions)
-    top, left = piece.origin
+    top, left = group.origin
     placed = replace(moments, y=moments.y + top, x=moments.x + left)
     box = regions.bounding_boxes + np.array([top, left, top, left])
     table: Table = {
@@ -113,7 +115,7 @@ def _measure_piece(
         "solidity": area / convex_areas(regions),
         "perimeter_px": perimeter,
     }
-    channels = piece.of(intensity)
+    channels = group.crop(intensity)
     names = ["mean_intensity"] if len(channels) == 1 else [f"mean_intensity_{c}" for c in range(len(channels))]
     table |= {name: _finite_means(regions, channel) for name, channel in zip(names, channels, strict=True)}
     physical = {} if scale is None or suffix is None else _physical(placed, area, perimeter, scale, suffix)

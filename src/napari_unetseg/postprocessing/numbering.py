@@ -1,18 +1,9 @@
 """Counting and numbering objects, in place and strip by strip, so that no copy of a large image is made."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
-STRIP = 2**22
-"""Pixels that are looked at together."""
-
-
-def strips(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Give the rows of an image (Y, X) in strips of about `STRIP` pixels, from top to bottom."""
-    step = max(STRIP // max(shape[1], 1), 1)
-    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
+from napari_unetseg.postprocessing.blocks import strips
 
 
 def object_sizes(labels: NDArray[np.integer]) -> NDArray[np.int64]:

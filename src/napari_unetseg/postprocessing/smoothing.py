@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.windows import grown
+from napari_unetseg.postprocessing.blocks import grown
 
 
 def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:

@@ -1,11 +1,12 @@
 """What is read off probability maps, for one plane and for stacks of them alike."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.postprocessing.linking import number_stack
 from napari_unetseg.postprocessing.measurements import Table
@@ -19,7 +20,7 @@ def decode_stack(
     *,
     axes: str = "",
     link: bool = False,
-    cancel: Callable[[], bool] | None = None,
+    cancel: CancelFlag | None = None,
 ) -> NDArray[np.int32]:
     """Read objects off every plane, and give them numbers that are unique in the stack.
 

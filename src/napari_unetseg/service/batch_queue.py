@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction, Progress
+    from napari_unetseg.callbacks import Progress
+    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel
 
 Readable = Image | NDArray[Any] | Callable[[], Image]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, folder_for
 from napari_unetseg.inference.backends.openvino.int8_store import Calibration, calibration_of
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
@@ -19,7 +19,7 @@ from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Progress
+    from napari_unetseg.callbacks import Progress
 
 MOST_PLANES = 8
 """Planes of a stack that a model is calibrated on, evenly spread."""

@@ -45,7 +45,7 @@ class Check:
     problems: tuple[str, ...]
 
 
-def check_model(loaded_model: "LoadedModel", answer: stored.KnownAnswer | None) -> Check:
+def check_model(loaded_model: "LoadedModel", answer: stored.StoredAnswer | None) -> Check:
     """Run a model on its test picture, and compare with its stored answer if there is one."""
     card = loaded_model.card
     pixels = answer.pixels if answer else draw_test_picture(loaded_model)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from napari_unetseg.config.settings import ModelSettings, UnetSettings
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain_card_error
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint, find_variant
 from napari_unetseg.zoo.published import published_with
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, ModelPackage, find_model
@@ -92,6 +92,6 @@ def _changed(package: ModelPackage, changes: dict[str, Any]) -> ModelCard:
                 "{path}: what is set under unet.preprocessing does not fit this checkpoint: {faults}. "
                 "'napari-unetseg config' says where it is set.",
                 path=package.weights,
-                faults=explain(error),
+                faults=explain_card_error(error),
             )
         ) from error

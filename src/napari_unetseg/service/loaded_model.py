@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import Backend, CancelFlag
+from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.make_backend import make_backend
 from napari_unetseg.inference.backends.selection import ExecutionPlan, plan_execution, requested_backend
 from napari_unetseg.inference.device import Device, choose_device
@@ -15,7 +16,7 @@ from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.inference.predict import predict, predict_many
-from napari_unetseg.inference.prediction import Options, Prediction, Progress
+from napari_unetseg.inference.prediction import Options, Prediction
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.service.calibrating import settle
 from napari_unetseg.service.machine import device_name

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, Readable
@@ -28,7 +28,8 @@ from napari_unetseg.service.segmentation import Segmentation, SegmentOptions, re
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction, Progress
+    from napari_unetseg.callbacks import Progress
+    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel
 
 

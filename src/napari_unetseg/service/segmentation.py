@@ -1,6 +1,5 @@
 """What a segmentation gives back: labels, and all that can be derived from them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.object_size import enlargement
@@ -121,7 +121,7 @@ class Segmentation:
         fill_holes: bool | None = None,
         smoothing: int | None = None,
         min_confidence: float | None = None,
-        cancel: Callable[[], bool] | None = None,
+        cancel: CancelFlag | None = None,
     ) -> "Segmentation":
         """Read the objects off the kept probabilities again, without the network.
 
@@ -246,7 +246,7 @@ def read_objects(
     seconds: float,
     remarks: tuple[str, ...] = (),
     with_confidence: bool = True,
-    cancel: Callable[[], bool] | None = None,
+    cancel: CancelFlag | None = None,
 ) -> Segmentation:
     """Read the objects off what the network said of a plane or stack, and write down how it came about.
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.backends.selection import BackendRequest, requested_backend
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch_queue import Readable
@@ -27,8 +27,8 @@ from napari_unetseg.service.segmentation import Segmentation, SegmentOptions
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from napari_unetseg.callbacks import Progress
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
-    from napari_unetseg.inference.prediction import Progress
     from napari_unetseg.service.loaded_model import LoadedModel
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_unetseg.callbacks import Progress
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
@@ -93,9 +94,7 @@ def _called(image: Image, index: tuple[int, ...]) -> str:
     return ", ".join(f"{axis} {at + 1}" for axis, at in zip(image.stack_axes, index, strict=True))
 
 
-def share_progress(
-    progress: Callable[[int, int], None], planes: Callable[[], tuple[int, int]]
-) -> Callable[[int, int], None]:
+def share_progress(progress: Progress, planes: Callable[[], tuple[int, int]]) -> Progress:
     """Count the tiles of planes that have not been read yet as well, at those that the others have had.
 
     Parameters

@@ -39,20 +39,20 @@ def draw_crop(
     pixels, targets
         float32 (3, side, side) and (5, side, side), seen through the same transform.
     """
-    pixels, targets = see(sample, side, options, rng)
+    pixels, targets = draw_sample(sample, side, options, rng)
     if donor is not None:
-        pixels, targets = paste(pixels, targets, *see(donor, side, options, rng))
+        pixels, targets = paste(pixels, targets, *draw_sample(donor, side, options, rng))
     return relight(pixels, options, rng), targets
 
 
-def see(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
+def draw_sample(sample: Sample, side: int, options: Augmentation, rng: Generator) -> tuple[Tensor, Tensor]:
     """Draw a view and resample through it: pixels, float32 (C, side, side), and targets, float32 (5, side, side)."""
     bend = draw_bend(side, options.elastic, rng) if options.elastic else None
     view = draw_view(sample, side, options, rng)
     # Only what the crop shows is worth converting: images can be many times larger.
     rows, columns, view = find_window(view, side, sample.labels.shape, 0.0 if bend is None else float(bend.abs().max()))
     layers = torch.cat([sample.pixels[:, rows, columns], sample.targets[:, rows, columns]]).float()
-    seen = look_through(layers, view, side, bend)
+    seen = resample(layers, view, side, bend)
     pixels, targets = torch.split(seen, [sample.pixels.shape[0], sample.targets.shape[0]])
     return pixels, turn_flows(targets, view)
 
@@ -173,7 +173,7 @@ def pixel_centres(side: int) -> Tensor:
     return torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
 
 
-def look_through(layers: Tensor, view: Tensor, side: int, bend: Tensor | None = None) -> Tensor:
+def resample(layers: Tensor, view: Tensor, side: int, bend: Tensor | None = None) -> Tensor:
     """Resample (C, Y, X) bilinearly through a view to (C, side, side), mirrored beyond the image.
 
     `bend` moves the pixels of the crop before the view does, see `draw_bend`.

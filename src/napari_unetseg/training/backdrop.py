@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-Plane = NDArray[np.float32]
+FloatPlane = NDArray[np.float32]
 
 
 def log_uniform(rng: Generator, least: float, most: float) -> float:
@@ -18,7 +18,7 @@ def log_uniform(rng: Generator, least: float, most: float) -> float:
     return float(math.exp(rng.uniform(math.log(least), math.log(most))))
 
 
-def texture(rng: Generator, side: int, sigma: float, stretch: float = 1.0) -> Plane:
+def texture(rng: Generator, side: int, sigma: float, stretch: float = 1.0) -> FloatPlane:
     """Draw smooth noise of mean 0 and variance 1, float32 (side, side), that goes on across opposite edges.
 
     White noise blurred with a Gaussian of `sigma`, `stretch` times that along a random direction.
@@ -29,11 +29,11 @@ def texture(rng: Generator, side: int, sigma: float, stretch: float = 1.0) -> Pl
     gain = np.exp(-2 * (math.pi * sigma) ** 2 * ((stretch * along) ** 2 + across**2))
     gain[0, 0] = 0
     noise = fft.irfft2(fft.rfft2(rng.standard_normal((side, side))) * gain, (side, side))
-    standard: Plane = (noise / noise.std()).astype(np.float32)
+    standard: FloatPlane = (noise / noise.std()).astype(np.float32)
     return standard
 
 
-def draw_background(rng: Generator, side: int) -> Plane:
+def draw_background(rng: Generator, side: int) -> FloatPlane:
     """Draw an empty field: uneven light, vignetting, streaks, scratches, and now and then the wall of a well."""
     light = np.full((side, side), rng.uniform(0.55, 0.9), np.float32)
     light *= 1 + log_uniform(rng, 0.01, 0.12) * texture(rng, side, side * rng.uniform(0.1, 0.25))
@@ -49,7 +49,7 @@ def draw_background(rng: Generator, side: int) -> Plane:
     return light
 
 
-def scatter_debris(rng: Generator, light: Plane, labels: NDArray[np.int32], cell: float) -> Plane:
+def scatter_debris(rng: Generator, light: FloatPlane, labels: NDArray[np.int32], cell: float) -> FloatPlane:
     """Darken and brighten a field by single cells, most near objects, fibres, and blobs out of focus."""
     side = len(light)
     light = light.copy()
@@ -64,25 +64,25 @@ def scatter_debris(rng: Generator, light: Plane, labels: NDArray[np.int32], cell
     return light
 
 
-def expose(rng: Generator, light: Plane) -> Plane:
+def expose(rng: Generator, light: FloatPlane) -> FloatPlane:
     """Take the picture: blur, noise, and now and then a black margin where images were stitched or cut."""
     image = ndimage.gaussian_filter(light, log_uniform(rng, 0.3, 1.6))
     image += log_uniform(rng, 0.002, 0.03) * rng.standard_normal(image.shape, dtype=np.float32)
     if rng.random() < 0.05:
         width = rng.integers(1, 1 + len(image) // 20)
-        beside = image if rng.random() < 0.5 else image.T
-        beside[slice(width) if rng.random() < 0.5 else slice(-width, None)] = 0
+        view = image if rng.random() < 0.5 else image.T
+        view[slice(width) if rng.random() < 0.5 else slice(-width, None)] = 0
     return image
 
 
-def _offsets(rng: Generator, side: int) -> tuple[Plane, Plane]:
+def _offsets(rng: Generator, side: int) -> tuple[FloatPlane, FloatPlane]:
     """Rows and columns counted from a random place in the field."""
     centre = rng.uniform(0, side, 2).astype(np.float32)
     y, x = np.ogrid[:side, :side]
     return y - centre[0], x - centre[1]
 
 
-def _draw_streak(rng: Generator, side: int, width: float, length: float | None = None) -> Plane:
+def _draw_streak(rng: Generator, side: int, width: float, length: float | None = None) -> FloatPlane:
     """Draw a bent band of Gaussian profile and height 1, across the field or of a given half length."""
     y, x = _offsets(rng, side)
     angle = rng.uniform(0, math.pi)
@@ -92,14 +92,14 @@ def _draw_streak(rng: Generator, side: int, width: float, length: float | None =
     return band if length is None else band / (1 + np.exp((np.abs(along) - length) / 2))
 
 
-def _draw_wall(rng: Generator, side: int) -> Plane:
+def _draw_wall(rng: Generator, side: int) -> FloatPlane:
     """Draw a step from 0 to 1 towards an edge of the field, straight or round."""
     reach = side * log_uniform(rng, 0.6, 3)
     angle = rng.uniform(0, 2 * math.pi)
     inward = reach - side * rng.uniform(0.3, 0.5)
     y, x = np.ogrid[:side, :side]
     radius = np.hypot(y - side / 2 + inward * math.sin(angle), x - side / 2 + inward * math.cos(angle))
-    step: Plane = (1 / (1 + np.exp((reach - radius) / (side * rng.uniform(0.005, 0.05))))).astype(np.float32)
+    step: FloatPlane = (1 / (1 + np.exp((reach - radius) / (side * rng.uniform(0.005, 0.05))))).astype(np.float32)
     return step
 
 
@@ -121,18 +121,18 @@ def _draw_cells(rng: Generator, labels: NDArray[np.int32], cell: float) -> NDArr
     return places
 
 
-def _stamp_cell(rng: Generator, light: Plane, y: float, x: float, radius: float) -> None:
+def _stamp_cell(rng: Generator, light: FloatPlane, y: float, x: float, radius: float) -> None:
     """Multiply a cell into the field: a dark dot, or a dark ring around a bright middle."""
     reach = math.ceil(3 * radius + 2)
     top, left = max(0, round(y) - reach), max(0, round(x) - reach)
-    window = light[top : round(y) + reach + 1, left : round(x) + reach + 1]
-    if not window.size:
+    part = light[top : round(y) + reach + 1, left : round(x) + reach + 1]
+    if not part.size:
         return
-    rows, columns = np.ogrid[: window.shape[0], : window.shape[1]]
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
     distance = np.hypot(rows + top - y, columns + left - x) / radius
     dark = rng.uniform(0.1, 0.6)
     if rng.random() < 0.6:
-        window *= 1 - dark * np.exp(-(((distance - 0.9) / 0.35) ** 2))
-        window *= 1 + rng.uniform(0, 0.4) * np.exp(-((distance / 0.6) ** 2))
+        part *= 1 - dark * np.exp(-(((distance - 0.9) / 0.35) ** 2))
+        part *= 1 + rng.uniform(0, 0.4) * np.exp(-((distance / 0.6) ** 2))
     else:
-        window *= 1 - dark * np.exp(-(distance**2))
+        part *= 1 - dark * np.exp(-(distance**2))

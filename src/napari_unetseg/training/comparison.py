@@ -1,4 +1,4 @@
-"""Contenders on the same annotated images: who is compared, on what, and how they did."""
+"""Compare methods on the same annotated images: which ones, on what, and how they scored."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from tqdm import tqdm
 from napari_unetseg.training.corruptions import CORRUPTIONS
 from napari_unetseg.training.dataset import Pair
 from napari_unetseg.training.evaluate import Failed, Method, Truth, choose_truth, evaluate
-from napari_unetseg.training.robustness import Trial, stress
+from napari_unetseg.training.robustness import CorruptionTrial, stress
 from napari_unetseg.training.scores import Score
 
 _Result = TypeVar("_Result")
@@ -17,32 +17,32 @@ _Result = TypeVar("_Result")
 
 @dataclass
 class Comparison:
-    """Several contenders on the same images.
+    """Several methods on the same images.
 
     Attributes
     ----------
     methods
-        Who is compared; the first is the model in question.
+        What is compared; the first is the model in question.
     pairs
         Images and annotations.
     masks
         Whether annotations say only where objects are, see `are_masks`.
-    tell
+    report
         Called with each failure as it happens.
     scores
-        Of each contender by its name; images that failed are left out.
+        Of each method by its name; images that failed are left out.
     trials
         What the model in question makes of corrupted images; None before `stress`.
     failures
-        Images that could not be scored; one that fails for all contenders alike stands there once.
+        Images that could not be scored; one that fails for all methods alike is listed once.
     """
 
     methods: Sequence[Method]
     pairs: Sequence[Pair]
     masks: bool
-    tell: Callable[[Failed], None] = lambda failed: None
+    report: Callable[[Failed], None] = lambda failed: None
     scores: dict[str, list[Score]] = field(default_factory=dict)
-    trials: list[Trial] | None = None
+    trials: list[CorruptionTrial] | None = None
     failures: list[Failed] = field(default_factory=list)
 
     @property
@@ -51,11 +51,11 @@ class Comparison:
         return self.methods[0]
 
     def truth(self, method: Method) -> Truth:
-        """Say what of the annotations is compared with a contender's answers."""
+        """Say what of the annotations is compared with a method's label images."""
         return choose_truth(self.masks, method.divides)
 
     def score(self) -> None:
-        """Let every contender segment every image."""
+        """Let every method segment every image."""
         for method in self.methods:
             results = evaluate(method, self.pairs, self.truth(method))
             self.scores[method.name] = list(self._successes(results, len(self.pairs), method.name))
@@ -79,4 +79,4 @@ class Comparison:
         known = {(failure.stem, str(failure.error)) for failure in self.failures}
         if (failed.stem, str(failed.error)) not in known:
             self.failures.append(failed)
-            self.tell(failed)
+            self.report(failed)

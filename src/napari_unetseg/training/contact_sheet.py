@@ -15,8 +15,8 @@ from napari_unetseg.io import draw_overlay
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.training.scores import Score
 
-COLUMNS = 4
-SIDE = 380
+CASES_PER_ROW = 4
+CASE_SIDE = 380
 """Pixels of a case's picture, along its longer side."""
 GAP = 12
 LINE = 20
@@ -47,14 +47,14 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CaseSection:
     """Scores of the cases under one heading."""
 
     heading: str
     scores: tuple[Score, ...]
 
 
-def choose_cases(scores: Sequence[Score], worst: int, others: int = COLUMNS) -> list[Choice]:
+def choose_cases(scores: Sequence[Score], worst: int, others: int = CASES_PER_ROW) -> list[CaseSection]:
     """Choose the worst, the middle and the best, none of them twice; all where there are no more than that.
 
     Objects decide by their mean average precision, where they are told apart, else the Dice score.
@@ -66,19 +66,19 @@ def choose_cases(scores: Sequence[Score], worst: int, others: int = COLUMNS) -> 
     others
         Number of median cases, and of best ones.
     """
-    ranked = sorted(scores, key=lambda score: (merit(score), score.stem))
+    ranked = sorted(scores, key=lambda score: (ranking_score(score), score.stem))
     if len(ranked) <= worst + 2 * others:
-        return [Choice("From worst to best", tuple(ranked))]
+        return [CaseSection("From worst to best", tuple(ranked))]
     # The middle of all, but where many worst ones are wanted, right behind these.
     start = max((len(ranked) - others) // 2, worst)
     return [
-        Choice("Worst", tuple(ranked[:worst])),
-        Choice("Median", tuple(ranked[start : start + others])),
-        Choice("Best", tuple(ranked[len(ranked) - others :])),
+        CaseSection("Worst", tuple(ranked[:worst])),
+        CaseSection("Median", tuple(ranked[start : start + others])),
+        CaseSection("Best", tuple(ranked[len(ranked) - others :])),
     ]
 
 
-def merit(score: Score) -> float:
+def ranking_score(score: Score) -> float:
     """Return the figure by which cases are ranked."""
     return score.objects.ap if score.objects is not None else score.dice
 
@@ -99,15 +99,15 @@ def write_contact_sheet(path: Path, title: str, sections: Sequence[tuple[str, Se
 def draw_contact_sheet(title: str, sections: Sequence[tuple[str, Sequence[Case]]]) -> Pillow.Image:
     """Draw the cases under their headings, four in a row, below a title and a legend."""
     rows = [
-        (heading if start == 0 else "", cases[start : start + COLUMNS])
+        (heading if start == 0 else "", cases[start : start + CASES_PER_ROW])
         for heading, cases in sections
-        for start in range(0, len(cases), COLUMNS)
+        for start in range(0, len(cases), CASES_PER_ROW)
     ]
     drawn = [(heading, [_Drawn.of(case) for case in cases]) for heading, cases in rows]
     heights = [
         (2 * LINE if heading else 0) + max(one.picture.height for one in row) + 3 * LINE for heading, row in drawn
     ]
-    sheet = Pillow.new("RGB", (COLUMNS * (SIDE + GAP) + GAP, 4 * LINE + sum(heights)), BACKGROUND)
+    sheet = Pillow.new("RGB", (CASES_PER_ROW * (CASE_SIDE + GAP) + GAP, 4 * LINE + sum(heights)), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     _write(draw, (GAP, GAP), title, size=18)
     _write_legend(draw, (GAP, GAP + 28))
@@ -118,7 +118,7 @@ def draw_contact_sheet(title: str, sections: Sequence[tuple[str, Sequence[Case]]
             _write(draw, (GAP, top + 8), heading, size=20)
             place += 2 * LINE
         for column, one in enumerate(row):
-            left, below = GAP + column * (SIDE + GAP), place + one.picture.height + 4
+            left, below = GAP + column * (CASE_SIDE + GAP), place + one.picture.height + 4
             sheet.paste(one.picture, (left, place))
             _write(draw, (left, below), one.name, size=14)
             _write(draw, (left, below + LINE), one.figures, size=14, colour=FAINT)
@@ -136,11 +136,11 @@ class _Drawn:
 
     @classmethod
     def of(cls, case: Case) -> "_Drawn":
-        window = choose_window(case.annotated, case.found)
+        crop = choose_crop(case.annotated, case.found)
         name, figures = caption(case.score)
         height, width = case.image.shape
-        whole = window == (slice(0, height), slice(0, width))
-        return cls(draw_case(case, window), name if whole else f"{name}, part of {height} x {width}", figures)
+        whole = crop == (slice(0, height), slice(0, width))
+        return cls(draw_case(case, crop), name if whole else f"{name}, part of {height} x {width}", figures)
 
 
 def caption(score: Score) -> tuple[str, str]:
@@ -153,11 +153,11 @@ def caption(score: Score) -> tuple[str, str]:
     return f"{name} ({score.kind})", f"AP {found.ap:.2f} (0.5: {found.ap50:.2f}), Dice {score.dice:.2f}, {counts}"
 
 
-def draw_case(case: Case, window: tuple[slice, slice]) -> Pillow.Image:
-    """Draw both outlines over what a window shows of an image."""
-    annotated, found = case.annotated[window], case.found[window]
-    picture = draw_overlay(case.image, np.zeros(case.image.shape, np.int32))[window]
-    scale = SIDE / max(annotated.shape)
+def draw_case(case: Case, crop: tuple[slice, slice]) -> Pillow.Image:
+    """Draw both outlines over a crop of an image."""
+    annotated, found = case.annotated[crop], case.found[crop]
+    picture = draw_overlay(case.image, np.zeros(case.image.shape, np.int32))[crop]
+    scale = CASE_SIDE / max(annotated.shape)
     size = (max(1, round(annotated.shape[1] * scale)), max(1, round(annotated.shape[0] * scale)))
     enlarged = Pillow.fromarray(picture).resize(size, Pillow.Resampling.BICUBIC)
     pixels = (np.asarray(enlarged) * DIMMED).astype(np.uint8)
@@ -175,7 +175,7 @@ def _outline(labels: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.boo
     return lines
 
 
-def choose_window(annotated: NDArray[np.int32], found: NDArray[np.int32]) -> tuple[slice, slice]:
+def choose_crop(annotated: NDArray[np.int32], found: NDArray[np.int32]) -> tuple[slice, slice]:
     """Return the square, or the whole image if it is no wider, in which the outlines differ most."""
     areas = np.bincount(annotated.ravel())[1:]
     areas = areas[areas > 0]

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from napari_unetseg.image import Image
 
-Labels = NDArray[np.int32]
+LabelImage = NDArray[np.int32]
 Values = NDArray[np.float64]
 
 BRIGHTER = 0.25
@@ -52,10 +52,10 @@ class Corruption:
     """
 
     name: str
-    apply: Callable[[Image, Labels, Generator], tuple[Image, Labels]]
+    apply: Callable[[Image, LabelImage, Generator], tuple[Image, LabelImage]]
     concerns: Callable[[Image], bool] = lambda image: True
 
-    def __call__(self, image: Image, labels: Labels, stem: str, seed: int) -> tuple[Image, Labels]:
+    def __call__(self, image: Image, labels: LabelImage, stem: str, seed: int) -> tuple[Image, LabelImage]:
         """Corrupt an image; the same stem and seed always give the same. A picture's alpha channel goes."""
         opaque = with_planes(image, image.channels_first[:3]) if image.rgb else image
         return self.apply(opaque, labels, np.random.default_rng((seed, zlib.crc32(f"{self.name}/{stem}".encode()))))
@@ -86,7 +86,7 @@ def brighten(values: Values) -> Values:
     return brighter
 
 
-def blur(values: Values) -> Values:
+def blur_image(values: Values) -> Values:
     """Blur (C, Y, X) in the plane."""
     blurred: Values = ndimage.gaussian_filter(values, (0, BLUR, BLUR), mode="nearest")
     return blurred
@@ -114,7 +114,7 @@ def shade(values: Values, rng: Generator) -> Values:
     return shaded
 
 
-def compress(image: Image) -> Image:
+def compress_image(image: Image) -> Image:
     """Pass an image through a JPEG file, channel by channel unless it is a colour picture."""
     planes = to_bytes(image)
     pictures = [np.moveaxis(planes, 0, -1)] if image.rgb else list(planes)
@@ -149,7 +149,7 @@ def _stretched(planes: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return stretched
 
 
-def bin_pixels(image: Image, labels: Labels) -> tuple[Image, Labels]:
+def bin_pixels(image: Image, labels: LabelImage) -> tuple[Image, LabelImage]:
     """Halve the magnification: each two by two pixels become one, their mean and their commonest label.
 
     An odd last row or column goes.
@@ -164,14 +164,14 @@ def bin_pixels(image: Image, labels: Labels) -> tuple[Image, Labels]:
     return with_planes(image, as_type(binned, image.array.dtype)), commonest
 
 
-def magnify(image: Image, labels: Labels) -> tuple[Image, Labels]:
+def magnify(image: Image, labels: LabelImage) -> tuple[Image, LabelImage]:
     """Double the magnification, bilinearly; each label becomes two by two."""
     values = image.channels_first.astype(np.float64)
     doubled = ndimage.zoom(values, (1, 2, 2), order=1, mode="nearest", grid_mode=True)
     return with_planes(image, as_type(doubled, image.array.dtype)), labels.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def turn(image: Image, labels: Labels) -> tuple[Image, Labels]:
+def rotate_image(image: Image, labels: LabelImage) -> tuple[Image, LabelImage]:
     """Rotate by 90 degrees, anticlockwise."""
     turned = with_planes(image, np.rot90(image.channels_first, axes=(1, 2)))
     return turned, np.rot90(labels)
@@ -212,10 +212,10 @@ def as_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return values.round().clip(limits.min, limits.max).astype(dtype)
 
 
-def _on_values(change: Callable[[Values, Generator], Values]) -> Callable[[Image, Labels, Generator], Any]:
+def _on_values(change: Callable[[Values, Generator], Values]) -> Callable[[Image, LabelImage, Generator], Any]:
     """Make a corruption of a change of intensities, which keeps the image's type."""
 
-    def apply(image: Image, labels: Labels, rng: Generator) -> tuple[Image, Labels]:
+    def apply(image: Image, labels: LabelImage, rng: Generator) -> tuple[Image, LabelImage]:
         values = change(image.channels_first.astype(np.float64), rng)
         return with_planes(image, as_type(values, image.array.dtype)), labels
 
@@ -228,15 +228,15 @@ CORRUPTIONS = (
     Corruption("gamma 2", _on_values(lambda values, rng: raise_to(values, 2))),
     Corruption("half the contrast", _on_values(lambda values, rng: halve_contrast(values))),
     Corruption("brighter", _on_values(lambda values, rng: brighten(values))),
-    Corruption("gaussian blur", _on_values(lambda values, rng: blur(values))),
+    Corruption("gaussian blur", _on_values(lambda values, rng: blur_image(values))),
     Corruption("gaussian noise", _on_values(add_noise)),
     Corruption("poisson noise", _on_values(count_photons)),
-    Corruption("jpeg", lambda image, labels, rng: (compress(image), labels)),
+    Corruption("jpeg", lambda image, labels, rng: (compress_image(image), labels)),
     Corruption("uneven light", _on_values(shade)),
     Corruption("half the size", lambda image, labels, rng: bin_pixels(image, labels)),
     Corruption("double the size", lambda image, labels, rng: magnify(image, labels)),
     Corruption("16 bits", lambda image, labels, rng: (to_16_bit(image), labels)),
     Corruption("blue alone", lambda image, labels, rng: (show_in_blue(image), labels)),
     Corruption("channels swapped", lambda image, labels, rng: (swap_channels(image), labels), is_coloured),
-    Corruption("rotated by 90 degrees", lambda image, labels, rng: turn(image, labels)),
+    Corruption("rotated by 90 degrees", lambda image, labels, rng: rotate_image(image, labels)),
 )

@@ -52,7 +52,7 @@ class Sample:
     pixels
         float16 (C, Y, X), normalised over the whole image; C is 1 for a grey image, else 3.
     targets
-        float16 (3, Y, X), see `napari_unetseg.training.targets.training_targets`.
+        float16 (5, Y, X), see `napari_unetseg.training.targets.training_targets`.
     labels
         int32 (Y, X): 0 is background, every other number an object.
     diameters

@@ -1,4 +1,4 @@
-"""Scores on annotated images of whatever segments: models as their users get them, and baselines."""
+"""Scores of any method on annotated images: models as their users get them, and a baseline without learning."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -8,10 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
 from napari_unetseg.training.scores import Score, score, score_foreground
 
@@ -46,7 +49,7 @@ class Failed:
 
 
 def are_masks(pairs: Sequence[Pair]) -> bool:
-    """Whether annotations say only where objects are: none has more than one value beside 0.
+    """Whether annotations say only where objects are: none has more than one value besides 0.
 
     Files that cannot be read say nothing; scoring names them.
     """
@@ -79,12 +82,35 @@ def compare(predicted: NDArray[np.int32], annotation: NDArray[np.int32], pair: P
     """Score one label image, int32 (Y, X), against an annotation of the same shape."""
     if truth == "foreground":
         return score_foreground(predicted, annotation, pair.stem, pair.kind)
-    return score(predicted, read_objects(annotation, truth), pair.stem, pair.kind)
+    return score(predicted, annotated_objects(annotation, truth), pair.stem, pair.kind)
 
 
-def read_objects(annotation: NDArray[np.int32], truth: Truth) -> NDArray[np.int32]:
+def annotated_objects(annotation: NDArray[np.int32], truth: Truth) -> NDArray[np.int32]:
     """Return the label image that an annotation stands for; parts of a mask are 4-connected, as decoded objects are."""
     if truth != "parts":
         return annotation
     parts, _ = ndimage.label(annotation)
     return parts.astype(np.int32, copy=False)
+
+
+def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
+    """Divide the foreground of Otsu's threshold (1979) by a watershed of its distance transform.
+
+    The side of the threshold that covers less of the image is the foreground, so that dark objects
+    on a bright background are found as well.
+
+    Returns
+    -------
+    ndarray
+        int32 (Y, X).
+    """
+    grey = image.channels_first[:3].mean(axis=0)
+    if grey.min() == grey.max():
+        return np.zeros(grey.shape, np.int32)
+    bright = grey > threshold_otsu(grey)
+    foreground = bright if bright.mean() <= 0.5 else ~bright
+    return decode(foreground[np.newaxis].astype(np.float32), ("foreground",), DecodeParameters(min_size=min_size))
+
+
+OTSU = Method("Otsu + watershed", otsu_watershed, divides=True)
+"""What can be had without learning, to hold a model's scores against."""

@@ -17,12 +17,20 @@ from napari_unetseg.inference.first_look import better_diameter
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
-from napari_unetseg.training.first_weights import begin_with
+from napari_unetseg.training.initial_weights import initialise_weights
 from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.sampling import draw_batches
-from napari_unetseg.training.scores import score, summarise
-from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, learning_rate, resume, save, start
+from napari_unetseg.training.scores import score, summarise_scores
+from napari_unetseg.training.state import (
+    BEST_FILE,
+    LAST_FILE,
+    TrainingState,
+    initial_state,
+    learning_rate,
+    resume_checkpoint,
+    save_checkpoint,
+)
 
 CHECKPOINT_EVERY = 100
 LARGEST_GRADIENT = 1.0
@@ -57,11 +65,11 @@ def fit(
     ------
     CheckpointError
         If the checkpoint belongs to another recipe or cannot be read.
-    FirstWeightsError, ModelError
+    InitialWeightsError, ModelError
         If the weights to start from do not fit the recipe's network, or cannot be read.
     """
     last = checkpoints / LAST_FILE
-    state = resume(recipe, device, last) if last.exists() else _start(recipe, device)
+    state = resume_checkpoint(recipe, device, last) if last.exists() else _start(recipe, device)
     losses: list[float] = []
     bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)
     with bar, closing(draw_batches(training, weights, recipe, state.step)) as batches:
@@ -74,10 +82,10 @@ def fit(
                 if row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
                     _save_best(state, checkpoints)
                 state.history.append(row)
-                save(state, last)
+                save_checkpoint(state, last)
                 on_validation(state)
             elif state.step % CHECKPOINT_EVERY == 0:
-                save(state, last)
+                save_checkpoint(state, last)
     if not state.step:
         _save_best(state, checkpoints)
     return state
@@ -89,9 +97,9 @@ def _save_best(state: TrainingState, checkpoints: Path) -> None:
 
 
 def _start(recipe: Recipe, device: torch.device) -> TrainingState:
-    state = start(recipe, device)
+    state = initial_state(recipe, device)
     if recipe.start_from:
-        begin_with(state, recipe.start_from)
+        initialise_weights(state, recipe.start_from)
     return state
 
 
@@ -123,30 +131,32 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
     network, parameters = state.average.module.eval(), state.recipe.parameters
     scores = []
     for sample in tqdm(samples, desc="Validating", unit="image", leave=False, disable=None):
-        labels = decode(look(network, sample.pixels.float(), state.recipe, device), state.recipe.heads, parameters)
+        labels = decode(
+            predict_maps(network, sample.pixels.float(), state.recipe, device), state.recipe.heads, parameters
+        )
         scores.append(score(labels, sample.labels, sample.stem, sample.kind))
-    summary = summarise(scores)
+    summary = summarise_scores(scores)
     kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}
     return {name: summary[name] for name in ("dice", "ap", "ap50")} | kinds
 
 
-def look(network: nn.Module, pixels: Tensor, recipe: Recipe, device: torch.device) -> NDArray[np.float32]:
+def predict_maps(network: nn.Module, pixels: Tensor, recipe: Recipe, device: torch.device) -> NDArray[np.float32]:
     """Compute maps of the recipe's heads, float32 (heads, Y, X), as segmentation will: if need be of a second look."""
     heads = len(recipe.heads)
-    maps = infer(network, pixels, device)[:heads]
+    maps = run_network(network, pixels, device)[:heads]
     diameter = better_diameter(maps, recipe)
     if diameter is None or recipe.object_size is None:
         return maps
     factor, shape = recipe.object_size / diameter, pixels.shape[1:]
     size = [max(1, round(length * factor)) for length in shape]
     rescaled = functional.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
-    again = torch.from_numpy(infer(network, rescaled, device)[:heads])
+    again = torch.from_numpy(run_network(network, rescaled, device)[:heads])
     back: NDArray[np.float32] = functional.interpolate(again[None], shape, mode="bilinear")[0].numpy()
     return back
 
 
 @torch.inference_mode()
-def infer(network: nn.Module, pixels: Tensor, device: torch.device) -> NDArray[np.float32]:
+def run_network(network: nn.Module, pixels: Tensor, device: torch.device) -> NDArray[np.float32]:
     """Compute probability maps, float32 (heads, Y, X), of a whole normalised image (C, Y, X)."""
     height, width = pixels.shape[1:]
     grid = 2 ** int(network.depth)  # type: ignore[arg-type]

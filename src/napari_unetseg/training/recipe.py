@@ -131,7 +131,7 @@ class Recipe(_Strict):
     heads
         What the network predicts; ``"foreground"`` is always among it.
     auxiliary
-        Heads that are learnt beside these, for what the others gain from it, and left out of the package.
+        Heads that are learnt besides these, for what the others gain from it, and left out of the package.
     object_size, object_sizes
         For the model card, see `ModelCard`: the diameter at which objects are best seen, that of the median object of
         the training images if left out, and the least and largest that are seen well as they are. Held-out images
@@ -143,7 +143,7 @@ class Recipe(_Strict):
     parameters
         Decoder parameters for validation while training; they are tuned at the end.
     scenes
-        How many procedural scenes of spheroids are trained on beside the images, as a kind of their own, see
+        How many procedural scenes of spheroids are trained on besides the images, as a kind of their own, see
         `napari_unetseg.training.scenes`; they come from the recipe's seed.
     crop, batch
         Side of a training crop in pixels, a multiple of 2^depth; crops a step.
@@ -248,7 +248,7 @@ def read_recipe(path: Path) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: the recipe is not valid YAML: {error}") from error
     except ValidationError as error:
-        raise RecipeError(f"{path}: the recipe is wrong: {explain(error)}.") from error
+        raise RecipeError(f"{path}: the recipe is wrong: {explain_recipe_error(error)}.") from error
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -257,6 +257,6 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
 
 
-def explain(error: ValidationError) -> str:
+def explain_recipe_error(error: ValidationError) -> str:
     """Say in one line which keys are wrong, and why."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())

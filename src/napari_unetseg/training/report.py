@@ -11,14 +11,14 @@ from napari_unetseg.io.columns import in_columns
 from napari_unetseg.training.comparison import Comparison
 from napari_unetseg.training.contact_sheet import Case, choose_cases, write_contact_sheet
 from napari_unetseg.training.dataset import read_pair
-from napari_unetseg.training.evaluate import Truth, read_objects
+from napari_unetseg.training.evaluate import Truth, annotated_objects
 from napari_unetseg.training.robustness import tabulate
-from napari_unetseg.training.scores import OBJECT_MEASURES, Score, measures, summarise
+from napari_unetseg.training.scores import OBJECT_MEASURES, Score, measures, summarise_scores
 
 SCORES_FILE, SUMMARY_FILE, ROBUSTNESS_FILE = "scores.csv", "summary.json", "robustness.csv"
 SHEET_FILE = "contact_sheet.png"
 
-TITLES = {
+MEASURE_TITLES = {
     "dice": "Dice",
     "iou": "IoU",
     "ap50": "AP@0.5",
@@ -37,32 +37,37 @@ _TRUTHS: dict[Truth, str] = {
 }
 
 
-def lines(comparison: Comparison) -> list[str]:
+def comparison_lines(comparison: Comparison) -> list[str]:
     """Return what is printed: what was compared, the scores, and what corruptions leave of them."""
-    told = [
+    text = [
         f"{method.name}: {len(comparison.scores[method.name])} of {len(comparison.pairs)} images scored; "
         f"{_TRUTHS[comparison.truth(method)]}."
         for method in comparison.methods
     ]
-    told += ["", *in_columns([("", "kind", "images", *TITLES.values()), *_score_rows(comparison)], left=2)]
+    text += ["", *in_columns([("", "kind", "images", *MEASURE_TITLES.values()), *_score_rows(comparison)], left=2)]
     if comparison.trials:
-        told += ["", f"{comparison.model.name} on corrupted images:", "", *_robustness_lines(comparison)]
-    return told
+        text += ["", f"{comparison.model.name} on corrupted images:", "", *_robustness_lines(comparison)]
+    return text
 
 
 def _score_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     for name, scores in comparison.scores.items():
         if scores:
-            summary = summarise(scores)
+            summary = summarise_scores(scores)
             kinds = summary["per_kind"] if len(summary["per_kind"]) > 1 else {}
             for kind, means in (("all", summary), *kinds.items()):
-                yield name, kind, str(means["images"]), *(_figure(measure, means.get(measure)) for measure in TITLES)
+                yield (
+                    name,
+                    kind,
+                    str(means["images"]),
+                    *(_figure(measure, means.get(measure)) for measure in MEASURE_TITLES),
+                )
 
 
 def _robustness_lines(comparison: Comparison) -> list[str]:
     table = tabulate(comparison.trials or [])
     shown = [name for name in ("dice", "ap50", "ap") if name in next(iter(table.values()))]
-    titles = [title for name in shown for title in (TITLES[name], "of clean")]
+    titles = [title for name in shown for title in (MEASURE_TITLES[name], "of clean")]
     rows = []
     for corruption, row in table.items():
         cells = [cell for name in shown for cell in (f"{row[name]:.3f}", _figure(name, row["of_clean"][name]))]
@@ -78,12 +83,12 @@ def _figure(measure: str, value: float | None) -> str:
     return f"{value:.3f}"
 
 
-def as_dict(comparison: Comparison) -> dict[str, Any]:
+def comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
     """Return everything but the single images: ``methods``, ``robustness`` and ``failures``."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "images": len(comparison.pairs),
         "contenders": {
-            method.name: {"compared": comparison.truth(method), **summarise(scores)}
+            method.name: {"compared": comparison.truth(method), **summarise_scores(scores)}
             for method in comparison.methods
             if (scores := comparison.scores[method.name])
         },
@@ -93,8 +98,8 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
         ],
     }
     if comparison.trials is not None:
-        told["robustness"] = {"model": comparison.model.name, "corruptions": tabulate(comparison.trials)}
-    return told
+        content["robustness"] = {"model": comparison.model.name, "corruptions": tabulate(comparison.trials)}
+    return content
 
 
 def write_files(comparison: Comparison, worst: int, folder: Path) -> None:
@@ -112,7 +117,7 @@ def write_files(comparison: Comparison, worst: int, folder: Path) -> None:
     """
     write_table(folder / SCORES_FILE, _score_columns(comparison))
     with whole_file(folder / SUMMARY_FILE) as path:
-        path.write_text(json.dumps(as_dict(comparison), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(comparison_as_dict(comparison), indent=2) + "\n", encoding="utf-8")
     if comparison.trials:
         write_table(folder / ROBUSTNESS_FILE, _robustness_columns(comparison))
     scores = comparison.scores[comparison.model.name]
@@ -144,7 +149,7 @@ def _robustness_columns(comparison: Comparison) -> dict[str, list[Any]]:
     return {
         "corruption": list(table),
         "images": [row["images"] for row in table.values()],
-        **{name: [row[name] for row in table.values()] for name in TITLES if name in first},
+        **{name: [row[name] for row in table.values()] for name in MEASURE_TITLES if name in first},
         **{f"{name}_of_clean": [row["of_clean"][name] for row in table.values()] for name in first["of_clean"]},
     }
 
@@ -154,4 +159,4 @@ def _case(comparison: Comparison, score: Score) -> Case:
     model = comparison.model
     pair = next(pair for pair in comparison.pairs if pair.stem == score.stem)
     image, annotation = read_pair(pair)
-    return Case(image, read_objects(annotation, comparison.truth(model)), model.segment(image), score)
+    return Case(image, annotated_objects(annotation, comparison.truth(model)), model.segment(image), score)

@@ -8,12 +8,12 @@ import numpy as np
 
 from napari_unetseg.training.corruptions import Corruption
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.evaluate import Failed, Method, Truth, compare, read_objects
-from napari_unetseg.training.scores import Score, measures, summarise
+from napari_unetseg.training.evaluate import Failed, Method, Truth, annotated_objects, compare
+from napari_unetseg.training.scores import Score, measures, summarise_scores
 
 
 @dataclass(frozen=True)
-class Trial:
+class CorruptionTrial:
     """One image, as it is and corrupted.
 
     Attributes
@@ -31,7 +31,7 @@ class Trial:
 
 def stress(
     method: Method, pairs: Sequence[Pair], truth: Truth, corruptions: Sequence[Corruption], seed: int
-) -> Iterator[list[Trial] | Failed]:
+) -> Iterator[list[CorruptionTrial] | Failed]:
     """Score pair after pair under every corruption that concerns it.
 
     An image is read, and segmented as it is, once. A pair that fails gives a `Failed` in its place.
@@ -48,27 +48,29 @@ def stress(
             yield Failed(pair.stem, error)
 
 
-def _trials(method: Method, pair: Pair, truth: Truth, corruptions: Sequence[Corruption], seed: int) -> list[Trial]:
+def _trials(
+    method: Method, pair: Pair, truth: Truth, corruptions: Sequence[Corruption], seed: int
+) -> list[CorruptionTrial]:
     image, annotation = read_pair(pair)
     # Parts of a mask are told apart before it is rescaled, which may join them.
-    labels = read_objects(annotation, truth)
+    labels = annotated_objects(annotation, truth)
     kept: Truth = "labels" if truth == "parts" else truth
     clean = compare(method.segment(image), labels, pair, kept)
     trials = []
     for corruption in corruptions:
         if corruption.concerns(image):
             seen, there = corruption(image, labels, pair.stem, seed)
-            trials.append(Trial(corruption.name, clean, compare(method.segment(seen), there, pair, kept)))
+            trials.append(CorruptionTrial(corruption.name, clean, compare(method.segment(seen), there, pair, kept)))
     return trials
 
 
-def tabulate(trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+def tabulate(trials: Sequence[CorruptionTrial]) -> dict[str, dict[str, Any]]:
     """Average over images, corruption by corruption.
 
     Returns
     -------
     dict
-        By name of corruption, in the order in which they first come: what `summarise` says of the
+        By name of corruption, in the order in which they first come: what `summarise_scores` says of the
         corrupted images, and under ``of_clean`` each measure from 0 to 1 as a part of what it is without
         the corruption, on the same images; None where that is 0.
     """
@@ -76,7 +78,7 @@ def tabulate(trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
     for name in dict.fromkeys(trial.corruption for trial in trials):
         rows = [trial for trial in trials if trial.corruption == name]
         corrupted, clean = [row.corrupted for row in rows], [row.clean for row in rows]
-        table[name] = {**summarise(corrupted), "of_clean": _ratios(corrupted, clean)}
+        table[name] = {**summarise_scores(corrupted), "of_clean": _ratios(corrupted, clean)}
     return table
 
 

@@ -16,12 +16,12 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from napari_unetseg.image import Image
-from napari_unetseg.training.backdrop import Plane, draw_background, expose, log_uniform, scatter_debris, texture
+from napari_unetseg.training.backdrop import FloatPlane, draw_background, expose, log_uniform, scatter_debris, texture
 from napari_unetseg.training.dataset import Sample, prepare
 from napari_unetseg.zoo.card import Percentile
 
 KIND = "scene"
-SIDE = 256
+SCENE_SIDE = 256
 DIAMETERS = (36.0, 170.0)
 """Least and greatest diameter of the spheroid that gives a scene its measure."""
 
@@ -35,12 +35,12 @@ def make_scenes(count: int, seed: int, normalisation: Percentile) -> list[Sample
     ]
 
 
-def draw_scenes(count: int, seed: int) -> Iterator[tuple[Plane, NDArray[np.int32]]]:
+def draw_scenes(count: int, seed: int) -> Iterator[tuple[FloatPlane, NDArray[np.int32]]]:
     """Draw scenes one after another; each depends on the seed and its number alone."""
     return (draw_scene(np.random.default_rng((seed, number))) for number in range(count))
 
 
-def draw_scene(rng: Generator, side: int = SIDE) -> tuple[Plane, NDArray[np.int32]]:
+def draw_scene(rng: Generator, side: int = SCENE_SIDE) -> tuple[FloatPlane, NDArray[np.int32]]:
     """Draw a scene of no, one or several spheroids that do not touch.
 
     Returns
@@ -78,7 +78,7 @@ def draw_places(rng: Generator, side: int, diameter: float) -> list[tuple[float,
     return places
 
 
-def draw_depth(rng: Generator, side: int, centre: tuple[float, float], size: float, cell: float) -> Plane:
+def draw_depth(rng: Generator, side: int, centre: tuple[float, float], size: float, cell: float) -> FloatPlane:
     """Draw a spheroid's shape: the depth of each pixel under its outline, float32 (side, side), below 0 outside.
 
     One round lobe of diameter `size`, now and then with others grown together with it; the outline
@@ -89,14 +89,14 @@ def draw_depth(rng: Generator, side: int, centre: tuple[float, float], size: flo
     if rng.random() < 0.2:
         for _ in range(rng.integers(1, 4)):
             angle, distance = rng.uniform(0, 2 * math.pi), size / 2 * rng.uniform(0.6, 1.2)
-            beside = (centre[0] + distance * math.sin(angle), centre[1] + distance * math.cos(angle))
-            lobe = _draw_lobe(rng, side, beside, size / 2 * rng.uniform(0.3, 0.7), unevenness)
+            lobe_centre = (centre[0] + distance * math.sin(angle), centre[1] + distance * math.cos(angle))
+            lobe = _draw_lobe(rng, side, lobe_centre, size / 2 * rng.uniform(0.3, 0.7), unevenness)
             depth = np.maximum(depth, lobe)
     depth += roughness * texture(rng, side, 0.35 * cell)
     return _in_one_piece(depth)
 
 
-def _draw_lobe(rng: Generator, side: int, centre: tuple[float, float], radius: float, unevenness: float) -> Plane:
+def _draw_lobe(rng: Generator, side: int, centre: tuple[float, float], radius: float, unevenness: float) -> FloatPlane:
     y, x = np.ogrid[:side, :side]
     angle = np.arctan2(y - centre[0], x - centre[1])
     outline = np.ones((side, side))
@@ -105,7 +105,7 @@ def _draw_lobe(rng: Generator, side: int, centre: tuple[float, float], radius: f
     return (radius * outline - np.hypot(y - centre[0], x - centre[1])).astype(np.float32)
 
 
-def _in_one_piece(depth: Plane) -> Plane:
+def _in_one_piece(depth: FloatPlane) -> FloatPlane:
     """Lift holes just above the outline, and sink all but the largest piece just below it."""
     pieces, count = ndimage.label(depth > 0)
     if not count:
@@ -159,7 +159,7 @@ class Look:
             core_depth=rng.uniform(0.3, 0.7),
         )
 
-    def transmit(self, rng: Generator, depth: Plane, size: float, thickness: float, cell: float) -> Plane:
+    def transmit(self, rng: Generator, depth: FloatPlane, size: float, thickness: float, cell: float) -> FloatPlane:
         """Compute the part of the light that passes, float32 (Y, X).
 
         Parameters
@@ -181,5 +181,5 @@ class Look:
         core = 1 / (1 + np.exp((self.core_depth - inward) / 0.08))
         absorbed = (self.body * thickness + self.grain * grain) * ball + self.rim * rim + self.core * core * (depth > 0)
         halo = np.exp(-(((depth + halo_width) / halo_width) ** 2))
-        passed: Plane = (np.exp(-absorbed) * (1 + self.halo * halo)).astype(np.float32)
+        passed: FloatPlane = (np.exp(-absorbed) * (1 + self.halo * halo)).astype(np.float32)
         return passed

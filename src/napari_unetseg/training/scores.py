@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 Labels = NDArray[np.integer]
 Overlaps: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
 
-THRESHOLDS = tuple(percent / 100 for percent in range(50, 95, 5))
+IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 95, 5))
 """IoU from 0.5 to 0.9 in steps of 0.05, over which average precision is averaged."""
 
 MEASURES = (
@@ -20,10 +20,10 @@ MEASURES = (
     "matched at IoU 0.5, 0.75 and 0.9, ap the mean over IoU 0.5 to 0.9 in steps of 0.05; precision and recall are "
     "at IoU 0.5; count_error is how many objects too many or too few, count_bias the same with its sign"
 )
-"""What the names of `summarise` mean, for people."""
+"""What the names of `summarise_scores` mean, for people."""
 
 
-def dice(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+def dice_score(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     """Twice the overlap of two masks over the sum of their areas; 1 where both are empty."""
     total = int(predicted.sum()) + int(true.sum())
     return 2 * int((predicted & true).sum()) / total if total else 1.0
@@ -58,7 +58,7 @@ def _number(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.cumsum(areas > 0) - 1, areas[areas > 0]
 
 
-def match(iou: Overlaps, threshold: float) -> int:
+def count_matches(iou: Overlaps, threshold: float) -> int:
     """Count the most one-to-one matches of objects with an IoU of at least `threshold`, which is above 0."""
     if threshold > 0.5:
         # Two objects of one image do not overlap, so no more than one can hold over half of a third.
@@ -77,13 +77,13 @@ def average_precision(iou: Overlaps, threshold: float = 0.5) -> float:
         As `iou_matrix` returns it.
     """
     objects = sum(iou.shape)
-    matches = match(iou, threshold)
+    matches = count_matches(iou, threshold)
     return matches / (objects - matches) if objects else 1.0
 
 
 def mean_average_precision(iou: Overlaps) -> float:
-    """Average `average_precision` over `THRESHOLDS`."""
-    return float(np.mean([average_precision(iou, threshold) for threshold in THRESHOLDS]))
+    """Average `average_precision` over `IOU_THRESHOLDS`."""
+    return float(np.mean([average_precision(iou, threshold) for threshold in IOU_THRESHOLDS]))
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ObjectScore:
     Attributes
     ----------
     ap50, ap75, ap90, ap
-        Average precision at an IoU of 0.5, 0.75 and 0.9, and its mean over `THRESHOLDS`.
+        Average precision at an IoU of 0.5, 0.75 and 0.9, and its mean over `IOU_THRESHOLDS`.
     precision, recall
         Parts of the predicted and of the true objects that have a match at an IoU of 0.5. Both are 1
         where there are no objects on either side, and 0 where there are on one only.
@@ -152,13 +152,13 @@ def score_foreground(predicted: Labels, true: Labels, stem: str, kind: str) -> S
 
 def _score(predicted: Labels, true: Labels, stem: str, kind: str, objects: ObjectScore | None) -> Score:
     found, there = predicted > 0, true > 0
-    return Score(stem=stem, kind=kind, dice=dice(found, there), iou=mask_iou(found, there), objects=objects)
+    return Score(stem=stem, kind=kind, dice=dice_score(found, there), iou=mask_iou(found, there), objects=objects)
 
 
 def score_objects(iou: Overlaps) -> ObjectScore:
     """Score objects by what `iou_matrix` returns."""
     predicted, true = iou.shape
-    matches = match(iou, 0.5)
+    matches = count_matches(iou, 0.5)
     empty = float(predicted == true == 0)
     return ObjectScore(
         ap50=average_precision(iou, 0.5),
@@ -183,7 +183,7 @@ def measures(score: Score) -> dict[str, float]:
     return figures
 
 
-def summarise(scores: Sequence[Score]) -> dict[str, Any]:
+def summarise_scores(scores: Sequence[Score]) -> dict[str, Any]:
     """Average scores over images.
 
     Parameters

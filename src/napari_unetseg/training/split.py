@@ -20,7 +20,7 @@ MOST_OF_A_KIND = 0.25
 """Part of a kind beyond which no group is added to those held out, so that enough is left to train on."""
 
 
-def group_by_look(pairs: Sequence[Pair], distance: float) -> dict[str, str]:
+def group_by_appearance(pairs: Sequence[Pair], distance: float) -> dict[str, str]:
     """Name the group of like images to which each stem belongs.
 
     Images of different kind or size are never in one group.
@@ -33,13 +33,13 @@ def group_by_look(pairs: Sequence[Pair], distance: float) -> dict[str, str]:
     looks, strata = [], []
     for pair in tqdm(pairs, desc="Grouping", unit="image", disable=None):
         image, _ = read_pair(pair)
-        looks.append(describe_look(image.channels_first[:3]))
+        looks.append(describe_appearance(image.channels_first[:3]))
         strata.append(f"{pair.kind}-{image.shape[0]}x{image.shape[1]}")
     groups = cluster(np.array(looks), strata, distance)
     return {pair.stem: group for pair, group in zip(pairs, groups, strict=True)}
 
 
-def describe_look(image: NDArray[np.generic]) -> NDArray[np.float64]:
+def describe_appearance(image: NDArray[np.generic]) -> NDArray[np.float64]:
     """Describe colour, intensity and texture by numbers that are near for like images.
 
     Parameters

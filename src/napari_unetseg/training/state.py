@@ -61,7 +61,7 @@ def without_auxiliary(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str
     return {name: weight[:channels].clone() if "final_conv." in name else weight for name, weight in weights.items()}
 
 
-def start(recipe: Recipe, device: torch.device) -> TrainingState:
+def initial_state(recipe: Recipe, device: torch.device) -> TrainingState:
     """Make the state before the first step, from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     network = build(recipe.architecture, network_arguments(recipe, recipe.learnt))
@@ -92,7 +92,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-def save(state: TrainingState, path: Path) -> None:
+def save_checkpoint(state: TrainingState, path: Path) -> None:
     """Write a checkpoint; a kill while writing leaves the one before."""
     content = {
         "recipe": state.recipe.model_dump_json(),
@@ -106,7 +106,7 @@ def save(state: TrainingState, path: Path) -> None:
         torch.save(content, temporary)
 
 
-def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
+def resume_checkpoint(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
     """Read a checkpoint of the same recipe; only its number of steps may have changed.
 
     Raises
@@ -120,7 +120,7 @@ def resume(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
             f"{path}: this checkpoint was written with another recipe. Choose another checkpoint folder, "
             "or the recipe it was started with."
         )
-    state = start(recipe, device)
+    state = initial_state(recipe, device)
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])
     state.optimiser.load_state_dict(content["optimiser"])

@@ -33,11 +33,11 @@ def distance_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     keeps rising towards it.
     """
     target = np.zeros(labels.shape, np.float32)
-    for label, window in enumerate(ndimage.find_objects(labels), start=1):
-        if window is None:
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
             continue
         # One pixel around the box, where the image has one, so that the box's own sides are edges.
-        around = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in window)
+        around = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
         mask = labels[around] == label
         depth = ndimage.distance_transform_edt(mask) - 1 if not mask.all() else np.ones(mask.shape)
         deepest = depth.max()
@@ -55,10 +55,10 @@ def flow_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     HoVer-Net (Graham et al. 2019) and of the flows of Cellpose (Stringer et al. 2021).
     """
     flow = np.zeros((2, *labels.shape), np.float32)
-    for label, window in enumerate(ndimage.find_objects(labels), start=1):
-        if window is None:
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
             continue
-        around = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in window)
+        around = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
         mask = labels[around] == label
         if mask.all() or min(mask.shape) < 2:
             continue

@@ -12,19 +12,17 @@ from napari_unetseg.inference.device import choose_device
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.baseline import OTSU
-from napari_unetseg.training.curves import draw_curves
 from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
-from napari_unetseg.training.evaluate import are_masks, choose_truth, compare, evaluate
+from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
+from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit
 from napari_unetseg.training.recipe import Recipe, write_recipe
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scenes import make_scenes
-from napari_unetseg.training.scores import MEASURES, Score, summarise
-from napari_unetseg.training.split import group_by_look, hold_out, read_validation_list
+from napari_unetseg.training.scores import MEASURES, Score, summarise_scores
+from napari_unetseg.training.split import group_by_appearance, hold_out, read_validation_list
 from napari_unetseg.training.state import BEST_FILE, TrainingState, network_arguments, without_auxiliary
-from napari_unetseg.training.tensorboard import open_board, require_tensorboard
-from napari_unetseg.training.tune_decoder import answer, tune
+from napari_unetseg.training.tune_decoder import predict_pairs, tune_decoder
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
@@ -32,8 +30,6 @@ from napari_unetseg.zoo.registry import read_package
 RECIPE_FILE, VALIDATION_FILE, CURVES_FILE = "recipe.yaml", "validation.txt", "curves.png"
 
 METRICS = {"ap": "AP over IoU 0.5 to 0.9", "ap50": "AP@0.5", "dice": "Dice"}
-
-Report = Callable[[str], None]
 
 
 def train(
@@ -45,7 +41,7 @@ def train(
     validation_list: Path | None = None,
     device: str = "auto",
     tensorboard: Path | None = None,
-    report: Report = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> ModelCard:
     """Train a model and write its package.
 
@@ -81,7 +77,7 @@ def train(
         require_tensorboard()
     chosen = choose_device(device)
     pairs = find_pairs(data)
-    groups = group_by_look(pairs, recipe.split.distance)
+    groups = group_by_appearance(pairs, recipe.split.distance)
     held = _hold_out(pairs, groups, recipe, validation_list, data)
     samples = load_samples(pairs, recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in held]
@@ -98,7 +94,7 @@ def train(
     # Scenes are one group: no two of them are more alike than others.
     names = [groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
-    with nullcontext(_log_nothing) if tensorboard is None else open_board(tensorboard) as log:
+    with nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log:
         fit(
             shown,
             draw_weights([sample.kind for sample in shown], names),
@@ -110,7 +106,7 @@ def train(
         )
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
     fields = card_fields(recipe, training)
-    return export(
+    return write_trained_model(
         output, fields, without_auxiliary(best, recipe), recipe, [pair for pair in pairs if pair.stem in held], device
     )
 
@@ -162,7 +158,7 @@ def _scenes_entry(recipe: Recipe) -> list[dict[str, Any]]:
     return [{**origin, "licence": "BSD-3-Clause", "images": recipe.scenes}]
 
 
-def export(
+def write_trained_model(
     output: Path,
     fields: dict[str, Any],
     weights: dict[str, torch.Tensor],
@@ -175,22 +171,24 @@ def export(
     The scores are those of the package as it lies on disk, rounded weights and all.
     """
     card = write_package(output, fields, weights)
-    answers = list(answer(read_package(output, "path"), held, device))
-    parameters = tune(answers, card.heads, recipe.parameters, recipe.metric)
-    if card.object_sizes is not None:  # the parameters decide which objects a first look finds, too
+    predictions = list(predict_pairs(read_package(output, "path"), held, device))
+    parameters = tune_decoder(predictions, card.heads, recipe.parameters, recipe.metric)
+    if card.object_sizes is not None:  # the parameters decide which objects the first look finds, too
         write_package(output, {**fields, "parameters": parameters}, weights)
-        answers = list(answer(read_package(output, "path"), held, device))
+        predictions = list(predict_pairs(read_package(output, "path"), held, device))
     masks = are_masks(held)
     truth = choose_truth(masks, divides=card.decoder != "threshold")
-    scores = [compare(decode(a.probability, card.heads, parameters), a.labels, a.pair, truth) for a in answers]
+    scores = [
+        compare(decode(one.probability, card.heads, parameters), one.labels, one.pair, truth) for one in predictions
+    ]
     baseline = evaluate(OTSU, held, choose_truth(masks, OTSU.divides))
     scores_card = {
         "split": f"{len(held)} images held out in whole groups of like images",
         "decoder": f"parameters chosen on these same images by {METRICS[recipe.metric]}, "
         "which flatters the scores a little",
         "measures": MEASURES,
-        "validation": summarise(scores),
-        "otsu_watershed": summarise([score for score in baseline if isinstance(score, Score)]),
+        "validation": summarise_scores(scores),
+        "otsu_watershed": summarise_scores([score for score in baseline if isinstance(score, Score)]),
     }
     with whole_file(output / VALIDATION_FILE) as path:
         path.write_text("".join(f"{pair.stem}\n" for pair in held), encoding="utf-8")

@@ -15,9 +15,9 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 CARD_FILE = "model.yaml"
 KNOWN_ANSWER_FILE = "known_answer.safetensors"
 
-# Named here, and not asked of `networks/`, because cards are read where torch must not be loaded.
+# Named here, and not taken from `networks/`, because cards are read where torch must not be loaded.
 ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet"]
-TITLES: Mapping[ArchitectureName, str] = {
+NETWORK_TITLES: Mapping[ArchitectureName, str] = {
     "unet": "U-Net",
     "cbam_resunet": "CBAM-ResUNet",
     "hrnet": "HRNetV2",
@@ -113,8 +113,8 @@ class TrainingData(_Strict):
     images: int
 
 
-class Weights(_Strict):
-    """The file that holds the weights; a plain name, so that a card reads nothing but what is beside it.
+class WeightsFile(_Strict):
+    """The file that holds the weights; a plain name, so that a card names nothing outside its folder.
 
     In a model package it is a `.safetensors` file; the card of a checkpoint names the checkpoint, and
     its `sha256` is empty as long as the checkpoint was not read.
@@ -182,7 +182,7 @@ class ModelCard(_Strict):
     precision: Literal["float32"] | None = None
     training_data: tuple[TrainingData, ...] = ()
     scores: dict[str, Any] = Field(default_factory=dict)
-    weights: Weights
+    weights: WeightsFile
     licence: str
 
     @model_validator(mode="after")
@@ -248,7 +248,7 @@ def read_card(path: Path) -> ModelCard:
         ) from error
     except ValidationError as error:
         raise ModelError(
-            Sentence("{path}: the model card is wrong: {faults}.", path=path, faults=explain(error))
+            Sentence("{path}: the model card is wrong: {faults}.", path=path, faults=explain_card_error(error))
         ) from error
     if not card.weights.sha256:
         raise ModelError(Sentence("{path}: the model card is wrong: weights.sha256: it must not be empty.", path=path))
@@ -259,7 +259,7 @@ def read_card(path: Path) -> ModelCard:
     return card
 
 
-def explain(error: ValidationError) -> str:
+def explain_card_error(error: ValidationError) -> str:
     """Say which keys of a card are wrong, and why."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
 
@@ -274,8 +274,8 @@ def headline(scores: Mapping[str, Any]) -> str:
     # A card that trained here has ten; these say most.
     figures = {name: figures[name] for name in _MAIN_SCORES if name in figures} or figures
     if figures:
-        told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
-        return Sentence("{scores} ({images} images)", scores=told, images=count) if count else told
+        line = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        return Sentence("{scores} ({images} images)", scores=line, images=count) if count else line
     nested = (value for value in scores.values() if isinstance(value, Mapping))
     return headline(next(nested, {})) if scores else ""
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
+from napari_unetseg.zoo.compatibility import list_first
 from napari_unetseg.zoo.discovery import SUFFIXES
-from napari_unetseg.zoo.fit import some
 from napari_unetseg.zoo.torch_archive import CheckpointRefused, read_archive
 
 _WEIGHTS_KEYS = ("model_state_dict", "state_dict")
@@ -42,7 +42,7 @@ class Checkpoint:
         (int64); copies, so that the file may change or go.
     dropped
         Names of weights that no output depends on, left out of `state`.
-    beside
+    extras
         What else was in the file (optimizer state, settings...), left out too.
     """
 
@@ -50,7 +50,7 @@ class Checkpoint:
     format: Literal["torch", "safetensors"]
     state: dict[str, Tensor]
     dropped: tuple[str, ...]
-    beside: tuple[str, ...]
+    extras: tuple[str, ...]
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -99,12 +99,12 @@ def _copied(path: Path) -> Checkpoint:
     """Read a checkpoint whose weights still have the types of the file."""
     if path.suffix.lower() == ".safetensors":
         return _checkpoint(path, "safetensors", _read_safetensors(path), ())
-    weights, beside = _weights_in(read_archive(path))
-    return _checkpoint(path, "torch", weights, beside)
+    weights, extras = _weights_in(read_archive(path))
+    return _checkpoint(path, "torch", weights, extras)
 
 
 def _checkpoint(
-    path: Path, kind: Literal["torch", "safetensors"], weights: Mapping[str, Tensor], beside: tuple[str, ...]
+    path: Path, kind: Literal["torch", "safetensors"], weights: Mapping[str, Tensor], extras: tuple[str, ...]
 ) -> Checkpoint:
     named = _without_wrappers(weights)
     # Many weights can be views of the same bytes; each of them would be copied.
@@ -113,7 +113,7 @@ def _checkpoint(
     dropped = tuple(key for key in named if key.startswith(_AUXILIARY_HEADS)) + _dead_block(named)
     unused = frozenset(dropped)
     state = {key: _plain(key, value) for key, value in named.items() if key not in unused}
-    return Checkpoint(path, kind, state, dropped, beside)
+    return Checkpoint(path, kind, state, dropped, extras)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _weights_in(content: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """Find the state dict, and name what is beside it."""
+    """Find the state dict, and name the other entries."""
     if not isinstance(content, Mapping):
         raise CheckpointRefused(Sentence("it holds a {kind}, not a dict of weights", kind=type(content).__name__))
     found = next((key for key in _WEIGHTS_KEYS if key in content), None)
@@ -144,7 +144,7 @@ def _weights_in(content: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
             Sentence(
                 "it has neither {keys}, and is no state dict itself: its entries are {names}",
                 keys=" nor ".join(map(repr, _WEIGHTS_KEYS)),
-                names=some([str(key) for key in weights]),
+                names=list_first([str(key) for key in weights]),
             )
         )
     if others:
@@ -152,7 +152,7 @@ def _weights_in(content: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
             Sentence(
                 "its entry {found!r} holds more than named weights: {names}",
                 found=found,
-                names=some([str(key) for key in others]),
+                names=list_first([str(key) for key in others]),
             )
         )
     return weights, () if found is None else tuple(str(key) for key in content if key != found)

@@ -9,10 +9,10 @@ import torch
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
-from napari_unetseg.zoo.card import TITLES, Architecture, Head, ModelCard, Weights, as_name
+from napari_unetseg.zoo.card import NETWORK_TITLES, Architecture, Head, ModelCard, WeightsFile, as_name
 from napari_unetseg.zoo.checkpoints import Checkpoint, read_checkpoint
 from napari_unetseg.zoo.published import published_with
-from napari_unetseg.zoo.recognition import recognise, told
+from napari_unetseg.zoo.recognition import describe_architecture, recognise
 
 # The published Attention U-Net ends in a sigmoid; a second one would leave every value in 0.5..0.73.
 _ENDS_IN_SIGMOID = frozenset({"attention_unet"})
@@ -32,7 +32,7 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationNetwork, ModelCard]:
         In evaluation mode, float32, on the CPU. Called with a float32 (N, C, H, W) tensor it computes
         what the published network computes.
     card
-        What the file tells, and what the publications state where it does not.
+        What the file says, completed by what the publications state.
 
     Raises
     ------
@@ -70,9 +70,9 @@ def describe_checkpoint(path: str | Path, architecture: Architecture | None = No
     ModelError
         See `load_checkpoint`.
     """
-    checkpoint, cards = describe_readings(path)
+    checkpoint, cards = describe_matches(path)
     chosen = [card for card in cards if architecture in (None, card.architecture)]
-    networks = " and ".join(told(card.architecture) for card in cards)
+    networks = " and ".join(describe_architecture(card.architecture) for card in cards)
     if not chosen:
         raise ModelError(
             Sentence(
@@ -90,8 +90,8 @@ def describe_checkpoint(path: str | Path, architecture: Architecture | None = No
     return checkpoint, chosen[0]
 
 
-def describe_readings(path: str | Path) -> tuple[Checkpoint, tuple[ModelCard, ...]]:
-    """Read the weights of a published checkpoint, and say everything that they can be; as `describe_checkpoint`."""
+def describe_matches(path: str | Path) -> tuple[Checkpoint, tuple[ModelCard, ...]]:
+    """Read the weights of a published checkpoint, and return a card for each network that they fit."""
     checkpoint = read_checkpoint(path)
     try:
         cards = tuple(_card(checkpoint.path, architecture) for architecture in recognise(checkpoint.state))
@@ -118,8 +118,8 @@ def _card(path: Path, architecture: Architecture) -> ModelCard:
             )
         )
     names = {"name": as_name(path.stem), "display_name": path.stem}
-    description = f"{TITLES[architecture.name]} from the checkpoint {path.name}"
-    weights = Weights(file=path.name, sha256=_sha256(path))
+    description = f"{NETWORK_TITLES[architecture.name]} from the checkpoint {path.name}"
+    weights = WeightsFile(file=path.name, sha256=_sha256(path))
     published = published_with(architecture)
     if published is not None:
         description += f"; images are prepared as for {published.display_name}."

@@ -1,7 +1,7 @@
-"""A small picture and what a model says of it, kept beside its weights.
+"""A small test image and what a model predicts for it, stored beside its weights.
 
-It tells whether anything has changed since. The picture is stored as the network sees it, so that the
-answer depends on the weights, the runtime and the device, and on nothing else. Nothing here imports torch.
+By it a health check finds out whether anything has changed since. The image is stored as the network sees it, so
+that the answer depends on the weights, the runtime and the device, and on nothing else. Nothing here imports torch.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _DISCS = ((0.22, 0.25, 0.14), (0.25, 0.72, 0.11), (0.6, 0.55, 0.16), (0.62, 0.83
 
 
 @dataclass(frozen=True)
-class KnownAnswer:
+class StoredAnswer:
     """What a model said when it was packaged.
 
     Attributes
@@ -60,7 +60,7 @@ def draw_picture(card: ModelCard, shape: tuple[int, int]) -> NDArray[np.float32]
     return np.ascontiguousarray(pixels, np.float32)
 
 
-def read_known_answer(package: ModelPackage) -> KnownAnswer | None:
+def read_known_answer(package: ModelPackage) -> StoredAnswer | None:
     """Return the answer that is stored with a model; None if there is none, as with checkpoints.
 
     Raises
@@ -91,4 +91,4 @@ def read_known_answer(package: ModelPackage) -> KnownAnswer | None:
                 path=path,
             )
         )
-    return KnownAnswer(pixels, probability)
+    return StoredAnswer(pixels, probability)

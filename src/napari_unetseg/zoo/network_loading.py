@@ -12,7 +12,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.card import CARD_FILE
-from napari_unetseg.zoo.fit import misfit, size_misfit
+from napari_unetseg.zoo.compatibility import size_mismatch, weight_mismatch
 from napari_unetseg.zoo.import_checkpoint import load_checkpoint
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -94,7 +94,7 @@ def _empty_network(package: ModelPackage) -> SegmentationNetwork:
                 expected=network.out_channels,
             )
         )
-    if fault := size_misfit(network, card.image_size):
+    if fault := size_mismatch(network, card.image_size):
         raise ModelError(Sentence("{path}: 'image_size' {fault}. Correct it.", path=path, fault=fault))
     return network
 
@@ -137,7 +137,7 @@ def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
 def _check_fit(package: ModelPackage, network: SegmentationNetwork, tensors: Mapping[str, Tensor]) -> None:
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
-    fault = misfit(expected, found)
+    fault = weight_mismatch(expected, found)
     if fault:
         raise ModelError(
             Sentence(

@@ -13,7 +13,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
-from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, Weights, write_card
+from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, WeightsFile, write_card
 from napari_unetseg.zoo.known_answer import PICTURE_SIDE, SHA256_KEY, draw_picture
 from napari_unetseg.zoo.network_loading import load_network, network_with
 from napari_unetseg.zoo.registry import ModelPackage
@@ -53,14 +53,14 @@ def write_package(
         If the folder cannot be written.
     """
     tensors = {name: _stored(tensor, dtype) for name, tensor in state.items()}
-    card = ModelCard.model_validate({**fields, "weights": Weights(sha256="")})
+    card = ModelCard.model_validate({**fields, "weights": WeightsFile(sha256="")})
     package = ModelPackage(folder, card, "path")
     answer = _answer(package, network_with(package, {name: _computed(tensor) for name, tensor in tensors.items()}))
     with whole_file(package.weights) as path:
         save_file(tensors, path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    card = card.model_copy(update={"weights": Weights(sha256=sha256)})
+    card = card.model_copy(update={"weights": WeightsFile(sha256=sha256)})
     with whole_file(folder / CARD_FILE) as path:
         write_card(card, path)
     _write_answer(folder, card, answer)
@@ -68,7 +68,7 @@ def write_package(
 
 
 def write_known_answer(package: ModelPackage) -> None:
-    """Put what a model says of a small picture beside its weights; `read_known_answer` explains what for.
+    """Store a model's output for a small test image beside its weights; see `known_answer` for what it is good for.
 
     Raises
     ------

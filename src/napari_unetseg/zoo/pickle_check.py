@@ -14,7 +14,7 @@ from napari_unetseg.zoo.pickle_rules import (
     CALLS,
     ELEMENT_SIZES,
     IGNORED,
-    PLAIN,
+    PLAIN_TYPES,
     Container,
     Global,
     Made,
@@ -170,12 +170,12 @@ class _Follower:
         if not isinstance(target, Container) or target.kind != kind:
             raise PickleRefused(f"its pickle fills something that is not a {kind}")
         target.items += len(added)
-        target.plain = target.plain and all(isinstance(item, PLAIN) for item in added)
+        target.plain = target.plain and all(isinstance(item, PLAIN_TYPES) for item in added)
 
     def _set(self, target: Any, added: list[Any]) -> None:
         self._add(target, "dict", added)
         # Hashing nested tuples takes time without limit.
-        if not all(isinstance(key, PLAIN) for key in added[::2]):
+        if not all(isinstance(key, PLAIN_TYPES) for key in added[::2]):
             raise PickleRefused("its pickle has a dict whose keys are not plain values")
 
 

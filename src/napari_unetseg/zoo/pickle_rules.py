@@ -35,7 +35,7 @@ IGNORED = frozenset(
         *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in _PATHS),
     }
 )
-"""What real checkpoints hold beside weights: settings, scores and paths. None of it is made."""
+"""What real checkpoints hold besides weights: settings, scores and paths. None of it is created."""
 
 _ALIASES = {"__builtin__": "builtins", "posix": "os", "nt": "os"}
 
@@ -74,7 +74,7 @@ class Storage:
     numel: int
 
 
-PLAIN = (str, bytes, int, float, bool, type(None))
+PLAIN_TYPES = (str, bytes, int, float, bool, type(None))
 """What holds nothing else."""
 
 
@@ -91,8 +91,8 @@ def allowed_name(argument: str) -> str:
     if full in IGNORED or full in CALLS or full in ELEMENT_SIZES or full in _DTYPES:
         return full
     written = f"{module}.{name}"
-    told = written if written == full else f"{written} ({full})"
-    raise PickleRefused(f"it names {told}, which a checkpoint has no need of")
+    shown = written if written == full else f"{written} ({full})"
+    raise PickleRefused(f"it names {shown}, which a checkpoint has no need of")
 
 
 def check_tensor(storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from napari_unetseg.language import mark
-from napari_unetseg.zoo.card import IMAGENET, Architecture, ModelCard, Weights
+from napari_unetseg.zoo.card import IMAGENET, Architecture, ModelCard, WeightsFile
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PublishedModel:
     pretrained_path: str | None = None
     finetuned_path: str | None = None
 
-    def card(self, weights: Weights) -> ModelCard:
+    def card(self, weights: WeightsFile) -> ModelCard:
         """Return the card of this model with these weights."""
         return ModelCard.model_validate(
             {

@@ -9,7 +9,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import Architecture
-from napari_unetseg.zoo.fit import Shapes, misfit, some
+from napari_unetseg.zoo.compatibility import Shapes, list_first, weight_mismatch
 
 Reader = Callable[[Shapes], Architecture | None]
 """Says what network the shapes look like; None where they do not. It need not look at all of them."""
@@ -107,17 +107,17 @@ def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) 
     """
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     candidates = [architecture for reader in readers if (architecture := reader(shapes))]
-    faults = [_misfit(candidate, shapes) for candidate in candidates]
+    faults = [_mismatch(candidate, shapes) for candidate in candidates]
     fitting = tuple(candidate for candidate, fault in zip(candidates, faults, strict=True) if not fault)
     if fitting:
         return fitting
     if candidates:
         looks = [
-            Sentence("{network}, but {fault}", network=told(looked), fault=fault)
-            for looked, fault in zip(candidates, faults, strict=True)
+            Sentence("{network}, but {fault}", network=describe_architecture(candidate), fault=fault)
+            for candidate, fault in zip(candidates, faults, strict=True)
         ]
         raise ModelError(Sentence("The weights look like {looks}.", looks=joined(looks, "; or like ")))
-    seen = some([f"{key} {shape}" for key, shape in shapes.items()])
+    seen = list_first([f"{key} {shape}" for key, shape in shapes.items()])
     raise ModelError(
         Sentence(
             "The weights belong to none of {networks}. Seen: {seen}.",
@@ -139,15 +139,15 @@ def _numbered(shapes: Shapes, pattern: str) -> list[tuple[int, ...]]:
     return found
 
 
-def _misfit(architecture: Architecture, shapes: Shapes) -> str:
+def _mismatch(architecture: Architecture, shapes: Shapes) -> str:
     try:
         with torch.device("meta"):
             network = build(architecture.name, architecture.arguments)
     except (ValueError, TypeError, RuntimeError) as error:
         return f"cannot be built so ({error})"
-    return misfit({key: tuple(value.shape) for key, value in network.state_dict().items()}, shapes)
+    return weight_mismatch({key: tuple(value.shape) for key, value in network.state_dict().items()}, shapes)
 
 
-def told(architecture: Architecture) -> str:
+def describe_architecture(architecture: Architecture) -> str:
     """Say what a network is, as messages do."""
     return f"{architecture.name} ({', '.join(f'{key} {value}' for key, value in architecture.arguments.items())})"

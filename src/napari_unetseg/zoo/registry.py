@@ -6,7 +6,7 @@ every machine. A user's package whose name is already taken is listed as broken,
 can still be used by its path.
 
 A checkpoint stands for a model too: by its path, or in the user's folder of a published model. It is
-opened, which needs torch, only once `find_model` is asked for it.
+opened, which needs torch, only by `find_model`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from platformdirs import user_data_path
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence, sentence_of
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, read_card
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, WeightsFile, read_card
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel
 
@@ -227,7 +227,7 @@ def _listed(folder: Path, origin: Origin) -> ModelPackage | None:
     checkpoint = find_checkpoint(folder, (published.finetuned_path, published.pretrained_path))
     if checkpoint is None:
         return None
-    card = published.card(Weights(file=checkpoint.name, sha256=""))
+    card = published.card(WeightsFile(file=checkpoint.name, sha256=""))
     return ModelPackage(folder.absolute(), card, origin, is_checkpoint=True)
 
 

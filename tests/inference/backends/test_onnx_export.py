@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference.backends import onnx_export as room
+from napari_unetseg.inference.backends import onnx_export
 from napari_unetseg.inference.backends.onnx_backend import open_session, run_session
 from napari_unetseg.inference.backends.onnx_export import cached_onnx, export_onnx
 from napari_unetseg.networks import ARCHITECTURES
@@ -83,7 +83,7 @@ def test_it_is_one_file_and_nothing_else(exported):
 def test_a_network_that_differs_is_not_written(exported, tmp_path, monkeypatch, fault, told):
     network, card, result = exported
     monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: FinishedProgram(result.path))
-    monkeypatch.setattr(room, "run_session", lambda session, batch: run_session(session, batch) + fault)
+    monkeypatch.setattr(onnx_export, "run_session", lambda session, batch: run_session(session, batch) + fault)
     with pytest.raises(ModelError, match=rf"tiny\.onnx: not written.* model tiny differs from PyTorch by {told}"):
         export_onnx(network, card, tmp_path / "tiny.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -98,7 +98,7 @@ def test_what_was_exported_is_found_again(exported, monkeypatch):
         path.write_bytes(b"onnx")
         written.append(path)
 
-    monkeypatch.setattr(room, "export_onnx", write)
+    monkeypatch.setattr(onnx_export, "export_onnx", write)
     other_weights = card.model_copy(update={"weights": card.weights.model_copy(update={"sha256": "2" * 64})})
     other_shape = card.model_copy(
         update={"architecture": card.architecture.model_copy(update={"arguments": {"features": [1, 2]}})}

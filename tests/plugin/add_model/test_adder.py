@@ -20,11 +20,11 @@ from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
 from napari_unetseg.plugin.dock.model_box import ADD
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.zoo import adding, registry
-from napari_unetseg.zoo.adding import Candidate, examine
+from napari_unetseg.zoo import registry, user_models
 from napari_unetseg.zoo.card import IMAGENET, MinMax, Percentile
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import ModelPackage, find_model, list_models
+from napari_unetseg.zoo.user_models import Candidate, examine
 
 Open = Callable[..., SegmentationWidget]
 
@@ -235,7 +235,7 @@ def test_cancel_stops_either_step(
     open_window: Open, ask: Any, qtbot: Any, checkpoint: Path, home: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, release, threads = threading.Event(), threading.Event(), []
-    work = getattr(adding, step)
+    work = getattr(user_models, step)
 
     def stand_still(*arguments: Any) -> Any:
         threads.append(threading.current_thread())
@@ -243,7 +243,7 @@ def test_cancel_stops_either_step(
         assert release.wait(20)
         return work(*arguments)
 
-    monkeypatch.setattr(adding, step, stand_still)
+    monkeypatch.setattr(user_models, step, stand_still)
     widget = open_window(checkpoint)
     before = widget.inputs.package()
     if step == "add_model":
@@ -266,7 +266,7 @@ def test_cancel_stops_either_step(
 def test_what_was_added_just_before_a_cancel_is_told(
     open_window: Open, ask: Any, qtbot: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = adding.add_model
+    work = user_models.add_model
     widget = open_window(checkpoint)
 
     def add_then_cancel(candidate: Candidate, changes: Any, _cancel: Any) -> Path:
@@ -274,7 +274,7 @@ def test_what_was_added_just_before_a_cancel_is_told(
         widget.adder.cancel()
         return folder
 
-    monkeypatch.setattr(adding, "add_model", add_then_cancel)
+    monkeypatch.setattr(user_models, "add_model", add_then_cancel)
     ask(widget).add.click()
     finish(widget, qtbot)
     assert widget.message.text.text() == words.added("spheres")
@@ -305,7 +305,7 @@ def test_closing_the_dock_stops_it(
         assert release.wait(20)
         return examine(path)
 
-    monkeypatch.setattr(adding, "examine", stand_still)
+    monkeypatch.setattr(user_models, "examine", stand_still)
     widget = open_window(checkpoint)
     choose_command(widget)
     qtbot.waitUntil(entered.is_set, timeout=20_000)
@@ -317,7 +317,7 @@ def test_closing_the_dock_stops_it(
 
 def published_candidate(name: str) -> Candidate:
     model = PUBLISHED[name]
-    card = model.card(registry.Weights(file="best.pth", sha256=""))
+    card = model.card(registry.WeightsFile(file="best.pth", sha256=""))
     card = card.model_copy(update={"name": "best", "display_name": "best"})
     return Candidate(Path("best.pth"), (card,), (model.live_parameters,), (), (), 10**8)
 

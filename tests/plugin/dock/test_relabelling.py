@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 from numpy.typing import NDArray
 
-from napari_unetseg.plugin.dock import relabelling as live_module
+from napari_unetseg.plugin.dock import relabelling
 from napari_unetseg.plugin.dock.relabelling import LiveController, Relabelled
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
@@ -107,7 +107,7 @@ def test_another_result_stops_it_too(
     assert decoder.thresholds == [0.3]
 
 
-@pytest.mark.parametrize(("large", "given_up"), [(0, True), (live_module.LARGE_PLANE, False)])
+@pytest.mark.parametrize(("large", "given_up"), [(0, True), (relabelling.LARGE_PLANE, False)])
 def test_the_reading_of_a_plane_is_left_only_where_it_takes_long(
     followed_plane: tuple[LiveController, GatedDecoder],
     wait: Callable[[Callable[[], bool]], None],
@@ -115,7 +115,7 @@ def test_the_reading_of_a_plane_is_left_only_where_it_takes_long(
     large: int,
     given_up: bool,
 ) -> None:
-    monkeypatch.setattr(live_module, "LARGE_PLANE", large)
+    monkeypatch.setattr(relabelling, "LARGE_PLANE", large)
     live, decoder = followed_plane
     given: list[Relabelled] = []
     live.relabelled.connect(given.append)

@@ -23,7 +23,7 @@ from napari_unetseg.plugin.layers.outputs import (
     outlines,
 )
 from napari_unetseg.plugin.layers.plane import Plane, shown_plane
-from napari_unetseg.postprocessing import numbering
+from napari_unetseg.postprocessing import blocks
 from napari_unetseg.service import Segmentation, SegmentationService
 
 
@@ -103,7 +103,7 @@ def test_features_name_the_label_in_the_column_that_napari_looks_for(segmentatio
 
 @pytest.mark.parametrize("pixels_at_once", [9, 20, 1000])
 def test_edges_of_objects_are_drawn_inside_them(pixels_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbering, "STRIP", pixels_at_once)
+    monkeypatch.setattr(blocks, "STRIP", pixels_at_once)
     labels = np.zeros((8, 9), np.int32)
     labels[1:6, 1:5], labels[1:6, 5:8] = 1, 2
     edges = outline_labels(labels)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.plugin.panel import health_controller as room
+from napari_unetseg.plugin.panel import health_controller
 from napari_unetseg.plugin.panel.health_controller import HealthController, Report, Subject
 
 HOUR = 3600.0
@@ -188,7 +188,7 @@ def test_an_error_is_passed_on_and_the_clock_goes_on(make: Any, witness: Any, an
 def test_during_a_run_it_asks_more_often(
     make: Any, witness: Any, answered: Answered, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "DURING_RUN_SECONDS", 0.01)
+    monkeypatch.setattr(health_controller, "DURING_RUN_SECONDS", 0.01)
     controller, _ = make(interval=HOUR)
     controller.watch(True)
     controller.set_running(True)
@@ -201,4 +201,4 @@ def test_the_interval_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     file = tmp_path / "config.yaml"
     file.write_text("unet: {health: {health_check_interval: 7}}\n", encoding="utf-8")
     monkeypatch.setenv("NAPARI_UNETSEG_CONFIG", str(file))
-    assert room.configured_interval() == 7
+    assert health_controller.configured_interval() == 7

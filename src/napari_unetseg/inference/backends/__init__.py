@@ -1,12 +1,12 @@
 """Runtimes that can compute a network; each sits behind the same few names."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.language import Sentence
 
@@ -22,9 +22,6 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 
 AUTO = "auto"
 """Stands for a runtime or a precision that is chosen for the user."""
-
-CancelFlag = Callable[[], bool]
-"""Called often, from the computing thread; True asks for the computation to stop."""
 
 Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Room for a batch (N, C, H, W), and for its probabilities (N, heads, H, W)."""

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unetseg.inference.backends import Buffers, CancelFlag
+from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.inference.backends import Buffers
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference.backends import CancelFlag, cancelled, unloaded
+from napari_unetseg.inference.backends import cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
 from napari_unetseg.inference.device import Device

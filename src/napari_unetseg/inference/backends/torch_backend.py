@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, unloaded
+from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.inference.backends import Buffers, cancelled, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
 from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16

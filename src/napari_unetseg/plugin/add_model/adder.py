@@ -19,7 +19,7 @@ from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.registry import Listed, taken_names
 
 if TYPE_CHECKING:
-    from napari_unetseg.zoo.adding import Candidate
+    from napari_unetseg.zoo.user_models import Candidate
 
 ListModels = Callable[[], Sequence[Listed]]
 ChooseFile = Callable[[QWidget], Path | None]
@@ -133,7 +133,7 @@ def _ignore(_: None) -> None: ...
 
 def _examine(path: Path, models: ListModels, task: Task[None]) -> tuple["Candidate", frozenset[str]]:
     read_torch_libraries()
-    from napari_unetseg.zoo.adding import examine
+    from napari_unetseg.zoo.user_models import examine
 
     answer = examine(path), taken_names(models())
     if task.cancelled():
@@ -142,7 +142,7 @@ def _examine(path: Path, models: ListModels, task: Task[None]) -> tuple["Candida
 
 
 def _add(candidate: "Candidate", changes: dict[str, Any], models: ListModels, task: Task[None]) -> Sequence[Listed]:
-    from napari_unetseg.zoo.adding import add_model
+    from napari_unetseg.zoo.user_models import add_model
 
     add_model(candidate, changes, task.cancelled)
     return models()

@@ -25,7 +25,7 @@ from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_unetseg.zoo.adding import Candidate
+    from napari_unetseg.zoo.user_models import Candidate
 
 _DEFAULT_SIDE = 512
 _NAME_TIP = mark("What the list of models shall call it. Its folder gets the same name.")

@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unetseg.language import local, mark, tr
-from napari_unetseg.zoo.card import IMAGENET, TITLES, MeanStd, MinMax, ModelCard, Normalisation, Percentile, as_name
-from napari_unetseg.zoo.fit import left_out
+from napari_unetseg.zoo.card import (
+    IMAGENET,
+    NETWORK_TITLES,
+    MeanStd,
+    MinMax,
+    ModelCard,
+    Normalisation,
+    Percentile,
+    as_name,
+)
+from napari_unetseg.zoo.compatibility import unused_entries
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel, published_with
 
 if TYPE_CHECKING:
-    from napari_unetseg.zoo.adding import Candidate
+    from napari_unetseg.zoo.user_models import Candidate
 
 ADVICE = mark(
     "Whoever trained the network knows how its images were prepared. A wrong choice does not fail; "
@@ -65,7 +74,7 @@ def network(card: ModelCard) -> str:
     facts = [told.format(channels=", ".join(map(str, channels)))] if channels else []
     if "norm" in arguments:
         facts.append({"instance": "InstanceNorm", "batch": "BatchNorm"}[arguments["norm"]])
-    title = TITLES[card.architecture.name]
+    title = NETWORK_TITLES[card.architecture.name]
     return f"{title} ({'; '.join(facts)})" if facts else title
 
 
@@ -76,7 +85,7 @@ def recognised(candidate: "Candidate", card: ModelCard) -> str:
     published = published_with(card.architecture)
     if published:
         return tr("Recognised as the network of {model}").format(model=tr(published.display_name))
-    return tr("Recognised as {network}").format(network=TITLES[card.architecture.name])
+    return tr("Recognised as {network}").format(network=NETWORK_TITLES[card.architecture.name])
 
 
 def facts(candidate: "Candidate", index: int) -> dict[str, str]:
@@ -88,7 +97,7 @@ def facts(candidate: "Candidate", index: int) -> dict[str, str]:
         PARAMETERS: tr("{millions:.2f} million").format(millions=candidate.parameters[index] / 1e6),
     }
     if not candidate.is_package:
-        told[LEFT_OUT] = "; ".join(local(part) for part in left_out(candidate.dropped, candidate.beside)) or tr(
+        told[LEFT_OUT] = "; ".join(local(part) for part in unused_entries(candidate.dropped, candidate.extras)) or tr(
             "nothing"
         )
     return told

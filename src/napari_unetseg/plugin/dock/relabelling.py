@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.layers.editing import Drawing, can_edit, mark_edited, take_in, with_drawn
 from napari_unetseg.plugin.layers.outputs import Outlines, label_features, outline_labels, outlines
@@ -187,7 +188,7 @@ def _relabel(
     edits: Edits | None,
     drawing: Drawing | None,
     serial: int,
-    cancel: Callable[[], bool],
+    cancel: CancelFlag,
 ) -> Relabelled:
     segmentation = base.relabel(**parameters, cancel=cancel)
     names: dict[int, int] = {}
@@ -202,7 +203,7 @@ def _relabel(
     return Relabelled(segmentation, summary, plane.placement.expand(data), edits, names, serial)
 
 
-def _detail(update: Relabelled, plane: Plane, as_labels: bool, cancel: Callable[[], bool]) -> Details:
+def _detail(update: Relabelled, plane: Plane, as_labels: bool, cancel: CancelFlag) -> Details:
     segmentation = update.segmentation
     features = mark_edited(label_features(segmentation), sorted(update.names.values()))
     if cancel():

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unetseg.batch.events import Tally
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.output_files import Result
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.plugin.work.background import Task, start
 from napari_unetseg.plugin.work.services import ServiceFactory
 
@@ -184,7 +185,7 @@ class FolderController(QObject):
 
 
 def run_folder(
-    job: FolderJob, services: ServiceFactory, tell: "Callable[[Event], None]", cancelled: Callable[[], bool]
+    job: FolderJob, services: ServiceFactory, tell: "Callable[[Event], None]", cancelled: CancelFlag
 ) -> Tally:
     """Segment a folder, in a worker thread.
 
@@ -197,8 +198,8 @@ def run_folder(
     # Imports the service, which takes a second.
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
-    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, again=job.again)
-    return segment_files(service, batch, tell=tell, cancel=cancelled)
+    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, redo=job.again)
+    return segment_files(service, batch, report=tell, cancel=cancelled)
 
 
 def _ignore(_: object) -> None: ...

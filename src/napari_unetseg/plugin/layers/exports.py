@@ -14,8 +14,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.contour_file import (
     ContourFile,
     Position,
-    Ring,
-    counted,
+    counts_of_kinds,
     ellipse,
     join_rings,
     number_unlabelled,
@@ -23,7 +22,7 @@ from napari_unetseg.io.contour_file import (
 )
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
-from napari_unetseg.postprocessing.contours import Contour, trace_contours
+from napari_unetseg.postprocessing.contours import Contour, Ring, trace_contours
 
 # Axes before Y and X, by their number, where the layer does not name them; the last is the one scrolled first.
 _USUAL = ("", "Z", "TZ", "TCZ")
@@ -156,7 +155,7 @@ def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) ->
             rings.append((row, axes.position(places[0].tolist()), ring))
     if not rings:
         nothing = tr("The layer '{layer}' has no polygon, rectangle or ellipse to export.").format(layer=_name(meta))
-        found = tr("It has {shapes}.").format(shapes=tr(" and ").join(counted(left_out))) if left_out else ""
+        found = tr("It has {shapes}.").format(shapes=tr(" and ").join(counts_of_kinds(left_out))) if left_out else ""
         raise UnetsegError(f"{nothing} {found}".strip())
     rows = [row for row, _, _ in rings]
     labels = number_unlabelled([_label(features, row) for row in rows])
@@ -170,7 +169,7 @@ def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) ->
         [contour for parts, _ in joined for contour in parts],
         [position for parts, position in joined for _ in parts],
         _measurements(features.loc[rows].assign(label=labels).drop_duplicates("label")),
-        counted(left_out),
+        counts_of_kinds(left_out),
         scale,
         unit,
     )

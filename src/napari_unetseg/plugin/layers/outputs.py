@@ -9,7 +9,8 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_unetseg.plugin.layers.plane import Placement, Plane
-from napari_unetseg.postprocessing.numbering import object_sizes, strips
+from napari_unetseg.postprocessing.blocks import strips
+from napari_unetseg.postprocessing.numbering import object_sizes
 from napari_unetseg.postprocessing.stacks import planes_of
 
 if TYPE_CHECKING:

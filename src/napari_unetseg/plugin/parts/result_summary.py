@@ -1,13 +1,13 @@
 """What to tell the user about a segmentation in one line, and what to suggest when it is empty."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.stacks import decode_stack, planes_of
@@ -40,7 +40,7 @@ class Summary:
     surest: float | None = None
 
 
-def summarise(segmentation: "Segmentation", cancel: Callable[[], bool] | None = None) -> Summary:
+def summarise(segmentation: "Segmentation", cancel: CancelFlag | None = None) -> Summary:
     """Count the objects; look for what stands in their way where there are none. Call it in a worker.
 
     Raises
@@ -67,7 +67,7 @@ def summarise(segmentation: "Segmentation", cancel: Callable[[], bool] | None = 
     return Summary(0, highest, suggestion if helps else None, surest if dropped else None)
 
 
-def _surest(segmentation: "Segmentation", index: tuple[Any, ...], cancel: Callable[[], bool] | None) -> float:
+def _surest(segmentation: "Segmentation", index: tuple[Any, ...], cancel: CancelFlag | None) -> float:
     """Return the highest mean confidence of the objects of a plane, however low; 0 if there are none."""
     if cancel is not None and cancel():
         raise Cancelled("Cancelled while it was looked for why there are no objects.")

@@ -1,13 +1,14 @@
 """From the user's choices to finished layers: what a run does in its worker thread."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
+from napari_unetseg.callbacks import Progress
 from napari_unetseg.errors import Cancelled, NotCalibrated, UnetsegError
 from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.plugin.layers.outputs import Output, build_layers, layer_data
@@ -71,9 +72,7 @@ class Outcome:
     faults: tuple[str, ...] = ()
 
 
-def run_job(
-    job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progress: Callable[[int, int], None] | None = None
-) -> Outcome:
+def run_job(job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progress: Progress | None = None) -> Outcome:
     """Segment one layer, in a worker thread.
 
     Parameters

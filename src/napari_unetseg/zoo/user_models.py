@@ -1,7 +1,7 @@
-"""A model that the user brings: looked at first, then put among the user's own models."""
+"""Models that users bring: examined first, then added to the user's own models."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
-from napari_unetseg.zoo.conversion import convert_checkpoint
-from napari_unetseg.zoo.import_checkpoint import describe_readings
+from napari_unetseg.zoo.checkpoint_conversion import convert_checkpoint
+from napari_unetseg.zoo.import_checkpoint import describe_matches
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import list_models, read_package, taken_names, user_model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-CancelFlag = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Candidate:
         Trainable numbers of the network, for each card.
     dropped
         Names of weights that no output depends on.
-    beside
+    extras
         What else is in the checkpoint (optimizer state, settings...).
     size
         Bytes of the file that holds the weights.
@@ -49,7 +48,7 @@ class Candidate:
     cards: tuple[ModelCard, ...]
     parameters: tuple[int, ...]
     dropped: tuple[str, ...]
-    beside: tuple[str, ...]
+    extras: tuple[str, ...]
     size: int
 
     @property
@@ -73,13 +72,13 @@ def examine(path: Path) -> Candidate:
     """
     if path.is_dir() or (path.parent / CARD_FILE).exists():
         return _examine_package(path if path.is_dir() else path.parent)
-    checkpoint, cards = describe_readings(path)
+    checkpoint, cards = describe_matches(path)
     return Candidate(
         source=path,
         cards=cards,
         parameters=tuple(map(_count, cards)),
         dropped=checkpoint.dropped,
-        beside=checkpoint.beside,
+        extras=checkpoint.extras,
         size=path.stat().st_size,
     )
 
@@ -119,7 +118,7 @@ def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFl
                 "{path}: there is a model {name!r} already. Choose another name.", path=candidate.source, name=name
             )
         )
-    with _beside(folder) as temporary:
+    with _temporary_folder(folder) as temporary:
         if candidate.is_package:
             _copy_package(candidate.source, temporary, changes)
         else:
@@ -141,7 +140,7 @@ def _examine_package(folder: Path) -> Candidate:
         cards=(package.card,),
         parameters=(sum(value.numel() for value in network.parameters()),),
         dropped=(),
-        beside=(),
+        extras=(),
         size=package.weights.stat().st_size,
     )
 
@@ -164,8 +163,8 @@ def _copy_package(source: Path, folder: Path, changes: Mapping[str, Any]) -> Non
 
 
 @contextmanager
-def _beside(folder: Path) -> "Iterator[Path]":
-    """Lend a folder of the same name, in a hidden one that goes afterwards; the registry does not list those."""
+def _temporary_folder(folder: Path) -> "Iterator[Path]":
+    """Yield a folder of the same name in a hidden one that is removed afterwards; the registry does not list those."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".adding-", dir=folder.parent) as temporary:

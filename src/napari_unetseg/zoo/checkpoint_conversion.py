@@ -12,8 +12,8 @@ from torch import Tensor
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
-from napari_unetseg.zoo.card import CARD_FILE, ModelCard, Weights, as_name, explain
-from napari_unetseg.zoo.fit import size_misfit
+from napari_unetseg.zoo.card import CARD_FILE, ModelCard, WeightsFile, as_name, explain_card_error
+from napari_unetseg.zoo.compatibility import size_mismatch
 from napari_unetseg.zoo.import_checkpoint import describe_checkpoint, load_checkpoint
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.packaging import write_package
@@ -21,7 +21,7 @@ from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import read_package
 
 _TEST_SIDE = 256
-_WEIGHTS_FILE = Weights(sha256="").file
+_WEIGHTS_FILE = WeightsFile(sha256="").file
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Converted:
         The card in it.
     dropped
         Names of weights that no output depends on.
-    beside
+    extras
         What else was in the checkpoint (optimizer state, settings...).
     bytes_before, bytes_after
         Size of the checkpoint and of the package's weights.
@@ -48,7 +48,7 @@ class Converted:
     folder: Path
     card: ModelCard
     dropped: tuple[str, ...]
-    beside: tuple[str, ...]
+    extras: tuple[str, ...]
     bytes_before: int
     bytes_after: int
 
@@ -104,7 +104,7 @@ def convert_checkpoint(
         folder=folder,
         card=written,
         dropped=checkpoint.dropped,
-        beside=checkpoint.beside,
+        extras=checkpoint.extras,
         bytes_before=checkpoint.path.stat().st_size,
         bytes_after=(folder / written.weights.file).stat().st_size,
     )
@@ -145,14 +145,14 @@ def _names(title: str, card: ModelCard) -> dict[str, str]:
 def _check_fields(path: Path, fields: Mapping[str, Any]) -> None:
     """Refuse fields that make no card, or one that its own network cannot serve."""
     try:
-        card = ModelCard.model_validate({**fields, "weights": Weights(sha256="")})
+        card = ModelCard.model_validate({**fields, "weights": WeightsFile(sha256="")})
     except ValidationError as error:
         raise ModelError(
-            Sentence("{path}: its model card would be wrong: {faults}.", path=path, faults=explain(error))
+            Sentence("{path}: its model card would be wrong: {faults}.", path=path, faults=explain_card_error(error))
         ) from error
     with torch.device("meta"):
         network = build(card.architecture.name, card.architecture.arguments)
-    if fault := size_misfit(network, card.image_size):
+    if fault := size_mismatch(network, card.image_size):
         raise ModelError(Sentence("{path}: the image size {fault}.", path=path, fault=fault))
 
 

@@ -4,12 +4,28 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+import imageio.v3 as iio
 import pytest
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.tensorboard import open_board, require_tensorboard
 from napari_unetseg.training.train import train
+
+HISTORY = [
+    {"step": 10.0, "loss": 2.0, "dice": 0.5, "ap": 0.1, "ap50": 0.2, "ap50 fluo": 0.3},
+    {"step": 20.0, "loss": 1.0, "dice": 0.7, "ap": 0.3, "ap50": 0.4, "ap50 fluo": 0.5},
+]
+
+
+def test_curves_are_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "curves.png"
+    draw_curves(HISTORY, path)
+    one = iio.imread(path)
+    assert one.shape[0] > 300
+    assert one.shape[1] > 900
+    draw_curves([HISTORY[0], {**HISTORY[1], "dice": 0.9}], path)
+    assert (iio.imread(path) != one).any()
 
 
 class RecordingWriter:
@@ -48,7 +64,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[RecordingWriter]
 
 
 def test_rows_become_curves(installed: type[RecordingWriter], tmp_path: Path) -> None:
-    with open_board(tmp_path) as log:
+    with open_tensorboard(tmp_path) as log:
         log({"step": 10.0, "loss": 0.5, "dice": 0.8, "ap50 dark field": 0.7})
         log({"step": 20.0, "loss": 0.4, "dice": 0.9, "ap50 dark field": 0.6})
     assert installed.folder == str(tmp_path)

@@ -9,17 +9,17 @@ from torch import Tensor
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState
 from napari_unetseg.zoo.checkpoints import read_checkpoint
+from napari_unetseg.zoo.compatibility import weight_mismatch
 from napari_unetseg.zoo.discovery import SUFFIXES
-from napari_unetseg.zoo.fit import misfit
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
 
 
-class FirstWeightsError(UnetsegError):
+class InitialWeightsError(UnetsegError):
     """Weights do not fit the network that is to begin with them."""
 
 
-def begin_with(state: TrainingState, sources: Sequence[str]) -> None:
+def initialise_weights(state: TrainingState, sources: Sequence[str]) -> None:
     """Give a state that took no step yet the weights of another run or model, or the mean of several.
 
     Parameters
@@ -29,7 +29,7 @@ def begin_with(state: TrainingState, sources: Sequence[str]) -> None:
 
     Raises
     ------
-    FirstWeightsError
+    InitialWeightsError
         If the weights do not fit the recipe's network; the message says which differ. Or if the file is the one
         from which a killed run goes on.
     ModelError
@@ -52,9 +52,9 @@ def read_fitting(state: TrainingState, source: str) -> dict[str, Tensor]:
     """Read the weights of a checkpoint or a model package and check that they fit the state's network."""
     weights = read_weights(source)
     expected = {name: tuple(weight.shape) for name, weight in state.network.state_dict().items()}
-    fault = misfit(expected, {name: tuple(weight.shape) for name, weight in weights.items()})
+    fault = weight_mismatch(expected, {name: tuple(weight.shape) for name, weight in weights.items()})
     if fault:
-        raise FirstWeightsError(
+        raise InitialWeightsError(
             f"{source}: these weights do not fit the recipe's network: {fault}. Give the recipe the architecture, "
             "features and heads of the run that they come from, or start without them."
         )
@@ -64,7 +64,7 @@ def read_fitting(state: TrainingState, source: str) -> dict[str, Tensor]:
 def read_weights(source: str) -> dict[str, Tensor]:
     """Read the weights of a checkpoint or a model package, float32 on the CPU."""
     if Path(source).name == LAST_FILE and Path(source).is_file():
-        raise FirstWeightsError(
+        raise InitialWeightsError(
             f"{source}: from this file a killed run goes on. To begin with its weights, give the best of them, "
             f"{Path(source).with_name(BEST_FILE)}."
         )

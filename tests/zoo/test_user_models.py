@@ -5,17 +5,17 @@ import torch
 
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.networks import UNet
-from napari_unetseg.zoo import adding
-from napari_unetseg.zoo.adding import add_model, examine
+from napari_unetseg.zoo import user_models
 from napari_unetseg.zoo.card import IMAGENET
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage, find_model, list_models
+from napari_unetseg.zoo.user_models import add_model, examine
 
 
 @pytest.fixture(autouse=True)
 def _homes(user, monkeypatch):
     """Look for models in empty folders."""
-    monkeypatch.setattr(adding, "user_model_folder", lambda: user)
+    monkeypatch.setattr(user_models, "user_model_folder", lambda: user)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_what_a_checkpoint_is(source):
     assert card.architecture.arguments["features"] == [4, 8, 16]
     assert found.parameters == (sum(value.numel() for value in UNet(3, 1, (4, 8, 16), "instance").parameters()),)
     assert len(found.dropped) == 6
-    assert set(found.beside) == {"epoch", "optimizer_state_dict", "args"}
+    assert set(found.extras) == {"epoch", "optimizer_state_dict", "args"}
     assert (found.source, found.size, found.is_package) == (source, source.stat().st_size, False)
 
 

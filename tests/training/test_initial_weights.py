@@ -6,9 +6,9 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.training.dataset import find_pairs, load_samples
-from napari_unetseg.training.first_weights import FirstWeightsError, begin_with
+from napari_unetseg.training.initial_weights import InitialWeightsError, initialise_weights
 from napari_unetseg.training.recipe import Recipe
-from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, save, start
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, initial_state, save_checkpoint
 from napari_unetseg.training.train import card_fields
 from napari_unetseg.zoo.packaging import write_package
 
@@ -22,24 +22,24 @@ def weights_of(state: TrainingState) -> dict[str, Tensor]:
 @pytest.fixture
 def other(recipe: Recipe) -> TrainingState:
     """A network of the same recipe with other weights."""
-    return start(recipe.model_copy(update={"seed": 1}), CPU)
+    return initial_state(recipe.model_copy(update={"seed": 1}), CPU)
 
 
 def test_a_checkpoint_gives_its_weights(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "best.pt")
-    state = start(recipe, CPU)
-    begin_with(state, [str(tmp_path / "best.pt")])
+    state = initial_state(recipe, CPU)
+    initialise_weights(state, [str(tmp_path / "best.pt")])
     for name, weight in weights_of(other).items():
         assert torch.equal(state.network.state_dict()[name], weight)
         assert torch.equal(state.average.module.state_dict()[name], weight)
 
 
 def test_of_several_the_mean_is_taken(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
-    third = start(recipe.model_copy(update={"seed": 2}), CPU)
+    third = initial_state(recipe.model_copy(update={"seed": 2}), CPU)
     torch.save(other.network.state_dict(), tmp_path / "one.pt")
     torch.save(third.network.state_dict(), tmp_path / "two.pt")
-    state = start(recipe, CPU)
-    begin_with(state, [str(tmp_path / "one.pt"), str(tmp_path / "two.pt")])
+    state = initial_state(recipe, CPU)
+    initialise_weights(state, [str(tmp_path / "one.pt"), str(tmp_path / "two.pt")])
     one, two = weights_of(other), weights_of(third)
     for name, weight in state.network.named_parameters():
         torch.testing.assert_close(weight.detach(), (one[name] + two[name]) / 2)
@@ -48,17 +48,17 @@ def test_of_several_the_mean_is_taken(recipe: Recipe, other: TrainingState, tmp_
 
 def test_each_of_several_must_fit(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "one.pt")
-    deeper = start(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
+    deeper = initial_state(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
     torch.save(deeper.network.state_dict(), tmp_path / "two.pt")
-    with pytest.raises(FirstWeightsError, match=r"two\.pt: these weights do not fit"):
-        begin_with(start(recipe, CPU), [str(tmp_path / "one.pt"), str(tmp_path / "two.pt")])
+    with pytest.raises(InitialWeightsError, match=r"two\.pt: these weights do not fit"):
+        initialise_weights(initial_state(recipe, CPU), [str(tmp_path / "one.pt"), str(tmp_path / "two.pt")])
 
 
 def test_a_model_package_gives_its_weights(dataset: Path, recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
     fields = card_fields(recipe, load_samples(find_pairs(dataset), recipe.normalisation))
     write_package(tmp_path / "model", fields, weights_of(other))
-    state = start(recipe, CPU)
-    begin_with(state, [str(tmp_path / "model")])
+    state = initial_state(recipe, CPU)
+    initialise_weights(state, [str(tmp_path / "model")])
     for name, weight in weights_of(other).items():
         # A package holds its weights rounded.
         torch.testing.assert_close(state.network.state_dict()[name], weight, atol=1e-3, rtol=1e-3)
@@ -66,34 +66,34 @@ def test_a_model_package_gives_its_weights(dataset: Path, recipe: Recipe, other:
 
 def test_the_optimiser_learns_the_weights_it_was_given(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "best.pt")
-    state = start(recipe, CPU)
+    state = initial_state(recipe, CPU)
     learned = {id(weight) for group in state.optimiser.param_groups for weight in group["params"]}
-    begin_with(state, [str(tmp_path / "best.pt")])
+    initialise_weights(state, [str(tmp_path / "best.pt")])
     assert {id(weight) for weight in state.network.parameters()} == learned
 
 
 def test_a_misfit_says_what_differs(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "best.pt")
-    one_head = start(recipe.model_copy(update={"heads": ("foreground",)}), CPU)
+    one_head = initial_state(recipe.model_copy(update={"heads": ("foreground",)}), CPU)
     before = weights_of(one_head)
-    with pytest.raises(FirstWeightsError, match=r"best\.pt: .*2 of the wrong shape \(final_conv\.weight is \(2, 8"):
-        begin_with(one_head, [str(tmp_path / "best.pt")])
+    with pytest.raises(InitialWeightsError, match=r"best\.pt: .*2 of the wrong shape \(final_conv\.weight is \(2, 8"):
+        initialise_weights(one_head, [str(tmp_path / "best.pt")])
     assert all(torch.equal(weight, before[name]) for name, weight in weights_of(one_head).items())
-    deeper = start(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
-    with pytest.raises(FirstWeightsError, match=r"missing \(downs\."):
-        begin_with(deeper, [str(tmp_path / "best.pt")])
+    deeper = initial_state(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
+    with pytest.raises(InitialWeightsError, match=r"missing \(downs\."):
+        initialise_weights(deeper, [str(tmp_path / "best.pt")])
 
 
 def test_the_state_of_a_killed_run_points_to_its_best_weights(
     recipe: Recipe, other: TrainingState, tmp_path: Path
 ) -> None:
-    save(other, tmp_path / LAST_FILE)
-    with pytest.raises(FirstWeightsError) as raised:
-        begin_with(start(recipe, CPU), [str(tmp_path / LAST_FILE)])
+    save_checkpoint(other, tmp_path / LAST_FILE)
+    with pytest.raises(InitialWeightsError) as raised:
+        initialise_weights(initial_state(recipe, CPU), [str(tmp_path / LAST_FILE)])
     assert str(tmp_path / LAST_FILE) in str(raised.value)
     assert str(tmp_path / BEST_FILE) in str(raised.value)
 
 
 def test_a_missing_file_is_named(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.pt"):
-        begin_with(start(recipe, CPU), [str(tmp_path / "none.pt")])
+        initialise_weights(initial_state(recipe, CPU), [str(tmp_path / "none.pt")])

@@ -1,4 +1,4 @@
-"""A large label image in pieces, so that what is worked out for all objects at once needs little memory."""
+"""A label image in groups of whole objects, so that what is computed for all objects needs little memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 512
-"""Side in pixels of the fields in which the objects of a piece begin. Results do not depend on it. What is worked out
-then fits into the caches of a processor, so it is faster as well."""
+GROUP_SIDE = 512
+"""Side in pixels of the squares by which objects are grouped: a group's bounding boxes begin in one of them. Results do
+not depend on it. What a group needs fits into the caches of a processor, so small groups are faster as well."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some of the objects of a label image, whole.
+class ObjectGroup:
+    """Whole objects of a label image that lie near each other, and the box that holds them.
 
     Attributes
     ----------
     rows, columns
-        Where in the image it lies.
+        Of the box in the image.
     labels
-        (height, width), 0 is background and all other objects.
+        (height, width), 0 is background, and pixels of objects of other groups.
     """
 
     rows: slice
@@ -30,29 +30,29 @@ class Piece:
 
     @property
     def origin(self) -> tuple[int, int]:
-        """Row and column of its first pixel."""
+        """Row and column of the box's first pixel."""
         return self.rows.start, self.columns.start
 
-    def of(self, array: NDArray[Any]) -> NDArray[Any]:
+    def crop(self, array: NDArray[Any]) -> NDArray[Any]:
         """Read the same pixels of another array (..., Y, X)."""
         return np.asarray(array[..., self.rows, self.columns])
 
 
-def pieces(labels: NDArray[np.integer]) -> Iterator[Piece]:
-    """Give every object of a label image (Y, X) in exactly one piece; there is one piece at least."""
+def object_groups(labels: NDArray[np.integer]) -> Iterator[ObjectGroup]:
+    """Yield every object of a label image (Y, X) in exactly one group; there is one group at least."""
     height, width = labels.shape
-    if height <= 2 * SIDE and width <= SIDE:
-        yield Piece(slice(0, height), slice(0, width), labels)
+    if height <= 2 * GROUP_SIDE and width <= GROUP_SIDE:
+        yield ObjectGroup(slice(0, height), slice(0, width), labels)
         return
     from scipy import ndimage
 
     found = {label: box for label, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
     if not found:
-        yield Piece(slice(0, 1), slice(0, 1), labels[:1, :1])
+        yield ObjectGroup(slice(0, 1), slice(0, 1), labels[:1, :1])
         return
     names = np.array(list(found))
     boxes = np.array([(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in found.values()])
-    fields = boxes[:, 0] // SIDE * (width // SIDE + 1) + boxes[:, 1] // SIDE
+    fields = boxes[:, 0] // GROUP_SIDE * (width // GROUP_SIDE + 1) + boxes[:, 1] // GROUP_SIDE
     order = np.argsort(fields, kind="stable")
     wanted = np.zeros(int(names[-1]) + 1, bool)
     for members in np.split(order, np.flatnonzero(np.diff(fields[order])) + 1):
@@ -61,5 +61,5 @@ def pieces(labels: NDArray[np.integer]) -> Iterator[Piece]:
         rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
         wanted[names[members]] = True
         own = labels[rows, columns]
-        yield Piece(rows, columns, np.where(wanted[own], own, 0))
+        yield ObjectGroup(rows, columns, np.where(wanted[own], own, 0))
         wanted[names[members]] = False

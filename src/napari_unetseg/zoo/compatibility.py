@@ -1,4 +1,4 @@
-"""Whether weights and a size of images fit a network, and how to say where they do not."""
+"""Whether weights and an image size fit a network, in words where they do not."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each weight, by its name."""
 
-_NAMED = 8
+_LISTED = 8
 
 
-def misfit(expected: Shapes, found: Shapes) -> str:
+def weight_mismatch(expected: Shapes, found: Shapes) -> str:
     """List the weights that are missing, unexpected or of the wrong shape; empty if there are none."""
     misshapen = [
         f"{key} is {found[key]} instead of {shape}"
@@ -26,10 +26,10 @@ def misfit(expected: Shapes, found: Shapes) -> str:
         "unexpected": [key for key in found if key not in expected],
         "of the wrong shape": misshapen,
     }
-    return "; ".join(f"{len(keys)} {fault} ({some(keys)})" for fault, keys in faults.items() if keys)
+    return "; ".join(f"{len(keys)} {fault} ({list_first(keys)})" for fault, keys in faults.items() if keys)
 
 
-def size_misfit(network: "SegmentationNetwork", size: tuple[int, int] | None) -> str:
+def size_mismatch(network: "SegmentationNetwork", size: tuple[int, int] | None) -> str:
     """Say why images cannot be stretched to a size for a network; empty if they can, or keep their size.
 
     A network halves its maps `depth` times, and of a map of one pixel InstanceNorm has no statistics.
@@ -49,8 +49,8 @@ def size_misfit(network: "SegmentationNetwork", size: tuple[int, int] | None) ->
     )
 
 
-def left_out(dropped: Sequence[str], beside: Sequence[str]) -> list[str]:
-    """Say what of a checkpoint is not used: entries beside the weights, and blocks of weights; see `Checkpoint`."""
+def unused_entries(dropped: Sequence[str], extras: Sequence[str]) -> list[str]:
+    """Say what of a checkpoint is not used: entries besides the weights, and blocks of weights; see `Checkpoint`."""
     blocks: dict[str, int] = {}
     for key in dropped:
         block = ".".join(key.split(".")[:2])
@@ -59,9 +59,9 @@ def left_out(dropped: Sequence[str], beside: Sequence[str]) -> list[str]:
         Sentence("{block} ({n} weights that no output depends on)", block=block, n=count)
         for block, count in blocks.items()
     )
-    return [*beside, *unused]
+    return [*extras, *unused]
 
 
-def some(names: Sequence[str]) -> str:
+def list_first(names: Sequence[str]) -> str:
     """List the first names, and how many more there are."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")

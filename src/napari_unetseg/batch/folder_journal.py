@@ -12,7 +12,7 @@ from napari_unetseg.batch.output_files import Result, Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import Sentence
 
-JOURNAL = "segmentation_journal.jsonl"
+JOURNAL_FILE = "segmentation_journal.jsonl"
 
 
 class Record(BaseModel):
@@ -56,7 +56,7 @@ class Record(BaseModel):
     finished: str = Field(default_factory=lambda: datetime.now(UTC).astimezone().isoformat(timespec="seconds"))
 
 
-class Journal:
+class FolderJournal:
     """The journal of one folder; the last line about an image counts.
 
     A line that cannot be read, such as the last one of a run that was killed while it wrote, is left out: its image
@@ -75,7 +75,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / JOURNAL
+        self._path = folder / JOURNAL_FILE
         self.records = {record.file: record for record in _read(self._path)}
 
     def key(self, image: Path) -> str:
@@ -150,4 +150,4 @@ def _read(path: Path) -> Iterable[Record]:
         try:
             yield Record.model_validate_json(line)
         except ValidationError:
-            continue  # see `Journal`
+            continue  # see `FolderJournal`

@@ -1,0 +1,36 @@
+"""Parts of an image that are processed on their own, so that a large one needs little memory."""
+
+from collections.abc import Iterator
+from itertools import product
+
+Block = tuple[slice, ...]
+"""Rows and columns of an image, as slices with a start and a stop."""
+
+STRIP = 2**22
+"""Pixels of a strip."""
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the rows of an image (Y, X) in strips of about `STRIP` pixels, from top to bottom."""
+    step = max(STRIP // max(shape[1], 1), 1)
+    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
+
+
+def blocks(shape: tuple[int, ...], side: int) -> Iterator[Block]:
+    """Yield the blocks of an image (Y, X), squares of that side but for the last ones, in raster order."""
+    rows, columns = ([slice(at, min(at + side, length)) for at in range(0, length, side)] for length in shape)
+    yield from product(rows, columns)
+
+
+def grown(block: Block, by: int, shape: tuple[int, ...]) -> Block:
+    """Return a block with `by` pixels more on each side, as far as an image (Y, X) of that shape goes."""
+    return tuple(
+        slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(block, shape, strict=True)
+    )
+
+
+def within(block: Block, outer: Block) -> Block:
+    """Return the same pixels, counted from the first row and column of a block around it."""
+    return tuple(
+        slice(side.start - around.start, side.stop - around.start) for side, around in zip(block, outer, strict=True)
+    )
