@@ -69,7 +69,17 @@ TORCH_ROOMS = (
     ),
     *(f"zoo.{name}" for name in ("recognition", "torch_archive")),
 )
-TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling.exact")
+TORCH_FREE = (
+    "inference.augmentation",
+    "inference.backends.selection",
+    "inference.first_look",
+    "inference.object_size",
+    "inference.prediction",
+    "inference.size_estimate",
+    "inference.tiling",
+    "networks.facts",
+    "networks.working_memory",
+)
 
 
 def module_name(path: Path) -> str:

@@ -17,7 +17,7 @@ from napari_unetseg.benchmark.batch_tuning import (
     tune,
 )
 from napari_unetseg.benchmark.choosing import Measurement, choose
-from napari_unetseg.service.profile import TunedSize
+from napari_unetseg.service.profile import TunedBatch
 
 SMALL, LARGE = TileShape(100, 100, 2_500), TileShape(200, 200, 22_500)
 
@@ -93,14 +93,14 @@ def sizes_of(chosen):
 def test_the_smallest_size_within_five_percent_is_chosen(rows, expected):
     batch_size, largest, window, widest = expected
     chosen = choose([measured(*row) for row in rows])
-    assert sizes_of(chosen) == TunedSize(
+    assert sizes_of(chosen) == TunedBatch(
         batch_size=batch_size, max_batch_size=largest, window=window, max_window=widest
     )
 
 
 def test_where_the_window_is_the_model_s_only_the_batch_is_chosen():
     chosen = choose([measured(1, 256, 10.0), measured(2, 256, 20.0)], window_is_free=False)
-    assert sizes_of(chosen) == TunedSize(batch_size=2, max_batch_size=2, window=None)
+    assert sizes_of(chosen) == TunedBatch(batch_size=2, max_batch_size=2, window=None)
     assert chosen.megapixels_per_s == 20.0
 
 
@@ -147,7 +147,7 @@ def test_sizes_take_turns_and_the_first_turn_does_not_count():
 def test_the_window_that_wastes_less_is_chosen_on_a_device_of_constant_speed():
     # 22,500 of 40,000 pixels are kept in the large tile, 2,500 of 10,000 in the small one.
     tuning = tune(Device(), plan())
-    assert sizes_of(tuning.chosen) == TunedSize(batch_size=1, max_batch_size=4, window=200, max_window=200)
+    assert sizes_of(tuning.chosen) == TunedBatch(batch_size=1, max_batch_size=4, window=200, max_window=200)
 
 
 def test_a_device_with_a_cost_for_each_batch_gets_a_larger_batch():
@@ -170,7 +170,7 @@ def test_out_of_memory_ends_a_window_and_not_the_measurement():
     tuning = tune(Device(bytes_per_pixel=None, memory=100 * 20_000), plan())
     assert [(one.batch_size, one.window) for one in tuning.measurements] == [(1, 100), (2, 100)]
     assert tuning.left_out == (LeftOut(4, 100, "out of memory"), LeftOut(1, 200, "out of memory"))
-    assert sizes_of(tuning.chosen) == TunedSize(batch_size=1, max_batch_size=2, window=100, max_window=100)
+    assert sizes_of(tuning.chosen) == TunedBatch(batch_size=1, max_batch_size=2, window=100, max_window=100)
     assert [one.peak_memory_mb for one in tuning.measurements] == [None, None]
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from napari_unetseg.benchmark.choosing import Measurement, choose
-from napari_unetseg.service.profile import TunedSize
+from napari_unetseg.service.profile import TunedBatch
 
 LONGEST_BATCH_S = 10.0
 """No size is tried whose batch would take longer: progress would stand still for as long."""
@@ -128,7 +128,7 @@ class Tuning:
 
     measurements: tuple[Measurement, ...]
     left_out: tuple[LeftOut, ...]
-    chosen: TunedSize | None
+    chosen: TunedBatch | None
     interrupted: bool
 
 

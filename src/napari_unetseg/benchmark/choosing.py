@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from napari_unetseg.service.profile import TunedSize
+from napari_unetseg.service.profile import TunedBatch
 
 NEARLY = 0.95
 """A size whose throughput is at least this share of the best is as good: it needs less memory and ends sooner."""
@@ -39,7 +39,7 @@ class Measurement:
     peak_memory_mb: float | None
 
 
-def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) -> TunedSize | None:
+def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) -> TunedBatch | None:
     """Choose the smallest size whose throughput is within 5 % of the best.
 
     Smallest is what shows the network the fewest pixels at once, and of equals the smaller batch. The
@@ -48,7 +48,7 @@ def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) 
 
     Returns
     -------
-    TunedSize or None
+    TunedBatch or None
         None if there is no measurement.
     """
     if not measurements:
@@ -56,7 +56,7 @@ def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) 
     enough = NEARLY * max(one.megapixels_per_s for one in measurements)
     good = (one for one in measurements if one.megapixels_per_s >= enough)
     best = min(good, key=lambda one: (one.batch_size * one.window**2, one.batch_size))
-    return TunedSize(
+    return TunedBatch(
         batch_size=best.batch_size,
         max_batch_size=max(one.batch_size for one in measurements if one.window == best.window),
         window=best.window if window_is_free else None,

@@ -30,7 +30,7 @@ from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVino
 from napari_unetseg.inference.backends.openvino.probe import check_openvino
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.predict import predict
-from napari_unetseg.inference.prediction import Progress
+from napari_unetseg.inference.prediction import PredictOptions, Progress
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head, ModelCard
@@ -165,7 +165,7 @@ def _masks(
 ) -> list[Mask]:
     foreground, masks = card.heads.index("foreground"), []
     for image in images:
-        probability = predict(image, card, backend, cancel=cancel).probability[foreground]
+        probability = predict(image, card, backend, PredictOptions(cancel=cancel)).probability[foreground]
         masks.append(probability > card.parameters.threshold)
         count.add()
     return masks

@@ -1,14 +1,16 @@
-"""What is asked of a network, and what it says of an image."""
+"""What is asked of a network, and what it says of an image. Imports no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
 
 Progress = Callable[[int, int], None]
 """Called with the tiles done and all tiles known so far, from the computing thread."""
@@ -56,8 +58,9 @@ class Prediction:
     sampled: int = 1
 
 
-class Options(TypedDict, total=False):
-    """How images are computed; what is left out has its default.
+@dataclass(frozen=True)
+class PredictOptions:
+    """How images are computed.
 
     Attributes
     ----------
@@ -87,13 +90,13 @@ class Options(TypedDict, total=False):
         Polled before each batch, and by the backend while it runs.
     """
 
-    window: int | None
-    batch_size: int | None
-    largest_whole: int | None
-    limits: Limits | None
-    fallback: Fallback | None
-    on_step: Callable[[MemoryStep], None] | None
-    diameter: float | None
-    augment: bool
-    progress: Progress | None
-    cancel: CancelFlag | None
+    window: int | None = None
+    batch_size: int | None = None
+    largest_whole: int | None = None
+    limits: "Limits | None" = None
+    fallback: "Fallback | None" = None
+    on_step: "Callable[[MemoryStep], None] | None" = None
+    diameter: float | None = None
+    augment: bool = False
+    progress: Progress | None = None
+    cancel: CancelFlag | None = None

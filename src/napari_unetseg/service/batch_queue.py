@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, Progress
 from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction, Progress
     from napari_unetseg.service.loaded_model import LoadedModel
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
@@ -46,10 +46,10 @@ class BatchItem:
     name: str
     started: datetime
     entry: Image | Exception
-    outcome: "Prediction | Exception | None" = None
+    outcome: Prediction | Exception | None = None
     milliseconds: float = 0.0
 
-    def finished(self) -> tuple[Image, "Prediction"]:
+    def finished(self) -> tuple[Image, Prediction]:
         """Return plane and prediction, or raise what went wrong."""
         if isinstance(self.entry, Exception):
             raise self.entry
@@ -85,7 +85,7 @@ class BatchQueue:
         options: SegmentOptions,
         loaded_model: "LoadedModel",
         *,
-        progress: "Progress | None",
+        progress: Progress | None,
         cancel: CancelFlag | None,
         together: bool,
     ) -> None:
@@ -96,14 +96,17 @@ class BatchQueue:
         self._milliseconds = 0.0
         self._done = 0
         self._begun = self._expected = 0
-        told = None if progress is None else share_progress(progress, lambda: (self._begun, self._expected))
+        predict_options = PredictOptions(
+            diameter=options.diameter,
+            augment=options.augment,
+            progress=progress and share_progress(progress, lambda: (self._begun, self._expected)),
+            cancel=cancel,
+        )
         entries = self._entries()
         if together:
-            self._outcomes = loaded_model.predict_many(
-                entries, diameter=options.diameter, augment=options.augment, progress=told, cancel=cancel
-            )
+            self._outcomes = loaded_model.predict_many(entries, predict_options)
         else:
-            self._outcomes = _one_by_one(entries, loaded_model, options, told, cancel)
+            self._outcomes = _one_by_one(entries, loaded_model, predict_options)
 
     def next(self) -> BatchItem | None:
         """Compute until the first image in line has its outcome, and return that; None after the last."""
@@ -143,18 +146,14 @@ class BatchQueue:
 def _one_by_one(
     entries: Iterator[Image | Exception],
     loaded_model: "LoadedModel",
-    options: SegmentOptions,
-    progress: "Progress | None",
-    cancel: CancelFlag | None,
-) -> Iterator["Prediction | Exception"]:
+    options: PredictOptions,
+) -> Iterator[Prediction | Exception]:
     for entry in entries:
         if isinstance(entry, Exception):
             yield entry
             continue
         try:
-            prediction = loaded_model.predict(
-                entry, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
-            )
+            prediction = loaded_model.predict(entry, options)
         except Exception as error:
             yield error
         else:

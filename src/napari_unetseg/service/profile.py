@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 Side = Annotated[int, Field(ge=1)]
 
 
-class TunedSize(BaseModel):
+class TunedBatch(BaseModel):
     """How much the network should see at once, on one device.
 
     Attributes
@@ -48,7 +48,7 @@ class TunedSize(BaseModel):
     peak_memory_mb: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
-    def _ordered(self) -> "TunedSize":
+    def _ordered(self) -> "TunedBatch":
         if self.batch_size > self.max_batch_size:
             raise ValueError("batch_size must not be above max_batch_size")
         return self
@@ -59,7 +59,7 @@ class _Profile(BaseModel):
 
     format: Literal[1] = 1
     # By device name, then by the model's SHA-256, then by `_plan`.
-    sizes: dict[str, dict[str, dict[str, TunedSize]]] = Field(default_factory=dict)
+    sizes: dict[str, dict[str, dict[str, TunedBatch]]] = Field(default_factory=dict)
 
 
 def profile_path() -> Path:
@@ -69,7 +69,7 @@ def profile_path() -> Path:
 
 def read_profile(
     device_name: str, model_sha256: str, backend: str = "torch", precision: str = "float32"
-) -> TunedSize | None:
+) -> TunedBatch | None:
     """Return what was measured for this device, model, runtime and precision.
 
     A file that cannot be read is ignored, with a warning in the log: the published defaults apply.
@@ -85,14 +85,14 @@ def read_profile(
 
     Returns
     -------
-    TunedSize or None
+    TunedBatch or None
         None if nothing was saved.
     """
     return _read(profile_path()).sizes.get(device_name, {}).get(model_sha256, {}).get(_plan(backend, precision))
 
 
 def write_profile(
-    device_name: str, model_sha256: str, size: TunedSize, backend: str = "torch", precision: str = "float32"
+    device_name: str, model_sha256: str, size: TunedBatch, backend: str = "torch", precision: str = "float32"
 ) -> Path:
     """Keep what was measured; what is known of other devices, models, runtimes and precisions stays.
 

@@ -15,6 +15,7 @@ from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, Progress
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, Readable
 from napari_unetseg.service.counters import RunCounter
@@ -28,7 +29,6 @@ from napari_unetseg.service.segmentation import Segmentation, SegmentOptions, re
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction, Progress
     from napari_unetseg.service.loaded_model import LoadedModel
 
 
@@ -63,7 +63,7 @@ class Runner:
         package: ModelPackage,
         image: Image | NDArray[Any],
         options: SegmentOptions,
-        progress: "Progress | None",
+        progress: Progress | None,
         cancel: CancelFlag | None,
     ) -> Segmentation:
         """Segment one image; `SegmentationService.segment` explains the rest."""
@@ -83,7 +83,7 @@ class Runner:
         package: ModelPackage,
         images: Iterable[Readable],
         options: SegmentOptions,
-        progress: "Progress | None",
+        progress: Progress | None,
         cancel: CancelFlag | None,
     ) -> Iterator[Segmentation | Failure]:
         """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
@@ -145,12 +145,12 @@ class Runner:
         self,
         loaded_model: "LoadedModel",
         plane: Image,
-        prediction: "Prediction",
+        prediction: Prediction,
         options: SegmentOptions,
-        progress: "Progress | None",
+        progress: Progress | None,
         watch: Stopwatch,
         cancel: CancelFlag | None,
-    ) -> tuple["Prediction", SegmentOptions]:
+    ) -> tuple[Prediction, SegmentOptions]:
         """Show an image again, rescaled, where a first look found objects of a size that the model does not see well.
 
         Returns what is to be read then, and the options with the diameter that was found.
@@ -169,7 +169,7 @@ class Runner:
         self,
         loaded_model: "LoadedModel",
         plane: Image,
-        prediction: "Prediction",
+        prediction: Prediction,
         options: SegmentOptions,
         seen: SegmentOptions,
         started: datetime,
@@ -222,13 +222,14 @@ def _predict(
     loaded_model: "LoadedModel",
     image: Image,
     options: SegmentOptions,
-    progress: "Progress | None",
+    progress: Progress | None,
     cancel: CancelFlag | None,
-) -> "Prediction":
+) -> Prediction:
     """Compute one plane, or all of a stack together."""
     if not image.stack_axes:
         return loaded_model.predict(
-            image, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
+            image,
+            PredictOptions(diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel),
         )
     queue = BatchQueue(
         [image], replace(options, channel=None), loaded_model, progress=progress, cancel=cancel, together=True
@@ -239,6 +240,6 @@ def _predict(
     return item.finished()[1]
 
 
-def _further(progress: "Progress", done: int) -> "Progress":
+def _further(progress: Progress, done: int) -> Progress:
     """Count tiles on from those that are done already."""
     return lambda now, total: progress(done + now, done + total)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
-from napari_unetseg.inference.backends.selection import BackendRequest, requested_backend
+from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
@@ -82,18 +82,17 @@ class SegmentationService:
         fallback_to_cpu: bool | None = None,
         settings: Settings | None = None,
     ) -> None:
-        requested_backend(backend, precision)  # refuses what there is not
         self.settings = settings or load_settings().settings
-        wanted = self.settings.unet.model
+        preferred = self.settings.unet.model
+        # Refuses a backend or a precision that there is not.
+        self._backend_request = requested_backend(backend, precision, preferred.backend, preferred.precision)
         self._device = device
-        self._backend = backend
-        self._precision = precision
         self._fallback_to_cpu = fallback_to_cpu
         self._packages = Packages(model, self.settings)
-        self._models = ModelCache(self._load, 1e9 * wanted.max_models_gb)
+        self._models = ModelCache(self._load, 1e9 * preferred.max_models_gb)
         self._runner = Runner(self._models, self.settings)
         self._checkup = Checkup(self.settings)
-        if wanted.eager_loading:
+        if preferred.eager_loading:
             self.initialize()
 
     @property
@@ -356,14 +355,18 @@ class SegmentationService:
 
         Raises
         ------
-        ParameterError
-            If the diameter cannot be used with this model.
+        UnetsegError
+            If the diameter cannot be used with this model or image.
         """
         package = self._packages.find(model)
-        loaded_model = self._models.peek(package)
-        throughput = self._runner.throughput
         return forecast_run(
-            package.card, work, self.settings, throughput, loaded_model, self._device, self._backend_request
+            package,
+            work,
+            self.settings,
+            self._device,
+            backend_request=self._backend_request,
+            loaded_model=self._models.peek(package),
+            throughput=self._runner.throughput,
         )
 
     def health(self, dummy_inference: bool = True, *, model: str | Path | None = None) -> Health:
@@ -413,11 +416,6 @@ class SegmentationService:
     ) -> None:
         self.close()
 
-    @property
-    def _backend_request(self) -> BackendRequest:
-        wanted = self.settings.unet.model
-        return requested_backend(self._backend, self._precision, wanted.backend, wanted.precision)
-
     def _load(self, package: ModelPackage) -> "LoadedModel":
         # torch is imported here, in whichever thread first needs the model.
         from napari_unetseg.service.loaded_model import load_model
@@ -426,8 +424,7 @@ class SegmentationService:
             package,
             self.settings,
             device=self._device,
-            backend=self._backend,
-            precision=self._precision,
+            backend_request=self._backend_request,
             fallback_to_cpu=self._fallback_to_cpu,
         )
         try:

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.language import Sentence
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
-
-if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction
 
 
 def read_planes(image: Image) -> Iterator[Image | Exception]:
@@ -29,7 +26,7 @@ def read_planes(image: Image) -> Iterator[Image | Exception]:
             )
 
 
-def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "Prediction | Exception":
+def join_planes(image: Image, outcomes: Iterable[Prediction | Exception]) -> Prediction | Exception:
     """Make one prediction of those of a stack's planes, or give the first error among them.
 
     Takes from `outcomes` as many as the stack has planes.
@@ -60,7 +57,7 @@ def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "
 class _Joined:
     """The prediction of a stack, as far as its planes are known."""
 
-    def __init__(self, image: Image, first: "Prediction") -> None:
+    def __init__(self, image: Image, first: Prediction) -> None:
         heads = len(first.probability)
         shape = (heads + (first.agreement is not None), *image.stack_shape, *image.shape)
         self._maps, remark = allocate_map(shape, image.name)
@@ -69,7 +66,7 @@ class _Joined:
         # A dict keeps the order and says each sentence once.
         self._warnings = dict.fromkeys(remark)
 
-    def add(self, index: tuple[int, ...], plane: "Prediction") -> None:
+    def add(self, index: tuple[int, ...], plane: Prediction) -> None:
         maps: tuple[slice | int, ...] = (slice(self._heads), *index)
         self._maps[maps] = plane.probability
         if plane.agreement is not None:
@@ -79,7 +76,7 @@ class _Joined:
         self._warnings |= dict.fromkeys(plane.warnings)
         self._last = plane
 
-    def prediction(self) -> "Prediction":
+    def prediction(self) -> Prediction:
         return replace(
             self._last,
             probability=self._maps[: self._heads],
@@ -106,8 +103,8 @@ def share_progress(
         Gives the number of planes that are under way and of all there are.
     """
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         begun, expected = planes()
         progress(done, max(done, total * expected // max(begun, 1)))
 
-    return tell
+    return report

@@ -30,6 +30,11 @@ Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Room for a batch (N, C, H, W), and for its probabilities (N, heads, H, W)."""
 
 
+def computes_in_bands(backend: str, device: str) -> bool:
+    """Whether a backend computes large windows in bands on that kind of device, where the network can."""
+    return backend == "torch" and device == "cpu"
+
+
 class Backend(Protocol):
     """A loaded network on a device.
 

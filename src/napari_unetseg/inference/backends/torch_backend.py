@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, unloaded
+from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, computes_in_bands, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
 from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16
@@ -54,7 +54,7 @@ class TorchBackend:
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
-        self.in_bands = network.in_bands and device.kind == "cpu"
+        self.in_bands = network.in_bands and computes_in_bands("torch", device.kind)
         self.precision = "tf32" if precision == "float32" and device.kind == "cuda" and _rounds_to_tf32() else precision
         self._heads = tuple(heads)
         self._calls = threading.local()
