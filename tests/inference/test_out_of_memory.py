@@ -104,10 +104,10 @@ def test_first_the_batch_is_halved_then_the_window(card, counting_backend):
 def test_what_fitted_is_remembered_for_the_next_image(card, counting_backend):
     backend = counting_backend(room=45 * 45)
     limits = Limits()
-    options = {"window": 80, "batch_size": 4, "limits": limits}
-    predict(image(200, 200), card, backend, **options)
+    options = PredictOptions(window=80, batch_size=4, limits=limits)
+    predict(image(200, 200), card, backend, options)
     seen = len(backend.shapes)
-    prediction = predict(image(200, 200), card, backend, **options)
+    prediction = predict(image(200, 200), card, backend, options)
     assert {shape[:1] + shape[2:] for shape in backend.shapes[seen:]} == {(1, 40, 40)}
     assert prediction.warnings == ()
     predict(image(200, 200), card, backend, PredictOptions(window=80, batch_size=4))

@@ -15,6 +15,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, Progress
+from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
@@ -135,12 +136,75 @@ class BatchQueue:
         started = datetime.now(UTC).astimezone()
         name = given.name if isinstance(given, Image) else name
         if self._cancel is not None and self._cancel():
-            return BatchItem(name, started, Cancelled(f"{name}: not segmented, the run was cancelled."))
+            return BatchItem(name, started, _cancelled(name))
         try:
             image = Image.of(given() if callable(given) else given, name=name)
             return BatchItem(image.name, started, self._options.plane_of(image))
         except Exception as error:
             return BatchItem(name, started, error)
+
+
+class FirstImages:
+    """The first images of a batch, up to one that can be read: for what has to be done before the batch runs.
+
+    Parameters
+    ----------
+    images, options
+        As `BatchQueue` takes them.
+
+    Attributes
+    ----------
+    plane
+        The plane or stack of the first image that can be read; None if none can.
+    count
+        How many images were drawn, that one the last.
+    """
+
+    def __init__(self, images: Iterable[Readable], options: SegmentOptions) -> None:
+        self._rest = iter(images)
+        self._drawn: list[Readable] = []
+        self._failures: list[Failure] = []
+        self.plane: Image | None = None
+        for index, given in enumerate(self._rest):
+            name = given.name if isinstance(given, Image) else f"image {index}"
+            try:
+                image = Image.of(given() if callable(given) else given, name=name)
+                self.plane = options.plane_of(image)
+            except Exception as error:
+                self._drawn.append(_raises(error) if callable(given) else given)
+                self._failures.append(Failure(name, error))
+            else:
+                self._drawn.append(image)
+                break
+        self.count = len(self._drawn)
+
+    def all_images(self) -> Iterator[Readable]:
+        """Give the images of the batch, also those that were drawn; each is read once and let go."""
+        while self._drawn:
+            yield self._drawn.pop(0)
+        yield from self._rest
+
+    def failures(self) -> Iterator[Failure]:
+        """Give what is wrong with each of the images that cannot be read."""
+        yield from self._failures
+
+
+def _raises(error: Exception) -> Callable[[], Image]:
+    def read() -> Image:
+        raise error
+
+    return read
+
+
+def cancelled_batch(images: Iterable[Readable]) -> Iterator[Failure]:
+    """Give the failures of a batch that was cancelled before its first image was computed."""
+    for index, given in enumerate(images):
+        name = given.name if isinstance(given, Image) else f"image {index}"
+        yield Failure(name, _cancelled(name))
+
+
+def _cancelled(name: str) -> Cancelled:
+    return Cancelled(f"{name}: not segmented, the run was cancelled.")
 
 
 def _one_by_one(

@@ -43,7 +43,7 @@ def needs_conversion(package: ModelPackage, backend_request: BackendRequest, dev
 
 
 def refuse_inexact_int8(plan: ExecutionPlan, card: ModelCard, device: str) -> ExecutionPlan:
-    """Return a plan without int8, and with a warning, where the masks of the model would suffer from that; else the same.
+    """Return the plan, or one without int8 and with a warning where the masks of the model would suffer from int8.
 
     Raises
     ------

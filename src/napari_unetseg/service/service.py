@@ -22,7 +22,7 @@ from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.packages import Packages
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.runner import Runner
+from napari_unetseg.service.runner import OnStage, Runner
 from napari_unetseg.service.segmentation import Segmentation, SegmentOptions
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -111,6 +111,7 @@ class SegmentationService:
         ModelError
             If there is no such model.
         """
+        # All is shared but which model is meant: models are loaded as the settings say, which both have.
         other = copy.copy(self)
         other._packages = Packages(model, self.settings)
         return other
@@ -132,6 +133,7 @@ class SegmentationService:
         link: bool = False,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
+        on_stage: OnStage | None = None,
     ) -> Segmentation:
         """Find the objects of one image, or of every plane of a stack.
 
@@ -163,6 +165,9 @@ class SegmentationService:
             the calling thread.
         cancel
             Polled while the network runs; once it returns True the call raises `Cancelled`.
+        on_stage
+            Called with ``"calibrating"`` where the model is to run in int8 and was never calibrated for that, so that
+            it is calibrated on this image first, and then with ``"running"``; in the calling thread.
 
         Raises
         ------
@@ -174,7 +179,7 @@ class SegmentationService:
         options = SegmentOptions(
             channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence, link
         )
-        return self._runner.run(self._packages.find(model), image, options, progress, cancel)
+        return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
 
     def segment_batch(
         self,
@@ -220,6 +225,7 @@ class SegmentationService:
         model: str | Path | None = None,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
+        on_stage: OnStage | None = None,
         **options: Any,
     ) -> Iterator[Segmentation | Failure]:
         """Find the objects of many images, one after the other, as results are asked for.
@@ -233,6 +239,8 @@ class SegmentationService:
             Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
         progress
             Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
+        on_stage
+            As for `segment`; it is the first image that can be read which a model is calibrated on.
         model, cancel, options
             As in `segment_batch`.
 
@@ -246,7 +254,8 @@ class SegmentationService:
         UnetsegError
             See `segment_batch`.
         """
-        return self._runner.run_many(self._packages.find(model), images, SegmentOptions(**options), progress, cancel)
+        package = self._packages.find(model)
+        return self._runner.run_many(package, images, SegmentOptions(**options), progress, cancel, on_stage)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None
@@ -337,13 +346,8 @@ class SegmentationService:
         UnetsegError
             If the extra ``[openvino]`` is not installed, or the model or an image cannot be used.
         """
-        from napari_unetseg.service.calibrating import calibrate_package
-
-        package = self._packages.find(model)
-        with request(), self._runner.turn(cancel):
-            calibration = calibrate_package(package, images, progress, cancel)
-        self._models.unload(package)  # where it is loaded in int8, that was the one before
-        return calibration
+        with request():
+            return self._runner.calibrate(self._packages.find(model), images, progress, cancel)
 
     def model_info(self, model: str | Path | None = None) -> ModelInfo:
         """Say which model this service uses, or what another one is; loads nothing."""

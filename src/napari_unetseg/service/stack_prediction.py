@@ -2,14 +2,46 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.prediction import Prediction
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.language import Sentence
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.loaded_model import LoadedModel
+
+
+def predict_stack(loaded_model: "LoadedModel", image: Image, options: PredictOptions) -> Prediction:
+    """Compute the planes of a stack together; what is wrong with one of them is raised.
+
+    Parameters
+    ----------
+    loaded_model
+        Computes them.
+    image
+        A stack.
+    options
+        Its progress counts the tiles of all planes, those that are not read yet too.
+    """
+    begun, expected = 0, prod(image.stack_shape)
+
+    def planes() -> Iterator[Image | Exception]:
+        nonlocal begun
+        for plane in read_planes(image):
+            begun += 1
+            yield plane
+
+    progress = options.progress and share_progress(options.progress, lambda: (begun, expected))
+    outcome = join_planes(image, loaded_model.predict_many(planes(), replace(options, progress=progress)))
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def read_planes(image: Image) -> Iterator[Image | Exception]:
