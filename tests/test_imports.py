@@ -57,6 +57,7 @@ SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "ima
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
     "benchmark.measuring",
+    "benchmark.subject",
     "cli.benchmark_report",
     "networks",
     "inference",

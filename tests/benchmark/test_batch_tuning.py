@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from napari_unetseg.benchmark.batch_tuning import (
     LeftOut,
-    Size,
+    Measurement,
     TileShape,
     Trial,
+    TrialBatch,
     TuningPlan,
+    choose,
     doubled,
     summarise,
     tune,
 )
-from napari_unetseg.benchmark.choosing import Measurement, choose
 from napari_unetseg.service.profile import TunedBatch
 
 SMALL, LARGE = TileShape(100, 100, 2_500), TileShape(200, 200, 22_500)
@@ -35,21 +36,21 @@ class Device:
     bytes_per_pixel: float | None = 100
     memory: float = float("inf")
     interrupt_after: int | None = None
-    timed: list[Size] = field(default_factory=list)
-    tried: list[Size] = field(default_factory=list)
+    timed: list[TrialBatch] = field(default_factory=list)
+    tried: list[TrialBatch] = field(default_factory=list)
 
-    def trial(self, size: Size) -> Trial:
+    def trial(self, size: TrialBatch) -> Trial:
         self.tried.append(size)
         peak = None if self.bytes_per_pixel is None else int(self.bytes_per_pixel * size.pixels)
         return Trial(self._run(size), peak)
 
-    def seconds(self, size: Size) -> float:
+    def seconds(self, size: TrialBatch) -> float:
         if len(self.timed) == self.interrupt_after:
             raise KeyboardInterrupt
         self.timed.append(size)
         return self._run(size)
 
-    def _run(self, size: Size) -> float:
+    def _run(self, size: TrialBatch) -> float:
         if size.pixels * (self.bytes_per_pixel or 100) > self.memory:
             raise MemoryError
         return self.second_per_batch + self.second_per_pixel * size.pixels
@@ -126,7 +127,7 @@ def test_no_smaller_size_is_as_good_as_the_chosen(rows):
 
 def test_figures_of_a_size():
     # The median of these is 0.5 s, the 95th percentile lies nine tenths of the way from 0.5 to 0.9.
-    one = summarise(Size(2, LARGE), [0.5, 0.4, 0.9], peak_bytes=3 * 2**20)
+    one = summarise(TrialBatch(2, LARGE), [0.5, 0.4, 0.9], peak_bytes=3 * 2**20)
     assert one.latency_p50_ms == 500
     assert one.latency_p95_ms == pytest.approx(860)
     assert one.megapixels_per_s == pytest.approx(2 * 22_500 / 0.5 / 1e6)

@@ -89,7 +89,8 @@ def how_it_runs(model, settings=None, backend="torch"):
     from napari_unetseg.service.loaded_model import load_model
 
     done = [0]
-    loaded_model = load_model(find_model(model), settings or Settings(), device="cpu", backend_request=BackendRequest(backend, "float32"))
+    backend_request = BackendRequest(backend, "float32")
+    loaded_model = load_model(find_model(model), settings or Settings(), device="cpu", backend_request=backend_request)
     image = Image(np.arange(196 * 196, dtype=np.float32).reshape(196, 196))
     prediction = loaded_model.predict(image, PredictOptions(progress=lambda n, _total: done.append(n)))
     loaded_model.close()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_unetseg.benchmark.choosing import Measurement
+from napari_unetseg.benchmark.batch_tuning import Measurement
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.service.profile import TunedBatch
 

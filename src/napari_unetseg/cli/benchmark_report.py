@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
-from napari_unetseg.benchmark.batch_tuning import Tuning, TuningPlan, tune
-from napari_unetseg.benchmark.choosing import Measurement
-from napari_unetseg.benchmark.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
+from napari_unetseg.benchmark.batch_tuning import Measurement, Tuning, TuningPlan, tune
+from napari_unetseg.benchmark.measuring import DeviceBench, cpu_megapixels_per_s, plan_for
+from napari_unetseg.benchmark.subject import Subject, load_subject
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.selection import requested_backend

@@ -16,7 +16,7 @@ from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_memory_for, nothing_left, step_down
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
-from napari_unetseg.inference.schedule import Batch, Schedule
+from napari_unetseg.inference.schedule import Schedule, TileBatch
 from napari_unetseg.inference.tiling.plan import BATCH_SIZES, TileLimits, TilePlan, pixels_that_fit, plan_tiling
 from napari_unetseg.zoo.card import ModelCard
 
@@ -148,7 +148,7 @@ class _Run:
         self._cancelled = self._cancelled or (cancel is not None and cancel())
         return self._cancelled
 
-    def _advance(self, batch: Batch) -> None:
+    def _advance(self, batch: TileBatch) -> None:
         if self._is_cancelled():
             self._give_up()
             return
@@ -170,7 +170,7 @@ class _Run:
         else:
             batch[0][0].failure = failure
 
-    def _compute(self, batch: Batch) -> Exception | None:
+    def _compute(self, batch: TileBatch) -> Exception | None:
         """Run a batch; return why it failed, and for every lack of memory MemoryError."""
         try:
             with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
@@ -190,7 +190,7 @@ class _Run:
         _log.info("Out of memory: %s", message)
         return MemoryError(message)
 
-    def _place(self, batch: Batch) -> NDArray[np.float32] | None:
+    def _place(self, batch: TileBatch) -> NDArray[np.float32] | None:
         """Return where a lone answer belongs, so that a large one is not in memory twice."""
         if len(batch) > 1 or self._augments:
             return None
@@ -216,11 +216,11 @@ class _Run:
             each = len(ORIENTATIONS) if self._augments else 1
             progress(done * each + passes, total * each)
 
-    def _shape(self, batch: Batch) -> tuple[int, int, int, int]:
+    def _shape(self, batch: TileBatch) -> tuple[int, int, int, int]:
         height, width = batch[0][0].window_shape
         return len(batch), self._card.input_channels, height, width
 
-    def _step_down(self, batch: Batch) -> None:
+    def _step_down(self, batch: TileBatch) -> None:
         first = batch[0][0]
         try:
             taken = step_down(self._backend, len(batch), first.tile_plan, self._limits, self._fallback)
@@ -247,7 +247,7 @@ class _Run:
             task.failure = _cancelled(task.image)
 
 
-def _put_back(batch: Batch) -> None:
+def _put_back(batch: TileBatch) -> None:
     for task, index in reversed(batch):
         task.put_back(index)
 

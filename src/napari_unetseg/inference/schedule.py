@@ -16,7 +16,7 @@ MOST_PIXELS = 4096 * 4096
 IMAGES_PER_TILE = 2
 """Images that may be under way at once, for each tile of a batch: shapes differ, so some do not match."""
 
-Batch = list[tuple[ImageTask, int]]
+TileBatch = list[tuple[ImageTask, int]]
 """Tiles of one shape: each an image, and the tile's place in its division."""
 
 
@@ -47,15 +47,15 @@ class Schedule:
                 self._tiles_given += first.done
             yield self._under_way.pop(0)
 
-    def next_batch(self, size: int) -> Batch:
+    def next_batch(self, size: int) -> TileBatch:
         """Take up to `size` tiles of one shape.
 
         Returns
         -------
-        Batch
+        TileBatch
             Empty if a result is due, or if all is done.
         """
-        batch: Batch = []
+        batch: TileBatch = []
         for task in self._open_tasks(IMAGES_PER_TILE * size):
             if not batch or _match(task, batch[0][0]):
                 batch += [(task, index) for index in task.take(size - len(batch))]

@@ -91,8 +91,8 @@ class TilePlan:
     resized_to
         `shape`, where the image is stretched to it; None where it keeps its size.
     largest_window
-        Side that a window could have had; with it as `TileLimits.window` the image is divided like this again. None where
-        the image is seen whole whatever is asked for.
+        Side that a window could have had; with it as `TileLimits.window` the image is divided like this again. None
+        where the image is seen whole whatever the window.
     """
 
     shape: tuple[int, int]
