@@ -11,7 +11,7 @@ from napari_unetseg.benchmark.subject import load_subject
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
-from napari_unetseg.service.machine import cpu_name
+from napari_unetseg.service.profile import cpu_name
 from napari_unetseg.zoo.registry import find_model
 
 TORCH = ExecutionPlan("torch", "float32", "Tests know it.")

@@ -13,8 +13,7 @@ from napari_unetseg.inference.out_of_memory import Limit
 from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.loaded_model import BatchShape, LoadedModel, load_model
-from napari_unetseg.service.machine import device_name
-from napari_unetseg.service.profile import TunedBatch, profile_path, write_profile
+from napari_unetseg.service.profile import TunedBatch, device_name, profile_path, write_profile
 from napari_unetseg.service.recipe_text import as_command, as_python
 from napari_unetseg.service.run_recipe import RunRecipe
 from napari_unetseg.zoo.registry import find_model

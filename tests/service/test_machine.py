@@ -1,7 +1,7 @@
 """Names of devices."""
 
 from napari_unetseg.inference.backends.processor import cpu_name
-from napari_unetseg.service.machine import device_name
+from napari_unetseg.service.profile import device_name
 
 
 def test_a_device_is_named_after_its_hardware(monkeypatch):

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from napari_unetseg import SegmentationService
-from napari_unetseg.service.usage import gpu_available, gpu_percent, memory_usage
+from napari_unetseg.service.counters import gpu_available, gpu_percent, memory_usage
 
 
 def test_without_a_model_only_the_machine_is_measured():
@@ -67,7 +67,7 @@ def test_the_gpu_s_use_is_unknown_where_nobody_tells(monkeypatch):
 def test_asking_for_a_gpu_does_not_load_torch():
     program = (
         "import sys\n"
-        "from napari_unetseg.service.usage import gpu_available\n"
+        "from napari_unetseg.service.counters import gpu_available\n"
         "assert gpu_available() is None and 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

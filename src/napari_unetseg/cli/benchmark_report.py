@@ -13,7 +13,7 @@ from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.io.columns import in_columns
-from napari_unetseg.service.configured import find_configured
+from napari_unetseg.service.packages import find_configured
 from napari_unetseg.service.profile import TunedBatch, write_profile
 
 _TITLES = ("window", "batch", "p50 ms", "p95 ms", "megapixels/s", "tiles/s", "memory MiB")

@@ -31,8 +31,7 @@ from napari_unetseg.inference.tiling.plan import (
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
-from napari_unetseg.service.machine import device_name
-from napari_unetseg.service.profile import TunedBatch, read_profile
+from napari_unetseg.service.profile import TunedBatch, device_name, read_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 

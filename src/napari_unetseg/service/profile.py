@@ -6,12 +6,14 @@ weights, and the runtime with its precision. What was measured on one of them sa
 
 import json
 import logging
+import platform
 from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.io.atomic import whole_file
 
 _log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ def read_profile(
     Parameters
     ----------
     device_name
-        As `napari_unetseg.service.machine.device_name` gives it.
+        As `napari_unetseg.service.profile.device_name` gives it.
     model_sha256
         SHA-256 of the model's weights.
     backend, precision
@@ -144,3 +146,19 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error)
+
+
+def device_name(kind: str) -> str:
+    """Return the name of a device, for people and as a key for what was measured on it.
+
+    Parameters
+    ----------
+    kind
+        ``"cpu"``, ``"cuda"`` or ``"mps"``; torch is loaded for ``"cuda"`` alone.
+    """
+    if kind == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    # On a Mac the graphics card is a part of the processor.
+    return cpu_name() if kind == "cpu" else f"{platform.system()} {kind.upper()} device of {cpu_name()}"

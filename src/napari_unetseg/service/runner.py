@@ -17,12 +17,12 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, Progress
-from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
-from napari_unetseg.service.journal import Journal, Stopwatch
+from napari_unetseg.service.health_check import slow_remarks
+from napari_unetseg.service.logs import Journal, Stopwatch
 from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request

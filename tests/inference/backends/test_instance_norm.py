@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_unetseg.inference.backends.instance_norm import STRIP_PIXELS, StripInstanceNorm, map_statistics
+from napari_unetseg.inference.backends.fast_layers import STRIP_PIXELS, StripInstanceNorm, map_statistics
 
 
 def maps(shape, mean=0.0, dtype=torch.float32):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from napari_unetseg.inference.backends.instance_norm import StripInstanceNorm
-from napari_unetseg.inference.backends.preparation import (
+from napari_unetseg.inference.backends.fast_layers import (
+    StripInstanceNorm,
     fold_batch_norm,
     replace_instance_norm,
     round_to_bfloat16,

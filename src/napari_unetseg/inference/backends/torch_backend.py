@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from napari_unetseg.inference.backends import Buffers, CancelFlag, cancelled, computes_in_bands, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
-from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.pools import BufferPools
