@@ -19,7 +19,7 @@ pytest.importorskip("nncf")
 
 @pytest.fixture(autouse=True)
 def in_float32(tmp_path, monkeypatch):
-    """An empty cache, and a quantisation that is none; test_quantisation.py has the real one."""
+    """An empty cache, and a quantisation that is none; test_int8_calibration.py has the real one."""
 
     def quantise(work, model, kept, cancel):
         conversion.save(conversion.read(model), work)

@@ -1,4 +1,4 @@
-"""The profile of measured sizes on disk."""
+"""The profile of measured sizes on disk, and the names of the devices that it knows."""
 
 import json
 
@@ -11,7 +11,7 @@ from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest
 from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.service import profile
-from napari_unetseg.service.profile import TunedBatch, profile_path, read_profile, write_profile
+from napari_unetseg.service.profile import TunedBatch, device_name, profile_path, read_profile, write_profile
 from napari_unetseg.zoo.registry import find_model
 
 SIZE = TunedBatch(batch_size=4, max_batch_size=16, window=768, max_window=1536)
@@ -120,3 +120,10 @@ def test_a_damaged_profile_leaves_the_defaults(bright_model):
     profile_path().parent.mkdir()
     profile_path().write_text("{", encoding="utf-8")
     assert how_it_runs(bright_model) == (196, 1)
+
+
+def test_a_device_is_named_after_its_hardware(monkeypatch):
+    assert device_name("cpu") == cpu_name()
+    assert cpu_name() in device_name("mps") != cpu_name()
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA Something")
+    assert device_name("cuda") == "NVIDIA Something"
