@@ -187,7 +187,7 @@ def _quantise(work: Path, model: Path, kept: Sequence[str], cancel: CancelFlag |
         text=True,
     )
     try:
-        told = _wait(process, cancel)
+        message = _wait(process, cancel)
     finally:
         process.kill()
         process.communicate()
@@ -195,7 +195,7 @@ def _quantise(work: Path, model: Path, kept: Sequence[str], cancel: CancelFlag |
         raise UnetsegError(
             Sentence(
                 "The model could not be brought into int8: {reason}. Choose another precision.",
-                reason=last_line(told).rstrip(".") or f"NNCF ended with status {process.returncode}",
+                reason=last_line(message).rstrip(".") or f"NNCF ended with status {process.returncode}",
             )
         )
 

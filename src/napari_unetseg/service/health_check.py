@@ -74,17 +74,17 @@ class Check:
     problems: tuple[str, ...]
 
 
-def check_model(loaded_model: "LoadedModel", answer: stored.KnownAnswer | None) -> Check:
+def check_model(loaded_model: "LoadedModel", known_answer: stored.KnownAnswer | None) -> Check:
     """Run a model on its test picture, and compare with its stored answer if there is one."""
     card = loaded_model.card
-    pixels = answer.pixels if answer else draw_test_picture(loaded_model)
+    pixels = known_answer.pixels if known_answer else draw_test_picture(loaded_model)
     clock = time.perf_counter()
     probability = loaded_model.backend.run(pixels[np.newaxis])[0]
     elapsed_ms = 1000 * (time.perf_counter() - clock)
     problem = _fault(card, probability)
     compared = None
-    if answer is not None and np.isfinite(probability).all():
-        difference = float(np.abs(probability - answer.probability).max())
+    if known_answer is not None and np.isfinite(probability).all():
+        difference = float(np.abs(probability - known_answer.probability).max())
         compared = KnownAnswer(
             passed=difference <= TOLERANCE[loaded_model.backend.precision], max_difference=difference
         )
@@ -96,7 +96,7 @@ def check_model(loaded_model: "LoadedModel", answer: stored.KnownAnswer | None) 
                 model=card.name,
                 difference=difference,
             )
-    elif answer is not None:
+    elif known_answer is not None:
         compared = KnownAnswer(passed=False, max_difference=1.0)
     return Check(elapsed_ms, compared, (problem,) if problem else ())
 
@@ -138,7 +138,7 @@ class Checkup:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._wanted = settings.unet.health
+        self._health_settings = settings.unet.health
         self._capabilities = _capabilities(settings)
         self._last: dict[Path, tuple[weakref.ref[LoadedModel], Check]] = {}
         self._checked_at: str | None = None
@@ -151,7 +151,7 @@ class Checkup:
         ModelError
             If it fails and the settings want such models refused.
         """
-        if not self._wanted.startup_validation:
+        if not self._health_settings.startup_validation:
             return
         self.check(package, loaded_model)
         last = self._last_check(package, loaded_model)
@@ -160,11 +160,11 @@ class Checkup:
 
     def check(self, package: ModelPackage, loaded_model: "LoadedModel") -> None:
         """Run a model on its test picture, where the settings want that, and remember what came of it."""
-        if not self._wanted.dummy_inference_test:
+        if not self._health_settings.dummy_inference_test:
             return
         self._checked_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        answer = read_known_answer(package) if self._wanted.known_answer_test else None
-        self._last[package.source] = weakref.ref(loaded_model), check_model(loaded_model, answer)
+        known_answer = read_known_answer(package) if self._health_settings.known_answer_test else None
+        self._last[package.source] = weakref.ref(loaded_model), check_model(loaded_model, known_answer)
 
     def _last_check(self, package: ModelPackage, loaded_model: "LoadedModel | None") -> Check | None:
         """Return what came of the last check, if that was of what is loaded now."""
@@ -192,7 +192,7 @@ class Checkup:
         last = self._last_check(package, loaded)
         problems = last.problems if last else ()
         if trouble is not None:
-            problems = (_told(trouble),)
+            problems = (_sentence(trouble),)
         elif loaded is None:
             problems = (NOT_LOADED,)
         performance = counter.read(gpu_percent(loaded.device.kind) if loaded else None)
@@ -232,7 +232,7 @@ def _capabilities(settings: Settings) -> tuple[str, ...]:
     return ("segmentation", *able, "contours", "measurements", "several_models")
 
 
-def _told(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     if isinstance(error, UnetsegError):
         return sentence_of(error)
     return Sentence("The network failed on a small test image: {error}", error=f"{type(error).__name__}: {error}")

@@ -129,15 +129,15 @@ class Journal:
 
     def segmented(self, result: "Segmentation", watch: Stopwatch) -> None:
         """Write down an image that was segmented."""
-        told = result.provenance
+        provenance = result.provenance
         if self._requests:
             size = "x".join(str(length) for length in result.labels.shape)
-            figures = {"image": told.image, "size": size, "model": told.model, "objects": result.count}
-            _log.info("segmented", extra={FIGURES: figures | {"seconds": told.seconds}})
+            figures = {"image": provenance.image, "size": size, "model": provenance.model, "objects": result.count}
+            _log.info("segmented", extra={FIGURES: figures | {"seconds": provenance.seconds}})
         if self._performance:
             stages = {f"{name}_ms": round(ms, 1) for name, ms in watch.stages.items()}
             memory_mb = round(psutil.Process().memory_info().rss / 2**20)
-            _log.info("stages", extra={FIGURES: {"image": told.image, **stages, "process_mb": memory_mb}})
+            _log.info("stages", extra={FIGURES: {"image": provenance.image, **stages, "process_mb": memory_mb}})
 
     def failed(self, image: str, error: Exception) -> None:
         """Write down why an image was not segmented; a defect is written down with its traceback in any case."""

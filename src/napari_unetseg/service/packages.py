@@ -36,10 +36,10 @@ def find_configured(model: str | Path | None, settings: UnetSettings) -> ModelPa
         If there is no such model, or what is set does not fit it; the message names the file.
     """
     folder = settings.model.checkpoint_dir
-    wanted = model or settings.model.name
-    if wanted is None:
-        wanted = DEFAULT_MODEL if folder is None else _source_in(folder, settings.model.model_variant)
-    package = find_model(wanted)
+    chosen = model or settings.model.name
+    if chosen is None:
+        chosen = DEFAULT_MODEL if folder is None else _source_in(folder, settings.model.model_variant)
+    package = find_model(chosen)
     if folder is None or not package.is_checkpoint or not package.weights.resolve().is_relative_to(folder.resolve()):
         return package
     _check_variant(package, settings.model)

@@ -234,9 +234,9 @@ class Runner:
         rescaled = replace(options, diameter=diameter)
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
         with self.turn(cancel, watch), watch.stage("network"):
-            again = _predict(loaded_model, plane, rescaled, more, cancel)
-        told = tell_rescaled(plane.name, diameter, loaded_model.card)
-        return replace(again, warnings=(told, *again.warnings)), rescaled
+            rescaled_prediction = _predict(loaded_model, plane, rescaled, more, cancel)
+        remark = tell_rescaled(plane.name, diameter, loaded_model.card)
+        return replace(rescaled_prediction, warnings=(remark, *rescaled_prediction.warnings)), rescaled
 
     def _finish(
         self,

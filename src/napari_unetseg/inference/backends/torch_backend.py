@@ -86,10 +86,10 @@ class TorchBackend:
     def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
         """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
         pinned = self.device.kind == "cuda"
-        answer = shape[0], len(self._heads), *shape[2:]
+        output_shape = shape[0], len(self._heads), *shape[2:]
         with (
             self.pools.input.lease(shape, channels_last=True, pinned=pinned) as windows,
-            self.pools.output.lease(answer, pinned=pinned) as probabilities,
+            self.pools.output.lease(output_shape, pinned=pinned) as probabilities,
         ):
             yield windows.numpy(), probabilities.numpy()
 
