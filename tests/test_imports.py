@@ -58,6 +58,7 @@ SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "ima
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
     "benchmark.measuring",
+    "benchmark.subject",
     "cli.benchmark_report",
     "networks",
     "inference",
@@ -67,7 +68,17 @@ TORCH_ROOMS = (
     *(f"zoo.{name}" for name in ("checkpoint_conversion", "checkpoints", "import_checkpoint", "network_loading")),
     *(f"zoo.{name}" for name in ("packaging", "recognition", "torch_archive", "user_models")),
 )
-TORCH_FREE = ("inference.first_look", "inference.object_size", "inference.size_estimate", "inference.tiling.exact")
+TORCH_FREE = (
+    "inference.augmentation",
+    "inference.backends.selection",
+    "inference.first_look",
+    "inference.object_size",
+    "inference.prediction",
+    "inference.size_estimate",
+    "inference.tiling",
+    "networks.facts",
+    "networks.working_memory",
+)
 
 
 def module_name(path: Path) -> str:

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 
 from napari_unetseg.benchmark.batch_tuning import (
     LeftOut,
-    Size,
+    Measurement,
     TileShape,
     Trial,
+    TrialBatch,
     TuningPlan,
+    choose,
     doubled,
     summarise,
     tune,
 )
-from napari_unetseg.benchmark.choosing import Measurement, choose
-from napari_unetseg.service.profile import TunedSize
+from napari_unetseg.service.profile import TunedBatch
 
 SMALL, LARGE = TileShape(100, 100, 2_500), TileShape(200, 200, 22_500)
 
@@ -35,21 +36,21 @@ class Device:
     bytes_per_pixel: float | None = 100
     memory: float = float("inf")
     interrupt_after: int | None = None
-    timed: list[Size] = field(default_factory=list)
-    tried: list[Size] = field(default_factory=list)
+    timed: list[TrialBatch] = field(default_factory=list)
+    tried: list[TrialBatch] = field(default_factory=list)
 
-    def trial(self, size: Size) -> Trial:
+    def trial(self, size: TrialBatch) -> Trial:
         self.tried.append(size)
         peak = None if self.bytes_per_pixel is None else int(self.bytes_per_pixel * size.pixels)
         return Trial(self._run(size), peak)
 
-    def seconds(self, size: Size) -> float:
+    def seconds(self, size: TrialBatch) -> float:
         if len(self.timed) == self.interrupt_after:
             raise KeyboardInterrupt
         self.timed.append(size)
         return self._run(size)
 
-    def _run(self, size: Size) -> float:
+    def _run(self, size: TrialBatch) -> float:
         if size.pixels * (self.bytes_per_pixel or 100) > self.memory:
             raise MemoryError
         return self.second_per_batch + self.second_per_pixel * size.pixels
@@ -93,14 +94,14 @@ def sizes_of(chosen):
 def test_the_smallest_size_within_five_percent_is_chosen(rows, expected):
     batch_size, largest, window, widest = expected
     chosen = choose([measured(*row) for row in rows])
-    assert sizes_of(chosen) == TunedSize(
+    assert sizes_of(chosen) == TunedBatch(
         batch_size=batch_size, max_batch_size=largest, window=window, max_window=widest
     )
 
 
 def test_where_the_window_is_the_model_s_only_the_batch_is_chosen():
     chosen = choose([measured(1, 256, 10.0), measured(2, 256, 20.0)], window_is_free=False)
-    assert sizes_of(chosen) == TunedSize(batch_size=2, max_batch_size=2, window=None)
+    assert sizes_of(chosen) == TunedBatch(batch_size=2, max_batch_size=2, window=None)
     assert chosen.megapixels_per_s == 20.0
 
 
@@ -126,7 +127,7 @@ def test_no_smaller_size_is_as_good_as_the_chosen(rows):
 
 def test_figures_of_a_size():
     # The median of these is 0.5 s, the 95th percentile lies nine tenths of the way from 0.5 to 0.9.
-    one = summarise(Size(2, LARGE), [0.5, 0.4, 0.9], peak_bytes=3 * 2**20)
+    one = summarise(TrialBatch(2, LARGE), [0.5, 0.4, 0.9], peak_bytes=3 * 2**20)
     assert one.latency_p50_ms == 500
     assert one.latency_p95_ms == pytest.approx(860)
     assert one.megapixels_per_s == pytest.approx(2 * 22_500 / 0.5 / 1e6)
@@ -147,7 +148,7 @@ def test_sizes_take_turns_and_the_first_turn_does_not_count():
 def test_the_window_that_wastes_less_is_chosen_on_a_device_of_constant_speed():
     # 22,500 of 40,000 pixels are kept in the large tile, 2,500 of 10,000 in the small one.
     tuning = tune(Device(), plan())
-    assert sizes_of(tuning.chosen) == TunedSize(batch_size=1, max_batch_size=4, window=200, max_window=200)
+    assert sizes_of(tuning.chosen) == TunedBatch(batch_size=1, max_batch_size=4, window=200, max_window=200)
 
 
 def test_a_device_with_a_cost_for_each_batch_gets_a_larger_batch():
@@ -170,7 +171,7 @@ def test_out_of_memory_ends_a_window_and_not_the_measurement():
     tuning = tune(Device(bytes_per_pixel=None, memory=100 * 20_000), plan())
     assert [(one.batch_size, one.window) for one in tuning.measurements] == [(1, 100), (2, 100)]
     assert tuning.left_out == (LeftOut(4, 100, "out of memory"), LeftOut(1, 200, "out of memory"))
-    assert sizes_of(tuning.chosen) == TunedSize(batch_size=1, max_batch_size=2, window=100, max_window=100)
+    assert sizes_of(tuning.chosen) == TunedBatch(batch_size=1, max_batch_size=2, window=100, max_window=100)
     assert [one.peak_memory_mb for one in tuning.measurements] == [None, None]
 
 

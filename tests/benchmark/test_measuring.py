@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from napari_unetseg.benchmark import measuring
-from napari_unetseg.benchmark.batch_tuning import Size, TileShape
-from napari_unetseg.benchmark.measuring import DeviceBench, load_subject, plan_for, tile_shapes
+from napari_unetseg.benchmark.batch_tuning import TileShape, TrialBatch
+from napari_unetseg.benchmark.measuring import DeviceBench, plan_for, tile_shapes
 from napari_unetseg.benchmark.memory_process import MemoryProbe
+from napari_unetseg.benchmark.subject import load_subject
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
-from napari_unetseg.service.machine import cpu_name
+from napari_unetseg.service.profile import cpu_name
 from napari_unetseg.zoo.registry import find_model
 
 TORCH = ExecutionPlan("torch", "float32", "Tests know it.")
@@ -49,11 +50,11 @@ def test_a_process_that_is_killed_ran_out_of_memory_and_another_takes_its_place(
 
 def test_a_trial_and_a_run_on_the_cpu(subject):
     with DeviceBench(subject) as bench:
-        trial = bench.trial(Size(2, TILE))
+        trial = bench.trial(TrialBatch(2, TILE))
         assert trial.seconds > 0
         # However short the run: its batch of two images of three channels was there.
         assert trial.peak_bytes >= 2 * 3 * 64**2 * 4
-        assert bench.seconds(Size(2, TILE)) > 0
+        assert bench.seconds(TrialBatch(2, TILE)) > 0
 
 
 @pytest.mark.parametrize("keeps_memory", [True, False])
@@ -74,7 +75,7 @@ def test_out_of_memory_is_told_from_other_errors(subject, monkeypatch):
 
     monkeypatch.setattr(subject.backend, "run", fail)
     with pytest.raises(MemoryError):
-        DeviceBench(subject).seconds(Size(1, TILE))
+        DeviceBench(subject).seconds(TrialBatch(1, TILE))
 
 
 def test_another_error_stays_what_it_is(subject, monkeypatch):
@@ -83,7 +84,7 @@ def test_another_error_stays_what_it_is(subject, monkeypatch):
 
     monkeypatch.setattr(subject.backend, "run", fail)
     with pytest.raises(RuntimeError, match="mat1"):
-        DeviceBench(subject).seconds(Size(1, TILE))
+        DeviceBench(subject).seconds(TrialBatch(1, TILE))
 
 
 def test_windows_lie_on_the_grid_and_keep_what_is_between_their_halos(subject):
@@ -129,6 +130,6 @@ def test_the_plan_fits_the_device(subject, monkeypatch):
 def test_a_trial_on_a_gpu(bright_model):
     subject = load_subject(find_model(bright_model), "cuda", BackendRequest("torch"))
     with DeviceBench(subject) as bench:
-        small, large = (bench.trial(Size(n, TileShape(256, 256, 1))) for n in (1, 8))
+        small, large = (bench.trial(TrialBatch(n, TileShape(256, 256, 1))) for n in (1, 8))
     assert 3 * 256**2 * 4 <= small.peak_bytes < large.peak_bytes
     assert subject.device_name == torch.cuda.get_device_name()

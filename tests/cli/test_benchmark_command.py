@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from napari_unetseg.benchmark import measuring
-from napari_unetseg.service.machine import cpu_name
-from napari_unetseg.service.profile import TunedSize, profile_path, read_profile
+from napari_unetseg.service.profile import TunedBatch, cpu_name, profile_path, read_profile
 from napari_unetseg.zoo.registry import find_model
 
 
@@ -55,7 +54,7 @@ def test_json_as_a_process_of_its_own(shell, bright_model):
         assert 0 < one["latency_p50_ms"] <= one["latency_p95_ms"]
         assert one["peak_memory_mb"] > 0
     assert report["saved_to"] == str(profile_path())
-    assert read_profile(cpu_name(), sha256) == TunedSize(**report["chosen"])
+    assert read_profile(cpu_name(), sha256) == TunedBatch(**report["chosen"])
 
 
 def test_table_and_picture(call, bright_model, small, tmp_path):

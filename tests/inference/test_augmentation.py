@@ -7,6 +7,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations, turn, undo
 from napari_unetseg.inference.predict import predict
+from napari_unetseg.inference.prediction import PredictOptions
 
 HEADS = ("foreground", "distance")
 
@@ -63,8 +64,8 @@ def test_a_flow_turns_with_the_picture():
 
 def test_tiles_average_to_what_the_whole_image_averages_to(card, backend):
     image = Image(noise(150, 217))
-    whole = predict(image, card, backend, augment=True)
-    tiled = predict(image, card, backend, augment=True, window=80, batch_size=3)
+    whole = predict(image, card, backend, PredictOptions(augment=True))
+    tiled = predict(image, card, backend, PredictOptions(augment=True, window=80, batch_size=3))
     assert tiled.tiles > whole.tiles == 1
     assert np.abs(tiled.probability - whole.probability).max() <= 1e-5
     assert np.abs(tiled.agreement - whole.agreement).max() <= 1e-4
@@ -75,14 +76,19 @@ def test_tiles_average_to_what_the_whole_image_averages_to(card, backend):
 
 def test_a_turned_image_gets_a_turned_answer(card, backend):
     pixels = noise(64, 96)
-    answer = predict(Image(pixels), card, backend, augment=True).probability
-    turned = predict(Image(np.rot90(pixels)), card, backend, augment=True).probability
+    answer = predict(Image(pixels), card, backend, PredictOptions(augment=True)).probability
+    turned = predict(Image(np.rot90(pixels)), card, backend, PredictOptions(augment=True)).probability
     np.testing.assert_allclose(np.rot90(answer, axes=(1, 2)), turned, atol=1e-5)
 
 
 def test_progress_counts_every_pass(card, counting):
     told = []
-    predict(Image(noise(40, 90)), card, counting, augment=True, window=48, progress=lambda *done: told.append(done))
+    predict(
+        Image(noise(40, 90)),
+        card,
+        counting,
+        PredictOptions(augment=True, window=48, progress=lambda *done: told.append(done)),
+    )
     tiles = len(counting.shapes) // 8
     assert told == [(done, 8 * tiles) for done in range(1, 8 * tiles + 1)]
     assert tiles > 1
@@ -95,9 +101,7 @@ def test_a_cancel_between_passes_is_obeyed(card, backend):
             Image(noise(32, 32)),
             card,
             backend,
-            augment=True,
-            progress=lambda *counts: done.append(counts),
-            cancel=lambda: len(done) == 3,
+            PredictOptions(augment=True, progress=lambda *counts: done.append(counts), cancel=lambda: len(done) == 3),
         )
     assert done == [(1, 8), (2, 8), (3, 8)]
 

@@ -9,7 +9,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit, Limits, is_out_of_memory
 from napari_unetseg.inference.predict import predict, predict_many
-from napari_unetseg.inference.prediction import Prediction
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
 
 GPU = Device("mps", "It is pretended.")
 
@@ -81,7 +81,9 @@ def test_pytorch_itself_is_understood():
 def test_first_the_batch_is_halved_then_the_window(card, counting_backend):
     backend = counting_backend(room=30 * 30)
     steps, limits = [], Limits()
-    prediction = predict(image(200, 200), card, backend, window=80, batch_size=5, limits=limits, on_step=steps.append)
+    prediction = predict(
+        image(200, 200), card, backend, PredictOptions(window=80, batch_size=5, limits=limits, on_step=steps.append)
+    )
     assert [step.text for step in steps] == [
         "Memory ran out; went on with 2 tiles at once.",
         "Memory ran out; went on with 1 tile at once.",
@@ -102,22 +104,22 @@ def test_first_the_batch_is_halved_then_the_window(card, counting_backend):
 def test_what_fitted_is_remembered_for_the_next_image(card, counting_backend):
     backend = counting_backend(room=45 * 45)
     limits = Limits()
-    options = {"window": 80, "batch_size": 4, "limits": limits}
-    predict(image(200, 200), card, backend, **options)
+    options = PredictOptions(window=80, batch_size=4, limits=limits)
+    predict(image(200, 200), card, backend, options)
     seen = len(backend.shapes)
-    prediction = predict(image(200, 200), card, backend, **options)
+    prediction = predict(image(200, 200), card, backend, options)
     assert {shape[:1] + shape[2:] for shape in backend.shapes[seen:]} == {(1, 40, 40)}
     assert prediction.warnings == ()
-    predict(image(200, 200), card, backend, window=80, batch_size=4)
+    predict(image(200, 200), card, backend, PredictOptions(window=80, batch_size=4))
     assert backend.shapes[-1][2] == 40
 
 
 def test_other_devices_are_not_limited_by_it(card, counting_backend):
     limits = Limits()
-    predict(image(200, 200), card, counting_backend(room=45 * 45, device=GPU), window=80, limits=limits)
+    predict(image(200, 200), card, counting_backend(room=45 * 45, device=GPU), PredictOptions(window=80, limits=limits))
     assert (limits.on("mps"), limits.on("cpu")) == (Limit(1, 40), Limit())
     cpu = counting_backend()
-    predict(image(200, 200), card, cpu, window=80, limits=limits)
+    predict(image(200, 200), card, cpu, PredictOptions(window=80, limits=limits))
     assert cpu.shapes[0][2] > 40
 
 
@@ -134,7 +136,7 @@ def test_the_answer_of_exact_tiles_stays_the_same(make, runtime, card):
     expected = predict(image(200, 150), card, backend)
     for room in (2 * 80 * 80, 75 * 75):
         scarce = Scarce(backend, room)
-        prediction = predict(image(200, 150), card, scarce, window=160, batch_size=4)
+        prediction = predict(image(200, 150), card, scarce, PredictOptions(window=160, batch_size=4))
         assert np.abs(prediction.probability - expected.probability).max() <= 1e-5
         assert len(scarce.shapes) > prediction.tiles  # it did run out
 
@@ -143,8 +145,8 @@ def test_blended_windows_are_a_new_answer_and_the_user_is_told(make, card):
     backend = make.backend(make.network(norm="instance"))
     steps = []
     scarce = Scarce(backend, 300 * 300)
-    prediction = predict(image(600, 300), card, scarce, on_step=steps.append)
-    expected = predict(image(600, 300), card, backend, largest_whole=1, window=300)
+    prediction = predict(image(600, 300), card, scarce, PredictOptions(on_step=steps.append))
+    expected = predict(image(600, 300), card, backend, PredictOptions(largest_whole=1, window=300))
     np.testing.assert_array_equal(prediction.probability, expected.probability)
     assert scarce.shapes[:2] == [(1, 3, 600, 300), (1, 3, 300, 300)]
     (step,) = steps
@@ -171,7 +173,7 @@ def test_where_nothing_fits_the_user_is_told_what_to_do(card, counting_backend, 
     backend = counting_backend(room=0, device=GPU) if on_gpu else counting_backend(room=0)
     words = "scan: GPU memory ran out.*choose the device 'cpu'" if on_gpu else "scan: Memory ran out.*more memory"
     with pytest.raises(DeviceError, match=words):
-        predict(image(200, 200), card, backend, window=80, batch_size=4)
+        predict(image(200, 200), card, backend, PredictOptions(window=80, batch_size=4))
     # Never an endless retry: each size once.
     assert [(shape[0], shape[2]) for shape in backend.shapes] == [(4, 80), (2, 80), (1, 80), (1, 40), (1, 24)]
 
@@ -183,10 +185,7 @@ def test_the_cpu_takes_over_with_its_own_sizes(card, counting_backend):
         image(200, 200),
         card,
         gpu,
-        window=80,
-        batch_size=4,
-        fallback=lambda: calls.append(1) or cpu,
-        on_step=steps.append,
+        PredictOptions(window=80, batch_size=4, fallback=lambda: calls.append(1) or cpu, on_step=steps.append),
     )
     assert (prediction.probability == 0.75).all()
     assert calls == [1]
@@ -200,7 +199,7 @@ def test_the_cpu_takes_over_with_its_own_sizes(card, counting_backend):
 def test_on_the_cpu_the_steps_begin_anew_and_end(card, counting_backend):
     gpu, cpu = counting_backend(room=0, device=GPU), counting_backend(room=0)
     with pytest.raises(DeviceError, match="Memory ran out even"):
-        predict(image(200, 200), card, gpu, window=80, batch_size=2, fallback=lambda: cpu)
+        predict(image(200, 200), card, gpu, PredictOptions(window=80, batch_size=2, fallback=lambda: cpu))
     assert [(shape[0], shape[2]) for shape in cpu.shapes] == [(1, 80), (1, 40), (1, 24)]
 
 
@@ -209,13 +208,13 @@ def test_a_fallback_that_fails_is_the_result(card, counting_backend):
         raise UnetsegError("the weights are gone")
 
     with pytest.raises(UnetsegError, match="weights are gone"):
-        predict(image(9, 9), card, counting_backend(room=0, device=GPU), fallback=fallback)
+        predict(image(9, 9), card, counting_backend(room=0, device=GPU), PredictOptions(fallback=fallback))
 
 
 def test_a_stretched_image_goes_to_the_cpu_at_once(card, counting_backend):
     card = card.model_copy(update={"image_size": (32, 32)})
     gpu, cpu = counting_backend(room=0, device=GPU), counting_backend()
-    predict(image(90, 90), card, gpu, fallback=lambda: cpu)
+    predict(image(90, 90), card, gpu, PredictOptions(fallback=lambda: cpu))
     assert (gpu.shapes, cpu.shapes) == ([(1, 3, 32, 32)], [(1, 3, 32, 32)])
 
 
@@ -237,10 +236,7 @@ def test_what_is_finished_is_kept_where_the_windows_stay_the_same(card, counting
         image(60, 60),
         card,
         gpu,
-        batch_size=1,
-        limits=limits,
-        fallback=lambda: cpu,
-        progress=lambda *done: told.append(done),
+        PredictOptions(batch_size=1, limits=limits, fallback=lambda: cpu, progress=lambda *done: told.append(done)),
     )
     assert prediction.tiles == len(told) == 5 + len(cpu.shapes)
     assert told == [(index + 1, prediction.tiles) for index in range(prediction.tiles)]
@@ -250,7 +246,7 @@ def test_what_is_finished_is_kept_where_the_windows_stay_the_same(card, counting
 def test_finished_images_stay_and_only_those_under_way_are_warned(card, counting_backend):
     backend = counting_backend(room=2 * 50 * 50)
     given = [image(40, 40, name=f"small {index}") for index in range(4)] + [image(100, 100, name="large")]
-    results = list(predict_many(given, card, backend, batch_size=2))
+    results = list(predict_many(given, card, backend, PredictOptions(batch_size=2)))
     assert all(isinstance(result, Prediction) for result in results)
     assert [len(result.warnings) for result in results] == [0, 0, 0, 0, 1]
     assert results[4].warnings == ("Memory ran out; went on with tiles of 50 pixels.",)
@@ -260,7 +256,7 @@ def test_all_images_under_way_go_on_with_the_smaller_window(card, counting_backe
     backend = counting_backend(room=80 * 80)
     given = [image(100, 100, name=f"image {index}") for index in range(3)]
     steps = []
-    results = list(predict_many(given, card, backend, batch_size=2, window=100, on_step=steps.append))
+    results = list(predict_many(given, card, backend, PredictOptions(batch_size=2, window=100, on_step=steps.append)))
     assert all((result.probability == 0.75).all() for result in results)
     # 100 pixels are tried twice, by two and alone, and never again.
     assert [shape[0] for shape in backend.shapes if shape[2] == 100] == [2, 1]
@@ -278,7 +274,7 @@ def test_memory_that_ends_while_a_window_is_read_is_the_same_case(card, counting
         read(self, index, window)
 
     monkeypatch.setattr(image_task.ImageTask, "read", scarce)
-    prediction = predict(image(200, 200), card, counting, window=80)
+    prediction = predict(image(200, 200), card, counting, PredictOptions(window=80))
     assert prediction.warnings == ("Memory ran out; went on with tiles of 40 pixels.",)
     assert (prediction.probability == 0.75).all()
 
@@ -316,7 +312,7 @@ def test_the_tensors_of_a_failed_try_are_gone_before_the_next(card, counting_bac
     backend.run = watch
     gc.disable()
     try:
-        predict(image(200, 200), card, backend, window=80, batch_size=4)
+        predict(image(200, 200), card, backend, PredictOptions(window=80, batch_size=4))
     finally:
         gc.enable()
     assert alive == [0] * len(alive)

@@ -7,6 +7,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict
+from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.inference.tiling.plan import BANDED_TILE, TILE
 from napari_unetseg.zoo.card import IMAGENET, Head
 
@@ -36,7 +37,7 @@ class NarrowHalo:
 def difference(image, card, backend, tiled_by, window):
     """Largest difference between tiles and the whole image, and how many tiles there were."""
     whole = predict(image, card, backend)
-    tiles = predict(image, card, tiled_by, window=window, batch_size=3)
+    tiles = predict(image, card, tiled_by, PredictOptions(window=window, batch_size=3))
     assert whole.tiles == 1
     assert whole.probability.std() > 0.05
     return np.abs(whole.probability - tiles.probability).max(), tiles.tiles
@@ -93,7 +94,7 @@ def test_exact_tiles_are_padded_to_the_grid(counting, card, shape, padded):
 def test_image_wide_statistics_are_not_tiled_where_the_image_fits(make, runtime, card):
     backend = runtime(make.network(norm="instance"))
     image = Image.of(noise(150, 131))
-    prediction = predict(image, card, backend, window=64)
+    prediction = predict(image, card, backend, PredictOptions(window=64))
     assert (prediction.tiles, prediction.window, prediction.halo) == (1, 150, 0)
     assert np.array_equal(prediction.probability, predict(image, card, backend).probability)
 
@@ -121,7 +122,7 @@ def test_windows_are_blended_where_statistics_are_image_wide_and_the_image_does_
     backend = runtime(make.network(norm="instance"))
     image = Image.of(noise(*shape), name="slide")
     expected, windows = blended_naively(image, card, backend, 64)
-    prediction = predict(image, card, backend, window=64, largest_whole=64 * 64)
+    prediction = predict(image, card, backend, PredictOptions(window=64, largest_whole=64 * 64))
     assert np.abs(prediction.probability - expected).max() <= 1e-5
     assert (prediction.tiles, prediction.window, prediction.halo) == (windows, 64, 0)
     (warning,) = prediction.warnings
@@ -131,7 +132,7 @@ def test_windows_are_blended_where_statistics_are_image_wide_and_the_image_does_
 
 def test_an_image_narrower_than_a_blended_window_is_divided_along_the_other_axis(make, runtime, card):
     backend = runtime(make.network(norm="instance"))
-    prediction = predict(Image.of(noise(3, 200)), card, backend, window=64, largest_whole=100)
+    prediction = predict(Image.of(noise(3, 200)), card, backend, PredictOptions(window=64, largest_whole=100))
     assert (prediction.tiles, prediction.window) == (4, 64)
     assert prediction.probability.shape == (2, 3, 200)
     assert 0 < prediction.probability.min() <= prediction.probability.max() < 1
@@ -164,7 +165,10 @@ def test_a_fixed_size_is_never_tiled_and_pixels_without_a_value_stay_background(
     pixels[10:20, 30:33] = np.nan
     told = []
     prediction = predict(
-        Image.of(pixels), card, counting, window=40, largest_whole=1, progress=lambda *done: told.append(done)
+        Image.of(pixels),
+        card,
+        counting,
+        PredictOptions(window=40, largest_whole=1, progress=lambda *done: told.append(done)),
     )
     assert counting.shapes == [(1, 3, 32, 32)]
     assert told == [(1, 1)]
@@ -175,7 +179,7 @@ def test_a_fixed_size_is_never_tiled_and_pixels_without_a_value_stay_background(
 def test_a_cancel_is_seen_before_a_stretched_image_runs(counting, card):
     card = card.model_copy(update={"image_size": (32, 32)})
     with pytest.raises(Cancelled, match="scan"):
-        predict(Image.of(noise(9, 9), name="scan"), card, counting, cancel=lambda: True)
+        predict(Image.of(noise(9, 9), name="scan"), card, counting, PredictOptions(cancel=lambda: True))
     assert counting.shapes == []
 
 
@@ -194,7 +198,7 @@ def test_colour_and_grey_of_the_same_values_agree(card, backend):
 def test_pixels_without_a_value_are_background(card, backend, bad):
     pixels = noise(90, 70).astype(np.float32)
     pixels[10:20, 30:33] = bad
-    prediction = predict(Image.of(pixels, name="scan"), card, backend, window=56)
+    prediction = predict(Image.of(pixels, name="scan"), card, backend, PredictOptions(window=56))
     assert not prediction.probability[:, 10:20, 30:33].any()
     assert np.count_nonzero(prediction.probability) == 2 * (90 * 70 - 30)
     assert "scan: 30 of 6300 pixels" in prediction.warnings[0]
@@ -205,7 +209,7 @@ def test_an_image_without_any_value_is_all_background(card, backend):
 
 
 def test_it_says_how_the_image_was_divided(card, counting):
-    prediction = predict(Image.of(noise(100, 30)), card, counting, window=40)
+    prediction = predict(Image.of(noise(100, 30)), card, counting, PredictOptions(window=40))
     assert (prediction.tiles, prediction.window, prediction.halo) == (4, 40, 8)
     assert prediction.warnings == ()
     whole = predict(Image.of(noise(100, 30)), card, counting)
@@ -222,7 +226,7 @@ def test_by_default_a_window_keeps_its_tile_whatever_the_halo(card, counting, in
 
 
 def test_a_window_that_is_too_small_is_raised_and_the_user_told(card, counting):
-    prediction = predict(Image.of(noise(100, 30)), card, counting, window=10)
+    prediction = predict(Image.of(noise(100, 30)), card, counting, PredictOptions(window=10))
     assert prediction.window == 20
     assert "10 pixels is too small" in prediction.warnings[0]
     assert "20 was used" in prediction.warnings[0]
@@ -231,7 +235,10 @@ def test_a_window_that_is_too_small_is_raised_and_the_user_told(card, counting):
 def test_progress_counts_the_tiles_of_each_batch(card, counting):
     told = []
     predict(
-        Image.of(noise(100, 100)), card, counting, window=40, batch_size=6, progress=lambda *done: told.append(done)
+        Image.of(noise(100, 100)),
+        card,
+        counting,
+        PredictOptions(window=40, batch_size=6, progress=lambda *done: told.append(done)),
     )
     assert told == [(6, 16), (12, 16), (16, 16)]
     assert counting.shapes == [(6, 3, 40, 40), (6, 3, 40, 40), (4, 3, 40, 40)]
@@ -244,9 +251,7 @@ def test_a_cancel_is_seen_between_batches(card, counting):
             Image.of(noise(100, 100), name="scan"),
             card,
             counting,
-            window=40,
-            progress=lambda *done: told.append(done),
-            cancel=lambda: len(told) == 2,
+            PredictOptions(window=40, progress=lambda *done: told.append(done), cancel=lambda: len(told) == 2),
         )
     assert told == [(1, 16), (2, 16)]
     assert len(counting.shapes) == 2
@@ -259,8 +264,7 @@ def test_a_cancel_is_seen_inside_a_batch(make, card):
             Image.of(noise(50, 50)),
             card,
             make.backend(make.network()),
-            progress=lambda *done: told.append(done),
-            cancel=lambda: next(polls, True),
+            PredictOptions(progress=lambda *done: told.append(done), cancel=lambda: next(polls, True)),
         )
     assert told == []
 
@@ -273,7 +277,7 @@ def test_only_one_batch_is_converted_at_a_time(card, counting, monkeypatch):
     monkeypatch.setattr(
         normalisation, "rescale", lambda pixels, *range_: converted.append(pixels.size) or rescale(pixels, *range_)
     )
-    predict(Image.of(noise(100, 100)), card, counting, window=40)
+    predict(Image.of(noise(100, 100)), card, counting, PredictOptions(window=40))
     assert max(converted) == 40 * 40
 
 
@@ -297,5 +301,5 @@ def test_what_a_failed_run_left_of_its_answer_is_overwritten(card, counting, mon
 
     monkeypatch.setattr(counting, "run", half_done)
     fallback = lambda: counting  # noqa: E731
-    probability = predict(Image.of(noise(20, 20)), card, counting, fallback=fallback).probability
+    probability = predict(Image.of(noise(20, 20)), card, counting, PredictOptions(fallback=fallback)).probability
     np.testing.assert_array_equal(probability, np.full((2, 20, 20), 0.75, np.float32))

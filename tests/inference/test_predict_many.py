@@ -7,7 +7,7 @@ import pytest
 from napari_unetseg.errors import Cancelled, ImageError, ModelError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.predict import predict, predict_many
-from napari_unetseg.inference.prediction import Prediction
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
 
 SHAPES = [(64, 64), (30, 90), (64, 64), (64, 64), (150, 90), (1, 1), (64, 64), (30, 90)]
 
@@ -23,9 +23,9 @@ def images(shapes=SHAPES):
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_together_gives_what_one_by_one_gives(make, runtime, card, norm):
     backend = runtime(make.network(norm=norm))
-    together = list(predict_many(images(), card, backend, window=80, batch_size=4))
+    together = list(predict_many(images(), card, backend, PredictOptions(window=80, batch_size=4)))
     for image, result in zip(images(), together, strict=True):
-        alone = predict(image, card, backend, window=80)
+        alone = predict(image, card, backend, PredictOptions(window=80))
         assert np.abs(result.probability - alone.probability).max() <= 5e-6
         assert (result.tiles, result.window, result.halo) == (alone.tiles, alone.window, alone.halo)
 
@@ -33,13 +33,13 @@ def test_together_gives_what_one_by_one_gives(make, runtime, card, norm):
 def test_stretched_images_share_batches_too(make, card):
     backend = make.backend(make.network())
     card = card.model_copy(update={"image_size": (32, 48)})
-    together = list(predict_many(images(), card, backend, batch_size=8))
+    together = list(predict_many(images(), card, backend, PredictOptions(batch_size=8)))
     for image, result in zip(images(), together, strict=True):
         np.testing.assert_allclose(result.probability, predict(image, card, backend).probability, atol=5e-6)
 
 
 def test_tiles_of_one_shape_share_a_batch_whatever_image_they_are_of(card, counting):
-    results = list(predict_many(images(), card, counting, batch_size=4))
+    results = list(predict_many(images(), card, counting, PredictOptions(batch_size=4)))
     assert all(isinstance(result, Prediction) for result in results)
     # Four squares at once, with what is left of the batches of the others computed in the images' order.
     assert counting.shapes == [
@@ -58,7 +58,7 @@ def test_with_batches_of_one_no_image_is_taken_in_before_it_is_its_turn(card, co
             taken.append(image.name)
             yield image
 
-    for number, _ in enumerate(predict_many(source(), card, counting, batch_size=1), start=1):
+    for number, _ in enumerate(predict_many(source(), card, counting, PredictOptions(batch_size=1)), start=1):
         assert len(taken) == number
 
 
@@ -73,7 +73,7 @@ def test_only_a_few_images_are_under_way(card, counting):
             yield image
 
     most = 0
-    for _ in predict_many(source(), card, counting, batch_size=4):
+    for _ in predict_many(source(), card, counting, PredictOptions(batch_size=4)):
         gc.collect()
         most = max(most, sum(one() is not None for one in alive))
     assert len(alive) == 60
@@ -82,7 +82,7 @@ def test_only_a_few_images_are_under_way(card, counting):
 
 def test_beyond_so_many_pixels_no_further_image_is_taken_in(card, counting, monkeypatch):
     monkeypatch.setattr("napari_unetseg.inference.schedule.MOST_PIXELS", 100)
-    list(predict_many(images([(12, 12)] * 3), card, counting, batch_size=4))
+    list(predict_many(images([(12, 12)] * 3), card, counting, PredictOptions(batch_size=4)))
     assert counting.shapes == [(1, 3, 12, 12)] * 3
 
 
@@ -97,7 +97,7 @@ def test_one_bad_image_gives_one_error(card, counting, monkeypatch):
         return whole(image, *settings)
 
     monkeypatch.setattr(image_task, "normalise", normalise)
-    results = list(predict_many(images(), card, counting, batch_size=4))
+    results = list(predict_many(images(), card, counting, PredictOptions(batch_size=4)))
     assert [index for index, result in enumerate(results) if isinstance(result, Exception)] == [2]
     assert str(results[2]) == "image 2: it is bad"
 
@@ -105,7 +105,7 @@ def test_one_bad_image_gives_one_error(card, counting, monkeypatch):
 def test_an_error_in_the_place_of_an_image_is_handed_through_in_order(card, counting):
     error = ImageError("cannot be read")
     given = [error, *images()[:2], error, error]
-    results = list(predict_many(given, card, counting, batch_size=3))
+    results = list(predict_many(given, card, counting, PredictOptions(batch_size=3)))
     assert [result is error for result in results] == [True, False, False, True, True]
     assert list(predict_many([], card, counting)) == []
 
@@ -121,7 +121,7 @@ def test_an_image_that_the_network_fails_on_does_not_sink_those_beside_it(card, 
     counting.run = fail_on_white
     given = images([(64, 64)] * 4)
     given[1] = Image(np.ones((64, 64)), name="constant")
-    results = list(predict_many(given, card, counting, batch_size=4))
+    results = list(predict_many(given, card, counting, PredictOptions(batch_size=4)))
     assert [type(result) for result in results] == [Prediction, ValueError, Prediction, Prediction]
 
 
@@ -137,7 +137,12 @@ def test_progress_counts_the_tiles_of_all_images_taken_in(card, counting):
     told = []
     shapes = [(40, 40), (100, 40), (40, 40)]
     list(
-        predict_many(images(shapes), card, counting, window=40, batch_size=2, progress=lambda *done: told.append(done))
+        predict_many(
+            images(shapes),
+            card,
+            counting,
+            PredictOptions(window=40, batch_size=2, progress=lambda *done: told.append(done)),
+        )
     )
     assert told == [(2, 5), (4, 5), (6, 6)]
 
@@ -150,9 +155,7 @@ def test_after_a_cancel_what_is_finished_stays_and_the_others_say_so(card, count
             given,
             card,
             counting,
-            batch_size=2,
-            progress=lambda *done: told.append(done),
-            cancel=lambda: bool(told),
+            PredictOptions(batch_size=2, progress=lambda *done: told.append(done), cancel=lambda: bool(told)),
         )
     )
     assert [type(result) for result in results] == [Prediction] * 2 + [Cancelled] * 3
@@ -162,12 +165,14 @@ def test_after_a_cancel_what_is_finished_stays_and_the_others_say_so(card, count
 
 def test_a_cancel_inside_the_network_ends_all(make, card):
     polls = iter([False] * 5)
-    results = list(predict_many(images(), card, make.backend(make.network()), cancel=lambda: next(polls, True)))
+    results = list(
+        predict_many(images(), card, make.backend(make.network()), PredictOptions(cancel=lambda: next(polls, True)))
+    )
     assert [type(result) for result in results] == [Cancelled] * len(SHAPES)
 
 
 def test_the_next_result_is_computed_only_when_it_is_asked_for(card, counting):
-    results = predict_many(images([(9, 9)] * 3), card, counting, batch_size=1)
+    results = predict_many(images([(9, 9)] * 3), card, counting, PredictOptions(batch_size=1))
     assert counting.shapes == []
     next(results)
     assert len(counting.shapes) == 1
@@ -181,7 +186,7 @@ def test_from_the_second_image_on_every_buffer_is_found(make, runtime, card):
     backend.pools.release()
     before = {name: getattr(backend.pools, name).report() for name in ("input", "output")}
     for index in range(3):
-        predict(Image.of(noise(150, 90, seed=index)), card, backend, window=80)
+        predict(Image.of(noise(150, 90, seed=index)), card, backend, PredictOptions(window=80))
     for name, counted in before.items():
         report = getattr(backend.pools, name).report()
         assert report.misses - counted.misses == 1
@@ -197,7 +202,7 @@ def test_pools_are_in_use_during_a_run_and_not_after_it(make, runtime, card):
         seen.append((backend.pools.input.report().utilization, backend.pools.output.report().utilization))
         return False
 
-    predict(Image.of(noise(64, 64)), card, backend, cancel=look)
+    predict(Image.of(noise(64, 64)), card, backend, PredictOptions(cancel=look))
     assert (0.0, 0.0) in seen  # before the batch
     assert any(into > 0 and out > 0 for into, out in seen)
     assert backend.pools.input.report().utilization == 0

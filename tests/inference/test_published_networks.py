@@ -11,6 +11,7 @@ from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict
+from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import Head
 
@@ -68,15 +69,15 @@ def test_in_bfloat16_tiles_agree_with_the_whole_image_to_the_last_bits(heads, ma
     # Where each pixel adds up in the same order, not a bit differs; an order that depends on the size moves the last.
     backend = TorchBackend(copy.deepcopy(network[0]), heads, Device("cpu", "Tests run on it."), precision="bfloat16")
     card, image = make.card(heads), noise(203, 217)
-    whole, tiled = (predict(image, card, backend, window=window) for window in (512, 128))
+    whole, tiled = (predict(image, card, backend, PredictOptions(window=window)) for window in (512, 128))
     assert np.abs(tiled.probability - whole.probability).max() <= 0.02
 
 
 def test_tiles_give_what_the_whole_image_gives(network, backend, heads, make):
     card = make.card(heads)
     image = noise(203, 217)
-    whole = predict(image, card, backend, window=512)
-    tiled = predict(image, card, backend, window=128)
+    whole = predict(image, card, backend, PredictOptions(window=512))
+    tiled = predict(image, card, backend, PredictOptions(window=128))
     assert whole.tiles == 1
     # Networks that take statistics from the whole image are never divided.
     assert tiled.tiles == 1 if network[0].receptive_radius is None else tiled.tiles >= 9

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from napari_unetseg.errors import NotCalibrated, ParameterError
+from napari_unetseg.batch.segment_files import BatchJob, segment_files
+from napari_unetseg.cli.main import app
+from napari_unetseg.errors import Cancelled, ImageError, NotCalibrated, ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference import int8_calibration
 from napari_unetseg.inference.backends.openvino import conversion, int8_store
@@ -16,7 +19,7 @@ pytest.importorskip("nncf")
 
 @pytest.fixture(autouse=True)
 def in_float32(tmp_path, monkeypatch):
-    """An empty cache, and a quantisation that is none; test_quantisation.py has the real one."""
+    """An empty cache, and a quantisation that is none; test_int8_calibration.py has the real one."""
 
     def quantise(work, model, kept, cancel):
         conversion.save(conversion.read(model), work)
@@ -33,13 +36,107 @@ def service(bright_model, settings):
 
 def test_int8_runs_after_a_calibration_and_says_how_well(service, squares):
     with pytest.raises(NotCalibrated, match="bright was not calibrated for int8"):
-        service.segment(squares)
+        service.initialize()
     assert service.health(dummy_inference=False).performance.failures == 0
     assert service.calibrate([squares]).accepted
     result = service.segment(squares)
     assert (result.count, result.warnings) == (3, ())
     assert (result.provenance.backend, result.provenance.precision) == ("openvino", "int8")
     assert "Dice of 1.0000" in service.model_info().backend_reason
+
+
+@pytest.fixture
+def calibrated_on(monkeypatch):
+    """Names of the images that models are calibrated on, one list a calibration."""
+    names = []
+
+    def calibrate(package, images, *rest):
+        names.append([Image.of(image).name for image in images])
+        return calibrate_package(package, images, *rest)
+
+    monkeypatch.setattr(calibrating, "calibrate_package", calibrate)
+    return names
+
+
+def test_an_uncalibrated_model_is_calibrated_on_the_image_at_hand(service, squares, calibrated_on):
+    stages = []
+    result = service.segment(Image(squares, name="first"), on_stage=stages.append)
+    assert (result.count, result.provenance.precision) == (3, "int8")
+    assert len(result.warnings) == 1
+    assert "masks of bright agree with float32 to a Dice of 1.0000 (first)" in result.warnings[0]
+    assert stages == ["calibrating", "running"]
+    assert service.segment(Image(squares, name="second"), on_stage=stages.append).warnings == ()
+    assert (calibrated_on, stages) == ([["first"]], ["calibrating", "running"])
+
+
+def test_a_refused_calibration_is_told_once(service, squares, calibrated_on, monkeypatch):
+    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
+    (warning,) = service.segment(squares).warnings
+    assert "bright is not used in int8" in warning
+    assert len(calibrated_on) == 1
+
+
+def test_the_channel_that_is_segmented_is_what_a_model_is_calibrated_on(service, squares, calibrated_on):
+    channels = Image(np.stack([np.zeros_like(squares)] * 4 + [squares]), "CYX", name="five")
+    assert service.segment(channels, channel=4).count == 3
+    assert len(calibrated_on) == 1
+
+
+def test_a_batch_is_calibrated_on_its_first_readable_image(service, squares, calibrated_on):
+    read = []
+
+    def readable(name):
+        def take():
+            read.append(name)
+            if name == "broken":
+                raise ImageError("broken: no image")
+            return Image(squares, name=name)
+
+        return take
+
+    stages = []
+    images = [readable("broken"), readable("good"), Image(squares, name="last")]
+    broken, good, last = service.iter_batch(images, on_stage=stages.append)
+    assert "no image" in str(broken.error)
+    assert [(result.image.name, result.count) for result in (good, last)] == [("good", 3), ("last", 3)]
+    assert "Dice of 1.0000 (good)" in good.warnings[0]
+    assert last.warnings == ()
+    assert calibrated_on == [["good"]]
+    assert read == ["broken", "good"]
+    assert stages == ["calibrating", "running"]
+
+
+def test_a_batch_of_nothing_readable_gives_what_is_wrong_with_each(service, squares, calibrated_on):
+    (failure,) = service.segment_batch([Image(squares, name="grey")], channel=7)
+    assert (failure.image, calibrated_on) == ("grey", [])
+    assert "channel 7" in str(failure.error)
+    assert service.segment_batch([]) == []
+
+
+def test_a_cancelled_calibration_ends_a_batch_with_failures(service, squares):
+    names = [
+        failure.image
+        for failure in service.segment_batch([Image(squares, name="a"), Image(squares, name="b")], cancel=lambda: True)
+        if isinstance(failure.error, Cancelled)
+    ]
+    assert names == ["a", "b"]
+
+
+def test_a_folder_is_calibrated_on_its_first_image(service, squares, tmp_path, calibrated_on):
+    files = tuple(tmp_path / f"{name}.npy" for name in "ab")
+    for file in files:
+        np.save(file, squares)
+    tally = segment_files(service, BatchJob(files, tmp_path / "results"), tell=lambda _event: None)
+    assert tally.count("done") == 2
+    assert [len(names) for names in calibrated_on] == [1]
+
+
+def test_the_command_calibrates_once(bright_model, squares, tmp_path, calibrated_on):
+    np.save(tmp_path / "a.npy", squares)
+    np.save(tmp_path / "b.npy", squares)
+    line = [str(tmp_path / "a.npy"), str(tmp_path / "b.npy"), "--model", str(bright_model), "--precision", "int8"]
+    outcome = CliRunner().invoke(app, ["segment", *line, "--output", str(tmp_path / "results"), "--device", "cpu"])
+    assert (outcome.exit_code, len(calibrated_on)) == (0, 1), outcome.output
 
 
 def test_below_the_limit_another_precision_runs_and_says_so(service, squares, monkeypatch):

@@ -1,6 +1,14 @@
+"""Counts of runs, and what is measured beside them: what cannot be measured is None, and nothing is loaded for it."""
+
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
 import pytest
 
-from napari_unetseg.service.counters import RunCounter
+from napari_unetseg import SegmentationService
+from napari_unetseg.service.counters import RunCounter, gpu_available, gpu_percent, memory_usage
 
 
 def test_a_new_counter_knows_nothing():
@@ -37,3 +45,79 @@ def test_only_the_last_hundred_latencies_are_kept():
     told = counter.read()
     assert told.runs == 130
     assert told.recent_ms == tuple(1000.0 * index for index in range(30, 130))
+
+
+def test_without_a_model_only_the_machine_is_measured():
+    told = memory_usage(None, ())
+    assert told.host_total_mb >= told.host_available_mb > 0
+    assert told.process_mb > 0
+    assert told.device_mb is told.device_total_mb is None
+    assert (told.pool_mb, told.input_pool_hits, told.input_pool_misses) == (0, 0, 0)
+
+
+def test_pools_are_counted_image_by_image(bright_model, settings, squares):
+    service = SegmentationService(bright_model, settings=settings(health__startup_validation=False))
+    service.segment(squares)
+    first = service.health(dummy_inference=False).memory_usage
+    service.segment(squares)
+    second = service.health(dummy_inference=False).memory_usage
+    assert first.input_pool_misses == second.input_pool_misses > 0
+    assert first.output_pool_misses == second.output_pool_misses > 0
+    assert second.input_pool_hits > first.input_pool_hits
+    assert second.output_pool_hits > first.output_pool_hits
+    assert second.pool_mb == first.pool_mb > 0
+
+
+def test_pools_are_in_use_during_a_run_and_idle_after_it(bright_model, settings, squares, monkeypatch):
+    service = SegmentationService(bright_model, settings=settings())
+    service.initialize()
+    (loaded_model,) = service._models.runtimes
+    seen = []
+    run = loaded_model.backend.run
+
+    def observed(*arguments, **options):
+        seen.append(service.health(dummy_inference=False).memory_usage)
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(loaded_model.backend, "run", observed)
+    service.segment(squares)
+    (during,) = seen
+    after = service.health(dummy_inference=False).memory_usage
+    assert 0 < during.input_pool_utilization <= 1
+    assert 0 < during.output_pool_utilization <= 1
+    assert after.input_pool_utilization == after.output_pool_utilization == 0
+
+
+def test_the_gpu_s_use_is_unknown_where_nobody_tells(monkeypatch):
+    def refuse():
+        raise ModuleNotFoundError("pynvml")
+
+    torch = SimpleNamespace(cuda=SimpleNamespace(utilization=refuse), __spec__=ModuleSpec("torch", None))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert gpu_percent("cuda") is None
+    assert gpu_percent("cpu") is None
+    torch.cuda.utilization = lambda: 37
+    assert gpu_percent("cuda") == 37
+
+
+def test_asking_for_a_gpu_does_not_load_torch():
+    program = (
+        "import sys\n"
+        "from napari_unetseg.service.counters import gpu_available\n"
+        "assert gpu_available() is None and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.usefixtures("bright_model")
+def test_a_gpu_is_there_or_not_once_torch_is_loaded():
+    assert gpu_available() in (True, False)
+
+
+def test_torch_is_not_asked_in_the_middle_of_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = ModuleType("torch")
+    half.__spec__ = ModuleSpec("torch", None)
+    monkeypatch.setattr(half.__spec__, "_initializing", True, raising=False)
+    monkeypatch.setitem(sys.modules, "torch", half)
+    assert gpu_available() is None
+    assert gpu_percent("cuda") is None

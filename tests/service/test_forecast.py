@@ -5,15 +5,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from napari_unetseg import SegmentationService
+from napari_unetseg import Image, SegmentationService
 from napari_unetseg.config import Settings
+from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
 from napari_unetseg.inference.backends.processor import cpu_name
+from napari_unetseg.inference.backends.selection import BackendRequest
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.device import Device, Kind
+from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, facts_on, pixels_that_fit, plan_tiling
+from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.service import forecast, profile
-from napari_unetseg.service.forecast import Forecast, Workload, expected_device, network_pixels, operations_per_pixel
-from napari_unetseg.service.profile import TunedSize, write_profile
+from napari_unetseg.service.forecast import (
+    Forecast,
+    Workload,
+    expected_device,
+    forecast_run,
+    network_pixels,
+    operations_per_pixel,
+)
+from napari_unetseg.service.profile import TunedBatch, write_profile
 from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
 
 
@@ -69,7 +84,7 @@ def test_another_model_of_the_same_memory_has_a_pace_of_its_own(service: Segment
 
 
 def test_a_saved_benchmark_goes_before_a_guess(service: SegmentationService, card: ModelCard) -> None:
-    size = TunedSize(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
+    size = TunedBatch(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
     write_profile(cpu_name(), card.weights.sha256, size)
     told = service.forecast(Workload((1000, 1000), planes=3))
     assert (told.basis, told.seconds) == ("benchmark", pytest.approx(1.5))
@@ -80,7 +95,7 @@ def test_a_saved_benchmark_goes_before_a_guess(service: SegmentationService, car
 def test_a_saved_benchmark_of_another_way_than_the_service_goes_says_nothing(
     bright_model: Path, card: ModelCard
 ) -> None:
-    size = TunedSize(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
+    size = TunedBatch(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
     write_profile(cpu_name(), card.weights.sha256, size)
     for backend, basis in (("torch", "benchmark"), ("onnxruntime", "guess")):
         service = SegmentationService(bright_model, "cpu", backend)
@@ -149,3 +164,80 @@ def test_long_and_large_runs_are_known_as_such() -> None:
     assert not forecast(1, 999).is_large
     assert not forecast(1, None).is_large
     assert not forecast(1, 1001, "cuda").is_large
+
+
+BUNDLED = ("nuclei", "cells", "nails", "spheroids")
+SHAPES = ((64, 90), (700, 500), (1500, 1200), (4000, 4000), (300, 9000))
+
+
+def told_by_the_engine(model: str, backend: str, device: Kind, shape: tuple[int, int], window: int | None) -> TilePlan:
+    """Divide an image as a run does, by a backend that holds the network."""
+    package = find_model(model)
+    network = load_network(package)
+    runtime = FakeRuntime if backend == "openvino" else TorchBackend
+    # Only what a backend says of its network is asked, which is the same wherever its weights are.
+    loaded = runtime(network, package.card.outputs, Device("cpu", ""))
+    loaded.in_bands = loaded.in_bands and device == "cpu"
+    limits = TileLimits(window, pixels_that_fit(psutil.virtual_memory().total))
+    return plan_tiling(shape, package.card, loaded, limits)
+
+
+class FakeRuntime(ArrayRuntime):
+    def _compute(self, *_: object) -> None: ...
+
+    def unload(self) -> None: ...
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("backend", "device"), [("torch", "cpu"), ("torch", "cuda"), ("openvino", "cpu")])
+@pytest.mark.parametrize("model", BUNDLED)
+def test_the_window_is_the_one_that_the_engine_takes(
+    model: str,
+    backend: str,
+    device: Kind,
+    shape: tuple[int, int],
+    settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forecast, "openvino_version", lambda: "2025.0")
+    for window in (None, 900):
+        own = settings(inference__window=window)
+        expected = forecast_run(
+            find_model(model), Workload(shape), own, device, backend_request=BackendRequest(backend, "float32")
+        )
+        assert expected.window == told_by_the_engine(model, backend, device, shape, window).window
+
+
+def test_nuclei_on_a_cpu_take_large_windows_in_bands(settings: Callable[..., Settings]) -> None:
+    torch = BackendRequest("torch", "float32")
+    told = forecast_run(find_model("nuclei"), Workload((4000, 4000)), settings(), "cpu", backend_request=torch)
+    assert told.window == 2240
+    # Measured: 477 MiB for the window, and 20 bytes a pixel for two maps and the labels.
+    measured = 477 + 20 * 4000**2 / 2**20
+    assert told.memory_mb is not None
+    assert 0.8 * measured < told.memory_mb < 1.2 * measured
+    facts = facts_on(find_model("nuclei").card, "torch", "cpu")
+    in_bands, whole = (working_bytes(facts, 2240, 2240, in_bands=banded) for banded in (True, False))
+    assert in_bands is not None
+    assert whole is not None
+    assert in_bands < 0.5 * whole
+
+
+def test_a_loaded_model_is_asked_itself(service: SegmentationService) -> None:
+    result = service.segment(np.random.default_rng(1).random((64, 80)).astype(np.float32))
+    assert service.forecast(Workload((64, 80))).window == result.provenance.window
+    with service._models.borrow(service.package) as loaded_model:
+        loaded_model.limits.lower("cpu", window=64)
+        assert service.forecast(Workload((200, 300))).window == loaded_model.predict(Image(np.ones((200, 300)))).window
+
+
+def test_several_tiles_at_once_take_as_much_memory_each(bright_model: Path, settings: Callable[..., Settings]) -> None:
+    def memory(batch_size: int, side: int) -> float:
+        own = settings(inference__window=200, inference__batch_size=batch_size)
+        told = forecast_run(find_model(bright_model), Workload((side, side)), own, "cpu")
+        assert told.memory_mb is not None
+        return told.memory_mb - 20 * side**2 / 2**20
+
+    assert memory(3, 1000) == pytest.approx(3 * memory(1, 1000))
+    # An image of one tile has no more than that to be computed at once.
+    assert memory(3, 200) == pytest.approx(memory(1, 200))

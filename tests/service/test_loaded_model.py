@@ -6,15 +6,14 @@ from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends.selection import ExecutionPlan
+from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
 from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.service.loaded_model import LoadedModel, Size, load_model
-from napari_unetseg.service.machine import device_name
-from napari_unetseg.service.profile import TunedSize, profile_path, write_profile
+from napari_unetseg.service.loaded_model import BatchShape, LoadedModel, load_model
+from napari_unetseg.service.profile import TunedBatch, device_name, profile_path, write_profile
 from napari_unetseg.service.recipe_text import as_command, as_python
 from napari_unetseg.service.run_recipe import RunRecipe
 from napari_unetseg.zoo.registry import find_model
@@ -116,7 +115,7 @@ def test_settings_set_the_batch_size_and_the_window(package, seen):
 
 def test_what_was_measured_holds_where_no_setting_does(package, seen):
     sha256 = package.card.weights.sha256
-    write_profile(device_name("cpu"), sha256, TunedSize(batch_size=2, max_batch_size=4, window=96, max_window=128))
+    write_profile(device_name("cpu"), sha256, TunedBatch(batch_size=2, max_batch_size=4, window=96, max_window=128))
     try:
         load_model(package, settings()).predict(Image(np.ones((200, 200))))
         load_model(package, settings(inference={"window": 64})).predict(Image(np.ones((200, 200))))
@@ -180,7 +179,7 @@ def unasked(monkeypatch, processor_with_bfloat16):
 
 
 def test_unasked_a_processor_with_bfloat16_computes_in_it(package, unasked):
-    exact = load_model(package, settings(), precision="float32")
+    exact = load_model(package, settings(), backend_request=BackendRequest(precision="float32"))
     loaded_model = load_model(package, settings())
     assert (loaded_model.plan.backend, loaded_model.plan.precision) == ("torch", "bfloat16")
     assert loaded_model.backend.precision == "bfloat16"
@@ -192,10 +191,10 @@ def test_unasked_a_processor_with_bfloat16_computes_in_it(package, unasked):
 
 def test_a_size_measured_in_one_precision_is_not_that_of_another(package, unasked, seen):
     sha256 = package.card.weights.sha256
-    write_profile(device_name("cpu"), sha256, TunedSize(batch_size=2, max_batch_size=4, window=96, max_window=128))
+    write_profile(device_name("cpu"), sha256, TunedBatch(batch_size=2, max_batch_size=4, window=96, max_window=128))
     load_model(package, settings()).predict(Image(np.ones((200, 200))))
     assert seen[-1][2:] == (200, 200)
-    size = TunedSize(batch_size=1, max_batch_size=1, window=64, max_window=64)
+    size = TunedBatch(batch_size=1, max_batch_size=1, window=64, max_window=64)
     write_profile(device_name("cpu"), sha256, size, "torch", "bfloat16")
     load_model(package, settings()).predict(Image(np.ones((200, 200))))
     assert max(seen[-1][2:]) <= 64
@@ -224,7 +223,7 @@ def test_after_the_gpu_the_cpu_goes_on_for_good(package, gpu, seen):
         package.card,
         TORCH,
         gpu,
-        size_on=lambda kind, _way: Size(window=40 if kind == "cpu" else 96),
+        batch_shape_on=lambda kind, _way: BatchShape(window=40 if kind == "cpu" else 96),
         fallback=lambda: calls.append(1) or (TORCH, cpu),
     )
     expected = loaded_model.predict(SQUARE).probability

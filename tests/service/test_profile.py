@@ -1,4 +1,4 @@
-"""The profile of measured sizes on disk."""
+"""The profile of measured sizes on disk, and the names of the devices that it knows."""
 
 import json
 
@@ -8,12 +8,14 @@ import pytest
 from napari_unetseg import Image
 from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.processor import cpu_name
+from napari_unetseg.inference.backends.selection import BackendRequest
+from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.service import profile
-from napari_unetseg.service.profile import TunedSize, profile_path, read_profile, write_profile
+from napari_unetseg.service.profile import TunedBatch, device_name, profile_path, read_profile, write_profile
 from napari_unetseg.zoo.registry import find_model
 
-SIZE = TunedSize(batch_size=4, max_batch_size=16, window=768, max_window=1536)
-OTHER = TunedSize(batch_size=1, max_batch_size=1)
+SIZE = TunedBatch(batch_size=4, max_batch_size=16, window=768, max_window=1536)
+OTHER = TunedBatch(batch_size=1, max_batch_size=1)
 
 
 @pytest.fixture(autouse=True)
@@ -87,9 +89,10 @@ def how_it_runs(model, settings=None, backend="torch"):
     from napari_unetseg.service.loaded_model import load_model
 
     done = [0]
-    loaded_model = load_model(find_model(model), settings or Settings(), device="cpu", backend=backend)
+    backend_request = BackendRequest(backend, "float32")
+    loaded_model = load_model(find_model(model), settings or Settings(), device="cpu", backend_request=backend_request)
     image = Image(np.arange(196 * 196, dtype=np.float32).reshape(196, 196))
-    prediction = loaded_model.predict(image, progress=lambda n, _total: done.append(n))
+    prediction = loaded_model.predict(image, PredictOptions(progress=lambda n, _total: done.append(n)))
     loaded_model.close()
     return prediction.window, np.diff(done).max()
 
@@ -97,16 +100,16 @@ def how_it_runs(model, settings=None, backend="torch"):
 def test_the_service_runs_as_was_measured(bright_model):
     sha256 = find_model(bright_model).card.weights.sha256
     assert how_it_runs(bright_model) == (196, 1)
-    write_profile("another processor", sha256, TunedSize(batch_size=2, max_batch_size=2, window=96))
+    write_profile("another processor", sha256, TunedBatch(batch_size=2, max_batch_size=2, window=96))
     assert how_it_runs(bright_model) == (196, 1)
-    write_profile(cpu_name(), sha256, TunedSize(batch_size=3, max_batch_size=4, window=64))
+    write_profile(cpu_name(), sha256, TunedBatch(batch_size=3, max_batch_size=4, window=64))
     assert how_it_runs(bright_model) == (64, 3)
     assert how_it_runs(bright_model, backend="onnxruntime") == (196, 1)
 
 
 def test_a_setting_goes_before_what_was_measured(bright_model):
     sha256 = find_model(bright_model).card.weights.sha256
-    write_profile(cpu_name(), sha256, TunedSize(batch_size=3, max_batch_size=4, window=64))
+    write_profile(cpu_name(), sha256, TunedBatch(batch_size=3, max_batch_size=4, window=64))
     batch = Settings(unet={"inference": {"batch_size": 2}})
     assert how_it_runs(bright_model, batch) == (64, 2)
     window = Settings(unet={"inference": {"window": 108}})
@@ -117,3 +120,10 @@ def test_a_damaged_profile_leaves_the_defaults(bright_model):
     profile_path().parent.mkdir()
     profile_path().write_text("{", encoding="utf-8")
     assert how_it_runs(bright_model) == (196, 1)
+
+
+def test_a_device_is_named_after_its_hardware(monkeypatch):
+    assert device_name("cpu") == cpu_name()
+    assert cpu_name() in device_name("mps") != cpu_name()
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA Something")
+    assert device_name("cuda") == "NVIDIA Something"

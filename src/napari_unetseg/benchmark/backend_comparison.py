@@ -143,15 +143,15 @@ def _run(result: BackendResult, model: Path, image: Path, side: int, freed: str)
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.npy"
         module = "napari_unetseg.benchmark.backend_process"
-        asked = (str(model), result.configuration, str(image), str(side), str(RUNS), str(mask), freed)
+        arguments = (str(model), result.configuration, str(image), str(side), str(RUNS), str(mask), freed)
         # The words are ours: an interpreter, a module of this package, a model and an image that were found.
-        run = subprocess.run([sys.executable, "-m", module, *asked], capture_output=True, text=True, check=False)  # noqa: S603
+        run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
         if run.returncode:
             last = last_line(run.stderr) or "it said nothing"
             result.impossible = f"its process ended with status {run.returncode}: {last}"
             return
-        told = json.loads(run.stdout.splitlines()[-1])
-        result.impossible = told.get("impossible")
+        measured = json.loads(run.stdout.splitlines()[-1])
+        result.impossible = measured.get("impossible")
         if result.impossible is None:
-            result.seconds += told["seconds"]
+            result.seconds += measured["seconds"]
             result.mask = np.load(mask)

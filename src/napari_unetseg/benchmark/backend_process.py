@@ -155,6 +155,6 @@ def _window(
 
 
 if __name__ == "__main__":
-    _model, _way, _image, _side, _runs, _mask, _freed = sys.argv[1:]
-    _told = probe(_model, _way, _image, int(_side), int(_runs), _mask, keeps_memory=_freed == KEEP)
-    sys.stdout.write(json.dumps(_told) + "\n")
+    _model, _configuration, _image, _side, _runs, _mask, _freed = sys.argv[1:]
+    _result = probe(_model, _configuration, _image, int(_side), int(_runs), _mask, keeps_memory=_freed == KEEP)
+    sys.stdout.write(json.dumps(_result) + "\n")

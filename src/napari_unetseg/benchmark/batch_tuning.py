@@ -15,11 +15,13 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unetseg.benchmark.choosing import Measurement, choose
-from napari_unetseg.service.profile import TunedSize
+from napari_unetseg.service.profile import TunedBatch
 
 LONGEST_BATCH_S = 10.0
 """No size is tried whose batch would take longer: progress would stand still for as long."""
+
+NEARLY = 0.95
+"""A size whose throughput is at least this share of the best is as good: it needs less memory and ends sooner."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class TileShape:
 
 
 @dataclass(frozen=True)
-class Size:
+class TrialBatch:
     """So many tiles of that shape at once."""
 
     batch_size: int
@@ -68,10 +70,10 @@ class Trial:
 class BenchmarkTarget(Protocol):
     """A network on a device. Both methods raise MemoryError where the device has too little memory."""
 
-    def trial(self, size: Size) -> Trial:
+    def trial(self, size: TrialBatch) -> Trial:
         """Run a batch once, watching the memory."""
 
-    def seconds(self, size: Size) -> float:
+    def seconds(self, size: TrialBatch) -> float:
         """Run a batch once and return how long it took."""
 
 
@@ -102,6 +104,36 @@ class TuningPlan:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """What was measured for one size.
+
+    Attributes
+    ----------
+    window
+        Longer side of what the network sees of a tile, in pixels.
+    runs
+        How many timed runs the figures come from.
+    latency_p50_ms, latency_p95_ms
+        Median and 95th percentile of the time of one batch.
+    megapixels_per_s
+        Millions of pixels of the image done in a second, by the median; halos do not count.
+    tiles_per_s
+        Tiles done in a second, by the median.
+    peak_memory_mb
+        Most memory that a batch took beside the loaded model, in MiB; None if the device does not tell.
+    """
+
+    batch_size: int
+    window: int
+    runs: int
+    latency_p50_ms: float
+    latency_p95_ms: float
+    megapixels_per_s: float
+    tiles_per_s: float
+    peak_memory_mb: float | None
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """A size that was not measured, and everything larger with it; and why."""
 
@@ -128,7 +160,7 @@ class Tuning:
 
     measurements: tuple[Measurement, ...]
     left_out: tuple[LeftOut, ...]
-    chosen: TunedSize | None
+    chosen: TunedBatch | None
     interrupted: bool
 
 
@@ -136,11 +168,11 @@ class Tuning:
 class _Record:
     """What is known so far; an interruption leaves it as it is."""
 
-    trials: dict[Size, Trial] = field(default_factory=dict)
-    seconds: dict[Size, list[float]] = field(default_factory=dict)
+    trials: dict[TrialBatch, Trial] = field(default_factory=dict)
+    seconds: dict[TrialBatch, list[float]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
-    def leave_out(self, size: Size, reason: str) -> None:
+    def leave_out(self, size: TrialBatch, reason: str) -> None:
         self.left_out.append(LeftOut(size.batch_size, size.tile.side, reason))
 
 
@@ -172,7 +204,7 @@ def tune(bench: BenchmarkTarget, plan: TuningPlan, tell: Callable[[str], None] =
     return Tuning(measurements, tuple(record.left_out), chosen, interrupted)
 
 
-def summarise(size: Size, seconds: Sequence[float], peak_bytes: int | None) -> Measurement:
+def summarise(size: TrialBatch, seconds: Sequence[float], peak_bytes: int | None) -> Measurement:
     """Turn the seconds of a size's runs, at least one, into the figures that are reported."""
     median, late = np.percentile(seconds, (50, 95))
     return Measurement(
@@ -187,10 +219,37 @@ def summarise(size: Size, seconds: Sequence[float], peak_bytes: int | None) -> M
     )
 
 
+def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) -> TunedBatch | None:
+    """Choose the smallest size whose throughput is within 5 % of the best.
+
+    Smallest is what shows the network the fewest pixels at once, and of equals the smaller batch. The
+    largest batch is the largest that was measured with the chosen window, and the largest window any
+    that was measured.
+
+    Returns
+    -------
+    TunedBatch or None
+        None if there is no measurement.
+    """
+    if not measurements:
+        return None
+    enough = NEARLY * max(one.megapixels_per_s for one in measurements)
+    good = (one for one in measurements if one.megapixels_per_s >= enough)
+    best = min(good, key=lambda one: (one.batch_size * one.window**2, one.batch_size))
+    return TunedBatch(
+        batch_size=best.batch_size,
+        max_batch_size=max(one.batch_size for one in measurements if one.window == best.window),
+        window=best.window if window_is_free else None,
+        max_window=max(one.window for one in measurements) if window_is_free else None,
+        megapixels_per_s=best.megapixels_per_s,
+        peak_memory_mb=best.peak_memory_mb,
+    )
+
+
 def _try_all(bench: BenchmarkTarget, plan: TuningPlan, record: _Record, tell: Callable[[str], None]) -> None:
     for tile in plan.tiles:
         for batch_size in plan.batch_sizes:
-            size = Size(batch_size, tile)
+            size = TrialBatch(batch_size, tile)
             tell(f"Trying {size} pixels")
             fault = _fault_ahead(size, plan, record.trials) or _try(bench, size, plan, record)
             if fault is not None:
@@ -198,7 +257,7 @@ def _try_all(bench: BenchmarkTarget, plan: TuningPlan, record: _Record, tell: Ca
                 break
 
 
-def _fault_ahead(size: Size, plan: TuningPlan, trials: dict[Size, Trial]) -> str | None:
+def _fault_ahead(size: TrialBatch, plan: TuningPlan, trials: dict[TrialBatch, Trial]) -> str | None:
     """Say why a size should not even be tried, judged by the largest smaller one; None if it should.
 
     Memory and time grow no faster than the pixels.
@@ -215,7 +274,7 @@ def _fault_ahead(size: Size, plan: TuningPlan, trials: dict[Size, Trial]) -> str
     return None
 
 
-def _try(bench: BenchmarkTarget, size: Size, plan: TuningPlan, record: _Record) -> str | None:
+def _try(bench: BenchmarkTarget, size: TrialBatch, plan: TuningPlan, record: _Record) -> str | None:
     """Try a size once; say what is wrong with it, or keep it and return None."""
     try:
         trial = bench.trial(size)
@@ -251,7 +310,7 @@ def _time_all(bench: BenchmarkTarget, repeats: int, record: _Record, tell: Calla
                 record.seconds[size].append(seconds)
 
 
-def _drop(size: Size, record: _Record) -> None:
+def _drop(size: TrialBatch, record: _Record) -> None:
     """Forget a size that ran out of memory after all, and larger batches of the same tile."""
     for other in [one for one in record.seconds if one.tile == size.tile and one.batch_size >= size.batch_size]:
         del record.seconds[other]

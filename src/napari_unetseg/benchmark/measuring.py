@@ -1,28 +1,23 @@
-"""A model on a device, ready to be measured. Imports torch."""
+"""What is measured of a model on its device, and how. Imports torch."""
 
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 import psutil
 import torch
 
-from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, Size, TileShape, Trial, TuningPlan, doubled
+from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, TileShape, Trial, TrialBatch, TuningPlan, doubled
 from napari_unetseg.benchmark.memory_process import MemoryProbe
+from napari_unetseg.benchmark.subject import Subject, load_backend, timed_run, warm_up
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.backends.make_backend import make_backend
-from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
-from napari_unetseg.inference.device import Device, choose_device, total_memory
+from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
+from napari_unetseg.inference.device import Device, total_memory
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.inference.tiling.blended import OVERLAP
 from napari_unetseg.inference.tiling.exact import round_up, smallest_window
 from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, pixels_that_fit
-from napari_unetseg.service.machine import device_name
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.network_loading import load_network
-from napari_unetseg.zoo.registry import ModelPackage
 
 WINDOWS = (512, 768, 1152, 1536)
 QUICK_WINDOWS = (512, 1152)
@@ -36,68 +31,6 @@ QUICK_REPEATS = 3
 
 SAFE_SHARE = {"cpu": 0.5, "cuda": 0.8, "mps": 0.5}
 """Share of the device's memory that a batch may take; a graphics card has few other users."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is measured.
-
-    Attributes
-    ----------
-    package
-        The model.
-    execution_plan, backend
-        How it is computed, and what runs it so.
-    device_name
-        Name of the device it is on.
-    keeps_memory
-        Whether processes that compute it with PyTorch on the CPU keep the memory that they free.
-    """
-
-    package: ModelPackage
-    execution_plan: ExecutionPlan
-    backend: Backend
-    device_name: str
-    keeps_memory: bool
-
-
-def load_subject(
-    package: ModelPackage,
-    device: str,
-    backend_request: BackendRequest,
-    *,
-    fallback_to_cpu: bool = True,
-    keeps_memory: bool = True,
-) -> Subject:
-    """Load a model onto a device.
-
-    Parameters
-    ----------
-    package
-        The model.
-    device, fallback_to_cpu
-        See `choose_device`.
-    backend_request
-        How it is to be computed.
-    keeps_memory
-        The setting `unet.memory.keep_freed_memory`.
-
-    Raises
-    ------
-    ModelError, DeviceError
-        If the model or the device cannot be used.
-    """
-    chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
-    execution_plan = plan_execution(backend_request, package.card, chosen.kind)
-    runner = load_backend(package, execution_plan, chosen, keeps_memory=keeps_memory)
-    return Subject(package, execution_plan, runner, device_name(runner.device.kind), keeps_memory)
-
-
-def load_backend(
-    package: ModelPackage, execution_plan: ExecutionPlan, device: Device, *, keeps_memory: bool
-) -> Backend:
-    """Put the network of a package behind a runtime on that device, with memory kept as the service keeps it."""
-    return make_backend(execution_plan, load_network(package), package.card, device, keeps_memory=keeps_memory)
 
 
 def plan_for(subject: Subject, *, quick: bool = False) -> TuningPlan:
@@ -172,7 +105,7 @@ class DeviceBench:
     ) -> None:
         self._stack.close()
 
-    def trial(self, size: Size) -> Trial:
+    def trial(self, size: TrialBatch) -> Trial:
         """Run a batch once, watching the memory.
 
         Raises
@@ -195,7 +128,7 @@ class DeviceBench:
         seconds = self.seconds(size)
         return Trial(seconds, torch.cuda.max_memory_allocated() - before)
 
-    def seconds(self, size: Size) -> float:
+    def seconds(self, size: TrialBatch) -> float:
         """Run a batch once and return how long it took.
 
         Raises
@@ -213,21 +146,6 @@ class DeviceBench:
         # Outside the handler: the traceback would hold the tensors, and their memory with them.
         self._subject.backend.release_memory()
         raise MemoryError(out_of_memory)
-
-
-def timed_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
-    """Run noise of that shape (N, C, H, W) through a network and return the seconds until its answer is here."""
-    with backend.buffers(shape) as (batch, out):
-        batch[:] = np.random.default_rng(0).random(shape, np.float32)
-        clock = time.perf_counter()
-        backend.run(batch, out=out)
-        return time.perf_counter() - clock
-
-
-def warm_up(backend: Backend, card: ModelCard) -> None:
-    """Let the runtime do what it does only once."""
-    height, width = backend.accepted_size(*(card.image_size or (64, 64)))
-    timed_run(backend, (1, card.input_channels, height, width))
 
 
 def cpu_megapixels_per_s(subject: Subject, plan: TuningPlan) -> float:

@@ -77,22 +77,22 @@ class MemoryProbe:
                 self._line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         process = self._process
-        answer = _ask(process, f"{batch_size} {height} {width}\n")
-        if not answer:
+        reply = _request(process, f"{batch_size} {height} {width}\n")
+        if not reply:
             self._process = None
             status = process.wait()
             process.communicate()
             if status == _KILLED:  # by the kernel, which ends what takes too much
                 raise MemoryError
             raise UnetsegError(f"The process that measures memory ended with status {status}; its message is above.")
-        told = json.loads(answer)
-        if told["out_of_memory"]:
+        measured = json.loads(reply)
+        if measured["out_of_memory"]:
             raise MemoryError
-        return float(told["seconds"]), int(told["peak_bytes"])
+        return float(measured["seconds"]), int(measured["peak_bytes"])
 
 
-def _ask(process: "subprocess.Popen[str]", line: str) -> str:
-    """Send a line and wait for the answer; empty if the process has ended."""
+def _request(process: "subprocess.Popen[str]", line: str) -> str:
+    """Send a line and wait for the reply; empty if the process has ended."""
     assert process.stdin is not None  # noqa: S101
     assert process.stdout is not None  # noqa: S101
     try:
@@ -104,10 +104,10 @@ def _ask(process: "subprocess.Popen[str]", line: str) -> str:
 
 
 def serve(
-    model: str, execution_plan: ExecutionPlan, questions: IO[str], answers: IO[str], *, keeps_memory: bool
+    model: str, execution_plan: ExecutionPlan, requests: IO[str], replies: IO[str], *, keeps_memory: bool
 ) -> None:
-    """Load a model on the CPU and answer until there are no more questions."""
-    from napari_unetseg.benchmark.measuring import load_backend, timed_run, warm_up
+    """Load a model on the CPU and reply until there are no more requests."""
+    from napari_unetseg.benchmark.subject import load_backend, timed_run, warm_up
     from napari_unetseg.inference.device import Device
     from napari_unetseg.inference.out_of_memory import is_out_of_memory
     from napari_unetseg.zoo.registry import find_model
@@ -118,23 +118,23 @@ def serve(
     backend.release_memory()
     process = psutil.Process()
     base = process.memory_info().rss
-    for question in questions:
-        batch_size, height, width = map(int, question.split())
+    for line in requests:
+        batch_size, height, width = map(int, line.split())
         shape = (batch_size, package.card.input_channels, height, width)
         backend.release_memory()
-        told: dict[str, Any] = {"out_of_memory": False}
+        measured: dict[str, Any] = {"out_of_memory": False}
         with _HighWater(process) as water:
             try:
-                told["seconds"] = timed_run(backend, shape)
+                measured["seconds"] = timed_run(backend, shape)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                told["out_of_memory"] = True
+                measured["out_of_memory"] = True
         # Small growth drowns: the kernel counts pages roughly, and a short run falls between two looks. What is
         # certain is the batch itself, of float32.
-        told["peak_bytes"] = max(water.bytes - base, 4 * math.prod(shape))
-        answers.write(json.dumps(told) + "\n")
-        answers.flush()
+        measured["peak_bytes"] = max(water.bytes - base, 4 * math.prod(shape))
+        replies.write(json.dumps(measured) + "\n")
+        replies.flush()
 
 
 class _HighWater:

@@ -15,7 +15,7 @@ from napari_unetseg.inference.backends.selection import BackendRequest, Executio
 from napari_unetseg.io import read_image
 from napari_unetseg.io.columns import in_columns
 from napari_unetseg.samples import nuclei
-from napari_unetseg.service.configured import find_configured
+from napari_unetseg.service.packages import find_configured
 from napari_unetseg.zoo.card import ModelCard
 
 ROUNDS = 3

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_unetseg.benchmark.choosing import Measurement
+from napari_unetseg.benchmark.batch_tuning import Measurement
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.service.profile import TunedSize
+from napari_unetseg.service.profile import TunedBatch
 
 
-def draw_benchmark(measurements: Sequence[Measurement], chosen: TunedSize, title: str, path: Path) -> None:
+def draw_benchmark(measurements: Sequence[Measurement], chosen: TunedBatch, title: str, path: Path) -> None:
     """Draw throughput, latency and memory over the batch size, one line a window, as PNG.
 
     Parameters
@@ -49,6 +49,6 @@ def draw_benchmark(measurements: Sequence[Measurement], chosen: TunedSize, title
         figure.savefig(temporary, dpi=150)
 
 
-def is_chosen(measurement: Measurement, chosen: TunedSize) -> bool:
+def is_chosen(measurement: Measurement, chosen: TunedBatch) -> bool:
     """Whether a measurement is that of the chosen size; where a model has one window only, that is no choice."""
     return measurement.batch_size == chosen.batch_size and chosen.window in (measurement.window, None)

@@ -6,15 +6,15 @@ from typing import Any
 
 import typer
 
-from napari_unetseg.benchmark.batch_tuning import Tuning, TuningPlan, tune
-from napari_unetseg.benchmark.choosing import Measurement
-from napari_unetseg.benchmark.measuring import DeviceBench, Subject, cpu_megapixels_per_s, load_subject, plan_for
+from napari_unetseg.benchmark.batch_tuning import Measurement, Tuning, TuningPlan, tune
+from napari_unetseg.benchmark.measuring import DeviceBench, cpu_megapixels_per_s, plan_for
+from napari_unetseg.benchmark.subject import Subject, load_subject
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.io.columns import in_columns
-from napari_unetseg.service.configured import find_configured
-from napari_unetseg.service.profile import TunedSize, write_profile
+from napari_unetseg.service.packages import find_configured
+from napari_unetseg.service.profile import TunedBatch, write_profile
 
 _TITLES = ("window", "batch", "p50 ms", "p95 ms", "megapixels/s", "tiles/s", "memory MiB")
 
@@ -151,7 +151,7 @@ def _row(one: Measurement, over_cpu: float | None) -> tuple[str, ...]:
     return (*figures, memory) if over_cpu is None else (*figures, memory, f"{over_cpu:.3g}")
 
 
-def _say(chosen: TunedSize) -> str:
+def _say(chosen: TunedBatch) -> str:
     if chosen.window is None:
         return (
             f"Chosen (*): batch size {chosen.batch_size}, at most {chosen.max_batch_size}. The window is the model's."

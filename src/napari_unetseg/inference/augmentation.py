@@ -48,16 +48,19 @@ def average_orientations(
     flow = [heads.index(name) for name in FLOW if name in heads]
     count = np.float32(0)
     for turns, flip in ORIENTATIONS:
-        answer = undo(run(np.ascontiguousarray(turn(windows, turns, flip))), turns, flip)
+        probabilities = undo(run(np.ascontiguousarray(turn(windows, turns, flip))), turns, flip)
         if flow:
-            answer[:, flow] = undo_flow(answer[:, flow], turns, flip)
+            probabilities[:, flow] = undo_flow(probabilities[:, flow], turns, flip)
         # Welford's running mean and sum of squares: nothing grows with the number of passes.
         if not count:
-            mean, squares = np.zeros(answer.shape, np.float32), np.zeros(answer[:, foreground].shape, np.float32)
+            mean, squares = (
+                np.zeros(probabilities.shape, np.float32),
+                np.zeros(probabilities[:, foreground].shape, np.float32),
+            )
         count += 1
-        change = answer - mean
+        change = probabilities - mean
         mean += change / count
-        squares += change[:, foreground] * (answer - mean)[:, foreground]
+        squares += change[:, foreground] * (probabilities - mean)[:, foreground]
         on_pass(int(count))
     agreement = 1 - 2 * np.sqrt(squares / count)
     return np.concatenate([mean, agreement[:, np.newaxis]], axis=1)

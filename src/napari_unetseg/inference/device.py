@@ -87,8 +87,8 @@ def _best_device() -> Device:
         faults.append(fault)
     if not faults:
         return Device("cpu", Sentence("PyTorch finds no GPU."))
-    told = joined(faults)
-    return Device("cpu", told, warning=_on_cpu(told))
+    reason = joined(faults)
+    return Device("cpu", reason, warning=_on_cpu(reason))
 
 
 def _on_cpu(fault: str) -> Sentence:

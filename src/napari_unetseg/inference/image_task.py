@@ -1,40 +1,18 @@
 """An image under way: which of its windows wait, and the probability map that they fill."""
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
+from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.inference.tiling.resampling import Resampler
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 from napari_unetseg.zoo.card import ModelCard
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the network says of an image.
-
-    Attributes
-    ----------
-    probability
-        float32 (heads, Y, X).
-    agreement
-        float32 (Y, X), how far its passes agree, 0 to 1; None if it was run once.
-    warnings
-        Sentences for the user.
-    sampled
-        Every how many rows and columns were looked at for the image's percentiles; 1: all.
-    """
-
-    probability: NDArray[np.float32]
-    agreement: NDArray[np.float32] | None
-    warnings: tuple[str, ...]
-    sampled: int = 1
 
 
 class ImageTask:
@@ -72,8 +50,8 @@ class ImageTask:
         self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
         self._resampler = Resampler(image.shape, tile_plan.resized_to) if tile_plan.resized_to else None
-        self._map, told = allocate_map((self._heads + with_agreement, *image.shape), image.name)
-        self.warnings += told
+        self._map, remarks = allocate_map((self._heads + with_agreement, *image.shape), image.name)
+        self.warnings += remarks
         self._start(tile_plan)
 
     def _start(self, tile_plan: TilePlan) -> None:
@@ -153,12 +131,22 @@ class ImageTask:
         drop_cached_pages(self._map)
         self._written.add(index)
 
-    def finish(self) -> Answer:
-        """Return what the network says of the whole image."""
+    def finish(self, batch_size: int) -> Prediction:
+        """Return what the network says of the whole image; `batch_size` is how many tiles it saw at once at most."""
         if self._resampler is not None:
             np.clip(self._map, 0, 1, out=self._map)  # sums of parts may miss the ends by a rounding
         probability, rest = self._map[: self._heads], self._map[self._heads :]
         if self._pixels.invalid is not None:
             probability[:, self._pixels.invalid] = 0
-        warnings = (*self._pixels.warnings, *self.tile_plan.warnings, *self.warnings)
-        return Answer(probability, rest[0] if len(rest) else None, warnings, self._pixels.sampled)
+        return Prediction(
+            probability=probability,
+            agreement=rest[0] if len(rest) else None,
+            warnings=(*self._pixels.warnings, *self.tile_plan.warnings, *self.warnings),
+            window=self.tile_plan.window,
+            halo=self.tile_plan.halo,
+            tiles=len(self.tile_plan.tiles),
+            resized_to=self.tile_plan.resized_to,
+            largest_window=self.tile_plan.largest_window,
+            batch_size=batch_size,
+            sampled=self._pixels.sampled,
+        )

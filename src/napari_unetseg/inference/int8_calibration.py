@@ -30,6 +30,7 @@ from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVino
 from napari_unetseg.inference.backends.openvino.probe import check_openvino
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.predict import predict
+from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head, ModelCard
@@ -164,7 +165,7 @@ def _masks(
 ) -> list[Mask]:
     foreground, masks = card.heads.index("foreground"), []
     for image in images:
-        probability = predict(image, card, backend, cancel=cancel).probability[foreground]
+        probability = predict(image, card, backend, PredictOptions(cancel=cancel)).probability[foreground]
         masks.append(probability > card.parameters.threshold)
         count.add()
     return masks
@@ -186,7 +187,7 @@ def _quantise(work: Path, model: Path, kept: Sequence[str], cancel: CancelFlag |
         text=True,
     )
     try:
-        told = _wait(process, cancel)
+        message = _wait(process, cancel)
     finally:
         process.kill()
         process.communicate()
@@ -194,7 +195,7 @@ def _quantise(work: Path, model: Path, kept: Sequence[str], cancel: CancelFlag |
         raise UnetsegError(
             Sentence(
                 "The model could not be brought into int8: {reason}. Choose another precision.",
-                reason=last_line(told).rstrip(".") or f"NNCF ended with status {process.returncode}",
+                reason=last_line(message).rstrip(".") or f"NNCF ended with status {process.returncode}",
             )
         )
 

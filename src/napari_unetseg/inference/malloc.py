@@ -31,8 +31,8 @@ def keep_freed_memory() -> bool:
     # No memory is mapped for a single tensor, and none is handed back from the end of the heap. A thread's heaps are
     # taken apart whatever the threshold is, unless what is left would be smaller than the padding.
     # Threads that begin later share the heaps that are there: what one has freed serves all.
-    wanted = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _LARGEST, _M_TOP_PAD: _HEAP, _M_ARENA_MAX: 1}
-    return all(library.mallopt(parameter, value) for parameter, value in wanted.items())
+    options = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _LARGEST, _M_TOP_PAD: _HEAP, _M_ARENA_MAX: 1}
+    return all(library.mallopt(parameter, value) for parameter, value in options.items())
 
 
 def return_freed_memory() -> None:

@@ -219,8 +219,8 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
             ),
         )
     if isinstance(normalisation, MeanStd):
-        ranges, told = _mean_std_ranges(planes, normalisation)
-        warnings += tuple(Sentence("{image}: {remark}", image=image.name, remark=sentence) for sentence in told)
+        ranges, remarks = _mean_std_ranges(planes, normalisation)
+        warnings += tuple(Sentence("{image}: {remark}", image=image.name, remark=sentence) for sentence in remarks)
     elif isinstance(normalisation, MinMax):
         ranges = (_extremes(planes),)
     else:
@@ -241,9 +241,9 @@ def _mean_std_ranges(
 ) -> tuple[tuple[tuple[float, float], ...], tuple[str, ...]]:
     """Say which intensities become 0 and 1, and what the user should know about it."""
     white = full_range(planes)
-    told: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     if planes.dtype.kind in "iu" and white != np.iinfo(planes.dtype).max:
-        told = (
+        remarks = (
             Sentence(
                 "no pixel of this {type} image is above {white:g}, which is taken as full white.",
                 type=planes.dtype,
@@ -251,7 +251,7 @@ def _mean_std_ranges(
             ),
         )
     pairs = zip(normalisation.mean, normalisation.std, strict=True)
-    return tuple((mean * white, (mean + std) * white) for mean, std in pairs), told
+    return tuple((mean * white, (mean + std) * white) for mean, std in pairs), remarks
 
 
 def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str, ...]]:

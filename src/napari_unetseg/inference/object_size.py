@@ -3,7 +3,6 @@
 import math
 
 from napari_unetseg.errors import ImageError, ParameterError
-from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
@@ -53,8 +52,19 @@ def enlargement(card: ModelCard, diameter: float | None) -> float:
     return card.object_size / diameter
 
 
-def size_for_network(image: Image, card: ModelCard, diameter: float | None) -> tuple[int, int] | None:
+def size_for_network(
+    shape: tuple[int, int], card: ModelCard, diameter: float | None, name: str = "image"
+) -> tuple[int, int] | None:
     """Return height and width to which an image is stretched for the network; None if it keeps its size.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the image.
+    card, diameter
+        As `enlargement` takes them.
+    name
+        What the image is called.
 
     Raises
     ------
@@ -66,14 +76,14 @@ def size_for_network(image: Image, card: ModelCard, diameter: float | None) -> t
     factor = enlargement(card, diameter)
     if card.image_size is not None:
         return card.image_size
-    height, width = image.shape
+    height, width = shape
     if max(height, width) * factor > MOST_PIXELS or height * width * factor**2 > max(MOST_PIXELS, height * width):
         raise ImageError(
             Sentence(
                 "{image}: for a diameter of {diameter:g} pixels it would have to be enlarged {factor:.3g} "
                 "times, beyond {limit:.0f} million pixels. Give the diameter of its objects in its own "
                 "pixels.",
-                image=image.name,
+                image=name,
                 diameter=diameter,
                 factor=factor,
                 limit=MOST_PIXELS / 1000000.0,
@@ -85,10 +95,10 @@ def size_for_network(image: Image, card: ModelCard, diameter: float | None) -> t
             Sentence(
                 "{image}: for a diameter of {diameter:g} pixels its {height} x {width} pixels would shrink "
                 "to less than one. Give the diameter of its objects in its own pixels.",
-                image=image.name,
+                image=name,
                 diameter=diameter,
                 height=height,
                 width=width,
             )
         )
-    return None if size == image.shape else size
+    return None if size == shape else size

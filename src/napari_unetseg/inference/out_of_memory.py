@@ -42,8 +42,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of a library means that there was not enough memory."""
     if isinstance(error, UnetsegError):
         return False
-    told = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in told for sign in _SIGNS)
+    message = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in message for sign in _SIGNS)
 
 
 def _now() -> str:

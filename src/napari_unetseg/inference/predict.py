@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Unpack
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +11,19 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.device import Kind, total_memory
+from napari_unetseg.inference.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_memory_for, nothing_left, step_down
-from napari_unetseg.inference.prediction import Options, Prediction
-from napari_unetseg.inference.schedule import Batch, Schedule
-from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, pixels_that_fit, plan_tiling
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.schedule import Schedule, TileBatch
+from napari_unetseg.inference.tiling.plan import BATCH_SIZES, TileLimits, TilePlan, pixels_that_fit, plan_tiling
 from napari_unetseg.zoo.card import ModelCard
-
-BATCH_SIZES: dict[Kind, int] = {"cpu": 1, "cuda": 4, "mps": 4}
-"""Default number of tiles that the network sees at once; a single one keeps all cores of a CPU busy."""
 
 _log = logging.getLogger(__name__)
 
 
-def predict(image: Image, card: ModelCard, backend: Backend, **options: Unpack[Options]) -> Prediction:
+def predict(image: Image, card: ModelCard, backend: Backend, options: PredictOptions | None = None) -> Prediction:
     """Compute the probability map of one image of any size; `predict_many` explains how.
 
     Parameters
@@ -38,7 +35,7 @@ def predict(image: Image, card: ModelCard, backend: Backend, **options: Unpack[O
     backend
         The loaded network.
     options
-        See `Options`.
+        None for the defaults.
 
     Raises
     ------
@@ -49,14 +46,14 @@ def predict(image: Image, card: ModelCard, backend: Backend, **options: Unpack[O
     ParameterError, ImageError
         If the image cannot be rescaled by this diameter.
     """
-    (result,) = predict_many([image], card, backend, **options)
+    (result,) = predict_many([image], card, backend, options)
     if isinstance(result, Exception):
         raise result
     return result
 
 
 def predict_many(
-    images: Iterable[Image | Exception], card: ModelCard, backend: Backend, **options: Unpack[Options]
+    images: Iterable[Image | Exception], card: ModelCard, backend: Backend, options: PredictOptions | None = None
 ) -> Iterator[Prediction | Exception]:
     """Compute the probability maps of images of any sizes; tiles of several images share a batch.
 
@@ -74,7 +71,7 @@ def predict_many(
     backend
         The loaded network.
     options
-        See `Options`.
+        None for the defaults.
 
     Yields
     ------
@@ -82,22 +79,28 @@ def predict_many(
         One for each image, in their order. What cannot be computed gives its exception, and the others
         go on; once `cancel` was seen to be True, what is not finished gives `Cancelled`.
     """
-    return _Run(images, card, backend, options).results()
+    return _Run(images, card, backend, options or PredictOptions()).results()
+
+
+def tile_limits(options: PredictOptions, device: Device) -> TileLimits:
+    """Return how much a network may see at once on a device."""
+    learnt = options.limits.on(device.kind).window if options.limits else None
+    return TileLimits(options.window, options.largest_whole or pixels_that_fit(total_memory(device)), learnt)
 
 
 class _Run:
     """Images on their way through a network."""
 
     def __init__(
-        self, images: Iterable[Image | Exception], card: ModelCard, backend: Backend, options: Options
+        self, images: Iterable[Image | Exception], card: ModelCard, backend: Backend, options: PredictOptions
     ) -> None:
         self._card = card
         self._backend = backend
-        self._options = options
-        self._limits = options.get("limits") or Limits()
-        self._fallback = options.get("fallback")
-        self._wanted_batch = options.get("batch_size")
-        self._augments = options.get("augment", False)
+        self._limits = options.limits or Limits()
+        self._options = replace(options, limits=self._limits)
+        self._fallback = options.fallback
+        self._requested_batch = options.batch_size
+        self._augments = options.augment
         self._cancelled = False
         self._schedule = Schedule(images, self._prepare)
 
@@ -116,8 +119,8 @@ class _Run:
     @property
     def _batch_size(self) -> int:
         kind = self._backend.device.kind
-        wanted = self._wanted_batch or BATCH_SIZES[kind]
-        return min(wanted, self._limits.on(kind).batch_size or wanted)
+        size = self._requested_batch or BATCH_SIZES[kind]
+        return min(size, self._limits.on(kind).batch_size or size)
 
     def _prepare(self, image: Image) -> ImageTask:
         if self._is_cancelled():
@@ -128,39 +131,24 @@ class _Run:
             raise no_memory_for(image) from error
 
     def _plan_tiling(self, image: Image) -> TilePlan:
-        device = self._backend.device
-        largest_whole = self._options.get("largest_whole") or pixels_that_fit(total_memory(device))
-        tile_limits = TileLimits(self._options.get("window"), largest_whole, self._limits.on(device.kind).window)
-        resized_to = size_for_network(image, self._card, self._options.get("diameter"))
-        return plan_tiling(image, self._card, self._backend, tile_limits, resized_to)
+        resized_to = size_for_network(image.shape, self._card, self._options.diameter, image.name)
+        limits = tile_limits(self._options, self._backend.device)
+        return plan_tiling(resized_to or image.shape, self._card, self._backend, limits, resized_to, image.name)
 
-    def _result(self, job: ImageTask) -> Prediction | Exception:
-        if job.failure is not None:
-            return job.failure
+    def _result(self, task: ImageTask) -> Prediction | Exception:
+        if task.failure is not None:
+            return task.failure
         try:
-            answer = job.finish()
+            return task.finish(self._batch_size)
         except MemoryError:
-            return no_memory_for(job.image)
-        tile_plan = job.tile_plan
-        return Prediction(
-            answer.probability,
-            answer.warnings,
-            tile_plan.window,
-            tile_plan.halo,
-            len(tile_plan.tiles),
-            tile_plan.resized_to,
-            answer.agreement,
-            tile_plan.largest_window,
-            self._batch_size,
-            answer.sampled,
-        )
+            return no_memory_for(task.image)
 
     def _is_cancelled(self) -> bool:
-        cancel = self._options.get("cancel")
+        cancel = self._options.cancel
         self._cancelled = self._cancelled or (cancel is not None and cancel())
         return self._cancelled
 
-    def _advance(self, batch: Batch) -> None:
+    def _advance(self, batch: TileBatch) -> None:
         if self._is_cancelled():
             self._give_up()
             return
@@ -174,43 +162,43 @@ class _Run:
         elif isinstance(failure, MemoryError):
             _put_back(batch)
             self._step_down(batch)
-        elif len({id(job) for job, _ in batch}) > 1:
+        elif len({id(task) for task, _ in batch}) > 1:
             # One of the images may be to blame, so each goes alone.
             _put_back(batch)
-            for job, _ in batch:
-                job.alone = True
+            for task, _ in batch:
+                task.alone = True
         else:
             batch[0][0].failure = failure
 
-    def _compute(self, batch: Batch) -> Exception | None:
+    def _compute(self, batch: TileBatch) -> Exception | None:
         """Run a batch; return why it failed, and for every lack of memory MemoryError."""
         try:
             with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
-                for (job, index), window in zip(batch, windows, strict=True):
-                    job.read(index, window)
+                for (task, index), window in zip(batch, windows, strict=True):
+                    task.read(index, window)
                 place = self._place(batch)
                 outputs = self._run(windows, probabilities if place is None else place[np.newaxis])
-                for (job, index), output in zip(batch, outputs, strict=True):
-                    job.write(index, output)
+                for (task, index), output in zip(batch, outputs, strict=True):
+                    task.write(index, output)
         except Exception as error:
             if not is_out_of_memory(error):
                 return error
-            told = str(error)
+            message = str(error)
         else:
             return None
         # The error itself is let go, because its traceback holds the tensors.
-        _log.info("Out of memory: %s", told)
-        return MemoryError(told)
+        _log.info("Out of memory: %s", message)
+        return MemoryError(message)
 
-    def _place(self, batch: Batch) -> NDArray[np.float32] | None:
+    def _place(self, batch: TileBatch) -> NDArray[np.float32] | None:
         """Return where a lone answer belongs, so that a large one is not in memory twice."""
         if len(batch) > 1 or self._augments:
             return None
-        job, index = batch[0]
-        return job.place(index)
+        task, index = batch[0]
+        return task.place(index)
 
     def _run(self, windows: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        cancel = self._options.get("cancel")
+        cancel = self._options.cancel
         if not self._augments:
             return self._backend.run(windows, cancel, probabilities)
         return average_orientations(
@@ -222,17 +210,17 @@ class _Run:
 
     def _report(self, passes: int = 0) -> None:
         """Tell the progress: finished tiles, or passes over tiles where there are several."""
-        progress = self._options.get("progress")
+        progress = self._options.progress
         if progress is not None:
             done, total = self._schedule.progress
             each = len(ORIENTATIONS) if self._augments else 1
             progress(done * each + passes, total * each)
 
-    def _shape(self, batch: Batch) -> tuple[int, int, int, int]:
+    def _shape(self, batch: TileBatch) -> tuple[int, int, int, int]:
         height, width = batch[0][0].window_shape
         return len(batch), self._card.input_channels, height, width
 
-    def _step_down(self, batch: Batch) -> None:
+    def _step_down(self, batch: TileBatch) -> None:
         first = batch[0][0]
         try:
             taken = step_down(self._backend, len(batch), first.tile_plan, self._limits, self._fallback)
@@ -244,24 +232,24 @@ class _Run:
             return
         backend, step = taken
         if backend is not self._backend:
-            # What was wanted was meant for the other device.
-            self._backend, self._fallback, self._wanted_batch = backend, None, None
+            # What was requested was meant for the other device.
+            self._backend, self._fallback, self._requested_batch = backend, None, None
         _log.warning("%s: %s", first.image.name, step.text)
-        for job in self._schedule.unsettled:
-            job.warnings.append(step.text)
-            job.replan(self._plan_tiling(job.image))
-        on_step = self._options.get("on_step")
+        for task in self._schedule.unsettled:
+            task.warnings.append(step.text)
+            task.replan(self._plan_tiling(task.image))
+        on_step = self._options.on_step
         if on_step is not None:
             on_step(step)
 
     def _give_up(self) -> None:
-        for job in self._schedule.unsettled:
-            job.failure = _cancelled(job.image)
+        for task in self._schedule.unsettled:
+            task.failure = _cancelled(task.image)
 
 
-def _put_back(batch: Batch) -> None:
-    for job, index in reversed(batch):
-        job.put_back(index)
+def _put_back(batch: TileBatch) -> None:
+    for task, index in reversed(batch):
+        task.put_back(index)
 
 
 def _cancelled(image: Image) -> Cancelled:

@@ -1,14 +1,17 @@
-"""What is asked of a network, and what it says of an image."""
+"""What is asked of a network, and what it says of an image. Imports no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
+
+if TYPE_CHECKING:
+    from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ class Prediction:
     sampled: int = 1
 
 
-class Options(TypedDict, total=False):
-    """How images are computed; what is left out has its default.
+@dataclass(frozen=True)
+class PredictOptions:
+    """How images are computed.
 
     Attributes
     ----------
@@ -84,13 +88,13 @@ class Options(TypedDict, total=False):
         Polled before each batch, and by the backend while it runs.
     """
 
-    window: int | None
-    batch_size: int | None
-    largest_whole: int | None
-    limits: Limits | None
-    fallback: Fallback | None
-    on_step: Callable[[MemoryStep], None] | None
-    diameter: float | None
-    augment: bool
-    progress: Progress | None
-    cancel: CancelFlag | None
+    window: int | None = None
+    batch_size: int | None = None
+    largest_whole: int | None = None
+    limits: "Limits | None" = None
+    fallback: "Fallback | None" = None
+    on_step: "Callable[[MemoryStep], None] | None" = None
+    diameter: float | None = None
+    augment: bool = False
+    progress: Progress | None = None
+    cancel: CancelFlag | None = None

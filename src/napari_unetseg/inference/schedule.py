@@ -16,7 +16,7 @@ MOST_PIXELS = 4096 * 4096
 IMAGES_PER_TILE = 2
 """Images that may be under way at once, for each tile of a batch: shapes differ, so some do not match."""
 
-Batch = list[tuple[ImageTask, int]]
+TileBatch = list[tuple[ImageTask, int]]
 """Tiles of one shape: each an image, and the tile's place in its division."""
 
 
@@ -28,7 +28,7 @@ class Schedule:
     images
         Drawn from one at a time. An exception in the place of an image is its result.
     prepare
-        Makes a job of an image; what it raises is that image's result.
+        Makes a task of an image; what it raises is that image's result.
     """
 
     def __init__(self, images: Iterable[Image | Exception], prepare: Callable[[Image], ImageTask]) -> None:
@@ -38,7 +38,7 @@ class Schedule:
         self._tiles_given = 0
 
     def due(self) -> Iterator[ImageTask | Exception]:
-        """Give the results whose turn it is: settled jobs, and exceptions of images that never became one."""
+        """Give the results whose turn it is: settled tasks, and exceptions of images that never became one."""
         while self._under_way:
             first = self._under_way[0]
             if isinstance(first, ImageTask):
@@ -47,33 +47,35 @@ class Schedule:
                 self._tiles_given += first.done
             yield self._under_way.pop(0)
 
-    def next_batch(self, size: int) -> Batch:
+    def next_batch(self, size: int) -> TileBatch:
         """Take up to `size` tiles of one shape.
 
         Returns
         -------
-        Batch
+        TileBatch
             Empty if a result is due, or if all is done.
         """
-        batch: Batch = []
-        for job in self._open_jobs(IMAGES_PER_TILE * size):
-            if not batch or _match(job, batch[0][0]):
-                batch += [(job, index) for index in job.take(size - len(batch))]
-            if len(batch) == size or job.alone:
+        batch: TileBatch = []
+        for task in self._open_tasks(IMAGES_PER_TILE * size):
+            if not batch or _match(task, batch[0][0]):
+                batch += [(task, index) for index in task.take(size - len(batch))]
+            if len(batch) == size or task.alone:
                 break
         return batch
 
-    def _open_jobs(self, most_images: int) -> Iterator[ImageTask]:
-        """Give the unsettled jobs, and take in another image each time there are no more."""
+    def _open_tasks(self, most_images: int) -> Iterator[ImageTask]:
+        """Give the unsettled tasks, and take in another image each time there are no more."""
         index = 0
         while index < len(self._under_way) or self._take_in(most_images):
-            job = self._under_way[index]
-            if isinstance(job, ImageTask) and not job.is_settled:
-                yield job
+            task = self._under_way[index]
+            if isinstance(task, ImageTask) and not task.is_settled:
+                yield task
             index += 1
 
     def _take_in(self, most_images: int) -> bool:
-        pixels = sum(job.image.shape[0] * job.image.shape[1] for job in self._under_way if isinstance(job, ImageTask))
+        pixels = sum(
+            task.image.shape[0] * task.image.shape[1] for task in self._under_way if isinstance(task, ImageTask)
+        )
         if len(self._under_way) >= most_images or pixels >= MOST_PIXELS:
             return False
         try:
@@ -93,16 +95,16 @@ class Schedule:
 
     @property
     def unsettled(self) -> list[ImageTask]:
-        """The jobs that are neither finished nor failed."""
-        return [job for job in self._under_way if isinstance(job, ImageTask) and not job.is_settled]
+        """The tasks that are neither finished nor failed."""
+        return [task for task in self._under_way if isinstance(task, ImageTask) and not task.is_settled]
 
     @property
     def progress(self) -> tuple[int, int]:
         """Tiles that are finished, and all tiles of the images taken in so far."""
-        jobs = [job for job in self._under_way if isinstance(job, ImageTask)]
-        done, total = sum(job.done for job in jobs), sum(job.total for job in jobs)
+        tasks = [task for task in self._under_way if isinstance(task, ImageTask)]
+        done, total = sum(task.done for task in tasks), sum(task.total for task in tasks)
         return self._tiles_given + done, self._tiles_given + total
 
 
-def _match(job: ImageTask, first: ImageTask) -> bool:
-    return job.window_shape == first.window_shape and not job.alone
+def _match(task: ImageTask, first: ImageTask) -> bool:
+    return task.window_shape == first.window_shape and not task.alone

@@ -3,42 +3,32 @@
 `build` makes a network by the name and arguments that a model card gives. Each architecture has a module and derives
 from `SegmentationNetwork` in `base`, which adds what tiling has to know: the receptive radius and the accepted sizes.
 The names of layers are those of published checkpoints. `bands` lets the U-Nets compute large maps in bands of rows, so
-that little of them is in memory at once.
+that little of them is in memory at once. What the engine has to know of a network beside its weights (how far a pixel
+sees, on which grid its maps lie) are its `facts`, which need no torch; so the names below are imported on first use.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from napari_unetseg.networks.attention_unet import AttentionUNet
-from napari_unetseg.networks.base import SegmentationNetwork
-from napari_unetseg.networks.cbam_resunet import CBAMResUNet
-from napari_unetseg.networks.hrnet import HRNet
-from napari_unetseg.networks.subpixel_unet import SubpixelUNet
-from napari_unetseg.networks.unet import UNet
+if TYPE_CHECKING:
+    from napari_unetseg.networks.architectures import ARCHITECTURES, build
+    from napari_unetseg.networks.attention_unet import AttentionUNet
+    from napari_unetseg.networks.base import SegmentationNetwork
+    from napari_unetseg.networks.cbam_resunet import CBAMResUNet
+    from napari_unetseg.networks.hrnet import HRNet
+    from napari_unetseg.networks.subpixel_unet import SubpixelUNet
+    from napari_unetseg.networks.unet import UNet
 
-ARCHITECTURES: Mapping[str, type[SegmentationNetwork]] = {
-    "unet": UNet,
-    "cbam_resunet": CBAMResUNet,
-    "hrnet": HRNet,
-    "attention_unet": AttentionUNet,
-    "subpixel_unet": SubpixelUNet,
+_MODULES = {
+    "ARCHITECTURES": "architectures",
+    "AttentionUNet": "attention_unet",
+    "CBAMResUNet": "cbam_resunet",
+    "HRNet": "hrnet",
+    "SegmentationNetwork": "base",
+    "SubpixelUNet": "subpixel_unet",
+    "UNet": "unet",
+    "build": "architectures",
 }
-
-
-def build(architecture: str, arguments: Mapping[str, Any]) -> SegmentationNetwork:
-    """Make the named network with random weights.
-
-    Raises
-    ------
-    KeyError
-        If no architecture has that name.
-    TypeError
-        If the architecture does not take one of the arguments.
-    ValueError
-        If it takes the argument but not this value.
-    """
-    return ARCHITECTURES[architecture](**arguments)
-
 
 __all__ = [
     "ARCHITECTURES",
@@ -50,3 +40,10 @@ __all__ = [
     "UNet",
     "build",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a network's module when its class is first asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_unetseg.networks.base import SegmentationNetwork
+from napari_unetseg.networks.facts import ATTENTION_UNET_CHANNELS, ATTENTION_UNET_DEPTH, attention_unet_facts
 
 
 class _ConvNormRelu(nn.Module):
@@ -78,7 +79,13 @@ class AttentionUNet(SegmentationNetwork):
         cannot halve.
     """
 
-    def __init__(self, in_channels: int = 3, out_channels: int = 1, base_channels: int = 64, depth: int = 4) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        base_channels: int = ATTENTION_UNET_CHANNELS,
+        depth: int = ATTENTION_UNET_DEPTH,
+    ) -> None:
         super().__init__()
         if not all(isinstance(n, int) and n > 0 for n in (in_channels, out_channels, depth)):
             raise ValueError("in_channels, out_channels and depth must be positive integers")
@@ -86,7 +93,7 @@ class AttentionUNet(SegmentationNetwork):
             raise ValueError(f"base_channels must be an integer of 2 or more, not {base_channels!r}")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.depth = depth
+        self.facts = attention_unet_facts(base_channels, depth)
         features = [base_channels * 2**level for level in range(depth + 1)]
         wider = zip([in_channels, *features[:-1]], features, strict=True)
         self.encoder_blocks = nn.ModuleList(ConvBlock(above, here) for above, here in wider)
@@ -94,22 +101,6 @@ class AttentionUNet(SegmentationNetwork):
         self.attention_gates = nn.ModuleList(AttentionGate(below, here) for below, here in rising)
         self.decoder_blocks = nn.ModuleList(ConvBlock(below + here, here) for below, here in rising)
         self.final_conv = nn.Conv2d(base_channels, out_channels, 1)
-
-    @property
-    def receptive_radius(self) -> int:
-        """Pixels beyond an output pixel, on either side, that can change its value.
-
-        At level i a map pixel spans 2^i input pixels. Each 3x3 convolution reaches one map pixel
-        further: four a level (two on the way down, two on the way up), two in the bottleneck. Each
-        bilinear up-sampling mixes two coarser pixels, which reaches one of them further. BatchNorm's
-        statistics are fixed once trained, and the gates weigh pixel by pixel.
-
-        It holds where both sides are multiples of 2^depth; elsewhere the up-sampling's positions
-        depend on the size of the whole image, and no halo makes tiles agree with it.
-        """
-        both_ways = sum(4 << level for level in range(self.depth))
-        mixed = sum(1 << level for level in range(1, self.depth + 1))
-        return both_ways + (2 << self.depth) + mixed
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to probabilities (N, out_channels, H, W).

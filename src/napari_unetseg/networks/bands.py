@@ -10,14 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
+from napari_unetseg.networks.working_memory import BAND
+
 Rows = Callable[[slice], Tensor]
 """Gives some rows of a map (N, C, rows, W), which need not be in memory before."""
-
-BAND = 2**16
-"""Pixels of a map in a band: its rows stay in the processor's cache from one layer to the next."""
-
-SMALL = 2**17
-"""Pixels of a map up to which it is not worth dividing."""
 
 
 def bands(height: int, width: int) -> Iterator[slice]:

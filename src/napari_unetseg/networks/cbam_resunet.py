@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_unetseg.networks.base import SegmentationNetwork
+from napari_unetseg.networks.facts import CBAM_RESUNET_FEATURES, cbam_resunet_facts
 
 _HEAD_CHANNELS = 32
 
@@ -129,7 +130,7 @@ class CBAMResUNet(SegmentationNetwork):
     """
 
     def __init__(
-        self, in_channels: int = 3, out_channels: int = 1, features: Sequence[int] = (64, 128, 256, 512)
+        self, in_channels: int = 3, out_channels: int = 1, features: Sequence[int] = CBAM_RESUNET_FEATURES
     ) -> None:
         super().__init__()
         if not features or not all(isinstance(n, int) and n > 1 for n in features):
@@ -138,7 +139,7 @@ class CBAMResUNet(SegmentationNetwork):
             raise ValueError("in_channels and out_channels must be positive integers")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.depth = len(features)
+        self.facts = cbam_resunet_facts(features)
         first, deepest = features[0], features[-1]
         self.init_conv = nn.Sequential(_conv3(in_channels, first), _norm(first), nn.ReLU(inplace=True))
         wider = zip([first, *features[:-1]], features, strict=True)
@@ -161,11 +162,6 @@ class CBAMResUNet(SegmentationNetwork):
             nn.Identity(),
             nn.Conv2d(_HEAD_CHANNELS, out_channels, 1),
         )
-
-    @property
-    def receptive_radius(self) -> None:
-        """None: InstanceNorm and channel attention take statistics from the whole image."""
-        return None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).

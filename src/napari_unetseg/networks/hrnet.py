@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_unetseg.networks.base import SegmentationNetwork
+from napari_unetseg.networks.facts import HRNET_WIDTHS, hrnet_facts
 
 _STEM_CHANNELS = 64
 _BRANCHES = 4
@@ -154,10 +155,7 @@ class HRNet(SegmentationNetwork):
         If there are not four widths, or a number of channels is not a positive integer.
     """
 
-    # Two strided convolutions in the stem and three between the branches.
-    depth = 5
-
-    def __init__(self, in_channels: int = 3, out_channels: int = 1, widths: Sequence[int] = (48, 96, 192, 384)) -> None:
+    def __init__(self, in_channels: int = 3, out_channels: int = 1, widths: Sequence[int] = HRNET_WIDTHS) -> None:
         super().__init__()
         if len(widths) != _BRANCHES:
             raise ValueError(f"widths must name {_BRANCHES} branches, not {widths!r}")
@@ -165,6 +163,7 @@ class HRNet(SegmentationNetwork):
             raise ValueError("in_channels, out_channels and all widths must be positive integers")
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.facts = hrnet_facts(widths)
         self.conv1, self.bn1 = _conv(in_channels, _STEM_CHANNELS, 3, 2), _norm(_STEM_CHANNELS)
         self.conv2, self.bn2 = _conv(_STEM_CHANNELS, _STEM_CHANNELS, 3, 2), _norm(_STEM_CHANNELS)
         wide = _STEM_CHANNELS * Bottleneck.expansion
@@ -182,16 +181,6 @@ class HRNet(SegmentationNetwork):
         self.last_layer = nn.Sequential(
             nn.Conv2d(total, total, 1), _norm(total), nn.ReLU(inplace=True), nn.Conv2d(total, out_channels, 1)
         )
-
-    @property
-    def receptive_radius(self) -> None:
-        """None: InstanceNorm takes statistics from the whole image."""
-        return None
-
-    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size itself, but for images whose coarsest map would be one pixel."""
-        smallest = 2**self.depth + 1
-        return (smallest, smallest) if max(height, width) < smallest else (height, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, 4 * ceil(H / 4), 4 * ceil(W / 4)).

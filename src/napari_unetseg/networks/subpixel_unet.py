@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_unetseg.networks.base import SegmentationNetwork
-from napari_unetseg.networks.unet import Norm, UNet
+from napari_unetseg.networks.facts import BLOCK, NORM, SUBPIXEL_UNET_FEATURES, Norm, subpixel_unet_facts
+from napari_unetseg.networks.unet import UNet
 
 
 class SubpixelUNet(SegmentationNetwork):
@@ -38,9 +39,9 @@ class SubpixelUNet(SegmentationNetwork):
         self,
         in_channels: int = 3,
         out_channels: int = 1,
-        features: Sequence[int] = (32, 64, 128, 256),
-        norm: Norm = "batch",
-        block: int = 2,
+        features: Sequence[int] = SUBPIXEL_UNET_FEATURES,
+        norm: Norm = NORM,
+        block: int = BLOCK,
     ) -> None:
         super().__init__()
         if block not in (2, 4):
@@ -49,19 +50,7 @@ class SubpixelUNet(SegmentationNetwork):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.unet = UNet(in_channels * block**2, out_channels * block**2, features, norm)
-        self.depth = self.unet.depth + block.bit_length() - 1
-
-    @property
-    def receptive_radius(self) -> int | None:
-        """Pixels beyond an output pixel, on either side, that can change its value; None with InstanceNorm."""
-        blocks = self.unet.receptive_radius
-        # The output pixel can lie at either side of its own block.
-        return None if blocks is None else self.block * blocks + self.block - 1
-
-    @property
-    def in_bands(self) -> bool:
-        """Whether `bands` needs little memory, as for `UNet`."""
-        return self.unet.in_bands
+        self.facts = subpixel_unet_facts(features, norm, block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W) of any size from 1 x 1.

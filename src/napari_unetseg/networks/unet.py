@@ -6,16 +6,16 @@ models trained here (BatchNorm, narrow) and theirs (InstanceNorm, 64 to 1024 fea
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unetseg.networks.bands import SMALL, Rows, bands, compute_rows, join_bands, rows_of, widened
+from napari_unetseg.networks.bands import Rows, bands, compute_rows, join_bands, rows_of, widened
 from napari_unetseg.networks.base import SegmentationNetwork
-
-Norm = Literal["batch", "instance"]
+from napari_unetseg.networks.facts import NORM, UNET_FEATURES, Norm, unet_facts
+from napari_unetseg.networks.working_memory import SMALL
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:
@@ -74,8 +74,8 @@ class UNet(SegmentationNetwork):
         self,
         in_channels: int = 3,
         out_channels: int = 1,
-        features: Sequence[int] = (64, 128, 256, 512, 1024),
-        norm: Norm = "batch",
+        features: Sequence[int] = UNET_FEATURES,
+        norm: Norm = NORM,
     ) -> None:
         super().__init__()
         if norm not in get_args(Norm):
@@ -86,8 +86,7 @@ class UNet(SegmentationNetwork):
             raise ValueError("in_channels, out_channels and all features must be positive integers")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.depth = len(features) - 1
-        self.norm: Norm = norm
+        self.facts = unet_facts(features, norm)
         encoder, deepest = features[:-1], features[-1]
         self.init_conv = DoubleConv(in_channels, features[0], norm)
         self.downs = nn.ModuleList(DoubleConv(a, b, norm) for a, b in pairwise(encoder))
@@ -96,28 +95,6 @@ class UNet(SegmentationNetwork):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in rising)
         self.decoder_blocks = nn.ModuleList(DoubleConv(2 * here, here, norm) for _, here in rising)
         self.final_conv = nn.Conv2d(features[0], out_channels, 1)
-
-    @property
-    def receptive_radius(self) -> int | None:
-        """Pixels beyond an output pixel, on either side, that can change its value.
-
-        None with InstanceNorm, which takes statistics from the whole image; those of BatchNorm are
-        fixed once trained.
-
-        At level i a map pixel spans 2^i input pixels. Each 3x3 convolution reaches one map pixel
-        further: four a level (two on the way down, two on the way up), two in the bottleneck. The
-        output pixel can lie at either end of the 2^depth pixels that share its bottleneck pixel.
-        """
-        if self.norm == "instance":
-            return None
-        both_ways = sum(4 << level for level in range(self.depth))
-        coarsest = 1 << self.depth
-        return both_ways + 2 * coarsest + coarsest - 1
-
-    @property
-    def in_bands(self) -> bool:
-        """Whether `bands` needs little memory: with BatchNorm, whose statistics are fixed once trained."""
-        return self.norm == "batch"
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to logits (N, out_channels, H, W).

@@ -1,4 +1,15 @@
-"""The five verbs that every face of the product speaks: window, notebook, shell and server."""
+"""The five verbs that every face of the product speaks: window, notebook, shell and server.
+
+`SegmentationService` (`service`) only translates: `packages` finds the model that is meant, `model_cache` lends it as a
+`loaded_model`, and `runner` runs images through it, one device for all callers. Batches wait in a `batch_queue`, stacks
+go plane by plane (`stack_prediction`), and a model chosen to run in int8 is calibrated on the way (`calibrating`). What
+comes of an image is a `segmentation` with its `provenance`; `viewer_layers` and `rich_display` show it, `debug_outputs`
+keeps it. `run_recipe`, `recipe_file` and `recipe_text` let a run be repeated.
+
+`forecast` says before a run what it will take, by what `profile` keeps of measurements on this machine. `describe` says
+what a model is, `health_check` whether it is well, `counters` how runs went; all of that is told in `reports`. `logs`
+and `requests` write down who asked for what.
+"""
 
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.recipe_file import read_run_recipe, write_run_recipe

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
@@ -47,10 +49,10 @@ class BatchItem:
     name: str
     started: datetime
     entry: Image | Exception
-    outcome: "Prediction | Exception | None" = None
+    outcome: Prediction | Exception | None = None
     milliseconds: float = 0.0
 
-    def finished(self) -> tuple[Image, "Prediction"]:
+    def finished(self) -> tuple[Image, Prediction]:
         """Return plane and prediction, or raise what went wrong."""
         if isinstance(self.entry, Exception):
             raise self.entry
@@ -86,7 +88,7 @@ class BatchQueue:
         options: SegmentOptions,
         loaded_model: "LoadedModel",
         *,
-        progress: "Progress | None",
+        progress: Progress | None,
         cancel: CancelFlag | None,
         together: bool,
     ) -> None:
@@ -97,14 +99,17 @@ class BatchQueue:
         self._milliseconds = 0.0
         self._done = 0
         self._begun = self._expected = 0
-        told = None if progress is None else share_progress(progress, lambda: (self._begun, self._expected))
+        predict_options = PredictOptions(
+            diameter=options.diameter,
+            augment=options.augment,
+            progress=progress and share_progress(progress, lambda: (self._begun, self._expected)),
+            cancel=cancel,
+        )
         entries = self._entries()
         if together:
-            self._outcomes = loaded_model.predict_many(
-                entries, diameter=options.diameter, augment=options.augment, progress=told, cancel=cancel
-            )
+            self._outcomes = loaded_model.predict_many(entries, predict_options)
         else:
-            self._outcomes = _one_by_one(entries, loaded_model, options, told, cancel)
+            self._outcomes = _one_by_one(entries, loaded_model, predict_options)
 
     def next(self) -> BatchItem | None:
         """Compute until the first image in line has its outcome, and return that; None after the last."""
@@ -133,7 +138,7 @@ class BatchQueue:
         started = datetime.now(UTC).astimezone()
         name = given.name if isinstance(given, Image) else name
         if self._cancel is not None and self._cancel():
-            return BatchItem(name, started, Cancelled(f"{name}: not segmented, the run was cancelled."))
+            return BatchItem(name, started, _cancelled(name))
         try:
             image = Image.of(given() if callable(given) else given, name=name)
             return BatchItem(image.name, started, self._options.plane_of(image))
@@ -141,21 +146,80 @@ class BatchQueue:
             return BatchItem(name, started, error)
 
 
+class FirstImages:
+    """The first images of a batch, up to one that can be read: for what has to be done before the batch runs.
+
+    Parameters
+    ----------
+    images, options
+        As `BatchQueue` takes them.
+
+    Attributes
+    ----------
+    plane
+        The plane or stack of the first image that can be read; None if none can.
+    count
+        How many images were drawn, that one the last.
+    """
+
+    def __init__(self, images: Iterable[Readable], options: SegmentOptions) -> None:
+        self._rest = iter(images)
+        self._drawn: list[Readable] = []
+        self._failures: list[Failure] = []
+        self.plane: Image | None = None
+        for index, given in enumerate(self._rest):
+            name = given.name if isinstance(given, Image) else f"image {index}"
+            try:
+                image = Image.of(given() if callable(given) else given, name=name)
+                self.plane = options.plane_of(image)
+            except Exception as error:
+                self._drawn.append(_raises(error) if callable(given) else given)
+                self._failures.append(Failure(name, error))
+            else:
+                self._drawn.append(image)
+                break
+        self.count = len(self._drawn)
+
+    def all_images(self) -> Iterator[Readable]:
+        """Give the images of the batch, also those that were drawn; each is read once and let go."""
+        while self._drawn:
+            yield self._drawn.pop(0)
+        yield from self._rest
+
+    def failures(self) -> Iterator[Failure]:
+        """Give what is wrong with each of the images that cannot be read."""
+        yield from self._failures
+
+
+def _raises(error: Exception) -> Callable[[], Image]:
+    def read() -> Image:
+        raise error
+
+    return read
+
+
+def cancelled_batch(images: Iterable[Readable]) -> Iterator[Failure]:
+    """Give the failures of a batch that was cancelled before its first image was computed."""
+    for index, given in enumerate(images):
+        name = given.name if isinstance(given, Image) else f"image {index}"
+        yield Failure(name, _cancelled(name))
+
+
+def _cancelled(name: str) -> Cancelled:
+    return Cancelled(f"{name}: not segmented, the run was cancelled.")
+
+
 def _one_by_one(
     entries: Iterator[Image | Exception],
     loaded_model: "LoadedModel",
-    options: SegmentOptions,
-    progress: "Progress | None",
-    cancel: CancelFlag | None,
-) -> Iterator["Prediction | Exception"]:
+    options: PredictOptions,
+) -> Iterator[Prediction | Exception]:
     for entry in entries:
         if isinstance(entry, Exception):
             yield entry
             continue
         try:
-            prediction = loaded_model.predict(
-                entry, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
-            )
+            prediction = loaded_model.predict(entry, options)
         except Exception as error:
             yield error
         else:

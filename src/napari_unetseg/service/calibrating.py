@@ -42,13 +42,13 @@ def needs_conversion(package: ModelPackage, backend_request: BackendRequest, dev
     return runs_there and not (folder_for(package.card) / MODEL_FILE).is_file()
 
 
-def settle(plan: ExecutionPlan, card: ModelCard, device: str) -> ExecutionPlan:
-    """Return the way that a model may go: another than int8 where its masks would suffer, with a warning.
+def refuse_inexact_int8(plan: ExecutionPlan, card: ModelCard, device: str) -> ExecutionPlan:
+    """Return the plan, or one without int8 and with a warning where the masks of the model would suffer from int8.
 
     Raises
     ------
     NotCalibrated
-        If the way is int8 and nobody knows.
+        If the plan is int8 and the model was never calibrated.
     """
     if plan.precision != "int8":
         return plan

@@ -35,15 +35,15 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
     """
     from napari_unetseg.io import write_confidence, write_labels
 
-    told, scale, unit = result.provenance, result.image.scale, result.image.unit
+    provenance, scale, unit = result.provenance, result.image.scale, result.image.unit
     run = {
         "request_id": request_id,
         "settings": settings.model_dump(mode="json"),
-        "provenance": told.as_dict(),
+        "provenance": provenance.as_dict(),
         "warnings": result.warnings,
     }
     try:
-        folder = _make_folder(settings.development.debug_output_dir.expanduser(), told, request_id)
+        folder = _make_folder(settings.development.debug_output_dir.expanduser(), provenance, request_id)
         for head, plane in zip(result.heads, result.probability, strict=True):
             write_confidence(folder / f"probability_{head}.tif", plane, scale=scale, unit=unit)
         write_labels(folder / "labels.tif", result.labels, scale=scale, unit=unit)
@@ -51,13 +51,13 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
             file.write_text(json.dumps(run, indent=2, ensure_ascii=False), encoding="utf-8")
     except UnetsegError as error:
         raise UnetsegError(
-            Sentence("The debug outputs of {image}: {reason} {hint}", image=told.image, reason=error, hint=_HINT)
+            Sentence("The debug outputs of {image}: {reason} {hint}", image=provenance.image, reason=error, hint=_HINT)
         ) from error
     except OSError as error:
         raise UnetsegError(
             Sentence(
                 "The debug outputs of {image} cannot be written ({file}: {reason}). {hint}",
-                image=told.image,
+                image=provenance.image,
                 file=error.filename,
                 reason=error.strerror,
                 hint=_HINT,
@@ -66,10 +66,10 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
     return folder
 
 
-def _make_folder(parent: Path, told: Provenance, request_id: str) -> Path:
+def _make_folder(parent: Path, provenance: Provenance, request_id: str) -> Path:
     """Make a new folder; images of one batch have its request id, and may have the same name."""
-    started = re.sub(r"[^0-9T]", "", told.started[:19])
-    image = re.sub(r"[^\w\-.]+", "_", told.image)[:60]
+    started = re.sub(r"[^0-9T]", "", provenance.started[:19])
+    image = re.sub(r"[^\w\-.]+", "_", provenance.image)[:60]
     name = f"{started}_{image}_{request_id[:12]}"
     for number in itertools.count(1):
         folder = parent / (name if number == 1 else f"{name}_{number}")

@@ -1,9 +1,9 @@
 """A model in words and figures: from its card, and from what is loaded of it."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.io.suffixes import PICTURE_SUFFIXES
+from napari_unetseg.networks.facts import network_facts
 from napari_unetseg.service.reports import ModelIdentity, ModelInfo
 from napari_unetseg.zoo.card import Architecture, ModelCard
 from napari_unetseg.zoo.published import published_with
@@ -12,14 +12,6 @@ from napari_unetseg.zoo.registry import ModelPackage
 if TYPE_CHECKING:
     from napari_unetseg.service.loaded_model import LoadedModel
 
-# What each network is called as a class, and whether it weighs its features; known without loading torch.
-_MODEL_TYPES = {
-    "unet": ("UNet", False),
-    "cbam_resunet": ("CBAMResUNet", True),
-    "hrnet": ("HRNet", False),
-    "attention_unet": ("AttentionUNet", True),
-    "subpixel_unet": ("SubpixelUNet", False),
-}
 _VARIANTS = ("lightweight", "standard", "deep")
 _PICTURES = (suffix[1:].upper() for suffix in PICTURE_SUFFIXES if suffix != ".jpg")
 
@@ -76,36 +68,14 @@ def _parameters(package: ModelPackage, loaded: "LoadedModel | None") -> int | No
 
 
 def _architecture(architecture: Architecture) -> dict[str, Any]:
-    model_type, use_attention = _MODEL_TYPES[architecture.name]
+    facts = network_facts(architecture.name, architecture.arguments)
     details = {
-        "model_type": model_type,
-        "base_channels": _base_channels(architecture.arguments),
-        "depth": _depth(architecture),
-        "use_attention": use_attention,
+        "model_type": facts.type_name,
+        "base_channels": facts.base_channels,
+        "depth": facts.depth,
+        "use_attention": facts.uses_attention,
     }
     return dict(architecture.arguments) | details
-
-
-def _base_channels(arguments: Mapping[str, Any]) -> int | None:
-    """Return the channels at the finest level, as far as the card names them."""
-    channels = arguments.get("features") or arguments.get("widths") or [arguments.get("base_channels")]
-    base: int | None = channels[0]
-    return base
-
-
-def _depth(architecture: Architecture) -> int | None:
-    """Return how often the network halves the image, as far as the card names it."""
-    levels = len(architecture.arguments.get("features", ()))
-    match architecture.name:
-        case "hrnet":
-            return 5
-        case "unet" if levels:
-            return levels - 1
-        case "cbam_resunet" | "subpixel_unet" if levels:
-            return levels
-        case _:
-            depth: int | None = architecture.arguments.get("depth")
-            return depth
 
 
 def _preprocessing(card: ModelCard) -> dict[str, Any]:

@@ -9,19 +9,31 @@ from importlib.metadata import version
 from math import prod
 from platform import machine
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import psutil
 
 from napari_unetseg.config import Settings
 from napari_unetseg.cores import usable_cores
+from napari_unetseg.inference.augmentation import ORIENTATIONS
+from napari_unetseg.inference.backends.openvino.library import openvino_version
 from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans
-from napari_unetseg.inference.object_size import enlargement
+from napari_unetseg.inference.object_size import enlargement, size_for_network
+from napari_unetseg.inference.tiling.plan import (
+    BATCH_SIZES,
+    Tileable,
+    TileLimits,
+    TilePlan,
+    facts_on,
+    pixels_that_fit,
+    plan_tiling,
+)
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
-from napari_unetseg.service.machine import device_name
-from napari_unetseg.service.profile import TunedSize, read_profile
+from napari_unetseg.service.profile import TunedBatch, device_name, read_profile
 from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.service.loaded_model import LoadedModel
@@ -29,7 +41,6 @@ if TYPE_CHECKING:
 Basis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""
 
-_DEFAULT_WINDOW = 1200
 _RUNS_REMEMBERED = 5
 
 # Operations a second that convolutions reach, to the nearest power of ten or so: good for a first guess.
@@ -78,6 +89,8 @@ class Forecast:
         Memory that tiles and results will take beside the image and the loaded model; None if nothing is known.
     free_mb
         Memory that is free on the machine now.
+    window
+        Longer side of the windows that the network will see, in pixels.
     """
 
     device: str
@@ -87,6 +100,7 @@ class Forecast:
     basis: Basis | None
     memory_mb: float | None
     free_mb: float
+    window: int | None = None
 
     @property
     def is_long(self) -> bool:
@@ -101,6 +115,13 @@ class Forecast:
 
 LONG_S = 120.0
 """Seconds above which a run counts as long."""
+
+
+class _Plan(NamedTuple):
+    """How the network will be computed, as `ExecutionPlan` names it."""
+
+    backend: str
+    precision: str
 
 
 class Throughput:
@@ -139,58 +160,61 @@ def network_pixels(card: ModelCard, work: Workload) -> float:
 
 
 def passes(*, augment: bool) -> int:
-    """Return how often the network runs over an image: eight times where it is turned and flipped to average these."""
-    return 8 if augment else 1
+    """Return how often the network runs over an image: in all orientations where their answers are averaged."""
+    return len(ORIENTATIONS) if augment else 1
 
 
 def forecast_run(
-    card: ModelCard,
+    package: ModelPackage,
     work: Workload,
     settings: Settings,
-    throughput: Throughput,
-    loaded_model: "LoadedModel | None",
-    device: str | None,
-    backend_request: BackendRequest,
+    device: str | None = None,
+    *,
+    backend_request: BackendRequest | None = None,
+    loaded_model: "LoadedModel | None" = None,
+    throughput: Throughput | None = None,
 ) -> Forecast:
     """Say what a run will take.
 
     Parameters
     ----------
-    card
-        Card of the model.
+    package
+        The model.
     work
         What is to be run.
     settings, device, backend_request
-        As the service that will run it has them.
-    throughput
-        Of earlier runs.
+        As the service that will run it has them; None for what the settings say.
     loaded_model
         The model, if it is loaded.
+    throughput
+        Of earlier runs of the loaded model; None if there were none.
 
     Raises
     ------
-    ParameterError
-        If the diameter cannot be used with this model.
+    UnetsegError
+        If the diameter cannot be used with this model or image.
     """
+    card, model_settings = package.card, settings.unet.model
+    if backend_request is None:
+        backend_request = BackendRequest(model_settings.backend, model_settings.precision)
     kind, reason = (
         (loaded_model.device.kind, loaded_model.device.reason)
         if loaded_model is not None
-        else expected_device(device or settings.unet.model.device)
+        else expected_device(device or model_settings.device)
     )
-    # The name of a GPU is asked of torch, which is loaded where the model is.
-    tuned = None if kind == "cuda" and loaded_model is None else _tuned(kind, card, backend_request, loaded_model)
-    pixels = network_pixels(card, work)
-    pace, basis = _pace(
-        card, kind, tuned, throughput.seconds_per_pixel(loaded_model) if loaded_model is not None else None
-    )
+    plan, tuned = _plan_and_benchmark(kind, card, backend_request, loaded_model)
+    measured = throughput.seconds_per_pixel(loaded_model) if throughput and loaded_model else None
+    pace, basis = _pace(card, kind, tuned, measured)
+    tile_plan = _tile_plan(card, work, settings, kind, plan, tuned, loaded_model)
     return Forecast(
         device=kind,
         reason=reason,
         precision=loaded_model.backend.precision if loaded_model is not None else None,
-        seconds=None if pace is None else pixels * pace,
+        seconds=None if pace is None else network_pixels(card, work) * pace,
         basis=basis,
-        memory_mb=_memory_mb(card, work, settings, tuned),
+        memory_mb=_memory_mb(card, work, settings, kind, plan, tuned, tile_plan),
         free_mb=psutil.virtual_memory().available / 2**20,
+        window=tile_plan.window,
     )
 
 
@@ -233,7 +257,7 @@ def operations_per_pixel(card: ModelCard) -> float | None:
 
 
 def _pace(
-    card: ModelCard, kind: str, tuned: TunedSize | None, measured: float | None
+    card: ModelCard, kind: str, tuned: TunedBatch | None, measured: float | None
 ) -> tuple[float | None, Basis | None]:
     """Return seconds a pixel, and where they come from."""
     if measured is not None:
@@ -248,21 +272,59 @@ def _pace(
     return operations / (_SPEED[kind] * cores), "guess"
 
 
-def _tuned(
+def _plan_and_benchmark(
     kind: str, card: ModelCard, backend_request: BackendRequest, loaded_model: "LoadedModel | None"
-) -> TunedSize | None:
-    """Return what was measured of the way that the model runs or, before it is loaded, of the likeliest that was."""
-    plans = (
-        likely_plans(backend_request, card, kind)
-        if loaded_model is None
-        else ((loaded_model.plan.backend, loaded_model.plan.precision),)
-    )
-    device = device_name(kind)
-    measured = (read_profile(device, card.weights.sha256, *plan) for plan in plans)
-    return next((size for size in measured if size is not None), None)
+) -> tuple[_Plan, TunedBatch | None]:
+    """Return how the model runs, and what was measured of that; before it is loaded, the likeliest that was measured.
+
+    Where nothing was, it is the likeliest of all whose libraries are installed.
+    """
+    if loaded_model is not None:
+        plans = [_Plan(loaded_model.plan.backend, loaded_model.plan.precision)]
+    else:
+        plans = [_Plan(*plan) for plan in likely_plans(backend_request, card, kind)]
+    # The name of a GPU is asked of torch, which is loaded where the model is.
+    if kind != "cuda" or loaded_model is not None:
+        device = device_name(kind)
+        for plan in plans:
+            tuned = read_profile(device, card.weights.sha256, plan.backend, plan.precision)
+            if tuned is not None:
+                return plan, tuned
+    installed = (plan for plan in plans if plan.backend != "openvino" or openvino_version() is not None)
+    return next(installed, plans[0]), None
 
 
-def _memory_mb(card: ModelCard, work: Workload, settings: Settings, tuned: TunedSize | None) -> float | None:
+def _tile_plan(
+    card: ModelCard,
+    work: Workload,
+    settings: Settings,
+    kind: str,
+    plan: _Plan,
+    tuned: TunedBatch | None,
+    loaded_model: "LoadedModel | None",
+) -> TilePlan:
+    """Divide a plane as the engine will."""
+    resized_to = size_for_network(work.shape, card, work.diameter)
+    if loaded_model is not None:
+        network: Tileable = loaded_model.backend
+        limits = loaded_model.tile_limits
+    else:
+        network = facts_on(card, plan.backend, kind)
+        window = settings.unet.inference.window or (tuned.window if tuned is not None else None)
+        # A GPU's own memory is not known before torch is loaded.
+        limits = TileLimits(window, pixels_that_fit(psutil.virtual_memory().total))
+    return plan_tiling(resized_to or work.shape, card, network, limits, resized_to)
+
+
+def _memory_mb(
+    card: ModelCard,
+    work: Workload,
+    settings: Settings,
+    kind: str,
+    plan: _Plan,
+    tuned: TunedBatch | None,
+    tile_plan: TilePlan,
+) -> float | None:
     """Return the memory of a batch of tiles, and of maps and labels of all planes."""
     pixels = prod(work.shape) * work.planes
     maps = 4 * len(card.outputs) * pixels
@@ -270,14 +332,12 @@ def _memory_mb(card: ModelCard, work: Workload, settings: Settings, tuned: Tuned
     maps = 12 * pixels + (maps if maps <= MAPS_IN_MEMORY else 0)
     if tuned is not None and tuned.peak_memory_mb is not None:
         return tuned.peak_memory_mb + maps / 2**20
-    features = card.architecture.arguments.get("features")
-    if not features:
+    facts = facts_on(card, plan.backend, kind)
+    height, width = tile_plan.tiles[0].read_shape
+    network = working_bytes(facts, height, width, in_bands=facts.in_bands)
+    if network is None:
         return None
-    asked = settings.unet.inference
-    window = asked.window or (tuned.window if tuned is not None else None) or _DEFAULT_WINDOW
-    scale = enlargement(card, work.diameter)
-    tile = prod(card.image_size) if card.image_size else prod(min(window, side * scale) for side in work.shape)
-    block = int(card.architecture.arguments.get("block", 1)) ** 2
-    # At its first level a U-Net holds about nine maps at once: input, skip, two on the way, and as many going up.
-    batch = (asked.batch_size or (tuned.batch_size if tuned is not None else 1)) * tile * 36 * features[0] / block
-    return float(batch + maps) / 2**20
+    # Beside the network's own maps there are what it sees and what it says.
+    tile = network + 4 * height * width * (card.input_channels + len(card.outputs))
+    size = settings.unet.inference.batch_size or (tuned.batch_size if tuned is not None else BATCH_SIZES[kind])
+    return (min(size, len(tile_plan.tiles) * work.planes) * tile + maps) / 2**20

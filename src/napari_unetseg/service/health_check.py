@@ -1,27 +1,128 @@
-"""What is checked of a service's models, and what comes of it in a report."""
+"""Whether the models of a service are what they should be, and what comes of that in a report.
 
+A loaded model is run on a test picture: does it answer, in numbers, and what it answered before?
+"""
+
+import time
 import weakref
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.language import Sentence, joined, sentence_of
-from napari_unetseg.service.advice import slow_remarks
-from napari_unetseg.service.checks import Check, check_model, draw_test_picture
-from napari_unetseg.service.counters import RunCounter
+from napari_unetseg.service.counters import RunCounter, gpu_available, gpu_percent, memory_usage
 from napari_unetseg.service.describe import identify
 from napari_unetseg.service.model_cache import ModelCache
-from napari_unetseg.service.reports import Health
-from napari_unetseg.service.usage import gpu_available, gpu_percent, memory_usage
+from napari_unetseg.service.reports import Health, KnownAnswer
+from napari_unetseg.zoo import known_answer as stored
+from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.known_answer import read_known_answer
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.service.loaded_model import LoadedModel
+
+
+def slow_remarks(seconds: float, settings: Settings) -> tuple[str, ...]:
+    """Return a sentence where the network took longer than `unet.health.slow_inference_ms` allows; else nothing."""
+    limit = settings.unet.health.slow_inference_ms
+    if limit is None or 1000 * seconds <= limit:
+        return ()
+    # Without the time itself, so that the same sentence on many images can be counted.
+    return (
+        Sentence(
+            "The network took longer than {limit:g} ms. Check GPU utilization and the model variant; use "
+            "the lightweight variant for speed.",
+            limit=limit,
+        ),
+    )
+
+
+TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
+"""Most that a probability may differ from the stored answer, which is float32, by the precision of the network.
+
+Another processor moves single pixels on an edge by up to 0.001, or ten times that after many normalisations; TF32
+rounds to 11 bits, bfloat16 to 8, which moves them by up to 0.02 in the bundled models, and int8 to 8 in steps of one
+size. Weights that are damaged move whole objects.
+"""
+
+_CONSTANT = 1e-5  # share of the largest value: resampling a constant leaves rounding of 1e-7
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of running a model on its test picture.
+
+    Attributes
+    ----------
+    dummy_inference_ms
+        Duration in milliseconds.
+    known_answer
+        How far it is from its stored answer; None if that was not compared.
+    problems
+        A sentence for each fault; empty if there is none.
+    """
+
+    dummy_inference_ms: float
+    known_answer: KnownAnswer | None
+    problems: tuple[str, ...]
+
+
+def check_model(loaded_model: "LoadedModel", known_answer: stored.StoredAnswer | None) -> Check:
+    """Run a model on its test picture, and compare with its stored answer if there is one."""
+    card = loaded_model.card
+    pixels = known_answer.pixels if known_answer else draw_test_picture(loaded_model)
+    clock = time.perf_counter()
+    probability = loaded_model.backend.run(pixels[np.newaxis])[0]
+    elapsed_ms = 1000 * (time.perf_counter() - clock)
+    problem = _fault(card, probability)
+    compared = None
+    if known_answer is not None and np.isfinite(probability).all():
+        difference = float(np.abs(probability - known_answer.probability).max())
+        compared = KnownAnswer(
+            passed=difference <= TOLERANCE[loaded_model.backend.precision], max_difference=difference
+        )
+        if problem is None and not compared.passed:
+            problem = Sentence(
+                "Model {model} no longer gives the answer that is stored with it: its probabilities are off "
+                "by up to {difference:.2g}. Its weights are damaged or the device computes wrongly; reload "
+                "the model.",
+                model=card.name,
+                difference=difference,
+            )
+    elif known_answer is not None:
+        compared = KnownAnswer(passed=False, max_difference=1.0)
+    return Check(elapsed_ms, compared, (problem,) if problem else ())
+
+
+def draw_test_picture(loaded_model: "LoadedModel") -> NDArray[np.float32]:
+    """Draw the test picture in a size that the network accepts; float32 (C, Y, X)."""
+    shape = loaded_model.backend.accepted_size(stored.PICTURE_SIDE, stored.PICTURE_SIDE)
+    return stored.draw_picture(loaded_model.card, shape)
+
+
+def _fault(card: ModelCard, probability: NDArray[np.float32]) -> str | None:
+    if not np.isfinite(probability).all():
+        return Sentence(
+            "Model {model} gives values that are not numbers on a test image; its weights are damaged or "
+            "do not belong to this architecture.",
+            model=card.name,
+        )
+    foreground = probability[card.heads.index("foreground")]
+    if np.ptp(foreground) <= _CONSTANT * foreground.max():
+        return Sentence(
+            "Model {model} gives the same value everywhere on a test image; its weights are damaged or "
+            "were never trained.",
+            model=card.name,
+        )
+    return None
+
 
 NOT_LOADED = Sentence("The model is not loaded yet; it loads on the first run.")
 
@@ -37,7 +138,7 @@ class Checkup:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._wanted = settings.unet.health
+        self._health_settings = settings.unet.health
         self._capabilities = _capabilities(settings)
         self._last: dict[Path, tuple[weakref.ref[LoadedModel], Check]] = {}
         self._checked_at: str | None = None
@@ -50,7 +151,7 @@ class Checkup:
         ModelError
             If it fails and the settings want such models refused.
         """
-        if not self._wanted.startup_validation:
+        if not self._health_settings.startup_validation:
             return
         self.check(package, loaded_model)
         last = self._last_check(package, loaded_model)
@@ -59,11 +160,11 @@ class Checkup:
 
     def check(self, package: ModelPackage, loaded_model: "LoadedModel") -> None:
         """Run a model on its test picture, where the settings want that, and remember what came of it."""
-        if not self._wanted.dummy_inference_test:
+        if not self._health_settings.dummy_inference_test:
             return
         self._checked_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        answer = read_known_answer(package) if self._wanted.known_answer_test else None
-        self._last[package.source] = weakref.ref(loaded_model), check_model(loaded_model, answer)
+        known_answer = read_known_answer(package) if self._health_settings.known_answer_test else None
+        self._last[package.source] = weakref.ref(loaded_model), check_model(loaded_model, known_answer)
 
     def _last_check(self, package: ModelPackage, loaded_model: "LoadedModel | None") -> Check | None:
         """Return what came of the last check, if that was of what is loaded now."""
@@ -91,7 +192,7 @@ class Checkup:
         last = self._last_check(package, loaded)
         problems = last.problems if last else ()
         if trouble is not None:
-            problems = (_told(trouble),)
+            problems = (_sentence(trouble),)
         elif loaded is None:
             problems = (NOT_LOADED,)
         performance = counter.read(gpu_percent(loaded.device.kind) if loaded else None)
@@ -131,7 +232,7 @@ def _capabilities(settings: Settings) -> tuple[str, ...]:
     return ("segmentation", *able, "contours", "measurements", "several_models")
 
 
-def _told(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     if isinstance(error, UnetsegError):
         return sentence_of(error)
     return Sentence("The network failed on a small test image: {error}", error=f"{type(error).__name__}: {error}")

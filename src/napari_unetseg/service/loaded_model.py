@@ -2,25 +2,24 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
-from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.make_backend import make_backend
-from napari_unetseg.inference.backends.selection import ExecutionPlan, plan_execution, requested_backend
+from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.inference.device import Device, choose_device
 from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.pools import BufferPools
-from napari_unetseg.inference.predict import predict, predict_many
-from napari_unetseg.inference.prediction import Options, Prediction
+from napari_unetseg.inference.predict import predict, predict_many, tile_limits
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.tiling.plan import TileLimits
 from napari_unetseg.networks import SegmentationNetwork
-from napari_unetseg.service.calibrating import settle
-from napari_unetseg.service.machine import device_name
-from napari_unetseg.service.profile import read_profile
+from napari_unetseg.service.calibrating import refuse_inexact_int8
+from napari_unetseg.service.profile import device_name, read_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
@@ -35,7 +34,7 @@ _AFTER_FALLBACK = Device(
 
 
 @dataclass(frozen=True)
-class Size:
+class BatchShape:
     """How much the network should see at once: tiles, and side of a window; None for the engine's default."""
 
     batch_size: int | None = None
@@ -53,7 +52,7 @@ class LoadedModel:
         How the network is computed.
     backend
         What runs it so; taken over.
-    size_on
+    batch_shape_on
         Says what the network should see at once on a device, given its kind and how the network is computed.
     fallback
         Puts the network onto the CPU where the device's memory does not suffice for anything, and says how it
@@ -75,7 +74,7 @@ class LoadedModel:
         plan: ExecutionPlan,
         backend: Backend,
         *,
-        size_on: Callable[[str, ExecutionPlan], Size] = lambda _kind, _plan: Size(),
+        batch_shape_on: Callable[[str, ExecutionPlan], BatchShape] = lambda _kind, _plan: BatchShape(),
         fallback: Callable[[], tuple[ExecutionPlan, Backend]] | None = None,
         parameters_count: int = 0,
         bytes_held: int = 0,
@@ -88,8 +87,8 @@ class LoadedModel:
         self.limits = Limits()
         self._lock = Lock()
         self._plan, self._backend = plan, backend
-        self._size_on = size_on
-        self._size = size_on(backend.device.kind, plan)
+        self._batch_shape_on = batch_shape_on
+        self._batch_shape = batch_shape_on(backend.device.kind, plan)
         self._fallback = fallback
         self._steps: deque[MemoryStep] = deque(maxlen=_STEPS_REMEMBERED)
 
@@ -118,53 +117,41 @@ class LoadedModel:
         """What was done because memory ran out, the last 50 times, oldest first."""
         return tuple(self._steps)
 
-    def predict(
-        self,
-        image: Image,
-        *,
-        diameter: float | None = None,
-        augment: bool = False,
-        progress: Progress | None = None,
-        cancel: CancelFlag | None = None,
-    ) -> Prediction:
+    @property
+    def tile_limits(self) -> TileLimits:
+        """How much the network may see at once, as far as that is known now."""
+        backend, options = self._complete(PredictOptions())
+        return tile_limits(options, backend.device)
+
+    def predict(self, image: Image, options: PredictOptions | None = None) -> Prediction:
         """Compute the probability map of an image; see `napari_unetseg.inference.predict.predict`."""
-        backend, options = self._how(diameter, augment, progress, cancel)
-        return predict(image, self.card, backend, **options)
+        backend, complete = self._complete(options or PredictOptions())
+        return predict(image, self.card, backend, complete)
 
     def predict_many(
-        self,
-        images: Iterable[Image | Exception],
-        *,
-        diameter: float | None = None,
-        augment: bool = False,
-        progress: Progress | None = None,
-        cancel: CancelFlag | None = None,
+        self, images: Iterable[Image | Exception], options: PredictOptions | None = None
     ) -> Iterator[Prediction | Exception]:
         """Compute many images together; see `napari_unetseg.inference.predict.predict_many`."""
-        backend, options = self._how(diameter, augment, progress, cancel)
-        return predict_many(images, self.card, backend, **options)
+        backend, complete = self._complete(options or PredictOptions())
+        return predict_many(images, self.card, backend, complete)
 
-    def _how(
-        self, diameter: float | None, augment: bool, progress: Progress | None, cancel: CancelFlag | None
-    ) -> tuple[Backend, Options]:
+    def _complete(self, options: PredictOptions) -> tuple[Backend, PredictOptions]:
+        """Return the backend, and the options with what is known of it here."""
         with self._lock:
-            return self._backend, Options(
-                window=self._size.window,
-                batch_size=self._size.batch_size,
+            return self._backend, replace(
+                options,
+                window=self._batch_shape.window,
+                batch_size=self._batch_shape.batch_size,
                 limits=self.limits,
                 fallback=self._move_to_cpu if self._fallback is not None else None,
                 on_step=self._steps.append,
-                diameter=diameter,
-                augment=augment,
-                progress=progress,
-                cancel=cancel,
             )
 
     def _move_to_cpu(self) -> Backend:
         with self._lock:
             if self._fallback is not None:  # else another thread was faster
                 (self._plan, self._backend), self._fallback = self._fallback(), None
-                self._size = self._size_on(self._backend.device.kind, self._plan)
+                self._batch_shape = self._batch_shape_on(self._backend.device.kind, self._plan)
             return self._backend
 
     def close(self) -> None:
@@ -178,8 +165,7 @@ def load_model(
     settings: Settings,
     *,
     device: str | None = None,
-    backend: str | None = None,
-    precision: str | None = None,
+    backend_request: BackendRequest | None = None,
     fallback_to_cpu: bool | None = None,
 ) -> LoadedModel:
     """Load a model's weights onto a device.
@@ -196,29 +182,30 @@ def load_model(
     device, fallback_to_cpu
         As `choose_device` takes them. With the fallback, the CPU also takes over where the device's
         memory does not suffice for a single small tile.
-    backend, precision
-        One of `BACKENDS` and of `PRECISIONS`, or ``"auto"``.
+    backend_request
+        What somebody wants of runtime and precision.
 
     Raises
     ------
     ModelError, DeviceError
         If the model or the device cannot be used.
-    ParameterError
-        If there is no such runtime or precision, or the runtime does not compute in it.
     """
-    wanted, memory = settings.unet.model, settings.unet.memory
-    may_fall_back = wanted.fallback_to_cpu if fallback_to_cpu is None else fallback_to_cpu
-    backend_request = requested_backend(backend, precision, wanted.backend, wanted.precision)
+    preferred, memory = settings.unet.model, settings.unet.memory
+    may_fall_back = preferred.fallback_to_cpu if fallback_to_cpu is None else fallback_to_cpu
+    if backend_request is None:
+        backend_request = BackendRequest(preferred.backend, preferred.precision)
     pools = BufferPools(
         int(1e9 * memory.max_pool_size_gb), memory.pool_size_multiplier, on_devices=memory.enable_gpu_pools
     )
 
     def put(network: SegmentationNetwork, device: Device) -> tuple[ExecutionPlan, Backend]:
-        plan = settle(plan_execution(backend_request, package.card, device.kind), package.card, device.kind)
+        plan = refuse_inexact_int8(
+            plan_execution(backend_request, package.card, device.kind), package.card, device.kind
+        )
         keeps = memory.keep_freed_memory
         return plan, make_backend(plan, network, package.card, device, pools, keeps_memory=keeps)
 
-    chosen = choose_device(device or wanted.device, fallback_to_cpu=may_fall_back)
+    chosen = choose_device(device or preferred.device, fallback_to_cpu=may_fall_back)
     network = load_network(package)
     # Counted before the backend takes the network over.
     count, size = _count(network), _bytes(network)
@@ -228,7 +215,7 @@ def load_model(
         package.card,
         plan,
         runner,
-        size_on=lambda kind, plan: _size_on(kind, package.card.weights.sha256, plan, settings),
+        batch_shape_on=lambda kind, plan: _batch_shape_on(kind, package.card.weights.sha256, plan, settings),
         fallback=(lambda: put(load_network(package), _AFTER_FALLBACK)) if falls_back else None,
         parameters_count=count,
         bytes_held=size,
@@ -236,12 +223,12 @@ def load_model(
     )
 
 
-def _size_on(kind: str, sha256: str, plan: ExecutionPlan, settings: Settings) -> Size:
-    asked = settings.unet.inference
+def _batch_shape_on(kind: str, sha256: str, plan: ExecutionPlan, settings: Settings) -> BatchShape:
+    inference = settings.unet.inference
     tuned = read_profile(device_name(kind), sha256, plan.backend, plan.precision)
     if tuned is None:
-        return Size(asked.batch_size, asked.window)
-    return Size(asked.batch_size or tuned.batch_size, asked.window or tuned.window)
+        return BatchShape(inference.batch_size, inference.window)
+    return BatchShape(inference.batch_size or tuned.batch_size, inference.window or tuned.window)
 
 
 def _count(network: SegmentationNetwork) -> int:

@@ -6,12 +6,14 @@ weights, and the runtime with its precision. What was measured on one of them sa
 
 import json
 import logging
+import platform
 from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.io.atomic import whole_file
 
 _log = logging.getLogger(__name__)
@@ -19,7 +21,7 @@ _log = logging.getLogger(__name__)
 Side = Annotated[int, Field(ge=1)]
 
 
-class TunedSize(BaseModel):
+class TunedBatch(BaseModel):
     """How much the network should see at once, on one device.
 
     Attributes
@@ -48,7 +50,7 @@ class TunedSize(BaseModel):
     peak_memory_mb: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
-    def _ordered(self) -> "TunedSize":
+    def _ordered(self) -> "TunedBatch":
         if self.batch_size > self.max_batch_size:
             raise ValueError("batch_size must not be above max_batch_size")
         return self
@@ -59,7 +61,7 @@ class _Profile(BaseModel):
 
     format: Literal[1] = 1
     # By device name, then by the model's SHA-256, then by `_plan`.
-    sizes: dict[str, dict[str, dict[str, TunedSize]]] = Field(default_factory=dict)
+    sizes: dict[str, dict[str, dict[str, TunedBatch]]] = Field(default_factory=dict)
 
 
 def profile_path() -> Path:
@@ -69,7 +71,7 @@ def profile_path() -> Path:
 
 def read_profile(
     device_name: str, model_sha256: str, backend: str = "torch", precision: str = "float32"
-) -> TunedSize | None:
+) -> TunedBatch | None:
     """Return what was measured for this device, model, runtime and precision.
 
     A file that cannot be read is ignored, with a warning in the log: the published defaults apply.
@@ -77,7 +79,7 @@ def read_profile(
     Parameters
     ----------
     device_name
-        As `napari_unetseg.service.machine.device_name` gives it.
+        As `napari_unetseg.service.profile.device_name` gives it.
     model_sha256
         SHA-256 of the model's weights.
     backend, precision
@@ -85,14 +87,14 @@ def read_profile(
 
     Returns
     -------
-    TunedSize or None
+    TunedBatch or None
         None if nothing was saved.
     """
     return _read(profile_path()).sizes.get(device_name, {}).get(model_sha256, {}).get(_plan(backend, precision))
 
 
 def write_profile(
-    device_name: str, model_sha256: str, size: TunedSize, backend: str = "torch", precision: str = "float32"
+    device_name: str, model_sha256: str, size: TunedBatch, backend: str = "torch", precision: str = "float32"
 ) -> Path:
     """Keep what was measured; what is known of other devices, models, runtimes and precisions stays.
 
@@ -144,3 +146,19 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error)
+
+
+def device_name(kind: str) -> str:
+    """Return the name of a device, for people and as a key for what was measured on it.
+
+    Parameters
+    ----------
+    kind
+        ``"cpu"``, ``"cuda"`` or ``"mps"``; torch is loaded for ``"cuda"`` alone.
+    """
+    if kind == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    # On a Mac the graphics card is a part of the processor.
+    return cpu_name() if kind == "cpu" else f"{platform.system()} {kind.upper()} device of {cpu_name()}"

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +138,7 @@ def record(
         halo=prediction.halo,
         tiles=prediction.tiles,
         resized_to=prediction.resized_to,
-        versions={"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES},
+        versions=dict(_versions()),
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         request_id=request_id(),
@@ -155,7 +157,13 @@ def record(
     )
 
 
+@cache
+def _versions() -> Mapping[str, str]:
+    """Look the versions up, which takes as long as a small image: they do not change while a program runs."""
+    return {"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES}
+
+
 def card_fingerprint(card: ModelCard) -> str:
     """Return the SHA-256 of what a card says about the numbers: not of its words, scores and default parameters."""
-    told = json.dumps(card.model_dump(mode="json", include=_DECISIVE), sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    facts = json.dumps(card.model_dump(mode="json", include=_DECISIVE), sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()

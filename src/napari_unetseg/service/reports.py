@@ -166,7 +166,8 @@ class Health:
     service_healthy
         True if the model is loaded and no check (where asked for) found a fault.
     memory_pools_ready
-        Whether buffers can be lent out.
+        Whether buffers can be lent out, which is when the model is loaded. It is kept for programs that read the
+        answer of the published service.
     gpu_available
         Whether there is a GPU that PyTorch can use; None while PyTorch is not loaded.
     last_health_check
@@ -174,7 +175,7 @@ class Health:
     model_info
         The model that was asked about.
     capabilities
-        What can be asked of this service.
+        What can be asked of this service, in the words of the published one.
     last_error
         None if no run failed.
     problems

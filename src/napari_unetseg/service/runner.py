@@ -1,12 +1,13 @@
 """From images to segmentations: models are lent, the device is shared out, and every call is counted."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -15,22 +16,32 @@ from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
-from napari_unetseg.service.advice import slow_remarks
-from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, Readable
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
-from napari_unetseg.service.journal import Journal, Stopwatch
+from napari_unetseg.service.health_check import slow_remarks
+from napari_unetseg.service.logs import Journal, Stopwatch
 from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, SegmentOptions, read_objects
+from napari_unetseg.service.stack_prediction import predict_stack
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.callbacks import Progress
+    from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel
+
+
+Stage = Literal["calibrating", "running"]
+OnStage = Callable[[Stage], None]
+"""Called where a run begins to do something else than its caller was told, from the computing thread."""
+
+Result = TypeVar("Result", Segmentation, Segmentation | Failure)
 
 
 class Runner:
@@ -64,37 +75,55 @@ class Runner:
         package: ModelPackage,
         image: Image | NDArray[Any],
         options: SegmentOptions,
-        progress: "Progress | None",
+        progress: Progress | None,
         cancel: CancelFlag | None,
+        on_stage: OnStage | None,
     ) -> Segmentation:
         """Segment one image; `SegmentationService.segment` explains the rest."""
         watch = Stopwatch()
         with self._call(image.name if isinstance(image, Image) else "image"):
             plane = options.plane_of(Image.of(image))
+            remarks = self._calibrate_on(package, plane, cancel, on_stage) if self._needs_calibration(package) else ()
             with self._models.borrow(package) as loaded_model:
                 options.check(loaded_model.card)
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
                     prediction = _predict(loaded_model, plane, options, progress, cancel)
                 prediction, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
-                return self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
+                result = self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
+                return _with_warnings(remarks, result)
 
     def run_many(
         self,
         package: ModelPackage,
         images: Iterable[Readable],
         options: SegmentOptions,
-        progress: "Progress | None",
+        progress: Progress | None,
         cancel: CancelFlag | None,
+        on_stage: OnStage | None,
     ) -> Iterator[Segmentation | Failure]:
         """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
         together = self._settings.unet.inference.enable_batch_processing
         with request() as identity:
             pass
+        remarks: dict[int, tuple[str, ...]] = {}
+        if self._needs_calibration(package):
+            drawn = FirstImages(images, options)
+            images = drawn.all_images()
+            if drawn.plane is None:  # nor can any of them be segmented
+                yield from drawn.failures()
+                return
+            try:
+                with request(identity):
+                    remarks[drawn.count - 1] = self._calibrate_on(package, drawn.plane, cancel, on_stage)
+            except Cancelled:
+                yield from cancelled_batch(images)
+                return
+            del drawn
         with self._models.borrow(package) as loaded_model:
             options.check(loaded_model.card)
             queue = BatchQueue(images, options, loaded_model, progress=progress, cancel=cancel, together=together)
-            while True:
+            for index in count():
                 # The id is the batch's, and not that of what its reader does between two results.
                 with request(identity):
                     watch = Stopwatch()
@@ -103,8 +132,53 @@ class Runner:
                         return
                     result = self._settle(item, loaded_model, options, watch, cancel)
                 del item
-                yield result
+                yield _with_warnings(remarks.pop(index, ()), result)
                 del result  # its probabilities, before the next image needs room
+
+    def calibrate(
+        self,
+        package: ModelPackage,
+        images: Sequence[Image | NDArray[Any]],
+        progress: Progress | None,
+        cancel: CancelFlag | None,
+    ) -> "Calibration":
+        """Bring a model into int8; `SegmentationService.calibrate` explains the rest."""
+        with self.turn(cancel):
+            return self._calibrate(package, images, progress, cancel)
+
+    def _calibrate(
+        self,
+        package: ModelPackage,
+        images: Sequence[Image | NDArray[Any]],
+        progress: Progress | None,
+        cancel: CancelFlag | None,
+    ) -> "Calibration":
+        from napari_unetseg.service.calibrating import calibrate_package
+
+        calibration = calibrate_package(package, images, progress, cancel)
+        self._models.unload(package)  # where it is loaded in int8, that was the one before
+        return calibration
+
+    def _needs_calibration(self, package: ModelPackage) -> bool:
+        """Load a model; return whether int8 was chosen for it and it was never calibrated for that."""
+        try:
+            with self._models.borrow(package):
+                return False
+        except NotCalibrated:
+            return True
+
+    def _calibrate_on(
+        self, package: ModelPackage, plane: Image, cancel: CancelFlag | None, on_stage: OnStage | None
+    ) -> tuple[str, ...]:
+        """Calibrate a model on an image that it is meant for; return what its result should say of that."""
+        report = on_stage or (lambda _stage: None)
+        with self.turn(cancel):
+            if not self._needs_calibration(package):  # another thread was faster
+                return ()
+            report("calibrating")
+            calibration = self._calibrate(package, [plane], None, cancel)
+            report("running")
+        return (calibration.outcome,) if calibration.accepted else ()  # else the plan's warning says so
 
     @contextmanager
     def turn(self, cancel: CancelFlag | None = None, watch: Stopwatch | None = None) -> Iterator[None]:
@@ -146,12 +220,12 @@ class Runner:
         self,
         loaded_model: "LoadedModel",
         plane: Image,
-        prediction: "Prediction",
+        prediction: Prediction,
         options: SegmentOptions,
-        progress: "Progress | None",
+        progress: Progress | None,
         watch: Stopwatch,
         cancel: CancelFlag | None,
-    ) -> tuple["Prediction", SegmentOptions]:
+    ) -> tuple[Prediction, SegmentOptions]:
         """Show an image again, rescaled, where a first look found objects of a size that the model does not see well.
 
         Returns what is to be read then, and the options with the diameter that was found.
@@ -162,15 +236,15 @@ class Runner:
         rescaled = replace(options, diameter=diameter)
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
         with self.turn(cancel, watch), watch.stage("network"):
-            again = _predict(loaded_model, plane, rescaled, more, cancel)
-        told = tell_rescaled(plane.name, diameter, loaded_model.card)
-        return replace(again, warnings=(told, *again.warnings)), rescaled
+            rescaled_prediction = _predict(loaded_model, plane, rescaled, more, cancel)
+        remark = tell_rescaled(plane.name, diameter, loaded_model.card)
+        return replace(rescaled_prediction, warnings=(remark, *rescaled_prediction.warnings)), rescaled
 
     def _finish(
         self,
         loaded_model: "LoadedModel",
         plane: Image,
-        prediction: "Prediction",
+        prediction: Prediction,
         options: SegmentOptions,
         seen: SegmentOptions,
         started: datetime,
@@ -213,7 +287,7 @@ class Runner:
             try:
                 yield
             except Exception as error:
-                if not isinstance(error, Cancelled | NotCalibrated):
+                if not isinstance(error, Cancelled):
                     self.counter.failed(error, identity)
                 self._journal.failed(image, error)
                 raise
@@ -223,23 +297,21 @@ def _predict(
     loaded_model: "LoadedModel",
     image: Image,
     options: SegmentOptions,
-    progress: "Progress | None",
+    progress: Progress | None,
     cancel: CancelFlag | None,
-) -> "Prediction":
+) -> Prediction:
     """Compute one plane, or all of a stack together."""
-    if not image.stack_axes:
-        return loaded_model.predict(
-            image, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
-        )
-    queue = BatchQueue(
-        [image], replace(options, channel=None), loaded_model, progress=progress, cancel=cancel, together=True
-    )
-    item = queue.next()
-    if item is None:
-        raise RuntimeError(f"{image.name}: the batch ended without an answer for this stack.")
-    return item.finished()[1]
+    how = PredictOptions(diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel)
+    return predict_stack(loaded_model, image, how) if image.stack_axes else loaded_model.predict(image, how)
 
 
-def _further(progress: "Progress", done: int) -> "Progress":
+def _with_warnings(warnings: tuple[str, ...], result: Result) -> Result:
+    """Put warnings before those of a result."""
+    if not warnings or isinstance(result, Failure):
+        return result
+    return replace(result, warnings=(*warnings, *result.warnings))
+
+
+def _further(progress: Progress, done: int) -> Progress:
     """Count tiles on from those that are done already."""
     return lambda now, total: progress(done + now, done + total)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends.selection import BackendRequest, requested_backend
+from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
@@ -22,7 +22,7 @@ from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.packages import Packages
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.runner import Runner
+from napari_unetseg.service.runner import OnStage, Runner
 from napari_unetseg.service.segmentation import Segmentation, SegmentOptions
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -82,18 +82,17 @@ class SegmentationService:
         fallback_to_cpu: bool | None = None,
         settings: Settings | None = None,
     ) -> None:
-        requested_backend(backend, precision)  # refuses what there is not
         self.settings = settings or load_settings().settings
-        wanted = self.settings.unet.model
+        preferred = self.settings.unet.model
+        # Refuses a backend or a precision that there is not.
+        self._backend_request = requested_backend(backend, precision, preferred.backend, preferred.precision)
         self._device = device
-        self._backend = backend
-        self._precision = precision
         self._fallback_to_cpu = fallback_to_cpu
         self._packages = Packages(model, self.settings)
-        self._models = ModelCache(self._load, 1e9 * wanted.max_models_gb)
+        self._models = ModelCache(self._load, 1e9 * preferred.max_models_gb)
         self._runner = Runner(self._models, self.settings)
         self._checkup = Checkup(self.settings)
-        if wanted.eager_loading:
+        if preferred.eager_loading:
             self.initialize()
 
     @property
@@ -112,6 +111,7 @@ class SegmentationService:
         ModelError
             If there is no such model.
         """
+        # All is shared but which model is meant: models are loaded as the settings say, which both have.
         other = copy.copy(self)
         other._packages = Packages(model, self.settings)
         return other
@@ -133,6 +133,7 @@ class SegmentationService:
         link: bool = False,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
+        on_stage: OnStage | None = None,
     ) -> Segmentation:
         """Find the objects of one image, or of every plane of a stack.
 
@@ -164,6 +165,9 @@ class SegmentationService:
             the calling thread.
         cancel
             Polled while the network runs; once it returns True the call raises `Cancelled`.
+        on_stage
+            Called with ``"calibrating"`` where the model is to run in int8 and was never calibrated for that, so that
+            it is calibrated on this image first, and then with ``"running"``; in the calling thread.
 
         Raises
         ------
@@ -175,7 +179,7 @@ class SegmentationService:
         options = SegmentOptions(
             channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence, link
         )
-        return self._runner.run(self._packages.find(model), image, options, progress, cancel)
+        return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
 
     def segment_batch(
         self,
@@ -221,6 +225,7 @@ class SegmentationService:
         model: str | Path | None = None,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
+        on_stage: OnStage | None = None,
         **options: Any,
     ) -> Iterator[Segmentation | Failure]:
         """Find the objects of many images, one after the other, as results are asked for.
@@ -234,6 +239,8 @@ class SegmentationService:
             Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
         progress
             Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
+        on_stage
+            As for `segment`; it is the first image that can be read which a model is calibrated on.
         model, cancel, options
             As in `segment_batch`.
 
@@ -247,7 +254,8 @@ class SegmentationService:
         UnetsegError
             See `segment_batch`.
         """
-        return self._runner.run_many(self._packages.find(model), images, SegmentOptions(**options), progress, cancel)
+        package = self._packages.find(model)
+        return self._runner.run_many(package, images, SegmentOptions(**options), progress, cancel, on_stage)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None
@@ -338,13 +346,8 @@ class SegmentationService:
         UnetsegError
             If the extra ``[openvino]`` is not installed, or the model or an image cannot be used.
         """
-        from napari_unetseg.service.calibrating import calibrate_package
-
-        package = self._packages.find(model)
-        with request(), self._runner.turn(cancel):
-            calibration = calibrate_package(package, images, progress, cancel)
-        self._models.unload(package)  # where it is loaded in int8, that was the one before
-        return calibration
+        with request():
+            return self._runner.calibrate(self._packages.find(model), images, progress, cancel)
 
     def model_info(self, model: str | Path | None = None) -> ModelInfo:
         """Say which model this service uses, or what another one is; loads nothing."""
@@ -356,14 +359,18 @@ class SegmentationService:
 
         Raises
         ------
-        ParameterError
-            If the diameter cannot be used with this model.
+        UnetsegError
+            If the diameter cannot be used with this model or image.
         """
         package = self._packages.find(model)
-        loaded_model = self._models.peek(package)
-        throughput = self._runner.throughput
         return forecast_run(
-            package.card, work, self.settings, throughput, loaded_model, self._device, self._backend_request
+            package,
+            work,
+            self.settings,
+            self._device,
+            backend_request=self._backend_request,
+            loaded_model=self._models.peek(package),
+            throughput=self._runner.throughput,
         )
 
     def health(self, dummy_inference: bool = True, *, model: str | Path | None = None) -> Health:
@@ -413,11 +420,6 @@ class SegmentationService:
     ) -> None:
         self.close()
 
-    @property
-    def _backend_request(self) -> BackendRequest:
-        wanted = self.settings.unet.model
-        return requested_backend(self._backend, self._precision, wanted.backend, wanted.precision)
-
     def _load(self, package: ModelPackage) -> "LoadedModel":
         # torch is imported here, in whichever thread first needs the model.
         from napari_unetseg.service.loaded_model import load_model
@@ -426,8 +428,7 @@ class SegmentationService:
             package,
             self.settings,
             device=self._device,
-            backend=self._backend,
-            precision=self._precision,
+            backend_request=self._backend_request,
             fallback_to_cpu=self._fallback_to_cpu,
         )
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,11 +10,39 @@ import numpy as np
 from napari_unetseg.callbacks import Progress
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.language import Sentence
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction
+    from napari_unetseg.service.loaded_model import LoadedModel
+
+
+def predict_stack(loaded_model: "LoadedModel", image: Image, options: PredictOptions) -> Prediction:
+    """Compute the planes of a stack together; what is wrong with one of them is raised.
+
+    Parameters
+    ----------
+    loaded_model
+        Computes them.
+    image
+        A stack.
+    options
+        Its progress counts the tiles of all planes, those that are not read yet too.
+    """
+    begun, expected = 0, prod(image.stack_shape)
+
+    def planes() -> Iterator[Image | Exception]:
+        nonlocal begun
+        for plane in read_planes(image):
+            begun += 1
+            yield plane
+
+    progress = options.progress and share_progress(options.progress, lambda: (begun, expected))
+    outcome = join_planes(image, loaded_model.predict_many(planes(), replace(options, progress=progress)))
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def read_planes(image: Image) -> Iterator[Image | Exception]:
@@ -30,7 +59,7 @@ def read_planes(image: Image) -> Iterator[Image | Exception]:
             )
 
 
-def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "Prediction | Exception":
+def join_planes(image: Image, outcomes: Iterable[Prediction | Exception]) -> Prediction | Exception:
     """Make one prediction of those of a stack's planes, or give the first error among them.
 
     Takes from `outcomes` as many as the stack has planes.
@@ -61,7 +90,7 @@ def join_planes(image: Image, outcomes: "Iterable[Prediction | Exception]") -> "
 class _Joined:
     """The prediction of a stack, as far as its planes are known."""
 
-    def __init__(self, image: Image, first: "Prediction") -> None:
+    def __init__(self, image: Image, first: Prediction) -> None:
         heads = len(first.probability)
         shape = (heads + (first.agreement is not None), *image.stack_shape, *image.shape)
         self._maps, remark = allocate_map(shape, image.name)
@@ -70,7 +99,7 @@ class _Joined:
         # A dict keeps the order and says each sentence once.
         self._warnings = dict.fromkeys(remark)
 
-    def add(self, index: tuple[int, ...], plane: "Prediction") -> None:
+    def add(self, index: tuple[int, ...], plane: Prediction) -> None:
         maps: tuple[slice | int, ...] = (slice(self._heads), *index)
         self._maps[maps] = plane.probability
         if plane.agreement is not None:
@@ -80,7 +109,7 @@ class _Joined:
         self._warnings |= dict.fromkeys(plane.warnings)
         self._last = plane
 
-    def prediction(self) -> "Prediction":
+    def prediction(self) -> Prediction:
         return replace(
             self._last,
             probability=self._maps[: self._heads],
@@ -105,8 +134,8 @@ def share_progress(progress: Progress, planes: Callable[[], tuple[int, int]]) ->
         Gives the number of planes that are under way and of all there are.
     """
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         begun, expected = planes()
         progress(done, max(done, total * expected // max(begun, 1)))
 
-    return tell
+    return report

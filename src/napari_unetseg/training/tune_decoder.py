@@ -11,6 +11,7 @@ from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.device import choose_device
 from napari_unetseg.inference.first_look import better_diameter
 from napari_unetseg.inference.predict import predict
+from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
@@ -50,7 +51,7 @@ def predict_pairs(package: ModelPackage, pairs: Sequence[Pair], device: str = "a
         maps = predict(image, package.card, backend).probability
         diameter = better_diameter(maps, package.card)
         if diameter is not None:
-            maps = predict(image, package.card, backend, diameter=diameter).probability
+            maps = predict(image, package.card, backend, PredictOptions(diameter=diameter)).probability
         yield PredictedPair(pair, maps, labels)
 
 

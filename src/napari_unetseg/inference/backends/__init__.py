@@ -1,4 +1,11 @@
-"""Runtimes that can compute a network; each sits behind the same few names."""
+"""Runtimes that can compute a network; each sits behind the same few names, those of `Backend`.
+
+`selection` chooses the runtime and the precision, and `make_backend` puts a network behind what was chosen:
+`torch_backend`, made fast by `fast_layers`, `onnx_backend` with `onnx_export`, or what lies in `openvino`. The latter
+two are an `array_runtime`, and keep networks in another form under the names that `converted` gives. `activation` makes
+probabilities of what any of them computes, `processor` knows what the processor is good at, and `kernel_thread` works
+around a fault of oneDNN.
+"""
 
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +32,11 @@ AUTO = "auto"
 
 Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Room for a batch (N, C, H, W), and for its probabilities (N, heads, H, W)."""
+
+
+def computes_in_bands(backend: str, device: str) -> bool:
+    """Whether a backend computes large windows in bands on that kind of device, where the network can."""
+    return backend == "torch" and device == "cpu"
 
 
 class Backend(Protocol):

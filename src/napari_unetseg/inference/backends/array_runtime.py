@@ -61,8 +61,8 @@ class ArrayRuntime(ABC):
     @contextmanager
     def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
         """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
-        answer = shape[0], len(self._heads), *shape[2:]
-        with self.pools.input.lease(shape) as windows, self.pools.output.lease(answer) as probabilities:
+        output_shape = shape[0], len(self._heads), *shape[2:]
+        with self.pools.input.lease(shape) as windows, self.pools.output.lease(output_shape) as probabilities:
             yield windows.numpy(), probabilities.numpy()
 
     def run(

@@ -146,8 +146,8 @@ def _only(outputs: Sequence[Any]) -> NDArray[np.float32]:
     return output
 
 
-def _device_in_use(session: "InferenceSession", wanted: Device) -> Device:
-    if wanted.kind == "cpu" or (wanted.kind == "cuda" and "CUDAExecutionProvider" in session.get_providers()):
-        return wanted
-    fault = f"ONNX Runtime as it is installed here cannot use the {wanted.kind.upper()} device."
+def _device_in_use(session: "InferenceSession", requested: Device) -> Device:
+    if requested.kind == "cpu" or (requested.kind == "cuda" and "CUDAExecutionProvider" in session.get_providers()):
+        return requested
+    fault = f"ONNX Runtime as it is installed here cannot use the {requested.kind.upper()} device."
     return Device("cpu", fault, warning=f"{fault} The network runs on the CPU instead, which is slower.")

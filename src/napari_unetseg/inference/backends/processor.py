@@ -17,8 +17,8 @@ def computes_bfloat16() -> bool:
     import torch
 
     # PyTorch has no public name for this yet, and builds for other processors lack some of these.
-    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(supported() for supported in asked if supported is not None)
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(supported() for supported in checks if supported is not None)
 
 
 def cpu_name(cpu_info: Path = _CPU_INFO) -> str:

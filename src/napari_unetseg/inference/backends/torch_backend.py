@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.inference.backends import Buffers, cancelled, unloaded
+from napari_unetseg.inference.backends import Buffers, cancelled, computes_in_bands, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
-from napari_unetseg.inference.backends.preparation import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.pools import BufferPools
@@ -55,7 +55,7 @@ class TorchBackend:
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
-        self.in_bands = network.in_bands and device.kind == "cpu"
+        self.in_bands = network.in_bands and computes_in_bands("torch", device.kind)
         self.precision = "tf32" if precision == "float32" and device.kind == "cuda" and _rounds_to_tf32() else precision
         self._heads = tuple(heads)
         self._calls = threading.local()
@@ -87,10 +87,10 @@ class TorchBackend:
     def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
         """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
         pinned = self.device.kind == "cuda"
-        answer = shape[0], len(self._heads), *shape[2:]
+        output_shape = shape[0], len(self._heads), *shape[2:]
         with (
             self.pools.input.lease(shape, channels_last=True, pinned=pinned) as windows,
-            self.pools.output.lease(answer, pinned=pinned) as probabilities,
+            self.pools.output.lease(output_shape, pinned=pinned) as probabilities,
         ):
             yield windows.numpy(), probabilities.numpy()
 

@@ -16,7 +16,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-Window = tuple[slice, slice]
+TileSlices = tuple[slice, slice]
+"""Rows and columns of a tile."""
+
 Weights = NDArray[np.float32]
 """Share of a window in each row, or each column, that it writes."""
 
@@ -38,9 +40,9 @@ class Tile:
         they are added to the image; None where windows do not overlap.
     """
 
-    read: Window
-    crop: Window
-    write: Window
+    read: TileSlices
+    crop: TileSlices
+    write: TileSlices
     row_weights: Weights | None = None
     column_weights: Weights | None = None
 

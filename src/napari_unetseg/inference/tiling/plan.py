@@ -1,13 +1,18 @@
-"""Into which windows an image is divided for a network on a device."""
+"""Into which windows an image is divided for a network on a device. Imports no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends import computes_in_bands
 from napari_unetseg.inference.tiling.blended import plan_blended
 from napari_unetseg.inference.tiling.exact import Tile, plan_tiles, round_up, smallest_window, whole_image
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.facts import NetworkFacts, network_facts
 from napari_unetseg.zoo.card import ModelCard
+
+BATCH_SIZES: Mapping[str, int] = {"cpu": 1, "cuda": 4, "mps": 4}
+"""Default number of tiles that the network sees at once; a single one keeps all cores of a CPU busy."""
 
 TILE = 928
 """Largest side, in pixels, of what is kept of a window by default; the halo comes on top.
@@ -86,8 +91,8 @@ class TilePlan:
     resized_to
         `shape`, where the image is stretched to it; None where it keeps its size.
     largest_window
-        Side that a window could have had; asked for as `TileLimits.window`, it gives this division again. None where
-        the image is seen whole whatever is asked for.
+        Side that a window could have had; with it as `TileLimits.window` the image is divided like this again. None
+        where the image is seen whole whatever the window.
     """
 
     shape: tuple[int, int]
@@ -105,8 +110,41 @@ class TilePlan:
         return max(self.tiles[0].read_shape)
 
 
+class Tileable(Protocol):
+    """What the division of an image depends on: a backend, or the facts of a network that is not loaded."""
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """See `Backend.receptive_radius`."""
+
+    @property
+    def grid(self) -> int:
+        """See `Backend.grid`."""
+
+    @property
+    def in_bands(self) -> bool:
+        """See `Backend.in_bands`."""
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Backend.accepted_size`."""
+
+
+def facts_on(card: ModelCard, backend: str, device: str) -> NetworkFacts:
+    """Return the facts of a card's network as a backend computes it on a kind of device, without loading either.
+
+    An image is divided by them as it will be by the loaded backend.
+    """
+    facts = network_facts(card.architecture.name, card.architecture.arguments)
+    return replace(facts, in_bands=facts.in_bands and computes_in_bands(backend, device))
+
+
 def plan_tiling(
-    image: Image, card: ModelCard, backend: Backend, tile_limits: TileLimits, resized_to: tuple[int, int] | None = None
+    shape: tuple[int, int],
+    card: ModelCard,
+    network: Tileable,
+    tile_limits: TileLimits,
+    resized_to: tuple[int, int] | None = None,
+    name: str = "image",
 ) -> TilePlan:
     """Divide an image, or what it is stretched to, for the network of a card.
 
@@ -115,51 +153,65 @@ def plan_tiling(
     `Backend.receptive_radius`), the image is not divided unless it is too large to be seen at once;
     then windows are blended, and a warning says so. Where the card asks for one image size, the one
     window is the whole image, stretched to it.
+
+    Parameters
+    ----------
+    shape
+        Height and width of what is divided.
+    card
+        Of the model.
+    network
+        The loaded backend, or `facts_on` a device.
+    tile_limits
+        How much it may see at once.
+    resized_to
+        `shape`, where the image is stretched to it.
+    name
+        What the image is called.
     """
     if card.image_size is not None:
         size = card.image_size
         return TilePlan(size, size, (whole_image(size, size),), halo=0, smaller_window=None, resized_to=size)
-    shape = resized_to or image.shape
-    if backend.receptive_radius is None:
-        tile_plan = _plan_blended(image.name, shape, backend, tile_limits)
+    if network.receptive_radius is None:
+        tile_plan = _plan_blended(name, shape, network, tile_limits)
     else:
-        tile_plan = _plan_exact(shape, backend, backend.receptive_radius, tile_limits)
+        tile_plan = _plan_exact(shape, network, network.receptive_radius, tile_limits)
     return replace(tile_plan, resized_to=resized_to)
 
 
-def _plan_exact(shape: tuple[int, int], backend: Backend, radius: int, tile_limits: TileLimits) -> TilePlan:
-    halo = round_up(radius, backend.grid)
-    tile = BANDED_TILE if backend.in_bands else TILE
-    wanted, least = tile_limits.window or tile + 2 * halo, smallest_window(halo, backend.grid)
+def _plan_exact(shape: tuple[int, int], network: Tileable, radius: int, tile_limits: TileLimits) -> TilePlan:
+    halo = round_up(radius, network.grid)
+    tile = BANDED_TILE if network.in_bands else TILE
+    requested, least = tile_limits.window or tile + 2 * halo, smallest_window(halo, network.grid)
     warnings: tuple[str, ...] = ()
-    if wanted < least:
+    if requested < least:
         warnings = (
             Sentence(
                 "A window of {wanted} pixels is too small for this model; {least} was used.",
-                wanted=wanted,
+                wanted=requested,
                 least=least,
             ),
         )
-    side = max(min(wanted, tile_limits.limit or wanted), least)
-    tiles = tuple(plan_tiles(shape, side, halo, backend.grid))
-    padded = backend.accepted_size(*shape)
+    side = max(min(requested, tile_limits.limit or requested), least)
+    tiles = tuple(plan_tiles(shape, side, halo, network.grid))
+    padded = network.accepted_size(*shape)
     smaller = _halved(max(tiles[0].read_shape), max(least, LEAST_HALOS * halo))
     return TilePlan(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings, largest_window=side)
 
 
-def _plan_blended(name: str, shape: tuple[int, int], backend: Backend, tile_limits: TileLimits) -> TilePlan:
-    padded = backend.accepted_size(*shape)
+def _plan_blended(name: str, shape: tuple[int, int], network: Tileable, tile_limits: TileLimits) -> TilePlan:
+    padded = network.accepted_size(*shape)
     small_enough = shape[0] * shape[1] <= tile_limits.largest_whole
     fits = tile_limits.limit is None or max(padded) <= tile_limits.limit
-    wanted = tile_limits.window or BLENDED_WINDOW
+    requested = tile_limits.window or BLENDED_WINDOW
     if small_enough and fits:
         smaller = _halved(max(padded), LEAST_BLENDED_WINDOW)
-        return TilePlan(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, wanted))
-    side = min(wanted, tile_limits.limit or wanted)
-    tiles = tuple(plan_blended(shape, padded, max(backend.accepted_size(side, side))))
-    told = _blended_warning(name, shape, tiles, None if small_enough else tile_limits.largest_whole)
+        return TilePlan(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, requested))
+    side = min(requested, tile_limits.limit or requested)
+    tiles = tuple(plan_blended(shape, padded, max(network.accepted_size(side, side))))
+    warning = _blended_warning(name, shape, tiles, None if small_enough else tile_limits.largest_whole)
     smaller = _halved(max(tiles[0].read_shape), LEAST_BLENDED_WINDOW)
-    return TilePlan(shape, padded, tiles, 0, smaller, (told,), largest_window=side)
+    return TilePlan(shape, padded, tiles, 0, smaller, (warning,), largest_window=side)
 
 
 def _halved(side: int, least: int) -> int | None:

@@ -68,9 +68,9 @@ class Resampler:
     def read(self, pixels: Normalised, rows: Indices, columns: Indices) -> NDArray[np.float32]:
         """Return the stretched image at `rows` x `columns`, float32 (C, rows, columns)."""
         down, across = self._there[0][rows], self._there[1][columns]
-        wanted = [np.arange(used.min(), used.max() + 1) for used in (down.indices, across.indices)]
-        seen = pixels.read(*wanted)
-        return _apply(seen, down[:, wanted[0]], across[:, wanted[1]])
+        used_pixels = [np.arange(used.min(), used.max() + 1) for used in (down.indices, across.indices)]
+        seen = pixels.read(*used_pixels)
+        return _apply(seen, down[:, used_pixels[0]], across[:, used_pixels[1]])
 
     def add(self, part: NDArray[np.float32], window: tuple[slice, slice], whole: NDArray[np.float32]) -> None:
         """Add a part of a map of the stretched image to the map of the image.

@@ -80,18 +80,13 @@ def forecast_question(asked: Question) -> "Forecast":
         If it could not be run.
     """
     from napari_unetseg.config import load_settings
-    from napari_unetseg.inference.backends.selection import BackendRequest
-    from napari_unetseg.service.forecast import Throughput, Workload, forecast_run
+    from napari_unetseg.service.forecast import Workload, forecast_run
 
     work = Workload(asked.shape, asked.planes, asked.diameter, asked.augment)
     service = known_service(str(asked.package.path), asked.device)
     if service is not None:
         return service.forecast(work)
-    settings = load_settings().settings
-    backend_request = BackendRequest(settings.unet.model.backend, settings.unet.model.precision)
-    return forecast_run(
-        asked.package.card, work, settings, Throughput(), None, requested_device(asked.device), backend_request
-    )
+    return forecast_run(asked.package, work, load_settings().settings, requested_device(asked.device))
 
 
 class RunForecast(QObject):

@@ -9,7 +9,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.callbacks import Progress
-from napari_unetseg.errors import Cancelled, NotCalibrated, UnetsegError
+from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.plugin.layers.outputs import Output, build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Plane
@@ -101,17 +101,13 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progre
         task.reports.stage.emit(RUNNING)
     elif service.needs_conversion():
         task.reports.stage.emit(CONVERTING)
-    tell = progress or task.reports.progressed.emit
-    try:
-        segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)
-    except NotCalibrated:
-        # int8 was chosen in the settings: the image at hand is one that the model is meant for.
-        task.reports.stage.emit(CALIBRATING)
-        calibration = service.calibrate([image], cancel=task.cancelled)
-        task.reports.stage.emit(RUNNING)
-        segmentation = service.segment(image, progress=tell, cancel=task.cancelled, **job.parameters)
-        if calibration.accepted:  # else the result says so already
-            segmentation = replace(segmentation, warnings=(calibration.outcome, *segmentation.warnings))
+    segmentation = service.segment(
+        image,
+        progress=progress or task.reports.progressed.emit,
+        cancel=task.cancelled,
+        on_stage=task.reports.stage.emit,
+        **job.parameters,
+    )
     if job.recipe is not None:
         told = (*job.recipe.remarks, *job.recipe.differences(service.model_info()))
         segmentation = replace(segmentation, warnings=(*told, *segmentation.warnings))

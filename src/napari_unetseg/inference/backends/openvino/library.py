@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TELEMETRY = "openvino_telemetry"
 
 
+@cache
 def openvino_version() -> str | None:
     """Return the version of OpenVINO, without loading it; None if it is not installed."""
     try:

@@ -137,13 +137,13 @@ class OpenVinoBackend(ArrayRuntime):
 def _compile(model: "Model", precision: str) -> "CompiledModel":
     in_bfloat16 = precision == "bfloat16" or (precision == "int8" and computes_bfloat16())
     # Without the hint OpenVINO would choose bfloat16 by itself. Its threads are as many as PyTorch's here.
-    wanted: dict[str, Any] = {
+    config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
     try:
-        return openvino_core().compile_model(model, "CPU", wanted)
+        return openvino_core().compile_model(model, "CPU", config)
     except RuntimeError as error:
         raise ModelError(
             Sentence("OpenVINO cannot compile this network ({reason}). Use the backend torch.", reason=error)
@@ -160,8 +160,8 @@ def _stop(request: "InferRequest") -> None:
         return
 
 
-def _device_in_use(wanted: Device) -> Device:
-    if wanted.kind == "cpu":
-        return wanted
-    fault = f"OpenVINO runs on the processor here, not on the {wanted.kind.upper()} device."
+def _device_in_use(requested: Device) -> Device:
+    if requested.kind == "cpu":
+        return requested
+    fault = f"OpenVINO runs on the processor here, not on the {requested.kind.upper()} device."
     return Device("cpu", fault, warning=f"{fault} Choose the backend torch to use the device.")

@@ -111,10 +111,10 @@ def _try_in_a_process() -> str:
         ) from error
     if ended.returncode == 0:
         return ""
-    told = last_line(ended.stderr)
-    if ended.returncode < 0 or not told:
+    message = last_line(ended.stderr)
+    if ended.returncode < 0 or not message:
         return f"it ended with status {ended.returncode} when it was tried"
-    return told.rstrip(".")
+    return message.rstrip(".")
 
 
 def compute_samples() -> dict[str, float]:
@@ -136,8 +136,8 @@ def compute_samples() -> dict[str, float]:
         model = _convolution(openvino, pixels, kernels, in_int8=precision == "int8")
         hint = "bf16" if precision == "bfloat16" else "f32"
         compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-        answer = compiled(pixels)[0]
-        differences[precision] = float(np.abs(answer - expected).max() / np.abs(expected).max())
+        result = compiled(pixels)[0]
+        differences[precision] = float(np.abs(result - expected).max() / np.abs(expected).max())
     return differences
 
 

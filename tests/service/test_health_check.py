@@ -6,7 +6,7 @@ import torch
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.errors import ModelError
-from napari_unetseg.service.checks import TOLERANCE
+from napari_unetseg.service.health_check import TOLERANCE
 from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
 
 

@@ -3,7 +3,7 @@ import pytest
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.service.configured import find_configured
+from napari_unetseg.service.packages import find_configured
 from napari_unetseg.zoo.card import MeanStd, Percentile
 
 
