@@ -22,15 +22,17 @@ from napari_unetseg.plugin.layers.plane import shown_plane
 from napari_unetseg.plugin.sample_data import open_nuclei, open_tissue
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.plugin.work.services import shared_service
-from napari_unetseg.zoo.registry import read_package
+from napari_unetseg.zoo.registry import DEFAULT_MODEL, read_package
 
 Squares = NDArray[np.uint16]
 
 
 @pytest.fixture(autouse=True)
 def _the_bright_model_is_the_default(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for function in (segment_layer, segment_layers):
-        monkeypatch.setattr(function, "__defaults__", (str(bright_model), *function.__defaults__[1:]))
+    def service(model: str, device: str) -> Any:
+        return shared_service(str(bright_model) if model == DEFAULT_MODEL else model, device)
+
+    monkeypatch.setattr(functions, "shared_service", service)
     package = read_package(bright_model, "path")
     others = SegmentationWidget.__init__.__defaults__[2:]
     monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (shared_service, lambda: [package], *others))

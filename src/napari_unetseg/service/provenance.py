@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import napari_unetseg
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.segment_options import ImageOptions, SegmentOptions
 from napari_unetseg.service.requests import request_id
 from napari_unetseg.zoo.card import ModelCard
 
@@ -114,12 +115,10 @@ def record(
     prediction: "Prediction",
     *,
     plane: Image,
-    channel: int | None,
-    diameter: float | None,
+    options: SegmentOptions,
     parameters: DecodeParameters,
     started: datetime,
     seconds: float,
-    link: bool = False,
 ) -> Provenance:
     """Write down what was used; `Provenance` explains each part. `plane` is what was segmented."""
     return Provenance(
@@ -127,7 +126,6 @@ def record(
         model=loaded_model.card.name,
         sha256=loaded_model.card.weights.sha256,
         parameters=parameters.model_dump(),
-        channel=channel,
         device=loaded_model.device.kind,
         device_reason=loaded_model.device.reason,
         backend=loaded_model.plan.backend,
@@ -140,8 +138,6 @@ def record(
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         request_id=request_id(),
-        diameter=diameter,
-        augmented=prediction.agreement is not None,
         model_source=loaded_model.source,
         card_sha256=card_fingerprint(loaded_model.card),
         path=plane.path,
@@ -150,9 +146,14 @@ def record(
         shape=plane.shape,
         largest_window=prediction.largest_window,
         batch_size=prediction.batch_size,
-        link=link,
         sampled=prediction.sampled,
+        **{recorded_as(name): getattr(options, name) for name in ImageOptions.model_fields},
     )
+
+
+def recorded_as(option: str) -> str:
+    """Return the name under which `Provenance` has an option of the image."""
+    return "augmented" if option == "augment" else option
 
 
 def card_fingerprint(card: ModelCard) -> str:

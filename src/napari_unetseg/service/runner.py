@@ -15,6 +15,7 @@ from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import CancelFlag
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
+from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.advice import slow_remarks
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, Readable
 from napari_unetseg.service.counters import RunCounter
@@ -24,7 +25,7 @@ from napari_unetseg.service.journal import Journal, Stopwatch
 from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.segmentation import Segmentation, SegmentOptions, read_objects
+from napari_unetseg.service.segmentation import Segmentation, check_options, read_objects
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
@@ -62,16 +63,17 @@ class Runner:
         self,
         package: ModelPackage,
         image: Image | NDArray[Any],
-        options: SegmentOptions,
+        keywords: SegmentKeywords,
         progress: "Progress | None",
         cancel: CancelFlag | None,
     ) -> Segmentation:
         """Segment one image; `SegmentationService.segment` explains the rest."""
         watch = Stopwatch()
         with self._call(image.name if isinstance(image, Image) else "image"):
+            options = SegmentOptions.of(**keywords)
             plane = options.plane_of(Image.of(image))
             with self._models.borrow(package) as loaded_model:
-                options.check(loaded_model.card)
+                check_options(options, loaded_model.card)
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
                     prediction = _predict(loaded_model, plane, options, progress, cancel)
@@ -91,7 +93,7 @@ class Runner:
         with request() as identity:
             pass
         with self._models.borrow(package) as loaded_model:
-            options.check(loaded_model.card)
+            check_options(options, loaded_model.card)
             queue = BatchQueue(images, options, loaded_model, progress=progress, cancel=cancel, together=together)
             while True:
                 # The id is the batch's, and not that of what its reader does between two results.
@@ -158,7 +160,7 @@ class Runner:
         diameter = better_diameter(prediction.probability, loaded_model.card) if options.diameter is None else None
         if diameter is None:
             return prediction, options
-        rescaled = replace(options, diameter=diameter)
+        rescaled = options.model_copy(update={"diameter": diameter})
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
         with self.turn(cancel, watch), watch.stage("network"):
             again = _predict(loaded_model, plane, rescaled, more, cancel)
@@ -230,9 +232,8 @@ def _predict(
         return loaded_model.predict(
             image, diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel
         )
-    queue = BatchQueue(
-        [image], replace(options, channel=None), loaded_model, progress=progress, cancel=cancel, together=True
-    )
+    whole = options.model_copy(update={"channel": None})
+    queue = BatchQueue([image], whole, loaded_model, progress=progress, cancel=cancel, together=True)
     item = queue.next()
     if item is None:
         raise RuntimeError(f"{image.name}: the batch ended without an answer for this stack.")
