@@ -17,6 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 PLAIN = {"callbacks", "image", "errors", "language", "probability_maps", "cores"}
 BESIDE = PLAIN | {"postprocessing", "io"}
+OPTIONS = {"segment_options", "signatures"}
 MAY_IMPORT = {
     "callbacks": set[str](),
     "errors": set[str](),
@@ -26,18 +27,22 @@ MAY_IMPORT = {
     "cores": set[str](),
     "samples": PLAIN,
     "postprocessing": PLAIN,
+    "segment_options": PLAIN | {"postprocessing", "zoo"},
+    "signatures": PLAIN | {"postprocessing"},
     "io": PLAIN | {"postprocessing"},
     "config": PLAIN,
     "networks": BESIDE,
     "zoo": BESIDE | {"networks"},
     "inference": BESIDE | {"networks", "zoo"},
-    "service": BESIDE | {"config", "networks", "zoo", "inference"},
-    "batch": BESIDE | {"zoo", "service"},
+    "service": BESIDE | OPTIONS | {"config", "networks", "zoo", "inference"},
+    "batch": BESIDE | OPTIONS | {"zoo", "service"},
     "benchmark": BESIDE | {"config", "networks", "zoo", "inference", "service"},
     "training": BESIDE | {"networks", "zoo", "inference"},
-    "plugin": BESIDE | {"batch", "config", "samples", "zoo", "inference", "service"},
+    "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service"},
     "__main__": {"cli"},
-    "cli": BESIDE | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
+    "cli": BESIDE
+    | OPTIONS
+    | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
 }
 # What lies in a room, from the lowest floor up: a module or folder may import those of floors below its own, and those
 # of one floor do not know one another. What is not named stands on top.

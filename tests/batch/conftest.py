@@ -14,9 +14,9 @@ from napari_unetseg.batch.events import Event
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service import Failure, Segmentation
 from napari_unetseg.service.provenance import Provenance
-from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.zoo.card import Head, ModelCard, WeightsFile
 
 
@@ -59,7 +59,7 @@ class FakeService:
     def iter_batch(
         self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, **options: Any
     ) -> Iterator[Segmentation | Failure]:
-        wanted = SegmentOptions(**options)
+        wanted = SegmentOptions.of(**options)
         for number, image in enumerate(images):
             self.seen.append(image.name)
             self.before(image.name)

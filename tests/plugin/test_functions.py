@@ -1,5 +1,6 @@
 """The same verbs for scripts, menus, samples and the demo."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,19 @@ from napari_unetseg.plugin.layers.plane import shown_plane
 from napari_unetseg.plugin.sample_data import open_nuclei, open_tissue
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.plugin.work.services import shared_service
-from napari_unetseg.zoo.registry import read_package
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.segment_options import SegmentOptions
+from napari_unetseg.zoo.registry import DEFAULT_MODEL, read_package
 
 Squares = NDArray[np.uint16]
 
 
 @pytest.fixture(autouse=True)
 def _the_bright_model_is_the_default(bright_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for function in (segment_layer, segment_layers):
-        monkeypatch.setattr(function, "__defaults__", (str(bright_model), *function.__defaults__[1:]))
+    def service(model: str, device: str) -> Any:
+        return shared_service(str(bright_model) if model == DEFAULT_MODEL else model, device)
+
+    monkeypatch.setattr(functions, "shared_service", service)
     package = read_package(bright_model, "path")
     others = SegmentationWidget.__init__.__defaults__[2:]
     monkeypatch.setattr(SegmentationWidget.__init__, "__defaults__", (shared_service, lambda: [package], *others))
@@ -67,6 +72,16 @@ def test_magicgui_makes_a_form_that_adds_the_layers(make_napari_viewer: Any, qtb
         with qtbot.waitSignal(form().finished, timeout=30_000):
             pass
         assert [layer.name for layer in viewer.layers][-2:] == names
+
+
+def test_forms_have_a_row_for_every_option_of_a_plane(qtbot: Any) -> None:
+    options = [name for name in SegmentOptions.model_fields if name not in ("channel", "link")]
+    for function, first in ((segment_layer, "layer"), (segment_layers, "layers")):
+        shown = inspect.signature(function).parameters
+        assert list(shown) == [first, "model", "device", *options, "labels", "contours", "confidence"]
+    form = magicgui(segment_layer)
+    assert all(form[name].tooltip for name in options)
+    assert {form[name].widget_type for name in DecodeParameters.model_fields} == {"LiteralEvalLineEdit"}
 
 
 def test_a_cancelled_worker_returns_nothing(qtbot: Any, squares: Squares) -> None:

@@ -74,13 +74,22 @@ def test_what_is_derived_follows_the_labels(service, squares):
     assert len(result.relabel(min_size=50).contours) == 2
 
 
-@pytest.mark.parametrize("setting", [{"threshold": 1.5}, {"min_size": -1}, {"split": "much"}])
+@pytest.mark.parametrize("setting", [{"threshold": 1.5}, {"min_size": -1}, {"split": "much"}, {"treshold": 0.5}])
 def test_a_setting_out_of_range_is_named(service, squares, setting):
     (name,) = setting
     with pytest.raises(ParameterError, match=name):
         service.segment(squares, **setting)
     with pytest.raises(ParameterError, match=name):
         service.segment(squares).relabel(**setting)
+
+
+@pytest.mark.parametrize("option", [{"diameter": "large"}, {"channel": "red"}, {"augment": "perhaps"}])
+def test_an_option_of_another_type_is_named(service, squares, option):
+    (name,) = option
+    with pytest.raises(ParameterError, match=name):
+        service.segment(squares, **option)
+    with pytest.raises(ParameterError, match=name):
+        service.segment_batch([squares], **option)
 
 
 def test_one_channel_can_be_segmented_alone(service, squares):

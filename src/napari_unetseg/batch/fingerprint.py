@@ -1,20 +1,20 @@
 """What decides a result: a file that was done with the same is not done again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.provenance import card_fingerprint
-from napari_unetseg.service.segmentation import SegmentOptions
+from napari_unetseg.service.segmentation import check_options
 from napari_unetseg.zoo.card import ModelCard
 
 
 def decided_by(card: ModelCard, options: Mapping[str, Any], read_options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model and the parameters that decide a result, as plain values for JSON.
 
-    Parameters that were not wished for are those of the card, so that naming a default changes nothing. Device,
+    Parameters that were not given are those of the card, so that naming a default changes nothing. Device,
     precision, backend and windows are left out: results differ by rounding at most.
 
     Parameters
@@ -31,9 +31,9 @@ def decided_by(card: ModelCard, options: Mapping[str, Any], read_options: Mappin
     ParameterError
         If a value lies outside its range.
     """
-    wanted = SegmentOptions(**options)
-    wanted.check(card)
-    parameters = asdict(wanted) | wanted.parameters(card).model_dump()
+    wanted = SegmentOptions.of(**options)
+    check_options(wanted, card)
+    parameters = wanted.model_dump() | wanted.parameters(card).model_dump()
     return {
         "model": card.name,
         "weights": card.weights.sha256,

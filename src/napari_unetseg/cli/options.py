@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic.fields import FieldInfo
 
-from napari_unetseg.postprocessing.parameters import MAX_SMOOTHING
+from napari_unetseg.postprocessing.parameters import limits
+from napari_unetseg.segment_options import flags
 
 ModelOption = Annotated[
     str | None,
@@ -37,22 +39,22 @@ PrecisionOption = Annotated[
         help="Arithmetic of the network: auto, float32, bfloat16 or int8. Default: what 'napari-unetseg config' says.",
     ),
 ]
-FillHolesOption = Annotated[
-    bool | None,
-    typer.Option("--fill-holes/--keep-holes", help="Whether holes become part of their object. Default: the model's."),
-]
-SmoothingOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PIXELS",
-        min=0,
-        max=MAX_SMOOTHING,
-        help="Radius below which spikes and notches of outlines are evened out; 0 leaves them. Default: the model's.",
-    ),
-]
-MinConfidenceOption = Annotated[
-    float | None,
-    typer.Option(
-        min=0, max=1, help="Drop objects of a lower mean confidence, as the table has it. Default: the model's."
-    ),
-]
+
+# Where the command line has words of its own for an option.
+_SPECIAL: dict[str, dict[str, Any]] = {
+    "smoothing": {"metavar": "PIXELS"},
+    "channel": {"help": "Segment this channel alone, counted from 0. Default: all together."},
+    "diameter": {
+        "metavar": "PIXELS",
+        "help": "Typical diameter of the objects; images are rescaled to the size the model was trained on, results "
+        "keep theirs. Default: images keep their size too, unless the model finds objects it does not see well.",
+    },
+    "augment": {"help": "Average over flips and turns: 8x slower; the table tells how far they agree."},
+}
+
+
+def segment_option(name: str, field: FieldInfo) -> Any:
+    """Annotate a parameter of a command as an option: with the type, limits and description of its definition."""
+    least, most = limits(field)
+    words = {"min": least, "max": most, "help": f"{field.description} Default: the model's."} | _SPECIAL.get(name, {})
+    return Annotated[field.annotation, typer.Option("/".join(filter(None, flags(name))), **words)]

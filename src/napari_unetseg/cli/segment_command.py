@@ -1,7 +1,7 @@
 """`napari-unetseg segment`: many images, one loaded model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,18 +9,19 @@ from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import (
     BackendOption,
     DeviceOption,
-    FillHolesOption,
-    MinConfidenceOption,
     ModelOption,
     PrecisionOption,
-    SmoothingOption,
+    segment_option,
 )
 from napari_unetseg.cli.recipe_options import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
 from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.segment_options import SegmentOptions
+from napari_unetseg.signatures import shows_fields
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
+@shows_fields(SegmentOptions, before="axes", annotate=segment_option)
 def segment(
     images: Annotated[
         list[str],
@@ -54,35 +55,7 @@ def segment(
             "separated by commas.",
         ),
     ] = "",
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Confidence from which a pixel belongs to an object. Default: the model's."),
-    ] = None,
-    min_size: Annotated[
-        int | None, typer.Option(min=0, help="Drop objects of fewer pixels. Default: the model's.")
-    ] = None,
-    split: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="How readily touching objects are divided. Default: the model's."),
-    ] = None,
-    fill_holes: FillHolesOption = None,
-    smoothing: SmoothingOption = None,
-    min_confidence: MinConfidenceOption = None,
-    channel: Annotated[
-        int | None, typer.Option(min=0, help="Segment this channel alone, counted from 0. Default: all together.")
-    ] = None,
-    diameter: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PIXELS",
-            help="Typical diameter of the objects; images are rescaled to the size the model was trained on, results "
-            "keep theirs. Default: images keep their size too, unless the model finds objects it does not see well.",
-        ),
-    ] = None,
-    tta: Annotated[
-        bool,
-        typer.Option("--tta", help="Average over flips and turns: 8x slower; the table tells how far they agree."),
-    ] = False,
+    *,
     axes: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +76,7 @@ def segment(
     window: WindowOption = None,
     batch_size: BatchSizeOption = None,
     recipe: RecipeOption = None,
+    **options: Any,
 ) -> None:
     """Find the objects of images and write label images and tables, and more if asked for.
 
@@ -125,10 +99,8 @@ def segment(
         results = parse_results(save)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--save") from error
-    segment_options = {"threshold": threshold, "min_size": min_size, "split": split, "channel": channel}
-    segment_options |= {"diameter": diameter, "augment": tta, "link": link}
+    segment_options = options | {"link": link}
     read_options = {} if axes is None else {"axes": _checked_axes(axes)}
-    segment_options |= {"fill_holes": fill_holes, "smoothing": smoothing, "min_confidence": min_confidence}
     batch = None
     try:
         with plain_errors():

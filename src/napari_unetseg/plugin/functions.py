@@ -1,7 +1,7 @@
 """Segmentation as a function of a layer, for scripts, magicgui and menus."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 import napari
 from napari.components import Dims
@@ -10,6 +10,7 @@ from napari.qt.threading import FunctionWorker
 from napari.types import LayerDataTuple
 from napari.utils import cancelable_progress
 from napari.utils.notifications import show_info, show_warning
+from pydantic.fields import FieldInfo
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.callbacks import CancelFlag
@@ -22,38 +23,46 @@ from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.work.background import Reports
 from napari_unetseg.plugin.work.services import shared_service
+from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
+from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Failure, Segmentation
 
-# magicgui's spin boxes know no None and would pass 0 for it; a line takes a number, or None.
-_LINE = {"widget_type": "LiteralEvalLineEdit"}
-OptionalNumber = Annotated[float | None, _LINE]
-OptionalCount = Annotated[int | None, _LINE]
-OptionalFlag = Annotated[bool | None, _LINE]
+
+def _form_row(name: str, field: FieldInfo) -> Any:
+    # magicgui's spin boxes know no None and would pass 0 for it; a line takes a number, or None.
+    may_be_none = field.default is None
+    return Annotated[field.annotation, {"widget_type": "LiteralEvalLineEdit"}] if may_be_none else field.annotation
 
 
+# A plane that is shown has no planes to link, and no channel beside it to choose.
+_shows_options = shows_fields(
+    SegmentOptions,
+    before="labels",
+    without=("channel", "link"),
+    annotate=_form_row,
+    left_out="None takes the model's own.",
+)
+
+
+@_shows_options
 def segment_layer(
     layer: ImageLayer,
     model: str = DEFAULT_MODEL,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
-    threshold: OptionalNumber = None,
-    min_size: OptionalCount = None,
-    split: OptionalNumber = None,
-    fill_holes: OptionalFlag = None,
-    smoothing: OptionalCount = None,
-    min_confidence: OptionalNumber = None,
-    diameter: OptionalNumber = None,
-    augment: bool = False,
+    *,
     labels: bool = True,
     contours: bool = True,
     confidence: bool = False,
+    **options: Unpack[SegmentKeywords],
 ) -> FunctionWorker[list[LayerDataTuple]]:
     """Segment the plane of a layer that its viewer shows, in a background thread.
 
     Progress and a cancel button appear in napari's activity area. Wrapped by ``magicgui`` or called
-    from a menu, the layers are added when the worker is done; in a script connect to ``returned``.
+    from a menu, the layers are added when the worker is done; in a script connect to ``returned``. With `augment`
+    and `confidence` there is a layer of how far the eight answers agree, too.
 
     Parameters
     ----------
@@ -63,12 +72,8 @@ def segment_layer(
         Name or path of a model package.
     device
         Where the network runs.
-    threshold, min_size, split, fill_holes, smoothing, min_confidence
-        Decoder parameters; None takes the model's own.
-    diameter
-        Typical diameter of the objects in pixels, by which the image is rescaled; None keeps its size.
-    augment
-        Average over flips (8x slower). With `confidence` there is then a layer of their agreement, too.
+    options
+        What is wanted of the image; see `napari_unetseg.segment_options.SegmentOptions`.
     labels, contours, confidence
         Which layers to make.
 
@@ -82,40 +87,25 @@ def segment_layer(
     viewer = napari.current_viewer()
     plane = _plane(layer, viewer)
     outputs = _outputs(labels, contours, confidence)
-    parameters: dict[str, Any] = {
-        "threshold": threshold,
-        "min_size": min_size,
-        "split": split,
-        "fill_holes": fill_holes,
-        "smoothing": smoothing,
-        "min_confidence": min_confidence,
-        "diameter": diameter,
-        "augment": augment,
-    }
 
     def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
         service = shared_service(model, device)
-        segmentation = service.segment(plane.read(), progress=reports.progressed.emit, cancel=cancelled, **parameters)
+        segmentation = service.segment(plane.read(), progress=reports.progressed.emit, cancel=cancelled, **options)
         return _named_layers(segmentation, plane, outputs, _taken(viewer))
 
     return _start(tr("Segmenting {image}").format(image=plane.name), work)
 
 
+@_shows_options
 def segment_layers(
     layers: Sequence[ImageLayer],
     model: str = DEFAULT_MODEL,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
-    threshold: OptionalNumber = None,
-    min_size: OptionalCount = None,
-    split: OptionalNumber = None,
-    fill_holes: OptionalFlag = None,
-    smoothing: OptionalCount = None,
-    min_confidence: OptionalNumber = None,
-    diameter: OptionalNumber = None,
-    augment: bool = False,
+    *,
     labels: bool = True,
     contours: bool = True,
     confidence: bool = False,
+    **options: Unpack[SegmentKeywords],
 ) -> FunctionWorker[list[LayerDataTuple]]:
     """Segment the shown planes of many layers together, as `segment_layer` does one.
 
@@ -126,7 +116,9 @@ def segment_layers(
     ----------
     layers
         Image layers.
-    model, device, threshold, min_size, split, fill_holes, smoothing, min_confidence, diameter, augment
+    model, device
+        As of `segment_layer`, the same for all.
+    options
         As of `segment_layer`, the same for all.
     labels, contours, confidence
         As of `segment_layer`, the same for all.
@@ -139,20 +131,10 @@ def segment_layers(
     viewer = napari.current_viewer()
     planes = [_plane(layer, viewer) for layer in layers]
     outputs = _outputs(labels, contours, confidence)
-    parameters: dict[str, Any] = {
-        "threshold": threshold,
-        "min_size": min_size,
-        "split": split,
-        "fill_holes": fill_holes,
-        "smoothing": smoothing,
-        "min_confidence": min_confidence,
-        "diameter": diameter,
-        "augment": augment,
-    }
 
     def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
         results = shared_service(model, device).segment_batch(
-            [plane.read for plane in planes], progress=reports.progressed.emit, cancel=cancelled, **parameters
+            [plane.read for plane in planes], progress=reports.progressed.emit, cancel=cancelled, **options
         )
         return _collect(zip(planes, results, strict=True), outputs, _taken(viewer))
 

@@ -1,6 +1,18 @@
-"""The numbers a user turns to get from probabilities to objects."""
+"""The numbers a user turns to get from probabilities to objects: the one place where each is defined.
 
-from pydantic import BaseModel, ConfigDict, Field
+Every decoder parameter is a field of `DecodeParameters`, with its type, default, limits and description, and a key of
+`DecodeKeywords`, which says the same to type checkers. Verbs, functions, command line, recipes and window derive theirs
+from these two.
+"""
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from napari_unetseg.errors import ParameterError
 
 MAX_SMOOTHING = 20
 """Largest radius of smoothing in pixels: beyond it, what is left has little to do with the object."""
@@ -9,28 +21,101 @@ MAX_SMOOTHING = 20
 class DecodeParameters(BaseModel):
     """How a probability map becomes objects; every model card carries its own defaults.
 
-    Attributes
-    ----------
-    threshold
-        Pixels whose foreground probability is at least this belong to an object, 0 to 1.
-    min_size
-        Objects of fewer pixels are dropped.
-    split
-        How readily touching objects are divided, from 0 (touching objects stay one) to 1 (at the
-        slightest hint). The decoder's documentation says what the number means to it.
-    fill_holes
-        Whether holes inside an object become part of it.
-    smoothing
-        Radius in pixels below which spikes and notches of an outline are evened out; 0 leaves outlines as they are.
-    min_confidence
-        Objects whose mean foreground probability is lower are dropped, 0 to 1.
+    Touching objects stay one at a `split` of 0 and are divided at the slightest hint at 1; the decoder's documentation
+    says what the number means to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    threshold: float = Field(0.5, ge=0, le=1)
-    min_size: int = Field(20, ge=0)
-    split: float = Field(0.5, ge=0, le=1)
-    fill_holes: bool = True
-    smoothing: int = Field(0, ge=0, le=MAX_SMOOTHING)
-    min_confidence: float = Field(0.0, ge=0, le=1)
+    threshold: float = Field(0.5, ge=0, le=1, description="Confidence from which a pixel belongs to an object.")
+    min_size: int = Field(20, ge=0, description="Drop objects of fewer pixels.")
+    split: float = Field(0.5, ge=0, le=1, description="How readily touching objects are divided.")
+    fill_holes: bool = Field(True, description="Whether holes become part of their object.")
+    smoothing: int = Field(
+        0,
+        ge=0,
+        le=MAX_SMOOTHING,
+        description="Radius below which spikes and notches of outlines are evened out; 0 leaves them.",
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Drop objects of a lower mean confidence, as the table has it."
+    )
+
+    def override(self, changes: Mapping[str, Any]) -> Self:
+        """Return these parameters with every change that is not None.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such parameter, or a value lies outside its range; the message names both.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        try:
+            return type(self).model_validate(self.model_dump() | given)
+        except ValidationError as error:
+            raise parameter_error(error, type(self).model_fields) from error
+
+
+class DecodeKeywords(TypedDict, total=False):
+    """The fields of `DecodeParameters` as keyword arguments, for type checkers and editors; None changes nothing."""
+
+    threshold: float | None
+    min_size: int | None
+    split: float | None
+    fill_holes: bool | None
+    smoothing: int | None
+    min_confidence: float | None
+
+
+def _optional(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    """Make of a field one that may be left out."""
+    changed = copy(field)
+    changed.default = None
+    return field.annotation | None, changed  # type: ignore[operator]
+
+
+if TYPE_CHECKING:
+    DecodeChanges = BaseModel
+else:
+    DecodeChanges = create_model(
+        "DecodeChanges",
+        __config__=ConfigDict(frozen=True, extra="forbid"),
+        __doc__="Decoder parameters that were given; None for those that were not.",
+        **{name: _optional(field) for name, field in DecodeParameters.model_fields.items()},
+    )
+
+
+def limits(field: FieldInfo) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest value that a field takes; None where there is none."""
+    least = (rule.ge for rule in field.metadata if hasattr(rule, "ge"))
+    most = (rule.le for rule in field.metadata if hasattr(rule, "le"))
+    return next(least, None), next(most, None)
+
+
+def describe(field: FieldInfo) -> str:
+    """Say what a field means, and between which limits."""
+    least, most = limits(field)
+    if least is None and most is None:
+        return str(field.description)
+    spans = {(True, True): f"{least} to {most}", (True, False): f"{least} or more", (False, True): f"up to {most}"}
+    return f"{field.description} {spans[least is not None, most is not None].capitalize()}."
+
+
+def parameter_error(error: ValidationError, known: Iterable[str]) -> ParameterError:
+    """Say which parameters are wrong, with their values, and which there are where one is unknown."""
+    faults = []
+    for fault in error.errors():
+        name = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"{name}: there is no such parameter; there are {', '.join(known)}")
+        else:
+            faults.append(f"{name} = {fault['input']!r}: {fault['msg']}")
+    return ParameterError("; ".join(faults))
+
+
+DecodeParameters.__doc__ = "\n".join(
+    [
+        f"{DecodeParameters.__doc__}\n    Attributes\n    ----------",
+        *(f"    {name}\n        {describe(field)}" for name, field in DecodeParameters.model_fields.items()),
+    ]
+)

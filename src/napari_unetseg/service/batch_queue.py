@@ -15,8 +15,8 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.reports import Failure
-from napari_unetseg.service.segmentation import SegmentOptions
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import napari_unetseg
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.segment_options import ImageOptions, SegmentOptions
 from napari_unetseg.service.requests import request_id
 from napari_unetseg.zoo.card import ModelCard
 
@@ -116,12 +117,10 @@ def record(
     prediction: "Prediction",
     *,
     plane: Image,
-    channel: int | None,
-    diameter: float | None,
+    options: SegmentOptions,
     parameters: DecodeParameters,
     started: datetime,
     seconds: float,
-    link: bool = False,
 ) -> Provenance:
     """Write down what was used; `Provenance` explains each part. `plane` is what was segmented."""
     return Provenance(
@@ -129,7 +128,6 @@ def record(
         model=loaded_model.card.name,
         sha256=loaded_model.card.weights.sha256,
         parameters=parameters.model_dump(),
-        channel=channel,
         device=loaded_model.device.kind,
         device_reason=loaded_model.device.reason,
         backend=loaded_model.plan.backend,
@@ -142,8 +140,6 @@ def record(
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         request_id=request_id(),
-        diameter=diameter,
-        augmented=prediction.agreement is not None,
         model_source=loaded_model.source,
         card_sha256=card_fingerprint(loaded_model.card),
         path=plane.path,
@@ -152,8 +148,8 @@ def record(
         shape=plane.shape,
         largest_window=prediction.largest_window,
         batch_size=prediction.batch_size,
-        link=link,
         sampled=prediction.sampled,
+        **{recorded_as(name): getattr(options, name) for name in ImageOptions.model_fields},
     )
 
 
@@ -161,6 +157,11 @@ def record(
 def _versions() -> Mapping[str, str]:
     """Look the versions up, which takes as long as a small image: they do not change while a program runs."""
     return {"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES}
+
+
+def recorded_as(option: str) -> str:
+    """Return the name under which `Provenance` has an option of the image."""
+    return "augmented" if option == "augment" else option
 
 
 def card_fingerprint(card: ModelCard) -> str:

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from napari_unetseg.segment_options import flags
 from napari_unetseg.service.run_recipe import RunRecipe
-
-_NEGATIVES = {"fill_holes": "--keep-holes"}
 
 PLACEHOLDER = "IMAGE"
 """Stands in a shell line for an image that is in no file, and whoever pastes it replaces it."""
@@ -86,10 +85,9 @@ def command_options(recipe: RunRecipe) -> list[str]:
     run = recipe.run
     options = ["--model", recipe.model.source, "--device", run.device, "--backend", run.backend]
     options += ["--precision", run.wanted_precision]
-    options += _numbers({"window": run.largest_window, "batch_size": run.batch_size})
-    options += _numbers({"channel": recipe.channel, "diameter": recipe.diameter})
-    options += ["--tta"] * recipe.augment + ["--link"] * recipe.link
-    return options + _numbers(recipe.parameters.model_dump())
+    options += [] if run.largest_window is None else ["--window", repr(run.largest_window)]
+    options += ["--batch-size", repr(run.batch_size)]
+    return options + [word for name, value in recipe.segment_options().items() for word in _option(name, value)]
 
 
 def quote_windows(words: Sequence[str]) -> str:
@@ -110,16 +108,12 @@ def _quoted(word: str) -> str:
     return plain if plain.startswith('"') else f'"{re.sub(chr(92) * 2 + "+$", lambda end: 2 * end[0], plain)}"'
 
 
-def _numbers(values: dict[str, bool | float | None]) -> list[str]:
-    """Write values as options."""
-    words: list[str] = []
-    for name, value in values.items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else _NEGATIVES[name])
-        elif value is not None:
-            words += [f"--{option}", repr(value)]
-    return words
+def _option(name: str, value: bool | float | None) -> list[str]:
+    """Write an option of a segmentation; nothing where it was not given, or is a switch that need not be named."""
+    on, off = flags(name)
+    if isinstance(value, bool):
+        return [word for word in [on if value else off] if word]
+    return [] if value is None else [on, repr(value)]
 
 
 def _from_file(recipe: RunRecipe) -> str:

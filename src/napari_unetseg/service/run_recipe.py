@@ -14,7 +14,8 @@ from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.service.provenance import Provenance, card_fingerprint
+from napari_unetseg.segment_options import ImageOptions
+from napari_unetseg.service.provenance import Provenance, card_fingerprint, recorded_as
 from napari_unetseg.service.reports import ModelInfo
 from napari_unetseg.service.service import SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, find_model
@@ -73,39 +74,38 @@ class RecipeSource(_Section):
     started: str = ""
 
 
-class RunRecipe(_Section):
-    """All that decides the labels of an image.
+class _Circumstances(_Section):
+    """What made a result. A base of its own, so that in a file it stands before the options."""
+
+    format: Literal[1] = 1
+    napari_unetseg: str
+    model: RecipeModel
+    run: RecipeRun
+
+
+class RunRecipe(ImageOptions, _Circumstances):
+    """All that decides the labels of an image, with the options of the image under their own names.
 
     Attributes
     ----------
     napari_unetseg
         Version that made the result.
-    channel, diameter, augment, link
-        As `SegmentationService.segment` takes them.
     parameters
         Every decoder parameter.
     source
         Of which image it is; not used when the recipe is.
     """
 
-    format: Literal[1] = 1
-    napari_unetseg: str
-    model: RecipeModel
-    run: RecipeRun
-    channel: int | None = None
-    diameter: float | None = None
-    augment: bool = False
-    link: bool = False
     parameters: DecodeParameters
     source: RecipeSource
 
     @classmethod
-    def of(cls, told: "Mapping[str, Any] | Provenance") -> Self:
+    def of(cls, record: "Mapping[str, Any] | Provenance") -> Self:
         """Make the recipe of a result.
 
         Parameters
         ----------
-        told
+        record
             Its provenance, or the plain values that result layers and label files carry.
 
         Raises
@@ -113,23 +113,20 @@ class RunRecipe(_Section):
         RunRecipeError
             If it does not say enough: an earlier version wrote it.
         """
-        told = told.as_dict() if isinstance(told, Provenance) else told
+        values = record.as_dict() if isinstance(record, Provenance) else record
         try:
             return cls(
-                napari_unetseg=told["versions"]["napari-unetseg"],
+                napari_unetseg=values["versions"]["napari-unetseg"],
                 model=RecipeModel(
-                    name=told["model"],
-                    source=told["model_source"],
-                    sha256=told["sha256"],
-                    card_sha256=told["card_sha256"],
+                    name=values["model"],
+                    source=values["model_source"],
+                    sha256=values["sha256"],
+                    card_sha256=values["card_sha256"],
                 ),
-                run=RecipeRun.model_validate({name: told[name] for name in RecipeRun.model_fields}),
-                channel=told["channel"],
-                diameter=told["diameter"],
-                augment=told["augmented"],
-                link=told["link"],
-                parameters=DecodeParameters.model_validate(told["parameters"]),
-                source=RecipeSource.model_validate({k: v for k, v in told.items() if k in RecipeSource.model_fields}),
+                run=RecipeRun.model_validate({name: values[name] for name in RecipeRun.model_fields}),
+                parameters=DecodeParameters.model_validate(values["parameters"]),
+                source=RecipeSource.model_validate({k: v for k, v in values.items() if k in RecipeSource.model_fields}),
+                **{name: values[recorded_as(name)] for name in ImageOptions.model_fields},
             )
         except (KeyError, ValidationError) as error:
             raise RunRecipeError(
@@ -141,8 +138,11 @@ class RunRecipe(_Section):
 
     def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
-        asked = {"channel": self.channel, "diameter": self.diameter, "augment": self.augment, "link": self.link}
-        return asked | self.parameters.model_dump()
+        return self.image_options() | self.parameters.model_dump()
+
+    def image_options(self) -> dict[str, Any]:
+        """Those of them that are no decoder parameters."""
+        return self.model_dump(include=set(ImageOptions.model_fields))
 
     def service(self, base: Settings | None = None) -> SegmentationService:
         """Make a service that runs as this recipe says; the caller closes it.

@@ -17,6 +17,7 @@ from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
@@ -26,7 +27,7 @@ from napari_unetseg.service.logs import Journal, Stopwatch
 from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.segmentation import Segmentation, SegmentOptions, read_objects
+from napari_unetseg.service.segmentation import Segmentation, check_options, read_objects
 from napari_unetseg.service.stack_prediction import predict_stack
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -74,7 +75,7 @@ class Runner:
         self,
         package: ModelPackage,
         image: Image | NDArray[Any],
-        options: SegmentOptions,
+        keywords: SegmentKeywords,
         progress: Progress | None,
         cancel: CancelFlag | None,
         on_stage: OnStage | None,
@@ -82,10 +83,11 @@ class Runner:
         """Segment one image; `SegmentationService.segment` explains the rest."""
         watch = Stopwatch()
         with self._call(image.name if isinstance(image, Image) else "image"):
+            options = SegmentOptions.of(**keywords)
             plane = options.plane_of(Image.of(image))
             remarks = self._calibrate_on(package, plane, cancel, on_stage) if self._needs_calibration(package) else ()
             with self._models.borrow(package) as loaded_model:
-                options.check(loaded_model.card)
+                check_options(options, loaded_model.card)
                 started = datetime.now(UTC).astimezone()
                 with self.turn(cancel, watch), watch.stage("network"):
                     prediction = _predict(loaded_model, plane, options, progress, cancel)
@@ -121,7 +123,7 @@ class Runner:
                 return
             del drawn
         with self._models.borrow(package) as loaded_model:
-            options.check(loaded_model.card)
+            check_options(options, loaded_model.card)
             queue = BatchQueue(images, options, loaded_model, progress=progress, cancel=cancel, together=together)
             for index in count():
                 # The id is the batch's, and not that of what its reader does between two results.
@@ -233,7 +235,7 @@ class Runner:
         diameter = better_diameter(prediction.probability, loaded_model.card) if options.diameter is None else None
         if diameter is None:
             return prediction, options
-        rescaled = replace(options, diameter=diameter)
+        rescaled = options.model_copy(update={"diameter": diameter})
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
         with self.turn(cancel, watch), watch.stage("network"):
             rescaled_prediction = _predict(loaded_model, plane, rescaled, more, cancel)

@@ -3,22 +3,22 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.object_size import enlargement
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.measurements import Table, measure
-from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.postprocessing.parameters import DecodeChanges, DecodeKeywords, DecodeParameters
 from napari_unetseg.postprocessing.stacks import decode_stack, planes_of, stack_tables
+from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.provenance import Provenance, record
+from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
@@ -112,40 +112,33 @@ class Segmentation:
             unit=self.image.unit,
         )
 
-    def relabel(
-        self,
-        *,
-        threshold: float | None = None,
-        min_size: int | None = None,
-        split: float | None = None,
-        fill_holes: bool | None = None,
-        smoothing: int | None = None,
-        min_confidence: float | None = None,
-        cancel: CancelFlag | None = None,
-    ) -> "Segmentation":
+    @shows_fields(DecodeChanges, before="cancel", left_out="None: as it is.")
+    def relabel(self, *, cancel: CancelFlag | None = None, **parameters: Unpack[DecodeKeywords]) -> "Segmentation":
         """Read the objects off the kept probabilities again, without the network.
 
-        Parameters left out keep their present value; `DecodeParameters` explains each. `cancel` is polled before each
-        plane of a stack, and between the blocks of a large image.
+        Parameters
+        ----------
+        parameters
+            Decoder parameters; see `DecodeParameters`. Those left out keep their present value.
+        cancel
+            Polled before each plane of a stack, and between the blocks of a large image.
 
         Raises
         ------
         Cancelled
             If `cancel` returned True.
         ParameterError
-            If a value lies outside its range.
+            If there is no such parameter, or a value lies outside its range.
         """
-        changes = {"threshold": threshold, "min_size": min_size, "split": split, "fill_holes": fill_holes}
-        changes |= {"smoothing": smoothing, "min_confidence": min_confidence}
-        parameters = override(self.parameters, changes)
+        changed = self.parameters.override(parameters)
         labels = decode_stack(
-            self.probability, self.heads, parameters, axes=self.image.stack_axes, link=self.link, cancel=cancel
+            self.probability, self.heads, changed, axes=self.image.stack_axes, link=self.link, cancel=cancel
         )
         return replace(
             self,
-            parameters=parameters,
+            parameters=changed,
             labels=labels,
-            provenance=replace(self.provenance, parameters=parameters.model_dump()),
+            provenance=replace(self.provenance, parameters=changed.model_dump()),
         )
 
     def add_to(self, viewer: Any, *, contours: bool = True, confidence: bool = False) -> list[Any]:
@@ -178,62 +171,16 @@ class Segmentation:
         return as_html(self)
 
 
-def override(parameters: DecodeParameters, changes: dict[str, Any]) -> DecodeParameters:
-    """Return `parameters` with every change that is not None.
+def check_options(options: SegmentOptions, card: ModelCard) -> None:
+    """Refuse what no image could be segmented with, before the network runs in vain.
 
     Raises
     ------
     ParameterError
-        If a value lies outside its range; the message names the parameter and the value.
+        If a decoder parameter or the diameter cannot be used with this model.
     """
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return DecodeParameters.model_validate(parameters.model_dump() | given)
-    except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors())
-        raise ParameterError("; ".join(faults)) from error
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """What a caller wants of an image; `SegmentationService.segment` explains each."""
-
-    channel: int | None = None
-    threshold: float | None = None
-    min_size: int | None = None
-    split: float | None = None
-    fill_holes: bool | None = None
-    diameter: float | None = None
-    augment: bool = False
-    smoothing: int | None = None
-    min_confidence: float | None = None
-    link: bool = False
-
-    def plane_of(self, image: Image) -> Image:
-        """Return the channel that is to be segmented, or the whole image."""
-        return image if self.channel is None else image.take_channel(self.channel)
-
-    def check(self, card: ModelCard) -> None:
-        """Refuse what no image could be segmented with, before the network runs in vain.
-
-        Raises
-        ------
-        ParameterError
-            If a decoder parameter or the diameter cannot be used with this model.
-        """
-        self.parameters(card)
-        enlargement(card, self.diameter)
-
-    def parameters(self, card: ModelCard) -> DecodeParameters:
-        """Return the card's decoder parameters with those that were wished for.
-
-        Raises
-        ------
-        ParameterError
-            If a value lies outside its range.
-        """
-        changes = {name: getattr(self, name) for name in DecodeParameters.model_fields}
-        return override(card.parameters, changes)
+    options.parameters(card)
+    enlargement(card, options.diameter)
 
 
 def read_objects(
@@ -266,12 +213,10 @@ def read_objects(
         loaded_model,
         prediction,
         plane=plane,
-        channel=options.channel,
-        diameter=options.diameter,
+        options=options,
         parameters=parameters,
         started=started,
         seconds=seconds,
-        link=options.link,
     )
     fallback = (told for told in (loaded_model.device.warning, loaded_model.plan.warning) if told)
     return Segmentation(

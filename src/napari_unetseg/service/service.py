@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,7 @@ from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
+from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
@@ -23,7 +24,8 @@ from napari_unetseg.service.packages import Packages
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import OnStage, Runner
-from napari_unetseg.service.segmentation import Segmentation, SegmentOptions
+from napari_unetseg.service.segmentation import Segmentation
+from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
@@ -116,26 +118,20 @@ class SegmentationService:
         other._packages = Packages(model, self.settings)
         return other
 
+    @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
     def segment(
         self,
         image: Image | NDArray[Any],
         *,
         model: str | Path | None = None,
-        channel: int | None = None,
-        threshold: float | None = None,
-        min_size: int | None = None,
-        split: float | None = None,
-        fill_holes: bool | None = None,
-        smoothing: int | None = None,
-        min_confidence: float | None = None,
-        diameter: float | None = None,
-        augment: bool = False,
-        link: bool = False,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
         on_stage: OnStage | None = None,
+        **options: Unpack[SegmentKeywords],
     ) -> Segmentation:
         """Find the objects of one image, or of every plane of a stack.
+
+        `min_size` counts pixels of the image, whatever the diameter.
 
         Parameters
         ----------
@@ -144,22 +140,9 @@ class SegmentationService:
             ``Image(array, "TCZYX")``, each plane is segmented as it would be alone.
         model
             Another model than the service's own, for this call.
-        channel
-            Segment this channel alone.
-        threshold, min_size, split, fill_holes, smoothing, min_confidence
-            Decoder parameters; those left out are the model card's. `min_size` counts pixels of the image,
-            whatever the diameter.
-        diameter
-            Typical equivalent diameter of the objects in this image, in pixels. The network then sees the image
-            rescaled, so that its objects are as large as those that the model was trained on (`object_size` of its
-            card); the result has the image's own size. None: it sees the image as it is and, where it finds objects
-            of a size that it does not see well (`object_sizes` of its card), again rescaled by what it found.
-        augment
-            Average over eight flips and turns of the image, which takes eight times as long, and tell how far
-            the answers agree.
-        link
-            In a stack, let objects keep their number along Z (planes of one object) and T (tracks), by overlap; see
-            `napari_unetseg.postprocessing.linking.number_stack`.
+        options
+            What is wanted of the image; see `napari_unetseg.segment_options.SegmentOptions`. Decoder parameters that
+            are left out are the model card's.
         progress
             Called as ``progress(done, total)`` with counts of tiles, each counted eight times with `augment`; in
             the calling thread.
@@ -176,18 +159,17 @@ class SegmentationService:
         UnetsegError
             If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
-        options = SegmentOptions(
-            channel, threshold, min_size, split, fill_holes, diameter, augment, smoothing, min_confidence, link
-        )
         return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
 
+    @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
     def segment_batch(
         self,
         images: Iterable[Readable],
         *,
+        model: str | Path | None = None,
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
-        **options: Any,
+        **options: Unpack[SegmentKeywords],
     ) -> list[Segmentation | Failure]:
         """Find the objects of many images; results come in the order of the images.
 
@@ -198,12 +180,14 @@ class SegmentationService:
         ----------
         images
             See `iter_batch`, which keeps fewer results in memory.
+        model
+            Another model than the service's own, for this call.
+        options
+            As in `segment`, the same for every image.
         progress
             Called as ``progress(done, total)`` with counts of images.
         cancel
             Polled while the network runs.
-        options
-            The other keyword arguments of `segment`, the same for every image.
 
         Raises
         ------
@@ -212,12 +196,13 @@ class SegmentationService:
         """
         images = list(images)
         results: list[Segmentation | Failure] = []
-        for result in self.iter_batch(images, cancel=cancel, **options):
+        for result in self.iter_batch(images, model=model, cancel=cancel, **options):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(images))
         return results
 
+    @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
     def iter_batch(
         self,
         images: Iterable[Readable],
@@ -226,7 +211,7 @@ class SegmentationService:
         progress: "Progress | None" = None,
         cancel: CancelFlag | None = None,
         on_stage: OnStage | None = None,
-        **options: Any,
+        **options: Unpack[SegmentKeywords],
     ) -> Iterator[Segmentation | Failure]:
         """Find the objects of many images, one after the other, as results are asked for.
 
@@ -237,11 +222,15 @@ class SegmentationService:
         ----------
         images
             Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
+        model
+            Another model than the service's own, for this call.
+        options
+            As in `segment`, the same for every image.
         progress
             Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
         on_stage
             As for `segment`; it is the first image that can be read which a model is calibrated on.
-        model, cancel, options
+        cancel
             As in `segment_batch`.
 
         Returns
@@ -255,7 +244,7 @@ class SegmentationService:
             See `segment_batch`.
         """
         package = self._packages.find(model)
-        return self._runner.run_many(package, images, SegmentOptions(**options), progress, cancel, on_stage)
+        return self._runner.run_many(package, images, SegmentOptions.of(**options), progress, cancel, on_stage)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None

@@ -25,6 +25,7 @@ def test_the_rows_show_and_give_every_parameter(qtbot: object) -> None:
     )
     rows.set_parameters(wanted)
     assert DecodeParameters(**rows.parameters()) == wanted
+    assert rows.parameters().keys() == DecodeParameters.model_fields.keys()
     assert len(told) == 1
     rows.fill_holes.click()
     rows.smoothing.setValue(2)

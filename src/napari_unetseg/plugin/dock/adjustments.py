@@ -1,9 +1,12 @@
 """From probabilities to objects, and what to show of them: the lower rows of the widget."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_unetseg.language import mark, tr
@@ -11,39 +14,132 @@ from napari_unetseg.plugin.layers.outputs import Output
 from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
-_TIPS = {
-    "threshold": mark(
-        "Confidence from which a pixel belongs to an object.\n"
-        "Lower it when dim objects or their rims are missed; raise it when background is marked."
-    ),
-    "min_size": mark("Objects smaller than this are dropped. Raise it when debris is counted."),
-    "split": mark(
-        "How readily touching objects are divided.\n"
-        "Raise it when neighbours come out as one; lower it when single objects are cut."
-    ),
-    "min_confidence": mark(
-        "Objects whose mean confidence is lower are dropped, as it stands in the table.\n"
-        "Raise it to keep only objects of which the model is sure; 0 keeps all."
-    ),
-    "fill_holes": mark(
-        "Holes that one object encloses become part of it. Turn it off for rings and objects with gaps."
-    ),
-    "smoothing": mark(
-        "Evens out spikes and notches of outlines that are narrower than this radius.\n"
-        "Raise it when outlines are ragged; objects smaller than half a disc of this radius vanish. 0 does nothing."
-    ),
-    "labels": mark("A Labels layer: every object has a number, with its measurements in the layer's features."),
-    "contours": mark("A Shapes layer: the outline of every object, holes included."),
-    "confidence": mark(
-        "An Image layer: for each pixel, how sure the model is that it belongs to an object, 0 to 1.\n"
-        "Averaged over flips, another layer shows how far the eight answers agree."
-    ),
-    "table": mark("Opens a table below the image: a row an object, with sorting, a histogram and CSV export."),
-}
 MORE_TIP = mark("What is seldom needed: smoothing, holes, the diameter of the objects, averaging over flips.")
-_LARGEST = 1000  # pixels; a model with larger objects stretches the slider
-_SMOOTHEST = 10  # pixels; what a card may ask for beyond it stretches the slider
+_TABLE_TIP = mark("Opens a table below the image: a row an object, with sorting, a histogram and CSV export.")
 _WIDE_AREA = "px · 8,888 µm²"
+
+
+class _FractionSlider(QLabeledDoubleSlider):
+    """Sets a number from 0 to 1."""
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setRange(0.0, 1.0)
+        self.setSingleStep(0.01)  # type: ignore[arg-type]
+        self.setDecimals(2)
+        self.edited = self.valueChanged
+
+    def parameter(self) -> float:
+        return round(float(self.value()), 2)
+
+    def set_parameter(self, value: float) -> None:
+        self.setValue(value)
+
+
+class _CountSlider(QLabeledSlider):
+    """Sets a whole number from 0 to `largest`; a larger default of a model stretches it to `stretch` times that."""
+
+    def __init__(self, largest: int, stretch: int = 1) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self._largest, self._stretch = largest, stretch
+        self.setRange(0, largest)
+        # Its own wish for width would widen the column.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.edited = self.valueChanged
+
+    def parameter(self) -> int:
+        return int(self.value())
+
+    def set_parameter(self, value: int) -> None:
+        self.setMaximum(max(self._largest, self._stretch * value))
+        self.setValue(value)
+
+
+class _Switch(QCheckBox):
+    """Turns something on or off; it bears its own name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edited = self.toggled
+
+    def parameter(self) -> bool:
+        return bool(self.isChecked())
+
+    def set_parameter(self, value: bool) -> None:
+        self.setChecked(value)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The row of a decoder parameter; `seldom` ones are shown elsewhere."""
+
+    title: str
+    tip: str
+    control: Callable[[], _FractionSlider | _CountSlider | _Switch]
+    seldom: bool = False
+
+
+# By the parameters of `DecodeParameters`, from the top of the window down.
+_ROWS = {
+    "threshold": _Row(
+        mark("Threshold"),
+        mark(
+            "Confidence from which a pixel belongs to an object.\n"
+            "Lower it when dim objects or their rims are missed; raise it when background is marked."
+        ),
+        _FractionSlider,
+    ),
+    "min_size": _Row(
+        mark("Minimum size"),
+        mark("Objects smaller than this are dropped. Raise it when debris is counted."),
+        partial(_CountSlider, 1000, stretch=4),
+    ),
+    "split": _Row(
+        mark("Split"),
+        mark(
+            "How readily touching objects are divided.\n"
+            "Raise it when neighbours come out as one; lower it when single objects are cut."
+        ),
+        _FractionSlider,
+    ),
+    "min_confidence": _Row(
+        mark("Confidence ≥"),
+        mark(
+            "Objects whose mean confidence is lower are dropped, as it stands in the table.\n"
+            "Raise it to keep only objects of which the model is sure; 0 keeps all."
+        ),
+        _FractionSlider,
+    ),
+    "smoothing": _Row(
+        mark("Smoothing"),
+        mark(
+            "Evens out spikes and notches of outlines that are narrower than this radius.\n"
+            "Raise it when outlines are ragged; objects smaller than half a disc of this radius vanish. 0 does nothing."
+        ),
+        partial(_CountSlider, 10),
+        seldom=True,
+    ),
+    "fill_holes": _Row(
+        mark("Fill holes"),
+        mark("Holes that one object encloses become part of it. Turn it off for rings and objects with gaps."),
+        _Switch,
+        seldom=True,
+    ),
+}
+_OUTPUTS: dict[Output, tuple[str, str]] = {
+    "labels": (
+        mark("Labels"),
+        mark("A Labels layer: every object has a number, with its measurements in the layer's features."),
+    ),
+    "contours": (mark("Contours"), mark("A Shapes layer: the outline of every object, holes included.")),
+    "confidence": (
+        mark("Confidence map"),
+        mark(
+            "An Image layer: for each pixel, how sure the model is that it belongs to an object, 0 to 1.\n"
+            "Averaged over flips, another layer shows how far the eight answers agree."
+        ),
+    ),
+}
 
 
 class Adjustments(QWidget):
@@ -51,6 +147,8 @@ class Adjustments(QWidget):
 
     Attributes
     ----------
+    controls
+        What sets each decoder parameter, by its name; also attributes of that name.
     more
         The rows that are seldom needed, to be shown elsewhere: hole filling and smoothing.
     table
@@ -58,63 +156,38 @@ class Adjustments(QWidget):
     """
 
     changed = Signal()
+    threshold: _FractionSlider
+    min_size: _CountSlider
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.threshold = _fraction(tr(_TIPS["threshold"]))
-        self.min_size = _whole(_LARGEST, tr(_TIPS["min_size"]))
-        self.split = _fraction(tr(_TIPS["split"]))
-        self.min_confidence = _fraction(tr(_TIPS["min_confidence"]))
-        self.fill_holes = QCheckBox(tr("Fill holes"))
-        self.fill_holes.setToolTip(tr(_TIPS["fill_holes"]))
-        self.smoothing = _whole(_SMOOTHEST, tr(_TIPS["smoothing"]))
+        self.controls = {name: row.control() for name, row in _ROWS.items()}
+        for name, control in self.controls.items():
+            control.setToolTip(tr(_ROWS[name].tip))
+            setattr(self, name, control)
         self.area = _AreaLabel()
-        self.area.setToolTip(tr(_TIPS["min_size"]))
+        self.area.setToolTip(self.min_size.toolTip())
         self.table = QCheckBox(tr("Table"))
-        self.table.setToolTip(tr(_TIPS["table"]))
-        self.outputs: dict[Output, QCheckBox] = {
-            "labels": QCheckBox(tr("Labels")),
-            "contours": QCheckBox(tr("Contours")),
-            "confidence": QCheckBox(tr("Confidence map")),
-        }
+        self.table.setToolTip(tr(_TABLE_TIP))
+        self.outputs = {output: QCheckBox(tr(title)) for output, (title, _) in _OUTPUTS.items()}
         self._pixel_area: tuple[float, str] | None = None
         for output, box in self.outputs.items():
             box.setChecked(output != "confidence")
-            box.setToolTip(tr(_TIPS[output]))
-        self._sliders = (self.threshold, self.min_size, self.split, self.min_confidence, self.smoothing)
+            box.setToolTip(tr(_OUTPUTS[output][1]))
         self.more = QWidget()
         self._arrange()
-        self._arrange_more()
-        for slider in self._sliders:
-            slider.valueChanged.connect(self._on_changed)
-        self.fill_holes.toggled.connect(self._on_changed)
+        for control in self.controls.values():
+            control.edited.connect(self._on_changed)
 
     def parameters(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment` and `Segmentation.relabel`."""
-        return {
-            "threshold": round(float(self.threshold.value()), 2),
-            "min_size": int(self.min_size.value()),
-            "split": round(float(self.split.value()), 2),
-            "fill_holes": bool(self.fill_holes.isChecked()),
-            "smoothing": int(self.smoothing.value()),
-            "min_confidence": round(float(self.min_confidence.value()), 2),
-        }
+        return {name: control.parameter() for name, control in self.controls.items()}
 
     def set_parameters(self, parameters: DecodeParameters) -> None:
         """Show a model's defaults."""
         before = self.blockSignals(True)
-        self.min_size.setMaximum(max(_LARGEST, 4 * parameters.min_size))
-        self.smoothing.setMaximum(max(_SMOOTHEST, parameters.smoothing))
-        for slider, value in zip(
-            self._sliders,
-            (
-                *(parameters.threshold, parameters.min_size, parameters.split),
-                *(parameters.min_confidence, parameters.smoothing),
-            ),
-            strict=True,
-        ):
-            slider.setValue(value)
-        self.fill_holes.setChecked(parameters.fill_holes)
+        for name, control in self.controls.items():
+            control.set_parameter(getattr(parameters, name))
         self.blockSignals(before)
         self._on_changed()
 
@@ -130,7 +203,7 @@ class Adjustments(QWidget):
 
     def lock(self, locked: bool) -> None:
         """Grey out everything during a run; the table stays, since it shows what is there."""
-        for widget in (*self._sliders, self.fill_holes, *self.outputs.values()):
+        for widget in (*self.controls.values(), *self.outputs.values()):
             widget.setEnabled(not locked)
 
     def _on_changed(self) -> None:
@@ -148,31 +221,29 @@ class Adjustments(QWidget):
 
     def _arrange(self) -> None:
         grid = form_grid(self, 2)
-        rows = (
-            (QLabel(tr("Threshold")), self.threshold),
-            (QLabel(tr("Minimum size")), self.min_size),
-            (QLabel(tr("Split")), self.split),
-            (QLabel(tr("Confidence ≥")), self.min_confidence),
-        )
-        for row, (label, slider) in enumerate(rows):
-            label.setToolTip(slider.toolTip())
-            grid.addWidget(label, row, 0)
-            grid.addWidget(slider, row, 1, 1, 1 if slider is self.min_size else 2)
-        grid.addWidget(self.area, 1, 2)
+        self._add_rows(grid, [name for name, row in _ROWS.items() if not row.seldom], columns=2)
+        self._add_rows(form_grid(self.more, 2), [name for name, row in _ROWS.items() if row.seldom], columns=1)
         boxes = QHBoxLayout()
         boxes.setSpacing(6)
         for box in self.outputs.values():
             boxes.addWidget(box)
         boxes.addStretch()
-        grid.addLayout(boxes, len(rows), 0, 1, 3)
+        grid.addLayout(boxes, grid.rowCount(), 0, 1, 3)
 
-    def _arrange_more(self) -> None:
-        grid = form_grid(self.more, 2)
-        label = QLabel(tr("Smoothing"))
-        label.setToolTip(self.smoothing.toolTip())
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.smoothing, 0, 1)
-        grid.addWidget(self.fill_holes, 1, 0, 1, 2)
+    def _add_rows(self, grid: QGridLayout, names: Sequence[str], columns: int) -> None:
+        """Add the rows of parameters; controls have so many columns to the right of that of the labels."""
+        for at, name in enumerate(names):
+            control, title = self.controls[name], tr(_ROWS[name].title)
+            if isinstance(control, _Switch):
+                control.setText(title)
+                grid.addWidget(control, at, 0, 1, 1 + columns)
+                continue
+            label = QLabel(title)
+            label.setToolTip(control.toolTip())
+            grid.addWidget(label, at, 0)
+            grid.addWidget(control, at, 1, 1, columns - 1 if control is self.min_size else columns)
+            if control is self.min_size:
+                grid.addWidget(self.area, at, 2)
 
 
 class _AreaLabel(QLabel):
@@ -185,21 +256,3 @@ class _AreaLabel(QLabel):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return self.sizeHint()
-
-
-def _fraction(tip: str) -> QLabeledDoubleSlider:
-    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-    slider.setRange(0.0, 1.0)
-    slider.setSingleStep(0.01)  # type: ignore[arg-type]
-    slider.setDecimals(2)
-    slider.setToolTip(tip)
-    return slider
-
-
-def _whole(largest: int, tip: str) -> QLabeledSlider:
-    slider = QLabeledSlider(Qt.Orientation.Horizontal)
-    slider.setRange(0, largest)
-    slider.setToolTip(tip)
-    # Its own wish for width would widen the column.
-    slider.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return slider

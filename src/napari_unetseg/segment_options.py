@@ -1,0 +1,102 @@
+"""What a caller may ask of a segmentation: the one place where each option is defined.
+
+Decoder parameters are defined in `napari_unetseg.postprocessing.parameters`; the other options here, as fields of
+`ImageOptions` and keys of `SegmentKeywords`.
+"""
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_unetseg.postprocessing.parameters import (
+    DecodeChanges,
+    DecodeKeywords,
+    DecodeParameters,
+    parameter_error,
+)
+
+if TYPE_CHECKING:
+    from napari_unetseg.image import Image
+    from napari_unetseg.zoo.card import ModelCard
+
+_FLAGS = {"fill_holes": ("--fill-holes", "--keep-holes"), "augment": ("--tta", "")}
+
+
+class ImageOptions(BaseModel):
+    """Which channel is segmented, how the network sees the image, and how the planes of a stack belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channel: int | None = Field(
+        None, ge=0, description="Segment this channel alone, counted from 0; None: all together."
+    )
+    diameter: float | None = Field(
+        None,
+        json_schema_extra={"exclusiveMinimum": 0},  # which `enlargement` holds, in the user's language
+        description="Typical equivalent diameter of the objects in this image, in pixels. The network then sees the "
+        "image rescaled, so that its objects are as large as those that the model was trained on (`object_size` of its "
+        "card); the result has the image's own size. None: it sees the image as it is and, where it finds objects of a "
+        "size that it does not see well (`object_sizes` of its card), again rescaled by what it found.",
+    )
+    augment: bool = Field(
+        False,
+        description="Average over eight flips and turns of the image, which takes eight times as long, and tell how "
+        "far the answers agree.",
+    )
+    link: bool = Field(
+        False,
+        description="In a stack, let objects keep their number along Z (planes of one object) and T (tracks), by "
+        "overlap; see `napari_unetseg.postprocessing.linking.number_stack`.",
+    )
+
+
+class SegmentKeywords(DecodeKeywords, total=False):
+    """The fields of `SegmentOptions` as keyword arguments, for type checkers and editors."""
+
+    channel: int | None
+    diameter: float | None
+    augment: bool
+    link: bool
+
+
+class SegmentOptions(ImageOptions, DecodeChanges):
+    """What a caller wants of an image: the image's options, and the decoder parameters that were given."""
+
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """Check keyword arguments.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such option, or its value cannot be used; the message names both.
+        """
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise parameter_error(error, cls.model_fields) from error
+
+    def plane_of(self, image: "Image") -> "Image":
+        """Return the channel that is to be segmented, or the whole image."""
+        return image if self.channel is None else image.take_channel(self.channel)
+
+    def parameters(self, card: "ModelCard") -> DecodeParameters:
+        """Return the card's decoder parameters with those that were given.
+
+        Raises
+        ------
+        ParameterError
+            If a value lies outside its range.
+        """
+        return card.parameters.override(self.model_dump(include=set(DecodeParameters.model_fields)))
+
+
+def flags(name: str) -> tuple[str, str]:
+    """Return what switches an option on and off on the command line; "" for what is not a switch.
+
+    Most are called as in Python.
+    """
+    field = SegmentOptions.model_fields[name]
+    word = f"--{name.replace('_', '-')}"
+    is_choice = field.annotation == bool | None
+    return _FLAGS.get(name, (word, word.replace("--", "--no-", 1) if is_choice else ""))
