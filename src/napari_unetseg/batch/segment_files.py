@@ -53,7 +53,7 @@ def segment_files(
     service: SegmentationService,
     job: BatchJob,
     *,
-    tell: Callable[[Event], None],
+    report: Callable[[Event, Tally], None],
     cancel: Callable[[], bool] = lambda: False,
     read: Callable[..., Image] = read_image,
 ) -> Tally:
@@ -73,8 +73,9 @@ def segment_files(
         What segments, with its own model.
     job
         What is to be done.
-    tell
-        Called with each event, in the calling thread.
+    report
+        Called with each event and the counts so far, in the calling thread. The counts go on counting; another thread
+        may read them.
     cancel
         Polled from this thread and another one. Once it returns True, files that are not finished wait.
     read
@@ -90,7 +91,7 @@ def segment_files(
     UnetsegError
         If the model, the device, a parameter or the output folder cannot be used.
     """
-    batch = _Batch(service, job, tell, cancel, read)
+    batch = _Batch(service, job, report, cancel, read)
     try:
         batch.run()
     finally:
@@ -111,14 +112,14 @@ class _Batch:
         self,
         service: SegmentationService,
         job: BatchJob,
-        tell: Callable[[Event], None],
+        report: Callable[[Event, Tally], None],
         cancel: Callable[[], bool],
         read: Callable[..., Image],
     ) -> None:
         self.tally = Tally(job.files)
         decided = decided_by(service.package.card, job.segment_options, job.read_options)
         self.store = ResultStore(job.files, job.output, job.results, decided)
-        self._service, self._job, self._tell, self._cancel, self._read = service, job, tell, cancel, read
+        self._service, self._job, self._report, self._cancel, self._read = service, job, report, cancel, read
         self._under_way: deque[FileInProgress] = deque()
         self._tiles = self._tiles_before = 0
 
@@ -200,7 +201,7 @@ class _Batch:
         if event.error is not None:
             _let_go(event.error)
         self.tally.add(event)
-        self._tell(event)
+        self._report(event, self.tally)
 
 
 def _let_go(error: BaseException) -> None:

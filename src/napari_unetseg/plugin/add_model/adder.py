@@ -1,4 +1,4 @@
-"""From a file that the user chooses to a model that can be chosen, off the GUI thread."""
+"""From a file that the user chooses to a model that is listed, off the GUI thread."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def choose_file(parent: QWidget) -> Path | None:
 
 
 class ModelAdder(QObject):
-    """Examine a file, ask what it does not tell, and write the model: one file at a time.
+    """Examine a file, ask what it does not say, and write the model: one file at a time.
 
     Every `began` is followed by exactly one of `paused` (the questions are open), `added`, `stopped` and `failed`.
 
@@ -65,17 +65,17 @@ class ModelAdder(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a worker is at it."""
+        """Whether a file is being examined or a model written."""
         return self._task is not None
 
-    def ask(self) -> None:
+    def add_file(self) -> None:
         """Let the user choose a file and examine it; nothing happens while another one is being added."""
         if self.busy or self.dialog is not None:
             return
         path = self._choose(self._window)
         if path is not None:
             self._path, models = path, self._models
-            self._start(words.layer_axes(path.name), lambda task: _examine(path, models, task), self._open_dialog)
+            self._start(words.reading(path.name), lambda task: _examine(path, models, task), self._open_dialog)
 
     def cancel(self) -> None:
         """Ask the worker to stop; `stopped` follows when it did."""
@@ -106,7 +106,7 @@ class ModelAdder(QObject):
         self._answer = self._error = None
 
         def keep(task: Task[None]) -> None:
-            # Not returned: what was done just before a cancel was done all the same, and has to be told.
+            # Not returned: what was done just before a cancel was done all the same, and has to be shown.
             self._answer = work(task)
 
         self._task = Task(keep)

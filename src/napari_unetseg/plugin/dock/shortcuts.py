@@ -23,7 +23,7 @@ def with_key(tip: str, key: str) -> str:
     return f"{tip}\n{Shortcut(key).platform}"
 
 
-def bind(viewer: "ViewerModel", key: str, act: Callable[[], Any]) -> None:
+def bind_key(viewer: "ViewerModel", key: str, method: Callable[[], Any]) -> None:
     """Let a key of the viewer call a method for as long as its object lives.
 
     Parameters
@@ -32,13 +32,13 @@ def bind(viewer: "ViewerModel", key: str, act: Callable[[], Any]) -> None:
         The viewer; a panel that is opened again takes the key over.
     key
         Such as `RUN`.
-    act
+    method
         A bound method.
     """
-    method = WeakMethod(act)
+    reference = WeakMethod(method)
 
     def press(viewer: "ViewerModel") -> None:
-        alive = method()
+        alive = reference()
         if alive is not None:
             alive()
 
@@ -54,5 +54,5 @@ def flip_contours(layers: Iterable[Any]) -> None:
 
 
 def _has_contours(layer: Any) -> bool:
-    """Tell contours from labels; above a number of objects they are a Labels layer, too, without measurements."""
+    """Distinguish contours from labels: many of them are a Labels layer, too, but without measurements."""
     return isinstance(layer, Shapes) or (isinstance(layer, Labels) and layer.features.empty)
