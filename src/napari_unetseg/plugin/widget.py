@@ -157,10 +157,6 @@ class SegmentationWidget(QWidget):
         """Bring labels, contours and table of the last result in line with what was edited by hand."""
         self.last_result.update()
 
-    def open_folder(self) -> None:
-        """Open the window that segments a folder with what the rows say."""
-        self.folder.open()
-
     def cancel(self) -> None:
         """Stop the run, as the Cancel button does."""
         self.run_messages.cancelling()
@@ -274,7 +270,7 @@ class SegmentationWidget(QWidget):
         self.inputs.model.chosen.connect(self._on_model)
         self.inputs.device.currentIndexChanged.connect(self._on_device)
         self.inputs.card.clicked.connect(self._open_card)
-        self.inputs.run_on.folder_requested.connect(self.open_folder)
+        self.inputs.run_on.folder_requested.connect(self.folder.open)
         self.runner.run.clicked.connect(self.run)
         self.runner.cancel.clicked.connect(self.cancel)
         self.result_actions.rerun_requested.connect(self.run_again)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
@@ -21,6 +21,7 @@ from napari_unetseg.zoo.registry import Listed, taken_names
 if TYPE_CHECKING:
     from napari_unetseg.zoo.adding import Candidate
 
+Result = TypeVar("Result")
 ListModels = Callable[[], Sequence[Listed]]
 ChooseFile = Callable[[QWidget], Path | None]
 
@@ -58,7 +59,6 @@ class ModelAdder(QObject):
         super().__init__(window)
         self._window, self._models, self._choose = window, models, choose
         self._task: Task[None] | None = None
-        self._answer: Any = None
         self._error: Exception | None = None
         self._path = Path()
         self.dialog: AddModelDialog | None = None
@@ -82,8 +82,8 @@ class ModelAdder(QObject):
         if self._task is not None:
             self._task.quit()
 
-    def _open_dialog(self, answer: tuple["Candidate", frozenset[str]]) -> None:
-        candidate, taken = answer
+    def _open_dialog(self, examined: tuple["Candidate", frozenset[str]]) -> None:
+        candidate, taken = examined
         self.paused.emit()
         self.dialog = AddModelDialog(candidate, taken, self._window)
         self.dialog.answered.connect(lambda changes: self._add(candidate, changes))
@@ -102,25 +102,26 @@ class ModelAdder(QObject):
             lambda listed: self.added.emit(changes["name"], title, listed),
         )
 
-    def _start(self, text: str, work: Callable[[Task[None]], Any], then: Callable[[Any], None]) -> None:
-        self._answer = self._error = None
+    def _start(self, text: str, work: Callable[[Task[None]], Result], then: Callable[[Result], None]) -> None:
+        self._error = None
+        results: list[Result] = []
 
         def keep(task: Task[None]) -> None:
             # Not returned: what was done just before a cancel was done all the same, and has to be shown.
-            self._answer = work(task)
+            results.append(work(task))
 
         self._task = Task(keep)
         self.began.emit(text)
-        start(self._task, returned=_ignore, errored=self._keep_error, finished=lambda: self._end(then))
+        start(self._task, returned=_ignore, errored=self._keep_error, finished=lambda: self._end(results, then))
 
     def _keep_error(self, error: Exception) -> None:
         self._error = error
 
-    def _end(self, then: Callable[[Any], None]) -> None:
-        answer, error = self._answer, self._error
-        self._task = self._answer = self._error = None
-        if answer is not None:
-            then(answer)
+    def _end(self, results: list[Result], then: Callable[[Result], None]) -> None:
+        error = self._error
+        self._task = self._error = None
+        if results:
+            then(results[0])
         elif error is None or isinstance(error, Cancelled):
             self.stopped.emit(words.not_added(self._path.name))
         else:
@@ -135,10 +136,10 @@ def _examine(path: Path, models: ListModels, task: Task[None]) -> tuple["Candida
     read_torch_libraries()
     from napari_unetseg.zoo.adding import examine
 
-    answer = examine(path), taken_names(models())
+    examined = examine(path), taken_names(models())
     if task.cancelled():
         raise Cancelled(f"{path.name} was not added.")
-    return answer
+    return examined
 
 
 def _add(candidate: "Candidate", changes: dict[str, Any], models: ListModels, task: Task[None]) -> Sequence[Listed]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
@@ -87,7 +88,7 @@ class Inputs(QWidget):
         self.run_on.chosen.connect(self.image_changed)
         self.axes.pressed.connect(self._ask_axes)
 
-    def set_layers(self, layers: Sequence[Any]) -> None:
+    def set_layers(self, layers: Sequence[ImageLayer]) -> None:
         """Offer these image layers; the chosen one stays chosen if it is among them."""
         chosen = self.layer()
         with QSignalBlocker(self.image):
@@ -97,7 +98,7 @@ class Inputs(QWidget):
             self.choose_layer(chosen)
         self.image_changed.emit()
 
-    def choose_layer(self, wanted: Any) -> None:
+    def choose_layer(self, wanted: ImageLayer | None) -> None:
         """Choose a layer, if it is offered."""
         for row in range(self.image.count()):
             if self.image.itemData(row) == wanted:
@@ -107,9 +108,10 @@ class Inputs(QWidget):
         """Choose a model by name, if it is offered."""
         self.model.choose(name)
 
-    def layer(self) -> Any:
+    def layer(self) -> ImageLayer | None:
         """Return the chosen image layer; None if there is none."""
-        return self.image.currentData()
+        layer: ImageLayer | None = self.image.currentData()
+        return layer
 
     def package(self) -> ModelPackage | None:
         """Return the chosen model; None if none can be used."""

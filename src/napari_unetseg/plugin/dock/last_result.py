@@ -1,7 +1,8 @@
 """The last result: it follows the sliders and what users draw on it, and the rows say what became of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
@@ -60,7 +61,7 @@ class LastResult(QObject):
         self._viewer, self._controller, self._rows, self._table = viewer, controller, rows, table
         self.relabelling = RelabelController(self)
         self.shown: ShownResult | None = None
-        self._source: Any = None
+        self._source: ImageLayer | None = None
         self._seconds = 0.0
         rows.adjustments.changed.connect(self._on_adjusted)
         self.relabelling.relabelled.connect(self._on_relabelled)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -86,7 +87,7 @@ class ObjectSize(QWidget):
         self.augment = QCheckBox(tr("Average over flips (8x slower)"))
         self.augment.setToolTip(tr(_AUGMENT_TIP))
         self._card: ModelCard | None = None
-        self._subject: Any = None
+        self._shown: tuple[ImageLayer | None, tuple[tuple[int, int], ...]] | None = None
         self._found: float | None = None
         self._guessed: float | None = None
         self._locked = False
@@ -116,12 +117,12 @@ class ObjectSize(QWidget):
         self._card = card
         self._show()
 
-    def look_at(self, layer: Any, plane: "Plane | None") -> None:
+    def look_at(self, layer: ImageLayer | None, plane: "Plane | None") -> None:
         """Forget the size of other objects and guess that of this plane's; what is known of it already stays."""
-        subject = None if plane is None else (layer, tuple(plane.index.items()))
-        if subject == self._subject:
+        shown = None if plane is None else (layer, tuple(plane.index.items()))
+        if shown == self._shown:
             return
-        self._subject = subject
+        self._shown = shown
         self._found = self._guessed = None
         self.estimator.stop()
         if plane is not None and plane.in_memory:

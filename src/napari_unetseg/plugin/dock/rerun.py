@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from napari.layers import Image as ImageLayer
+from napari.layers import Layer
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr
@@ -26,7 +27,7 @@ class _Position:
 
 
 def plan_rerun(
-    record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | None
+    record: Mapping[str, Any], layers: Iterable[Layer], chosen: ImageLayer | None
 ) -> tuple["RunRecipe", Plane]:
     """Find out how to repeat the run that made a result; nothing is read.
 
@@ -60,7 +61,7 @@ def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
     rows.adjustments.set_parameters(recipe.parameters)
 
 
-def _source_layer(recipe: "RunRecipe", layers: Iterable[Any], chosen: ImageLayer | None) -> ImageLayer:
+def _source_layer(recipe: "RunRecipe", layers: Iterable[Layer], chosen: ImageLayer | None) -> ImageLayer:
     source = recipe.source
     images = [layer for layer in layers if isinstance(layer, ImageLayer)]
     named = [layer for layer in images if str(layer.name) == source.image]

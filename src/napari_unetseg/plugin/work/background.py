@@ -1,7 +1,7 @@
 """One piece of work in a background thread, with reports on its way and a way to stop it."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
@@ -74,9 +74,9 @@ class Task(WorkerBase[T]):
 def start(
     task: Task[T],
     *,
-    returned: Callable[[T], Any],
-    errored: Callable[[Exception], Any],
-    finished: Callable[..., Any],
+    returned: Callable[[T], object],
+    errored: Callable[[Exception], object],
+    finished: Callable[..., object],
 ) -> None:
     """Connect a task's ends and start it.
 

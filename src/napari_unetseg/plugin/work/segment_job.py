@@ -72,7 +72,7 @@ class Outcome:
 
 
 def run_job(
-    job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progress: Callable[[int, int], None] | None = None
+    job: SegmentJob, services: ServiceFactory, task: Task[list[str]], progress: Callable[[int, int], None] | None = None
 ) -> Outcome:
     """Segment one layer, in a worker thread.
 
@@ -148,7 +148,7 @@ class CurrentLayer:
     name: str
 
 
-def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: "Task[Any]") -> list[str]:
+def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[list[str]]) -> list[str]:
     """Segment layers one after the other, in a worker thread; a bad one does not stop the others.
 
     `task.reports` says which layer `began`, with a `CurrentLayer`, and gives the `Outcome` of each that was `made`.
