@@ -1,6 +1,7 @@
 """The real window, with the real Run and Cancel buttons and a real, tiny model."""
 
 import gc
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 from napari_unetseg.plugin.layers.run_on import RunOn
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.plugin.work import run_controller
+from napari_unetseg.plugin.work.background import Task
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, WeightsNeeded, read_package
@@ -52,6 +55,41 @@ def test_one_click_gives_objects(make_widget: MakeWidget, press_run: Step, squar
     assert list(labels.features["index"]) == [1, 2, 3]
     assert list(contours.features["area"]) == [64, 36, 16]
     assert widget.runner.result.text().startswith("3 objects · ")
+
+
+def test_four_calls_lead_from_the_button_to_the_service(
+    make_widget: MakeWidget,
+    press_run: Step,
+    squares: Squares,
+    service: SegmentationService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+
+    def note_calls() -> None:
+        for frame in traceback.extract_stack():
+            path = Path(frame.filename)
+            # Not the machinery that takes a function into a worker.
+            if "napari_unetseg" in path.parts and "plugin" in path.parts and path.name != "background.py":
+                calls.append(frame.name)
+
+    class WatchedTask(Task[Any]):
+        def __init__(self, function: Any) -> None:
+            note_calls()
+            super().__init__(function)
+
+    class WatchedService:
+        def segment(self, *arguments: Any, **options: Any) -> Any:
+            note_calls()
+            return service.segment(*arguments, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(service, name)
+
+    monkeypatch.setattr(run_controller, "Task", WatchedTask)
+    widget = make_widget(squares, model_choice=WatchedService())
+    press_run(widget)
+    assert calls == ["run", "start", "run_jobs", "run_job"]
 
 
 def test_all_outputs_carry_the_place_and_the_record_of_their_source(
