@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QCheckBox
 
 from napari_unetseg.image import Image
-from napari_unetseg.plugin.dock.relabelling import Details, LiveController, Relabelled, _detail, _relabel
+from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled, _detail, _relabel
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import shown_plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
@@ -97,7 +97,7 @@ def main() -> None:
     plane = shown_plane(source, viewer.dims)
     layers = build_layers(layer_data(base, plane, ("labels", "contours")))
     result = ShownResult(viewer, plane, layers, base.labels.copy())
-    live, box, gaps = LiveController(), QCheckBox(), Gaps()
+    live, box, gaps = RelabelController(), QCheckBox(), Gaps()
     dock = TableDock(viewer, box)
     dock.follow(result)
     live.stale.connect(dock.set_stale)

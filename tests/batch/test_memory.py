@@ -25,11 +25,11 @@ def test_memory_does_not_grow_with_the_number_of_images(bright_model, tmp_path):
         np.save(path, image)
         (few if number < 10 else many).append(path)
     with SegmentationService(bright_model, settings=Settings(unet={"model": {"device": "cpu"}})) as service:
-        warm_up = segment_files(service, BatchJob(tuple(few), tmp_path / "warm"), report=lambda event: None)
+        warm_up = segment_files(service, BatchJob(tuple(few), tmp_path / "warm"), report=lambda event, tally: None)
         peaks = {}
         for name, files in (("few", few), ("many", many)):
             tracemalloc.start()
-            tally = segment_files(service, BatchJob(tuple(files), tmp_path / name), report=lambda event: None)
+            tally = segment_files(service, BatchJob(tuple(files), tmp_path / name), report=lambda event, tally: None)
             peaks[name] = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert tally.count("done") == len(files)

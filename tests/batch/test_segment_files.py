@@ -53,7 +53,7 @@ def run(service, folder, events):
         files = tuple(find_images(folder, recursive=recursive))
         job = BatchJob(files, folder / "out", **wanted)
         events.clear()
-        return segment_files(service, job, report=events.append, cancel=cancel)
+        return segment_files(service, job, report=lambda event, tally: events.append(event), cancel=cancel)
 
     return start
 
@@ -236,7 +236,7 @@ def test_a_newcomer_of_the_same_stem_renames_nobody(run, save, folder):
 def test_two_folders_may_share_one_folder_of_results(service, save, folder, tmp_path, events):
     first, second = save("x/a.tif", 1), save("y/a.tif", 2)
     for path in (first, second, first):
-        segment_files(service, BatchJob((path,), tmp_path / "out"), report=events.append)
+        segment_files(service, BatchJob((path,), tmp_path / "out"), report=lambda event, tally: events.append(event))
     assert events[-1].status == "skipped"
     assert count_objects(tmp_path / "out") == {"x/a.tif": 1, "y/a.tif": 2}
 
@@ -246,7 +246,9 @@ def test_images_and_results_may_move_together(run, save, folder, tmp_path, servi
     run()
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
-    segment_files(service, BatchJob((moved / "a.tif",), moved / "out"), report=events.append)
+    segment_files(
+        service, BatchJob((moved / "a.tif",), moved / "out"), report=lambda event, tally: events.append(event)
+    )
     assert events[-1].status == "skipped"
 
 
@@ -321,7 +323,7 @@ def test_kinds_that_a_stack_has_not_are_refused_before_the_network_runs(service,
     np.save(folder / "a.npy", np.zeros((3, 16, 16), np.uint16))
     results = (Result.CONTOURS, Result.CONFIDENCE)
     job = BatchJob((folder / "a.npy",), folder / "out", results, read_options={"axes": "ZYX"})
-    segment_files(service, job, report=events.append)
+    segment_files(service, job, report=lambda event, tally: events.append(event))
     assert [(event.status, event.message) for event in events] == [
         ("failed", "confidence files are of one plane; leave confidence out for stacks.")
     ]
@@ -390,7 +392,7 @@ def test_reading_is_one_file_ahead(save, service, folder, events):
 
     ahead = []
     service.before = lambda name: ahead.append(len(read) - len(service.seen))
-    segment_files(service, BatchJob(files, folder / "out"), report=events.append, read=note)
+    segment_files(service, BatchJob(files, folder / "out"), report=lambda event, tally: events.append(event), read=note)
     assert read == list(files)
     assert all(0 <= number <= 2 for number in ahead)
 
@@ -415,7 +417,7 @@ def test_warnings_are_kept_with_the_file(run, save, folder):
 def test_an_input_is_never_replaced(service, save, folder, events):
     files = (save("a.tif", 1), save("a_labels.tif", 2))
     before = files[1].read_bytes()
-    segment_files(service, BatchJob(files, folder), report=events.append)
+    segment_files(service, BatchJob(files, folder), report=lambda event, tally: events.append(event))
     assert [event.status for event in events if event.file == files[0]] == ["failed"]
     assert files[1].read_bytes() == before
 
@@ -430,7 +432,7 @@ def test_wrong_parameters_are_raised_and_write_nothing(run, save, folder):
 def test_a_folder_that_cannot_be_written_is_raised(service, save, folder, events):
     taken = save("a.tif", 1)
     with pytest.raises(UnetsegError, match="cannot be written"):
-        segment_files(service, BatchJob((taken,), taken / "out"), report=events.append)
+        segment_files(service, BatchJob((taken,), taken / "out"), report=lambda event, tally: events.append(event))
 
 
 def test_no_files_are_done_at_once(service, folder):

@@ -28,7 +28,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_remembered_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test begin with what the one before chose."""
-    monkeypatch.setattr(remembered_settings, "_kept", lambda: None)
+    monkeypatch.setattr(remembered_settings, "_napari_settings", lambda: None)
 
 
 @pytest.fixture
@@ -109,10 +109,10 @@ def make_widget(
             lambda w=widget: (
                 not (
                     w.controller.running
-                    or w.live.busy
+                    or w.relabelling.busy
                     or w.health.checking
-                    or w.objects.estimator.busy
-                    or w.routine.run_forecast.busy
+                    or w.object_size.estimator.busy
+                    or w.run_forecast.busy
                 )
             ),
             timeout=20_000,
@@ -133,4 +133,4 @@ def press_run(qtbot: Any) -> Callable[[SegmentationWidget], None]:
 @pytest.fixture
 def settle(qtbot: Any) -> Callable[[SegmentationWidget], None]:
     """Wait until the sliders' last movement has reached the layers."""
-    return lambda widget: qtbot.waitUntil(lambda: not widget.live.busy, timeout=20_000)
+    return lambda widget: qtbot.waitUntil(lambda: not widget.relabelling.busy, timeout=20_000)

@@ -29,8 +29,8 @@ PINNED = {"device": "cpu", "precision": "float32", "backend": "torch", "largest_
 @pytest.fixture(autouse=True)
 def _pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a settings file would say, to every face alike."""
-    monkeypatch.setattr(services, "_shared", {})
-    monkeypatch.setattr(services, "_devices", {})
+    monkeypatch.setattr(services._services, "_by_model", {})
+    monkeypatch.setattr(services._services, "_by_device", {})
     monkeypatch.setenv("UNET_MODEL_DEVICE", "cpu")
     monkeypatch.setenv("UNET_MODEL_BACKEND", "torch")
     monkeypatch.setenv("UNET_INFERENCE_WINDOW", "48")
@@ -66,7 +66,7 @@ def test_every_face_gives_the_same_labels(
         assert expected.count > 10
         # A folder, as the window's batch and the command line both run it.
         segment_files(
-            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event: None
+            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event, tally: None
         )
     faces: dict[str, NDArray[Any]] = {"batch": tifffile.imread(tmp_path / "batch" / "cells_labels.tif")}
 
@@ -78,7 +78,7 @@ def test_every_face_gives_the_same_labels(
     layer = ImageLayer(tifffile.imread(path), name="cells")
     widget = make_widget(layer, model_choice=shared_service(str(bright_model), "auto"))
     for name, value in OPTIONS.items():
-        getattr(widget.adjust, name).setValue(value)
+        getattr(widget.adjustments, name).setValue(value)
     press_run(widget)
     made = widget.viewer.layers["cells labels"]
     check_record(made.metadata[METADATA_KEY])

@@ -34,7 +34,7 @@ def test_a_stack_gives_one_layer_of_each_kind(make_widget: MakeWidget, press_run
     widget.inputs.run_on.choose(RunOn.STACK)
     widget.viewer.dims.set_current_step(1, 0)
     assert widget.inputs.axes.text().startswith("Z 3 · channel 1 of 2 · Y X")
-    widget.adjust.outputs["confidence"].setChecked(True)
+    widget.adjustments.outputs["confidence"].setChecked(True)
     press_run(widget)
     labels, contours = widget.viewer.layers["cells labels"], widget.viewer.layers["cells contours"]
     assert labels.data.shape == (3, 1, *volume.shape[1:])
@@ -52,7 +52,7 @@ def test_the_sliders_act_on_a_stack(make_widget: MakeWidget, press_run: Step, se
     press_run(widget)
     labels = widget.viewer.layers["cells labels"]
     assert [sorted(np.unique(plane)) for plane in labels.data] == [[0, 1, 2, 3]] * 3
-    widget.adjust.min_size.setValue(30)
+    widget.adjustments.min_size.setValue(30)
     settle(widget)
     assert [sorted(np.unique(plane)) for plane in labels.data] == [[0, 1, 2]] * 3
 
@@ -159,7 +159,7 @@ def test_the_folder_entry_is_a_command(make_widget: MakeWidget, squares: Squares
     row = _rows(box)[RunOn.FOLDER]
     box.showPopup()
     assert box.model().item(row).isEnabled()
-    with qtbot.waitSignal(widget.inputs.folder_requested):
+    with qtbot.waitSignal(widget.inputs.run_on.folder_requested):
         box.setCurrentIndex(row)
         box.activated.emit(row)
     box.hidePopup()

@@ -98,7 +98,9 @@ class Tally:
     @property
     def progress(self) -> float:
         """Files that have ended, and parts of those that run."""
-        return self.ended + sum(event.fraction for event in self._latest.values() if event.status == "running")
+        # Each file is looked at once: another thread may count it as ended meanwhile.
+        events = list(self._latest.values())
+        return sum(1 if event.status in ENDS else event.fraction * (event.status == "running") for event in events)
 
     @property
     def seconds_left(self) -> float | None:

@@ -54,7 +54,7 @@ def segment_files(
     service: SegmentationService,
     job: BatchJob,
     *,
-    report: Callable[[Event], None],
+    report: Callable[[Event, Tally], None],
     cancel: CancelFlag = lambda: False,
     read: Callable[..., Image] = read_image,
 ) -> Tally:
@@ -75,7 +75,8 @@ def segment_files(
     job
         Which files, how, and where to.
     report
-        Called with each event, in the calling thread.
+        Called with each event and the counts so far, in the calling thread. The counts go on counting; another thread
+        may read them.
     cancel
         Polled from this thread and another one. Once it returns True, files that are not finished wait.
     read
@@ -112,7 +113,7 @@ class _Batch:
         self,
         service: SegmentationService,
         job: BatchJob,
-        report: Callable[[Event], None],
+        report: Callable[[Event, Tally], None],
         cancel: CancelFlag,
         read: Callable[..., Image],
     ) -> None:
@@ -203,7 +204,7 @@ class _Batch:
         if event.error is not None:
             _drop_traceback(event.error)
         self.tally.add(event)
-        self._report(event)
+        self._report(event, self.tally)
 
 
 def _drop_traceback(error: BaseException) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,7 +18,7 @@ from napari_unetseg.service import SegmentationService
 
 
 class Batch:
-    """A run over files, told on the terminal: results on stdout, what went wrong and the bar on stderr.
+    """A run over files, shown on the terminal: results on stdout, what went wrong and the bar on stderr.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class Batch:
     Attributes
     ----------
     tally
-        How far it has come.
+        How far it has come: that of `segment_files`, once it reports.
     """
 
     def __init__(self, service: SegmentationService, job: BatchJob) -> None:
@@ -46,7 +47,7 @@ class Batch:
             If the model, the device, a parameter or the output folder cannot be used.
         """
         with self._bar() as bar:
-            segment_files(self._service, self._job, report=lambda event: self._show(bar, event))
+            segment_files(self._service, self._job, report=partial(self._show, bar))
         for text, count in self._warned.items():
             if count > 1:
                 _print(f"warning for {count} images: {text}", sys.stderr)
@@ -71,19 +72,19 @@ class Batch:
         with tqdm(total=self.tally.total, bar_format=layout, disable=None, dynamic_ncols=True, leave=False) as bar:
             yield bar
 
-    def _show(self, bar: "tqdm[NoReturn]", event: Event) -> None:
-        self.tally.add(event)
+    def _show(self, bar: "tqdm[NoReturn]", event: Event, tally: Tally) -> None:
+        self.tally = tally
         if event.status == "failed":
             _print(f"{event.file}: failed: {event.message}", sys.stderr)
         elif event.status in ENDS:
             _print(_line(event), sys.stdout)
         if event.status == "done":
-            self._tell_warning(event.file, event.message)
-        left = self.tally.seconds_left
-        bar.n = round(self.tally.progress, 2)
+            self._show_warning(event.file, event.message)
+        left = tally.seconds_left
+        bar.n = round(tally.progress, 2)
         bar.set_postfix_str(event.file.name + ("" if left is None else f", {left:.0f} s left"))
 
-    def _tell_warning(self, path: Path, text: str) -> None:
+    def _show_warning(self, path: Path, text: str) -> None:
         """Print warnings with the first image they concern; further ones are counted."""
         if text:
             self._warned[text] += 1

@@ -85,7 +85,7 @@ def cancel(viewer: napari.viewer.Viewer) -> None:
 
 def run_again(viewer: napari.viewer.Viewer) -> None:
     """Repeat the run that made the selected result, or the last one, with exactly its settings."""
-    open_widget(viewer).keep.again.click()
+    open_widget(viewer).result_actions.rerun.click()
 
 
 def toggle_contours(viewer: napari.viewer.Viewer) -> None:

@@ -9,24 +9,28 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import local, tr
+from napari_unetseg.language import local, mark, tr
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.last_result import LastResult
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
-from napari_unetseg.plugin.dock.relabelling import LiveController
-from napari_unetseg.plugin.dock.rerun import plan
+from napari_unetseg.plugin.dock.relabelling import RelabelController
+from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, remember, restore_rows
+from napari_unetseg.plugin.dock.rerun import plan_rerun, show_recipe
 from napari_unetseg.plugin.dock.result_actions import ResultActions
-from napari_unetseg.plugin.dock.routine import Routine
+from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.dock.run_forecast import RunForecast
 from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
+from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import speak
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.layers.result_layers import ShownResult
+from napari_unetseg.plugin.layers.run_on import choose_planes
 from napari_unetseg.plugin.panel.health_section import HealthSection
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
@@ -42,12 +46,13 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 WIDTH = 336
+_FLIP_TIP = mark("Shows or hides the contours of all results:")
 
 
 class SegmentationWidget(QWidget):
     """Segment the plane of an image layer that is on display.
 
-    Everything slow happens in workers; see `RunController`, `LiveController` and `HealthSection`.
+    Everything slow happens in workers; see `RunController`, `RelabelController` and `HealthSection`.
     If the image layer is removed during a run its results are added all the same, since they stand
     on their own. Closing the dock or the viewer cancels a run.
 
@@ -74,39 +79,39 @@ class SegmentationWidget(QWidget):
         speak()
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
-        self.objects = ObjectSize()
+        self.object_size = ObjectSize()
         self.message = MessageArea()
         self.runner = RunRow(self.message.buttons)
-        self.adjust = Adjustments()
-        seldom = [self.adjust.more, self.inputs.link, self.objects.more]
-        self.more = Fold(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)
-        self.keep = ResultActions(napari_viewer)
-        self.routine = Routine(self, napari_viewer, self.inputs, self.objects, self.adjust, self.runner)
-        self.controller = RunController(services, self)
-        self.telling = RunMessages(self.controller, self.runner, self.message)
-        self.adder = ModelAdder(self, models, choose)
-        AddModelRows(self.adder, self.inputs, self.runner, self.message, self._lock)
-        self.table = TableDock(napari_viewer, self.adjust.table, self)
-        self.last = LastResult(
-            napari_viewer, self.controller, self.inputs, self.adjust, self.runner, self.message, self.table, self
-        )
+        self.adjustments = Adjustments()
+        self.result_actions = ResultActions(napari_viewer)
         self.health = HealthSection(services)
+        rows = Rows(self.inputs, self.object_size, self.runner, self.message, self.adjustments)
+        self._rows = rows
+        restore_rows(rows)
+        self.controller = RunController(services, self)
+        self.run_messages = RunMessages(self.controller, rows)
+        self.run_forecast = RunForecast(napari_viewer, rows, self)
+        self.model_adder = ModelAdder(self, models, choose)
+        AddModelRows(self.model_adder, rows, self._lock)
+        self.table = TableDock(napari_viewer, self.adjustments.table, self)
+        self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
         self._connect()
+        self._bind_keys()
         self._on_theme()
         self._on_model()
         self.reset_choices()
 
     @property
-    def live(self) -> LiveController:
+    def relabelling(self) -> RelabelController:
         """What reads the labels of the last result again."""
-        return self.last.live
+        return self.last_result.relabelling
 
     @property
     def result(self) -> ShownResult | None:
         """The layers of the last result; None before the first run."""
-        return self.last.shown
+        return self.last_result.shown
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the viewer's images; napari calls this when layers come, go or change their name."""
@@ -116,64 +121,58 @@ class SegmentationWidget(QWidget):
     def run(self) -> None:
         """Start a run with what the rows say, as the Run button does."""
         layer, package = self.inputs.layer(), self.inputs.package()
-        if layer is None or package is None or self.controller.running or self.adder.busy:
+        if layer is None or package is None or self.controller.running or self.model_adder.busy:
             return
         try:
-            planes = self.inputs.planes(self.viewer)
+            planes = choose_planes(self.inputs.run_on.choice(), layer, self.viewer, self.inputs.axis_choices)
         except UnetsegError as error:
             self.message.show_message(local(error), "warning")
             return
-        device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
-        parameters = self.adjust.parameters() | self.objects.segment_options() | self.inputs.segment_options()
-        self.routine.remember(None if self.live.busy else self.result)
-        title = tr(package.card.display_name)
-        self._start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes], title)
+        device, outputs = self.inputs.device_key(), self.adjustments.chosen_outputs()
+        parameters = self._rows.segment_options() | self.inputs.segment_options()
+        remember(self._rows, None if self.relabelling.busy else self.result)
+        self._show_running(tr(package.card.display_name))
+        self.controller.start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes])
 
     def run_again(self, record: dict[str, Any]) -> None:
         """Repeat the run that made a result, with exactly its settings."""
-        if self.controller.running or self.adder.busy:
+        if self.controller.running or self.model_adder.busy:
             return
         try:
-            again = plan(record, self.viewer.layers, self.inputs.layer())
+            recipe, plane = plan_rerun(record, self.viewer.layers, self.inputs.layer())
         except UnetsegError as error:
             self.message.show_message(local(error), "warning")
             return
-        recipe, outputs = again.recipe, self.adjust.chosen_outputs()
-        job = SegmentJob(again.plane, recipe.model.source, recipe.run.device, recipe.segment_options(), outputs, recipe)
-        self._start([job], recipe.model.name)
-        self.routine.show_again(recipe, again.plane)
+        outputs, options = self.adjustments.chosen_outputs(), recipe.segment_options()
+        self._show_running(recipe.model.name)
+        self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
+        show_recipe(self._rows, recipe, plane)
         self._lock(True)
 
-    def _start(self, jobs: Sequence[SegmentJob], title: str) -> None:
-        self._lock(True)
-        self.health.run_began()
-        self.telling.begin(title)
-        self.controller.start(*jobs)
+    def flip_contours(self) -> None:
+        """Show the contours of all results, or hide them where all are shown."""
+        flip_contours(self.viewer.layers)
 
     def update_result(self) -> None:
         """Bring labels, contours and table of the last result in line with what was edited by hand."""
-        self.last.update()
-
-    def open_folder(self) -> None:
-        """Open the window that segments a folder with what the rows say."""
-        self.folder.open()
+        self.last_result.update()
 
     def cancel(self) -> None:
         """Stop the run, as the Cancel button does."""
-        self.telling.cancelling()
+        self.run_messages.cancelling()
         self.controller.cancel()
-        self.adder.cancel()
+        self.model_adder.cancel()
 
     def event(self, event: QEvent | None) -> bool:
         """Cancel the run when the dock around this widget is closed for good."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
             self.folder.cancel()
-            self.adder.cancel()
-            self.live.stop()
+            self.model_adder.cancel()
+            self.relabelling.stop()
             self.table.close()
-            self.objects.look_at(None, None)
-            self.routine.stop()
+            self.object_size.look_at(None, None)
+            self.run_forecast.stop()
         return bool(super().event(event))
 
     def _model_choice(self) -> ModelChoice | None:
@@ -181,29 +180,33 @@ class SegmentationWidget(QWidget):
         if package is None:
             return None
         title = f"{tr(package.card.display_name)} · {self.inputs.device.currentText()}"
-        segment_options = self.adjust.parameters() | self.objects.segment_options()
-        return ModelChoice(str(package.path), self.inputs.device_key(), segment_options, title)
+        return ModelChoice(str(package.path), self.inputs.device_key(), self._rows.segment_options(), title)
 
     def _on_made(self, outcome: Outcome) -> None:
-        self.routine.dress(outcome.layers)
+        apply_opacities(outcome.layers)
         ShownResult(self.viewer, outcome.job.plane, outcome.layers, outcome.segmentation.labels)
 
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
-        self.routine.dress(outcome.layers)
-        self.last.show(outcome)
+        apply_opacities(outcome.layers)
+        self.last_result.show(outcome)
         self.health.show_run(outcome.info, outcome.health)
-        self.routine.look_ahead(anew=True)
+        self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
-            self.objects.show_found(outcome.diameter)
+            self.object_size.show_found(outcome.diameter)
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
-        self.telling.cancelled()
+        self.run_messages.cancelled()
 
     def _on_failed(self, error: Exception) -> None:
         self._end_of_run()
-        self.telling.failed(error)
+        self.run_messages.failed(error)
+
+    def _show_running(self, title: str) -> None:
+        self._lock(True)
+        self.health.run_began()
+        self.run_messages.begin(title)
 
     def _end_of_run(self) -> None:
         self._lock(False)
@@ -212,17 +215,17 @@ class SegmentationWidget(QWidget):
 
     def _on_image(self, event: Any = None) -> None:
         plane = self.inputs.look_at(self.viewer)
-        self.objects.look_at(self.inputs.layer(), plane)
-        self.adjust.set_pixel_area(None if plane is None else plane.pixel_area)
+        self.object_size.look_at(self.inputs.layer(), plane)
+        self.adjustments.set_pixel_area(None if plane is None else plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
 
     def _on_model(self) -> None:
         package = self.inputs.package()
         self._on_device()
-        self.objects.use_card(None if package is None else package.card)
+        self.object_size.use_card(None if package is None else package.card)
         if package is not None:
-            self.adjust.set_parameters(package.card.parameters)
+            self.adjustments.set_parameters(package.card.parameters)
         self._allow_run()
 
     def _on_device(self) -> None:
@@ -247,9 +250,9 @@ class SegmentationWidget(QWidget):
 
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
-        self.objects.lock(locked)
-        self.adjust.lock(locked)
-        self.keep.lock(locked)
+        self.object_size.lock(locked)
+        self.adjustments.lock(locked)
+        self.result_actions.lock(locked)
         if locked:
             self.runner.run.setEnabled(False)
         else:
@@ -259,35 +262,45 @@ class SegmentationWidget(QWidget):
         theme = get_theme(self.viewer.theme)
         self.message.badge.use_theme(theme)
         self.runner.use_theme(theme)
-        self.objects.use_theme(theme)
+        self.object_size.use_theme(theme)
         self.health.use_theme(theme)
 
     def _connect(self) -> None:
         self.inputs.image_changed.connect(self._on_image)
-        self.inputs.model_changed.connect(self._on_model)
-        self.inputs.device_changed.connect(self._on_device)
-        self.inputs.card_requested.connect(self._open_card)
-        self.inputs.folder_requested.connect(self.open_folder)
-        self.runner.run_pressed.connect(self.run)
-        self.runner.cancel_pressed.connect(self.cancel)
-        self.keep.again_requested.connect(self.run_again)
-        self.keep.told.connect(self.message.show_message)
+        self.inputs.model.chosen.connect(self._on_model)
+        self.inputs.device.currentIndexChanged.connect(self._on_device)
+        self.inputs.card.clicked.connect(self._open_card)
+        self.inputs.run_on.folder_requested.connect(self.folder.open)
+        self.runner.run.clicked.connect(self.run)
+        self.runner.cancel.clicked.connect(self.cancel)
+        self.result_actions.rerun_requested.connect(self.run_again)
+        self.result_actions.message.connect(self.message.show_message)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
         self.controller.cancelled.connect(self._on_cancelled)
         self.controller.failed.connect(self._on_failed)
-        # The controllers are plain enough to be told of the end after Qt has deleted this widget.
+        # The controllers still hear of the end after Qt has deleted this widget.
         self.destroyed.connect(self.controller.cancel)
-        self.destroyed.connect(self.adder.cancel)
+        self.destroyed.connect(self.model_adder.cancel)
         self.viewer.dims.events.current_step.connect(self._on_image)
         self.viewer.dims.events.order.connect(self._on_image)
         self.viewer.events.theme.connect(self._on_theme)
+
+    def _bind_keys(self) -> None:
+        keys = ((RUN, self.runner.press_run), (CANCEL, self.runner.press_cancel), (CONTOURS, self.flip_contours))
+        for key, method in keys:
+            bind_key(self.viewer, key, method)
+        contours = self.adjustments.outputs["contours"]
+        contours.setToolTip(f"{contours.toolTip()}\n{with_key(tr(_FLIP_TIP), CONTOURS)}")
 
     def _arrange(self) -> None:
         self.setMinimumWidth(WIDTH)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 6, 9, 6)
         column.setSpacing(4)
-        for row in (self.inputs, self.objects, self.runner, self.message, self.adjust, self.more, self.keep):
+        seldom = [self.adjustments.more, self.inputs.link, self.object_size.more]
+        self.more = Fold(tr("More"), tr(MORE_TIP), seldom, self.adjustments.table)
+        upper = (self.inputs, self.object_size, self.runner, self.message)
+        for row in (*upper, self.adjustments, self.more, self.result_actions):
             column.addWidget(row)
         column.addWidget(self.health, 1)

@@ -63,10 +63,10 @@ def open_window(make_napari_viewer_proxy: Any, package: ModelPackage, qtbot: Any
 
     yield make
     for widget in made:
-        if widget.adder.dialog is not None:
-            widget.adder.dialog.close()
+        if widget.model_adder.dialog is not None:
+            widget.model_adder.dialog.close()
         qtbot.waitUntil(
-            lambda w=widget: not (w.adder.busy or w.controller.running or w.health.checking), timeout=20_000
+            lambda w=widget: not (w.model_adder.busy or w.controller.running or w.health.checking), timeout=20_000
         )
 
 
@@ -76,8 +76,8 @@ def ask(qtbot: Any) -> Callable[[SegmentationWidget], AddModelDialog]:
 
     def press(widget: SegmentationWidget) -> AddModelDialog:
         choose_command(widget)
-        qtbot.waitUntil(lambda: widget.adder.dialog is not None, timeout=20_000)
-        dialog = widget.adder.dialog
+        qtbot.waitUntil(lambda: widget.model_adder.dialog is not None, timeout=20_000)
+        dialog = widget.model_adder.dialog
         assert dialog is not None
         return dialog
 
@@ -93,7 +93,7 @@ def choose_command(widget: SegmentationWidget) -> None:
 
 
 def finish(widget: SegmentationWidget, qtbot: Any) -> None:
-    qtbot.waitUntil(lambda: not widget.adder.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.model_adder.busy, timeout=20_000)
     QApplication.processEvents()
 
 
@@ -138,14 +138,14 @@ def test_arrows_and_wheel_never_give_the_command(open_window: Open) -> None:
     QTest.keyClick(box, Qt.Key.Key_A)
     assert box.package() is not None
     assert box.currentText() != ADD
-    assert not widget.adder.busy
+    assert not widget.model_adder.busy
 
 
 def test_choosing_no_file_changes_nothing(open_window: Open) -> None:
     widget = open_window(None)
     before, told = widget.inputs.package(), widget.message.text.text()
     choose_command(widget)
-    assert not widget.adder.busy
+    assert not widget.model_adder.busy
     assert widget.inputs.package() == before
     assert widget.message.text.text() == told
     assert widget.runner.run.isEnabled()
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_used_is_named_and_the_model_before_stays_loaded(
     qtbot.waitUntil(lambda: not widget.controller.running, timeout=20_000)
     choose_command(widget)
     assert not widget.runner.run.isEnabled()
-    assert widget.message.text.text() == words.layer_axes("stranger.pth")
+    assert widget.message.text.text() == words.reading("stranger.pth")
     finish(widget, qtbot)
     told = widget.message.text.text()
     assert told.startswith("stranger.pth: ")
@@ -257,7 +257,7 @@ def test_cancel_stops_either_step(
     release.set()
     finish(widget, qtbot)
     assert widget.message.text.text() == "spheres.pth was not added."
-    assert widget.adder.dialog is None
+    assert widget.model_adder.dialog is None
     assert widget.inputs.package() == before
     assert not home.exists() or list(home.iterdir()) == []
     assert widget.runner.run.isEnabled()
@@ -271,7 +271,7 @@ def test_what_was_added_just_before_a_cancel_is_told(
 
     def add_then_cancel(candidate: Candidate, changes: Any, _cancel: Any) -> Path:
         folder = work(candidate, changes)
-        widget.adder.cancel()
+        widget.model_adder.cancel()
         return folder
 
     monkeypatch.setattr(user_models, "add_model", add_then_cancel)
@@ -312,7 +312,7 @@ def test_closing_the_dock_stops_it(
     widget.viewer.window.remove_dock_widget(widget)
     release.set()
     finish(widget, qtbot)
-    assert widget.adder.dialog is None
+    assert widget.model_adder.dialog is None
 
 
 def published_candidate(name: str) -> Candidate:

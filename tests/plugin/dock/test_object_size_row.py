@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
+from napari_unetseg.plugin.dock.object_size_row import can_rescale, comparison, is_far_off, likely_diameter, pixels
 from napari_unetseg.plugin.functions import segment_layer
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.zoo.card import read_card
+from napari_unetseg.zoo.card import ModelCard, read_card
+from napari_unetseg.zoo.registry import read_package
 
 MakeWidget = Callable[..., SegmentationWidget]
 Press = Callable[[SegmentationWidget], None]
@@ -28,14 +31,14 @@ def discs(diameter: int) -> NDArray[np.uint16]:
 
 @pytest.fixture
 def estimated(qtbot: Any) -> Callable[[SegmentationWidget], None]:
-    return lambda widget: qtbot.waitUntil(lambda: not widget.objects.estimator.busy, timeout=20_000)
+    return lambda widget: qtbot.waitUntil(lambda: not widget.object_size.estimator.busy, timeout=20_000)
 
 
 def test_a_guess_comes_with_the_image_and_one_click_rescales(
     make_widget: MakeWidget, press_run: Press, estimated: Press
 ) -> None:
     widget = make_widget(discs(40))
-    rows = widget.objects
+    rows = widget.object_size
     assert rows.text.text() == "expects objects of 12 px"
     assert not rows.rescale.isEnabled()
     estimated(widget)
@@ -59,13 +62,13 @@ def test_what_a_run_found_stays_until_another_image_is_chosen(
     widget = make_widget(discs(16))
     estimated(widget)
     press_run(widget)
-    found = widget.objects.text.text()
+    found = widget.object_size.text.text()
     assert found == "expects objects of 12 px, yours: 16 px"
     widget.viewer.add_points([[1, 1]])
-    assert widget.objects.text.text() == found
+    assert widget.object_size.text.text() == found
     layer = widget.viewer.add_image(np.zeros((30, 30)), name="empty")
     widget.inputs.choose_layer(layer)
-    assert widget.objects.text.text() == "expects objects of 12 px"
+    assert widget.object_size.text.text() == "expects objects of 12 px"
 
 
 def test_an_image_that_is_not_in_memory_is_not_read_for_a_guess(make_widget: MakeWidget) -> None:
@@ -79,29 +82,29 @@ def test_an_image_that_is_not_in_memory_is_not_read_for_a_guess(make_widget: Mak
             return self[:]
 
     widget = make_widget(ImageLayer(Lazy(), contrast_limits=(0, 1000)))
-    assert not widget.objects.estimator.busy
+    assert not widget.object_size.estimator.busy
 
 
 def test_a_model_without_a_size_offers_no_rescale(make_widget: MakeWidget, estimated: Press) -> None:
     widget = make_widget(discs(40))
     estimated(widget)
-    widget.objects.rescale.click()
+    widget.object_size.rescale.click()
     package = widget.inputs.package()
     assert package is not None
-    widget.objects.use_card(package.card.model_copy(update={"object_size": None}))
-    assert not widget.objects.diameter.isEnabled()
-    assert not widget.objects.rescale.isEnabled()
-    assert widget.objects.segment_options() == {"diameter": None, "augment": False}
+    widget.object_size.use_card(package.card.model_copy(update={"object_size": None}))
+    assert not widget.object_size.diameter.isEnabled()
+    assert not widget.object_size.rescale.isEnabled()
+    assert widget.object_size.segment_options() == {"diameter": None, "augment": False}
 
 
 def test_nothing_moves_when_the_guess_comes_and_warns(make_widget: MakeWidget, estimated: Press) -> None:
     widget = make_widget()
-    before = [row.geometry() for row in (widget.objects, widget.runner, widget.message, widget.adjust)]
+    before = [row.geometry() for row in (widget.object_size, widget.runner, widget.message, widget.adjustments)]
     widget.viewer.add_image(discs(40), name="cells")
     estimated(widget)
-    assert widget.objects.badge.kind == "warning"
-    assert [row.geometry() for row in (widget.objects, widget.runner, widget.message, widget.adjust)] == before
-    assert widget.objects.minimumSizeHint().width() <= 320
+    assert widget.object_size.badge.kind == "warning"
+    assert [row.geometry() for row in (widget.object_size, widget.runner, widget.message, widget.adjustments)] == before
+    assert widget.object_size.minimumSizeHint().width() <= 320
 
 
 def test_window_function_command_and_service_agree(
@@ -118,8 +121,8 @@ def test_window_function_command_and_service_agree(
     expected = service.segment(image, diameter=17.5, augment=True)
     assert expected.provenance.resized_to == (110, 110)
     widget = make_widget(image)
-    widget.objects.diameter.setValue(17.5)
-    widget.objects.augment.setChecked(True)
+    widget.object_size.diameter.setValue(17.5)
+    widget.object_size.augment.setChecked(True)
     press_run(widget)
     shown = widget.viewer.layers["cells labels"]
     np.testing.assert_array_equal(shown.data, expected.labels)
@@ -142,7 +145,7 @@ def test_a_model_that_rescales_by_itself_says_so_and_does_not_warn(
     make_widget: MakeWidget, estimated: Press, bright_model: Any
 ) -> None:
     widget = make_widget(discs(40))
-    rows, card = widget.objects, read_card(bright_model / "model.yaml")
+    rows, card = widget.object_size, read_card(bright_model / "model.yaml")
     estimated(widget)
     assert rows.diameter.text() == "not rescaled"
     assert rows.badge.kind == "warning"
@@ -150,3 +153,58 @@ def test_a_model_that_rescales_by_itself_says_so_and_does_not_warn(
     assert rows.diameter.text() == "automatic"
     assert rows.badge.kind == "plain"
     assert rows.segment_options()["diameter"] is None
+
+
+@pytest.fixture(scope="module")
+def card(bright_model: Path) -> ModelCard:
+    """It expects objects of 12 pixels."""
+    return read_package(bright_model, "path").card
+
+
+@pytest.mark.parametrize(("diameter", "text"), [(8.46, "8.5"), (8.0, "8"), (26.7, "27"), (9.97, "10")])
+def test_a_decimal_only_where_it_tells_something(diameter: float, text: str) -> None:
+    assert pixels(diameter) == text
+
+
+@pytest.mark.parametrize(
+    ("found", "guessed", "text"),
+    [
+        (None, None, "expects objects of 12 px"),
+        (None, 26.7, "expects objects of 12 px, yours: ~27 px"),
+        (20.2, None, "expects objects of 12 px, yours: 20 px"),
+        (20.2, 27.0, "expects objects of 12 px, yours: 20 px"),
+        (20.2, 41.0, "expects objects of 12 px, yours: ~41 px"),
+        (20.2, 5.0, "expects objects of 12 px, yours: 20 px"),
+    ],
+)
+def test_what_was_found_goes_before_a_guess_unless_it_looks_like_pieces(
+    card: ModelCard, found: float | None, guessed: float | None, text: str
+) -> None:
+    assert comparison(card, found, guessed) == text
+
+
+def test_models_that_cannot_rescale_say_why(card: ModelCard) -> None:
+    assert comparison(None, 5, 5) == ""
+    unsized = card.model_copy(update={"object_size": None})
+    fixed = card.model_copy(update={"image_size": (64, 32)})
+    assert comparison(unsized, 5, None) == "does not say which object size it expects"
+    assert comparison(fixed, 5, None) == "sees all images at 64 x 32 px"
+    assert [can_rescale(each) for each in (card, unsized, fixed, None)] == [True, False, False, False]
+    assert not any(is_far_off(each, 100, None) for each in (unsized, fixed, None))
+
+
+@pytest.mark.parametrize(
+    ("yours", "diameter", "far"),
+    [
+        *((None, None, False), (12, None, False), (24, None, False), (25, None, True), (6, None, False)),
+        *((5, None, True), (25, 25, False), (25, 12, True), (12, 30, True)),
+    ],
+)
+def test_far_off_is_more_than_twice_what_the_model_will_see(
+    card: ModelCard, yours: float | None, diameter: float | None, far: bool
+) -> None:
+    assert is_far_off(card, yours, diameter) is far
+
+
+def test_nothing_known_gives_nothing() -> None:
+    assert likely_diameter(None, None) is None

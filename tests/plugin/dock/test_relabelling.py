@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from numpy.typing import NDArray
 
 from napari_unetseg.plugin.dock import relabelling
-from napari_unetseg.plugin.dock.relabelling import LiveController, Relabelled
+from napari_unetseg.plugin.dock.relabelling import RelabelController, Relabelled
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.result_layers import ShownResult
@@ -42,7 +42,7 @@ class GatedDecoder:
 @pytest.fixture
 def followed(
     service: SegmentationService, squares: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch, qtbot: Any
-) -> Iterator[tuple[LiveController, GatedDecoder]]:
+) -> Iterator[tuple[RelabelController, GatedDecoder]]:
     """A controller that acts on the result of a stack, whose next reading stands still in its first plane."""
     yield from follow(np.stack([squares] * PLANES), RunOn.STACK, service, monkeypatch, qtbot)
 
@@ -50,20 +50,20 @@ def followed(
 @pytest.fixture
 def followed_plane(
     service: SegmentationService, squares: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch, qtbot: Any
-) -> Iterator[tuple[LiveController, GatedDecoder]]:
+) -> Iterator[tuple[RelabelController, GatedDecoder]]:
     """The same for the plane that is shown."""
     yield from follow(squares, RunOn.PLANE, service, monkeypatch, qtbot)
 
 
 def follow(
     pixels: NDArray[np.uint16], run_on: RunOn, service: SegmentationService, monkeypatch: pytest.MonkeyPatch, qtbot: Any
-) -> Iterator[tuple[LiveController, GatedDecoder]]:
+) -> Iterator[tuple[RelabelController, GatedDecoder]]:
     viewer = ViewerModel()
     layer = viewer.add_image(pixels, name="cells", axis_labels=("z", "y", "x")[-pixels.ndim :])
     (plane,) = choose_planes(run_on, layer, viewer, AxisChoices())
     segmentation = service.segment(plane.read())
     result = ShownResult(viewer, plane, build_layers(layer_data(segmentation, plane, ("labels",))), segmentation.labels)
-    live = LiveController()
+    live = RelabelController()
     live.follow(segmentation, result, outlines_as_labels=True)
     decoder = GatedDecoder()
     monkeypatch.setattr(decoding, "decode", decoder)
@@ -78,7 +78,7 @@ def wait(qtbot: Any) -> Callable[[Callable[[], bool]], None]:
 
 
 def test_a_newer_request_stops_the_reading_of_a_stack(
-    followed: tuple[LiveController, GatedDecoder], wait: Callable[[Callable[[], bool]], None]
+    followed: tuple[RelabelController, GatedDecoder], wait: Callable[[Callable[[], bool]], None]
 ) -> None:
     live, decoder = followed
     given: list[Relabelled] = []
@@ -96,7 +96,7 @@ def test_a_newer_request_stops_the_reading_of_a_stack(
 
 
 def test_another_result_stops_it_too(
-    followed: tuple[LiveController, GatedDecoder], wait: Callable[[Callable[[], bool]], None]
+    followed: tuple[RelabelController, GatedDecoder], wait: Callable[[Callable[[], bool]], None]
 ) -> None:
     live, decoder = followed
     live.request({"threshold": 0.3})
@@ -109,7 +109,7 @@ def test_another_result_stops_it_too(
 
 @pytest.mark.parametrize(("large", "given_up"), [(0, True), (relabelling.LARGE_PLANE, False)])
 def test_the_reading_of_a_plane_is_left_only_where_it_takes_long(
-    followed_plane: tuple[LiveController, GatedDecoder],
+    followed_plane: tuple[RelabelController, GatedDecoder],
     wait: Callable[[Callable[[], bool]], None],
     monkeypatch: pytest.MonkeyPatch,
     large: int,

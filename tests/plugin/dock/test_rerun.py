@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.plugin.dock import result_actions
-from napari_unetseg.plugin.dock.rerun import plan
+from napari_unetseg.plugin.dock.rerun import plan_rerun
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import RunRecipe, read_run_recipe
@@ -28,7 +28,7 @@ def busy() -> Squares:
 
 
 def press_again(widget: SegmentationWidget, qtbot: Any) -> None:
-    widget.keep.again.click()
+    widget.result_actions.rerun.click()
     qtbot.waitUntil(lambda: not widget.controller.running, timeout=30_000)
 
 
@@ -42,27 +42,32 @@ def test_run_again_gives_the_same_labels_whatever_the_rows_say(
     make_widget: MakeWidget, press_run: Step, qtbot: Any, busy: Squares
 ) -> None:
     widget = make_widget(busy)
-    widget.adjust.threshold.setValue(0.42)
-    widget.adjust.min_size.setValue(3)
-    widget.adjust.split.setValue(0.9)
+    widget.adjustments.threshold.setValue(0.42)
+    widget.adjustments.min_size.setValue(3)
+    widget.adjustments.split.setValue(0.9)
     press_run(widget)
     first = widget.viewer.layers["cells labels"].data.copy()
     widget.viewer.add_image(busy[:30, :30] * 0, name="other")
     widget.inputs.choose_layer(widget.viewer.layers["other"])
-    widget.adjust.threshold.setValue(0.9)
-    widget.objects.diameter.setValue(40)
+    widget.adjustments.threshold.setValue(0.9)
+    widget.object_size.diameter.setValue(40)
     widget.viewer.layers.selection.select_only(widget.viewer.layers["cells labels"])
     press_again(widget, qtbot)
     np.testing.assert_array_equal(widget.viewer.layers["cells labels [2]"].data, first)
-    assert widget.adjust.threshold.value() == pytest.approx(0.42)
-    assert widget.objects.diameter.value() == 0
+    assert widget.adjustments.threshold.value() == pytest.approx(0.42)
+    assert widget.object_size.diameter.value() == 0
     assert widget.inputs.layer() is not None
     assert widget.inputs.layer().name == "cells"
 
 
 def test_nothing_can_be_done_before_there_is_a_result(make_widget: MakeWidget, squares: Squares) -> None:
     widget = make_widget(squares)
-    for button in (widget.keep.save, widget.keep.python, widget.keep.again, widget.keep.more):
+    for button in (
+        widget.result_actions.save,
+        widget.result_actions.python,
+        widget.result_actions.rerun,
+        widget.result_actions.more,
+    ):
         assert not button.isEnabled()
         assert button.toolTip() == result_actions._NOTHING
 
@@ -72,18 +77,18 @@ def test_the_selected_result_is_copied(
 ) -> None:
     widget = make_widget(squares)
     press_run(widget)
-    widget.objects.augment.setChecked(True)
+    widget.object_size.augment.setChecked(True)
     press_run(widget)
     widget.viewer.layers.selection.select_only(widget.viewer.layers["cells contours"])
-    widget.keep.python.click()
+    widget.result_actions.python.click()
     assert "augment=False," in clipboard()
     assert widget.message.text.text() == result_actions.COPIED_FOR_CONSOLE
     widget.viewer.layers.selection.select_only(widget.viewer.layers["cells"])
-    widget.keep.line.trigger()
+    widget.result_actions.line.trigger()
     assert "segment IMAGE --model" in clipboard()
     assert "--tta" in clipboard()
-    monkeypatch.setattr(widget.keep, "_choose", lambda parent, name: tmp_path / f"{name}.yaml")
-    widget.keep.recipe.trigger()
+    monkeypatch.setattr(widget.result_actions, "_choose", lambda parent, name: tmp_path / f"{name}.yaml")
+    widget.result_actions.recipe.trigger()
     recipe = read_run_recipe(tmp_path / "cells recipe.yaml")
     assert recipe == RunRecipe.of(widget.viewer.layers["cells labels [2]"].metadata[METADATA_KEY])
 
@@ -93,7 +98,7 @@ def test_a_record_that_says_too_little_is_told(make_widget: MakeWidget, press_ru
     press_run(widget)
     del widget.viewer.layers["cells labels"].metadata[METADATA_KEY]["sha256"]
     widget.viewer.layers.selection.select_only(widget.viewer.layers["cells labels"])
-    for button in (widget.keep.python, widget.keep.again):
+    for button in (widget.result_actions.python, widget.result_actions.rerun):
         widget.message.show_message("")
         button.click()
         assert "not fully recorded" in widget.message.text.text()
@@ -107,26 +112,26 @@ def record(segmentation: Any) -> dict[str, Any]:
 
 def test_the_image_of_the_result_is_found_again(record: dict[str, Any], squares: Squares) -> None:
     other, same = ImageLayer(squares, name="other"), ImageLayer(squares, name="cells")
-    assert plan(record, [other, same], other).plane.source is same
-    assert plan(record, [other], other).plane.source is other
+    assert plan_rerun(record, [other, same], other)[1].source is same
+    assert plan_rerun(record, [other], other)[1].source is other
     with pytest.raises(UnetsegError, match="'cells' is gone"):
-        plan(record, [], None)
+        plan_rerun(record, [], None)
 
 
 def test_the_same_plane_and_part_are_taken(record: dict[str, Any], squares: Squares) -> None:
     stack = ImageLayer(
         np.stack([squares * k for k in range(4)]), name="cells", scale=(2, 0.5, 0.5), translate=(9, 1, 0)
     )
-    again = plan(record | {"plane": {0: 3}, "region": [[4, 30], [2, 50]]}, [stack], None)
-    np.testing.assert_array_equal(again.plane.read().array, (squares * 3)[4:30, 2:50])
-    assert dict(again.plane.index) == {0: 3}
+    _, plane = plan_rerun(record | {"plane": {0: 3}, "region": [[4, 30], [2, 50]]}, [stack], None)
+    np.testing.assert_array_equal(plane.read().array, (squares * 3)[4:30, 2:50])
+    assert dict(plane.index) == {0: 3}
 
 
 def test_a_whole_stack_of_one_channel_is_taken(record: dict[str, Any], squares: Squares) -> None:
     data = np.stack([[squares * (3 * t + c) for c in range(2)] for t in range(3)])
     layer = ImageLayer(data, name="cells")
-    again = plan(record | {"axes": "TYX", "plane": {1: 1}}, [layer], None)
-    image = again.plane.read()
+    _, plane = plan_rerun(record | {"axes": "TYX", "plane": {1: 1}}, [layer], None)
+    image = plane.read()
     assert image.axes == "TYX"
     np.testing.assert_array_equal(np.asarray(image.array), data[:, 1])
 
@@ -134,9 +139,9 @@ def test_a_whole_stack_of_one_channel_is_taken(record: dict[str, Any], squares: 
 @pytest.mark.parametrize("change", [{"plane": {0: 1}}, {"axes": "ZYX"}, {"rgb": True, "axes": "YXC"}])
 def test_an_image_of_other_axes_is_refused(record: dict[str, Any], squares: Squares, change: dict[str, Any]) -> None:
     with pytest.raises(UnetsegError, match="other axes"):
-        plan(record | change, [ImageLayer(squares, name="cells")], None)
+        plan_rerun(record | change, [ImageLayer(squares, name="cells")], None)
 
 
 def test_a_plane_beyond_the_end_is_refused(record: dict[str, Any], squares: Squares) -> None:
     with pytest.raises(UnetsegError, match="other axes"):
-        plan(record | {"plane": {0: 2}}, [ImageLayer(np.stack([squares] * 2), name="cells")], None)
+        plan_rerun(record | {"plane": {0: 2}}, [ImageLayer(np.stack([squares] * 2), name="cells")], None)

@@ -109,6 +109,6 @@ def test_the_line_has_room_for_a_large_font_that_comes_with_the_window(qtbot: An
     window.setStyleSheet("QLabel { font-size: 40px }")
     window.show()
     for text in ("", "Y X · 64 x 64 · uint16"):
-        line.tell(text)
+        line.show_axes(text)
         QApplication.processEvents()
         assert line.height() >= line.fontMetrics().height() >= 40

@@ -1,8 +1,8 @@
-"""From a file that the user chooses to a model that can be chosen, off the GUI thread."""
+"""From a file that the user chooses to a model that is listed, off the GUI thread."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
@@ -21,6 +21,7 @@ from napari_unetseg.zoo.registry import Listed, taken_names
 if TYPE_CHECKING:
     from napari_unetseg.zoo.user_models import Candidate
 
+Result = TypeVar("Result")
 ListModels = Callable[[], Sequence[Listed]]
 ChooseFile = Callable[[QWidget], Path | None]
 
@@ -34,7 +35,7 @@ def choose_file(parent: QWidget) -> Path | None:
 
 
 class ModelAdder(QObject):
-    """Examine a file, ask what it does not tell, and write the model: one file at a time.
+    """Examine a file, ask what it does not say, and write the model: one file at a time.
 
     Every `began` is followed by exactly one of `paused` (the questions are open), `added`, `stopped` and `failed`.
 
@@ -58,32 +59,31 @@ class ModelAdder(QObject):
         super().__init__(window)
         self._window, self._models, self._choose = window, models, choose
         self._task: Task[None] | None = None
-        self._answer: Any = None
         self._error: Exception | None = None
         self._path = Path()
         self.dialog: AddModelDialog | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a worker is at it."""
+        """Whether a file is being examined or a model written."""
         return self._task is not None
 
-    def ask(self) -> None:
+    def add_file(self) -> None:
         """Let the user choose a file and examine it; nothing happens while another one is being added."""
         if self.busy or self.dialog is not None:
             return
         path = self._choose(self._window)
         if path is not None:
             self._path, models = path, self._models
-            self._start(words.layer_axes(path.name), lambda task: _examine(path, models, task), self._open_dialog)
+            self._start(words.reading(path.name), lambda task: _examine(path, models, task), self._open_dialog)
 
     def cancel(self) -> None:
         """Ask the worker to stop; `stopped` follows when it did."""
         if self._task is not None:
             self._task.quit()
 
-    def _open_dialog(self, answer: tuple["Candidate", frozenset[str]]) -> None:
-        candidate, taken = answer
+    def _open_dialog(self, examined: tuple["Candidate", frozenset[str]]) -> None:
+        candidate, taken = examined
         self.paused.emit()
         self.dialog = AddModelDialog(candidate, taken, self._window)
         self.dialog.answered.connect(lambda changes: self._add(candidate, changes))
@@ -102,25 +102,26 @@ class ModelAdder(QObject):
             lambda listed: self.added.emit(changes["name"], title, listed),
         )
 
-    def _start(self, text: str, work: Callable[[Task[None]], Any], then: Callable[[Any], None]) -> None:
-        self._answer = self._error = None
+    def _start(self, text: str, work: Callable[[Task[None]], Result], then: Callable[[Result], None]) -> None:
+        self._error = None
+        results: list[Result] = []
 
         def keep(task: Task[None]) -> None:
-            # Not returned: what was done just before a cancel was done all the same, and has to be told.
-            self._answer = work(task)
+            # Not returned: what was done just before a cancel was done all the same, and has to be shown.
+            results.append(work(task))
 
         self._task = Task(keep)
         self.began.emit(text)
-        start(self._task, returned=_ignore, errored=self._keep_error, finished=lambda: self._end(then))
+        start(self._task, returned=_ignore, errored=self._keep_error, finished=lambda: self._end(results, then))
 
     def _keep_error(self, error: Exception) -> None:
         self._error = error
 
-    def _end(self, then: Callable[[Any], None]) -> None:
-        answer, error = self._answer, self._error
-        self._task = self._answer = self._error = None
-        if answer is not None:
-            then(answer)
+    def _end(self, results: list[Result], then: Callable[[Result], None]) -> None:
+        error = self._error
+        self._task = self._error = None
+        if results:
+            then(results[0])
         elif error is None or isinstance(error, Cancelled):
             self.stopped.emit(words.not_added(self._path.name))
         else:
@@ -135,10 +136,10 @@ def _examine(path: Path, models: ListModels, task: Task[None]) -> tuple["Candida
     read_torch_libraries()
     from napari_unetseg.zoo.user_models import examine
 
-    answer = examine(path), taken_names(models())
+    examined = examine(path), taken_names(models())
     if task.cancelled():
         raise Cancelled(f"{path.name} was not added.")
-    return answer
+    return examined
 
 
 def _add(candidate: "Candidate", changes: dict[str, Any], models: ListModels, task: Task[None]) -> Sequence[Listed]:

@@ -1,4 +1,4 @@
-"""The window that shows what a checkpoint is and asks what it cannot tell."""
+"""The window that shows what a checkpoint is and asks what it does not say."""
 
 from collections.abc import Set
 from typing import TYPE_CHECKING, Any
@@ -93,14 +93,14 @@ class AddModelDialog(QDialog):
         self.accepted.connect(lambda: self.answered.emit(self.changes()))
 
     def changes(self) -> dict[str, Any]:
-        """Return the fields of the model's card that were asked for."""
+        """Return the fields of the model's card that the user filled in."""
         card = self._card()
         title = self.name.text().strip()
-        asked: dict[str, Any] = {"name": words.model_name(title, card), "display_name": title}
+        changes: dict[str, Any] = {"name": words.model_name(title, card), "display_name": title}
         if self._candidate.is_package:
-            return asked
+            return changes
         size = (self.height_.value(), self.width_.value()) if self.stretch.isChecked() else None
-        return asked | {
+        return changes | {
             "architecture": card.architecture,
             "normalisation": self.normalisation.currentData(),
             "image_size": size,

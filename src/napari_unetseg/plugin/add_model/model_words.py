@@ -26,7 +26,7 @@ ADVICE = mark(
     "Whoever trained the network knows how its images were prepared. A wrong choice does not fail; "
     "it finds worse objects."
 )
-ASKING = mark("Say in the other window how images are prepared for this model.")
+QUESTIONS_OPEN = mark("Say in the other window how images are prepared for this model.")
 NORMALISATIONS: dict[str, Normalisation] = {
     mark("Percentiles: 1 % and 99.8 % become 0 and 1"): Percentile(),
     mark("ImageNet mean and standard deviation"): IMAGENET,
@@ -38,8 +38,8 @@ NORMALISATIONS: dict[str, Normalisation] = {
 FILE, NETWORK, PARAMETERS, LEFT_OUT = mark("File"), mark("Network"), mark("Parameters"), mark("Left out")
 
 
-def layer_axes(file: str) -> str:
-    """Say that a file is being looked at."""
+def reading(file: str) -> str:
+    """Say that a file is being examined."""
     return tr("Reading {file}. Nothing in it is run.").format(file=file)
 
 
@@ -70,8 +70,8 @@ def network(card: ModelCard) -> str:
     channels = arguments.get("features") or arguments.get("widths")
     if not channels and "base_channels" in arguments:
         channels = [arguments["base_channels"] * 2**level for level in range(arguments.get("depth", 0) + 1)]
-    told = tr("{channels} channels")
-    facts = [told.format(channels=", ".join(map(str, channels)))] if channels else []
+    text = tr("{channels} channels")
+    facts = [text.format(channels=", ".join(map(str, channels)))] if channels else []
     if "norm" in arguments:
         facts.append({"instance": "InstanceNorm", "batch": "BatchNorm"}[arguments["norm"]])
     title = NETWORK_TITLES[card.architecture.name]
@@ -91,16 +91,16 @@ def recognised(candidate: "Candidate", card: ModelCard) -> str:
 def facts(candidate: "Candidate", index: int) -> dict[str, str]:
     """Return what was read off a file, by what it is."""
     card = candidate.cards[index]
-    told = {
+    read = {
         FILE: f"{candidate.source.name} ({candidate.size / 1e6:.1f} MB)",
         NETWORK: network(card),
         PARAMETERS: tr("{millions:.2f} million").format(millions=candidate.parameters[index] / 1e6),
     }
     if not candidate.is_package:
-        told[LEFT_OUT] = "; ".join(local(part) for part in unused_entries(candidate.dropped, candidate.extras)) or tr(
+        read[LEFT_OUT] = "; ".join(local(part) for part in unused_entries(candidate.dropped, candidate.extras)) or tr(
             "nothing"
         )
-    return told
+    return read
 
 
 def suggested_name(candidate: "Candidate", taken: Set[str]) -> str:

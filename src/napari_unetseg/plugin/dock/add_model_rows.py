@@ -7,9 +7,7 @@ from qtpy.QtCore import QObject
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.add_model import model_words
 from napari_unetseg.plugin.add_model.adder import ModelAdder
-from napari_unetseg.plugin.dock.input_rows import Inputs
-from napari_unetseg.plugin.dock.run_row import RunRow
-from napari_unetseg.plugin.parts.messages import MessageArea
+from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.parts.words import Failure
 from napari_unetseg.zoo.registry import Listed
 
@@ -21,18 +19,16 @@ class AddModelRows(QObject):
     ----------
     adder
         Adds it.
-    inputs, runner, message
-        The rows.
+    rows
+        Where a model is chosen, and where it is said what happens.
     lock
         Greys out what must not change meanwhile, or offers it again.
     """
 
-    def __init__(
-        self, adder: ModelAdder, inputs: Inputs, runner: RunRow, message: MessageArea, lock: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, adder: ModelAdder, rows: Rows, lock: Callable[[bool], None]) -> None:
         super().__init__(adder)
-        self._inputs, self._runner, self._message, self._lock = inputs, runner, message, lock
-        inputs.add_requested.connect(adder.ask)
+        self._inputs, self._runner, self._message, self._lock = rows.inputs, rows.runner, rows.message, lock
+        rows.inputs.model.add_requested.connect(adder.add_file)
         adder.began.connect(self._on_began)
         adder.paused.connect(self._on_paused)
         adder.added.connect(self._on_added)
@@ -47,7 +43,7 @@ class AddModelRows(QObject):
 
     def _on_paused(self) -> None:
         self._end()
-        self._message.show_message(tr(model_words.ASKING))
+        self._message.show_message(tr(model_words.QUESTIONS_OPEN))
 
     def _on_added(self, name: str, title: str, models: Sequence[Listed]) -> None:
         self._end()

@@ -49,9 +49,9 @@ class AxesLine(QElidingLabel):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setObjectName("UnetsegAxes")
         self.setStyleSheet("#UnetsegAxes:focus { text-decoration: underline; }")
-        self.tell("")
+        self.show_axes("")
 
-    def tell(self, text: str) -> None:
+    def show_axes(self, text: str) -> None:
         """Say how the axes are read."""
         self.setText(text)
         self.setToolTip(f"{tr(_LINE_TIP)}\n\n{text}".strip())
@@ -83,7 +83,7 @@ class AxesDialog(QDialog):
     Parameters
     ----------
     layer_axes
-        What is thought now.
+        How they are read now.
     lengths
         Of each axis.
     choose

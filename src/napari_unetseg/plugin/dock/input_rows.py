@@ -1,9 +1,10 @@
-"""What is segmented, with which model, and where: the upper rows of the widget."""
+"""What is segmented, with which model, on which device: the upper rows of the widget."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
@@ -13,7 +14,7 @@ from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
-from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes, why_not
+from napari_unetseg.plugin.layers.run_on import RunOn, why_not
 from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.registry import Listed, ModelPackage
 
@@ -55,6 +56,8 @@ class Inputs(QWidget):
 
     Attributes
     ----------
+    image_changed
+        Another image, or another reading or part of it, is chosen.
     axis_choices
         What the axes of layers mean.
     link
@@ -62,11 +65,6 @@ class Inputs(QWidget):
     """
 
     image_changed = Signal()
-    model_changed = Signal()
-    device_changed = Signal()
-    card_requested = Signal()
-    add_requested = Signal()
-    folder_requested = Signal()
 
     def __init__(self, models: Sequence[Listed], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,14 +86,9 @@ class Inputs(QWidget):
         self._arrange()
         self.image.currentIndexChanged.connect(self.image_changed)
         self.run_on.chosen.connect(self.image_changed)
-        self.run_on.folder_requested.connect(self.folder_requested)
         self.axes.pressed.connect(self._ask_axes)
-        self.model.chosen.connect(self.model_changed)
-        self.model.add_requested.connect(self.add_requested)
-        self.device.currentIndexChanged.connect(self.device_changed)
-        self.card.clicked.connect(self.card_requested)
 
-    def set_layers(self, layers: Sequence[Any]) -> None:
+    def set_layers(self, layers: Sequence[ImageLayer]) -> None:
         """Offer these image layers; the chosen one stays chosen if it is among them."""
         chosen = self.layer()
         with QSignalBlocker(self.image):
@@ -105,7 +98,7 @@ class Inputs(QWidget):
             self.choose_layer(chosen)
         self.image_changed.emit()
 
-    def choose_layer(self, wanted: Any) -> None:
+    def choose_layer(self, wanted: ImageLayer | None) -> None:
         """Choose a layer, if it is offered."""
         for row in range(self.image.count()):
             if self.image.itemData(row) == wanted:
@@ -115,9 +108,10 @@ class Inputs(QWidget):
         """Choose a model by name, if it is offered."""
         self.model.choose(name)
 
-    def layer(self) -> Any:
+    def layer(self) -> ImageLayer | None:
         """Return the chosen image layer; None if there is none."""
-        return self.image.currentData()
+        layer: ImageLayer | None = self.image.currentData()
+        return layer
 
     def package(self) -> ModelPackage | None:
         """Return the chosen model; None if none can be used."""
@@ -128,28 +122,18 @@ class Inputs(QWidget):
         return str(self.device.currentData())
 
     def look_at(self, viewer: "ViewerModel") -> Plane | None:
-        """Say how the axes of the image are read and what a run can be on; return the plane on display."""
+        """Show how the axes of the image are read and what a run can be on; return the plane on display."""
         layer = self.layer()
         self.run_on.refresh(lambda choice: why_not(choice, self.layer(), viewer, self.axis_choices))
         if layer is None:
-            self.axes.tell("")
+            self.axes.show_axes("")
             return None
         self._shown = shown_axes(layer, viewer.dims)
         layer_axes = self.axis_choices.of(layer, self._shown)
         plane = shown_plane(layer, viewer.dims, layer_axes)
         whole = self.run_on.choice() is RunOn.STACK
-        self.axes.tell((shown_stack(layer, viewer.dims, layer_axes) if whole else plane).description)
+        self.axes.show_axes((shown_stack(layer, viewer.dims, layer_axes) if whole else plane).description)
         return plane
-
-    def planes(self, viewer: "ViewerModel") -> tuple[Plane, ...]:
-        """Describe what a run is on.
-
-        Raises
-        ------
-        UnetsegError
-            If what is chosen does not apply; in words that say why.
-        """
-        return choose_planes(self.run_on.choice(), self.layer(), viewer, self.axis_choices)
 
     def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""

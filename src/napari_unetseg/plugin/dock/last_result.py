@@ -1,20 +1,18 @@
 """The last result: it follows the sliders and what users draw on it, and the rows say what became of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import local, tr
-from napari_unetseg.plugin.dock.adjustments import Adjustments
-from napari_unetseg.plugin.dock.input_rows import Inputs
-from napari_unetseg.plugin.dock.relabelling import Details, LiveController, Relabelled
-from napari_unetseg.plugin.dock.run_row import RunRow
+from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
+from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
 from napari_unetseg.plugin.layers.outputs import MAX_CONTOURS, Outlines
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
-from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.work.run_controller import RunController
@@ -36,14 +34,16 @@ class LastResult(QObject):
         Gets the layers.
     controller
         Knows whether a run is under way.
-    inputs, adjust, runner, message, table
-        The rows and the table.
+    rows
+        Which image is chosen, what the sliders say, and where a result is summed up.
+    table
+        Shows the objects.
     parent
         Owner.
 
     Attributes
     ----------
-    live
+    relabelling
         Reads the labels again, in workers.
     shown
         The layers of the last result; None before the first run.
@@ -53,37 +53,33 @@ class LastResult(QObject):
         self,
         viewer: "ViewerModel",
         controller: RunController,
-        inputs: Inputs,
-        adjust: Adjustments,
-        runner: RunRow,
-        message: MessageArea,
+        rows: Rows,
         table: TableDock,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._controller, self._inputs, self._adjust = viewer, controller, inputs, adjust
-        self._runner, self._message, self._table = runner, message, table
-        self.live = LiveController(self)
+        self._viewer, self._controller, self._rows, self._table = viewer, controller, rows, table
+        self.relabelling = RelabelController(self)
         self.shown: ShownResult | None = None
-        self._source: Any = None
+        self._source: ImageLayer | None = None
         self._seconds = 0.0
-        adjust.changed.connect(self._on_adjusted)
-        self.live.relabelled.connect(self._on_relabelled)
-        self.live.detailed.connect(self._on_detailed)
-        self.live.failed.connect(self._on_failed)
-        self.live.stale.connect(table.set_stale)
+        rows.adjustments.changed.connect(self._on_adjusted)
+        self.relabelling.relabelled.connect(self._on_relabelled)
+        self.relabelling.detailed.connect(self._on_detailed)
+        self.relabelling.failed.connect(self._on_failed)
+        self.relabelling.stale.connect(table.set_stale)
         table.failed.connect(self._on_failed)
 
     def show(self, outcome: Outcome) -> None:
         """Add the layers of a run that is done, and act on them from now on."""
         self._seconds, self._source = outcome.seconds, outcome.job.plane.source
         if outcome.remarks:
-            self._inputs.choose_layer(self._source)  # of several layers the last one, which the sliders act on
+            self._rows.inputs.choose_layer(self._source)  # of several layers the last one, which the sliders act on
         labels = outcome.segmentation.labels
         self.shown = ShownResult(self._viewer, outcome.job.plane, outcome.layers, labels, self._on_edit)
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         self._table.follow(self.shown)
-        self.live.follow(outcome.segmentation, self.shown, outlines_as_labels=as_labels)
+        self.relabelling.follow(outcome.segmentation, self.shown, outlines_as_labels=as_labels)
         warnings = [local(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
@@ -93,20 +89,20 @@ class LastResult(QObject):
     def update(self) -> None:
         """Bring labels, contours and table in line with what was edited by hand."""
         if self.shown is not None and not self._controller.running:
-            self.live.request(self._adjust.parameters())
+            self.relabelling.request(self._rows.adjustments.parameters())
 
     def _on_adjusted(self) -> None:
-        if self.shown is None or self._controller.running or self._inputs.layer() != self._source:
+        if self.shown is None or self._controller.running or self._rows.inputs.layer() != self._source:
             return
         if self.shown.refuses:
-            self._message.show_message(words.edited(self.shown.refuses), "warning")
+            self._rows.message.show_message(words.edited(self.shown.refuses), "warning")
             return
-        self.live.request(self._adjust.parameters())
+        self.relabelling.request(self._rows.adjustments.parameters())
 
     def _on_edit(self, layer: str) -> None:
         if self.shown is not None and not self._controller.running and not self.shown.refuses:
             update = (tr("Update"), tr(UPDATE_TIP), self.update)
-            self._message.show_message(tr(EDITED).format(layer=layer), action=update)
+            self._rows.message.show_message(tr(EDITED).format(layer=layer), action=update)
 
     def _on_relabelled(self, update: Relabelled) -> None:
         if self.shown is None:
@@ -120,17 +116,17 @@ class LastResult(QObject):
             return
         self.shown.show_details(details.features, details.outlines)
         if not (isinstance(details.outlines, Outlines) or self._controller.running):
-            self._message.show_message(words.too_many_contours(MAX_CONTOURS), "warning")
+            self._rows.message.show_message(words.too_many_contours(MAX_CONTOURS), "warning")
 
     def _on_failed(self, error: Exception) -> None:
         if not self._controller.running:
-            self._message.show_failure(words.describe_error(error))
+            self._rows.message.show_failure(words.describe_error(error))
 
     def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str, remark: str = "") -> None:
-        self._runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
+        self._rows.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
         if summary.count:
-            told = f"{warning} {remark}".strip() or tr(words.DONE)
-            self._message.show_message(told, "warning" if warning else "plain")
+            text = f"{warning} {remark}".strip() or tr(words.DONE)
+            self._rows.message.show_message(text, "warning" if warning else "plain")
             return
         action = None
         if (suggestion := summary.suggestion) is not None:
@@ -138,7 +134,7 @@ class LastResult(QObject):
             action = (
                 tr("Set to {threshold:.2f}").format(threshold=suggestion),
                 tip,
-                lambda: self._adjust.threshold.setValue(suggestion),
+                lambda: self._rows.adjustments.threshold.setValue(suggestion),
             )
-        told = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
-        self._message.show_message(told, "warning", action=action)
+        text = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
+        self._rows.message.show_message(text, "warning", action=action)

@@ -1,7 +1,9 @@
 """How large the objects are, to the model and in the image, and how thoroughly to look."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -14,11 +16,12 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_unetseg.inference.size_estimate import FAR_OFF, estimate_diameter
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.dock import size_words
-from napari_unetseg.plugin.dock.size_estimation import SizeEstimator
 from napari_unetseg.plugin.parts.badge import Badge
 from napari_unetseg.plugin.parts.form import form_grid
+from napari_unetseg.plugin.work.background import Task
+from napari_unetseg.plugin.work.latest_worker import LatestWorker
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
@@ -46,23 +49,27 @@ _AUGMENT_TIP = mark(
     "and eight times as slow. Each object's row in the table then also tells how far the eight agree."
 )
 _LARGEST = 9999.0
+_PAUSE_MS = 300
 
 
 class ObjectSize(QWidget):
     """The model's object size beside that of the image, with a button to rescale by it.
 
-    The size of the image's objects is guessed from its pixels until a run has found some; see
-    `napari_unetseg.plugin.dock.size_words.believed`.
+    The size of the image's objects is guessed from its pixels, once their user has stopped moving through the image,
+    until a run has found some; see `likely_diameter`. Only planes that are in memory are looked at: reading others
+    would cost what nobody asked for. A plane that cannot be read gives no guess; a run says why.
 
     Attributes
     ----------
+    estimator
+        Guesses, in workers.
     more
         The rows that are seldom needed, to be shown elsewhere: the diameter to rescale by, and averaging over flips.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.estimator = SizeEstimator(self)
+        self.estimator: LatestWorker[Plane, float | None] = LatestWorker(_estimate, _PAUSE_MS, self)
         self.diameter = QDoubleSpinBox()
         self.diameter.setRange(0, _LARGEST)
         self.diameter.setDecimals(1)
@@ -80,12 +87,13 @@ class ObjectSize(QWidget):
         self.augment = QCheckBox(tr("Average over flips (8x slower)"))
         self.augment.setToolTip(tr(_AUGMENT_TIP))
         self._card: ModelCard | None = None
-        self._subject: Any = None
+        self._shown: tuple[ImageLayer | None, tuple[tuple[int, int], ...]] | None = None
         self._found: float | None = None
         self._guessed: float | None = None
         self._locked = False
         self._arrange()
-        self.estimator.estimated.connect(self._on_estimated)
+        self.estimator.answered.connect(self._on_estimated)
+        self.estimator.failed.connect(self._on_not_estimated)
         self.rescale.clicked.connect(self._rescale)
         self.diameter.valueChanged.connect(self._show)
         self._show()
@@ -93,11 +101,11 @@ class ObjectSize(QWidget):
     @property
     def yours(self) -> float | None:
         """Diameter of the image's objects in pixels, found or guessed; None if not known."""
-        return size_words.believed(self._found, self._guessed)
+        return likely_diameter(self._found, self._guessed)
 
     def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
-        return {"diameter": self._diameter() if size_words.can_rescale(self._card) else None, "augment": self.augmented}
+        return {"diameter": self._diameter() if can_rescale(self._card) else None, "augment": self.augmented}
 
     @property
     def augmented(self) -> bool:
@@ -109,14 +117,16 @@ class ObjectSize(QWidget):
         self._card = card
         self._show()
 
-    def look_at(self, layer: Any, plane: "Plane | None") -> None:
+    def look_at(self, layer: ImageLayer | None, plane: "Plane | None") -> None:
         """Forget the size of other objects and guess that of this plane's; what is known of it already stays."""
-        subject = None if plane is None else (layer, tuple(plane.index.items()))
-        if subject == self._subject:
+        shown = None if plane is None else (layer, tuple(plane.index.items()))
+        if shown == self._shown:
             return
-        self._subject = subject
+        self._shown = shown
         self._found = self._guessed = None
-        self.estimator.look_at(plane)
+        self.estimator.stop()
+        if plane is not None and plane.in_memory:
+            self.estimator.ask(plane)
         self._show()
 
     def show_found(self, diameter: float | None) -> None:
@@ -136,24 +146,27 @@ class ObjectSize(QWidget):
     def _diameter(self) -> float | None:
         return round(float(self.diameter.value()), 1) or None
 
-    def _on_estimated(self, diameter: float | None) -> None:
+    def _on_estimated(self, plane: "Plane", diameter: float | None) -> None:
         self._guessed = diameter
         self._show()
 
+    def _on_not_estimated(self, plane: "Plane", error: Exception) -> None:
+        self._on_estimated(plane, None)
+
     def _rescale(self) -> None:
         # A second press takes the first one back, unless another image's objects ask for another diameter.
-        back = self._diameter() is not None and not size_words.is_far_off(self._card, self.yours, self._diameter())
+        back = self._diameter() is not None and not is_far_off(self._card, self.yours, self._diameter())
         self.diameter.setValue(0 if back or self.yours is None else self.yours)
         self._show()
 
     def _show(self) -> None:
-        can, yours = size_words.can_rescale(self._card), self.yours
-        text = size_words.comparison(self._card, self._found, self._guessed)
-        far = size_words.is_far_off(self._card, yours, self._diameter())
+        can, yours = can_rescale(self._card), self.yours
+        text = comparison(self._card, self._found, self._guessed)
+        far = is_far_off(self._card, yours, self._diameter())
         self.badge.show_kind("warning" if far else "plain")
         self.text.setText(text)
         self.text.setToolTip(f"{text}.\n{tr(_FAR_TIP)}" if far else text)
-        by_itself = size_words.rescales_by_itself(self._card)
+        by_itself = rescales_by_itself(self._card)
         self.diameter.setSpecialValueText(tr("automatic") if by_itself else tr("not rescaled"))
         self.diameter.setEnabled(can and not self._locked)
         self.rescale.setChecked(can and self._diameter() is not None)
@@ -179,3 +192,62 @@ class ObjectSize(QWidget):
         grid.addWidget(label, 0, 0)
         grid.addWidget(self.diameter, 0, 1)
         grid.addWidget(self.augment, 1, 0, 1, 2)
+
+
+def _estimate(plane: "Plane") -> Callable[[Task[float | None]], float | None]:
+    return lambda task: estimate_diameter(plane.read())
+
+
+def pixels(diameter: float) -> str:
+    """Return ``"8.5"`` or ``"27"``: a decimal only where it tells something."""
+    return f"{diameter:.1f}".removesuffix(".0") if diameter < 10 else f"{diameter:.0f}"
+
+
+def comparison(card: ModelCard | None, found: float | None, guessed: float | None) -> str:
+    """Say which size a model expects, and which the objects have as they were found or guessed."""
+    if card is None:
+        return ""
+    if card.image_size is not None:
+        height, width = card.image_size
+        return tr("sees all images at {height} x {width} px").format(height=height, width=width)
+    if card.object_size is None:
+        return tr("does not say which object size it expects")
+    expected, yours = pixels(card.object_size), likely_diameter(found, guessed)
+    if yours is None:
+        return tr("expects objects of {expected} px").format(expected=expected)
+    size = f"{'' if yours == found else '~'}{pixels(yours)}"
+    return tr("expects objects of {expected} px, yours: {yours} px").format(expected=expected, yours=size)
+
+
+def likely_diameter(found: float | None, guessed: float | None) -> float | None:
+    """Return the diameter to go by: what a run found, else what was guessed from the pixels.
+
+    A model that sees objects much larger than those it knows finds pieces of them, so a guess that is far
+    larger than what was found is believed instead.
+    """
+    if found is None or (guessed is not None and guessed > FAR_OFF * found):
+        return guessed
+    return found
+
+
+def can_rescale(card: ModelCard | None) -> bool:
+    """Whether a model knows its object size and can see images at another size."""
+    return card is not None and card.image_size is None and card.object_size is not None
+
+
+def rescales_by_itself(card: ModelCard | None) -> bool:
+    """Whether a model, unless a diameter is set, sees an image again at another size where it did not see it well."""
+    return card is not None and can_rescale(card) and card.object_sizes is not None
+
+
+def is_far_off(card: ModelCard | None, yours: float | None, diameter: float | None) -> bool:
+    """Whether the model, if the image is rescaled for `diameter`, sees objects far from the size it expects.
+
+    Never where no diameter is set and the model rescales by itself what it does not see well.
+    """
+    if card is None or card.object_size is None or yours is None or not can_rescale(card):
+        return False
+    if diameter is None and rescales_by_itself(card):
+        return False
+    ratio = yours / (diameter or card.object_size)
+    return not 1 / FAR_OFF <= ratio <= FAR_OFF

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
@@ -16,7 +16,8 @@ from napari_unetseg.plugin.layers.outputs import Outlines, label_features, outli
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.work.background import Task
+from napari_unetseg.plugin.work.latest_worker import LatestWorker
 from napari_unetseg.postprocessing.edits import Edits, relabel_around
 
 if TYPE_CHECKING:
@@ -68,7 +69,14 @@ class Details:
     outlines: Outlines | NDArray[np.int32]
 
 
-class LiveController(QObject):
+@dataclass(frozen=True, eq=False)
+class _Relabel:
+    """Labels are wanted with these parameters of `Segmentation.relabel`."""
+
+    parameters: Mapping[str, Any]
+
+
+class RelabelController(QObject):
     """Re-label a result as parameters change.
 
     Labels follow every movement that the worker can keep up with. Measurements and contours follow
@@ -87,15 +95,11 @@ class LiveController(QObject):
         self._result: ShownResult | None = None
         self._outlines_as_labels = False
         self._edits: Edits | None = None
-        self._wanted: Mapping[str, Any] | None = None
-        self._asked: Mapping[str, Any] = {}
-        self._unfinished: Relabelled | None = None
-        self._task: Task[Relabelled | Details] | None = None
-        self._working_on: Segmentation | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self._next)
+        self._worker: LatestWorker[_Relabel | Relabelled, Relabelled | Details] = LatestWorker(
+            self._prepare, PAUSE_MS, self
+        )
+        self._worker.answered.connect(self._on_answered)
+        self._worker.failed.connect(self._on_failed)
 
     def follow(self, segmentation: "Segmentation", result: ShownResult, *, outlines_as_labels: bool) -> None:
         """Act on this result from now on; what is under way for another one is dropped."""
@@ -104,71 +108,52 @@ class LiveController(QObject):
 
     def stop(self) -> None:
         """Act on nothing and free the result."""
+        self._worker.stop()
         if self._result is not None:
             self._set_stale(False)
-        self._base = self._result = self._wanted = self._unfinished = self._edits = None
-        self._timer.stop()
-        if self._task is not None:
-            self._task.quit()
+        self._base = self._result = self._edits = None
 
     def request(self, parameters: Mapping[str, Any]) -> None:
         """Ask for labels with these parameters of `Segmentation.relabel`; replaces what still waits."""
         if self._base is not None:
-            self._wanted, self._unfinished = parameters, None
-            if self._task is not None and _takes_long(self._base):
-                self._task.quit()
-            self._timer.start()
+            self._worker.ask(_Relabel(parameters), replace=_takes_long(self._base))
             self._set_stale(True)
 
     @property
     def busy(self) -> bool:
         """Whether an update is waiting or under way."""
-        return self._task is not None or self._timer.isActive()
+        return self._worker.busy
 
-    def _next(self) -> None:
-        base, result, edits = self._base, self._result, self._edits
-        if self._task is not None or base is None or result is None:
-            return
+    def _prepare(self, question: _Relabel | Relabelled) -> Callable[[Task[Relabelled | Details]], Relabelled | Details]:
+        """Read off the layers, in the GUI thread, what the worker has to know."""
+        base, result, edits, as_labels = self._base, self._result, self._edits, self._outlines_as_labels
+        if base is None or result is None:
+            raise RuntimeError("There is no result to read again.")
         plane = result.plane
-        if self._wanted is not None:
-            parameters, self._wanted = self._wanted, None
-            drawing, serial = result.drawing() if can_edit(base) else None, result.serial
-            self._asked = parameters
-            self._start(base, lambda task: _relabel(base, parameters, plane, edits, drawing, serial, task.cancelled))
-        elif self._unfinished is not None:
-            update, self._unfinished = self._unfinished, None
-            as_labels = self._outlines_as_labels
-            self._start(base, lambda task: _detail(update, plane, as_labels, task.cancelled))
+        if isinstance(question, Relabelled):
+            return lambda task: _detail(question, plane, as_labels, task.cancelled)
+        drawing, serial = result.drawing() if can_edit(base) else None, result.serial
+        return lambda task: _relabel(base, question.parameters, plane, edits, drawing, serial, task.cancelled)
 
-    def _start(
-        self, base: "Segmentation", function: Callable[[Task[Relabelled | Details]], Relabelled | Details]
-    ) -> None:
-        self._task, self._working_on = Task(function), base
-        start(self._task, returned=self._pass_on, errored=self._report, finished=self._end)
-
-    def _pass_on(self, update: Relabelled | Details) -> None:
-        if self._working_on is not self._base or self._result is None:
-            return
+    def _on_answered(self, question: _Relabel | Relabelled, update: Relabelled | Details) -> None:
         if isinstance(update, Details):
-            if self._wanted is None:
+            if not self._worker.waiting:
                 self._set_stale(False)
                 self.detailed.emit(update)
-        elif update.serial != self._result.serial:
+        elif self._result is not None and update.serial != self._result.serial:
             # Somebody went on drawing meanwhile: labels that do not know of it must not replace theirs.
-            self._wanted = self._wanted or self._asked
+            if not self._worker.waiting:
+                self._worker.ask(question, replace=False, at_once=True)
         else:
-            self._unfinished, self._edits = update, update.edits
+            self._edits = update.edits
+            if not self._worker.waiting:
+                self._worker.ask(update, replace=False, at_once=True)
             self.relabelled.emit(update)
 
-    def _report(self, error: Exception) -> None:
-        if self._working_on is self._base and not isinstance(error, Cancelled):
+    def _on_failed(self, question: _Relabel | Relabelled, error: Exception) -> None:
+        if not isinstance(error, Cancelled):
             self._set_stale(False)
             self.failed.emit(error)
-
-    def _end(self) -> None:
-        self._task = self._working_on = None
-        if not self._timer.isActive():
-            self._next()
 
     def _set_stale(self, stale: bool) -> None:
         if self._result is not None:

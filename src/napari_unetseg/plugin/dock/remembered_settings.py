@@ -9,9 +9,13 @@ from typing import Any
 
 from napari.layers import Layer
 
+from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.outputs import Output
+from napari_unetseg.plugin.layers.result_layers import ShownResult
+from napari_unetseg.plugin.work.services import preferred_model
 
 PLUGIN = "napari-unetseg"
+_REMEMBERED: tuple[Output, ...] = ("labels", "contours", "confidence")
 
 
 @dataclass(frozen=True)
@@ -45,32 +49,49 @@ class RememberedSettings:
         return float(getattr(self, f"{name}_opacity"))
 
 
-def recall() -> RememberedSettings:
-    """Return what the user chose last; the defaults where napari keeps nothing."""
-    kept = _kept()
-    return (
-        RememberedSettings()
-        if kept is None
-        else RememberedSettings(**{name: getattr(kept, name) for name in asdict(RememberedSettings())})
-    )
+def restore_rows(rows: Rows) -> None:
+    """Let the rows show what the user chose last."""
+    settings = _read_settings()
+    device = rows.inputs.device
+    rows.inputs.choose_model(settings.model or preferred_model() or "")
+    device.setCurrentIndex(max(0, device.findData(settings.device)))
+    for output, box in rows.adjustments.outputs.items():
+        box.setChecked(bool(getattr(settings, output)))
 
 
-def remember(**changes: Any) -> None:
-    """Keep what the user chose; napari writes it into a file where it differs from before."""
-    kept = _kept()
-    if kept is None:
+def remember(rows: Rows, result: ShownResult | None) -> None:
+    """Keep what is chosen, and how the layers of a result look; napari writes what differs from before into a file."""
+    panel = _napari_settings()
+    if panel is None:
         return
+    package = rows.inputs.package()
+    changes: dict[str, Any] = {"model": "" if package is None else package.name, "device": rows.inputs.device_key()}
+    changes |= {output: box.isChecked() for output, box in rows.adjustments.outputs.items()}
+    for output in _REMEMBERED:
+        layer = None if result is None else result.layer(output)
+        if layer is not None:
+            changes[f"{output}_opacity"] = round(float(layer.opacity), 3)
     for name, value in changes.items():
-        if getattr(kept, name) != value:
-            setattr(kept, name, value)
+        if getattr(panel, name) != value:
+            setattr(panel, name, value)
 
 
-def opacities(layers: Mapping[Output, Layer]) -> dict[str, float]:
-    """Return how layers look, as `remember` takes it."""
-    return {f"{output}_opacity": round(float(layer.opacity), 3) for output, layer in layers.items()}
+def apply_opacities(layers: Mapping[Output, Layer]) -> None:
+    """Let new layers look as those of the last result did."""
+    settings = _read_settings()
+    for output, layer in layers.items():
+        layer.opacity = settings.opacity(output)
 
 
-def _kept() -> Any:
+def _read_settings() -> RememberedSettings:
+    """Return what the user chose last; the defaults where napari keeps nothing."""
+    panel = _napari_settings()
+    if panel is None:
+        return RememberedSettings()
+    return RememberedSettings(**{name: getattr(panel, name) for name in asdict(RememberedSettings())})
+
+
+def _napari_settings() -> Any:
     """Return napari's model of the settings, which writes each change to a file; None if it keeps none."""
     try:
         from napari.settings import get_plugin_settings

@@ -1,13 +1,15 @@
-"""A result again: which image it is of, and what is to be run."""
+"""Repeat the run that made a result: which image it is of, and what is to be run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from napari.layers import Image as ImageLayer
+from napari.layers import Layer
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr
+from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.axes import OTHER, LayerAxes
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_plane, shown_stack
 
@@ -18,22 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rerun:
-    """What is to be run again, and in which layer that lies."""
-
-    recipe: "RunRecipe"
-    plane: Plane
-
-
-@dataclass(frozen=True)
 class _Position:
     """As much of napari's dims as a plane is chosen by."""
 
     point: tuple[float, ...]
 
 
-def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | None) -> Rerun:
-    """Find out how to run a result again; nothing is read.
+def plan_rerun(
+    record: Mapping[str, Any], layers: Iterable[Layer], chosen: ImageLayer | None
+) -> tuple["RunRecipe", Plane]:
+    """Find out how to repeat the run that made a result; nothing is read.
 
     Parameters
     ----------
@@ -52,6 +48,20 @@ def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | 
     from napari_unetseg.service import RunRecipe
 
     recipe = RunRecipe.of(record)
+    return recipe, _plane(recipe, _source_layer(recipe, layers, chosen))
+
+
+def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
+    """Let the rows show what is being run again."""
+    rows.inputs.choose_layer(plane.source)
+    rows.inputs.choose_model(recipe.model.name)
+    rows.object_size.diameter.setValue(recipe.diameter or 0)
+    rows.object_size.augment.setChecked(recipe.augment)
+    rows.inputs.link.setChecked(recipe.link)
+    rows.adjustments.set_parameters(recipe.parameters)
+
+
+def _source_layer(recipe: "RunRecipe", layers: Iterable[Layer], chosen: ImageLayer | None) -> ImageLayer:
     source = recipe.source
     images = [layer for layer in layers if isinstance(layer, ImageLayer)]
     named = [layer for layer in images if str(layer.name) == source.image]
@@ -62,7 +72,7 @@ def plan(record: Mapping[str, Any], layers: Iterable[Any], chosen: ImageLayer | 
         raise UnetsegError(
             tr("The image '{image}' is gone. Open it again, or choose another.").format(image=source.image)
         )
-    return Rerun(recipe, _plane(recipe, layer))
+    return layer
 
 
 def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:

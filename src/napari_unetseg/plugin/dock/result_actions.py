@@ -1,4 +1,4 @@
-"""What can be done with a result: save it, copy how it was made, make it again."""
+"""What can be done with a result: save it, copy how it was made, repeat its run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ _TIPS = {
         "Select several layers in the layer list to save them together."
     ),
     "python": mark("Copies a script that makes '{layer}' again, with the same labels, to the clipboard."),
-    "again": mark(
+    "rerun": mark(
         "Repeats the run that made '{layer}', with exactly its settings: model, parameters, device and tiles.\n"
         "Runs on its image or, if that is gone, on the chosen one."
     ),
@@ -51,6 +51,8 @@ def choose_recipe_path(parent: QWidget, name: str) -> Path | None:
 class ResultActions(QWidget):
     """Buttons that act on the selected result or, where none is selected, on the last one.
 
+    `rerun_requested` gives the record of the run that made the result, `message` a sentence and its kind of badge.
+
     Parameters
     ----------
     viewer
@@ -61,8 +63,8 @@ class ResultActions(QWidget):
         Owner.
     """
 
-    again_requested = Signal(object)
-    told = Signal(str, str)
+    rerun_requested = Signal(object)
+    message = Signal(str, str)
 
     def __init__(
         self, viewer: "ViewerModel", choose: ChoosePath = choose_recipe_path, parent: QWidget | None = None
@@ -72,7 +74,7 @@ class ResultActions(QWidget):
         self._locked = False
         self.save = QPushButton(tr("Save..."))
         self.python = QPushButton(tr("Copy as Python"))
-        self.again = QPushButton(tr("Run again"))
+        self.rerun = QPushButton(tr("Run again"))
         self.more = QToolButton()
         self.more.setText("...")
         self.more.setFixedWidth(28)
@@ -85,7 +87,7 @@ class ResultActions(QWidget):
         self.more.setMenu(self.menu)
         self.save.clicked.connect(self._save)
         self.python.clicked.connect(lambda: self._with_recipe(self._copy_python))
-        self.again.clicked.connect(self._ask_again)
+        self.rerun.clicked.connect(self._request_rerun)
         self.line.triggered.connect(lambda: self._with_recipe(self._copy_line))
         self.recipe.triggered.connect(lambda: self._with_recipe(self._save_recipe))
         self._arrange()
@@ -111,14 +113,14 @@ class ResultActions(QWidget):
     def show_output(self, event: Any = None) -> None:
         """Offer what can be done with the result there is."""
         output = self.output()
-        for name, button in (("save", self.save), ("python", self.python), ("again", self.again), ("more", self.more)):
-            button.setEnabled(output is not None and not (self._locked and button is self.again))
+        for name, button in (("save", self.save), ("python", self.python), ("rerun", self.rerun), ("more", self.more)):
+            button.setEnabled(output is not None and not (self._locked and button is self.rerun))
             button.setToolTip(tr(_NOTHING) if output is None else tr(_TIPS[name]).format(layer=output.name))
 
-    def _ask_again(self) -> None:
+    def _request_rerun(self) -> None:
         output = self.output()
         if output is not None:
-            self.again_requested.emit(output.metadata[METADATA_KEY])
+            self.rerun_requested.emit(output.metadata[METADATA_KEY])
 
     def _save(self) -> None:
         output = self.output()
@@ -138,20 +140,20 @@ class ResultActions(QWidget):
         try:
             act(RunRecipe.of(output.metadata[METADATA_KEY]))
         except UnetsegError as error:
-            self.told.emit(local(error), "error")
+            self.message.emit(local(error), "error")
 
     def _copy_python(self, recipe: "RunRecipe") -> None:
         from napari_unetseg.service.recipe_text import as_python
 
         _copy(as_python(recipe))
-        self.told.emit(tr(COPIED if recipe.source.path else COPIED_FOR_CONSOLE), "good")
+        self.message.emit(tr(COPIED if recipe.source.path else COPIED_FOR_CONSOLE), "good")
 
     def _copy_line(self, recipe: "RunRecipe") -> None:
         from napari_unetseg.service.recipe_text import PLACEHOLDER, as_command
 
         line = as_command(recipe)
         _copy(line)
-        self.told.emit(tr(COPIED_WITHOUT_IMAGE if f" {PLACEHOLDER} " in line else COPIED_LINE), "good")
+        self.message.emit(tr(COPIED_WITHOUT_IMAGE if f" {PLACEHOLDER} " in line else COPIED_LINE), "good")
 
     def _save_recipe(self, recipe: "RunRecipe") -> None:
         from napari_unetseg.service import write_run_recipe
@@ -159,17 +161,17 @@ class ResultActions(QWidget):
         path = self._choose(self, f"{Path(recipe.source.image).stem} recipe")
         if path is not None:
             write_run_recipe(path, recipe)
-            told = tr("Saved {file}. To use it: napari-unetseg segment --recipe {file} IMAGE")
-            self.told.emit(told.format(file=path.name), "good")
+            text = tr("Saved {file}. To use it: napari-unetseg segment --recipe {file} IMAGE")
+            self.message.emit(text.format(file=path.name), "good")
 
     def _arrange(self) -> None:
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
-        for button in (self.save, self.python, self.again):
+        for button in (self.save, self.python, self.rerun):
             line.addWidget(button, 1)
         line.addWidget(self.more)
-        for first, second in ((self.save, self.python), (self.python, self.again), (self.again, self.more)):
+        for first, second in ((self.save, self.python), (self.python, self.rerun), (self.rerun, self.more)):
             QWidget.setTabOrder(first, second)
 
 

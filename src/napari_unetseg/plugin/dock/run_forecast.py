@@ -1,26 +1,44 @@
-"""Looks ahead at a run, off the GUI thread: the latest question wins."""
+"""What a run would take, said under the Run button before it starts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject
 
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import local, mark, tr
+from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
-from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.preferences import requested_device
-from napari_unetseg.plugin.work.services import known_service
+from napari_unetseg.plugin.layers.run_on import choose_planes
+from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.work.background import Task
+from napari_unetseg.plugin.work.latest_worker import LatestWorker
+from napari_unetseg.plugin.work.services import known_service, requested_device
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from napari_unetseg.service.forecast import Forecast
 
-PAUSE_MS = 150
+_PAUSE_MS = 150
+_DEVICES = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (MPS)"}
+
+_BASIS = {
+    "runs": mark("The time is that of this session's runs with this model."),
+    "benchmark": mark("The time is what 'napari-unetseg benchmark --save' measured on this machine."),
+    "guess": mark("The time is a rough guess from the size of the network, until a first run was timed."),
+}
+_UNKNOWN = mark("The time is not known before a first run.")
+_MEMORY = mark("Memory for tiles and results, beside the image and the model: about {needed} of {free} that are free.")
+_LONG = mark("That is long. Try a small part first ('Run on'), to see whether the settings fit.")
+_LARGE = mark("That may be more than is free. Close other programs, or run on a part of the image.")
 
 
 @dataclass(frozen=True)
-class Question:
+class PlannedRun:
     """What would be run.
 
     Attributes
@@ -41,19 +59,90 @@ class Question:
     augment: bool = False
 
 
-Ask = Callable[[Question], "Forecast"]
+class RunForecast(QObject):
+    """Says what a run would take, whenever the rows change.
+
+    Parameters
+    ----------
+    viewer
+        Where the images are.
+    rows
+        What would be run, and where the forecast is shown.
+    parent
+        Owner.
+    """
+
+    def __init__(self, viewer: "ViewerModel", rows: Rows, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer, self._rows = viewer, rows
+        self._planned: PlannedRun | None = None
+        self._worker: LatestWorker[PlannedRun, Forecast] = LatestWorker(_prepare, _PAUSE_MS, self)
+        self._worker.answered.connect(self._on_answered)
+        self._worker.failed.connect(self._on_failed)
+        inputs, object_size = rows.inputs, rows.object_size
+        for changed in (
+            *(inputs.image_changed, inputs.model.chosen, inputs.device.currentIndexChanged),
+            *(object_size.diameter.valueChanged, object_size.augment.toggled),
+        ):
+            changed.connect(self._on_changed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a forecast is still to come."""
+        return self._worker.busy
+
+    def update(self, *, recompute: bool = False) -> None:
+        """Say what a run would take now.
+
+        Parameters
+        ----------
+        recompute
+            Whether to ask even if nothing changed: after a run it is known how fast the next one will be.
+        """
+        inputs = self._rows.inputs
+        try:
+            planes = choose_planes(inputs.run_on.choice(), inputs.layer(), self._viewer, inputs.axis_choices)
+        except UnetsegError:  # which the rows say themselves
+            planes = ()
+        options = self._rows.object_size.segment_options()
+        planned = plan_run(inputs.package(), inputs.device_key(), planes, options)
+        if planned is None:
+            self.stop()
+        elif planned != self._planned or recompute:
+            self._planned = planned
+            self._worker.ask(planned)
+
+    def stop(self) -> None:
+        """Say nothing, and forget the run that was asked about."""
+        self._planned = None
+        self._worker.stop()
+        self._show(None)
+
+    def _on_changed(self, *_: object) -> None:
+        self.update()
+
+    def _on_answered(self, planned: PlannedRun, forecast: "Forecast") -> None:
+        self._show(forecast)
+
+    def _on_failed(self, planned: PlannedRun, error: Exception) -> None:
+        # The run itself will say what is wrong; a forecast is not worth a message.
+        self._show(None)
+
+    def _show(self, forecast: "Forecast | None") -> None:
+        warn = forecast is not None and (forecast.is_long or forecast.is_large)
+        self._rows.runner.show_forecast(forecast_line(forecast), explain_forecast(forecast), warn)
 
 
-def question(
+def plan_run(
     package: ModelPackage | None, device: str, planes: Sequence[Plane], segment_options: Mapping[str, Any]
-) -> Question | None:
-    """Put what the rows say into a question; None where nothing could be run. Reads no pixels."""
+) -> PlannedRun | None:
+    """Describe the run that the rows ask for; None where nothing could be run. Reads no pixels."""
     shapes = [_shape(plane) for plane in planes if plane.source is not None]
     if package is None or not shapes:
         return None
     first = shapes[0][0]
     pixels = sum(prod(shape) * count for shape, count in shapes)
-    return Question(
+    return PlannedRun(
         package,
         device,
         first,
@@ -71,8 +160,8 @@ def _shape(plane: Plane) -> tuple[tuple[int, int], int]:
     return (height, width), prod(int(whole[axis]) for axis in placement.stack_axes)
 
 
-def forecast_question(asked: Question) -> "Forecast":
-    """Answer a question; call it in a worker. Loads neither torch nor the model.
+def compute_forecast(planned: PlannedRun) -> "Forecast":
+    """Forecast a run; call it in a worker. Loads neither torch nor the model.
 
     Raises
     ------
@@ -82,72 +171,50 @@ def forecast_question(asked: Question) -> "Forecast":
     from napari_unetseg.config import load_settings
     from napari_unetseg.service.forecast import Workload, forecast_run
 
-    work = Workload(asked.shape, asked.planes, asked.diameter, asked.augment)
-    service = known_service(str(asked.package.path), asked.device)
+    work = Workload(planned.shape, planned.planes, planned.diameter, planned.augment)
+    service = known_service(str(planned.package.path), planned.device)
     if service is not None:
         return service.forecast(work)
-    return forecast_run(asked.package, work, load_settings().settings, requested_device(asked.device))
+    return forecast_run(planned.package, work, load_settings().settings, requested_device(planned.device))
 
 
-class RunForecast(QObject):
-    """Emits what the run that was last asked about will take; None if that cannot be told.
+def _prepare(planned: PlannedRun) -> "Callable[[Task[Forecast]], Forecast]":
+    return lambda task: compute_forecast(planned)
 
-    Parameters
-    ----------
-    ask
-        Answers, in a worker.
-    parent
-        Owner.
-    """
 
-    forecast_ready = Signal(object)
+def forecast_line(forecast: "Forecast | None") -> str:
+    """Return ``"CPU · about 4 s · 180 MB"``; nothing if nothing is known."""
+    if forecast is None:
+        return ""
+    device = _DEVICES[forecast.device]
+    parts = [device if forecast.precision in (None, "float32") else f"{device} {forecast.precision}"]
+    if forecast.seconds is not None:
+        parts.append(tr("about {time}").format(time=_about(forecast.seconds)))
+    if forecast.memory_mb is not None:
+        parts.append(_memory(forecast.memory_mb))
+    return " · ".join(parts)
 
-    def __init__(self, ask: Ask = forecast_question, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._ask = ask
-        self._question: Question | None = None
-        self._asked: Question | None = None
-        self._task: Task[Forecast] | None = None
-        self._answer: Forecast | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self._next)
 
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is still to come."""
-        return self._task is not None or self._timer.isActive()
+def explain_forecast(forecast: "Forecast | None") -> str:
+    """Say why this device, and where the figures come from."""
+    if forecast is None:
+        return ""
+    sentences = [local(forecast.reason), tr(_UNKNOWN if forecast.basis is None else _BASIS[forecast.basis])]
+    if forecast.memory_mb is not None:
+        sentences.append(tr(_MEMORY).format(needed=_memory(forecast.memory_mb), free=_memory(forecast.free_mb)))
+    sentences += [tr(_LONG)] * forecast.is_long + [tr(_LARGE)] * forecast.is_large
+    return "\n".join(sentences)
 
-    def look_at(self, asked: Question | None, *, anew: bool = False) -> None:
-        """Ask about another run; the same again only `anew`, after which the answer may be another one."""
-        if asked == self._question and not anew:
-            return
-        self._question = asked
-        if asked is None:
-            self._timer.stop()
-            self.forecast_ready.emit(None)
-        else:
-            self._timer.start()
 
-    def _next(self) -> None:
-        asked, ask = self._question, self._ask
-        if self._task is not None or asked is None:
-            return
-        self._asked, self._answer = asked, None
-        self._task = Task(lambda _: ask(asked))
-        start(self._task, returned=self._keep, errored=self._drop, finished=self._end)
+def _about(seconds: float) -> str:
+    """Return a duration without more digits than a forecast has: ``"4 s"``, ``"3 min"``, ``"2.5 h"``."""
+    if seconds >= 5400:
+        return f"{seconds / 3600:.2g} h"
+    return words.duration(max(10, seconds)) if seconds >= 9.5 else f"{max(1, round(seconds))} s"
 
-    def _keep(self, answer: "Forecast") -> None:
-        self._answer = answer
 
-    def _drop(self, error: Exception) -> None:
-        # The run itself will say what is wrong; a forecast is not worth a message.
-        self._answer = None
-
-    def _end(self) -> None:
-        self._task = None
-        if self._asked != self._question:
-            self._next()
-        else:
-            self.forecast_ready.emit(self._answer)
+def _memory(megabytes: float) -> str:
+    """Return two digits of an amount of memory: ``"180 MB"``, ``"6.1 GB"``."""
+    if megabytes >= 1000:
+        return f"{megabytes / 1024:.2g} GB" if megabytes < 99 * 1024 else f"{megabytes / 1024:.0f} GB"
+    return f"{float(f'{max(megabytes, 1):.2g}'):.0f} MB"

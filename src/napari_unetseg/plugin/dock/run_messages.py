@@ -2,13 +2,11 @@
 
 from qtpy.QtCore import QObject
 
-from napari_unetseg.language import tr
-from napari_unetseg.plugin.dock.run_row import RunRow
-from napari_unetseg.plugin.parts.messages import MessageArea
-from napari_unetseg.plugin.parts.words import describe_error
-from napari_unetseg.plugin.work import run_words
+from napari_unetseg.language import tr, tr_count
+from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.work.run_controller import RunController
-from napari_unetseg.plugin.work.segment_job import CALIBRATING, CONVERTING, FINISHING, LOADING
+from napari_unetseg.plugin.work.segment_job import CALIBRATING, CONVERTING, FINISHING, LOADING, CurrentLayer
 
 
 class RunMessages(QObject):
@@ -18,13 +16,13 @@ class RunMessages(QObject):
     ----------
     controller
         Whose runs they are.
-    runner, message
-        The rows.
+    rows
+        Where it is said.
     """
 
-    def __init__(self, controller: RunController, runner: RunRow, message: MessageArea) -> None:
+    def __init__(self, controller: RunController, rows: Rows) -> None:
         super().__init__(controller)
-        self._controller, self._runner, self._message = controller, runner, message
+        self._controller, self._runner, self._message = controller, rows.runner, rows.message
         self._model = ""
         controller.stage.connect(self._on_stage)
         controller.progressed.connect(self._on_progress)
@@ -44,11 +42,11 @@ class RunMessages(QObject):
 
     def cancelled(self) -> None:
         """Say how far a cancelled run had come."""
-        self._message.show_message(run_words.cancelled(self._runner.percent, self._controller.kept), "warning")
+        self._message.show_message(cancelled_text(self._runner.percent, self._controller.kept), "warning")
 
     def failed(self, error: Exception) -> None:
         """Say why a run failed."""
-        self._message.show_failure(describe_error(error))
+        self._message.show_failure(words.describe_error(error))
 
     def _on_stage(self, stage: str) -> None:
         if self._controller.cancelling:
@@ -67,5 +65,25 @@ class RunMessages(QObject):
 
     def _on_progress(self, done: int, total: int) -> None:
         if not self._controller.cancelling:
-            self._message.show_message(run_words.segmenting(self._controller.current_layer))
+            self._message.show_message(segmenting_text(self._controller.current_layer))
             self._runner.progress(done, total)
+
+
+def segmenting_text(current_layer: CurrentLayer | None) -> str:
+    """Say that the network runs, and on which of several layers."""
+    if current_layer is None:
+        return tr("Segmenting. You can go on looking at your images.")
+    text = tr("Segmenting {number} of {count}: {name}. You can go on looking at your images.")
+    return text.format(number=current_layer.number, count=current_layer.count, name=current_layer.name)
+
+
+def cancelled_text(percent: int | None, kept: int) -> str:
+    """Say how far a cancelled run had come, and how many layers of it are kept."""
+    if not kept:
+        return words.cancelled(percent)
+    text = tr_count(
+        "Cancelled at {percent} %. {n} layer was finished and is kept.",
+        "Cancelled at {percent} %. {n} layers were finished and are kept.",
+        kept,
+    )
+    return text.format(percent=percent or 0, n=kept)

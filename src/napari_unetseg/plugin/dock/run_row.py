@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -38,8 +38,8 @@ class RunRow(QWidget):
 
     Parameters
     ----------
-    beside
-        What stands at the end of the line of the result.
+    message_buttons
+        Stand at the end of the line of the result.
     parent
         Owner.
 
@@ -49,10 +49,7 @@ class RunRow(QWidget):
         How far the run is; None before its first tile.
     """
 
-    run_pressed = Signal()
-    cancel_pressed = Signal()
-
-    def __init__(self, beside: QWidget, parent: QWidget | None = None) -> None:
+    def __init__(self, message_buttons: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.run = QPushButton(tr("Run"))
         self.run.setMinimumHeight(30)
@@ -68,14 +65,12 @@ class RunRow(QWidget):
         self.result = QLabel()
         self.result.setObjectName("UnetsegResult")
         self.result.setStyleSheet("font-weight: bold;")
-        # Its own wish for width would widen the column where a button stands beside it.
+        # The width that it asks for would widen the column where a button stands beside it.
         self.result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.percent: int | None = None
         self._first: tuple[int, float] | None = None
-        self.run.clicked.connect(self.run_pressed)
-        self.cancel.clicked.connect(self.cancel_pressed)
-        self._arrange(beside)
+        self._arrange(message_buttons)
         self.idle()
 
     def press_run(self) -> None:
@@ -99,7 +94,7 @@ class RunRow(QWidget):
         self.bar.setRange(0, 0)
 
     def begin(self) -> None:
-        """Forget the pace of the last run, show the bar and offer Cancel."""
+        """Show the bar at its start and offer Cancel."""
         self.ahead.setCurrentWidget(self.bar)
         self.percent, self._first = None, None
         self.cancel.setEnabled(True)
@@ -119,7 +114,7 @@ class RunRow(QWidget):
             self.bar.setFormat(f"{self.percent} %")
 
     def show_forecast(self, text: str, explanation: str, warn: bool) -> None:
-        """Say under Run what it will take, why there, and whether to think twice."""
+        """Say under Run what it will take, why on this device, and whether to think twice."""
         self.forecast.setText(text)
         self.badge.show_kind("warning" if warn else "plain")
         for part in (self.forecast, self.badge):
@@ -134,7 +129,7 @@ class RunRow(QWidget):
         self.run.setEnabled(reason is None)
         self.run.setToolTip(reason or with_key(tr(_RUN_TIP), RUN))
 
-    def _arrange(self, beside: QWidget) -> None:
+    def _arrange(self, message_buttons: QWidget) -> None:
         policy = self.badge.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.badge.setSizePolicy(policy)
@@ -147,7 +142,7 @@ class RunRow(QWidget):
         middle.addWidget(self.cancel)
         last = QHBoxLayout()
         last.addWidget(self.result, 1)
-        last.addWidget(beside)
+        last.addWidget(message_buttons)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)

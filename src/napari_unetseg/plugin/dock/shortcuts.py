@@ -4,10 +4,10 @@ They clash with none of napari's own.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
-from napari.layers import Labels, Shapes
+from napari.layers import Labels, Layer, Shapes
 from napari.utils.interactions import Shortcut
 
 from napari_unetseg.plugin.layers.outputs import METADATA_KEY
@@ -23,7 +23,7 @@ def with_key(tip: str, key: str) -> str:
     return f"{tip}\n{Shortcut(key).platform}"
 
 
-def bind(viewer: "ViewerModel", key: str, act: Callable[[], Any]) -> None:
+def bind_key(viewer: "ViewerModel", key: str, method: Callable[[], object]) -> None:
     """Let a key of the viewer call a method for as long as its object lives.
 
     Parameters
@@ -32,20 +32,20 @@ def bind(viewer: "ViewerModel", key: str, act: Callable[[], Any]) -> None:
         The viewer; a panel that is opened again takes the key over.
     key
         Such as `RUN`.
-    act
+    method
         A bound method.
     """
-    method = WeakMethod(act)
+    reference = WeakMethod(method)
 
     def press(viewer: "ViewerModel") -> None:
-        alive = method()
+        alive = reference()
         if alive is not None:
             alive()
 
     viewer.bind_key(key, press, overwrite=True)
 
 
-def flip_contours(layers: Iterable[Any]) -> None:
+def flip_contours(layers: Iterable[Layer]) -> None:
     """Show the contours of all results, or hide them where all are shown."""
     contours = [layer for layer in layers if METADATA_KEY in layer.metadata and _has_contours(layer)]
     show = not all(layer.visible for layer in contours)
@@ -53,6 +53,6 @@ def flip_contours(layers: Iterable[Any]) -> None:
         layer.visible = show
 
 
-def _has_contours(layer: Any) -> bool:
-    """Tell contours from labels; above a number of objects they are a Labels layer, too, without measurements."""
+def _has_contours(layer: Layer) -> bool:
+    """Distinguish contours from labels: many of them are a Labels layer, too, but without measurements."""
     return isinstance(layer, Shapes) or (isinstance(layer, Labels) and layer.features.empty)

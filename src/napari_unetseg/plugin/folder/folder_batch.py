@@ -26,7 +26,7 @@ class FolderBatch(QObject):
     services
         Gives the service of a model and device, in workers.
     model_choice
-        Tells what the panel says; None while no model can be used.
+        Gives what the panel says; None while no model can be used.
     """
 
     def __init__(

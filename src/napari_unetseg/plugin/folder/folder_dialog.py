@@ -13,12 +13,18 @@ from napari_unetseg.batch.events import Event, Tally
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.file_table import FileTable
-from napari_unetseg.plugin.folder.folder_form import ChooseFolder, FolderForm, choose_folder
-from napari_unetseg.plugin.folder.folder_run import Finder, FolderController, FolderJob, ModelChoice, Search
-from napari_unetseg.plugin.folder.last_folder import last_folder, remember_folder
+from napari_unetseg.plugin.folder.folder_form import (
+    ChooseFolder,
+    FolderForm,
+    choose_folder,
+    last_folder,
+    remember_folder,
+)
+from napari_unetseg.plugin.folder.folder_run import FolderController, FolderJob, ModelChoice, Search, prepare_search
 from napari_unetseg.plugin.folder.open_result import Opener
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
+from napari_unetseg.plugin.work.latest_worker import LatestWorker
 from napari_unetseg.plugin.work.services import ServiceFactory
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 
 _SIZE = (840, 620)
 _STEPS = 1000
+_TYPING_MS = 250  # without another key, before images are looked for
 
 
 class FolderDialog(QDialog):
@@ -40,7 +47,7 @@ class FolderDialog(QDialog):
     services
         Gives the service of a model and device, in workers.
     model_choice
-        Tells what the panel says; None while no model can be used.
+        Gives what the panel says; None while no model can be used.
     choose
         Asks for a folder.
     parent
@@ -67,11 +74,10 @@ class FolderDialog(QDialog):
         self.again = QCheckBox(tr("Do all again"))
         self.run, self.cancel = QPushButton(tr("Run")), QPushButton(tr("Cancel"))
         self.show_output = QPushButton(tr("Open output folder"))
-        self.finder = Finder(self)
+        self.finder: LatestWorker[Search, list[Path]] = LatestWorker(prepare_search, _TYPING_MS, self)
         self.controller = FolderController(services, self)
         self.opener = Opener(viewer, self)
         self._files: Sequence[Path] = ()
-        self._tally = Tally(())
         self._arrange()
         self._explain()
         self._connect()
@@ -107,7 +113,6 @@ class FolderDialog(QDialog):
             return
         remember_folder(search.folder)
         files = tuple(self._files)
-        self._tally = Tally(files)
         self.table.files.show_files(search.folder, files)
         self.form.lock(True)
         self.again.setEnabled(False)
@@ -119,13 +124,12 @@ class FolderDialog(QDialog):
         results = self.form.chosen_results()
         self.controller.start(FolderJob(model_choice, files, output, results, self.again.isChecked()))
 
-    def _on_event(self, event: Event) -> None:
-        self._tally.add(event)
+    def _on_event(self, event: Event, tally: Tally) -> None:
         self.table.show_event(event)
         if not self.controller.cancelling:
             self.bar.setRange(0, _STEPS)
-            self.bar.setValue(round(_STEPS * self._tally.progress / max(self._tally.total, 1)))
-            self.bar.setFormat(folder_words.progress(self._tally))
+            self.bar.setValue(round(_STEPS * tally.progress / max(tally.total, 1)))
+            self.bar.setFormat(folder_words.progress(tally))
             self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
 
     def _on_done(self, tally: Tally, cancelled: bool) -> None:
@@ -147,7 +151,9 @@ class FolderDialog(QDialog):
 
     def _look(self) -> None:
         search = self.form.search()
-        self.finder.look(search)
+        self.finder.stop()
+        if search is not None:
+            self.finder.ask(search)
         self._show_files(Search(Path(), "", False), ())
         self.message.show_message(tr(folder_words.NO_FOLDER if search is None else folder_words.LOOKING))
         self.form.matches.setText("")
@@ -161,7 +167,7 @@ class FolderDialog(QDialog):
             tr(folder_words.READY if files else folder_words.NO_IMAGES), "plain" if files else "warning"
         )
 
-    def _on_not_found(self, error: Exception) -> None:
+    def _on_not_found(self, search: Search, error: Exception) -> None:
         self.message.show_message(describe_error(error).sentence, "warning")
 
     def _show_files(self, search: Search, files: Sequence[Path]) -> None:
@@ -194,7 +200,7 @@ class FolderDialog(QDialog):
 
     def _connect(self) -> None:
         self.form.search_changed.connect(self._look)
-        self.finder.found.connect(self._on_found)
+        self.finder.answered.connect(self._on_found)
         self.finder.failed.connect(self._on_not_found)
         self.controller.happened.connect(self._on_event)
         self.controller.done.connect(self._on_done)

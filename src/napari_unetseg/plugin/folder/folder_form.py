@@ -1,9 +1,9 @@
-"""What the window of folders asks: which images, and what to keep of them."""
+"""The form of the window of folders: which images, and what to keep of them. Qt keeps the last folder."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSettings, Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_unetseg.batch.find_images import ALL
@@ -15,6 +15,7 @@ from napari_unetseg.plugin.folder.folder_run import Search
 ChooseFolder = Callable[[QWidget, str], Path | None]
 
 _COLUMNS_OF_BOXES = 4
+_KEY = "folder"
 
 
 def choose_folder(parent: QWidget, start: str) -> Path | None:
@@ -127,6 +128,20 @@ class FolderForm(QWidget):
         boxes.setColumnStretch(_COLUMNS_OF_BOXES, 1)
         grid.addWidget(QLabel(tr("Keep")), 3, 0)
         grid.addLayout(boxes, 3, 1, 2, 3)
+
+
+def last_folder() -> str:
+    """Return the folder of the last batch; empty before one."""
+    return str(_qt_settings().value(_KEY, ""))
+
+
+def remember_folder(folder: Path) -> None:
+    """Keep the folder for the next window."""
+    _qt_settings().setValue(_KEY, str(folder))
+
+
+def _qt_settings() -> QSettings:
+    return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "napari-unetseg", "napari-unetseg")
 
 
 def _path(line: QLineEdit) -> Path | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.batch.events import Tally
 from napari_unetseg.batch.find_images import find_images
@@ -16,8 +16,6 @@ from napari_unetseg.plugin.work.services import ServiceFactory
 
 if TYPE_CHECKING:
     from napari_unetseg.batch.events import Event
-
-_TYPING_MS = 250
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class FolderJob:
-    """What was asked for when Run was pressed."""
+    """Which files to segment, and how: as the form stood when Run was pressed."""
 
     model_choice: ModelChoice
     files: tuple[Path, ...]
@@ -60,68 +58,15 @@ class FolderJob:
     again: bool
 
 
-class Finder(QObject):
-    """Looks for the images of a folder while its user types; only the answer to the last question is given."""
-
-    found = Signal(object, object)
-    failed = Signal(object)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._search: Search | None = None
-        self._task: Task[None] | None = None
-        self._asked: Search | None = None
-        self._answer: list[Path] | Exception = []
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_TYPING_MS)
-        self._timer.timeout.connect(self._look)
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is still to come."""
-        return self._task is not None or self._timer.isActive()
-
-    def look(self, search: Search | None) -> None:
-        """Look for these images, once there was no other wish for a moment; None for nothing."""
-        self._search = search
-        if search is None:
-            self._timer.stop()
-        else:
-            self._timer.start()
-
-    def _look(self) -> None:
-        if self._task is not None or (search := self._search) is None:
-            return
-        self._asked = search
-
-        def find(_: Task[None]) -> None:
-            try:
-                self._answer = find_images(search.folder, search.pattern, recursive=search.recursive)
-            except Exception as error:
-                self._answer = error
-
-        self._task = Task(find)
-        start(self._task, returned=_ignore, errored=_ignore, finished=self._end)
-
-    def _end(self) -> None:
-        self._task = None
-        if self._search != self._asked:
-            self._look()
-        elif isinstance(self._answer, Exception):
-            self.failed.emit(self._answer)
-        else:
-            self.found.emit(self._asked, self._answer)
-
-
-class _Events(QObject):
-    """Carries events from the worker to the GUI thread."""
-
-    happened = Signal(object)
+def prepare_search(search: Search) -> Callable[[Task[list[Path]]], list[Path]]:
+    """Return what finds the images that are meant, in a worker."""
+    return lambda task: find_images(search.folder, search.pattern, recursive=search.recursive)
 
 
 class FolderController(QObject):
     """Starts and cancels batches; exactly one of `done` and `failed` ends each.
+
+    `happened` gives each event with the counts so far, `done` the final counts and whether it was cancelled.
 
     Parameters
     ----------
@@ -131,7 +76,7 @@ class FolderController(QObject):
         Owner.
     """
 
-    happened = Signal(object)
+    happened = Signal(object, object)
     done = Signal(object, bool)
     failed = Signal(object)
 
@@ -156,15 +101,15 @@ class FolderController(QObject):
         """Start a batch; nothing happens while another one runs."""
         if self.running:
             return
-        services, events = self._services, _Events()
-        events.happened.connect(self.happened)
+        services = self._services
         self._tally = self._error = None
 
         def work(task: Task[None]) -> None:
-            # Not returned: what was done before a cancel was done all the same, and has to be told.
-            self._tally = run_folder(job, services, events.happened.emit, task.cancelled)
+            # Not returned: what was done before a cancel was done all the same, and has to be shown.
+            self._tally = run_folder(job, services, task.reports.happened.emit, task.cancelled)
 
         self._task = Task(work)
+        self._task.reports.happened.connect(self.happened)
         start(self._task, returned=_ignore, errored=self._keep_error, finished=self._end)
 
     def cancel(self) -> None:
@@ -185,7 +130,7 @@ class FolderController(QObject):
 
 
 def run_folder(
-    job: FolderJob, services: ServiceFactory, tell: "Callable[[Event], None]", cancelled: CancelFlag
+    job: FolderJob, services: ServiceFactory, report: "Callable[[Event, Tally], None]", cancelled: CancelFlag
 ) -> Tally:
     """Segment a folder, in a worker thread.
 
@@ -199,7 +144,7 @@ def run_folder(
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
     batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, redo=job.again)
-    return segment_files(service, batch, report=tell, cancel=cancelled)
+    return segment_files(service, batch, report=report, cancel=cancelled)
 
 
 def _ignore(_: object) -> None: ...

@@ -55,7 +55,7 @@ class Opener(QObject):
         shown = {str(layer.metadata.get(_KEY)): layer for layer in self._viewer.layers}
         for layer in layers:
             if (before := shown.get(str(layer.metadata[_KEY]))) is not None and isinstance(layer, Labels):
-                self._viewer.layers.remove(before)  # the batch may have written it anew
+                self._viewer.layers.remove(before)  # the batch may have written it again
             elif before is not None:
                 before.visible = True
                 continue

@@ -85,9 +85,9 @@ def card_rows(card: ModelCard) -> dict[str, str]:
     divided = card.decoder == "seeded_watershed"
     objects = tr("about {pixels:g} px wide").format(pixels=card.object_size) if card.object_size else tr("of any size")
     touching = tr("divided where they touch") if divided else tr("not divided where they touch")
-    told = tr("{images} images of {data}, {licence}")
+    text = tr("{images} images of {data}, {licence}")
     training = (
-        told.format(images=grouped(one.images), data=one.name, licence=one.licence) for one in card.training_data
+        text.format(images=grouped(one.images), data=one.name, licence=one.licence) for one in card.training_data
     )
     return {
         "parameters": tr("known once it is loaded"),
@@ -125,8 +125,8 @@ def _sides(card: ModelCard) -> str:
 def _scaling(card: ModelCard) -> str:
     normalisation = card.normalisation
     if isinstance(normalisation, Percentile):
-        told = tr("percentiles {low:g} to {high:g} scaled to 0..1")
-        return told.format(low=normalisation.low, high=normalisation.high)
+        text = tr("percentiles {low:g} to {high:g} scaled to 0..1")
+        return text.format(low=normalisation.low, high=normalisation.high)
     if isinstance(normalisation, MeanStd):
         return tr("a fixed mean and spread taken off")
     return tr("smallest to largest value scaled to 0..1")

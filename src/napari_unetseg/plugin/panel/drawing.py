@@ -48,7 +48,7 @@ class Lines(QLabel):
         self._elide()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
-        """Break the lines anew."""
+        """Break the lines again."""
         super().resizeEvent(event)
         self._elide()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_unetseg.service.reports import MemoryUsage, Performance
 
 Verb = Literal["refresh", "check", "reload", "warm up", "free", "run"]
-"""What was asked of the service before it told how it is; a refresh asks for nothing else."""
+"""What the service did before it reported how it is; for a refresh it did nothing."""
 
 LOADS: tuple[Verb, ...] = ("check", "reload", "warm up")
 NOTHING = "-"
@@ -172,13 +172,13 @@ def latency(performance: "Performance") -> str:
 
 def work(performance: "Performance") -> str:
     """Return ``"12 runs, 1 failed (8 %), CPU 130 %"``."""
-    told = [tr_count("{n} run", "{n} runs", performance.runs).format(n=grouped(performance.runs))]
+    parts = [tr_count("{n} run", "{n} runs", performance.runs).format(n=grouped(performance.runs))]
     if performance.failures:
         failed = tr_count("{n} failed ({percent:.0f} %)", "{n} failed ({percent:.0f} %)", performance.failures)
-        told.append(failed.format(n=grouped(performance.failures), percent=100 * performance.error_rate))
+        parts.append(failed.format(n=grouped(performance.failures), percent=100 * performance.error_rate))
     use = {"CPU": performance.cpu_percent, "GPU": performance.gpu_percent}
-    told += [f"{name} {percent:.0f} %" for name, percent in use.items() if percent is not None]
-    return ", ".join(told)
+    parts += [f"{name} {percent:.0f} %" for name, percent in use.items() if percent is not None]
+    return ", ".join(parts)
 
 
 def remarks(health: "Health") -> str:
@@ -227,10 +227,10 @@ def _part(megabytes: float, total: float) -> str:
 
 
 def _pool(utilization: float, hits: int, misses: int, held_mb: float) -> Meter:
-    asked = hits + misses
+    loans = hits + misses
     tip = tr("{hits} buffers were used again, {misses} had to be made; both pools together hold {size}.")
     tip = tip.format(hits=grouped(hits), misses=grouped(misses), size=size(held_mb))
-    if not asked:
+    if not loans:
         return Meter((utilization,), tr("not used yet"), tip)
     words = tr("{used:.0f} %, {reused:.0f} % reused")
-    return Meter((utilization,), words.format(used=100 * utilization, reused=100 * hits / asked), tip)
+    return Meter((utilization,), words.format(used=100 * utilization, reused=100 * hits / loans), tip)

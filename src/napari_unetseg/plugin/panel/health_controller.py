@@ -1,4 +1,7 @@
-"""Ask a service how it is, off the GUI thread, one question at a time."""
+"""Ask a service how it is, off the GUI thread, one question at a time.
+
+This is a queue and no `LatestWorker`: what a button asks for is done and reported, whatever is asked later.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ DURING_RUN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Subject:
-    """The model and the device that are asked about."""
+    """The model and the device whose service is asked."""
 
     model: str
     device: str
@@ -27,7 +30,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Report:
-    """A service's answer.
+    """What a service says of itself.
 
     Attributes
     ----------
@@ -98,7 +101,7 @@ class HealthController(QObject):
         super().__init__(parent)
         self._services, self._interval = services, interval
         self._subject: Subject | None = None
-        self._asked: Subject | None = None
+        self._asking: Subject | None = None
         self._verb: Verb = "refresh"
         self._next: Verb | None = None
         self._task: Task[tuple[Report, float]] | None = None
@@ -112,7 +115,7 @@ class HealthController(QObject):
 
     @property
     def checking(self) -> bool:
-        """Whether an answer is still to come."""
+        """Whether a report is still to come."""
         return self._task is not None
 
     @property
@@ -161,15 +164,15 @@ class HealthController(QObject):
         if subject is None:
             return
         self._timer.stop()
-        self._asked, self._verb = subject, verb
+        self._asking, self._verb = subject, verb
         self._report = self._error = None
         self._task = Task(lambda _: (ask(services, subject, verb), interval()))
-        start(self._task, returned=self._keep_report, errored=self._keep_error, finished=self._end)
+        start(self._task, returned=self._on_returned, errored=self._on_errored, finished=self._end)
 
-    def _keep_report(self, answer: tuple[Report, float]) -> None:
-        self._report, self._seconds = answer
+    def _on_returned(self, outcome: tuple[Report, float]) -> None:
+        self._report, self._seconds = outcome
 
-    def _keep_error(self, error: Exception) -> None:
+    def _on_errored(self, error: Exception) -> None:
         self._error = error
 
     def _end(self) -> None:
@@ -179,7 +182,7 @@ class HealthController(QObject):
             return
         if verb != "refresh":
             self.ended.emit(verb)
-        current = self._asked == self._subject
+        current = self._asking == self._subject
         if current and report is not None:
             self.reported.emit(report)
         elif current and error is not None:

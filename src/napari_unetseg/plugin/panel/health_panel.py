@@ -103,7 +103,7 @@ class HealthPanel(QWidget):
         self.show_model(None)
 
     def show_model(self, package: ModelPackage | None) -> None:
-        """Show a model that was not asked about yet."""
+        """Show a model of which there is no report yet."""
         self.card.show_model(package)
         for text in (self.device, self.latency, self.work, self.remarks):
             text.say(NOTHING)

@@ -1,4 +1,4 @@
-"""A small sign that says how things are by its glyph, its colour and the words beside it."""
+"""A small sign of a state, by its glyph and its colour."""
 
 from typing import TYPE_CHECKING, Literal
 

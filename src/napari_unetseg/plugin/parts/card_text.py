@@ -50,10 +50,10 @@ def describe_model(package: ModelPackage) -> str:
     ]
     if card.training_data:
         lines += ["", f"## {tr('Trained on')}", ""]
-        told = tr("{data}: {images} images, {licence}. {citation}")
+        text = tr("{data}: {images} images, {licence}. {citation}")
         lines += [
             "* "
-            + told.format(data=data.name, images=grouped(data.images), licence=data.licence, citation=data.citation)
+            + text.format(data=data.name, images=grouped(data.images), licence=data.licence, citation=data.citation)
             for data in card.training_data
         ]
     if card.scores:

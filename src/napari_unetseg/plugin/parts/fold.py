@@ -18,7 +18,7 @@ class Fold(QWidget):
         What is inside.
     rows
         Widgets to show when it is open, from top to bottom.
-    beside
+    line_end
         What stands at the end of the line, open or closed.
     parent
         Owner.
@@ -27,7 +27,7 @@ class Fold(QWidget):
     toggled = Signal(bool)
 
     def __init__(
-        self, title: str, tip: str, rows: list[QWidget], beside: QWidget, parent: QWidget | None = None
+        self, title: str, tip: str, rows: list[QWidget], line_end: QWidget, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -48,7 +48,7 @@ class Fold(QWidget):
         line = QHBoxLayout()
         line.setSpacing(8)
         line.addWidget(self.toggle, 1)
-        line.addWidget(beside)
+        line.addWidget(line_end)
         column.addLayout(line)
         column.addWidget(self.body)
         self.expand(False)

@@ -1,4 +1,4 @@
-"""What to tell the user about a segmentation in one line, and what to suggest when it is empty."""
+"""How many objects a segmentation has and, when it is empty, what stands in their way."""
 
 import math
 from dataclasses import dataclass

@@ -106,7 +106,7 @@ class ObjectTable(QWidget):
             widget.setEnabled(not stale)
 
     def event(self, event: QEvent | None) -> bool:
-        """Tell when the dock around this widget is closed for good."""
+        """Emit `closed` when the dock around this widget is closed for good."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.closed.emit()
         return bool(super().event(event))
@@ -195,10 +195,10 @@ class ObjectTable(QWidget):
         self.column.setToolTip(tr(_COLUMN_TIP))
         self.save.setToolTip(tr(_SAVE_TIP))
         side = QWidget()
-        beside = QVBoxLayout(side)
-        beside.setContentsMargins(0, 0, 0, 0)
-        beside.addWidget(self.column)
-        beside.addWidget(self.histogram, 1)
+        side_column = QVBoxLayout(side)
+        side_column.setContentsMargins(0, 0, 0, 0)
+        side_column.addWidget(self.column)
+        side_column.addWidget(self.histogram, 1)
         parts = QSplitter(Qt.Orientation.Horizontal)
         parts.addWidget(self.view)
         parts.addWidget(side)

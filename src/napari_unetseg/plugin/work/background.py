@@ -1,7 +1,7 @@
 """One piece of work in a background thread, with reports on its way and a way to stop it."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
@@ -11,18 +11,33 @@ T = TypeVar("T")
 
 
 class Reports(QObject):
-    """Signals a task emits from its thread; Qt delivers them in the GUI thread."""
+    """Signals a task emits from its thread; Qt delivers them in the GUI thread.
+
+    Attributes
+    ----------
+    stage
+        What the work is at.
+    progressed
+        How much of it is done, of how much.
+    began, made
+        What is worked on now, and what is finished, where the work consists of several things.
+    happened
+        An event, and the counts of all of them.
+    """
 
     stage = Signal(str)
     progressed = Signal(int, int)
+    began = Signal(object)
+    made = Signal(object)
+    happened = Signal(object, object)
 
 
 class Task(WorkerBase[T]):
     """Run a function in Qt's thread pool.
 
     The function gets the task itself, to report to and to ask whether it should stop. Once `quit`
-    was called nothing is returned any more: `finished` comes alone, or after `errored`. napari asks
-    the same of every running worker when its application quits.
+    was called nothing is returned any more: `finished` comes alone, or after `errored`. napari calls
+    `quit` of every running worker when its application quits.
 
     Parameters
     ----------
@@ -39,7 +54,7 @@ class Task(WorkerBase[T]):
         """Run the function and emit the signals; Qt calls this in the worker thread.
 
         Where Python exits in the middle of a run, Qt has deleted the signals by the time the
-        function ends. Nobody is left to be told, and an exception here would abort the process.
+        function ends. Nobody is left to hear of it, and an exception here would abort the process.
         """
         try:
             super().run()
@@ -59,9 +74,9 @@ class Task(WorkerBase[T]):
 def start(
     task: Task[T],
     *,
-    returned: Callable[[T], Any],
-    errored: Callable[[Exception], Any],
-    finished: Callable[..., Any],
+    returned: Callable[[T], object],
+    errored: Callable[[Exception], object],
+    finished: Callable[..., object],
 ) -> None:
     """Connect a task's ends and start it.
 

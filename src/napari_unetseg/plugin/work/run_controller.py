@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.plugin.work import run_words
+from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.segment_job import CurrentLayer, LayerReports, Outcome, SegmentJob, run_jobs
+from napari_unetseg.plugin.work.segment_job import CurrentLayer, Outcome, SegmentJob, run_jobs
 from napari_unetseg.plugin.work.services import ServiceFactory
 
 
@@ -46,8 +47,7 @@ class RunController(QObject):
         self.kept = 0
         self._services = services
         self._task: Task[list[str]] | None = None
-        self._reports: LayerReports | None = None
-        self._alone = True
+        self._several = False
         self._outcome: Outcome | None = None
         self._faults: Sequence[str] = ()
         self._error: Exception | None = None
@@ -62,59 +62,66 @@ class RunController(QObject):
         """Whether a run was asked to stop and has not ended yet."""
         return self._task is not None and self._task.cancelled()
 
-    def start(self, *jobs: SegmentJob) -> None:
+    def start(self, jobs: Sequence[SegmentJob]) -> None:
         """Start a run of one layer or several; nothing happens while another one runs."""
         if self.running:
             return
-        services, reports = self._services, LayerReports()
-        self._task = Task(lambda task: run_jobs(jobs, services, task, reports))
-        self._reports, self._alone = reports, len(jobs) == 1
+        self._several = len(jobs) > 1
         self._outcome = self._error = self.current_layer = None
         self._faults, self.kept = (), 0
-        reports.began.connect(self._note_current_layer)
-        reports.made.connect(self._keep_outcome)
-        self._task.reports.stage.connect(self.stage)
-        self._task.reports.progressed.connect(self.progressed)
-        start(self._task, returned=self._keep_faults, errored=self._keep_error, finished=self._end)
+        task = self._task = Task(partial(run_jobs, jobs, self._services))
+        # These pass on, for whichever task runs: a task's own signals end with it, and outlive a window that is closed.
+        task.reports.stage.connect(self.stage)
+        task.reports.progressed.connect(self.progressed)
+        task.reports.began.connect(self._on_began)
+        task.reports.made.connect(self._on_made)
+        start(task, returned=self._on_returned, errored=self._on_errored, finished=self._on_finished)
 
     def cancel(self) -> None:
         """Ask the run to stop; `cancelled` follows when it did."""
         if self._task is not None:
             self._task.quit()
 
-    def _note_current_layer(self, current_layer: CurrentLayer) -> None:
-        self.current_layer = None if self._alone else current_layer
+    def _on_began(self, current_layer: CurrentLayer) -> None:
+        self.current_layer = current_layer if self._several else None
 
-    def _keep_outcome(self, outcome: Outcome) -> None:
-        # One that comes after Cancel was pressed is dropped.
+    def _on_made(self, outcome: Outcome) -> None:
+        # The last one waits for the end of the run; one that comes after Cancel was pressed is dropped.
         if not self.cancelling:
-            self._give_out(self._outcome)
+            if self._outcome is not None:
+                self._emit_made(self._outcome)
             self._outcome = outcome
 
-    def _give_out(self, outcome: Outcome | None) -> None:
-        if outcome is not None:
-            self.kept += 1
-            self.made.emit(outcome)
+    def _emit_made(self, outcome: Outcome) -> None:
+        self.kept += 1
+        self.made.emit(outcome)
 
-    def _keep_faults(self, faults: list[str]) -> None:
+    def _on_returned(self, faults: list[str]) -> None:
         self._faults = faults
 
-    def _keep_error(self, error: Exception) -> None:
+    def _on_errored(self, error: Exception) -> None:
         self._error = error
 
-    def _end(self) -> None:
+    def _on_finished(self) -> None:
         if self._task is None:
             return
         # Cancel may have been pressed while the result was on its way here; then it is dropped.
         cancelled = self._task.cancelled() or isinstance(self._error, Cancelled)
         outcome, error = self._outcome, self._error
-        self._task = self._reports = self._outcome = self._error = None
+        self._task = self._outcome = self._error = None
         if cancelled:
-            self._give_out(None if self._alone else outcome)
+            if outcome is not None and self._several:
+                self._emit_made(outcome)
             self.cancelled.emit()
         elif error is not None or outcome is None:
             self.failed.emit(error)
         else:
             self.kept += 1
-            remarks = () if self._alone else run_words.summary(self.kept)
+            remarks = _remarks(self.kept) if self._several else ()
             self.done.emit(replace(outcome, remarks=remarks, faults=tuple(self._faults)))
+
+
+def _remarks(layers: int) -> tuple[str, ...]:
+    """Say how many layers were segmented, and what the sliders are for."""
+    count = tr_count("{n} layer was segmented.", "{n} layers were segmented.", layers).format(n=layers)
+    return (count, tr("The sliders act on the last of them."))

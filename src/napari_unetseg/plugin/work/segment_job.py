@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
-from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.callbacks import Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.inference.size_estimate import typical_diameter
+from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.outputs import Output, build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
-from napari_unetseg.plugin.work import run_words
+from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.work.background import Task
 from napari_unetseg.plugin.work.services import ServiceFactory, recipe_service
 from napari_unetseg.postprocessing.stacks import middle_plane
@@ -27,7 +27,7 @@ LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", 
 
 @dataclass(frozen=True)
 class SegmentJob:
-    """What the user asked of one layer when Run was pressed.
+    """One layer to segment, and how: as the rows stood when Run was pressed.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Outcome:
     faults: tuple[str, ...] = ()
 
 
-def run_job(job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progress: Progress | None = None) -> Outcome:
+def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], progress: Progress) -> Outcome:
     """Segment one layer, in a worker thread.
 
     Parameters
@@ -82,7 +82,7 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progre
     task
         Is reported to and asked whether to stop.
     progress
-        Called with counts of tiles; None for the task's own signal.
+        Called with counts of tiles.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: "Task[Any]", progre
         task.reports.stage.emit(CONVERTING)
     segmentation = service.segment(
         image,
-        progress=progress or task.reports.progressed.emit,
+        progress=progress,
         cancel=task.cancelled,
         on_stage=task.reports.stage.emit,
         **job.parameters,
     )
     if job.recipe is not None:
-        told = (*job.recipe.remarks, *job.recipe.differences(service.model_info()))
-        segmentation = replace(segmentation, warnings=(*told, *segmentation.warnings))
+        remarks = (*job.recipe.remarks, *job.recipe.differences(service.model_info()))
+        segmentation = replace(segmentation, warnings=(*remarks, *segmentation.warnings))
     task.reports.stage.emit(FINISHING)
     labels = segmentation.labels
     layers = build_layers(layer_data(segmentation, job.plane, job.outputs))
@@ -143,17 +143,10 @@ class CurrentLayer:
     name: str
 
 
-class LayerReports(QObject):
-    """What a run of several layers says on its way, from its thread."""
-
-    began = Signal(object)
-    made = Signal(object)
-
-
-def run_jobs(
-    jobs: Sequence[SegmentJob], services: ServiceFactory, task: "Task[Any]", reports: LayerReports
-) -> list[str]:
+def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[list[str]]) -> list[str]:
     """Segment layers one after the other, in a worker thread; a bad one does not stop the others.
+
+    `task.reports` says which layer `began`, with a `CurrentLayer`, and gives the `Outcome` of each that was `made`.
 
     Returns
     -------
@@ -168,20 +161,25 @@ def run_jobs(
         If none could be segmented.
     """
     faults: list[str] = []
-    for at, job in enumerate(jobs):
-        reports.began.emit(CurrentLayer(at + 1, len(jobs), job.plane.name))
+    for index, job in enumerate(jobs):
+        task.reports.began.emit(CurrentLayer(index + 1, len(jobs), job.plane.name))
 
-        def tell(done: int, total: int, at: int = at) -> None:
-            task.reports.progressed.emit(at * total + done, len(jobs) * total)
+        def report(done: int, total: int, index: int = index) -> None:
+            task.reports.progressed.emit(index * total + done, len(jobs) * total)
 
         try:
-            reports.made.emit(run_job(job, services, task, tell))
+            task.reports.made.emit(run_job(job, services, task, report))
         except Cancelled:
             raise
         except Exception as error:
             if len(jobs) == 1:
                 raise
-            faults.append(run_words.not_segmented(job.plane.name, error))
+            faults.append(_not_segmented(job.plane.name, error))
     if len(faults) == len(jobs):
-        raise UnetsegError(run_words.all_failed(faults))
+        raise UnetsegError(" ".join([tr("No layer was segmented."), *faults]))
     return faults
+
+
+def _not_segmented(name: str, error: Exception) -> str:
+    """Say which layer could not be segmented and why."""
+    return tr("'{name}' was not segmented: {reason}").format(name=name, reason=describe_error(error).sentence)

@@ -1,79 +1,106 @@
-"""The services that the windows of this process share."""
+"""The services that the windows of this process share, and what the settings say to the window."""
 
 from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from napari_unetseg.plugin.work.preferences import requested_device
+from napari_unetseg.config import load_settings
+from napari_unetseg.errors import ConfigError
 from napari_unetseg.plugin.work.preload_torch import read_torch_libraries
 
 if TYPE_CHECKING:
     from napari_unetseg.service import RunRecipe, SegmentationService
 
-_lock = Lock()
-# By device, and by model and device.
-_devices: dict[str, "SegmentationService"] = {}
-_shared: dict[tuple[str, str], "SegmentationService"] = {}
-# The last one, by what its recipe asks for.
-_of_recipes: dict[str, "SegmentationService"] = {}
-
-
-# Gives the service for a model and a device; called in worker threads only.
 ServiceFactory = Callable[[str, str], "SegmentationService"]
+"""Gives the service for a model and a device; called in worker threads only."""
+
+AUTOMATIC = "auto"
+"""The device of a window in which nobody chose one."""
 
 
-def shared_service(model: str, device: str) -> "SegmentationService":
-    """Return the one service for this model and device.
+class SharedServices:
+    """Services by model and device, each made on first use.
 
     A second run therefore finds its model in memory, and two widgets hold it once. The services of one device share
     their memory: a model that was used before stays, so that changing back is quick, until others need the room that
-    the setting `unet.model.max_models_gb` gives. Importing the service takes a second, so call this in a worker
+    the setting `unet.model.max_models_gb` gives. Importing the service takes a second, so ask for one in a worker
     thread.
-
-    Parameters
-    ----------
-    model
-        Name or path of a model package.
-    device
-        ``"auto"`` (what the settings say), ``"cuda"``, ``"mps"`` or ``"cpu"``.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model or its card is broken.
     """
-    read_torch_libraries()
-    from napari_unetseg.service import SegmentationService
 
-    with _lock:
-        if (model, device) not in _shared:
-            first = _devices.get(device)
-            service = SegmentationService(model, requested_device(device)) if first is None else first.with_model(model)
-            _devices.setdefault(device, service)
-            _shared[model, device] = service
-        return _shared[model, device]
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_device: dict[str, SegmentationService] = {}
+        self._by_model: dict[tuple[str, str], SegmentationService] = {}
+        self._of_recipe: tuple[str, SegmentationService] | None = None
+
+    def shared_service(self, model: str, device: str) -> "SegmentationService":
+        """Return the one service for this model and device.
+
+        Parameters
+        ----------
+        model
+            Name or path of a model package.
+        device
+            ``"auto"`` (what the settings say), ``"cuda"``, ``"mps"`` or ``"cpu"``.
+
+        Raises
+        ------
+        ModelError
+            If there is no such model or its card is broken.
+        """
+        read_torch_libraries()
+        from napari_unetseg.service import SegmentationService
+
+        with self._lock:
+            if (model, device) not in self._by_model:
+                first = self._by_device.get(device)
+                service = (
+                    SegmentationService(model, requested_device(device)) if first is None else first.with_model(model)
+                )
+                self._by_device.setdefault(device, service)
+                self._by_model[model, device] = service
+            return self._by_model[model, device]
+
+    def known_service(self, model: str, device: str) -> "SegmentationService | None":
+        """Return the service for this model and device if there is one already."""
+        return self._by_model.get((model, device))
+
+    def recipe_service(self, recipe: "RunRecipe") -> "SegmentationService":
+        """Return a service that runs as a recipe says; that of the recipe before gives its memory back.
+
+        Raises
+        ------
+        UnetsegError
+            If this machine cannot do what it says.
+        """
+        read_torch_libraries()
+        requested = recipe.model_dump_json(include={"model", "run"})
+        with self._lock:
+            if self._of_recipe is None or self._of_recipe[0] != requested:
+                service = recipe.service()
+                if self._of_recipe is not None:
+                    self._of_recipe[1].unload()
+                self._of_recipe = requested, service
+            return self._of_recipe[1]
 
 
-def known_service(model: str, device: str) -> "SegmentationService | None":
-    """Return the service for this model and device if there is one already."""
-    return _shared.get((model, device))
+_services = SharedServices()
+shared_service = _services.shared_service
+known_service = _services.known_service
+recipe_service = _services.recipe_service
 
 
-def recipe_service(recipe: "RunRecipe") -> "SegmentationService":
-    """Return a service that runs as a recipe says; the one of the recipe before is freed once nothing uses it.
+def preferred_model() -> str | None:
+    """Return the name of the model that the settings name; None if they name none.
 
-    Raises
-    ------
-    UnetsegError
-        If this machine cannot do what it says.
+    Where the settings are wrong the window opens all the same: its service, which reads them too, says so.
     """
-    read_torch_libraries()
-    wanted = recipe.model_dump_json(include={"model", "run"})
-    with _lock:
-        if wanted not in _of_recipes:
-            service = recipe.service()
-            for before in _of_recipes.values():
-                before.unload()
-            _of_recipes.clear()
-            _of_recipes[wanted] = service
-        return _of_recipes[wanted]
+    try:
+        return load_settings().settings.unet.model.name
+    except ConfigError:
+        return None
+
+
+def requested_device(choice: str) -> str | None:
+    """Return the device to request of a service; None, which leaves it to the settings, where nobody chose one."""
+    return None if choice == AUTOMATIC else choice
