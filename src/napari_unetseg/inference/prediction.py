@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
-from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep

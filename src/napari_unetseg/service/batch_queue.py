@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
@@ -20,7 +20,6 @@ from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
-    from napari_unetseg.callbacks import Progress
     from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, folder_for
 from napari_unetseg.inference.backends.openvino.int8_store import Calibration, calibration_of
@@ -18,9 +18,6 @@ from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
-if TYPE_CHECKING:
-    from napari_unetseg.callbacks import Progress
-
 MOST_PLANES = 8
 """Planes of a stack that a model is calibrated on, evenly spread."""
 
@@ -28,7 +25,7 @@ MOST_PLANES = 8
 def calibrate_package(
     package: ModelPackage,
     images: Sequence[Image | NDArray[Any]],
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
     cancel: CancelFlag | None = None,
 ) -> Calibration:
     """Calibrate a model for int8, as `inference.int8_calibration.calibrate` does. Stacks give some planes."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
-from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
@@ -32,7 +32,6 @@ from napari_unetseg.service.stack_prediction import predict_stack
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.callbacks import Progress
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from numpy.typing import NDArray
 
-from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
@@ -29,7 +29,6 @@ from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.callbacks import Progress
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.service.loaded_model import LoadedModel
 
@@ -124,7 +123,7 @@ class SegmentationService:
         image: Image | NDArray[Any],
         *,
         model: str | Path | None = None,
-        progress: "Progress | None" = None,
+        progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         on_stage: OnStage | None = None,
         **options: Unpack[SegmentKeywords],
@@ -167,7 +166,7 @@ class SegmentationService:
         images: Iterable[Readable],
         *,
         model: str | Path | None = None,
-        progress: "Progress | None" = None,
+        progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         **options: Unpack[SegmentKeywords],
     ) -> list[Segmentation | Failure]:
@@ -208,7 +207,7 @@ class SegmentationService:
         images: Iterable[Readable],
         *,
         model: str | Path | None = None,
-        progress: "Progress | None" = None,
+        progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         on_stage: OnStage | None = None,
         **options: Unpack[SegmentKeywords],
@@ -305,7 +304,7 @@ class SegmentationService:
         images: Sequence[Image | NDArray[Any]],
         *,
         model: str | Path | None = None,
-        progress: "Progress | None" = None,
+        progress: Progress | None = None,
         cancel: CancelFlag | None = None,
     ) -> "Calibration":
         """Bring a model into int8 on images that it is meant for, so that it can run with ``precision="int8"``.
