@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"image", "errors", "language", "probability_maps", "cores"}
+PLAIN = {"image", "errors", "language", "probability_maps", "cores", "layer_style"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 MAY_IMPORT = {
     "errors": set[str](),
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "image": {"errors", "language"},
     "probability_maps": {"errors", "language"},
     "cores": set[str](),
+    "layer_style": set[str](),
     "samples": PLAIN,
     "postprocessing": PLAIN,
     "io": PLAIN | {"postprocessing"},

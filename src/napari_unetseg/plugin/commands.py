@@ -20,7 +20,7 @@ from napari_unetseg.plugin.converting import (
 )
 from napari_unetseg.plugin.dock.shortcuts import flip_contours
 from napari_unetseg.plugin.functions import segment_layer, segment_layers
-from napari_unetseg.plugin.layers.outputs import LayerData, Output
+from napari_unetseg.postprocessing.layer_data import LayerData, Output
 
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget

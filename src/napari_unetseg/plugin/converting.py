@@ -11,15 +11,16 @@ import pandas as pd
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 
+from napari_unetseg import layer_style
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.language import tr
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.editing import areas_of
-from napari_unetseg.plugin.layers.exports import Axes, pixel_size, read_axes, stack_of
-from napari_unetseg.plugin.layers.outputs import EDGE_COLOUR, MAX_CONTOURS, METADATA_KEY, LayerData, outline_labels
-from napari_unetseg.plugin.layers.plane import Placement
+from napari_unetseg.plugin.layers.exports import FileAxes, pixel_size, read_axes, stack_of
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.postprocessing.edits import DrawnRing, draw_rings
+from napari_unetseg.postprocessing.layer_data import LayerData, Placement, outline_labels
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.stacks import stack_tables
 
@@ -32,8 +33,8 @@ def contours_from_labels(layer: Labels) -> LayerData:
     Returns
     -------
     LayerData
-        Of a Shapes layer with one polygon a ring and the features ``label`` and ``ring``; above `MAX_CONTOURS`
-        rings of a Labels layer of outlines.
+        Of a Shapes layer with one polygon a ring and the features ``label`` and ``ring``; above
+        `layer_style.MAX_CONTOURS` rings of a Labels layer of outlines.
 
     Raises
     ------
@@ -53,10 +54,10 @@ def contours_from_labels(layer: Labels) -> LayerData:
     if not vertices:
         raise UnetsegError(tr("'{layer}' has no object: all of its pixels are 0.").format(layer=layer.name))
     common = {"name": tr("{layer} as contours").format(layer=layer.name), **_transform(layer)}
-    if len(vertices) > MAX_CONTOURS:
+    if len(vertices) > layer_style.MAX_CONTOURS:
         drawn = np.stack([outline_labels(np.asarray(planes[i])) for i in np.ndindex(planes.shape[:-2])])
-        return placement.expand(drawn.reshape(planes.shape)), {**common, "opacity": 1.0}, "labels"
-    look = {"edge_color": EDGE_COLOUR, "face_color": "transparent", "edge_width": 0.5}
+        return placement.expand(drawn.reshape(planes.shape)), {**common, **layer_style.OUTLINES_AS_LABELS}, "labels"
+    look = {**layer_style.CONTOURS, "edge_width": 0.5}
     features = pd.DataFrame({"label": labels, "ring": kinds})
     return vertices, {**common, **look, "shape_type": "polygon", "features": features}, "shapes"
 
@@ -98,7 +99,7 @@ def labels_from_contours(layer: Shapes, grid: Layer) -> LayerData:
     for place, rings in planes.items():
         labels[place] = draw_rings(labels[place], rings)
     name = tr("{layer} as labels").format(layer=layer.name)
-    return placement.expand(labels), {"name": name, "opacity": 0.5, **_transform(layer)}, "labels"
+    return placement.expand(labels), {"name": name, **layer_style.LABELS, **_transform(layer)}, "labels"
 
 
 def measured_again(layer: Labels, image: ImageLayer) -> pd.DataFrame:
@@ -178,5 +179,5 @@ def _transform(layer: Layer) -> dict[str, Any]:
     return {key: meta[key] for key in _TRANSFORM if key in meta} | {"metadata": record}
 
 
-def _placement(layer: Layer, axes: Axes) -> Placement:
+def _placement(layer: Layer, axes: FileAxes) -> Placement:
     return Placement(layer.ndim, axes.plane, {}, axes.stack)

@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.layers.outputs import Output
 from napari_unetseg.plugin.parts.form import form_grid
+from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 _TIPS = {

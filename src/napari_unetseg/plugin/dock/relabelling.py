@@ -11,12 +11,12 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.layers.editing import Drawing, can_edit, mark_edited, take_in, with_drawn
-from napari_unetseg.plugin.layers.outputs import Outlines, label_features, outline_labels, outlines
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
 from napari_unetseg.plugin.work.background import Task, start
 from napari_unetseg.postprocessing.edits import Edits, relabel_around
+from napari_unetseg.postprocessing.layer_data import Outlines, label_features, outline_labels, outlines
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_unetseg.plugin.layers.outputs import Output
+from napari_unetseg.postprocessing.layer_data import Output
 
 PLUGIN = "napari-unetseg"
 

@@ -15,10 +15,10 @@ from napari_unetseg.plugin.dock.object_size_row import ObjectSize
 from napari_unetseg.plugin.dock.run_forecast import RunForecast, question
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind, flip_contours, with_key
-from napari_unetseg.plugin.layers.outputs import Output
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.work.preferences import preferred_model
+from napari_unetseg.postprocessing.layer_data import Output
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

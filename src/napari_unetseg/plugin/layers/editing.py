@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from napari_unetseg.io.contour_file import ellipse, open_ring
 from napari_unetseg.language import mark
-from napari_unetseg.plugin.layers.outputs import Outlines
-from napari_unetseg.plugin.layers.plane import Placement
 from napari_unetseg.postprocessing.edits import DrawnRing, Edits, changed_rings, draw_rings
+from napari_unetseg.postprocessing.layer_data import Outlines, Placement
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,22 +22,16 @@ from napari_unetseg.io.contour_file import (
     open_ring,
 )
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
+from napari_unetseg.plugin.layers.axes import OTHER, STACK_ROLES, names_of_axes, role_of
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 
-# Axes before Y and X, by their number, where the layer does not name them; the last is the one scrolled first.
-_USUAL = ("", "Z", "TZ", "TCZ")
-_LETTERS = {
-    **dict.fromkeys(("z", "slice", "plane", "depth"), "Z"),
-    **dict.fromkeys(("t", "time", "frame"), "T"),
-    **dict.fromkeys(("c", "ch", "channel"), "C"),
-}
 _AREAS = ("polygon", "rectangle", "ellipse")
 
 
 @dataclass(frozen=True)
-class Axes:
-    """What the axes of a layer mean.
+class FileAxes:
+    """What the axes of a layer are in a file.
 
     Attributes
     ----------
@@ -63,8 +57,11 @@ class Axes:
         return Position(**places)
 
 
-def read_axes(ndim: int, meta: Mapping[str, Any]) -> Axes:
-    """Find out what the axes of a layer mean, from its axis labels and from how this plugin made it.
+def read_axes(ndim: int, meta: Mapping[str, Any]) -> FileAxes:
+    """Find out what the axes of a layer mean: as this plugin recorded it, else as its labels or its metadata say.
+
+    The plane is spanned by the axes that are named Y and X, else by the last two. What is left of T, C and Z goes, in
+    this order, to the axes of the stack without a name that files know: Z first, if there are fewer, then T.
 
     Parameters
     ----------
@@ -78,19 +75,40 @@ def read_axes(ndim: int, meta: Mapping[str, Any]) -> Axes:
     UnetsegError
         If there are more axes than files of images have.
     """
+    roles = _roles(ndim, meta)
     index = _plane_index(meta)
-    stack = tuple(sorted(index) if len(index) == ndim - 2 else range(ndim - 2))
-    first, second = (axis for axis in range(ndim) if axis not in stack)
-    if len(stack) >= len(_USUAL):
+    free = [axis for axis in range(ndim) if axis not in index or len(index) > ndim - 2]
+    named = [axis for axis in free if roles[axis] in ("Y", "X")]
+    first, second = named if len({roles[axis] for axis in named}) == len(named) == 2 else free[-2:]
+    stack = tuple(axis for axis in range(ndim) if axis not in (first, second))
+    if len(stack) > len(STACK_ROLES):
         raise UnetsegError(
             tr(
                 "The layer '{layer}' has {ndim} dimensions; files hold five at most (T C Z Y X). Export a part of it."
             ).format(layer=_name(meta), ndim=ndim)
         )
-    labels = [str(label).lower() for label in meta.get("axis_labels") or ()]
-    named = "".join(_LETTERS.get(labels[axis], "") for axis in stack) if len(labels) == ndim else ""
-    letters = named if len(set(named)) == len(stack) else _USUAL[len(stack)]
-    return Axes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack))
+    letters = _letters([roles[axis] for axis in stack])
+    return FileAxes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack))
+
+
+def _roles(ndim: int, meta: Mapping[str, Any]) -> list[str]:
+    """Return the role of each axis as far as it is known; `OTHER` where it is not."""
+    names = names_of_axes(tuple(meta.get("axis_labels") or ()), meta.get("metadata") or {}, ndim)
+    roles = [role_of(name) for name in names]
+    recorded = provenance_of(meta).get(AXES_KEY)
+    if not isinstance(recorded, Sequence) or len(recorded) != ndim:
+        return roles
+    # The plane is the one that was segmented, whatever its axes and others are called.
+    return [str(known) or (role if role in STACK_ROLES else OTHER) for known, role in zip(recorded, roles, strict=True)]
+
+
+def _letters(roles: Sequence[str]) -> str:
+    """Give each axis of a stack a letter of its own: that of its role, unless two claim it."""
+    taken = {role for role in STACK_ROLES if roles.count(role) == 1}
+    unnamed = sum(role not in taken for role in roles)
+    left = [role for role in "ZTC" if role not in taken][:unnamed]
+    rest = iter(sorted(left, key=STACK_ROLES.index))
+    return "".join(role if role in taken else next(rest) for role in roles)
 
 
 def contours_of_labels(data: Any, meta: Mapping[str, Any]) -> ContourFile:
@@ -176,7 +194,7 @@ def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) ->
     )
 
 
-def stack_of(data: Any, meta: Mapping[str, Any]) -> tuple[Any, Axes]:
+def stack_of(data: Any, meta: Mapping[str, Any]) -> tuple[Any, FileAxes]:
     """Return the array of a Labels layer with its plane in the last two axes, and what its axes mean."""
     array = data[0] if meta.get("multiscale") else data
     axes = read_axes(array.ndim, meta)
@@ -213,6 +231,7 @@ def describe_left_out(meta: Mapping[str, Any], left_out: Sequence[str]) -> str:
 
 
 def _plane_index(meta: Mapping[str, Any]) -> dict[int, int]:
+    """Return where a layer that was cut out of a stack lies along the axes it was cut along, by axis."""
     return {int(axis): int(index) for axis, index in provenance_of(meta).get("plane", {}).items()}
 
 

@@ -10,9 +10,9 @@ from napari.layers import Shapes
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import AxisChoices, LayerAxes
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
-from napari_unetseg.plugin.layers.plane import Plane, Window, full_resolution, shown_axes, shown_plane, shown_stack
+from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution, shown_axes, shown_plane, shown_stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -93,12 +93,12 @@ def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices
             shown_plane(one, viewer.dims, axis_choices.of(one, shown_axes(one, viewer.dims)))
             for one in _selected_images(viewer)
         )
-    window = None
+    region = None
     if choice is RunOn.VISIBLE:
-        window = _visible_window(layer, viewer, layer_axes)
+        region = _visible_region(layer, viewer, layer_axes)
     elif choice is RunOn.RECTANGLE:
-        window = _rectangle_window(layer, viewer, layer_axes)
-    return (shown_plane(layer, viewer.dims, layer_axes, window),)
+        region = _rectangle_region(layer, viewer, layer_axes)
+    return (shown_plane(layer, viewer.dims, layer_axes, region),)
 
 
 def why_not(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices: AxisChoices) -> str | None:
@@ -125,7 +125,7 @@ def _selected_images(viewer: "ViewerModel") -> list[ImageLayer]:
     return images
 
 
-def _visible_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Window:
+def _visible_region(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Region:
     if viewer.dims.ndisplay != 2:
         raise UnetsegError(tr(_IN_3D))
     if layer_axes.plane != shown_axes(layer, viewer.dims):
@@ -140,7 +140,7 @@ def _visible_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerA
     return _clipped(first, last, layer, layer_axes, tr(_OUT_OF_VIEW))
 
 
-def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Window:
+def _rectangle_region(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Region:
     shapes, vertices = _only_rectangle(viewer)
     position = np.array(viewer.dims.point, dtype=float)
     corners = []
@@ -164,7 +164,7 @@ def _only_rectangle(viewer: "ViewerModel") -> tuple[Shapes, Any]:
     return shapes, shapes.data[at]
 
 
-def _clipped(first: Any, last: Any, layer: ImageLayer, layer_axes: LayerAxes, empty: str) -> Window:
+def _clipped(first: Any, last: Any, layer: ImageLayer, layer_axes: LayerAxes, empty: str) -> Region:
     """Keep of a box, both ends included, what lies within the image."""
     shape: Sequence[int] = [full_resolution(layer).shape[axis] for axis in layer_axes.plane]
     start = np.maximum(np.floor(first), 0).astype(int)
