@@ -213,8 +213,8 @@ def _positions(geometries: list[dict[str, Any]]) -> list[Position]:
 
 def _label(feature: dict[str, Any]) -> int | None:
     properties = feature.get("properties") or {}
-    told = str(properties.get("label", properties.get("name")))
-    return int(told) if told.isdecimal() and int(told) > 0 else None
+    name = str(properties.get("label", properties.get("name")))
+    return int(name) if name.isdecimal() and int(name) > 0 else None
 
 
 def _columns(features: dict[int, dict[str, Any]]) -> Columns:
@@ -228,6 +228,6 @@ def _columns(features: dict[int, dict[str, Any]]) -> Columns:
 
 def _measured(feature: dict[str, Any]) -> dict[str, float]:
     """Read measurements as a mapping, or as the list of names and values that QuPath wrote before 0.4."""
-    told = (feature.get("properties") or {}).get("measurements", {})
-    pairs = told.items() if isinstance(told, dict) else ((one["name"], one["value"]) for one in told)
+    measured = (feature.get("properties") or {}).get("measurements", {})
+    pairs = measured.items() if isinstance(measured, dict) else ((one["name"], one["value"]) for one in measured)
     return {str(name): float(value) for name, value in pairs if isinstance(value, int | float)}

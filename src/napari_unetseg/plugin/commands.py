@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import napari.viewer
 from napari.layers import Image as ImageLayer
@@ -24,6 +24,8 @@ from napari_unetseg.postprocessing.layer_data import LayerData, Output
 
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget
+
+Made = TypeVar("Made")
 
 PLUGIN = "napari-unetseg"
 WIDGET = "U-Net Segmentation"
@@ -151,7 +153,7 @@ def measure_again(viewer: napari.viewer.Viewer) -> None:
         _later(lambda: measured_again(layer, image), partial(setattr, layer, "features"))
 
 
-def _later(work: Callable[[], Any], done: Callable[[Any], Any]) -> None:
+def _later(work: Callable[[], Made], done: Callable[[Made], object]) -> None:
     """Work in a thread; napari shows errors as notifications."""
     worker = create_worker(work, _start_thread=False)
     worker.returned.connect(done)

@@ -29,17 +29,28 @@ class SegmentedImage(Protocol):
     """What is shown of a `Segmentation`, which explains each part."""
 
     @property
-    def labels(self) -> NDArray[np.int32]: ...  # noqa: D102
+    def labels(self) -> NDArray[np.int32]:
+        """Label image."""
+
     @property
-    def foreground(self) -> NDArray[np.float32]: ...  # noqa: D102
+    def foreground(self) -> NDArray[np.float32]:
+        """Foreground probability."""
+
     @property
-    def agreement(self) -> NDArray[np.float32] | None: ...  # noqa: D102
+    def agreement(self) -> NDArray[np.float32] | None:
+        """How far flips and turns agree; None where the network ran once."""
+
     @property
-    def confidence(self) -> "Confidence | None": ...  # noqa: D102
+    def confidence(self) -> "Confidence | None":
+        """How sure the network was of each object; None if not wanted."""
+
     @property
-    def plane_contours(self) -> "Mapping[tuple[int, ...], Sequence[Contour]]": ...  # noqa: D102
+    def plane_contours(self) -> "Mapping[tuple[int, ...], Sequence[Contour]]":
+        """Outlines by the index of their plane."""
+
     @property
-    def measurements(self) -> "Table": ...  # noqa: D102
+    def measurements(self) -> "Table":
+        """One row for each object of each plane."""
 
 
 @dataclass(frozen=True)

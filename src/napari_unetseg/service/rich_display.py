@@ -47,11 +47,12 @@ def as_html(segmentation: "Segmentation") -> str:
     str
         One element that needs nothing from elsewhere.
     """
-    told = segmentation.provenance
+    provenance = segmentation.provenance
     count = segmentation.count
     head = (
         f"<strong>{count:,} object{'' if count == 1 else 's'}</strong> in {escape(segmentation.image.name)}<br>"
-        f"<small>{escape(told.model)} · {escape(told.device)} · {escape(told.precision)} · {told.seconds:.1f} s</small>"
+        f"<small>{escape(provenance.model)} · {escape(provenance.device)} · {escape(provenance.precision)} · "
+        f"{provenance.seconds:.1f} s</small>"
     )
     remarks = "".join(f"<br><small>⚠ {escape(warning)}</small>" for warning in segmentation.warnings)
     return (

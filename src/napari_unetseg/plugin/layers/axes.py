@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    from napari.layers import Image as ImageLayer
+from napari_unetseg.plugin.layers.napari_types import ImageLike
 
 OTHER = ""
 """The role of an axis of planes that lie neither in space nor in time, such as positions on a plate."""
@@ -118,9 +116,9 @@ class AxisChoices:
     """How each layer is read: as the user chose, else as `guess` has it. Layers that are gone are forgotten."""
 
     def __init__(self) -> None:
-        self._chosen: WeakKeyDictionary[ImageLayer, tuple[str, ...]] = WeakKeyDictionary()
+        self._chosen: WeakKeyDictionary[ImageLike, tuple[str, ...]] = WeakKeyDictionary()
 
-    def of(self, layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
+    def of(self, layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
         """Read the axes of a layer.
 
         Parameters
@@ -133,7 +131,7 @@ class AxisChoices:
         chosen = self._chosen.get(layer, ())
         return LayerAxes(chosen, _names(layer, chosen)) if len(chosen) == layer.ndim else guess(layer, shown)
 
-    def choose(self, layer: "ImageLayer", roles: tuple[str, ...] | None) -> None:
+    def choose(self, layer: ImageLike, roles: tuple[str, ...] | None) -> None:
         """Read a layer with these roles from now on; None: as it is guessed."""
         if roles is None:
             self._chosen.pop(layer, None)
@@ -141,7 +139,7 @@ class AxisChoices:
             self._chosen[layer] = roles
 
 
-def guess(layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
+def guess(layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
     """Read the axes of a layer as its labels say, its metadata, and where both are silent its shape.
 
     The two axes on display are those of the plane, whatever they are called. Of the others without a name, the
@@ -160,7 +158,7 @@ def guess(layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
     return LayerAxes(every, _names(layer, every), frozenset(unnamed))
 
 
-def _names(layer: "ImageLayer", roles: Sequence[str]) -> tuple[str, ...]:
+def _names(layer: ImageLike, roles: Sequence[str]) -> tuple[str, ...]:
     """Call an axis by its letter where it has one, else by its label."""
     names = []
     for axis, (label, role) in enumerate(zip(map(_given_name, layer.axis_labels), roles, strict=True)):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
@@ -11,10 +11,8 @@ from napari.utils.transforms import CompositeAffine
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess
+from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray, LayerMeta, PixelLayer
 from napari_unetseg.postprocessing.layer_data import Placement
-
-if TYPE_CHECKING:
-    from napari.layers import Image as ImageLayer
 
 Region = tuple[tuple[int, int], tuple[int, int]]
 """First and last pixel, the last excluded, along the two axes of a plane."""
@@ -49,12 +47,12 @@ class Plane:
     read
         Reads the pixels, from disk or by a lazy computation where it must; the planes of a lazy stack are
         read when they are taken from the image. Call it in a worker.
+    source
+        The layer itself.
     in_memory
         Whether reading costs next to nothing.
     region
         The part of the plane; None for all of it.
-    source
-        The layer itself.
     known_roles
         What each axis of the layer means, as `LayerAxes.roles`; empty where only its length suggests it, unless a stack
         was read that way.
@@ -66,14 +64,14 @@ class Plane:
     description: str
     pixel_area: tuple[float, str] | None
     read: Callable[[], Image]
+    source: ImageLike
     in_memory: bool = False
     region: Region | None = None
-    source: Any = None
     known_roles: tuple[str, ...] = ()
 
 
 def shown_plane(
-    layer: "ImageLayer", dims: ViewerDims, layer_axes: LayerAxes | None = None, region: Region | None = None
+    layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes | None = None, region: Region | None = None
 ) -> Plane:
     """Describe the plane of a layer that the viewer's sliders now show, or a part of it.
 
@@ -94,7 +92,7 @@ def shown_plane(
     return _select(layer, dims, layer_axes or guess(layer, shown_axes(layer, dims)), (), region)
 
 
-def shown_stack(layer: "ImageLayer", dims: ViewerDims, layer_axes: LayerAxes | None = None) -> Plane:
+def shown_stack(layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes | None = None) -> Plane:
     """Describe all planes of a layer, of the channel that the viewer's sliders now show.
 
     A multiscale layer gives them at full resolution, a lazy one stays lazy.
@@ -108,7 +106,7 @@ def shown_stack(layer: "ImageLayer", dims: ViewerDims, layer_axes: LayerAxes | N
     return _select(layer, dims, layer_axes, layer_axes.stack, None)
 
 
-def shown_axes(layer: "ImageLayer", dims: ViewerDims) -> tuple[int, int]:
+def shown_axes(layer: ImageLike, dims: ViewerDims) -> tuple[int, int]:
     """Return the two axes of the layer on display; the layer has the last axes of the viewer."""
     order = tuple(dims.order)
     missing = len(order) - layer.ndim
@@ -118,13 +116,14 @@ def shown_axes(layer: "ImageLayer", dims: ViewerDims) -> tuple[int, int]:
     return min(first, second), max(first, second)
 
 
-def full_resolution(layer: "ImageLayer") -> Any:
+def full_resolution(layer: PixelLayer) -> LayerArray:
     """Return the data of a layer, of a multiscale one those of its largest level."""
-    return layer.data[0] if layer.multiscale else layer.data
+    pixels: LayerArray = layer.data[0] if layer.multiscale else layer.data
+    return pixels
 
 
 def _select(
-    layer: "ImageLayer", dims: ViewerDims, layer_axes: LayerAxes, stack: tuple[int, ...], region: Region | None
+    layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes, stack: tuple[int, ...], region: Region | None
 ) -> Plane:
     data = full_resolution(layer)
     axes = layer_axes.plane
@@ -157,7 +156,7 @@ def _select(
     )
 
 
-def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
+def _read_plane(data: LayerArray, key: tuple[int | slice, ...]) -> LayerArray:
     """Read a plane; one that is too large to be read at once is left where it is, to be read in tiles."""
     spans = [range(length)[at] for length, at in zip(data.shape, key, strict=False) if isinstance(at, slice)]
     values = prod(map(len, spans)) * prod(data.shape[len(key) :])  # which are the colours
@@ -166,18 +165,16 @@ def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
     return _lazily(data, "auto")[key]  # in the chunks in which it is stored
 
 
-def _lazily(data: Any, chunks: Any) -> Any:
+def _lazily(data: LayerArray, chunks: tuple[int, ...] | str) -> LayerArray:
     """Keep what is read at once when it is indexed, such as a zarr array, from being read before it is needed."""
     if isinstance(data, np.ndarray):
         return data
     import dask.array as da
 
-    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]
+    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)
 
 
-def _transform(
-    layer: "ImageLayer", index: Mapping[int, int], axes: tuple[int, int], region: Region | None
-) -> dict[str, Any]:
+def _transform(layer: ImageLike, index: Mapping[int, int], axes: tuple[int, int], region: Region | None) -> LayerMeta:
     origin = np.zeros(layer.ndim)
     origin[list(index)] = list(index.values())
     if region is not None:
@@ -196,7 +193,7 @@ def _transform(
     }
 
 
-def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None, str]:
+def _pixel_size(layer: ImageLike, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None, str]:
     """Return pixel size, unit and its symbol; nothing is known while the unit is the pixel."""
     first, second = (layer.units[axis] for axis in axes)
     if first != second or str(first) == "pixel":
@@ -205,8 +202,8 @@ def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float
 
 
 def _describe(
-    layer: "ImageLayer",
-    data: Any,
+    layer: ImageLike,
+    data: LayerArray,
     layer_axes: LayerAxes,
     index: Mapping[int, int],
     scale: tuple[float, float] | None,

@@ -182,7 +182,7 @@ class ShownResult:
         contours = self.layer("contours")
         return rings_of(contours, self.plane.placement) if isinstance(contours, Shapes) else []
 
-    def _collapse(self, data: Any) -> NDArray[np.int32]:
+    def _collapse(self, data: NDArray[np.integer]) -> NDArray[np.int32]:
         """Copy the plane (Y, X) of a layer's data."""
         axes = self.plane.placement.plane_axes
         plane = data[tuple(slice(None) if axis in axes else 0 for axis in range(data.ndim))]
