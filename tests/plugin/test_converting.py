@@ -12,6 +12,7 @@ from napari._app_model import get_app_model
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 
+from napari_unetseg import layer_style
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.plugin import converting
 from napari_unetseg.plugin.converting import (
@@ -77,7 +78,7 @@ def test_drawn_areas_become_objects_of_their_own() -> None:
 
 
 def test_too_many_contours_are_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converting, "MAX_CONTOURS", 1)
+    monkeypatch.setattr(layer_style, "MAX_CONTOURS", 1)
     data = np.zeros((10, 12), np.int32)
     data[1:5, 1:5], data[6:9, 6:9] = 1, 2
     values, _, kind = contours_from_labels(Labels(data))

@@ -16,8 +16,8 @@ from napari_unetseg import SegmentationService
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.cli.main import app
 from napari_unetseg.io import read_image
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.functions import segment_layer
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.plugin.work import services
 from napari_unetseg.plugin.work.services import shared_service

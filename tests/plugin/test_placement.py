@@ -15,14 +15,14 @@ from scipy.spatial.transform import Rotation
 
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
-from napari_unetseg.plugin.layers.plane import Window, shown_plane, shown_stack
+from napari_unetseg.plugin.layers.plane import Region, shown_plane, shown_stack
 from napari_unetseg.service import SegmentationService
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 
 HEIGHT, WIDTH = 24, 32
 LENGTHS = {"t": 2, "z": 3, "c": 2, "y": HEIGHT, "x": WIDTH}
-WINDOW: Window = ((2, 22), (3, 30))
+REGION: Region = ((2, 22), (3, 30))
 UNITS = ("um", "nm", "pixel", "mm")
 
 numbers = st.floats(-20, 20, allow_nan=False).map(lambda value: round(value, 3))
@@ -77,11 +77,11 @@ def test_outputs_lie_where_their_source_lies(service: SegmentationService, label
     for axis, step in enumerate(steps[:-2]):
         viewer.dims.set_current_step(axis, step)
     layer_axes = AxisChoices().of(source, (len(labels) - 2, len(labels) - 1))
-    window = WINDOW if what == "region" else None
+    region = REGION if what == "region" else None
     plane = (
         shown_stack(source, viewer.dims, layer_axes)
         if what == "stack"
-        else shown_plane(source, viewer.dims, layer_axes, window)
+        else shown_plane(source, viewer.dims, layer_axes, region)
     )
     made = build_layers(layer_data(service.segment(plane.read()), plane, ("labels", "contours", "confidence")))
     assert {output: type(layer) for output, layer in made.items()} == {
@@ -104,8 +104,8 @@ def test_outputs_lie_where_their_source_lies(service: SegmentationService, label
 def first_pixel(plane: Any, labels: str) -> list[int]:
     """Index in the source of the first pixel of the results."""
     first = [plane.index.get(axis, 0) for axis in range(len(labels))]
-    if plane.window is not None:
-        first[-2:] = [start for start, _ in plane.window]
+    if plane.region is not None:
+        first[-2:] = [start for start, _ in plane.region]
     return first
 
 

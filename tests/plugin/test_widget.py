@@ -483,7 +483,7 @@ def test_only_the_chosen_layers_are_made(make_widget: MakeWidget, press_run: Ste
 def test_many_outlines_are_drawn_on_a_labels_layer(
     make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_unetseg.plugin.layers.outputs.MAX_CONTOURS", 2)
+    monkeypatch.setattr("napari_unetseg.layer_style.MAX_CONTOURS", 2)
     widget = make_widget(squares)
     press_run(widget)
     contours = widget.viewer.layers["cells contours"]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import Position, read_geojson, read_image, read_rois
 from napari_unetseg.plugin import writers
+from napari_unetseg.plugin.converting import contours_from_labels, measured_again
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import shown_plane
 from napari_unetseg.postprocessing.contours import rasterise
@@ -137,6 +138,39 @@ def test_each_plane_of_a_stack_keeps_its_place(tmp_path: Path, ending: str) -> N
     (shapes,) = ViewerModel().open(tmp_path / f"a{ending}", plugin=PLUGIN)
     assert shapes.axis_labels == ("t", "z", "y", "x")
     assert {tuple(polygon[0, :2]) for polygon in shapes.data} == {(1, 0), (0, 2)}
+
+
+@pytest.mark.parametrize("ending", READERS)
+@pytest.mark.parametrize("kind", ["labels", "shapes"])
+@pytest.mark.parametrize("name", ["frames", "Timepoint"])
+def test_a_time_series_keeps_its_times(tmp_path: Path, name: str, kind: str, ending: str) -> None:
+    stack = np.zeros((4, 20, 20), np.int32)
+    stack[2, 3:9, 3:9] = 1
+    layer = Labels(stack, axis_labels=(name, "y", "x"))
+    if kind == "shapes":
+        layer = Layer.create(*contours_from_labels(layer))
+    layer.save(tmp_path / f"a{ending}")
+    if ending == ".geojson":
+        (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
+        assert feature["geometry"]["plane"] == {"c": -1, "z": 0, "t": 2}
+        assert read_geojson(tmp_path / "a.geojson").positions == [Position(t=2)]
+    else:
+        # ImageJ's place in a plain stack, where z and t are the same.
+        assert [roi.position for roi in roifile.roiread(tmp_path / "a.zip")] == [3]
+
+
+def test_a_time_series_of_channels_keeps_both(tmp_path: Path) -> None:
+    stack = np.zeros((4, 3, 20, 20), np.int32)
+    stack[2, 1, 3:9, 3:9] = 1
+    layer = Labels(stack, axis_labels=("frames", "channels", "y", "x"), scale=(5, 1, 1, 1), units=("s", *["pixel"] * 3))
+    layer.save(tmp_path / "a.zip")
+    (roi,) = roifile.roiread(tmp_path / "a.zip")
+    assert (roi.t_position, roi.c_position, roi.z_position) == (3, 2, 0)
+    layer.save(tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        assert file.series[0].axes == "TCYX"
+        assert tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]["TimeIncrement"] == 5
+    assert set(measured_again(layer, ImageLayer(stack)).columns) > {"t", "c"}
 
 
 @pytest.mark.parametrize("ending", READERS)

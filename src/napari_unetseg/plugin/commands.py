@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import napari.viewer
 from napari.layers import Image as ImageLayer
@@ -20,10 +20,12 @@ from napari_unetseg.plugin.converting import (
 )
 from napari_unetseg.plugin.dock.shortcuts import flip_contours
 from napari_unetseg.plugin.functions import segment_layer, segment_layers
-from napari_unetseg.plugin.layers.outputs import LayerData, Output
+from napari_unetseg.postprocessing.layer_data import LayerData, Output
 
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget
+
+Made = TypeVar("Made")
 
 PLUGIN = "napari-unetseg"
 WIDGET = "U-Net Segmentation"
@@ -151,7 +153,7 @@ def measure_again(viewer: napari.viewer.Viewer) -> None:
         _later(lambda: measured_again(layer, image), partial(setattr, layer, "features"))
 
 
-def _later(work: Callable[[], Any], done: Callable[[Any], Any]) -> None:
+def _later(work: Callable[[], Made], done: Callable[[Made], object]) -> None:
     """Work in a thread; napari shows errors as notifications."""
     worker = create_worker(work, _start_thread=False)
     worker.returned.connect(done)

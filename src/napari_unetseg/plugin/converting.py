@@ -3,37 +3,39 @@
 All functions are slow for many objects: call them in a worker.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from napari.layers import Image as ImageLayer
-from napari.layers import Labels, Layer, Shapes
+from napari.layers import Labels
 
+from napari_unetseg import layer_style
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.language import tr
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.editing import areas_of
-from napari_unetseg.plugin.layers.exports import Axes, pixel_size, read_axes, stack_of
-from napari_unetseg.plugin.layers.outputs import EDGE_COLOUR, MAX_CONTOURS, METADATA_KEY, LayerData, outline_labels
-from napari_unetseg.plugin.layers.plane import Placement
+from napari_unetseg.plugin.layers.exports import FileAxes, pixel_size, read_axes, stack_of
+from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerLike, LayerMeta, PixelLayer, ShapesLike
+from napari_unetseg.plugin.layers.plane import full_resolution
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.postprocessing.edits import DrawnRing, draw_rings
+from napari_unetseg.postprocessing.layer_data import LayerData, Placement, outline_labels
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.stacks import stack_tables
 
 _TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-def contours_from_labels(layer: Labels) -> LayerData:
+def contours_from_labels(layer: PixelLayer) -> LayerData:
     """Trace the objects of a Labels layer.
 
     Returns
     -------
     LayerData
-        Of a Shapes layer with one polygon a ring and the features ``label`` and ``ring``; above `MAX_CONTOURS`
-        rings of a Labels layer of outlines.
+        Of a Shapes layer with one polygon a ring and the features ``label`` and ``ring``; above
+        `layer_style.MAX_CONTOURS` rings of a Labels layer of outlines.
 
     Raises
     ------
@@ -53,15 +55,15 @@ def contours_from_labels(layer: Labels) -> LayerData:
     if not vertices:
         raise UnetsegError(tr("'{layer}' has no object: all of its pixels are 0.").format(layer=layer.name))
     common = {"name": tr("{layer} as contours").format(layer=layer.name), **_transform(layer)}
-    if len(vertices) > MAX_CONTOURS:
+    if len(vertices) > layer_style.MAX_CONTOURS:
         drawn = np.stack([outline_labels(np.asarray(planes[i])) for i in np.ndindex(planes.shape[:-2])])
-        return placement.expand(drawn.reshape(planes.shape)), {**common, "opacity": 1.0}, "labels"
-    look = {"edge_color": EDGE_COLOUR, "face_color": "transparent", "edge_width": 0.5}
+        return placement.expand(drawn.reshape(planes.shape)), {**common, **layer_style.OUTLINES_AS_LABELS}, "labels"
+    look = {**layer_style.CONTOURS, "edge_width": 0.5}
     features = pd.DataFrame({"label": labels, "ring": kinds})
     return vertices, {**common, **look, "shape_type": "polygon", "features": features}, "shapes"
 
 
-def labels_from_contours(layer: Shapes, grid: Layer) -> LayerData:
+def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:
     """Draw the areas of a Shapes layer as objects.
 
     Polygons, rectangles and ellipses with the same feature ``label`` are one object, in each plane; those without
@@ -81,7 +83,7 @@ def labels_from_contours(layer: Shapes, grid: Layer) -> LayerData:
     """
     axes = read_axes(layer.ndim, described(layer))
     placement = _placement(layer, axes)
-    shape = tuple(pixels_of(grid).shape[: layer.ndim])
+    shape = tuple(full_resolution(grid).shape[: layer.ndim])
     order = (*axes.stack, *axes.plane)
     labels = np.zeros([shape[axis] for axis in order], np.int32)
     found = areas_of(layer, placement)
@@ -98,10 +100,10 @@ def labels_from_contours(layer: Shapes, grid: Layer) -> LayerData:
     for place, rings in planes.items():
         labels[place] = draw_rings(labels[place], rings)
     name = tr("{layer} as labels").format(layer=layer.name)
-    return placement.expand(labels), {"name": name, "opacity": 0.5, **_transform(layer)}, "labels"
+    return placement.expand(labels), {"name": name, **layer_style.LABELS, **_transform(layer)}, "labels"
 
 
-def measured_again(layer: Labels, image: ImageLayer) -> pd.DataFrame:
+def measured_again(layer: PixelLayer, image: ImageLike) -> pd.DataFrame:
     """Measure the objects of a Labels layer on the pixels of an image of the same shape, as its features.
 
     Raises
@@ -111,7 +113,7 @@ def measured_again(layer: Labels, image: ImageLayer) -> pd.DataFrame:
     """
     meta = described(layer)
     planes, axes = stack_of(layer.data, meta)
-    pixels = np.moveaxis(np.asarray(pixels_of(image)), (*axes.stack, *axes.plane), range(layer.ndim))
+    pixels = np.moveaxis(np.asarray(full_resolution(image)), (*axes.stack, *axes.plane), range(layer.ndim))
     scale, unit = pixel_size(meta, axes.plane)
     tables: dict[tuple[int, ...], Table] = {}
     for index in np.ndindex(planes.shape[:-2]):
@@ -122,7 +124,7 @@ def measured_again(layer: Labels, image: ImageLayer) -> pd.DataFrame:
     return pd.DataFrame(dict(table)).rename(columns={"label": "index"})
 
 
-def image_of(layer: Layer, layers: list[Layer]) -> ImageLayer:
+def image_of(layer: PixelLayer, layers: Sequence[LayerLike]) -> ImageLike:
     """Find the image that a layer of labels belongs to: the one it was made of, else one that lies like it.
 
     Raises
@@ -131,15 +133,18 @@ def image_of(layer: Layer, layers: list[Layer]) -> ImageLayer:
         If there is none.
     """
     made_of = (layer.metadata.get(METADATA_KEY) or {}).get("image")
-    images = [one for one in layers if isinstance(one, ImageLayer) and METADATA_KEY not in one.metadata]
-    fitting = [one for one in images if tuple(pixels_of(one).shape[: one.ndim]) == tuple(pixels_of(layer).shape)]
+    images: list[ImageLike] = [
+        one for one in layers if isinstance(one, ImageLayer) and METADATA_KEY not in one.metadata
+    ]
+    shape = tuple(full_resolution(layer).shape)
+    fitting = [one for one in images if tuple(full_resolution(one).shape[: one.ndim]) == shape]
     for image in sorted(fitting, key=lambda one: one.name != made_of):
         if lies_like(layer, image) or image.name == made_of:
             return image
     raise UnetsegError(tr("No image lies where '{layer}' does, with as many pixels.").format(layer=layer.name))
 
 
-def grid_of(layer: Shapes, layers: list[Layer]) -> Layer:
+def grid_of(layer: LayerLike, layers: Sequence[LayerLike]) -> PixelLayer:
     """Find the layer whose pixels labels get when they are drawn from contours: labels first, then images.
 
     Raises
@@ -147,13 +152,15 @@ def grid_of(layer: Shapes, layers: list[Layer]) -> Layer:
     UnetsegError
         If no layer lies where the contours do.
     """
-    candidates = [one for one in layers if isinstance(one, Labels | ImageLayer) and lies_like(layer, one)]
+    candidates: list[PixelLayer] = [
+        one for one in layers if isinstance(one, Labels | ImageLayer) and lies_like(layer, one)
+    ]
     if candidates:
         return min(candidates, key=lambda one: not isinstance(one, Labels))
     raise UnetsegError(tr("No image or labels lie where '{layer}' does.").format(layer=layer.name))
 
 
-def lies_like(one: Layer, other: Layer) -> bool:
+def lies_like(one: LayerLike, other: LayerLike) -> bool:
     """Whether two layers put the same pixel at the same place of the world."""
     if one.ndim != other.ndim or tuple(map(str, one.units)) != tuple(map(str, other.units)):
         return False
@@ -161,22 +168,16 @@ def lies_like(one: Layer, other: Layer) -> bool:
     return all(np.allclose(one.data_to_world(corner), other.data_to_world(corner)) for corner in corners)
 
 
-def described(layer: Layer) -> dict[str, Any]:
+def described(layer: LayerLike) -> LayerMeta:
     """Return the attributes of a layer as napari hands them to writers."""
-    attributes: dict[str, Any] = layer.as_layer_data_tuple()[1]
-    return attributes
+    return layer.as_layer_data_tuple()[1]
 
 
-def pixels_of(layer: Layer) -> Any:
-    """Return the array of a layer at full resolution."""
-    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-
-
-def _transform(layer: Layer) -> dict[str, Any]:
-    meta: Mapping[str, Any] = described(layer)
+def _transform(layer: LayerLike) -> LayerMeta:
+    meta = described(layer)
     record = {METADATA_KEY: layer.metadata[METADATA_KEY]} if METADATA_KEY in layer.metadata else {}
     return {key: meta[key] for key in _TRANSFORM if key in meta} | {"metadata": record}
 
 
-def _placement(layer: Layer, axes: Axes) -> Placement:
+def _placement(layer: LayerLike, axes: FileAxes) -> Placement:
     return Placement(layer.ndim, axes.plane, {}, axes.stack)

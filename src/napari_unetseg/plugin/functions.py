@@ -17,12 +17,13 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.languages import errors_in_users_language
-from napari_unetseg.plugin.layers.outputs import OUTPUTS, LayerData, Output, fresh_names, layer_data, named
+from napari_unetseg.plugin.layers.outputs import fresh_names, layer_data, named
 from napari_unetseg.plugin.layers.plane import Plane, shown_plane
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.work.background import Reports
 from napari_unetseg.plugin.work.services import shared_service
+from napari_unetseg.postprocessing.layer_data import OUTPUTS, LayerData, Output
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import DEFAULT_MODEL

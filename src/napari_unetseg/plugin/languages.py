@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from napari.settings import get_settings
 from qtpy.QtCore import QLocale
@@ -14,7 +13,7 @@ from napari_unetseg.errors import ConfigError, UnetsegError
 _NAPARI_DEFAULT = "en"
 
 
-def speak(context: Any = None) -> str:
+def speak(context: object = None) -> str:
     """Choose the language for all that is shown from now on, and return it.
 
     napari calls this when it activates the plugin. Its own English says nothing about its user, who was never

@@ -11,10 +11,10 @@ from napari.utils.notifications import show_warning
 from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.language import tr
+from napari_unetseg.layer_style import CONTOURS
 from napari_unetseg.plugin.languages import errors_in_users_language
-from napari_unetseg.plugin.layers.outputs import EDGE_COLOUR, LayerData
-
-_AXES = "tcz"  # in the order of napari's dimensions
+from napari_unetseg.plugin.layers.axes import STACK_ROLES
+from napari_unetseg.postprocessing.layer_data import LayerData
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -49,7 +49,8 @@ def _shapes(path: str, found: ContourFile) -> list[LayerData]:
     if found.left_out:
         warning = tr("{path}: {shapes} not opened, since only areas are.")
         show_warning(warning.format(path=path, shapes=tr(" and ").join(found.left_out)))
-    axes = [axis for axis in _AXES if any(getattr(position, axis) is not None for position in found.positions)]
+    stack_axes = STACK_ROLES.lower()
+    axes = [axis for axis in stack_axes if any(getattr(position, axis) is not None for position in found.positions)]
     rings = [
         (contour.label, kind, ring, position)
         for contour, position in zip(found.contours, found.positions, strict=True)
@@ -57,8 +58,7 @@ def _shapes(path: str, found: ContourFile) -> list[LayerData]:
     ]
     arguments: dict[str, Any] = {
         "name": Path(path).stem,
-        "edge_color": EDGE_COLOUR,
-        "face_color": "transparent",
+        **CONTOURS,
         "ndim": len(axes) + 2,
         "axis_labels": (*axes, "y", "x"),
     }

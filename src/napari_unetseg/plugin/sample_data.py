@@ -4,7 +4,7 @@ from typing import Any
 
 from napari_unetseg import samples
 from napari_unetseg.image import Image
-from napari_unetseg.plugin.layers.outputs import LayerData
+from napari_unetseg.postprocessing.layer_data import LayerData
 
 
 def open_nuclei() -> list[LayerData]:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import local, mark, tr
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
@@ -28,7 +29,6 @@ from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import speak
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.layers.run_on import choose_planes
 from napari_unetseg.plugin.panel.health_section import HealthSection

@@ -1,12 +1,10 @@
 """Layers saved for other programs, by napari's File > Save."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
-from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
@@ -20,11 +18,10 @@ from napari_unetseg.plugin.layers.exports import (
     provenance_of,
     stack_of,
 )
+from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
 
-Meta = Mapping[str, Any]
 
-
-def save_labels_as_ome_tiff(path: str, data: Any, meta: Meta) -> list[str]:
+def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
     """Write a Labels layer as OME-TIFF, with its axes, scale and units, and how it came about.
 
     Parameters
@@ -62,34 +59,35 @@ def save_labels_as_ome_tiff(path: str, data: Any, meta: Meta) -> list[str]:
     return [path]
 
 
-def save_labels_as_rois(path: str, data: Any, meta: Meta) -> list[str]:
+def save_labels_as_rois(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
     """Write the objects of a Labels layer as ImageJ ROIs; `save_labels_as_ome_tiff` explains the arguments."""
     return _save_rois(path, contours_of_labels(data, meta), meta)
 
 
-def save_labels_as_geojson(path: str, data: Any, meta: Meta) -> list[str]:
+def save_labels_as_geojson(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
     """Write the objects of a Labels layer as GeoJSON; `save_labels_as_ome_tiff` explains the arguments."""
     return _save_geojson(path, contours_of_labels(data, meta), meta)
 
 
-def save_shapes_as_rois(path: str, data: Sequence[NDArray[Any]], meta: Meta) -> list[str]:
+def save_shapes_as_rois(path: str, data: Sequence[LayerArray], meta: LayerMeta) -> list[str]:
     """Write the areas of a Shapes layer as ImageJ ROIs; `save_labels_as_ome_tiff` explains the arguments."""
     return _save_rois(path, contours_of_shapes(data, meta), meta)
 
 
-def save_shapes_as_geojson(path: str, data: Sequence[NDArray[Any]], meta: Meta) -> list[str]:
+def save_shapes_as_geojson(path: str, data: Sequence[LayerArray], meta: LayerMeta) -> list[str]:
     """Write the areas of a Shapes layer as GeoJSON; `save_labels_as_ome_tiff` explains the arguments."""
     return _save_geojson(path, contours_of_shapes(data, meta), meta)
 
 
-def _save_rois(path: str, found: ContourFile, meta: Meta) -> list[str]:
+def _save_rois(path: str, found: ContourFile, meta: LayerMeta) -> list[str]:
     path = _with_ending(path, ".zip")
     with errors_in_users_language():
         write_rois(path, found.contours, positions=found.positions)
-    return _told(path, found, meta)
+    _warn_of_left_out(found, meta)
+    return [path]
 
 
-def _save_geojson(path: str, found: ContourFile, meta: Meta) -> list[str]:
+def _save_geojson(path: str, found: ContourFile, meta: LayerMeta) -> list[str]:
     path = _with_ending(path, ".geojson")
     with errors_in_users_language():
         write_geojson(
@@ -101,7 +99,8 @@ def _save_geojson(path: str, found: ContourFile, meta: Meta) -> list[str]:
             scale=found.scale,
             unit=found.unit,
         )
-    return _told(path, found, meta)
+    _warn_of_left_out(found, meta)
+    return [path]
 
 
 def _with_ending(path: str, *endings: str) -> str:
@@ -121,7 +120,6 @@ def _with_ending(path: str, *endings: str) -> str:
     return completed
 
 
-def _told(path: str, found: ContourFile, meta: Meta) -> list[str]:
+def _warn_of_left_out(found: ContourFile, meta: LayerMeta) -> None:
     if found.left_out:
         show_warning(describe_left_out(meta, found.left_out))
-    return [path]

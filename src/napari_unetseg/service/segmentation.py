@@ -144,16 +144,17 @@ class Segmentation:
     def add_to(self, viewer: Any, *, contours: bool = True, confidence: bool = False) -> list[Any]:
         """Add labels, and contours, to a napari viewer, where the image's pixel size puts them.
 
-        The labels carry the measurements, and every layer how it came about, as those of the window do.
+        They are the layers that the window makes: the labels carry the measurements, and every layer says how it came
+        about and what its axes mean.
 
         Parameters
         ----------
         viewer
             A `napari.Viewer`, or its model.
         contours
-            Whether to add outlines too: a Shapes layer, or above 5,000 of them the contour view of the labels.
+            Whether to add outlines too: a Shapes layer, or above 5,000 of them, holes counted, a Labels layer of them.
         confidence
-            Whether to add the confidence map.
+            Whether to add the confidence map, and that of the agreement where the network ran several times.
 
         Returns
         -------

@@ -11,9 +11,9 @@ import pytest
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.dock.object_size_row import can_rescale, comparison, is_far_off, likely_diameter, pixels
 from napari_unetseg.plugin.functions import segment_layer
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.card import ModelCard, read_card

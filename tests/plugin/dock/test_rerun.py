@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QApplication
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.dock import result_actions
 from napari_unetseg.plugin.dock.rerun import plan_rerun
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import RunRecipe, read_run_recipe
 

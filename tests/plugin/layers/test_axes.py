@@ -8,7 +8,7 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_unetseg.plugin.dock.axes_row import AxesLine
-from napari_unetseg.plugin.layers.axes import AxisChoices, guess, is_complete
+from napari_unetseg.plugin.layers.axes import AxisChoices, guess, is_complete, role_of
 
 
 def layer_of(*shape: int, **arguments: Any) -> ImageLayer:
@@ -67,6 +67,31 @@ def test_metadata_come_second(axes: Any) -> None:
 @pytest.mark.parametrize("axes", ["ZYX", 7, None, [1, 2, 3, 4]])
 def test_metadata_that_say_nothing_are_passed_over(axes: Any) -> None:
     assert roles(layer_of(12, 9, 6, 8, metadata={"axes": axes})) == "TZYX"
+
+
+SYNONYMS = {
+    "T": "t time times timepoint timepoints time_point frame frames",
+    "Z": "z slice slices z-slice plane planes depth section sections focus",
+    "C": "c ch channel channels wavelength wavelengths colour colours color colors",
+}
+
+
+@pytest.mark.parametrize(("role", "name"), [(role, name) for role, names in SYNONYMS.items() for name in names.split()])
+def test_axes_have_many_names(role: str, name: str) -> None:
+    for label in (name, name.upper(), name.title(), f" {name}\t", name.replace("_", " ")):
+        assert role_of(label) == role
+        assert roles(layer_of(7, 6, 8, axis_labels=(label, "y", "x"))) == f"{role}YX"
+        assert roles(layer_of(7, 6, 8, metadata={"axes": [label, "y", "x"]})) == f"{role}YX"
+
+
+@pytest.mark.parametrize("label", ["axis 0", "Axis 1", "axis -3", "-3", "0", "", " ", " -3 "])
+def test_numbers_of_axes_name_nothing(label: str) -> None:
+    assert roles(layer_of(9, 6, 8, metadata={"axes": "TYX"}, axis_labels=(label, "y", "x"))) == "TYX"
+
+
+@pytest.mark.parametrize("name", ["position", "well", "stage", "site", "lifetime", "framerate"])
+def test_other_names_are_other_planes(name: str) -> None:
+    assert role_of(name) == ""
 
 
 def test_what_is_on_display_is_the_plane() -> None:

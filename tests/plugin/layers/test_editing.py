@@ -8,7 +8,7 @@ import pytest
 from napari.layers import Labels, Shapes
 from numpy.typing import NDArray
 
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.widget import SegmentationWidget
 
 MakeWidget = Callable[..., SegmentationWidget]
@@ -195,7 +195,7 @@ def test_outlines_that_become_too_many_are_pixels_until_they_are_fewer(
     squares: NDArray[np.uint16],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("napari_unetseg.plugin.layers.outputs.MAX_CONTOURS", 2)
+    monkeypatch.setattr("napari_unetseg.layer_style.MAX_CONTOURS", 2)
     widget = make_widget(squares)
     widget.adjustments.min_size.setValue(20)
     press_run(widget)

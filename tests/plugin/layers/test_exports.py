@@ -5,11 +5,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import Position
+from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.exports import contours_of_labels, pixel_size, read_axes
+from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
+from napari_unetseg.plugin.layers.plane import shown_axes, shown_plane, shown_stack
+from napari_unetseg.service import SegmentationService
 
 
 def attributes(shape: tuple[int, ...], **arguments: Any) -> dict[str, Any]:
@@ -30,6 +36,94 @@ def test_axes_have_the_letters_of_their_labels_or_the_usual_ones(labels: Any, le
     axes = read_axes(4, attributes((2, 3, 4, 5), axis_labels=labels))
     assert axes.letters == letters
     assert (axes.stack, axes.plane, axes.start) == ((0, 1), (2, 3), (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("labels", "letters"),
+    [
+        (("frames", "y", "x"), "T"),
+        (("timepoint", "y", "x"), "T"),
+        ((" Channels ", "row", "column"), "C"),
+        (("slices", "y", "x"), "Z"),
+        (("axis 0", "y", "x"), "Z"),
+        (("-3", "-2", "-1"), "Z"),
+        (("well", "y", "x"), "Z"),
+        (("frames", "channels", "y", "x"), "TC"),
+        (("channels", "frames", "y", "x"), "CT"),
+        (("frames", "", "y", "x"), "TZ"),
+        (("", "frames", "y", "x"), "ZT"),
+        (("", "z", "y", "x"), "TZ"),
+        (("z", "", "y", "x"), "ZT"),
+        (("c", "", "y", "x"), "CZ"),
+        (("z", "well", "y", "x"), "ZT"),
+        (("slices", "planes", "t", "y", "x"), "CZT"),
+        (("", "", "z", "y", "x"), "TCZ"),
+        (("z", "", "", "y", "x"), "ZTC"),
+        (("", "channel", "", "y", "x"), "TCZ"),
+        (("planes", "frames", "wavelengths", "y", "x"), "ZTC"),
+    ],
+)
+def test_names_of_axes_are_those_of_the_window(labels: tuple[str, ...], letters: str) -> None:
+    shape = (5,) * len(labels)
+    for meta in (attributes(shape, axis_labels=labels), attributes(shape, metadata={"axes": list(labels)})):
+        assert read_axes(len(labels), meta).letters == letters
+
+
+def test_labels_go_before_metadata() -> None:
+    meta = attributes((2, 3, 4, 5), axis_labels=("frames", "", "y", "x"), metadata={"axes": "ZCYX"})
+    assert read_axes(4, meta).letters == "TC"
+
+
+@pytest.mark.parametrize(
+    ("labels", "plane"),
+    [
+        (("y", "x", "frames"), (0, 1)),
+        (("x", "frames", "y"), (0, 2)),
+        (("frames", "y", "x"), (1, 2)),
+        (("y", "frames", ""), (1, 2)),
+        (("y", "y", "x"), (1, 2)),
+    ],
+)
+def test_a_plane_lies_where_its_axes_are_named(labels: tuple[str, ...], plane: tuple[int, int]) -> None:
+    assert read_axes(3, attributes((3, 4, 5), axis_labels=labels)).plane == plane
+
+
+@pytest.mark.parametrize("recorded", [None, 7, "ZYX", ["Z"], ["", "", ""]])
+def test_a_record_that_says_nothing_is_passed_over(recorded: Any) -> None:
+    meta = attributes((3, 4, 5), metadata={METADATA_KEY: {"layer_axes": recorded}}, axis_labels=("z", "y", "x"))
+    axes = read_axes(3, meta)
+    assert (axes.letters, axes.plane, axes.start) == ("Z", (1, 2), (0,))
+
+
+@pytest.mark.parametrize("shown", [(0, 1, 2, 3), (1, 0, 2, 3), (2, 0, 1, 3), (0, 3, 1, 2)])
+@pytest.mark.parametrize(
+    ("arguments", "choice"),
+    [
+        ({"axis_labels": ("frames", "channels", "y", "x")}, None),
+        ({"axis_labels": ("slices", "", "rows", "columns")}, None),
+        ({"metadata": {"axes": "ZTYX"}}, None),
+        ({"metadata": {"axes": "CZYX"}, "axis_labels": ("t", "", "y", "x")}, None),
+        ({}, None),
+        ({}, ("Z", "C", "Y", "X")),
+        ({"axis_labels": ("z", "t", "y", "x")}, ("T", "Z", "Y", "X")),
+    ],
+)
+def test_results_have_the_axes_of_their_image(
+    service: SegmentationService, arguments: dict[str, Any], choice: tuple[str, ...] | None, shown: tuple[int, ...]
+) -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((9, 8, 16, 24), np.uint8), **arguments)
+    viewer.dims.order = shown
+    axis_choices = AxisChoices()
+    axis_choices.choose(image, choice)
+    layer_axes = axis_choices.of(image, shown_axes(image, viewer.dims))
+    for plane in (shown_plane(image, viewer.dims, layer_axes), shown_stack(image, viewer.dims, layer_axes)):
+        result = service.segment(plane.read())
+        for layer in build_layers(layer_data(result, plane, ("labels", "contours"))).values():
+            axes = read_axes(4, layer.as_layer_data_tuple()[1])
+            assert axes.plane == layer_axes.plane
+            known = zip(axes.letters, (layer_axes.known_roles[axis] for axis in axes.stack), strict=True)
+            assert all(letter == role for letter, role in known if role)
 
 
 @pytest.mark.parametrize(("ndim", "letters"), [(2, ""), (3, "Z"), (5, "TCZ")])

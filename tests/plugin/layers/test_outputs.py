@@ -12,18 +12,10 @@ from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_unetseg.plugin.layers.editing import new_areas
-from napari_unetseg.plugin.layers.outputs import (
-    OUTPUTS,
-    build_layers,
-    edge_width,
-    fresh_names,
-    label_features,
-    layer_data,
-    outline_labels,
-    outlines,
-)
+from napari_unetseg.plugin.layers.outputs import build_layers, fresh_names, layer_data
 from napari_unetseg.plugin.layers.plane import Plane, shown_plane
 from napari_unetseg.postprocessing import blocks
+from napari_unetseg.postprocessing.layer_data import OUTPUTS, edge_width, label_features, outline_labels, outlines
 from napari_unetseg.service import Segmentation, SegmentationService
 
 

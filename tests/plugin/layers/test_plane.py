@@ -185,7 +185,7 @@ def test_a_part_of_a_plane_lies_where_it_was_cut_out() -> None:
     viewer = ViewerModel()
     viewer.add_layer(layer)
     viewer.dims.set_current_step(0, 3)
-    part = shown_plane(layer, viewer.dims, window=((1, 4), (2, 7)))
+    part = shown_plane(layer, viewer.dims, region=((1, 4), (2, 7)))
     np.testing.assert_array_equal(part.read().array, data[3, 1:4, 2:7])
     result = ImageLayer(part.placement.expand(np.zeros((3, 5))), **part.placement.transform)
     np.testing.assert_allclose(result.data_to_world((0, 1, 1)), layer.data_to_world((3, 2, 3)))

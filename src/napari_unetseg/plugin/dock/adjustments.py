@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePol
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.layers.outputs import Output
 from napari_unetseg.plugin.parts.form import form_grid
+from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 MORE_TIP = mark("What is seldom needed: smoothing, holes, the diameter of the objects, averaging over flips.")

@@ -7,16 +7,17 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import local, tr
+from napari_unetseg.layer_style import MAX_CONTOURS
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
-from napari_unetseg.plugin.layers.outputs import MAX_CONTOURS, Outlines
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.work.run_controller import RunController
 from napari_unetseg.plugin.work.segment_job import Outcome
+from napari_unetseg.postprocessing.layer_data import Outlines
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 if TYPE_CHECKING:

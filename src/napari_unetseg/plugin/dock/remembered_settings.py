@@ -10,9 +10,9 @@ from typing import Any
 from napari.layers import Layer
 
 from napari_unetseg.plugin.dock.rows import Rows
-from napari_unetseg.plugin.layers.outputs import Output
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.work.services import preferred_model
+from napari_unetseg.postprocessing.layer_data import Output
 
 PLUGIN = "napari-unetseg"
 _REMEMBERED: tuple[Output, ...] = ("labels", "contours", "confidence")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
@@ -14,16 +14,15 @@ from napari_unetseg.plugin.layers.axes import OTHER, LayerAxes
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_plane, shown_stack
 
 if TYPE_CHECKING:
-    from napari.components import Dims
-
     from napari_unetseg.service import RunRecipe
 
 
 @dataclass(frozen=True)
 class _Position:
-    """As much of napari's dims as a plane is chosen by."""
+    """Where the sliders of a viewer would stand."""
 
     point: tuple[float, ...]
+    order: tuple[int, ...]
 
 
 def plan_rerun(
@@ -92,5 +91,6 @@ def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
     known = tuple(role if role in "TZCYX" else OTHER for role in roles)
     layer_axes = LayerAxes(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
     inside = [source.plane.get(axis, 0) for axis in range(layer.ndim)]
-    dims = cast("Dims", _Position(tuple(float(value) for value in layer.data_to_world(inside))))
+    point = tuple(float(value) for value in layer.data_to_world(inside))
+    dims = _Position(point, tuple(range(layer.ndim)))
     return shown_stack(layer, dims, layer_axes) if stack else shown_plane(layer, dims, layer_axes, source.region)

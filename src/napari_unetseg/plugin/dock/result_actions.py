@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushB
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import local, mark, tr
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.layer_style import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -155,7 +155,7 @@ def plan_run(
 def _shape(plane: Plane) -> tuple[tuple[int, int], int]:
     """Return height and width of a plane, and how many there are."""
     whole, placement = full_resolution(plane.source).shape, plane.placement
-    spans = plane.window or tuple((0, whole[axis]) for axis in placement.plane_axes)
+    spans = plane.region or tuple((0, whole[axis]) for axis in placement.plane_axes)
     height, width = (int(last - first) for first, last in spans)
     return (height, width), prod(int(whole[axis]) for axis in placement.stack_axes)
 

@@ -10,7 +10,7 @@ from weakref import WeakMethod
 from napari.layers import Labels, Layer, Shapes
 from napari.utils.interactions import Shortcut
 
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.layer_style import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -3,27 +3,29 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    from napari.layers import Image as ImageLayer
+from napari_unetseg.plugin.layers.napari_types import ImageLike
 
 OTHER = ""
 """The role of an axis of planes that lie neither in space nor in time, such as positions on a plate."""
 ROLES = ("T", "Z", "C", "Y", "X", OTHER)
+STACK_ROLES = "TCZ"
+"""What the axes of a stack can be in a file, in the usual order; the last is the one scrolled first."""
 
 MOST_CHANNELS = 4
 """Longest axis that is guessed to hold channels."""
 
-_WORDS = {
-    **dict.fromkeys(("t", "time", "frame", "frames", "timepoint"), "T"),
-    **dict.fromkeys(("z", "slice", "slices", "plane", "depth"), "Z"),
-    **dict.fromkeys(("c", "ch", "channel", "channels", "wavelength"), "C"),
-    **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
-    **dict.fromkeys(("x", "column", "columns", "width"), "X"),
+# The names that labels, metadata and users give to axes, as `_normalised` leaves them.
+_NAMES = {
+    "T": "t time times timepoint timepoints timeframe timeframes frame frames",
+    "Z": "z slice slices zslice zslices plane planes zplane zplanes depth depths section sections focus focalplane",
+    "C": "c ch chs channel channels wavelength wavelengths colour colours color colors",
+    "Y": "y row rows height",
+    "X": "x column columns width",
 }
-_DEFAULT_LABEL = re.compile(r"(axis )?-?\d+")
+_ROLE_OF_NAME = {name: role for role, names in _NAMES.items() for name in names.split()}
+_DEFAULT_LABEL = re.compile(r"(axis ?)?-?\d+", re.IGNORECASE)
 # Letters for other axes in the axes of an `Image`.
 _SPARE = "PQRUVWABDEFGH"
 
@@ -38,10 +40,18 @@ class LayerAxes:
         One of `ROLES` for each axis, colours of RGB not counted; exactly one Y and one X, at most one T, Z and C.
     names
         What to call each axis.
+    guessed
+        The axes whose role only their length suggests.
     """
 
     roles: tuple[str, ...]
     names: tuple[str, ...]
+    guessed: frozenset[int] = frozenset()
+
+    @property
+    def known_roles(self) -> tuple[str, ...]:
+        """The roles, empty for the axes whose role is guessed."""
+        return tuple(OTHER if axis in self.guessed else role for axis, role in enumerate(self.roles))
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -66,6 +76,37 @@ class LayerAxes:
         return "".join(plane.get(axis) or self.roles[axis] or next(spare) for axis in axes)
 
 
+def role_of(name: str) -> str:
+    """Return the role of an axis that is called so, in singular or plural and any case; `OTHER` for unknown names."""
+    return _ROLE_OF_NAME.get(re.sub(r"[\s_-]+", "", name).casefold(), OTHER)
+
+
+def names_of_axes(labels: Sequence[object], metadata: Mapping[str, object], ndim: int) -> list[str]:
+    """Return what each axis of a layer is called: by its label, else by the metadata; empty where both are silent.
+
+    Parameters
+    ----------
+    labels
+        The axis labels of the layer; those that napari numbers name nothing.
+    metadata
+        The metadata of the layer, where readers of OME files leave ``axes``: ``"TCZYX"``, or a list of axes.
+    ndim
+        Dimensions of the layer.
+    """
+    axes = metadata.get("axes")
+    if not isinstance(axes, Sequence) or len(axes) != ndim:
+        axes = [""] * ndim
+    others = [axis.get("name", "") if isinstance(axis, Mapping) else axis for axis in axes]
+    own = labels if len(labels) == ndim else [""] * ndim
+    return [_given_name(label) or _given_name(other) for label, other in zip(own, others, strict=True)]
+
+
+def _given_name(label: object) -> str:
+    """Return a name that somebody gave an axis; empty for the numbers that napari gives."""
+    name = str(label).strip()
+    return "" if _DEFAULT_LABEL.fullmatch(name) else name
+
+
 def is_complete(roles: Sequence[str]) -> bool:
     """Tell whether roles make a reading: one Y, one X, and T, Z and C at most once."""
     return roles.count("Y") == roles.count("X") == 1 and all(roles.count(role) <= 1 for role in "TZC")
@@ -75,9 +116,9 @@ class AxisChoices:
     """How each layer is read: as the user chose, else as `guess` has it. Layers that are gone are forgotten."""
 
     def __init__(self) -> None:
-        self._chosen: WeakKeyDictionary[ImageLayer, tuple[str, ...]] = WeakKeyDictionary()
+        self._chosen: WeakKeyDictionary[ImageLike, tuple[str, ...]] = WeakKeyDictionary()
 
-    def of(self, layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
+    def of(self, layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
         """Read the axes of a layer.
 
         Parameters
@@ -90,7 +131,7 @@ class AxisChoices:
         chosen = self._chosen.get(layer, ())
         return LayerAxes(chosen, _names(layer, chosen)) if len(chosen) == layer.ndim else guess(layer, shown)
 
-    def choose(self, layer: "ImageLayer", roles: tuple[str, ...] | None) -> None:
+    def choose(self, layer: ImageLike, roles: tuple[str, ...] | None) -> None:
         """Read a layer with these roles from now on; None: as it is guessed."""
         if roles is None:
             self._chosen.pop(layer, None)
@@ -98,7 +139,7 @@ class AxisChoices:
             self._chosen[layer] = roles
 
 
-def guess(layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
+def guess(layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
     """Read the axes of a layer as its labels say, its metadata, and where both are silent its shape.
 
     The two axes on display are those of the plane, whatever they are called. Of the others without a name, the
@@ -106,46 +147,26 @@ def guess(layer: "ImageLayer", shown: tuple[int, int]) -> LayerAxes:
     there are three of them, in the order T C Z; the last of those that remain is Z and the one before T.
     """
     data = layer.data[0] if layer.multiscale else layer.data
-    told = _from_metadata(layer.metadata, layer.ndim)
-    words = [label or other for label, other in zip(_labels(layer), told, strict=True)]
     roles: dict[int, str] = dict(zip(shown, "YX", strict=True))
-    for axis, word in enumerate(words):
-        role = _WORDS.get(word.lower(), OTHER)
-        if axis not in roles and word:
+    for axis, name in enumerate(names_of_axes(layer.axis_labels, layer.metadata, layer.ndim)):
+        if axis not in roles and name:
+            role = role_of(name)
             roles[axis] = role if role not in roles.values() else OTHER
     unnamed = [axis for axis in range(layer.ndim) if axis not in roles]
     roles |= _from_lengths({axis: int(data.shape[axis]) for axis in unnamed}, set(roles.values()), rgb=layer.rgb)
     every = tuple(roles[axis] for axis in range(layer.ndim))
-    return LayerAxes(every, _names(layer, every))
+    return LayerAxes(every, _names(layer, every), frozenset(unnamed))
 
 
-def _labels(layer: "ImageLayer") -> list[str]:
-    """Return the labels that somebody gave the axes; empty for those that napari numbers."""
-    return [_without_default(str(label)) for label in layer.axis_labels]
-
-
-def _without_default(label: str) -> str:
-    return "" if _DEFAULT_LABEL.fullmatch(label) else label
-
-
-def _names(layer: "ImageLayer", roles: Sequence[str]) -> tuple[str, ...]:
+def _names(layer: ImageLike, roles: Sequence[str]) -> tuple[str, ...]:
     """Call an axis by its letter where it has one, else by its label."""
     names = []
-    for axis, (label, role) in enumerate(zip(_labels(layer), roles, strict=True)):
-        if label and _WORDS.get(label.lower(), OTHER) != role:
+    for axis, (label, role) in enumerate(zip(map(_given_name, layer.axis_labels), roles, strict=True)):
+        if label and role_of(label) != role:
             names.append(label.upper() if len(label) == 1 else label)
         else:
             names.append(role or f"axis {axis}")
     return tuple(names)
-
-
-def _from_metadata(metadata: Mapping[str, Any], ndim: int) -> list[str]:
-    """Return the names that a reader left in the metadata, as OME has them: ``"TCZYX"``, or a list of axes."""
-    axes = metadata.get("axes")
-    if isinstance(axes, Sequence) and len(axes) == ndim:
-        names = [axis.get("name", "") if isinstance(axis, Mapping) else axis for axis in axes]
-        return [_without_default(str(name)) for name in names]
-    return [""] * ndim
 
 
 def _from_lengths(lengths: Mapping[int, int], taken: set[str], *, rgb: bool) -> dict[int, str]:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Shapes
 from numpy.typing import NDArray
 
 from napari_unetseg.io.contour_file import ellipse, open_ring
 from napari_unetseg.language import mark
-from napari_unetseg.plugin.layers.outputs import Outlines
-from napari_unetseg.plugin.layers.plane import Placement
+from napari_unetseg.plugin.layers.napari_types import ShapesLike
 from napari_unetseg.postprocessing.edits import DrawnRing, Edits, changed_rings, draw_rings
+from napari_unetseg.postprocessing.layer_data import Outlines, Placement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,12 +60,12 @@ def take_in(edits: Edits | None, drawing: Drawing) -> Edits | None:
     return edits
 
 
-def rings_of(layer: Shapes, placement: Placement) -> list[LabelledRing]:
+def rings_of(layer: ShapesLike, placement: Placement) -> list[LabelledRing]:
     """Read the areas of a Shapes layer of contours, in pixels of their planes; lines and paths are no areas."""
     return [(label, ring) for _, label, ring in areas_of(layer, placement)]
 
 
-def areas_of(layer: Shapes, placement: Placement) -> list[tuple[int, int, DrawnRing]]:
+def areas_of(layer: ShapesLike, placement: Placement) -> list[tuple[int, int, DrawnRing]]:
     """Return position, label and ring of each shape that is an area; label 0 where it has none."""
     import pandas as pd
 
@@ -86,7 +85,7 @@ def areas_of(layer: Shapes, placement: Placement) -> list[tuple[int, int, DrawnR
     return found
 
 
-def new_areas(layer: Shapes) -> None:
+def new_areas(layer: ShapesLike) -> None:
     """See to it that what is drawn from now on has no label yet, rather than that of the last outline."""
     known = {"label": 0, "ring": "exterior", "area": 0, "confidence": np.nan}
     if set(layer.features.columns) <= set(known):

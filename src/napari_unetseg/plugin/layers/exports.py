@@ -2,13 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.contour_file import (
@@ -21,22 +20,17 @@ from napari_unetseg.io.contour_file import (
     open_ring,
 )
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
+from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
+from napari_unetseg.plugin.layers.axes import OTHER, STACK_ROLES, names_of_axes, role_of
+from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
 from napari_unetseg.postprocessing.contours import Contour, Ring, trace_contours
 
-# Axes before Y and X, by their number, where the layer does not name them; the last is the one scrolled first.
-_USUAL = ("", "Z", "TZ", "TCZ")
-_LETTERS = {
-    **dict.fromkeys(("z", "slice", "plane", "depth"), "Z"),
-    **dict.fromkeys(("t", "time", "frame"), "T"),
-    **dict.fromkeys(("c", "ch", "channel"), "C"),
-}
 _AREAS = ("polygon", "rectangle", "ellipse")
 
 
 @dataclass(frozen=True)
-class Axes:
-    """What the axes of a layer mean.
+class FileAxes:
+    """What the axes of a layer are in a file.
 
     Attributes
     ----------
@@ -62,8 +56,11 @@ class Axes:
         return Position(**places)
 
 
-def read_axes(ndim: int, meta: Mapping[str, Any]) -> Axes:
-    """Find out what the axes of a layer mean, from its axis labels and from how this plugin made it.
+def read_axes(ndim: int, meta: LayerMeta) -> FileAxes:
+    """Find out what the axes of a layer mean: as this plugin recorded it, else as its labels or its metadata say.
+
+    The plane is spanned by the axes that are named Y and X, else by the last two. What is left of T, C and Z goes, in
+    this order, to the axes of the stack without a name that files know: Z first, if there are fewer, then T.
 
     Parameters
     ----------
@@ -77,22 +74,43 @@ def read_axes(ndim: int, meta: Mapping[str, Any]) -> Axes:
     UnetsegError
         If there are more axes than files of images have.
     """
+    roles = _roles(ndim, meta)
     index = _plane_index(meta)
-    stack = tuple(sorted(index) if len(index) == ndim - 2 else range(ndim - 2))
-    first, second = (axis for axis in range(ndim) if axis not in stack)
-    if len(stack) >= len(_USUAL):
+    free = [axis for axis in range(ndim) if axis not in index or len(index) > ndim - 2]
+    named = [axis for axis in free if roles[axis] in ("Y", "X")]
+    first, second = named if len({roles[axis] for axis in named}) == len(named) == 2 else free[-2:]
+    stack = tuple(axis for axis in range(ndim) if axis not in (first, second))
+    if len(stack) > len(STACK_ROLES):
         raise UnetsegError(
             tr(
                 "The layer '{layer}' has {ndim} dimensions; files hold five at most (T C Z Y X). Export a part of it."
             ).format(layer=_name(meta), ndim=ndim)
         )
-    labels = [str(label).lower() for label in meta.get("axis_labels") or ()]
-    named = "".join(_LETTERS.get(labels[axis], "") for axis in stack) if len(labels) == ndim else ""
-    letters = named if len(set(named)) == len(stack) else _USUAL[len(stack)]
-    return Axes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack))
+    letters = _letters([roles[axis] for axis in stack])
+    return FileAxes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack))
 
 
-def contours_of_labels(data: Any, meta: Mapping[str, Any]) -> ContourFile:
+def _roles(ndim: int, meta: LayerMeta) -> list[str]:
+    """Return the role of each axis as far as it is known; `OTHER` where it is not."""
+    names = names_of_axes(tuple(meta.get("axis_labels") or ()), meta.get("metadata") or {}, ndim)
+    roles = [role_of(name) for name in names]
+    recorded = provenance_of(meta).get(AXES_KEY)
+    if not isinstance(recorded, Sequence) or len(recorded) != ndim:
+        return roles
+    # The plane is the one that was segmented, whatever its axes and others are called.
+    return [str(known) or (role if role in STACK_ROLES else OTHER) for known, role in zip(recorded, roles, strict=True)]
+
+
+def _letters(roles: Sequence[str]) -> str:
+    """Give each axis of a stack a letter of its own: that of its role, unless two claim it."""
+    taken = {role for role in STACK_ROLES if roles.count(role) == 1}
+    unnamed = sum(role not in taken for role in roles)
+    left = [role for role in "ZTC" if role not in taken][:unnamed]
+    rest = iter(sorted(left, key=STACK_ROLES.index))
+    return "".join(role if role in taken else next(rest) for role in roles)
+
+
+def contours_of_labels(data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> ContourFile:
     """Trace the objects of a Labels layer, plane by plane.
 
     Parameters
@@ -122,7 +140,7 @@ def contours_of_labels(data: Any, meta: Mapping[str, Any]) -> ContourFile:
     return ContourFile(contours, positions, _measurements(features), scale=scale, unit=unit)
 
 
-def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) -> ContourFile:
+def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFile:
     """Take the areas of a Shapes layer: polygons, rectangles and ellipses.
 
     Polygons whose feature ``ring`` is ``"hole"`` are holes of the polygons with the same ``label``. Areas without a
@@ -175,15 +193,15 @@ def contours_of_shapes(data: Sequence[NDArray[Any]], meta: Mapping[str, Any]) ->
     )
 
 
-def stack_of(data: Any, meta: Mapping[str, Any]) -> tuple[Any, Axes]:
+def stack_of(data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> tuple[LayerArray, FileAxes]:
     """Return the array of a Labels layer with its plane in the last two axes, and what its axes mean."""
-    array = data[0] if meta.get("multiscale") else data
+    array = data[0] if meta.get("multiscale") or isinstance(data, Sequence) else data
     axes = read_axes(array.ndim, meta)
     order = (*axes.stack, *axes.plane)
     return array if order == tuple(range(array.ndim)) else np.asarray(array).transpose(order), axes
 
 
-def pixel_size(meta: Mapping[str, Any], axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None]:
+def pixel_size(meta: LayerMeta, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None]:
     """Return the pixel size along two axes and its unit; nothing is known while the unit is the pixel."""
     scale, units = meta.get("scale"), meta.get("units")
     if scale is None or units is None:
@@ -194,32 +212,33 @@ def pixel_size(meta: Mapping[str, Any], axes: tuple[int, int]) -> tuple[tuple[fl
     return (float(scale[axes[0]]), float(scale[axes[1]])), first
 
 
-def provenance_of(meta: Mapping[str, Any]) -> dict[str, Any]:
+def provenance_of(meta: LayerMeta) -> dict[str, Any]:
     """Return what this plugin recorded about how it made a layer; nothing of other layers."""
     return dict((meta.get("metadata") or {}).get(METADATA_KEY) or {})
 
 
-def model_of(meta: Mapping[str, Any]) -> str | None:
+def model_of(meta: LayerMeta) -> str | None:
     """Name the model that made a layer, if this plugin did."""
     return provenance_of(meta).get("model")
 
 
-def describe_left_out(meta: Mapping[str, Any], left_out: Sequence[str]) -> str:
+def describe_left_out(meta: LayerMeta, left_out: Sequence[str]) -> str:
     """Say what of a layer is not in the file."""
     return tr(
         "The layer '{layer}': {shapes} not exported. Files hold areas: polygons, rectangles and ellipses of one plane."
     ).format(layer=_name(meta), shapes=tr(" and ").join(left_out))
 
 
-def _plane_index(meta: Mapping[str, Any]) -> dict[int, int]:
+def _plane_index(meta: LayerMeta) -> dict[int, int]:
+    """Return where a layer that was cut out of a stack lies along the axes it was cut along, by axis."""
     return {int(axis): int(index) for axis, index in provenance_of(meta).get("plane", {}).items()}
 
 
-def _name(meta: Mapping[str, Any]) -> str:
+def _name(meta: LayerMeta) -> str:
     return str(meta.get("name", tr("unnamed")))
 
 
-def _ring(vertices: NDArray[Any], kind: str) -> Ring | None:
+def _ring(vertices: LayerArray, kind: str) -> Ring | None:
     if kind not in _AREAS:
         return None
     return open_ring(ellipse(vertices) if kind == "ellipse" else vertices)
@@ -231,7 +250,7 @@ def _label(features: pd.DataFrame, row: int) -> int | None:
     return int(match[1]) if match else None
 
 
-def _measurements(features: pd.DataFrame) -> dict[str, NDArray[Any]]:
+def _measurements(features: pd.DataFrame) -> dict[str, LayerArray]:
     if "label" not in features:
         return {}
     numbers = features.dropna(subset="label").select_dtypes("number")

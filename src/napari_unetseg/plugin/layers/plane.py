@@ -1,60 +1,33 @@
 """From an image layer to the `Image` that is segmented: which planes, and where they lie in the world."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
-from numpy.typing import NDArray
 
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess
+from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray, LayerMeta, PixelLayer
+from napari_unetseg.postprocessing.layer_data import Placement
 
-if TYPE_CHECKING:
-    from napari.components import Dims
-    from napari.layers import Image as ImageLayer
-
-Window = tuple[tuple[int, int], tuple[int, int]]
+Region = tuple[tuple[int, int], tuple[int, int]]
 """First and last pixel, the last excluded, along the two axes of a plane."""
 
 
-@dataclass(frozen=True)
-class Placement:
-    """How results lie among the dimensions of their layer and in the world.
+class ViewerDims(Protocol):
+    """As much of napari's `Dims` as planes are chosen by."""
 
-    Attributes
-    ----------
-    ndim
-        Dimensions of the layer, colour channels not counted.
-    plane_axes
-        The two of them that a plane spans, ascending.
-    transform
-        Keyword arguments every result layer gets: scale, translate, rotate, shear, affine, units,
-        axis_labels. `translate` includes the position of the first pixel among all of the layer.
-    stack_axes
-        The axes of planes, ascending; along all others results have length 1.
-    """
+    @property
+    def point(self) -> Sequence[float]:
+        """Where the sliders stand, in the coordinates of the world."""
 
-    ndim: int
-    plane_axes: tuple[int, int]
-    transform: Mapping[str, Any]
-    stack_axes: tuple[int, ...] = ()
-
-    def expand(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Give an array (..., Y, X) with the axes of the stack the dimensions of the layer; a view."""
-        axes = (*self.stack_axes, *self.plane_axes)
-        others = tuple(axis for axis in range(self.ndim) if axis not in axes)
-        return np.expand_dims(array.transpose(np.argsort(axes)), others)
-
-    def vertices(self, points: NDArray[Any], index: tuple[int, ...] = ()) -> NDArray[np.float64]:
-        """Give (N, 2) points in the plane at an index of the stack the coordinates of the layer, (N, ndim)."""
-        placed = np.zeros((len(points), self.ndim))
-        placed[:, list(self.plane_axes)] = points
-        placed[:, list(self.stack_axes)] = index
-        return placed
+    @property
+    def order(self) -> Sequence[int]:
+        """The axes of the viewer, those on display last."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +47,15 @@ class Plane:
     read
         Reads the pixels, from disk or by a lazy computation where it must; the planes of a lazy stack are
         read when they are taken from the image. Call it in a worker.
-    in_memory
-        Whether reading costs next to nothing.
-    window
-        The part of the plane; None for all of it.
     source
         The layer itself.
+    in_memory
+        Whether reading costs next to nothing.
+    region
+        The part of the plane; None for all of it.
+    known_roles
+        What each axis of the layer means, as `LayerAxes.roles`; empty where only its length suggests it, unless a stack
+        was read that way.
     """
 
     name: str
@@ -88,13 +64,14 @@ class Plane:
     description: str
     pixel_area: tuple[float, str] | None
     read: Callable[[], Image]
+    source: ImageLike
     in_memory: bool = False
-    window: Window | None = None
-    source: Any = None
+    region: Region | None = None
+    known_roles: tuple[str, ...] = ()
 
 
 def shown_plane(
-    layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes | None = None, window: Window | None = None
+    layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes | None = None, region: Region | None = None
 ) -> Plane:
     """Describe the plane of a layer that the viewer's sliders now show, or a part of it.
 
@@ -109,13 +86,13 @@ def shown_plane(
         The viewer's dims.
     layer_axes
         What the axes mean; None for `guess`.
-    window
+    region
         The part; None for all.
     """
-    return _select(layer, dims, layer_axes or guess(layer, shown_axes(layer, dims)), (), window)
+    return _select(layer, dims, layer_axes or guess(layer, shown_axes(layer, dims)), (), region)
 
 
-def shown_stack(layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes | None = None) -> Plane:
+def shown_stack(layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes | None = None) -> Plane:
     """Describe all planes of a layer, of the channel that the viewer's sliders now show.
 
     A multiscale layer gives them at full resolution, a lazy one stays lazy.
@@ -129,7 +106,7 @@ def shown_stack(layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes | None 
     return _select(layer, dims, layer_axes, layer_axes.stack, None)
 
 
-def shown_axes(layer: "ImageLayer", dims: "Dims") -> tuple[int, int]:
+def shown_axes(layer: ImageLike, dims: ViewerDims) -> tuple[int, int]:
     """Return the two axes of the layer on display; the layer has the last axes of the viewer."""
     order = tuple(dims.order)
     missing = len(order) - layer.ndim
@@ -139,20 +116,21 @@ def shown_axes(layer: "ImageLayer", dims: "Dims") -> tuple[int, int]:
     return min(first, second), max(first, second)
 
 
-def full_resolution(layer: "ImageLayer") -> Any:
+def full_resolution(layer: PixelLayer) -> LayerArray:
     """Return the data of a layer, of a multiscale one those of its largest level."""
-    return layer.data[0] if layer.multiscale else layer.data
+    pixels: LayerArray = layer.data[0] if layer.multiscale else layer.data
+    return pixels
 
 
 def _select(
-    layer: "ImageLayer", dims: "Dims", layer_axes: LayerAxes, stack: tuple[int, ...], window: Window | None
+    layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes, stack: tuple[int, ...], region: Region | None
 ) -> Plane:
     data = full_resolution(layer)
     axes = layer_axes.plane
     point = np.rint(layer.world_to_data(dims.point)).astype(int)
     fixed = [axis for axis in range(layer.ndim) if axis not in (*axes, *stack)]
     index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in fixed}
-    spans = {axis: slice(*span) for axis, span in zip(axes, window or (), strict=False)}
+    spans = {axis: slice(*span) for axis, span in zip(axes, region or (), strict=False)}
     key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
     letters = layer_axes.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
     scale, unit, symbol = _pixel_size(layer, axes)
@@ -167,17 +145,18 @@ def _select(
     return Plane(
         name=name,
         index=index,
-        placement=Placement(layer.ndim, axes, _transform(layer, index, axes, window), stack),
+        placement=Placement(layer.ndim, axes, _transform(layer, index, axes, region), stack),
         description=_describe(layer, data, layer_axes, index, scale, symbol),
         pixel_area=(scale[0] * scale[1], f"{symbol}²") if scale else None,
         read=read,
         in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
-        window=window,
+        region=region,
         source=layer,
+        known_roles=layer_axes.roles if stack else layer_axes.known_roles,
     )
 
 
-def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
+def _read_plane(data: LayerArray, key: tuple[int | slice, ...]) -> LayerArray:
     """Read a plane; one that is too large to be read at once is left where it is, to be read in tiles."""
     spans = [range(length)[at] for length, at in zip(data.shape, key, strict=False) if isinstance(at, slice)]
     values = prod(map(len, spans)) * prod(data.shape[len(key) :])  # which are the colours
@@ -186,22 +165,20 @@ def _read_plane(data: Any, key: tuple[int | slice, ...]) -> Any:
     return _lazily(data, "auto")[key]  # in the chunks in which it is stored
 
 
-def _lazily(data: Any, chunks: Any) -> Any:
+def _lazily(data: LayerArray, chunks: tuple[int, ...] | str) -> LayerArray:
     """Keep what is read at once when it is indexed, such as a zarr array, from being read before it is needed."""
     if isinstance(data, np.ndarray):
         return data
     import dask.array as da
 
-    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)  # type: ignore[no-untyped-call]
+    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)
 
 
-def _transform(
-    layer: "ImageLayer", index: Mapping[int, int], axes: tuple[int, int], window: Window | None
-) -> dict[str, Any]:
+def _transform(layer: ImageLike, index: Mapping[int, int], axes: tuple[int, int], region: Region | None) -> LayerMeta:
     origin = np.zeros(layer.ndim)
     origin[list(index)] = list(index.values())
-    if window is not None:
-        origin[list(axes)] = [first for first, _ in window]
+    if region is not None:
+        origin[list(axes)] = [first for first, _ in region]
     to_physical = CompositeAffine(
         scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
     )
@@ -216,7 +193,7 @@ def _transform(
     }
 
 
-def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None, str]:
+def _pixel_size(layer: ImageLike, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None, str]:
     """Return pixel size, unit and its symbol; nothing is known while the unit is the pixel."""
     first, second = (layer.units[axis] for axis in axes)
     if first != second or str(first) == "pixel":
@@ -225,8 +202,8 @@ def _pixel_size(layer: "ImageLayer", axes: tuple[int, int]) -> tuple[tuple[float
 
 
 def _describe(
-    layer: "ImageLayer",
-    data: Any,
+    layer: ImageLike,
+    data: LayerArray,
     layer_axes: LayerAxes,
     index: Mapping[int, int],
     scale: tuple[float, float] | None,

@@ -9,9 +9,11 @@ from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_unetseg.language import tr
+from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
 from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY, Outlines, Output, fresh_names, metadata
+from napari_unetseg.plugin.layers.outputs import fresh_names, metadata
 from napari_unetseg.plugin.layers.plane import Plane
+from napari_unetseg.postprocessing.layer_data import Outlines, Output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +171,7 @@ class ShownResult:
         contours.features = {}
         if self._pixels is None or self._pixels not in self._viewer.layers:
             name = tr("{contours} (pixels)").format(contours=contours.name)
-            self._pixels = Labels(outlines, name=name, opacity=1.0, **self.plane.placement.transform)
+            self._pixels = Labels(outlines, name=name, **OUTLINES_AS_LABELS, **self.plane.placement.transform)
             self._pixels.metadata[METADATA_KEY] = contours.metadata[METADATA_KEY]
             self._viewer.layers.insert(self._viewer.layers.index(contours) + 1, self._pixels)
         else:
@@ -180,7 +182,7 @@ class ShownResult:
         contours = self.layer("contours")
         return rings_of(contours, self.plane.placement) if isinstance(contours, Shapes) else []
 
-    def _collapse(self, data: Any) -> NDArray[np.int32]:
+    def _collapse(self, data: NDArray[np.integer]) -> NDArray[np.int32]:
         """Copy the plane (Y, X) of a layer's data."""
         axes = self.plane.placement.plane_axes
         plane = data[tuple(slice(None) if axis in axes else 0 for axis in range(data.ndim))]

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Shapes
+from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import AxisChoices, LayerAxes
-from napari_unetseg.plugin.layers.outputs import METADATA_KEY
-from napari_unetseg.plugin.layers.plane import Plane, Window, full_resolution, shown_axes, shown_plane, shown_stack
+from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerLike, ShapesLike
+from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution, shown_axes, shown_plane, shown_stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -62,7 +64,9 @@ _OUTSIDE = mark("The rectangle lies outside of the image.")
 _NOT_SEVERAL = mark("Select two or more images in the layer list first.")
 
 
-def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices: AxisChoices) -> tuple[Plane, ...]:
+def choose_planes(
+    choice: RunOn, layer: ImageLike | None, viewer: "ViewerModel", axis_choices: AxisChoices
+) -> tuple[Plane, ...]:
     """Describe what a run is on; nothing is read.
 
     Parameters
@@ -93,15 +97,15 @@ def choose_planes(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices
             shown_plane(one, viewer.dims, axis_choices.of(one, shown_axes(one, viewer.dims)))
             for one in _selected_images(viewer)
         )
-    window = None
+    region = None
     if choice is RunOn.VISIBLE:
-        window = _visible_window(layer, viewer, layer_axes)
+        region = _visible_region(layer, viewer, layer_axes)
     elif choice is RunOn.RECTANGLE:
-        window = _rectangle_window(layer, viewer, layer_axes)
-    return (shown_plane(layer, viewer.dims, layer_axes, window),)
+        region = _rectangle_region(layer, viewer, layer_axes)
+    return (shown_plane(layer, viewer.dims, layer_axes, region),)
 
 
-def why_not(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices: AxisChoices) -> str | None:
+def why_not(choice: RunOn, layer: ImageLike | None, viewer: "ViewerModel", axis_choices: AxisChoices) -> str | None:
     """Say why a choice does not apply now; None if it does."""
     if choice is RunOn.FOLDER:
         return None
@@ -112,12 +116,12 @@ def why_not(choice: RunOn, layer: Any, viewer: "ViewerModel", axis_choices: Axis
     return None
 
 
-def is_result(layer: Any) -> bool:
+def is_result(layer: LayerLike) -> bool:
     """Tell whether a layer was made by this plugin."""
     return METADATA_KEY in layer.metadata
 
 
-def _selected_images(viewer: "ViewerModel") -> list[ImageLayer]:
+def _selected_images(viewer: "ViewerModel") -> list[ImageLike]:
     images = [layer for layer in viewer.layers if isinstance(layer, ImageLayer) and layer in viewer.layers.selection]
     images = [layer for layer in images if not is_result(layer)]
     if len(images) < 2:
@@ -125,7 +129,7 @@ def _selected_images(viewer: "ViewerModel") -> list[ImageLayer]:
     return images
 
 
-def _visible_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Window:
+def _visible_region(layer: ImageLike, viewer: "ViewerModel", layer_axes: LayerAxes) -> Region:
     if viewer.dims.ndisplay != 2:
         raise UnetsegError(tr(_IN_3D))
     if layer_axes.plane != shown_axes(layer, viewer.dims):
@@ -140,7 +144,7 @@ def _visible_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerA
     return _clipped(first, last, layer, layer_axes, tr(_OUT_OF_VIEW))
 
 
-def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: LayerAxes) -> Window:
+def _rectangle_region(layer: ImageLike, viewer: "ViewerModel", layer_axes: LayerAxes) -> Region:
     shapes, vertices = _only_rectangle(viewer)
     position = np.array(viewer.dims.point, dtype=float)
     corners = []
@@ -153,7 +157,7 @@ def _rectangle_window(layer: ImageLayer, viewer: "ViewerModel", layer_axes: Laye
     return _clipped(np.ceil(found.min(axis=0)), np.floor(found.max(axis=0)), layer, layer_axes, tr(_OUTSIDE))
 
 
-def _only_rectangle(viewer: "ViewerModel") -> tuple[Shapes, Any]:
+def _only_rectangle(viewer: "ViewerModel") -> tuple[ShapesLike, NDArray[np.float64]]:
     layers = [layer for layer in viewer.layers if isinstance(layer, Shapes) and not is_result(layer)]
     every = [(layer, at) for layer in layers for at, kind in enumerate(layer.shape_type) if kind == "rectangle"]
     picked = [(layer, at) for layer, at in every if at in layer.selected_data]
@@ -164,7 +168,9 @@ def _only_rectangle(viewer: "ViewerModel") -> tuple[Shapes, Any]:
     return shapes, shapes.data[at]
 
 
-def _clipped(first: Any, last: Any, layer: ImageLayer, layer_axes: LayerAxes, empty: str) -> Window:
+def _clipped(
+    first: NDArray[np.float64], last: NDArray[np.float64], layer: ImageLike, layer_axes: LayerAxes, empty: str
+) -> Region:
     """Keep of a box, both ends included, what lies within the image."""
     shape: Sequence[int] = [full_resolution(layer).shape[axis] for axis in layer_axes.plane]
     start = np.maximum(np.floor(first), 0).astype(int)

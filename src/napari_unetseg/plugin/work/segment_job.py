@@ -11,12 +11,13 @@ from napari_unetseg.callbacks import Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.inference.size_estimate import typical_diameter
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.layers.outputs import Output, build_layers, layer_data
+from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.work.background import Task
 from napari_unetseg.plugin.work.services import ServiceFactory, recipe_service
+from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.stacks import middle_plane
 
 if TYPE_CHECKING:
