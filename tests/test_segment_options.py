@@ -18,22 +18,19 @@ from napari_unetseg.service.provenance import recorded_as
 
 VERBS = (SegmentationService.segment, SegmentationService.segment_batch, SegmentationService.iter_batch)
 
-# Runs with one parameter more in the text of its definition, and nothing else changed.
+# Runs with two parameters more in the text of its definition, and nothing else changed.
 NEW_PARAMETER = """
-import inspect, sys, types
+import importlib.util, inspect, sys
 import napari_unetseg.postprocessing as room
-import importlib.util
+
 name = "napari_unetseg.postprocessing.parameters"
 spec = importlib.util.find_spec(name)
 source = spec.loader.get_source(name)
-definition, keyword = "    min_size: int = Field(", "    min_size: int | None\\n"
-assert source.count(definition) == source.count(keyword) == 1
-source = source.replace(
-    definition, '    sharpen: float = Field(0.5, ge=0, le=3, description="How much is sharpened.")\\n' + definition
-)
-source = source.replace(
-    definition, '    invert: bool = Field(False, description="Whether it is inverted.")\\n' + definition
-)
+before = "    min_size: int = Field("
+assert source.count(before) == 1
+sharpen = '    sharpen: float = Field(0.5, ge=0, le=3, description="How much is sharpened.")\\n'
+invert = '    invert: bool = Field(False, description="Whether it is inverted.")\\n'
+source = source.replace(before, sharpen + invert + before)
 module = importlib.util.module_from_spec(spec)
 sys.modules[name] = room.parameters = module
 exec(compile(source, name, "exec"), module.__dict__)
@@ -50,7 +47,6 @@ for verb in (SegmentationService.segment, SegmentationService.iter_batch, Segmen
     assert "sharpen\\n    How much is sharpened. 0 to 3." in inspect.getdoc(verb)
 
 told = CliRunner().invoke(app, ["segment", "--help"], env={"COLUMNS": "120"}).output
-print(told)
 assert "How much is sharpened. Default: the model's." in " ".join(told.split())
 assert "[0<=x<=3]" in told
 assert "--invert / --no-invert" in told

@@ -31,9 +31,9 @@ def decided_by(card: ModelCard, options: Mapping[str, Any], read_options: Mappin
     ParameterError
         If a value lies outside its range.
     """
-    wanted = SegmentOptions.of(**options)
-    check_options(wanted, card)
-    parameters = wanted.model_dump() | wanted.parameters(card).model_dump()
+    segment_options = SegmentOptions.of(**options)
+    check_options(segment_options, card)
+    parameters = segment_options.model_dump() | segment_options.parameters(card).model_dump()
     return {
         "model": card.name,
         "weights": card.weights.sha256,

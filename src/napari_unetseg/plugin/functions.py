@@ -210,6 +210,6 @@ def _collect(
         elif not isinstance(result.error, Cancelled):
             warning = tr("{image} was not segmented: {reason}")
             show_warning(warning.format(image=plane.name, reason=describe_error(result.error).sentence))
-    told = tr_count("{objects} in {n} image.", "{objects} in {n} images.", images)
-    show_info(told.format(objects=words.count(objects), n=images))
+    message = tr_count("{objects} in {n} image.", "{objects} in {n} images.", images)
+    show_info(message.format(objects=words.count(objects), n=images))
     return made

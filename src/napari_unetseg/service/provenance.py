@@ -166,5 +166,5 @@ def recorded_as(option: str) -> str:
 
 def card_fingerprint(card: ModelCard) -> str:
     """Return the SHA-256 of what a card says about the numbers: not of its words, scores and default parameters."""
-    facts = json.dumps(card.model_dump(mode="json", include=_DECISIVE), sort_keys=True)
-    return hashlib.sha256(facts.encode()).hexdigest()
+    decisive = json.dumps(card.model_dump(mode="json", include=_DECISIVE), sort_keys=True)
+    return hashlib.sha256(decisive.encode()).hexdigest()

@@ -219,7 +219,7 @@ def read_objects(
         started=started,
         seconds=seconds,
     )
-    fallback = (told for told in (loaded_model.device.warning, loaded_model.plan.warning) if told)
+    fallback = (warning for warning in (loaded_model.device.warning, loaded_model.plan.warning) if warning)
     return Segmentation(
         image=plane,
         probability=prediction.probability,
