@@ -212,10 +212,9 @@ def test_nuclei_on_a_cpu_take_large_windows_in_bands(settings: Callable[..., Set
     torch = BackendRequest("torch", "float32")
     told = forecast_run(find_model("nuclei"), Workload((4000, 4000)), settings(), "cpu", backend_request=torch)
     assert told.window == 2240
-    # Measured: 477 MiB for the window, and 20 bytes a pixel for two maps and the labels.
-    measured = 477 + 20 * 4000**2 / 2**20
+    # Measured: the process grew by 594 MiB beside the loaded model.
     assert told.memory_mb is not None
-    assert 0.8 * measured < told.memory_mb < 1.2 * measured
+    assert 594 < told.memory_mb < 1.3 * 594
     facts = facts_on(find_model("nuclei").card, "torch", "cpu")
     in_bands, whole = (working_bytes(facts, 2240, 2240, in_bands=banded) for banded in (True, False))
     assert in_bands is not None
