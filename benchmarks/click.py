@@ -23,8 +23,9 @@ from peer_models import NETWORKS, draw_image, find_network
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.plugin.layers.outputs import OUTPUTS, build_layers, layer_data
+from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import shown_plane
+from napari_unetseg.postprocessing.layer_data import OUTPUTS
 
 MOST = 0.2
 """Share of the whole that no stage but the network may take."""

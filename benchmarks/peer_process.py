@@ -95,7 +95,7 @@ def resized(package: Any) -> Callable[[Any], Labels]:
 def prepare(way: str, package: Any) -> Callable[[Any], Labels]:
     """Load the model in one of the ways of `peers.py`."""
     if way == "plain, memory kept":
-        from napari_unetseg.inference.malloc import keep_freed_memory
+        from napari_unetseg.inference.backends.malloc import keep_freed_memory
 
         if not keep_freed_memory():
             raise RuntimeError("This C library cannot be asked to keep freed memory.")
@@ -148,7 +148,7 @@ def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: boo
     import numpy as np
 
     from napari_unetseg.image import Image
-    from napari_unetseg.inference.device import Device, total_memory
+    from napari_unetseg.inference.backends.device import Device, total_memory
     from napari_unetseg.inference.tiling.plan import TileLimits, pixels_that_fit, plan_tiling
 
     network_only: Any = SimpleNamespace(

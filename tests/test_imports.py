@@ -55,7 +55,6 @@ FLOORS = {
         {"dock"},
     ),
     "inference": (
-        {"device", "malloc", "normalisation", "object_size", "pools"},
         {"backends"},
         {"tiling"},
     ),
@@ -71,7 +70,7 @@ TORCH_ROOMS = (
     "training",
     "service.calibrating",
     "service.loaded_model",
-    *(f"zoo.{name}" for name in ("checkpoint_conversion", "checkpoints", "import_checkpoint", "network_loading")),
+    *(f"zoo.{name}" for name in ("conversion", "checkpoints", "import_checkpoint", "network_loading")),
     *(f"zoo.{name}" for name in ("packaging", "recognition", "torch_archive", "user_models")),
 )
 TORCH_FREE = (

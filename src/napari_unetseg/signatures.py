@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_unetseg.postprocessing.parameters import DecodeParameters, describe
+from napari_unetseg.postprocessing.parameters import DecodeParameters, describe_field
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -73,6 +73,6 @@ def _documented(text: str | None, name: str, fields: dict[str, FieldInfo], left_
     entries = ""
     for field_name, field in fields.items():
         remark = f" {left_out}" if left_out and field_name in DecodeParameters.model_fields else ""
-        words = textwrap.fill(describe(field) + remark, 100, initial_indent="    ", subsequent_indent="    ")
+        words = textwrap.fill(describe_field(field) + remark, 100, initial_indent="    ", subsequent_indent="    ")
         entries += f"{field_name}\n{words}\n"
     return re.sub(rf"^{name}\n(    .*(\n|\Z))+", lambda _: entries, inspect.cleandoc(text), flags=re.MULTILINE)

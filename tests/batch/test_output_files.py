@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.batch.output_files import Result, Target, parse_results, plan_targets
+from napari_unetseg.batch.output_files import ResultKind, Target, parse_results, plan_targets
 
 OUT = Path("out")
 
@@ -64,10 +64,10 @@ def test_a_run_that_goes_on_names_the_rest_as_it_would_have_done(tmp_path):
 
 
 def test_labels_and_table_are_always_kept():
-    assert parse_results("") == (Result.LABELS, Result.TABLE)
-    assert parse_results(" table, Overlay ") == (Result.LABELS, Result.TABLE, Result.OVERLAY)
-    assert parse_results("ome-tiff,ROIs") == (Result.LABELS, Result.ROIS, Result.OME_TIFF, Result.TABLE)
-    assert parse_results("all") == tuple(Result)
+    assert parse_results("") == (ResultKind.LABELS, ResultKind.TABLE)
+    assert parse_results(" table, Overlay ") == (ResultKind.LABELS, ResultKind.TABLE, ResultKind.OVERLAY)
+    assert parse_results("ome-tiff,ROIs") == (ResultKind.LABELS, ResultKind.ROIS, ResultKind.OME_TIFF, ResultKind.TABLE)
+    assert parse_results("all") == tuple(ResultKind)
     with pytest.raises(
         ValueError, match="mask, roi: not among labels, contours, rois, ome-tiff, confidence, table, overlay, all"
     ):

@@ -15,7 +15,7 @@ import tifffile
 from napari_unetseg.batch.background_writer import MOST_WAITING
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
-from napari_unetseg.batch.output_files import Result
+from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
@@ -61,7 +61,7 @@ def run(service, folder, events):
 def test_each_file_gets_its_results_and_both_summaries_count_them(run, save, folder):
     save("a.tif", 3)
     save("b.npy", 0)
-    tally = run(results=(Result.ROIS,))
+    tally = run(results=(ResultKind.ROIS,))
     assert (tally.count("done"), tally.objects) == (2, 3)
     assert names(folder / "out") == sorted(
         f"{stem}_{ending}" for stem in "ab" for ending in ("labels.tif", "table.csv", "rois.zip")
@@ -139,7 +139,7 @@ def test_what_is_done_is_skipped_and_failures_are_tried_again(run, save, folder,
         {"segment_options": {"threshold": 0.6}},
         {"segment_options": {"diameter": 24.0}},
         {"segment_options": {"augment": True}},
-        {"results": (Result.ROIS,)},
+        {"results": (ResultKind.ROIS,)},
         {"redo": True},
     ],
 )
@@ -154,7 +154,7 @@ def test_what_decides_a_result_has_it_done_again(run, save, service, change):
     "same",
     [
         {"segment_options": {"threshold": 0.5, "min_size": None}},
-        {"results": (Result.LABELS,)},
+        {"results": (ResultKind.LABELS,)},
         {"segment_options": {"split": 0}},
     ],
 )
@@ -200,7 +200,7 @@ def test_a_result_that_is_missing_is_made_again(run, save, folder, lost):
 
 def test_results_of_other_parameters_never_stay_beside_new_ones(run, save, folder):
     save("a.tif", 2, brightness=600)
-    run(results=(Result.CONTOURS,))
+    run(results=(ResultKind.CONTOURS,))
     assert len(json.loads((folder / "out" / "a_contours.geojson").read_text())["features"]) == 2
     run(segment_options={"threshold": 0.7})
     assert json.loads((folder / "out" / "a_contours.geojson").read_text())["features"] == []
@@ -208,7 +208,7 @@ def test_results_of_other_parameters_never_stay_beside_new_ones(run, save, folde
 
 def test_fewer_results_are_no_reason_to_do_it_again(run, save, folder):
     save("a.tif", 1)
-    run(results=(Result.ROIS,))
+    run(results=(ResultKind.ROIS,))
     assert run().count("skipped") == 1
     assert (folder / "out" / "a_rois.zip").exists()
 
@@ -321,7 +321,7 @@ def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):
 
 def test_kinds_that_a_stack_has_not_are_refused_before_the_network_runs(service, folder, events):
     np.save(folder / "a.npy", np.zeros((3, 16, 16), np.uint16))
-    results = (Result.CONTOURS, Result.CONFIDENCE)
+    results = (ResultKind.CONTOURS, ResultKind.CONFIDENCE)
     job = BatchJob((folder / "a.npy",), folder / "out", results, read_options={"axes": "ZYX"})
     segment_files(service, job, report=lambda event, tally: events.append(event))
     assert [(event.status, event.message) for event in events] == [

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner, ResultKind
 
 
 @pytest.fixture
-def call() -> Iterator[Callable[..., Result]]:
+def call() -> Iterator[Callable[..., ResultKind]]:
     """Run the command line within this process, and take its log handlers away again."""
     from napari_unetseg.cli.main import app
 
-    def invoke(*words: object) -> Result:
+    def invoke(*words: object) -> ResultKind:
         return CliRunner().invoke(app, [str(word) for word in words])
 
     logger = logging.getLogger("napari_unetseg")

@@ -5,7 +5,7 @@ import typer
 import yaml
 
 from napari_unetseg.cli.convert_command import parse_size
-from napari_unetseg.zoo import checkpoint_conversion
+from napari_unetseg.zoo import conversion
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_errors_are_one_line(call, tmp_path):
 
 
 def test_a_check_that_fails_is_an_error(call, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint_conversion, "largest_difference", lambda _: 0.25)
+    monkeypatch.setattr(conversion, "largest_difference", lambda _: 0.25)
     run = call("convert", source, "-o", tmp_path / "mine", "--check")
     assert run.exit_code == 1
     assert "differ from those of the checkpoint by up to 0.25" in run.stderr

@@ -60,12 +60,12 @@ def test_an_unknown_backend_is_refused(call, save_squares, tmp_path):
 @pytest.fixture
 def calibrated(monkeypatch, tmp_path):
     """Calibrations that end with a Dice; what they were given."""
-    from napari_unetseg.inference.backends.openvino import conversion
-    from napari_unetseg.inference.backends.openvino.conversion import folder_for, write_folder
+    from napari_unetseg.inference.backends.openvino import network_conversion
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration, write_calibration
+    from napari_unetseg.inference.backends.openvino.network_conversion import folder_for, write_folder
     from napari_unetseg.service import calibrating
 
-    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(network_conversion, "cache_folder", lambda: tmp_path / "cache")
     given = []
 
     def set_dice(dice):

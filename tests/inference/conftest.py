@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
 from napari_unetseg.inference.backends.onnx_export import export_onnx
-from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, convert, save, write_folder
+from napari_unetseg.inference.backends.openvino.network_conversion import MODEL_FILE, convert, save, write_folder
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork, UNet, build, hrnet
 from napari_unetseg.zoo.card import Architecture, Head, ModelCard, WeightsFile
 

@@ -9,11 +9,11 @@ import pytest
 from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference import int8_calibration
-from napari_unetseg.inference.backends.openvino import conversion, int8_store, openvino_backend
-from napari_unetseg.inference.backends.openvino.conversion import read, save
+from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.openvino import int8_store, network_conversion, openvino_backend
 from napari_unetseg.inference.backends.openvino.int8_store import Calibration, find_calibration, quantised_model
+from napari_unetseg.inference.backends.openvino.network_conversion import read, save
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
-from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.int8_calibration import KEPT, MOST_WINDOWS, _compare, _convolutions, _Sample, calibrate
 
 pytest.importorskip("nncf")
@@ -28,7 +28,7 @@ def image():
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(network_conversion, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -96,14 +96,14 @@ def test_a_bad_one_is_refused_after_every_trial_and_replaces_a_good_one(make, im
     assert len(unquantised) == 1 + len(KEPT)
     with pytest.raises(UnetsegError, match=r"tiny is not used in int8: .* only to a Dice of 1\.0000 \(noise\)"):
         quantised_model(card)
-    assert [path.name for path in conversion.folder_for(card, "int8").iterdir()] == ["calibration.json"]
+    assert [path.name for path in network_conversion.folder_for(card, "int8").iterdir()] == ["calibration.json"]
 
 
 def test_each_trial_leaves_more_layers_at_both_ends_as_they_are(make, image, cache, unquantised, monkeypatch):
     monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
     card = make.card()
     calibrate(make.network(), card, [image])
-    layers = _convolutions(conversion.cached_model(make.network(), card))
+    layers = _convolutions(network_conversion.cached_model(make.network(), card))
     assert unquantised[0] == tuple(sorted((layers[0], layers[-1])))
     assert [len(kept) for kept in unquantised] == [2, 4, 6]
     assert all(set(kept) < set(more) for kept, more in pairwise(unquantised))

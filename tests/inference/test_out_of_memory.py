@@ -6,7 +6,7 @@ import torch
 
 from napari_unetseg.errors import DeviceError, UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.device import Device
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.out_of_memory import Limit, Limits, is_out_of_memory
 from napari_unetseg.inference.predict import predict, predict_many
 from napari_unetseg.inference.prediction import Prediction, PredictOptions

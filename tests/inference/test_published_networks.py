@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions

@@ -147,7 +147,7 @@ def test_cancel_adds_nothing(
     gated.release.set()
     wait_for_end(widget, qtbot)
     assert names(widget) == ["cells"]
-    assert widget.message.text.text() == words.cancelled(None)
+    assert widget.message.text.text() == words.cancelled_at(None)
     assert widget.runner.run.isEnabled()
     assert not widget.runner.cancel.isEnabled()
 

@@ -9,7 +9,7 @@ from napari_unetseg.cli.main import app
 from napari_unetseg.errors import Cancelled, ImageError, NotCalibrated, ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference import int8_calibration
-from napari_unetseg.inference.backends.openvino import conversion, int8_store
+from napari_unetseg.inference.backends.openvino import int8_store, network_conversion
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.service import SegmentationService, calibrating
 from napari_unetseg.service.calibrating import MOST_PLANES, calibrate_package
@@ -22,9 +22,9 @@ def in_float32(tmp_path, monkeypatch):
     """An empty cache, and a quantisation that is none; test_int8_calibration.py has the real one."""
 
     def quantise(work, model, kept, cancel):
-        conversion.save(conversion.read(model), work)
+        network_conversion.save(network_conversion.read(model), work)
 
-    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(network_conversion, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(int8_calibration, "_quantise", quantise)
 
 

@@ -11,10 +11,10 @@ import pytest
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
+from napari_unetseg.inference.backends.device import Device, Kind
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device, Kind
 from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, facts_on, pixels_that_fit, plan_tiling
 from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.service import forecast, profile

@@ -6,7 +6,7 @@ import torch
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.errors import ModelError
-from napari_unetseg.service.health_check import TOLERANCE
+from napari_unetseg.service.health_check import ANSWER_TOLERANCE
 from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
 
 
@@ -65,7 +65,7 @@ def test_weights_that_are_merely_wrong_are_found_by_the_known_answer_alone(answe
     health = service.health()
     assert not health.service_healthy
     assert "no longer gives the answer" in health.problems[0]
-    assert TOLERANCE["float32"] < health.known_answer.max_difference <= 1
+    assert ANSWER_TOLERANCE["float32"] < health.known_answer.max_difference <= 1
     assert not health.known_answer.passed
 
 

@@ -6,9 +6,9 @@ from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.out_of_memory import Limit
 from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.postprocessing.decoding import decode

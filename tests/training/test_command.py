@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from napari_unetseg.cli.train_command import train
+from napari_unetseg.cli.train_command import train_command
 from napari_unetseg.training.recipe import Recipe, read_recipe, write_recipe
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_unetseg.batch.output_files import Result, Target
+from napari_unetseg.batch.output_files import ResultKind, Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import Sentence
 
@@ -48,7 +48,7 @@ class Record(BaseModel):
     sha256: str
     status: Literal["done", "failed"]
     stem: str
-    results: tuple[Result, ...] = ()
+    results: tuple[ResultKind, ...] = ()
     decided_by: dict[str, Any] = Field(default_factory=dict)
     objects: int | None = None
     seconds: float = 0.0

@@ -9,7 +9,7 @@ from pathlib import Path
 DEFAULT_FOLDER = "segmented"
 
 
-class Result(StrEnum):
+class ResultKind(StrEnum):
     """A kind of result, by the name that --save uses."""
 
     LABELS = "labels"
@@ -22,25 +22,25 @@ class Result(StrEnum):
 
 
 ENDINGS = {
-    Result.LABELS: "labels.tif",
-    Result.CONTOURS: "contours.geojson",
-    Result.ROIS: "rois.zip",
-    Result.OME_TIFF: "labels.ome.tif",
-    Result.CONFIDENCE: "confidence.tif",
-    Result.TABLE: "table.csv",
-    Result.OVERLAY: "overlay.png",
+    ResultKind.LABELS: "labels.tif",
+    ResultKind.CONTOURS: "contours.geojson",
+    ResultKind.ROIS: "rois.zip",
+    ResultKind.OME_TIFF: "labels.ome.tif",
+    ResultKind.CONFIDENCE: "confidence.tif",
+    ResultKind.TABLE: "table.csv",
+    ResultKind.OVERLAY: "overlay.png",
 }
 
-ALWAYS = (Result.LABELS, Result.TABLE)
+ALWAYS = (ResultKind.LABELS, ResultKind.TABLE)
 """Kept of every image: the labels to look at, and the table that the summary of all objects is made of."""
 
 
-def with_always(wanted: Sequence[Result]) -> tuple[Result, ...]:
-    """Return the wanted results and those that are always kept, each once, in the order of `Result`."""
-    return tuple(result for result in Result if result in ALWAYS or result in wanted)
+def with_always(wanted: Sequence[ResultKind]) -> tuple[ResultKind, ...]:
+    """Return the wanted results and those that are always kept, each once, in the order of `ResultKind`."""
+    return tuple(result for result in ResultKind if result in ALWAYS or result in wanted)
 
 
-def parse_results(words: str) -> tuple[Result, ...]:
+def parse_results(words: str) -> tuple[ResultKind, ...]:
     """Read ``overlay,rois`` and the like; those that are always kept are among the results.
 
     Raises
@@ -49,12 +49,12 @@ def parse_results(words: str) -> tuple[Result, ...]:
         If a word names no result; the message names those there are.
     """
     wanted = {word.strip().lower() for word in words.split(",") if word.strip()}
-    known = {str(result) for result in Result}
+    known = {str(result) for result in ResultKind}
     if "all" in wanted:
         wanted = (wanted | known) - {"all"}
     if wanted - known:
-        raise ValueError(f"{', '.join(sorted(wanted - known))}: not among {', '.join(Result)}, all")
-    return with_always([Result(word) for word in wanted])
+        raise ValueError(f"{', '.join(sorted(wanted - known))}: not among {', '.join(ResultKind)}, all")
+    return with_always([ResultKind(word) for word in wanted])
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Target:
         """Return the file of one result, such as ``"labels.tif"``."""
         return self.folder / f"{self.stem}_{ending}"
 
-    def holds(self, result: Result) -> bool:
+    def holds(self, result: ResultKind) -> bool:
         """Whether the file of a result is there."""
         return self.path(ENDINGS[result]).is_file()
 

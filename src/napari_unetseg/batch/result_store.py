@@ -9,7 +9,7 @@ from typing import Any, Literal
 from napari_unetseg.batch import summary_tables
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.folder_journal import FolderJournal, Record
-from napari_unetseg.batch.output_files import ENDINGS, Result, output_folder, plan_targets, with_always
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, output_folder, plan_targets, with_always
 from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
@@ -55,7 +55,11 @@ class ResultStore:
     """
 
     def __init__(
-        self, files: tuple[Path, ...], output: Path | None, wanted: tuple[Result, ...], decided_by: Mapping[str, Any]
+        self,
+        files: tuple[Path, ...],
+        output: Path | None,
+        wanted: tuple[ResultKind, ...],
+        decided_by: Mapping[str, Any],
     ) -> None:
         self._wanted = with_always(wanted)
         self._decided_by = dict(decided_by)
@@ -165,7 +169,7 @@ class ResultStore:
             target=self._targets[file],
         )
 
-    def _kinds(self, file: Path) -> tuple[Result, ...]:
+    def _kinds(self, file: Path) -> tuple[ResultKind, ...]:
         """Return the kinds to write: those wanted, and those of an earlier run that would be out of date."""
         record, target = self._journal(file).record(file), self._targets[file]
         earlier = record.results if record else ()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unetseg.batch.output_files import ENDINGS, Result, Target
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import (
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
 
 
-_OF_ONE_PLANE = (Result.CONFIDENCE, Result.OVERLAY)
+_OF_ONE_PLANE = (ResultKind.CONFIDENCE, ResultKind.OVERLAY)
 
 
-def check_savable(image: Image, results: Collection[Result]) -> None:
+def check_savable(image: Image, results: Collection[ResultKind]) -> None:
     """Refuse kinds of results that a stack does not have.
 
     Raises
@@ -45,7 +45,7 @@ def check_savable(image: Image, results: Collection[Result]) -> None:
             )
 
 
-def save_results(segmentation: "Segmentation", target: Target, results: Collection[Result]) -> list[Path]:
+def save_results(segmentation: "Segmentation", target: Target, results: Collection[ResultKind]) -> list[Path]:
     """Write the wanted results of one image and return their files.
 
     The label image goes last, so that where it is the others are too.
@@ -56,14 +56,14 @@ def save_results(segmentation: "Segmentation", target: Target, results: Collecti
         If a file cannot be written, or a stack has no such result; then none is written.
     """
     check_savable(segmentation.image, results)
-    writers: dict[Result, Callable[[Path, Segmentation], None]] = {
-        Result.CONTOURS: _write_contours,
-        Result.ROIS: _write_rois,
-        Result.OME_TIFF: _write_ome_tiff,
-        Result.CONFIDENCE: _write_confidence,
-        Result.TABLE: _write_table,
-        Result.OVERLAY: _write_overlay,
-        Result.LABELS: _write_labels,
+    writers: dict[ResultKind, Callable[[Path, Segmentation], None]] = {
+        ResultKind.CONTOURS: _write_contours,
+        ResultKind.ROIS: _write_rois,
+        ResultKind.OME_TIFF: _write_ome_tiff,
+        ResultKind.CONFIDENCE: _write_confidence,
+        ResultKind.TABLE: _write_table,
+        ResultKind.OVERLAY: _write_overlay,
+        ResultKind.LABELS: _write_labels,
     }
     paths = []
     for result, write in writers.items():

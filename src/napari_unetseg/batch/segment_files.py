@@ -12,7 +12,7 @@ from typing import Any
 from napari_unetseg.batch.background_writer import BackgroundWriter
 from napari_unetseg.batch.events import Event, Tally
 from napari_unetseg.batch.fingerprint import decided_by
-from napari_unetseg.batch.output_files import ALWAYS, Result
+from napari_unetseg.batch.output_files import ALWAYS, ResultKind
 from napari_unetseg.batch.prefetch import Prefetched, hash_file, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.callbacks import CancelFlag
@@ -44,7 +44,7 @@ class BatchJob:
 
     files: tuple[Path, ...]
     output: Path | None = None
-    results: tuple[Result, ...] = ALWAYS
+    results: tuple[ResultKind, ...] = ALWAYS
     segment_options: Mapping[str, Any] = field(default_factory=dict)
     read_options: Mapping[str, Any] = field(default_factory=dict)
     redo: bool = False

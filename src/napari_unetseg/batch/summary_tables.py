@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_unetseg.batch.folder_journal import FolderJournal, Record
-from napari_unetseg.batch.output_files import ENDINGS, Result, Target
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.io.atomic import whole_file
 
 OBJECTS = "segmentation_objects.csv"
@@ -71,9 +71,9 @@ def _cells(record: Record) -> tuple[Any, ...]:
 
 def _write_objects(folder: Path, records: list[Record], names: dict[str, str]) -> None:
     tables = {
-        names[record.file]: Target(folder, record.stem).path(ENDINGS[Result.TABLE])
+        names[record.file]: Target(folder, record.stem).path(ENDINGS[ResultKind.TABLE])
         for record in records
-        if record.status == "done" and Target(folder, record.stem).holds(Result.TABLE)
+        if record.status == "done" and Target(folder, record.stem).holds(ResultKind.TABLE)
     }
     columns = list(dict.fromkeys(column for table in tables.values() for column in _header(table)))
     with whole_file(folder / OBJECTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -89,8 +89,8 @@ def _prepare(
         if configuration == PLAIN_ALLOCATOR:
             _keep_memory()
         return _plain(network, package), network.accepted_size
+    from napari_unetseg.inference.backends.device import Device
     from napari_unetseg.inference.backends.make_backend import make_backend
-    from napari_unetseg.inference.device import Device
 
     cpu = Device("cpu", "It is measured.")
     backend = make_backend(_possible(configuration, package), network, package.card, cpu, keeps_memory=keeps_memory)
@@ -114,7 +114,7 @@ def _plain(network: Any, package: "ModelPackage") -> Forward:
 
 
 def _keep_memory() -> None:
-    from napari_unetseg.inference.malloc import keep_freed_memory
+    from napari_unetseg.inference.backends.malloc import keep_freed_memory
 
     if not keep_freed_memory():
         raise UnetsegError("only glibc, the C library of most Linux systems, can be asked to keep freed memory.")

@@ -198,13 +198,15 @@ def tune(bench: BenchmarkTarget, plan: TuningPlan, tell: Callable[[str], None] =
     except KeyboardInterrupt:
         interrupted = True
     measurements = tuple(
-        summarise(size, seconds, record.trials[size].peak_bytes) for size, seconds in record.seconds.items() if seconds
+        summarise_times(size, seconds, record.trials[size].peak_bytes)
+        for size, seconds in record.seconds.items()
+        if seconds
     )
     chosen = choose(measurements, window_is_free=plan.window_is_free)
     return Tuning(measurements, tuple(record.left_out), chosen, interrupted)
 
 
-def summarise(size: TrialBatch, seconds: Sequence[float], peak_bytes: int | None) -> Measurement:
+def summarise_times(size: TrialBatch, seconds: Sequence[float], peak_bytes: int | None) -> Measurement:
     """Turn the seconds of a size's runs, at least one, into the figures that are reported."""
     median, late = np.percentile(seconds, (50, 95))
     return Measurement(

@@ -11,15 +11,15 @@ from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, TileShape, Tr
 from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.benchmark.subject import Subject, load_backend, timed_run, warm_up
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
-from napari_unetseg.inference.device import Device, total_memory
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.inference.tiling.blended import OVERLAP
 from napari_unetseg.inference.tiling.exact import round_up, smallest_window
 from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, pixels_that_fit
 from napari_unetseg.zoo.card import ModelCard
 
-WINDOWS = (512, 768, 1152, 1536)
+TRIAL_WINDOWS = (512, 768, 1152, 1536)
 QUICK_WINDOWS = (512, 1152)
 BANDED_WINDOW = 2560
 """Measured too where a window is computed in bands; about what such a window is by default."""
@@ -45,7 +45,7 @@ def plan_for(subject: Subject, *, quick: bool = False) -> TuningPlan:
     """
     kind = subject.backend.device.kind
     card = subject.package.card
-    windows = QUICK_WINDOWS if quick else WINDOWS
+    windows = QUICK_WINDOWS if quick else TRIAL_WINDOWS
     banded = (BANDED_WINDOW,) if subject.backend.in_bands else ()
     tiles = tile_shapes(subject.backend, card, windows + banded)
     return TuningPlan(

@@ -108,7 +108,7 @@ def serve(
 ) -> None:
     """Load a model on the CPU and reply until there are no more requests."""
     from napari_unetseg.benchmark.subject import load_backend, timed_run, warm_up
-    from napari_unetseg.inference.device import Device
+    from napari_unetseg.inference.backends.device import Device
     from napari_unetseg.inference.out_of_memory import is_out_of_memory
     from napari_unetseg.zoo.registry import find_model
 

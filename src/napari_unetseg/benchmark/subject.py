@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.device import Device, choose_device
 from napari_unetseg.inference.backends.make_backend import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
-from napari_unetseg.inference.device import Device, choose_device
 from napari_unetseg.service.profile import device_name
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network

@@ -20,7 +20,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 ROUNDS = 3
 QUICK_ROUNDS = 1
-SIDE = 512
+BENCHMARK_SIDE = 512
 
 _TITLES = ("way", "s a window", "times as fast", "Dice")
 
@@ -91,10 +91,10 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
 
 def default_side(card: ModelCard) -> int:
     """Return the longer side of the size that a model asks for; where it asks for none, 512."""
-    return max(card.image_size) if card.image_size is not None else SIDE
+    return max(card.image_size) if card.image_size is not None else BENCHMARK_SIDE
 
 
-def as_dict(report: BackendsReport) -> dict[str, Any]:
+def backends_as_dict(report: BackendsReport) -> dict[str, Any]:
     """Plain values, ready for JSON."""
     comparison = report.comparison
     return {
@@ -119,7 +119,7 @@ def as_dict(report: BackendsReport) -> dict[str, Any]:
     }
 
 
-def as_lines(report: BackendsReport) -> list[str]:
+def backends_as_lines(report: BackendsReport) -> list[str]:
     """Title, table, what is impossible and what auto takes, a line each."""
     comparison = report.comparison
     marked = [(*_row(one, comparison), "*" if report.is_auto(one) else "") for one in comparison.measured]

@@ -11,7 +11,7 @@ from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import INTERRUPTED
 
 
-def benchmark(
+def benchmark_command(
     model: Annotated[
         str | None,
         typer.Argument(metavar="[MODEL]", help="Name of a model, or its folder. Default: that of the settings."),
@@ -58,7 +58,7 @@ def benchmark(
     _check_unused("without", size=size, image=image)
     with plain_errors():
         from napari_unetseg.cli.benchmark_plot import draw_benchmark
-        from napari_unetseg.cli.benchmark_report import as_dict, as_lines, run_benchmark
+        from napari_unetseg.cli.benchmark_report import report_as_dict, report_as_lines, run_benchmark
         from napari_unetseg.io.plotting import require_matplotlib
 
         if plot is not None:
@@ -66,7 +66,7 @@ def benchmark(
                 raise typer.BadParameter(f"{plot} must end in .png.", param_hint="--plot")
             require_matplotlib("Pictures of a benchmark")
         report = run_benchmark(model, device, backend, precision, quick=quick, save=save)
-        typer.echo(json.dumps(as_dict(report), indent=2) if as_json else "\n".join(as_lines(report)))
+        typer.echo(json.dumps(report_as_dict(report), indent=2) if as_json else "\n".join(report_as_lines(report)))
         chosen = report.tuning.chosen
         if plot is not None and chosen is not None:
             draw_benchmark(report.tuning.measurements, chosen, report.title, plot)
@@ -88,10 +88,10 @@ def _check_unused(case: str, **options: object) -> None:
 
 def _compare_backends(model: str | None, image: Path | None, size: int | None, *, quick: bool, as_json: bool) -> None:
     with plain_errors():
-        from napari_unetseg.cli.benchmark_backends import as_dict, as_lines, compare_backends
+        from napari_unetseg.cli.benchmark_backends import backends_as_dict, backends_as_lines, compare_backends
 
         report = compare_backends(model, image, size, quick=quick)
-        typer.echo(json.dumps(as_dict(report), indent=2) if as_json else "\n".join(as_lines(report)))
+        typer.echo(json.dumps(backends_as_dict(report), indent=2) if as_json else "\n".join(backends_as_lines(report)))
     if report.comparison.interrupted:
         typer.echo("Interrupted: these are the figures so far.", err=True)
         raise typer.Exit(INTERRUPTED)

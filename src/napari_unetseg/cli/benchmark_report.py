@@ -106,7 +106,7 @@ def _is_gpu(subject: Subject) -> bool:
     return subject.backend.device.kind != "cpu"
 
 
-def as_dict(report: BenchmarkReport) -> dict[str, Any]:
+def report_as_dict(report: BenchmarkReport) -> dict[str, Any]:
     """Plain values, ready for JSON."""
     tuning = report.tuning
     return {
@@ -125,7 +125,7 @@ def as_dict(report: BenchmarkReport) -> dict[str, Any]:
     }
 
 
-def as_lines(report: BenchmarkReport) -> list[str]:
+def report_as_lines(report: BenchmarkReport) -> list[str]:
     """Title, table and choice, a line each."""
     tuning, chosen = report.tuning, report.tuning.chosen
     titles = _TITLES if report.cpu_megapixels_per_s is None else (*_TITLES, "times the CPU")

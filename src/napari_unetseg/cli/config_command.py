@@ -14,7 +14,7 @@ from napari_unetseg.config.template import as_yaml, template
 from napari_unetseg.errors import ConfigError, UnetsegError
 
 
-def config(
+def config_command(
     file: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help=f"Configuration file; else {FILE_VARIABLE}, else the user's own."),

@@ -9,7 +9,7 @@ import typer
 from napari_unetseg.cli.reporting import plain_errors
 
 if TYPE_CHECKING:
-    from napari_unetseg.zoo.checkpoint_conversion import Converted
+    from napari_unetseg.zoo.conversion import Converted
 
 
 class NormalisationName(StrEnum):
@@ -38,7 +38,7 @@ class CardBackend(StrEnum):
 _ANY_SIZE = "none"
 
 
-def convert(
+def convert_command(
     checkpoint: Annotated[
         Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pt, .ckpt or .safetensors file.", dir_okay=False)
     ],
@@ -95,7 +95,7 @@ def convert(
     with plain_errors():
         import torch
 
-        from napari_unetseg.zoo.checkpoint_conversion import convert_checkpoint
+        from napari_unetseg.zoo.conversion import convert_checkpoint
 
         converted = convert_checkpoint(checkpoint, output, changes, getattr(torch, dtype))
         typer.echo("\n".join(_lines(converted)))
@@ -148,7 +148,7 @@ def _lines(converted: "Converted") -> list[str]:
 
 def _check(converted: "Converted", *, exact: bool) -> None:
     from napari_unetseg.errors import ModelError
-    from napari_unetseg.zoo.checkpoint_conversion import largest_difference
+    from napari_unetseg.zoo.conversion import largest_difference
 
     difference = largest_difference(converted)
     if exact and difference:

@@ -11,7 +11,7 @@ from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.errors import UnetsegError
 
 
-def demo(
+def demo_command(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.", file_okay=False)
     ] = Path("demo"),
@@ -41,7 +41,7 @@ def has_display() -> bool:
 
 
 def _segment_sample(output: Path) -> None:
-    from napari_unetseg.batch.output_files import Result, Target
+    from napari_unetseg.batch.output_files import ResultKind, Target
     from napari_unetseg.batch.saving import save_results
     from napari_unetseg.samples import SAMPLES
     from napari_unetseg.service import SegmentationService
@@ -50,7 +50,7 @@ def _segment_sample(output: Path) -> None:
     segmentation = SegmentationService().segment(image)
     for warning in segmentation.warnings:
         typer.echo(f"Warning: {warning}", err=True)
-    kept = (Result.OVERLAY, Result.LABELS, Result.TABLE)
+    kept = (ResultKind.OVERLAY, ResultKind.LABELS, ResultKind.TABLE)
     paths = save_results(segmentation, Target(output, image.name), kept)
     typer.echo(f"{segmentation.count} nuclei found in {segmentation.provenance.seconds:.1f} s.")
     for path in paths:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_unetseg.training.evaluate import Failed, Method
 
 
-def evaluate(
+def evaluate_command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, its folder, or a checkpoint.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of images.", exists=True, file_okay=False)],
     masks: Annotated[

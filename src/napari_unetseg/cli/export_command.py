@@ -18,7 +18,7 @@ class Format(StrEnum):
     ONNX = "onnx"
 
 
-def export(
+def export_command(
     model: Annotated[
         str,
         typer.Argument(metavar="MODEL", help="Name of a model ('napari-unetseg models' lists them), or its folder."),
@@ -78,7 +78,7 @@ def _write_onnx(package: "ModelPackage", path: Path) -> None:
 
 def _quantise(package: "ModelPackage", folder: Path, output: Path | None) -> None:
     from napari_unetseg.batch.find_images import find_images
-    from napari_unetseg.inference.backends.openvino.conversion import copy_folder, folder_for
+    from napari_unetseg.inference.backends.openvino.network_conversion import copy_folder, folder_for
     from napari_unetseg.io import read_image
     from napari_unetseg.service.calibrating import calibrate_package
 

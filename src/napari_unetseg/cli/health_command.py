@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_unetseg.service import Health
 
 
-def health(
+def health_command(
     model: ModelOption = None,
     device: DeviceOption = None,
     backend: BackendOption = None,

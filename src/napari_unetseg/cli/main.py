@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 import napari_unetseg
-from napari_unetseg.cli.benchmark_command import benchmark
-from napari_unetseg.cli.config_command import config
-from napari_unetseg.cli.convert_command import convert
-from napari_unetseg.cli.demo_command import demo
-from napari_unetseg.cli.evaluate_command import evaluate
-from napari_unetseg.cli.export_command import export
-from napari_unetseg.cli.health_command import health
-from napari_unetseg.cli.models_command import models
-from napari_unetseg.cli.segment_command import segment
-from napari_unetseg.cli.train_command import train
+from napari_unetseg.cli.benchmark_command import benchmark_command
+from napari_unetseg.cli.config_command import config_command
+from napari_unetseg.cli.convert_command import convert_command
+from napari_unetseg.cli.demo_command import demo_command
+from napari_unetseg.cli.evaluate_command import evaluate_command
+from napari_unetseg.cli.export_command import export_command
+from napari_unetseg.cli.health_command import health_command
+from napari_unetseg.cli.models_command import models_command
+from napari_unetseg.cli.segment_command import segment_command
+from napari_unetseg.cli.train_command import train_command
 
 app = typer.Typer(
     name="napari-unetseg",
@@ -44,5 +44,17 @@ def _common(
     pass
 
 
-for _command in (segment, models, health, train, evaluate, convert, export, config, benchmark, demo):
-    app.command()(_command)
+_COMMANDS = (
+    segment_command,
+    models_command,
+    health_command,
+    train_command,
+    evaluate_command,
+    convert_command,
+    export_command,
+    config_command,
+    benchmark_command,
+    demo_command,
+)
+for _command in _COMMANDS:
+    app.command(_command.__name__.removesuffix("_command"))(_command)

@@ -20,7 +20,7 @@ from napari_unetseg.zoo.registry import (
 _TITLES = ("name", "model", "from", "object size", "scores")
 
 
-def models(
+def models_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole model cards.")] = False,
 ) -> None:
     """List the models that are installed, those that need weights, and those that cannot be used and why."""

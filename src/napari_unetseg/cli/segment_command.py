@@ -22,7 +22,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 @shows_fields(SegmentOptions, before="axes", annotate=segment_option)
-def segment(
+def segment_command(
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE...", help="Image files, folders of images, or patterns such as 'plate/*.tif'."),

@@ -9,7 +9,7 @@ from napari_unetseg.cli.options import DeviceOption
 from napari_unetseg.cli.reporting import plain_errors
 
 
-def train(
+def train_command(
     data: Annotated[
         Path,
         typer.Argument(

@@ -22,7 +22,7 @@ a size that it does not know."""
 MOST_RESCALED = 4.0
 """No image is rescaled further for what a first look found: so far off, it may have found dirt."""
 
-SIDE = 1024
+MIDDLE_SIDE = 1024
 """Pixels of the middle of an image that are looked at along each axis."""
 
 
@@ -97,5 +97,5 @@ def tell_rescaled(image: str, diameter: float, card: ModelCard) -> Sentence:
 
 
 def _middle(length: int) -> slice:
-    start = max(length - SIDE, 0) // 2
-    return slice(start, start + SIDE)
+    start = max(length - MIDDLE_SIDE, 0) // 2
+    return slice(start, start + MIDDLE_SIDE)

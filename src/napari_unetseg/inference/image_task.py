@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.prediction import Prediction
+from napari_unetseg.inference.resampling import Resampler
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import TilePlan
-from napari_unetseg.inference.tiling.resampling import Resampler
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 from napari_unetseg.zoo.card import ModelCard
 

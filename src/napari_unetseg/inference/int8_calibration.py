@@ -16,19 +16,19 @@ import napari_unetseg
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError, last_line
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.openvino import nncf_process
-from napari_unetseg.inference.backends.openvino.conversion import (
+from napari_unetseg.inference.backends.openvino.int8_store import Calibration, write_calibration
+from napari_unetseg.inference.backends.openvino.network_conversion import (
     MODEL_FILE,
     cached_model,
     folder_for,
     read,
     write_folder,
 )
-from napari_unetseg.inference.backends.openvino.int8_store import Calibration, write_calibration
-from napari_unetseg.inference.backends.openvino.nncf_process import RECIPE_FILE, WINDOWS
+from napari_unetseg.inference.backends.openvino.nncf_process import RECIPE_FILE, WINDOWS_FOLDER
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.openvino.probe import check_openvino
-from napari_unetseg.inference.device import Device
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.language import Sentence
@@ -94,7 +94,7 @@ def calibrate(
     count = _Count(len(images), progress)
     with tempfile.TemporaryDirectory(prefix="napari-unetseg-int8-") as place:
         work = Path(place)
-        model, sample = cached_model(network, card), _Sample(work / WINDOWS)
+        model, sample = cached_model(network, card), _Sample(work / WINDOWS_FOLDER)
         plain = _Recording(sample, model, network, card.outputs)
         expected = _masks(images, card, plain, count, cancel)
         plain.unload()

@@ -6,7 +6,7 @@ from napari_unetseg.errors import ImageError, ParameterError
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
-MOST_PIXELS = 2**30
+MOST_PIXELS_ENLARGED = 2**30
 """No image is enlarged to more pixels: a CPU would compute an hour or longer, mostly on a mistyped diameter."""
 
 
@@ -71,13 +71,15 @@ def size_for_network(
     ParameterError
         See `enlargement`.
     ImageError
-        If the image would become less than a pixel wide, or larger than `MOST_PIXELS`.
+        If the image would become less than a pixel wide, or larger than `MOST_PIXELS_ENLARGED`.
     """
     factor = enlargement(card, diameter)
     if card.image_size is not None:
         return card.image_size
     height, width = shape
-    if max(height, width) * factor > MOST_PIXELS or height * width * factor**2 > max(MOST_PIXELS, height * width):
+    if max(height, width) * factor > MOST_PIXELS_ENLARGED or height * width * factor**2 > max(
+        MOST_PIXELS_ENLARGED, height * width
+    ):
         raise ImageError(
             Sentence(
                 "{image}: for a diameter of {diameter:g} pixels it would have to be enlarged {factor:.3g} "
@@ -86,7 +88,7 @@ def size_for_network(
                 image=name,
                 diameter=diameter,
                 factor=factor,
-                limit=MOST_PIXELS / 1000000.0,
+                limit=MOST_PIXELS_ENLARGED / 1000000.0,
             )
         )
     size = round(height * factor), round(width * factor)

@@ -11,7 +11,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.device import Device, total_memory
+from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_memory_for, nothing_left, step_down

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_unetseg.networks.working_memory import BAND
 
-Rows = Callable[[slice], Tensor]
+BandReader = Callable[[slice], Tensor]
 """Gives some rows of a map (N, C, rows, W), which need not be in memory before."""
 
 
@@ -28,12 +28,12 @@ def widened(rows: slice, reach: int, height: int) -> slice:
     return slice(max(rows.start - reach, 0), min(rows.stop + reach, height))
 
 
-def rows_of(x: Tensor) -> Rows:
+def rows_of(x: Tensor) -> BandReader:
     """Give the rows of a map that is there."""
     return lambda rows: x[..., rows, :]
 
 
-def compute_rows(block: Callable[[Tensor], Tensor], take: Rows, height: int, rows: slice, reach: int) -> Tensor:
+def compute_rows(block: Callable[[Tensor], Tensor], take: BandReader, height: int, rows: slice, reach: int) -> Tensor:
     """Return the given rows of what a block makes of a map.
 
     Parameters

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unetseg.networks.bands import Rows, bands, compute_rows, join_bands, rows_of, widened
+from napari_unetseg.networks.bands import BandReader, bands, compute_rows, join_bands, rows_of, widened
 from napari_unetseg.networks.base import SegmentationNetwork
 from napari_unetseg.networks.facts import NORM, UNET_FEATURES, Norm, unet_facts
 from napari_unetseg.networks.working_memory import SMALL
@@ -112,7 +112,7 @@ class UNet(SegmentationNetwork):
         else:
             yield self(x)
 
-    def bands_from(self, take: Rows, height: int, width: int) -> Iterator[Tensor]:
+    def bands_from(self, take: BandReader, height: int, width: int) -> Iterator[Tensor]:
         """Give logits in bands for an input whose rows are taken as they are needed; sides are multiples of 2^depth.
 
         Of a level of large maps only two are ever whole: what its encoder hands to the decoder (of the first level not
@@ -138,7 +138,7 @@ class UNet(SegmentationNetwork):
             x = decode(x)
         return x
 
-    def _banded(self, level: int, take: Rows, height: int, width: int) -> Iterator[Tensor]:
+    def _banded(self, level: int, take: BandReader, height: int, width: int) -> Iterator[Tensor]:
         """Give what `_at_once` returns in bands, from the top."""
         if level == self.depth or height * width <= SMALL:
             yield self._at_once(level, take(slice(0, height)))
@@ -154,7 +154,7 @@ class UNet(SegmentationNetwork):
             decoded = decode(torch.cat([skip(seen), risen], dim=1))
             yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]
 
-    def _encoded(self, level: int, take: Rows, height: int, width: int) -> tuple[Rows, Tensor]:
+    def _encoded(self, level: int, take: BandReader, height: int, width: int) -> tuple[BandReader, Tensor]:
         """Return the rows of what a level encodes, and all of it pooled.
 
         The first level's map is the largest of all, and little work: it is computed again rather than kept.

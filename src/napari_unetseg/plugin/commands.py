@@ -18,6 +18,7 @@ from napari_unetseg.plugin.converting import (
     labels_from_contours,
     measured_again,
 )
+from napari_unetseg.plugin.dock.remembered_settings import PLUGIN
 from napari_unetseg.plugin.dock.shortcuts import flip_contours
 from napari_unetseg.plugin.functions import segment_layer, segment_layers
 from napari_unetseg.postprocessing.layer_data import LayerData, Output
@@ -25,9 +26,9 @@ from napari_unetseg.postprocessing.layer_data import LayerData, Output
 if TYPE_CHECKING:
     from napari_unetseg.plugin.widget import SegmentationWidget
 
-Made = TypeVar("Made")
+_Value = TypeVar("_Value")
 
-PLUGIN = "napari-unetseg"
+
 WIDGET = "U-Net Segmentation"
 
 
@@ -153,7 +154,7 @@ def measure_again(viewer: napari.viewer.Viewer) -> None:
         _later(lambda: measured_again(layer, image), partial(setattr, layer, "features"))
 
 
-def _later(work: Callable[[], Made], done: Callable[[Made], object]) -> None:
+def _later(work: Callable[[], _Value], done: Callable[[_Value], object]) -> None:
     """Work in a thread; napari shows errors as notifications."""
     worker = create_worker(work, _start_thread=False)
     worker.returned.connect(done)

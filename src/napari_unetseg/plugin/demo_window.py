@@ -7,7 +7,8 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.plugin.commands import PLUGIN, open_widget
+from napari_unetseg.plugin.commands import open_widget
+from napari_unetseg.plugin.dock.remembered_settings import PLUGIN
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
 

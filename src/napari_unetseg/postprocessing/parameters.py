@@ -92,7 +92,7 @@ def limits(field: FieldInfo) -> tuple[float | None, float | None]:
     return next(least, None), next(most, None)
 
 
-def describe(field: FieldInfo) -> str:
+def describe_field(field: FieldInfo) -> str:
     """Say what a field means, and between which limits."""
     least, most = limits(field)
     if least is None and most is None:
@@ -116,6 +116,6 @@ def parameter_error(error: ValidationError, known: Iterable[str]) -> ParameterEr
 DecodeParameters.__doc__ = "\n".join(
     [
         f"{DecodeParameters.__doc__}\n    Attributes\n    ----------",
-        *(f"    {name}\n        {describe(field)}" for name, field in DecodeParameters.model_fields.items()),
+        *(f"    {name}\n        {describe_field(field)}" for name, field in DecodeParameters.model_fields.items()),
     ]
 )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, folder_for
 from napari_unetseg.inference.backends.openvino.int8_store import Calibration, calibration_of
+from napari_unetseg.inference.backends.openvino.network_conversion import MODEL_FILE, folder_for
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.inference.int8_calibration import calibrate
 from napari_unetseg.language import Sentence, joined

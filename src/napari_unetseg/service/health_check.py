@@ -44,7 +44,7 @@ def slow_remarks(seconds: float, settings: Settings) -> tuple[str, ...]:
     )
 
 
-TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
+ANSWER_TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
 """Most that a probability may differ from the stored answer, which is float32, by the precision of the network.
 
 Another processor moves single pixels on an edge by up to 0.001, or ten times that after many normalisations; TF32
@@ -86,7 +86,7 @@ def check_model(loaded_model: "LoadedModel", known_answer: stored.StoredAnswer |
     if known_answer is not None and np.isfinite(probability).all():
         difference = float(np.abs(probability - known_answer.probability).max())
         compared = KnownAnswer(
-            passed=difference <= TOLERANCE[loaded_model.backend.precision], max_difference=difference
+            passed=difference <= ANSWER_TOLERANCE[loaded_model.backend.precision], max_difference=difference
         )
         if problem is None and not compared.passed:
             problem = Sentence(

@@ -8,12 +8,12 @@ from threading import Lock
 from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.device import Device, choose_device
 from napari_unetseg.inference.backends.make_backend import make_backend
+from napari_unetseg.inference.backends.malloc import return_freed_memory
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
-from napari_unetseg.inference.device import Device, choose_device
-from napari_unetseg.inference.malloc import return_freed_memory
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
-from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.inference.predict import predict, predict_many, tile_limits
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.tiling.plan import TileLimits

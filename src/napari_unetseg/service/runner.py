@@ -41,7 +41,7 @@ Stage = Literal["calibrating", "running"]
 OnStage = Callable[[Stage], None]
 """Called where a run begins to do something else than its caller was told, from the computing thread."""
 
-Result = TypeVar("Result", Segmentation, Segmentation | Failure)
+_Value = TypeVar("_Value", Segmentation, Segmentation | Failure)
 
 
 class Runner:
@@ -306,7 +306,7 @@ def _predict(
     return predict_stack(loaded_model, image, how) if image.stack_axes else loaded_model.predict(image, how)
 
 
-def _with_warnings(warnings: tuple[str, ...], result: Result) -> Result:
+def _with_warnings(warnings: tuple[str, ...], result: _Value) -> _Value:
     """Put warnings before those of a result."""
     if not warnings or isinstance(result, Failure):
         return result

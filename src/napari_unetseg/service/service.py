@@ -293,7 +293,7 @@ class SegmentationService:
 
         The first call on a machine may take some, too, as it tries whether OpenVINO works.
         """
-        from napari_unetseg.inference.device import choose_device
+        from napari_unetseg.inference.backends.device import choose_device
         from napari_unetseg.service.calibrating import needs_conversion
 
         device = choose_device(self._device or self.settings.unet.model.device, fallback_to_cpu=True).kind

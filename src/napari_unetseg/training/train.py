@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_unetseg.inference.device import choose_device
+from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.postprocessing.decoding import decode

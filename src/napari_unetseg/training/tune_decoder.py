@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import choose_device
 from napari_unetseg.inference.first_look import better_diameter
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions

@@ -15,7 +15,7 @@ from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
-from napari_unetseg.zoo.checkpoint_conversion import convert_checkpoint
+from napari_unetseg.zoo.conversion import convert_checkpoint
 from napari_unetseg.zoo.import_checkpoint import describe_matches
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import list_models, read_package, taken_names, user_model_folder

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.malloc import keep_freed_memory
+from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.malloc import keep_freed_memory
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo.card import Head

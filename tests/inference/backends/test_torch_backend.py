@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from napari_unetseg.errors import Cancelled, ModelError
+from napari_unetseg.inference.backends.device import Device, choose_device
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device, choose_device
 from napari_unetseg.networks import bands, unet
 from napari_unetseg.zoo.card import Head
 

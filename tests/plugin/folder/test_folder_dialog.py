@@ -16,7 +16,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtTest import QTest
 
 from napari_unetseg.batch.events import Event, Tally
-from napari_unetseg.batch.output_files import Result
+from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.plugin.folder import folder_words
@@ -105,7 +105,7 @@ def test_a_folder_is_segmented_and_every_file_told(open_dialog: Open, plate: Pat
     assert dialog.form.matches.text() == "3 images"
     assert dialog.form.output.text() == str(plate / "segmented")
     assert shown(dialog, 1) == 3 * ["○ waiting"]
-    dialog.form.results[Result.CONTOURS].setChecked(True)
+    dialog.form.results[ResultKind.CONTOURS].setChecked(True)
     dialog.run.click()
     assert not dialog.run.isEnabled()
     assert not dialog.form.folder.isEnabled()
@@ -246,4 +246,4 @@ def test_sentences() -> None:
     tally.add(Event(path, "done", objects=7))
     assert folder_words.summary(tally, cancelled=True).startswith("Cancelled. 1 image segmented in ")
     assert folder_words.summary(tally, cancelled=True).endswith("1 is left: Run goes on. 7 objects in all.")
-    assert folder_words.progress(Tally((path,))) == "0 %"
+    assert folder_words.batch_progress(Tally((path,))) == "0 %"

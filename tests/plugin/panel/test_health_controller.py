@@ -8,7 +8,7 @@ import pytest
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.plugin.panel import health_controller
-from napari_unetseg.plugin.panel.health_controller import HealthController, Report, Subject
+from napari_unetseg.plugin.panel.health_controller import HealthController, ModelOnDevice, Report
 
 HOUR = 3600.0
 Answered = Callable[[Any], None]
@@ -32,7 +32,7 @@ def make(qtbot: Any, witness: Any) -> Iterator[Callable[..., tuple[HealthControl
 
     def make(interval: float = HOUR, services: Any = None) -> tuple[HealthController, Listener]:
         controller = HealthController(services or (lambda model, device: witness), interval=lambda: interval)
-        controller.choose(Subject("bright", "cpu"))
+        controller.choose(ModelOnDevice("bright", "cpu"))
         made.append(controller)
         return controller, Listener(controller)
 
@@ -148,7 +148,7 @@ def test_an_answer_about_another_model_is_dropped_and_asked_anew(
     witness.hold()
     controller.watch(True)
     qtbot.waitUntil(lambda: witness.asked == ["refresh"], timeout=20_000)
-    controller.choose(Subject("other", "cpu"))
+    controller.choose(ModelOnDevice("other", "cpu"))
     witness.release()
     answered(controller)
     assert asked_for == [("bright", "cpu"), ("other", "cpu")]

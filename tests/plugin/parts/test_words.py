@@ -23,12 +23,12 @@ def test_numbers_are_said_as_people_say_them() -> None:
     [(62, 100, 5.0, "62 % · 3 s left"), (1, 3, 600, "33 % · 20 min left"), (9, 9, 5, "100 % · 1 s left")],
 )
 def test_time_left_is_what_the_measured_tiles_say(done: int, total: int, seconds: float, text: str) -> None:
-    assert words.progress(done, total, seconds) == text
+    assert words.tile_progress(done, total, seconds) == text
 
 
 def test_cancelled_says_how_far_it_came() -> None:
-    assert words.cancelled(62) == "Cancelled at 62 %. Nothing was added."
-    assert words.cancelled(None) == "Cancelled before the first tile. Nothing was added."
+    assert words.cancelled_at(62) == "Cancelled at 62 %. Nothing was added."
+    assert words.cancelled_at(None) == "Cancelled before the first tile. Nothing was added."
 
 
 def test_errors_for_users_are_shown_as_they_are_and_others_as_defects() -> None:

@@ -18,8 +18,8 @@ from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.device import Device
-    from napari_unetseg.inference.pools import BufferPools
+    from napari_unetseg.inference.backends.device import Device
+    from napari_unetseg.inference.backends.pools import BufferPools
 
 BACKENDS = ("torch", "openvino", "onnxruntime")
 """Names of the runtimes, as users choose them."""
@@ -119,6 +119,6 @@ def unloaded() -> ModelError:
     return ModelError(Sentence("The model was unloaded; initialize it before it is run again."))
 
 
-def cancelled() -> Cancelled:
+def cancelled_error() -> Cancelled:
     """Return what a runtime raises that was asked to stop."""
     return Cancelled(Sentence("The segmentation was cancelled."))

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.inference.backends import Buffers
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 

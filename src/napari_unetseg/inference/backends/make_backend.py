@@ -1,11 +1,11 @@
 """Puts a network behind the runtime that was chosen for it."""
 
 from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.malloc import keep_freed_memory
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.malloc import keep_freed_memory
-from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
@@ -54,8 +54,8 @@ def make_backend(
 def _openvino_backend(
     plan: ExecutionPlan, network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None
 ) -> Backend:
-    from napari_unetseg.inference.backends.openvino.conversion import cached_model
     from napari_unetseg.inference.backends.openvino.int8_store import quantised_model
+    from napari_unetseg.inference.backends.openvino.network_conversion import cached_model
     from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
     from napari_unetseg.inference.backends.openvino.probe import check_openvino
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference.backends import cancelled, unloaded
+from napari_unetseg.inference.backends import cancelled_error, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
@@ -130,14 +130,14 @@ def run_session(
     if cancel is None:
         return _only(session.run(None, feed, options))
     if cancel():
-        raise cancelled()
+        raise cancelled_error()
     # The runtime computes in a thread beside this one, so that the flag is polled from its own.
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(session.run, None, feed, options)
         while wait([running], _POLL_SECONDS).not_done:
             if cancel():
                 options.terminate = True
-                raise cancelled()
+                raise cancelled_error()
         return _only(running.result())
 
 

@@ -21,7 +21,7 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
 
-TOLERANCE = 1e-4
+ONNX_TOLERANCE = 1e-4
 """Largest difference from PyTorch that is let pass, in units of the largest output if that is above 1."""
 
 INPUT, OUTPUT = "image", "output"
@@ -68,7 +68,7 @@ def export_onnx(network: SegmentationNetwork, card: ModelCard, path: Path) -> Ex
     UnetsegError
         If the packages for ONNX are not installed, or the file cannot be written.
     ModelError
-        If the outputs differ by more than `TOLERANCE`.
+        If the outputs differ by more than `ONNX_TOLERANCE`.
     """
     try:
         import onnxruntime  # noqa: F401
@@ -96,7 +96,7 @@ def export_onnx(network: SegmentationNetwork, card: ModelCard, path: Path) -> Ex
     with whole_file(path) as temporary:
         program.save(temporary, external_data=False)
         difference = _difference(network, temporary, shapes)
-        if not difference <= TOLERANCE:
+        if not difference <= ONNX_TOLERANCE:
             raise ModelError(
                 Sentence(
                     "{path}: not written, because the exported model {model} differs from PyTorch by "
@@ -104,7 +104,7 @@ def export_onnx(network: SegmentationNetwork, card: ModelCard, path: Path) -> Ex
                     path=path,
                     model=card.name,
                     difference=difference,
-                    tolerance=TOLERANCE,
+                    tolerance=ONNX_TOLERANCE,
                 )
             )
     return Exported(path, difference, shapes)

@@ -123,7 +123,7 @@ def plan_execution(
     card
         Card of the model; its author knows which runtime suits it.
     device
-        Kind of the device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        DeviceKind of the device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
     bfloat16, openvino
         Whether the processor computes bfloat16, and whether OpenVINO works; asked only where it matters.
     """

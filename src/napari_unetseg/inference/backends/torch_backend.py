@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.inference.backends import Buffers, cancelled, computes_in_bands, unloaded
+from napari_unetseg.inference.backends import Buffers, cancelled_error, computes_in_bands, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.malloc import return_freed_memory
-from napari_unetseg.inference.pools import BufferPools
+from napari_unetseg.inference.backends.malloc import return_freed_memory
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -191,7 +191,7 @@ class TorchBackend:
         # The flag is kept by thread, because hooks belong to the network and calls to their threads.
         cancel: CancelFlag | None = self._calls.cancel
         if cancel is not None and cancel():
-            raise cancelled()
+            raise cancelled_error()
 
 
 def _rounds_to_tf32() -> bool:

@@ -11,7 +11,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.add_model import model_words as words
 from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
-from napari_unetseg.plugin.parts.words import Failure, describe_error
+from napari_unetseg.plugin.parts.words import FailureText, describe_error
 from napari_unetseg.plugin.work.background import Task, start
 from napari_unetseg.plugin.work.preload_torch import read_torch_libraries
 from napari_unetseg.zoo.card import CARD_FILE
@@ -21,7 +21,7 @@ from napari_unetseg.zoo.registry import Listed, taken_names
 if TYPE_CHECKING:
     from napari_unetseg.zoo.user_models import Candidate
 
-Result = TypeVar("Result")
+_Value = TypeVar("_Value")
 ListModels = Callable[[], Sequence[Listed]]
 ChooseFile = Callable[[QWidget], Path | None]
 
@@ -102,9 +102,9 @@ class ModelAdder(QObject):
             lambda listed: self.added.emit(changes["name"], title, listed),
         )
 
-    def _start(self, text: str, work: Callable[[Task[None]], Result], then: Callable[[Result], None]) -> None:
+    def _start(self, text: str, work: Callable[[Task[None]], _Value], then: Callable[[_Value], None]) -> None:
         self._error = None
-        results: list[Result] = []
+        results: list[_Value] = []
 
         def keep(task: Task[None]) -> None:
             # Not returned: what was done just before a cancel was done all the same, and has to be shown.
@@ -117,7 +117,7 @@ class ModelAdder(QObject):
     def _keep_error(self, error: Exception) -> None:
         self._error = error
 
-    def _end(self, results: list[Result], then: Callable[[Result], None]) -> None:
+    def _end(self, results: list[_Value], then: Callable[[_Value], None]) -> None:
         error = self._error
         self._task = self._error = None
         if results:
@@ -126,7 +126,7 @@ class ModelAdder(QObject):
             self.stopped.emit(words.not_added(self._path.name))
         else:
             failure = describe_error(error)
-            self.failed.emit(Failure(words.about_file(failure.sentence, self._path), failure.details))
+            self.failed.emit(FailureText(words.about_file(failure.sentence, self._path), failure.details))
 
 
 def _ignore(_: None) -> None: ...

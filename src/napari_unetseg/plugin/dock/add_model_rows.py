@@ -8,7 +8,7 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.add_model import model_words
 from napari_unetseg.plugin.add_model.adder import ModelAdder
 from napari_unetseg.plugin.dock.rows import Rows
-from napari_unetseg.plugin.parts.words import Failure
+from napari_unetseg.plugin.parts.words import FailureText
 from napari_unetseg.zoo.registry import Listed
 
 
@@ -55,7 +55,7 @@ class AddModelRows(QObject):
         self._end()
         self._message.show_message(text, "warning")
 
-    def _on_failed(self, failure: Failure) -> None:
+    def _on_failed(self, failure: FailureText) -> None:
         self._end()
         self._message.show_failure(failure)
 

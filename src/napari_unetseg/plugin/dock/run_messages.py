@@ -80,7 +80,7 @@ def segmenting_text(current_layer: CurrentLayer | None) -> str:
 def cancelled_text(percent: int | None, kept: int) -> str:
     """Say how far a cancelled run had come, and how many layers of it are kept."""
     if not kept:
-        return words.cancelled(percent)
+        return words.cancelled_at(percent)
     text = tr_count(
         "Cancelled at {percent} %. {n} layer was finished and is kept.",
         "Cancelled at {percent} %. {n} layers were finished and are kept.",

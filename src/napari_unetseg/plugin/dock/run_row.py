@@ -109,7 +109,7 @@ class RunRow(QWidget):
         self.bar.setValue(done)
         started, then = self._first
         if done > started:
-            self.bar.setFormat(words.progress(done, total, (now - then) * done / (done - started)))
+            self.bar.setFormat(words.tile_progress(done, total, (now - then) * done / (done - started)))
         else:
             self.bar.setFormat(f"{self.percent} %")
 

@@ -89,7 +89,7 @@ class FolderDialog(QDialog):
         """Show what the panel says, as when the window is opened again."""
         model_choice = self._model_choice()
         self.uses.setText(
-            tr("With {model}").format(model=model_choice.title) if model_choice else tr(folder_words.NO_MODEL)
+            tr("With {model}").format(model=model_choice.title) if model_choice else tr(folder_words.NO_MODEL_CHOSEN)
         )
         self._on_theme()
         if not self.controller.running:
@@ -129,7 +129,7 @@ class FolderDialog(QDialog):
         if not self.controller.cancelling:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(round(_STEPS * tally.progress / max(tally.total, 1)))
-            self.bar.setFormat(folder_words.progress(tally))
+            self.bar.setFormat(folder_words.batch_progress(tally))
             self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
 
     def _on_done(self, tally: Tally, cancelled: bool) -> None:
@@ -164,7 +164,7 @@ class FolderDialog(QDialog):
         self._show_files(search, files)
         self.form.matches.setText(folder_words.matches(len(files)))
         self.message.show_message(
-            tr(folder_words.READY if files else folder_words.NO_IMAGES), "plain" if files else "warning"
+            tr(folder_words.READY_TO_RUN if files else folder_words.NO_IMAGES), "plain" if files else "warning"
         )
 
     def _on_not_found(self, search: Search, error: Exception) -> None:

@@ -7,7 +7,7 @@ from qtpy.QtCore import QSettings, Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_unetseg.batch.find_images import ALL
-from napari_unetseg.batch.output_files import ALWAYS, DEFAULT_FOLDER, Result
+from napari_unetseg.batch.output_files import ALWAYS, DEFAULT_FOLDER, ResultKind
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.folder_run import Search
@@ -67,7 +67,7 @@ class FolderForm(QWidget):
         """Return where the results go; None while nothing is named."""
         return _path(self.output)
 
-    def chosen_results(self) -> tuple[Result, ...]:
+    def chosen_results(self) -> tuple[ResultKind, ...]:
         """Return the kinds that are ticked."""
         return tuple(result for result, box in self.results.items() if box.isChecked())
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.batch.events import Tally
 from napari_unetseg.batch.find_images import find_images
-from napari_unetseg.batch.output_files import Result
+from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.plugin.work.background import Task, start
 from napari_unetseg.plugin.work.services import ServiceFactory
@@ -54,7 +54,7 @@ class FolderJob:
     model_choice: ModelChoice
     files: tuple[Path, ...]
     output: Path
-    results: tuple[Result, ...]
+    results: tuple[ResultKind, ...]
     again: bool
 
 

@@ -1,18 +1,18 @@
 """What the window of folders says."""
 
 from napari_unetseg.batch.events import ENDS, Event, Status, Tally
-from napari_unetseg.batch.output_files import Result
+from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.language import grouped, mark, tr, tr_count
-from napari_unetseg.plugin.parts.badge import GLYPHS, Kind
+from napari_unetseg.plugin.parts.badge import GLYPHS, BadgeKind
 from napari_unetseg.plugin.parts.words import count, describe_error, duration
 
 COLUMNS = (mark("Image"), mark("Status"), mark("Objects"), mark("Time"), mark("Message"))
 TABLE_TIP = mark("Double-click a row to open its image with its labels in napari.")
-NO_MODEL = mark("Choose a model in the panel first.")
+NO_MODEL_CHOSEN = mark("Choose a model in the panel first.")
 NO_FOLDER = mark("Choose a folder of images.")
 NO_IMAGES = mark("No image fits. Change the pattern, or look into sub-folders.")
 LOOKING = mark("Looking for images...")
-READY = mark("Press Run. What is done already is skipped; Cancel keeps what is finished.")
+READY_TO_RUN = mark("Press Run. What is done already is skipped; Cancel keeps what is finished.")
 STARTING = mark("Preparing the model and looking for what is done already...")
 CANCELLING = mark("Cancelling...")
 FOLDER_TIP = mark("Folder of the images. They are read, never changed.")
@@ -28,26 +28,29 @@ SHOW_TIP = mark("Opens the folder of the results in your file manager.")
 RUN_TIP = mark("Segment the images one after the other, in the background.")
 CANCEL_TIP = mark("Stop. What is finished is kept, and Run goes on from there.")
 
-RESULTS: dict[Result, tuple[str, str]] = {
-    Result.LABELS: (
+RESULTS: dict[ResultKind, tuple[str, str]] = {
+    ResultKind.LABELS: (
         mark("Label image"),
         mark("A TIFF in which every object has a number, with pixel size. Always kept."),
     ),
-    Result.TABLE: (
+    ResultKind.TABLE: (
         mark("Table"),
         mark("A CSV file of measurements, one row an object. Always kept: the summary is made of it."),
     ),
-    Result.CONTOURS: (mark("Contours (GeoJSON)"), mark("Outlines with measurements, for QuPath and others.")),
-    Result.ROIS: (mark("ImageJ ROIs"), mark("A zip file of outlines that ImageJ's ROI Manager opens.")),
-    Result.OME_TIFF: (
+    ResultKind.CONTOURS: (mark("Contours (GeoJSON)"), mark("Outlines with measurements, for QuPath and others.")),
+    ResultKind.ROIS: (mark("ImageJ ROIs"), mark("A zip file of outlines that ImageJ's ROI Manager opens.")),
+    ResultKind.OME_TIFF: (
         mark("OME-TIFF labels"),
         mark("The label image once more, for Bio-Formats, OMERO and Python."),
     ),
-    Result.CONFIDENCE: (
+    ResultKind.CONFIDENCE: (
         mark("Confidence map"),
         mark("A TIFF that tells for each pixel how sure the model is, 0 to 1. Takes four bytes a pixel."),
     ),
-    Result.OVERLAY: (mark("Picture with outlines"), mark("A PNG of the image with its objects outlined, to judge by.")),
+    ResultKind.OVERLAY: (
+        mark("Picture with outlines"),
+        mark("A PNG of the image with its objects outlined, to judge by."),
+    ),
 }
 
 _STATUS: dict[Status, str] = {
@@ -57,7 +60,7 @@ _STATUS: dict[Status, str] = {
     "skipped": mark("done before"),
     "failed": mark("failed"),
 }
-_SIGNS: dict[Status, Kind] = {
+_SIGNS: dict[Status, BadgeKind] = {
     "waiting": "idle",
     "running": "busy",
     "done": "good",
@@ -91,7 +94,7 @@ def message(event: Event) -> str:
     return text.removeprefix(f"{event.file}: ").removeprefix(f"{event.file.name}: ")
 
 
-def progress(tally: Tally) -> str:
+def batch_progress(tally: Tally) -> str:
     """Return ``"62 % · 3 min left"``, and before the first image is done ``"0 %"``."""
     percent = f"{100 * tally.progress / max(tally.total, 1):.0f} %"
     left = tally.seconds_left

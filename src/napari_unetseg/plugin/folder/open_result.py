@@ -8,7 +8,7 @@ from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.batch.events import Event
-from napari_unetseg.batch.output_files import ENDINGS, Result, Target
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.image import Image
 from napari_unetseg.plugin.work.background import Task, start
 
@@ -89,7 +89,7 @@ def read_layers(event: Event) -> list[Layer]:
             **_place(image, data.ndim - int(image.rgb)),
         )
     ]
-    if event.target is not None and event.target.holds(Result.LABELS):
+    if event.target is not None and event.target.holds(ResultKind.LABELS):
         layers.append(_labels(event.target, f"{event.file.stem} labels", image))
     return layers
 
@@ -99,11 +99,11 @@ def _labels(target: Target, name: str, image: Image) -> Labels:
 
     from napari_unetseg.io import read_image
 
-    path = target.path(ENDINGS[Result.LABELS])
+    path = target.path(ENDINGS[ResultKind.LABELS])
     array = read_image(path).array
     features = pd.DataFrame()
-    if target.holds(Result.TABLE):
-        features = pd.read_csv(target.path(ENDINGS[Result.TABLE])).rename(columns={"label": "index"})
+    if target.holds(ResultKind.TABLE):
+        features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})
     look = {"features": features, "opacity": 0.5, "metadata": {_KEY: str(path)}}
     return Labels(array, name=name, **look, **_place(image, array.ndim))
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from napari_unetseg.language import grouped, local, tr, tr_count
-from napari_unetseg.plugin.parts.badge import Kind
+from napari_unetseg.plugin.parts.badge import BadgeKind
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
@@ -24,7 +24,7 @@ DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 class Light:
     """The health light: its state in a word or two, what that means, and the figures that go with it."""
 
-    kind: Kind
+    kind: BadgeKind
     state: str
     words: str
     figures: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ def light(health: "Health", verb: Verb) -> Light:
 
     A model that is not loaded is a fault only after something that should have loaded it.
     """
-    kind: Kind
+    kind: BadgeKind
     if not health.model_loaded and verb not in LOADS:
         if verb == "free":
             words = tr("The model's memory is free. It loads on the next run or check.")

@@ -21,7 +21,7 @@ DURING_RUN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelOnDevice:
     """The model and the device whose service is asked."""
 
     model: str
@@ -51,7 +51,7 @@ def configured_interval() -> float:
     return load_settings().settings.unet.health.health_check_interval
 
 
-def ask(services: ServiceFactory, subject: Subject, verb: Verb) -> Report:
+def ask(services: ServiceFactory, target: ModelOnDevice, verb: Verb) -> Report:
     """Do what the verb says and ask the service how it is; call it in a worker.
 
     Only a check, a reload and a warm-up load the model.
@@ -61,7 +61,7 @@ def ask(services: ServiceFactory, subject: Subject, verb: Verb) -> Report:
     UnetsegError
         If model or device cannot be used.
     """
-    service = services(subject.model, subject.device)
+    service = services(target.model, target.device)
     message = ""
     if verb == "free":
         service.unload()
@@ -100,8 +100,8 @@ class HealthController(QObject):
     ) -> None:
         super().__init__(parent)
         self._services, self._interval = services, interval
-        self._subject: Subject | None = None
-        self._asking: Subject | None = None
+        self._target: ModelOnDevice | None = None
+        self._asking: ModelOnDevice | None = None
         self._verb: Verb = "refresh"
         self._next: Verb | None = None
         self._task: Task[tuple[Report, float]] | None = None
@@ -123,9 +123,9 @@ class HealthController(QObject):
         """Whether the service will be asked again by itself."""
         return self._timer.isActive()
 
-    def choose(self, subject: Subject | None) -> None:
+    def choose(self, target: ModelOnDevice | None) -> None:
         """Ask about another model or device from now on."""
-        self._subject = subject
+        self._target = target
         if self._watched:
             self._refresh()
 
@@ -147,7 +147,7 @@ class HealthController(QObject):
 
     def do(self, verb: Verb) -> None:
         """Do something with the service, after the refresh that may be under way."""
-        if self._subject is None or self._next is not None or (self.checking and self._verb != "refresh"):
+        if self._target is None or self._next is not None or (self.checking and self._verb != "refresh"):
             return
         self.began.emit(verb)
         if self.checking:
@@ -156,17 +156,17 @@ class HealthController(QObject):
             self._ask(verb)
 
     def _refresh(self) -> None:
-        if not self.checking and self._subject is not None:
+        if not self.checking and self._target is not None:
             self._ask("refresh")
 
     def _ask(self, verb: Verb) -> None:
-        subject, services, interval = self._subject, self._services, self._interval
-        if subject is None:
+        target, services, interval = self._target, self._services, self._interval
+        if target is None:
             return
         self._timer.stop()
-        self._asking, self._verb = subject, verb
+        self._asking, self._verb = target, verb
         self._report = self._error = None
-        self._task = Task(lambda _: (ask(services, subject, verb), interval()))
+        self._task = Task(lambda _: (ask(services, target, verb), interval()))
         start(self._task, returned=self._on_returned, errored=self._on_errored, finished=self._end)
 
     def _on_returned(self, outcome: tuple[Report, float]) -> None:
@@ -182,7 +182,7 @@ class HealthController(QObject):
             return
         if verb != "refresh":
             self.ended.emit(verb)
-        current = self._asking == self._subject
+        current = self._asking == self._target
         if current and report is not None:
             self.reported.emit(report)
         elif current and error is not None:
@@ -191,7 +191,7 @@ class HealthController(QObject):
 
     def _go_on(self, current: bool) -> None:
         following, self._next = self._next, None
-        if following is not None and self._subject is None:
+        if following is not None and self._target is None:
             self.ended.emit(following)
         elif following is not None:
             self._ask(following)

@@ -11,7 +11,7 @@ from napari_unetseg.language import local, mark, tr
 from napari_unetseg.plugin.panel import figures
 from napari_unetseg.plugin.panel.drawing import Lines
 from napari_unetseg.plugin.panel.figures import Light, Trouble, Verb
-from napari_unetseg.plugin.panel.health_controller import HealthController, Report, Subject
+from napari_unetseg.plugin.panel.health_controller import HealthController, ModelOnDevice, Report
 from napari_unetseg.plugin.panel.health_panel import HealthPanel
 from napari_unetseg.plugin.parts.badge import Badge
 from napari_unetseg.plugin.parts.words import describe_error
@@ -110,7 +110,7 @@ class HealthSection(QWidget):
         """Show another model, or the same on another device."""
         self.panel.show_model(package)
         self.light, self._judged_by = _NO_MODEL if package is None else _NOT_ASKED, "refresh"
-        self.controller.choose(None if package is None else Subject(str(package.path), device))
+        self.controller.choose(None if package is None else ModelOnDevice(str(package.path), device))
         self._show_light()
 
     def run_began(self) -> None:

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from napari.utils.theme import Theme
     from pydantic_extra_types.color import Color
 
-Kind = Literal["plain", "idle", "busy", "good", "warning", "error"]
+BadgeKind = Literal["plain", "idle", "busy", "good", "warning", "error"]
 
-GLYPHS: dict[Kind, str] = {"plain": "", "idle": "○", "busy": "…", "good": "✓", "warning": "!", "error": "✕"}
+GLYPHS: dict[BadgeKind, str] = {"plain": "", "idle": "○", "busy": "…", "good": "✓", "warning": "!", "error": "✕"}
 _SIDE = 16
 
 
@@ -22,10 +22,10 @@ class Badge(QLabel):
         super().__init__(parent)
         self.setFixedSize(_SIDE, _SIDE)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.kind: Kind = "plain"
-        self._styles: dict[Kind, str] = {}
+        self.kind: BadgeKind = "plain"
+        self._styles: dict[BadgeKind, str] = {}
 
-    def show_kind(self, kind: Kind) -> None:
+    def show_kind(self, kind: BadgeKind) -> None:
         """Show another state."""
         self.kind = kind
         self.setText(GLYPHS[kind])
@@ -34,7 +34,7 @@ class Badge(QLabel):
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
-        patches: dict[Kind, Color] = {
+        patches: dict[BadgeKind, Color] = {
             "idle": theme.primary,
             "busy": theme.secondary,
             "good": theme.current,

@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.parts.badge import Badge, Kind
-from napari_unetseg.plugin.parts.words import Failure
+from napari_unetseg.plugin.parts.badge import Badge, BadgeKind
+from napari_unetseg.plugin.parts.words import FailureText
 
 _LINES = 3
 
@@ -53,7 +53,7 @@ class MessageArea(QWidget):
         self.buttons = QStackedWidget()
         self._no_button = QWidget()
         self._on_action: Callable[[], None] | None = None
-        self._failure: Failure | None = None
+        self._failure: FailureText | None = None
         self.action.clicked.connect(self._act)
         self.details.clicked.connect(self._open_details)
         self._arrange()
@@ -62,10 +62,10 @@ class MessageArea(QWidget):
     def show_message(
         self,
         text: str,
-        kind: Kind = "plain",
+        kind: BadgeKind = "plain",
         *,
         action: tuple[str, str, Callable[[], None]] | None = None,
-        failure: Failure | None = None,
+        failure: FailureText | None = None,
     ) -> None:
         """Replace the message.
 
@@ -93,7 +93,7 @@ class MessageArea(QWidget):
         if failure is not None:
             self.buttons.setCurrentWidget(self.details)
 
-    def show_failure(self, failure: Failure) -> None:
+    def show_failure(self, failure: FailureText) -> None:
         """Replace the message by an error, and offer its details."""
         self.show_message(failure.sentence, "error", failure=failure)
 

@@ -16,22 +16,22 @@ DONE = mark("Move the sliders to adjust the result: its layers follow at once.")
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailureText:
     """An error in words for the user, and all of it for those who want to help."""
 
     sentence: str
     details: str
 
 
-def describe_error(error: BaseException) -> Failure:
+def describe_error(error: BaseException) -> FailureText:
     """Say what failed: the error's own words if they were written for users, else that it is a defect."""
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UnetsegError):
-        return Failure(local(error), details)
+        return FailureText(local(error), details)
     if isinstance(error, MemoryError):
-        return Failure(tr("There was not enough memory. Close other images or programs, then run again."), details)
+        return FailureText(tr("There was not enough memory. Close other images or programs, then run again."), details)
     sentence = tr("This should not have happened ({error}). Please report it with the details.")
-    return Failure(sentence.format(error=f"{type(error).__name__}: {error}"), details)
+    return FailureText(sentence.format(error=f"{type(error).__name__}: {error}"), details)
 
 
 def count(objects: int) -> str:
@@ -46,14 +46,14 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def progress(done: int, total: int, seconds: float) -> str:
+def tile_progress(done: int, total: int, seconds: float) -> str:
     """Return ``"62 % · 3 s left"`` after `done` of `total` tiles in `seconds`."""
     left = seconds / done * (total - done)
     time = duration(max(1, round(left))).replace(".0 s", " s")
     return tr("{percent} % · {time} left").format(percent=100 * done // total, time=time)
 
 
-def cancelled(percent: int | None) -> str:
+def cancelled_at(percent: int | None) -> str:
     """Say how far a cancelled run had come; `percent` is None before its first tile."""
     if percent is None:
         return tr("Cancelled before the first tile. Nothing was added.")

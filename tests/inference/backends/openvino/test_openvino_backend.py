@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.inference.backends.openvino import conversion, library, openvino_backend
-from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, cached_model, convert, read
+from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.openvino import library, network_conversion, openvino_backend
+from napari_unetseg.inference.backends.openvino.network_conversion import MODEL_FILE, cached_model, convert, read
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.processor import computes_bfloat16
-from napari_unetseg.inference.device import Device
 from napari_unetseg.networks import ARCHITECTURES
 from napari_unetseg.zoo.card import Head
 
@@ -129,9 +129,9 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 def test_a_network_is_converted_once_for_its_weights(make, monkeypatch, tmp_path):
-    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(network_conversion, "cache_folder", lambda: tmp_path)
     calls = []
-    monkeypatch.setattr(conversion, "convert", lambda network: calls.append(network) or convert(network))
+    monkeypatch.setattr(network_conversion, "convert", lambda network: calls.append(network) or convert(network))
     first = cached_model(make.network(), make.card())
     assert cached_model(make.network(), make.card()) == first
     assert len(calls) == 1
@@ -143,9 +143,9 @@ def test_a_network_is_converted_once_for_its_weights(make, monkeypatch, tmp_path
 
 
 def test_another_version_of_openvino_converts_again(make, monkeypatch):
-    here = conversion.folder_for(make.card())
-    monkeypatch.setattr(conversion, "openvino_version", lambda: "1999.1")
-    assert conversion.folder_for(make.card()) != here
+    here = network_conversion.folder_for(make.card())
+    monkeypatch.setattr(network_conversion, "openvino_version", lambda: "1999.1")
+    assert network_conversion.folder_for(make.card()) != here
 
 
 def test_a_network_that_cannot_be_expressed_is_said(make, monkeypatch):

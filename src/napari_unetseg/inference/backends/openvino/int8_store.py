@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_unetseg.errors import NotCalibrated, UnetsegError
-from napari_unetseg.inference.backends.openvino.conversion import MODEL_FILE, folder_for
+from napari_unetseg.inference.backends.openvino.network_conversion import MODEL_FILE, folder_for
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 

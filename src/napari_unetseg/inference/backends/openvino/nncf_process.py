@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from napari_unetseg.inference.backends.openvino.conversion import read, save
 from napari_unetseg.inference.backends.openvino.library import load_nncf
+from napari_unetseg.inference.backends.openvino.network_conversion import read, save
 
 RECIPE_FILE = "recipe.json"
-WINDOWS = "windows"
+WINDOWS_FOLDER = "windows"
 
 
-def main(folder: Path) -> None:
+def quantise_folder(folder: Path) -> None:
     """Do what the recipe in a folder says."""
     recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
     nncf = load_nncf()
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    windows = sorted((folder / WINDOWS).glob("*.npy"))
+    windows = sorted((folder / WINDOWS_FOLDER).glob("*.npy"))
     quantised = nncf.quantize(
         read(Path(recipe["model"])),
         nncf.Dataset(windows, np.load),
@@ -43,4 +43,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    quantise_folder(Path(sys.argv[1]))

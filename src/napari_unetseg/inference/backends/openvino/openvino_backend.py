@@ -12,14 +12,14 @@ from torch import Tensor
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import ModelError
-from napari_unetseg.inference.backends import cancelled, unloaded
+from napari_unetseg.inference.backends import cancelled_error, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
-from napari_unetseg.inference.backends.openvino.conversion import read
+from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.openvino.library import load_openvino, openvino_core
+from napari_unetseg.inference.backends.openvino.network_conversion import read
+from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.processor import computes_bfloat16
-from napari_unetseg.inference.device import Device
-from napari_unetseg.inference.pools import BufferPools
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
@@ -100,14 +100,14 @@ class OpenVinoBackend(ArrayRuntime):
 
     def _finish(self, request: "InferRequest", compiled: "CompiledModel", cancel: CancelFlag | None) -> None:
         if cancel is not None and cancel():
-            raise cancelled()
+            raise cancelled_error()
         try:
             request.start_async()
             while not request.wait_for(_POLL_MS):
                 if cancel is not None and cancel():
                     self._spoil(compiled)
                     _stop(request)
-                    raise cancelled()
+                    raise cancelled_error()
             request.wait()
         except RuntimeError as error:
             if "alloc" in str(error):

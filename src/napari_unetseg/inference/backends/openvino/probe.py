@@ -153,7 +153,7 @@ def _convolution(openvino: Any, pixels: Any, kernels: Any, *, in_int8: bool) -> 
     return openvino.Model([result], [image])
 
 
-def main() -> None:
+def report_check() -> None:
     """Compute the samples, and fail if one is off."""
     for precision, difference in compute_samples().items():
         if not difference <= _LARGEST_ERROR[precision]:
@@ -161,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    report_check()

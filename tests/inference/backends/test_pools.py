@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unetseg.inference.pools import BufferPools, PoolReport
+from napari_unetseg.inference.backends.pools import BufferPools, PoolReport
 
 KB = (16, 16)  # a float32 buffer of 1024 bytes
 

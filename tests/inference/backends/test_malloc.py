@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from napari_unetseg.inference import malloc
+from napari_unetseg.inference.backends import malloc
 
 ON_GLIBC = platform.libc_ver()[0] == "glibc"
 
@@ -15,7 +15,7 @@ PROBE = """
 import resource, threading
 import numpy as np
 import psutil
-from napari_unetseg.inference.malloc import keep_freed_memory, return_freed_memory
+from napari_unetseg.inference.backends.malloc import keep_freed_memory, return_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -9,10 +9,10 @@ import torch
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.language import Sentence, joined
 
-Kind = Literal["cpu", "cuda", "mps"]
+DeviceKind = Literal["cpu", "cuda", "mps"]
 
-_TITLES: dict[Kind, str] = {"cpu": "CPU", "cuda": "NVIDIA GPU (CUDA)", "mps": "Apple GPU (MPS)"}
-_WITH_ARTICLE: dict[Kind, Sentence] = {
+_TITLES: dict[DeviceKind, str] = {"cpu": "CPU", "cuda": "NVIDIA GPU (CUDA)", "mps": "Apple GPU (MPS)"}
+_WITH_ARTICLE: dict[DeviceKind, Sentence] = {
     "cpu": Sentence("the CPU"),
     "cuda": Sentence("an NVIDIA GPU (CUDA)"),
     "mps": Sentence("an Apple GPU (MPS)"),
@@ -33,7 +33,7 @@ class Device:
         A sentence for the user where they did not get what they asked for; None otherwise.
     """
 
-    kind: Kind
+    kind: DeviceKind
     reason: str
     warning: str | None = None
 
@@ -55,9 +55,9 @@ def choose_device(request: str = "auto", *, fallback_to_cpu: bool = True) -> Dev
     """
     if request == "auto":
         return _best_device()
-    kind = next((kind for kind in get_args(Kind) if kind == request), None)
+    kind = next((kind for kind in get_args(DeviceKind) if kind == request), None)
     if kind is None:
-        devices = ", ".join(get_args(Kind))
+        devices = ", ".join(get_args(DeviceKind))
         raise DeviceError(
             Sentence("There is no device {device!r}. Choose one of auto, {devices}.", device=request, devices=devices)
         )
@@ -95,19 +95,19 @@ def _on_cpu(fault: str) -> Sentence:
     return Sentence("{fault} The network runs on the CPU instead, which is slower.", fault=fault)
 
 
-def _title(kind: Kind) -> Sentence:
+def _title(kind: DeviceKind) -> Sentence:
     if kind == "cuda":
         return Sentence("The GPU {name}", name=torch.cuda.get_device_name())
     return Sentence("The CPU") if kind == "cpu" else Sentence("An Apple GPU (MPS)")
 
 
-def _present(kind: Kind) -> bool:
+def _present(kind: DeviceKind) -> bool:
     if kind == "cuda":
         return torch.cuda.is_available()
     return kind == "cpu" or torch.backends.mps.is_available()
 
 
-def _fault(kind: Kind) -> Sentence | None:
+def _fault(kind: DeviceKind) -> Sentence | None:
     """Say why a device does not work; None if it does."""
     if not _present(kind):
         return Sentence("PyTorch finds no {device} on this machine.", device=_TITLES[kind])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from napari_unetseg.errors import DeviceError
-from napari_unetseg.inference.device import choose_device
+from napari_unetseg.inference.backends.device import choose_device
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ MODEL_FILE = "model.xml"
 _converting = Lock()
 
 
-def convert(network: SegmentationNetwork) -> "Model":
+def convert_network(network: SegmentationNetwork) -> "Model":
     """Return a network as OpenVINO's model, float32; batch, height and width are free.
 
     Parameters
@@ -69,13 +69,13 @@ def cached_model(network: SegmentationNetwork, card: ModelCard) -> Path:
     Raises
     ------
     UnetsegError
-        As `convert` does, or if the folder cannot be written.
+        As `convert_network` does, or if the folder cannot be written.
     """
     folder = folder_for(card)
     # Two services that begin with the same model would both convert it.
     with _converting:
         if not (folder / MODEL_FILE).is_file():
-            model = convert(network)
+            model = convert_network(network)
             write_folder(folder, lambda place: save(model, place))
     return folder / MODEL_FILE
 

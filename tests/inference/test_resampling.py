@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.inference.tiling.resampling import Resampler, axis_weights
+from napari_unetseg.inference.resampling import Resampler, axis_weights
 from napari_unetseg.zoo.card import MinMax
 
 LENGTHS = [(40, 64), (64, 40), (37, 13), (90, 7), (1, 5), (5, 1), (6, 6)]

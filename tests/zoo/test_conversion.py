@@ -9,9 +9,9 @@ from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.networks import UNet
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.zoo import checkpoint_conversion
+from napari_unetseg.zoo import conversion
 from napari_unetseg.zoo.card import IMAGENET, read_card
-from napari_unetseg.zoo.checkpoint_conversion import convert_checkpoint, largest_difference
+from napari_unetseg.zoo.conversion import convert_checkpoint, largest_difference
 from napari_unetseg.zoo.published import PUBLISHED
 
 
@@ -43,7 +43,7 @@ def test_float32_changes_nothing_and_float16_little(source, tmp_path):
 
 
 def test_a_difference_is_seen(source, tmp_path, monkeypatch):
-    load = checkpoint_conversion.load_checkpoint
+    load = conversion.load_checkpoint
 
     def changed(path):
         network, card = load(path)
@@ -51,7 +51,7 @@ def test_a_difference_is_seen(source, tmp_path, monkeypatch):
         return network, card
 
     converted = convert_checkpoint(source, tmp_path / "model")
-    monkeypatch.setattr(checkpoint_conversion, "load_checkpoint", changed)
+    monkeypatch.setattr(conversion, "load_checkpoint", changed)
     assert largest_difference(converted) > 0.1
 
 
@@ -128,7 +128,7 @@ def test_the_folder_of_a_published_model_gives_its_name_only_to_that_model(sourc
     card = convert_checkpoint(source, tmp_path / "hrnet").card
     assert (card.name, card.display_name) == ("hrnet", "hrnet")
     lightweight = PUBLISHED["attention_unet_lightweight"]
-    assert checkpoint_conversion._names(lightweight.name, lightweight.card(card.weights)) == {
+    assert conversion._names(lightweight.name, lightweight.card(card.weights)) == {
         "name": lightweight.name,
         "display_name": lightweight.display_name,
         "description": lightweight.description,
