@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")),
+    ROOT / "tests" / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 SCRIPTS = sorted(ROOT.glob("benchmarks/*.py"))
 
@@ -68,6 +72,16 @@ def test_a_page_names_what_is_there(path: Path) -> None:
     }
     assert sorted(name for name in names if not resolves(name)) == []
     assert sorted(file for file in set(FILE.findall(text)) if not (ROOT / file).exists()) == []
+
+
+def test_the_document_of_the_rooms_names_each_of_them_and_files_that_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "napari_unetseg"
+    rooms = {folder.parent.name for folder in package.glob("**/__init__.py") if folder.parent != package}
+    named = {room.rstrip("/").split("/")[-1] for room in re.findall(r"`([\w/]+/)`", text)}
+    assert rooms - named == set()
+    files = re.findall(r"`(\w[\w/]*\.py)`", text)
+    assert sorted(file for file in files if not ((package / file).exists() or (ROOT / file).exists())) == []
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

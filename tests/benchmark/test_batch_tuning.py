@@ -15,7 +15,7 @@ from napari_unetseg.benchmark.batch_tuning import (
     TuningPlan,
     choose,
     doubled,
-    summarise,
+    summarise_times,
     tune,
 )
 from napari_unetseg.service.profile import TunedBatch
@@ -127,7 +127,7 @@ def test_no_smaller_size_is_as_good_as_the_chosen(rows):
 
 def test_figures_of_a_size():
     # The median of these is 0.5 s, the 95th percentile lies nine tenths of the way from 0.5 to 0.9.
-    one = summarise(TrialBatch(2, LARGE), [0.5, 0.4, 0.9], peak_bytes=3 * 2**20)
+    one = summarise_times(TrialBatch(2, LARGE), [0.5, 0.4, 0.9], peak_bytes=3 * 2**20)
     assert one.latency_p50_ms == 500
     assert one.latency_p95_ms == pytest.approx(860)
     assert one.megapixels_per_s == pytest.approx(2 * 22_500 / 0.5 / 1e6)

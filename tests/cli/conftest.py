@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from typer.testing import CliRunner, ResultKind
+from typer.testing import CliRunner, Result
 
 
 @pytest.fixture
-def call() -> Iterator[Callable[..., ResultKind]]:
+def call() -> Iterator[Callable[..., Result]]:
     """Run the command line within this process, and take its log handlers away again."""
     from napari_unetseg.cli.main import app
 
-    def invoke(*words: object) -> ResultKind:
+    def invoke(*words: object) -> Result:
         return CliRunner().invoke(app, [str(word) for word in words])
 
     logger = logging.getLogger("napari_unetseg")

@@ -15,7 +15,12 @@ from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
 from napari_unetseg.inference.backends.onnx_export import export_onnx
-from napari_unetseg.inference.backends.openvino.network_conversion import MODEL_FILE, convert, save, write_folder
+from napari_unetseg.inference.backends.openvino.network_conversion import (
+    MODEL_FILE,
+    convert_network,
+    save,
+    write_folder,
+)
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
@@ -154,7 +159,7 @@ def openvino_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Segment
     def write(network: SegmentationNetwork) -> Path:
         folder = place / fingerprint(network)
         if not folder.is_dir():
-            write_folder(folder, lambda inside: save(convert(network), inside))
+            write_folder(folder, lambda inside: save(convert_network(network), inside))
         return folder / MODEL_FILE
 
     return write

@@ -11,7 +11,7 @@ import pytest
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
-from napari_unetseg.inference.backends.device import Device, Kind
+from napari_unetseg.inference.backends.device import Device, DeviceKind
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
@@ -170,7 +170,7 @@ BUNDLED = ("nuclei", "cells", "nails", "spheroids")
 SHAPES = ((64, 90), (700, 500), (1500, 1200), (4000, 4000), (300, 9000))
 
 
-def told_by_the_engine(model: str, backend: str, device: Kind, shape: tuple[int, int], window: int | None) -> TilePlan:
+def engine_plan(model: str, backend: str, device: DeviceKind, shape: tuple[int, int], window: int | None) -> TilePlan:
     """Divide an image as a run does, by a backend that holds the network."""
     package = find_model(model)
     network = load_network(package)
@@ -194,7 +194,7 @@ class FakeRuntime(ArrayRuntime):
 def test_the_window_is_the_one_that_the_engine_takes(
     model: str,
     backend: str,
-    device: Kind,
+    device: DeviceKind,
     shape: tuple[int, int],
     settings: Callable[..., Settings],
     monkeypatch: pytest.MonkeyPatch,
@@ -205,7 +205,7 @@ def test_the_window_is_the_one_that_the_engine_takes(
         expected = forecast_run(
             find_model(model), Workload(shape), own, device, backend_request=BackendRequest(backend, "float32")
         )
-        assert expected.window == told_by_the_engine(model, backend, device, shape, window).window
+        assert expected.window == engine_plan(model, backend, device, shape, window).window
 
 
 def test_nuclei_on_a_cpu_take_large_windows_in_bands(settings: Callable[..., Settings]) -> None:

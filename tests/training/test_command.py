@@ -17,7 +17,7 @@ from napari_unetseg.zoo.card import CARD_FILE, read_card
 @pytest.fixture
 def command() -> typer.Typer:
     app = typer.Typer()
-    app.command()(train)
+    app.command()(train_command)
     return app
 
 

@@ -1,10 +1,10 @@
 """Runtimes that can compute a network; each sits behind the same few names, those of `Backend`.
 
-`selection` chooses the runtime and the precision, and `make_backend` puts a network behind what was chosen:
-`torch_backend`, made fast by `fast_layers`, `onnx_backend` with `onnx_export`, or what lies in `openvino`. The latter
-two are an `array_runtime`, and keep networks in another form under the names that `converted` gives. `activation` makes
-probabilities of what any of them computes, `processor` knows what the processor is good at, and `kernel_thread` works
-around a fault of oneDNN.
+`device` finds the GPU or the CPU, `selection` chooses the runtime and the precision, and `make_backend` puts a network
+behind what was chosen: `torch_backend`, made fast by `fast_layers`, `onnx_backend` with `onnx_export`, or what lies in
+`openvino`. The latter two are an `array_runtime`, and keep networks in another form under the names that `converted`
+gives. `activation` makes probabilities of what any of them computes, `processor` knows what the processor is good at,
+and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers from run to run.
 """
 
 from contextlib import AbstractContextManager

@@ -10,7 +10,12 @@ import torch
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.openvino import library, network_conversion, openvino_backend
-from napari_unetseg.inference.backends.openvino.network_conversion import MODEL_FILE, cached_model, convert, read
+from napari_unetseg.inference.backends.openvino.network_conversion import (
+    MODEL_FILE,
+    cached_model,
+    convert_network,
+    read,
+)
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.networks import ARCHITECTURES
@@ -131,7 +136,9 @@ def test_a_broken_file_is_named(tmp_path):
 def test_a_network_is_converted_once_for_its_weights(make, monkeypatch, tmp_path):
     monkeypatch.setattr(network_conversion, "cache_folder", lambda: tmp_path)
     calls = []
-    monkeypatch.setattr(network_conversion, "convert", lambda network: calls.append(network) or convert(network))
+    monkeypatch.setattr(
+        network_conversion, "convert_network", lambda network: calls.append(network) or convert_network(network)
+    )
     first = cached_model(make.network(), make.card())
     assert cached_model(make.network(), make.card()) == first
     assert len(calls) == 1
@@ -152,7 +159,7 @@ def test_a_network_that_cannot_be_expressed_is_said(make, monkeypatch):
     network = make.network()
     monkeypatch.setattr(type(network), "forward", lambda self, x: self.no_such_layer(x))
     with pytest.raises(ModelError, match=r"OpenVINO cannot express this network .*Use the backend torch"):
-        convert(network)
+        convert_network(network)
 
 
 @pytest.mark.parametrize(("load", "name"), [("load_openvino", "OpenVINO"), ("load_nncf", "NNCF")])

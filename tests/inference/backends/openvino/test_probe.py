@@ -6,7 +6,12 @@ import pytest
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends.openvino import probe
-from napari_unetseg.inference.backends.openvino.probe import check_openvino, compute_samples, main, openvino_works
+from napari_unetseg.inference.backends.openvino.probe import (
+    check_openvino,
+    compute_samples,
+    openvino_works,
+    report_check,
+)
 
 pytest.importorskip("openvino")
 
@@ -51,7 +56,7 @@ def test_every_precision_is_computed_and_compared():
 def test_an_answer_that_is_off_fails(monkeypatch):
     monkeypatch.setattr(probe, "compute_samples", lambda: {"float32": float("nan")})
     with pytest.raises(SystemExit, match="float32 was off"):
-        main()
+        report_check()
 
 
 def test_a_crash_is_told_and_remembered_but_not_repeated(cache, ends):
