@@ -88,7 +88,7 @@ def test_a_verb_shows_every_option_with_its_default_and_description(verb: Any) -
     assert [name for name in shown if name in SegmentOptions.model_fields] == list(SegmentOptions.model_fields)
     assert not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in shown.values())
     assert "options\n" not in str(inspect.getdoc(verb)).split("Parameters\n", 1)[1]
-    assert list(shown)[-2:] == ["progress", "cancel"]
+    assert list(shown)[-3:] == ["progress", "cancel", "on_stage"]
 
 
 def test_relabel_shows_the_decoder_parameters_alone() -> None:

@@ -126,7 +126,7 @@ def test_a_folder_is_calibrated_on_its_first_image(service, squares, tmp_path, c
     files = tuple(tmp_path / f"{name}.npy" for name in "ab")
     for file in files:
         np.save(file, squares)
-    tally = segment_files(service, BatchJob(files, tmp_path / "results"), tell=lambda _event: None)
+    tally = segment_files(service, BatchJob(files, tmp_path / "results"), report=lambda event, tally: None)
     assert tally.count("done") == 2
     assert [len(names) for names in calibrated_on] == [1]
 

@@ -168,6 +168,7 @@ class SegmentationService:
         model: str | Path | None = None,
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
+        on_stage: OnStage | None = None,
         **options: Unpack[SegmentKeywords],
     ) -> list[Segmentation | Failure]:
         """Find the objects of many images; results come in the order of the images.
@@ -187,6 +188,8 @@ class SegmentationService:
             Called as ``progress(done, total)`` with counts of images.
         cancel
             Polled while the network runs.
+        on_stage
+            As for `iter_batch`.
 
         Raises
         ------
@@ -195,7 +198,7 @@ class SegmentationService:
         """
         images = list(images)
         results: list[Segmentation | Failure] = []
-        for result in self.iter_batch(images, model=model, cancel=cancel, **options):
+        for result in self.iter_batch(images, model=model, cancel=cancel, on_stage=on_stage, **options):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(images))
