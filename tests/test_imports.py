@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "signatures": PLAIN | {"postprocessing"},
     "io": PLAIN | {"postprocessing"},
     "config": PLAIN,
-    "networks": BESIDE,
+    "networks": PLAIN,
     "zoo": BESIDE | {"networks"},
     "inference": BESIDE | {"networks", "zoo"},
     "service": BESIDE | OPTIONS | {"config", "networks", "zoo", "inference"},

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ PAGES = [
     *sorted(ROOT.glob("docs/*.md")),
 ]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+ROOMS = sorted((ROOT / "src" / "napari_unetseg").glob("*/**/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("benchmarks/*.py"))
 
 DOTTED = re.compile(r"(?<![\w/.-])napari_unetseg(?:\.[A-Za-z_]\w*)+")
@@ -82,6 +84,41 @@ def test_the_document_of_the_rooms_names_each_of_them_and_files_that_are_there()
     assert rooms - named == set()
     files = re.findall(r"`(\w[\w/]*\.py)`", text)
     assert sorted(file for file in files if not ((package / file).exists() or (ROOT / file).exists())) == []
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.parent.name)
+def test_what_a_room_says_of_its_modules_names_them(path: Path) -> None:
+    own = {module.stem for module in path.parent.rglob("*.py")} | {folder.name for folder in path.parent.iterdir()}
+    rooms = {room.parent.name for room in ROOMS}
+    defined = {
+        node.name
+        for module in path.parent.glob("*.py")
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    named = re.findall(
+        r"`([a-z]\w*)(?:\.(?!yaml)\w+)?`", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    )
+    assert set(named) - own - rooms - defined == set()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_examples_call_functions_with_arguments_that_they_have(path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", text_of(path), re.DOTALL)
+    for block in blocks:
+        tree = ast.parse(block)
+        homes = {
+            alias.name: node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("napari_unetseg")
+            for alias in node.names
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in homes:
+                function = getattr(importlib.import_module(str(homes[call.func.id])), call.func.id)
+                inspect.signature(function).bind(
+                    *([None] * len(call.args)), **{word.arg: None for word in call.keywords if word.arg}
+                )
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

@@ -7,7 +7,7 @@ line prints and the folder window draws.
 * `prefetch` loads the next file in a thread while the network runs; `background_writer` writes in another one, at most
   two results behind the network.
 * `result_store` knows what is done already and writes results, each kind by `saving`. `folder_journal` gets a line,
-  synced to the disk, as each file is finished, so that a killed run loses at most the file it was at; `fingerprint`
+  synced to the disk, as each file is finished, so that a killed run loses only what was not written yet; `fingerprint`
   is the model and the parameters by which a file counts as done.
 * `summary_tables` writes the two tables of a folder from the journal and the tables of its images, however a run ends.
 """

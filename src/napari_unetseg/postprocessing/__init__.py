@@ -1,14 +1,15 @@
 """From probability maps to objects, and from objects to outlines, confidence and measurements.
 
-Plain functions on NumPy arrays; nothing here knows torch, files or napari.
+Plain functions on NumPy arrays; nothing here imports torch or napari, or knows files.
 
-* `decoding` reads a label image off the maps of one plane. Touching objects are divided by a watershed that is told in
-  three modules: `landscape` (the heights), `basins` (watershed basins and saddle points, block by block) and `merging`
+* `decoding` reads a label image off the maps of one plane. Touching objects are divided by a watershed in three
+  modules: `landscape` (the heights), `basins` (watershed basins and saddle points, block by block) and `merging`
   (which basins are one object, and which slivers join a neighbour). `smoothing`, `holes` and `numbering` finish.
 * `stacks` and `linking` do the same for stacks: plane by plane, then objects linked along z and tracked along t.
 * `contours` traces exact outlines and draws them back; `measurements` is the table of objects, with the figures of
   `shape`, `hulls` and `confidence`. Both take large images in `object_groups`, as other
   modules take them in `blocks`.
 * `edits` keeps objects that a user drew or deleted when the others are decoded again.
+* `layer_data` makes of a result what napari layers are made of, for the window and for notebooks alike.
 * `parameters` are the decoder's parameters, as a model card and a user give them.
 """

@@ -7,7 +7,7 @@
 * A checkpoint from elsewhere: `torch_archive` opens it without executing anything in it (`pickle_check` follows its
   pickle by `pickle_rules`), `checkpoints` finds the weights, `recognition` the network that they fit (`compatibility`
   compares them), and `import_checkpoint` adds a card. `discovery` chooses among the checkpoints of a folder.
-* `checkpoint_conversion` makes a package of a checkpoint, and `user_models` adds one to the user's own.
+* `conversion` makes a package of a checkpoint, and `user_models` adds one to the user's own.
 
 Importing this room or its registry loads no torch; `load_checkpoint` loads it on first use.
 """
