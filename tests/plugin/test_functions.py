@@ -84,6 +84,15 @@ def test_forms_have_a_row_for_every_option_of_a_plane(qtbot: Any) -> None:
     assert {form[name].widget_type for name in DecodeParameters.model_fields} == {"LiteralEvalLineEdit"}
 
 
+@pytest.mark.parametrize("name", ["treshold", "channel", "link"])
+def test_an_option_that_there_is_not_is_refused_at_once(squares: Squares, name: str) -> None:
+    options: dict[str, Any] = {name: 1}
+    with pytest.raises(TypeError, match=name):
+        segment_layer(ImageLayer(squares), **options)
+    with pytest.raises(TypeError, match=name):
+        segment_layers([ImageLayer(squares)], **options)
+
+
 def test_a_cancelled_worker_returns_nothing(qtbot: Any, squares: Squares) -> None:
     worker = segment_layer(ImageLayer(squares))
     worker.quit()

@@ -1,5 +1,8 @@
 """int8 through the service: only after a calibration that went well."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -110,6 +113,7 @@ def test_a_batch_of_nothing_readable_gives_what_is_wrong_with_each(service, squa
     (failure,) = service.segment_batch([Image(squares, name="grey")], channel=7)
     assert (failure.image, calibrated_on) == ("grey", [])
     assert "channel 7" in str(failure.error)
+    assert service.health(dummy_inference=False).performance.failures == 1
     assert service.segment_batch([]) == []
 
 
@@ -183,3 +187,26 @@ def test_a_stack_gives_some_of_its_planes(service, monkeypatch):
     levels = [int(image.array[0, 0]) for image in given]
     assert len(levels) - 1 <= MOST_PLANES
     assert levels == [1, 4, 7, 10, 13, 16, 19, 5]
+
+
+def test_no_model_is_calibrated_for_options_that_it_cannot_take(service, squares, calibrated_on):
+    with pytest.raises(ParameterError, match="diameter"):
+        service.segment(squares, diameter=-1)
+    with pytest.raises(ParameterError, match="diameter"):
+        service.segment_batch([squares], diameter=-1)
+    assert calibrated_on == []
+
+
+def test_the_first_image_of_a_batch_is_let_go_after_its_turn(service, squares):
+    read = []
+
+    def take():
+        image = Image(squares.copy(), name=f"image {len(read)}")
+        read.append(weakref.ref(image))
+        return image
+
+    results = service.iter_batch([take] * 4)
+    for _ in range(3):
+        next(results)
+    gc.collect()
+    assert read[0]() is None

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, facts_on, pixels_that_fit, plan_tiling
 from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.service import forecast, profile
+from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import (
     Forecast,
     Workload,
@@ -27,7 +29,7 @@ from napari_unetseg.service.forecast import (
     operations_per_pixel,
 )
 from napari_unetseg.service.profile import TunedBatch, write_profile
-from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.card import Architecture, ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
 
@@ -240,3 +242,23 @@ def test_several_tiles_at_once_take_as_much_memory_each(bright_model: Path, sett
     assert memory(3, 1000) == pytest.approx(3 * memory(1, 1000))
     # An image of one tile has no more than that to be computed at once.
     assert memory(3, 200) == pytest.approx(memory(1, 200))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("unet", {"features": []}),
+        ("unet", {"features": None}),
+        ("hrnet", {"widths": []}),
+        ("attention_unet", {"depth": "4"}),
+    ],
+)
+def test_a_card_that_no_network_can_be_built_from_is_described_all_the_same(
+    name: str, arguments: dict[str, object], service: SegmentationService, settings: Callable[..., Settings]
+) -> None:
+    package = service.package
+    card = package.card.model_copy(update={"architecture": Architecture(name=name, arguments=arguments)})
+    broken = replace(package, card=card)
+    assert describe(broken, None).architecture_details["use_attention"] is (name == "attention_unet")
+    told = forecast_run(broken, Workload((64, 64)), settings(), "cpu")
+    assert (told.device, told.window, told.memory_mb, told.seconds) == ("cpu", None, None, None)

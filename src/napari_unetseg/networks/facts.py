@@ -181,5 +181,11 @@ def network_facts(architecture: str, arguments: Mapping[str, Any]) -> NetworkFac
     ------
     KeyError
         If no architecture has that name.
+    ValueError
+        If no network can be built from the arguments.
     """
-    return _FACTS[architecture](arguments)
+    facts = _FACTS[architecture]
+    try:
+        return facts(arguments)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"No {architecture} can be built from {dict(arguments)}.") from error

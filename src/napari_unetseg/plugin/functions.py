@@ -1,5 +1,6 @@
 """Segmentation as a function of a layer, for scripts, magicgui and menus."""
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
@@ -85,6 +86,7 @@ def segment_layer(
         of layers with names that no layer of the viewer has; returns nothing if it was cancelled.
         Errors are shown as napari's notifications.
     """
+    _refuse_others(segment_layer, options)
     viewer = napari.current_viewer()
     plane = _plane(layer, viewer)
     outputs = _outputs(labels, contours, confidence)
@@ -129,6 +131,7 @@ def segment_layers(
     FunctionWorker
         As of `segment_layer`, with the data of all results in the order of the layers.
     """
+    _refuse_others(segment_layers, options)
     viewer = napari.current_viewer()
     planes = [_plane(layer, viewer) for layer in layers]
     outputs = _outputs(labels, contours, confidence)
@@ -141,6 +144,17 @@ def segment_layers(
 
     title = tr_count("Segmenting {n} image", "Segmenting {n} images", len(planes)).format(n=len(planes))
     return _start(title, work)
+
+
+def _refuse_others(function: Callable[..., Any], options: SegmentKeywords) -> None:
+    """Refuse options that a function does not show at once, as Python does, and not in the worker.
+
+    Raises
+    ------
+    TypeError
+        If there is one.
+    """
+    inspect.signature(function).bind_partial(**options)
 
 
 def _start(title: str, work: Callable[[Reports, CancelFlag], list[LayerData]]) -> FunctionWorker[list[LayerDataTuple]]:

@@ -155,8 +155,6 @@ class FirstImages:
 
     Attributes
     ----------
-    plane
-        The plane or stack of the first image that can be read; None if none can.
     count
         How many images were drawn, that one the last.
     """
@@ -165,12 +163,12 @@ class FirstImages:
         self._rest = iter(images)
         self._drawn: list[Readable] = []
         self._failures: list[Failure] = []
-        self.plane: Image | None = None
+        self._plane: Image | None = None
         for index, given in enumerate(self._rest):
             name = given.name if isinstance(given, Image) else f"image {index}"
             try:
                 image = Image.of(given() if callable(given) else given, name=name)
-                self.plane = options.plane_of(image)
+                self._plane = options.plane_of(image)
             except Exception as error:
                 self._drawn.append(_raises(error) if callable(given) else given)
                 self._failures.append(Failure(name, error))
@@ -178,6 +176,11 @@ class FirstImages:
                 self._drawn.append(image)
                 break
         self.count = len(self._drawn)
+
+    def take_plane(self) -> Image | None:
+        """Give the plane or stack of the first image that can be read, once; None if none can."""
+        plane, self._plane = self._plane, None
+        return plane
 
     def all_images(self) -> Iterator[Readable]:
         """Give the images of the batch, also those that were drawn; each is read once and let go."""

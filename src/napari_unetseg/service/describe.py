@@ -1,5 +1,6 @@
 """A model in words and figures: from its card, and from what is loaded of it."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.io.suffixes import PICTURE_SUFFIXES
@@ -68,13 +69,16 @@ def _parameters(package: ModelPackage, loaded: "LoadedModel | None") -> int | No
 
 
 def _architecture(architecture: Architecture) -> dict[str, Any]:
-    facts = network_facts(architecture.name, architecture.arguments)
-    details = {
-        "model_type": facts.type_name,
-        "base_channels": facts.base_channels,
-        "depth": facts.depth,
-        "use_attention": facts.uses_attention,
+    kind = network_facts(architecture.name, {})
+    details: dict[str, Any] = {
+        "model_type": kind.type_name,
+        "base_channels": None,
+        "depth": None,
+        "use_attention": kind.uses_attention,
     }
+    with suppress(ValueError):  # a card that no network can be built from is refused where it is loaded
+        facts = network_facts(architecture.name, architecture.arguments)
+        details |= {"base_channels": facts.base_channels, "depth": facts.depth}
     return dict(architecture.arguments) | details
 
 

@@ -29,6 +29,7 @@ from napari_unetseg.inference.tiling.plan import (
     plan_tiling,
 )
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.facts import NetworkFacts
 from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
 from napari_unetseg.service.profile import TunedBatch, device_name, read_profile
@@ -204,17 +205,18 @@ def forecast_run(
     )
     plan, tuned = _plan_and_benchmark(kind, card, backend_request, loaded_model)
     measured = throughput.seconds_per_pixel(loaded_model) if throughput and loaded_model else None
-    pace, basis = _pace(card, kind, tuned, measured)
-    tile_plan = _tile_plan(card, work, settings, kind, plan, tuned, loaded_model)
+    facts = _facts(card, plan, kind)
+    pace, basis = (None, None) if facts is None else _pace(card, kind, tuned, measured)
+    tile_plan = _tile_plan(card, work, settings, facts, tuned, loaded_model)
     return Forecast(
         device=kind,
         reason=reason,
         precision=loaded_model.backend.precision if loaded_model is not None else None,
         seconds=None if pace is None else network_pixels(card, work) * pace,
         basis=basis,
-        memory_mb=_memory_mb(card, work, settings, kind, plan, tuned, tile_plan),
+        memory_mb=_memory_mb(card, work, settings, kind, facts, tuned, tile_plan),
         free_mb=psutil.virtual_memory().available / 2**20,
-        window=tile_plan.window,
+        window=None if tile_plan is None else tile_plan.window,
     )
 
 
@@ -294,22 +296,31 @@ def _plan_and_benchmark(
     return next(installed, plans[0]), None
 
 
+def _facts(card: ModelCard, plan: _Plan, kind: str) -> NetworkFacts | None:
+    """Return the facts of the network; None if none can be built from the card, which loading will say."""
+    try:
+        return facts_on(card, plan.backend, kind)
+    except ValueError:
+        return None
+
+
 def _tile_plan(
     card: ModelCard,
     work: Workload,
     settings: Settings,
-    kind: str,
-    plan: _Plan,
+    facts: NetworkFacts | None,
     tuned: TunedBatch | None,
     loaded_model: "LoadedModel | None",
-) -> TilePlan:
-    """Divide a plane as the engine will."""
+) -> TilePlan | None:
+    """Divide a plane as the engine will; None where it is not known how."""
     resized_to = size_for_network(work.shape, card, work.diameter)
     if loaded_model is not None:
         network: Tileable = loaded_model.backend
         limits = loaded_model.tile_limits
+    elif facts is None:
+        return None
     else:
-        network = facts_on(card, plan.backend, kind)
+        network = facts
         window = settings.unet.inference.window or (tuned.window if tuned is not None else None)
         # A GPU's own memory is not known before torch is loaded.
         limits = TileLimits(window, pixels_that_fit(psutil.virtual_memory().total))
@@ -321,9 +332,9 @@ def _memory_mb(
     work: Workload,
     settings: Settings,
     kind: str,
-    plan: _Plan,
+    facts: NetworkFacts | None,
     tuned: TunedBatch | None,
-    tile_plan: TilePlan,
+    tile_plan: TilePlan | None,
 ) -> float | None:
     """Return the memory of a batch of tiles, and of maps and labels of all planes."""
     pixels = prod(work.shape) * work.planes
@@ -332,7 +343,8 @@ def _memory_mb(
     maps = 12 * pixels + (maps if maps <= MAPS_IN_MEMORY else 0)
     if tuned is not None and tuned.peak_memory_mb is not None:
         return tuned.peak_memory_mb + maps / 2**20
-    facts = facts_on(card, plan.backend, kind)
+    if facts is None or tile_plan is None:
+        return None
     height, width = tile_plan.tiles[0].read_shape
     network = working_bytes(facts, height, width, in_bands=facts.in_bands)
     if network is None:

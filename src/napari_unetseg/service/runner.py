@@ -1,7 +1,7 @@
 """From images to segmentations: models are lent, the device is shared out, and every call is counted."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -84,7 +84,10 @@ class Runner:
         with self._call(image.name if isinstance(image, Image) else "image"):
             options = SegmentOptions.of(**keywords)
             plane = options.plane_of(Image.of(image))
-            remarks = self._calibrate_on(package, plane, cancel, on_stage) if self._needs_calibration(package) else ()
+            remarks: tuple[str, ...] = ()
+            if self._needs_calibration(package):
+                check_options(options, package.card)
+                remarks = self._calibrate_on(package, plane, cancel, on_stage)
             with self._models.borrow(package) as loaded_model:
                 check_options(options, loaded_model.card)
                 started = datetime.now(UTC).astimezone()
@@ -109,18 +112,23 @@ class Runner:
             pass
         remarks: dict[int, tuple[str, ...]] = {}
         if self._needs_calibration(package):
+            check_options(options, package.card)
             drawn = FirstImages(images, options)
             images = drawn.all_images()
-            if drawn.plane is None:  # nor can any of them be segmented
-                yield from drawn.failures()
+            plane = drawn.take_plane()
+            if plane is None:  # nor can any of them be segmented
+                for failure in drawn.failures():
+                    with request(identity):
+                        self._note(failure)
+                    yield failure
                 return
             try:
                 with request(identity):
-                    remarks[drawn.count - 1] = self._calibrate_on(package, drawn.plane, cancel, on_stage)
+                    remarks[drawn.count - 1] = self._calibrate_on(package, plane, cancel, on_stage)
             except Cancelled:
                 yield from cancelled_batch(images)
                 return
-            del drawn
+            del drawn, plane  # the network runs without the first image, once that is done
         with self._models.borrow(package) as loaded_model:
             check_options(options, loaded_model.card)
             queue = BatchQueue(images, options, loaded_model, progress=progress, cancel=cancel, together=together)
@@ -280,6 +288,11 @@ class Runner:
         for remark in remarks:
             self._journal.remarked(plane.name, seconds, remark)
         return result
+
+    def _note(self, failure: Failure) -> None:
+        """Count a failure that was found before the model ran, and write it down."""
+        with suppress(Exception), self._call(failure.image):
+            raise failure.error
 
     @contextmanager
     def _call(self, image: str) -> Iterator[None]:
