@@ -18,7 +18,7 @@ from napari_unetseg.benchmark.batch_tuning import (
     summarise_times,
     tune,
 )
-from napari_unetseg.service.profile import TunedBatch
+from napari_unetseg.service.machine_profile import TunedBatch
 
 SMALL, LARGE = TileShape(100, 100, 2_500), TileShape(200, 200, 22_500)
 

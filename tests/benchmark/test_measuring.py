@@ -5,13 +5,13 @@ import torch
 
 from napari_unetseg.benchmark import measuring
 from napari_unetseg.benchmark.batch_tuning import TileShape, TrialBatch
+from napari_unetseg.benchmark.benchmarked_model import load_benchmarked_model
 from napari_unetseg.benchmark.measuring import DeviceBench, plan_for, tile_shapes
 from napari_unetseg.benchmark.memory_process import MemoryProbe
-from napari_unetseg.benchmark.subject import load_subject
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
-from napari_unetseg.service.profile import cpu_name
+from napari_unetseg.service.machine_profile import cpu_name
 from napari_unetseg.zoo.registry import find_model
 
 TORCH = ExecutionPlan("torch", "float32", "Tests know it.")
@@ -20,7 +20,7 @@ TILE = TileShape(64, 64, 1024)
 
 @pytest.fixture
 def subject(bright_model):
-    return load_subject(find_model(bright_model), "cpu", BackendRequest("torch", "float32"))
+    return load_benchmarked_model(find_model(bright_model), "cpu", BackendRequest("torch", "float32"))
 
 
 def test_the_memory_of_a_batch_grows_with_it(bright_model):
@@ -61,7 +61,7 @@ def test_a_trial_and_a_run_on_the_cpu(subject):
 def test_memory_is_kept_only_as_the_settings_say(bright_model, monkeypatch, keeps_memory):
     kept = []
     monkeypatch.setattr(make_backend, "keep_freed_memory", lambda: kept.append(True))
-    subject = load_subject(
+    subject = load_benchmarked_model(
         find_model(bright_model), "cpu", BackendRequest("torch", "float32"), keeps_memory=keeps_memory
     )
     assert kept == [True] * keeps_memory
@@ -128,7 +128,7 @@ def test_the_plan_fits_the_device(subject, monkeypatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_trial_on_a_gpu(bright_model):
-    subject = load_subject(find_model(bright_model), "cuda", BackendRequest("torch"))
+    subject = load_benchmarked_model(find_model(bright_model), "cuda", BackendRequest("torch"))
     with DeviceBench(subject) as bench:
         small, large = (bench.trial(TrialBatch(n, TileShape(256, 256, 1))) for n in (1, 8))
     assert 3 * 256**2 * 4 <= small.peak_bytes < large.peak_bytes

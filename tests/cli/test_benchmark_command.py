@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from napari_unetseg.benchmark import measuring
-from napari_unetseg.service.profile import TunedBatch, cpu_name, profile_path, read_profile
+from napari_unetseg.service.machine_profile import TunedBatch, cpu_name, profile_path, read_profile
 from napari_unetseg.zoo.registry import find_model
 
 

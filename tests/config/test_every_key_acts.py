@@ -331,11 +331,11 @@ def test_the_panel_asks_as_often_as_set(monkeypatch):
 @shows("unet.window.language")
 def test_the_window_speaks_the_language_that_is_set(monkeypatch):
     from napari_unetseg import language
-    from napari_unetseg.plugin.languages import speak
+    from napari_unetseg.plugin.languages import activate_language
 
     monkeypatch.setenv("UNET_WINDOW_LANGUAGE", "de")
     try:
-        assert speak() == "de"
+        assert activate_language() == "de"
     finally:
         language.use("en")
 

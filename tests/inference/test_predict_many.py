@@ -81,7 +81,7 @@ def test_only_a_few_images_are_under_way(card, counting):
 
 
 def test_beyond_so_many_pixels_no_further_image_is_taken_in(card, counting, monkeypatch):
-    monkeypatch.setattr("napari_unetseg.inference.schedule.MOST_PIXELS_UNDER_WAY", 100)
+    monkeypatch.setattr("napari_unetseg.inference.schedule.MAX_PIXELS_UNDER_WAY", 100)
     list(predict_many(images([(12, 12)] * 3), card, counting, PredictOptions(batch_size=4)))
     assert counting.shapes == [(1, 3, 12, 12)] * 3
 

@@ -66,7 +66,7 @@ def test_every_face_gives_the_same_labels(
         assert expected.count > 10
         # A folder, as the window's batch and the command line both run it.
         segment_files(
-            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event, tally: None
+            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event, counts: None
         )
     faces: dict[str, NDArray[Any]] = {"batch": tifffile.imread(tmp_path / "batch" / "cells_labels.tif")}
 

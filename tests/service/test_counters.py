@@ -12,7 +12,7 @@ from napari_unetseg.service.counters import RunCounter, gpu_available, gpu_perce
 
 
 def test_a_new_counter_knows_nothing():
-    told = RunCounter().read()
+    told = RunCounter().snapshot()
     assert (told.runs, told.failures, told.error_rate, told.recent_ms) == (0, 0, 0.0, ())
     assert told.latency_p50_ms is told.latency_p95_ms is told.gpu_percent is None
 
@@ -22,7 +22,7 @@ def test_runs_and_failures_are_counted():
     for seconds in (0.3, 0.1, 0.2):
         counter.succeeded(seconds)
     counter.failed(ValueError("odd"), "7f")
-    told = counter.read(gpu_percent=40.0)
+    told = counter.snapshot(gpu_percent=40.0)
     assert (told.runs, told.failures, told.error_rate, told.gpu_percent) == (3, 1, 0.25, 40.0)
     assert told.recent_ms == pytest.approx((300, 100, 200))
     assert told.latency_p50_ms == pytest.approx(200)
@@ -42,7 +42,7 @@ def test_only_the_last_hundred_latencies_are_kept():
     counter = RunCounter()
     for index in range(130):
         counter.succeeded(index)
-    told = counter.read()
+    told = counter.snapshot()
     assert told.runs == 130
     assert told.recent_ms == tuple(1000.0 * index for index in range(30, 130))
 
@@ -71,7 +71,7 @@ def test_pools_are_counted_image_by_image(bright_model, settings, squares):
 def test_pools_are_in_use_during_a_run_and_idle_after_it(bright_model, settings, squares, monkeypatch):
     service = SegmentationService(bright_model, settings=settings())
     service.initialize()
-    (loaded_model,) = service._models.runtimes
+    (loaded_model,) = service._models.loaded_models
     seen = []
     run = loaded_model.backend.run
 

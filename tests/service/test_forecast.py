@@ -10,14 +10,14 @@ import pytest
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.config import Settings
-from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
+from napari_unetseg.inference.backends.array_backend import ArrayBackend
 from napari_unetseg.inference.backends.device import Device, DeviceKind
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, facts_on, pixels_that_fit, plan_tiling
 from napari_unetseg.networks.working_memory import working_bytes
-from napari_unetseg.service import forecast, profile
+from napari_unetseg.service import forecast, machine_profile
 from napari_unetseg.service.forecast import (
     Forecast,
     Workload,
@@ -26,7 +26,7 @@ from napari_unetseg.service.forecast import (
     network_pixels,
     operations_per_pixel,
 )
-from napari_unetseg.service.profile import TunedBatch, write_profile
+from napari_unetseg.service.machine_profile import TunedBatch, write_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
@@ -34,7 +34,7 @@ from napari_unetseg.zoo.registry import find_model
 
 @pytest.fixture(autouse=True)
 def _no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profile, "user_data_path", lambda *_, **__: tmp_path / "data")
+    monkeypatch.setattr(machine_profile, "user_data_path", lambda *_, **__: tmp_path / "data")
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def engine_plan(model: str, backend: str, device: DeviceKind, shape: tuple[int, 
     return plan_tiling(shape, package.card, loaded, limits)
 
 
-class FakeRuntime(ArrayRuntime):
+class FakeRuntime(ArrayBackend):
     def _compute(self, *_: object) -> None: ...
 
     def unload(self) -> None: ...

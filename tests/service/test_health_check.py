@@ -11,7 +11,7 @@ from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
 
 
 def weights_of(service: SegmentationService) -> list[torch.Tensor]:
-    (loaded_model,) = service._models.runtimes
+    (loaded_model,) = service._models.loaded_models
     network = loaded_model.backend._network
     return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
 

@@ -10,7 +10,7 @@ import pytest
 
 from napari_unetseg import Cancelled, Image, SegmentationService, UnetsegError
 from napari_unetseg.errors import ModelError
-from napari_unetseg.service.logs import FIGURES
+from napari_unetseg.service.logs import LOG_FIELDS
 from napari_unetseg.service.requests import request
 
 # The answer of the published guide to GET /health.
@@ -104,7 +104,7 @@ def test_calls_leave_records_where_they_are_wanted(bright_model, settings, squar
     caplog.set_level(logging.INFO, "napari_unetseg")
     wanted = settings(logging__log_requests=True, logging__enable_performance_logging=True)
     SegmentationService(bright_model, settings=wanted).segment(Image(squares, name="squares.tif"))
-    told = [(record.getMessage(), getattr(record, FIGURES)) for record in caplog.records]
+    told = [(record.getMessage(), getattr(record, LOG_FIELDS)) for record in caplog.records]
     assert [message for message, _ in told] == ["segmented", "stages"]
     assert told[0][1].items() >= {"image": "squares.tif", "size": "60x80", "model": "bright", "objects": 3}.items()
     assert {"wait_ms", "network_ms", "decode_ms", "process_mb"} <= told[1][1].keys()
@@ -116,7 +116,7 @@ def test_calls_leave_records_where_they_are_wanted(bright_model, settings, squar
 def test_a_closed_service_says_so(bright_model, settings, squares):
     with SegmentationService(bright_model, settings=settings()) as service:
         service.segment(squares)
-        (loaded_model,) = service._models.runtimes
+        (loaded_model,) = service._models.loaded_models
     with pytest.raises(ModelError, match="unloaded"):
         loaded_model.predict(Image(squares))
     assert not service.model_info().loaded

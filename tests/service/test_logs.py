@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from napari_unetseg.service.logs import FIGURES, start_logging
+from napari_unetseg.service.logs import LOG_FIELDS, start_logging
 from napari_unetseg.service.requests import request
 
 
@@ -30,7 +30,7 @@ def test_a_record_is_a_line_of_pairs():
     stream = io.StringIO()
     start_logging("INFO", stream=stream)
     with request("7f"):
-        logging.getLogger("napari_unetseg.any").info("Two words", extra={FIGURES: {"objects": 3, "image": 'a "b"'}})
+        logging.getLogger("napari_unetseg.any").info("Two words", extra={LOG_FIELDS: {"objects": 3, "image": 'a "b"'}})
     told = pairs(stream.getvalue())
     assert told.pop("time").startswith("20")
     assert told == {
@@ -46,7 +46,7 @@ def test_a_record_is_a_line_of_pairs():
 def test_a_record_is_a_json_object_with_its_traceback():
     stream = io.StringIO()
     start_logging(as_json=True, stream=stream)
-    logging.getLogger("napari_unetseg").error("failed", exc_info=ValueError("odd"), extra={FIGURES: {"ms": 1.5}})
+    logging.getLogger("napari_unetseg").error("failed", exc_info=ValueError("odd"), extra={LOG_FIELDS: {"ms": 1.5}})
     (line,) = stream.getvalue().splitlines()
     told = json.loads(line)
     assert (told["message"], told["level"], told["ms"]) == ("failed", "error", 1.5)

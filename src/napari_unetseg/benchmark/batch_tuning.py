@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unetseg.service.profile import TunedBatch
+from napari_unetseg.service.machine_profile import TunedBatch
 
-LONGEST_BATCH_S = 10.0
+MAX_BATCH_S = 10.0
 """No size is tried whose batch would take longer: progress would stand still for as long."""
 
 NEARLY = 0.95
@@ -271,8 +271,8 @@ def _fault_ahead(size: TrialBatch, plan: TuningPlan, trials: dict[TrialBatch, Tr
     growth, trial = size.pixels / nearest.pixels, trials[nearest]
     if trial.peak_bytes is not None and growth * trial.peak_bytes > plan.safe_bytes:
         return _too_much(growth * trial.peak_bytes, plan, "would need about")
-    if growth * trial.seconds > LONGEST_BATCH_S:
-        return f"a batch would take about {growth * trial.seconds:.0f} s, above {LONGEST_BATCH_S:g} s"
+    if growth * trial.seconds > MAX_BATCH_S:
+        return f"a batch would take about {growth * trial.seconds:.0f} s, above {MAX_BATCH_S:g} s"
     return None
 
 

@@ -8,8 +8,8 @@ import psutil
 import torch
 
 from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, TileShape, Trial, TrialBatch, TuningPlan, doubled
+from napari_unetseg.benchmark.benchmarked_model import BenchmarkedModel, load_backend, time_run, warm_up
 from napari_unetseg.benchmark.memory_process import MemoryProbe
-from napari_unetseg.benchmark.subject import Subject, load_backend, timed_run, warm_up
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
@@ -24,8 +24,8 @@ QUICK_WINDOWS = (512, 1152)
 BANDED_WINDOW = 2560
 """Measured too where a window is computed in bands; about what such a window is by default."""
 
-LARGEST_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
-QUICK_LARGEST_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
+MAX_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
+QUICK_MAX_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
 REPEATS = 7
 QUICK_REPEATS = 3
 
@@ -33,7 +33,7 @@ SAFE_SHARE = {"cpu": 0.5, "cuda": 0.8, "mps": 0.5}
 """Share of the device's memory that a batch may take; a graphics card has few other users."""
 
 
-def plan_for(subject: Subject, *, quick: bool = False) -> TuningPlan:
+def plan_for(subject: BenchmarkedModel, *, quick: bool = False) -> TuningPlan:
     """Say what to measure for a model on its device.
 
     Parameters
@@ -50,7 +50,7 @@ def plan_for(subject: Subject, *, quick: bool = False) -> TuningPlan:
     tiles = tile_shapes(subject.backend, card, windows + banded)
     return TuningPlan(
         tiles=tiles,
-        batch_sizes=doubled((QUICK_LARGEST_BATCH if quick else LARGEST_BATCH)[kind]),
+        batch_sizes=doubled((QUICK_MAX_BATCH if quick else MAX_BATCH)[kind]),
         repeats=QUICK_REPEATS if quick else REPEATS,
         safe_bytes=_safe_bytes(subject.backend.device),
         window_is_free=card.image_size is None and subject.backend.receptive_radius is not None,
@@ -86,7 +86,7 @@ class DeviceBench:
         The loaded model.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: BenchmarkedModel) -> None:
         self._subject = subject
         self._stack = ExitStack()
         self._probe: MemoryProbe | None = None
@@ -138,7 +138,7 @@ class DeviceBench:
         """
         shape = (size.batch_size, self._subject.package.card.input_channels, size.tile.height, size.tile.width)
         try:
-            return timed_run(self._subject.backend, shape)
+            return time_run(self._subject.backend, shape)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -148,7 +148,7 @@ class DeviceBench:
         raise MemoryError(out_of_memory)
 
 
-def cpu_megapixels_per_s(subject: Subject, plan: TuningPlan) -> float:
+def cpu_megapixels_per_s(subject: BenchmarkedModel, plan: TuningPlan) -> float:
     """Return the best throughput of this machine's CPU with one tile at once, to compare a GPU with.
 
     Each tile that surely fits into the machine's memory, and the smallest in any case, is run as often
@@ -164,7 +164,7 @@ def cpu_megapixels_per_s(subject: Subject, plan: TuningPlan) -> float:
     for tile in plan.tiles:
         if best and tile.pixels > fits:
             break
-        seconds = [timed_run(backend, (1, channels, tile.height, tile.width)) for _ in range(QUICK_REPEATS + 1)]
+        seconds = [time_run(backend, (1, channels, tile.height, tile.width)) for _ in range(QUICK_REPEATS + 1)]
         best = max(best, tile.kept / float(np.median(seconds[1:])) / 1e6)
     return best
 

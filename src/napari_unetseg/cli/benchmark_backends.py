@@ -13,7 +13,7 @@ from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.io import read_image
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
 from napari_unetseg.samples import nuclei
 from napari_unetseg.service.packages import find_configured
 from napari_unetseg.zoo.card import ModelCard

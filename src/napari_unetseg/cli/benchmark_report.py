@@ -7,14 +7,14 @@ from typing import Any
 import typer
 
 from napari_unetseg.benchmark.batch_tuning import Measurement, Tuning, TuningPlan, tune
+from napari_unetseg.benchmark.benchmarked_model import BenchmarkedModel, load_benchmarked_model
 from napari_unetseg.benchmark.measuring import DeviceBench, cpu_megapixels_per_s, plan_for
-from napari_unetseg.benchmark.subject import Subject, load_subject
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.selection import requested_backend
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
+from napari_unetseg.service.machine_profile import TunedBatch, write_profile
 from napari_unetseg.service.packages import find_configured
-from napari_unetseg.service.profile import TunedBatch, write_profile
 
 _TITLES = ("window", "batch", "p50 ms", "p95 ms", "megapixels/s", "tiles/s", "memory MiB")
 
@@ -57,7 +57,7 @@ def run_benchmark(
     settings = load_settings().settings.unet
     package = find_configured(model, settings)
     backend_request = requested_backend(backend, precision, settings.model.backend, settings.model.precision)
-    subject = load_subject(
+    subject = load_benchmarked_model(
         package,
         device or settings.model.device,
         backend_request,
@@ -91,7 +91,7 @@ def _tell(words: str) -> None:
     typer.echo(words, err=True)
 
 
-def _cpu_reference(subject: Subject, tuning: Tuning, plan: TuningPlan) -> float | None:
+def _cpu_reference(subject: BenchmarkedModel, tuning: Tuning, plan: TuningPlan) -> float | None:
     """Measure the CPU too where a GPU was measured; None where there is nothing to compare, or after Ctrl-C."""
     if not _is_gpu(subject) or tuning.chosen is None or tuning.interrupted:
         return None
@@ -102,7 +102,7 @@ def _cpu_reference(subject: Subject, tuning: Tuning, plan: TuningPlan) -> float 
         return None
 
 
-def _is_gpu(subject: Subject) -> bool:
+def _is_gpu(subject: BenchmarkedModel) -> bool:
     return subject.backend.device.kind != "cpu"
 
 

@@ -106,7 +106,7 @@ def evaluate_command(
             comparison = Comparison(methods, pairs, are_masks(pairs), _print_failure)
             comparison.score()
             if robustness:
-                comparison.stress(seed)
+                comparison.score_corruptions(seed)
             if output is not None:
                 write_files(comparison, worst, output)
     except KeyboardInterrupt:

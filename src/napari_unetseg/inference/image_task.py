@@ -106,7 +106,7 @@ class ImageTask:
         else:
             window[:] = self._resampler.read(self._pixels, *seen)
 
-    def place(self, index: int) -> NDArray[np.float32] | None:
+    def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
 
         None where something has to be done with it first. `write` is called in any case.

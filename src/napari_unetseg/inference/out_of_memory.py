@@ -73,7 +73,7 @@ class Limits:
         self._lock = Lock()
         self._by_device: dict[str, Limit] = {}
 
-    def on(self, kind: str) -> Limit:
+    def of(self, kind: str) -> Limit:
         """Return the limit on a device, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
         with self._lock:
             return self._by_device.get(kind, Limit())

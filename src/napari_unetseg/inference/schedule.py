@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from napari_unetseg.image import Image
 from napari_unetseg.inference.image_task import ImageTask
 
-MOST_PIXELS_UNDER_WAY = 4096 * 4096
+MAX_PIXELS_UNDER_WAY = 4096 * 4096
 """Pixels of images under way beyond which no further image is taken in."""
 
 IMAGES_PER_TILE = 2
@@ -76,7 +76,7 @@ class Schedule:
         pixels = sum(
             task.image.shape[0] * task.image.shape[1] for task in self._under_way if isinstance(task, ImageTask)
         )
-        if len(self._under_way) >= most_images or pixels >= MOST_PIXELS_UNDER_WAY:
+        if len(self._under_way) >= most_images or pixels >= MAX_PIXELS_UNDER_WAY:
             return False
         try:
             image = next(self._source)

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
-from napari_unetseg.postprocessing.numbering import covering_size, object_sizes
+from napari_unetseg.postprocessing.numbering import area_weighted_size, object_sizes
 
-LEAST_OBJECTS_TO_ESTIMATE = 5
+MIN_OBJECTS_TO_ESTIMATE = 5
 """Fewer objects have no typical diameter."""
 
 FAR_OFF = 2.0
@@ -19,7 +19,7 @@ _AGREEMENT = 1.25
 _RADIUS_TO_DIAMETER = 2.5  # of discs the smoothed distance is a little below the radius, and nuclei are not discs
 
 
-def typical_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO_ESTIMATE) -> float | None:
+def typical_diameter(labels: NDArray[np.integer], least: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
     """Return the median equivalent diameter of objects in pixels; None if they are fewer than `least`.
 
     Parameters
@@ -31,7 +31,7 @@ def typical_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO_
     return _median_diameter(areas) if len(areas) >= least else None
 
 
-def covering_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO_ESTIMATE) -> float | None:
+def area_weighted_diameter(labels: NDArray[np.integer], least: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
     """Return the diameter that half of the objects' pixels lie in objects of, or wider ones.
 
     Specks beside the objects hardly change it, however many they are, unlike `typical_diameter`.
@@ -49,7 +49,7 @@ def covering_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO
         Equivalent diameter in pixels; None of fewer objects than `least`.
     """
     areas = _areas(labels)
-    return float(_diameters(covering_size(areas))) if len(areas) >= least else None
+    return float(_diameters(area_weighted_size(areas))) if len(areas) >= least else None
 
 
 def estimate_diameter(image: Image) -> float | None:
@@ -126,7 +126,7 @@ def _measure(plane: NDArray[np.float32], *, is_part: bool) -> tuple[float, float
     areas = areas[areas >= 25]
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1)
     heights = distance[(distance == ndimage.maximum_filter(distance, 7)) & (distance > 2)]
-    if min(len(areas), len(heights)) < LEAST_OBJECTS_TO_ESTIMATE:
+    if min(len(areas), len(heights)) < MIN_OBJECTS_TO_ESTIMATE:
         return None
     return _median_diameter(areas), _RADIUS_TO_DIAMETER * float(np.median(heights))
 

@@ -18,7 +18,7 @@ from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.augmentation import ORIENTATIONS
 from napari_unetseg.inference.backends.openvino.library import openvino_version
 from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans
-from napari_unetseg.inference.object_size import enlargement, size_for_network
+from napari_unetseg.inference.object_size import scale_factor, size_for_network
 from napari_unetseg.inference.tiling.plan import (
     BATCH_SIZES,
     Tileable,
@@ -31,14 +31,14 @@ from napari_unetseg.inference.tiling.plan import (
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
-from napari_unetseg.service.profile import TunedBatch, device_name, read_profile
+from napari_unetseg.service.machine_profile import TunedBatch, device_name, read_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.service.loaded_model import LoadedModel
 
-Basis = Literal["runs", "benchmark", "guess"]
+TimeBasis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""
 
 _RUNS_REMEMBERED = 5
@@ -97,7 +97,7 @@ class Forecast:
     reason: str
     precision: str | None
     seconds: float | None
-    basis: Basis | None
+    basis: TimeBasis | None
     memory_mb: float | None
     free_mb: float
     window: int | None = None
@@ -155,7 +155,7 @@ def _key(loaded_model: "LoadedModel") -> tuple[str, ...]:
 
 def network_pixels(card: ModelCard, work: Workload) -> float:
     """Return how many pixels the network will work through: of all planes, at its own scale, in all passes."""
-    plane = prod(card.image_size) if card.image_size else prod(work.shape) * enlargement(card, work.diameter) ** 2
+    plane = prod(card.image_size) if card.image_size else prod(work.shape) * scale_factor(card, work.diameter) ** 2
     return plane * work.planes * passes(augment=work.augment)
 
 
@@ -258,7 +258,7 @@ def operations_per_pixel(card: ModelCard) -> float | None:
 
 def _pace(
     card: ModelCard, kind: str, tuned: TunedBatch | None, measured: float | None
-) -> tuple[float | None, Basis | None]:
+) -> tuple[float | None, TimeBasis | None]:
     """Return seconds a pixel, and where they come from."""
     if measured is not None:
         return measured, "runs"

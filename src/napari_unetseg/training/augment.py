@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.paste import paste
-from napari_unetseg.training.recipe import Augmentation
 from napari_unetseg.training.targets import FLOWS
+from napari_unetseg.training.training_recipe import Augmentation
 
 BEND_MESH = 32
 """Pixels between the points of the net that an elastic deformation moves."""

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from napari_unetseg.training.dataset import DatasetError, Pair, read_pair
 
-MOST_OF_A_KIND = 0.25
+MAX_SHARE_OF_A_KIND = 0.25
 """Part of a kind beyond which no group is added to those held out, so that enough is left to train on."""
 
 
@@ -96,7 +96,7 @@ def cluster(looks: NDArray[np.float64], strata: Sequence[str], distance: float) 
 def hold_out(groups: Mapping[str, str], kinds: Mapping[str, str], fraction: float, seed: int) -> list[str]:
     """Choose whole groups, in random order, until every kind has at least `fraction` of its images held out.
 
-    A group that would bring a kind beyond `MOST_OF_A_KIND` is passed over. Where nothing else is
+    A group that would bring a kind beyond `MAX_SHARE_OF_A_KIND` is passed over. Where nothing else is
     left the smallest group of the kind is held out all the same; a kind that is one single group
     cannot be divided and is trained on.
 
@@ -127,7 +127,7 @@ def hold_out(groups: Mapping[str, str], kinds: Mapping[str, str], fraction: floa
         for group in (names[index] for index in rng.permutation(len(names))):
             if len(chosen) >= fraction * total:
                 break
-            if len(chosen) + len(members[group]) <= MOST_OF_A_KIND * total:
+            if len(chosen) + len(members[group]) <= MAX_SHARE_OF_A_KIND * total:
                 chosen += members[group]
         if not chosen and len(members) > 1:
             chosen = min(members.values(), key=len)

@@ -15,7 +15,7 @@ NO_KERNEL = "could not create a primitive"
 _this_thread = threading.local()
 
 
-def run_where_kernels_are_made(work: Callable[[], None]) -> None:
+def run_with_kernel_workaround(work: Callable[[], None]) -> None:
     """Do some work here, or in a fresh thread if there once was no kernel in this one; raise what it raises."""
     if getattr(_this_thread, "makes_no_kernels", False):
         with ThreadPoolExecutor(1, "unetseg-kernels") as fresh:

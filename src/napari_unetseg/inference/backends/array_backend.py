@@ -17,7 +17,7 @@ from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
 
-class ArrayRuntime(ABC):
+class ArrayBackend(ABC):
     """A backend whose runtime reads and writes arrays; what it computes with is the deriving class's.
 
     Parameters

@@ -79,7 +79,7 @@ def read_profile(
     Parameters
     ----------
     device_name
-        As `napari_unetseg.service.profile.device_name` gives it.
+        As `napari_unetseg.service.machine_profile.device_name` gives it.
     model_sha256
         SHA-256 of the model's weights.
     backend, precision
