@@ -108,10 +108,10 @@ def test_a_bad_file_is_told_and_the_others_go_on(run, save, folder, events):
         "sick.tif": ("failed", ""),
         "z.tif": ("done", "2"),
     }
-    told = {event.file.name: event for event in events if event.status == "failed"}
-    assert told["c.tif"].message.startswith("the file is empty")
-    assert told["sick.tif"].message == "the network fell ill."
-    assert isinstance(told["sick.tif"].error, UnetsegError)
+    reported = {event.file.name: event for event in events if event.status == "failed"}
+    assert reported["c.tif"].message.startswith("the file is empty")
+    assert reported["sick.tif"].message == "the network fell ill."
+    assert isinstance(reported["sick.tif"].error, UnetsegError)
     assert count_objects(folder / "out") == {"a.tif": 1, "z.tif": 2}
 
 

@@ -82,15 +82,15 @@ def test_a_turned_image_gets_a_turned_answer(card, backend):
 
 
 def test_progress_counts_every_pass(card, counting):
-    told = []
+    reported = []
     predict(
         Image(noise(40, 90)),
         card,
         counting,
-        PredictOptions(augment=True, window=48, progress=lambda *done: told.append(done)),
+        PredictOptions(augment=True, window=48, progress=lambda *done: reported.append(done)),
     )
     tiles = len(counting.shapes) // 8
-    assert told == [(done, 8 * tiles) for done in range(1, 8 * tiles + 1)]
+    assert reported == [(done, 8 * tiles) for done in range(1, 8 * tiles + 1)]
     assert tiles > 1
 
 

@@ -81,8 +81,12 @@ def test_a_good_one_is_kept_with_what_is_known_of_it(make, image, cache, unquant
     assert len(unquantised) == 1
     folder = quantised_model(card).parent
     assert sorted(path.name for path in folder.iterdir()) == ["calibration.json", "model.bin", "model.xml"]
-    told = json.loads((folder / "calibration.json").read_text())
-    assert (told["dice"], told["images"], told["weights_sha256"]) == (1, ["noise", "noise"], card.weights.sha256)
+    reported = json.loads((folder / "calibration.json").read_text())
+    assert (reported["dice"], reported["images"], reported["weights_sha256"]) == (
+        1,
+        ["noise", "noise"],
+        card.weights.sha256,
+    )
     other = card.model_copy(update={"weights": card.weights.model_copy(update={"sha256": "1" * 64})})
     assert find_calibration(other) is None
 

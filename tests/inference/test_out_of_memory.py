@@ -231,15 +231,15 @@ def test_what_is_finished_is_kept_where_the_windows_stay_the_same(card, counting
     limits = Limits()
     limits.lower("mps", window=20)
     limits.lower("cpu", window=20)
-    told = []
+    reported = []
     prediction = predict(
         image(60, 60),
         card,
         gpu,
-        PredictOptions(batch_size=1, limits=limits, fallback=lambda: cpu, progress=lambda *done: told.append(done)),
+        PredictOptions(batch_size=1, limits=limits, fallback=lambda: cpu, progress=lambda *done: reported.append(done)),
     )
-    assert prediction.tiles == len(told) == 5 + len(cpu.shapes)
-    assert told == [(index + 1, prediction.tiles) for index in range(prediction.tiles)]
+    assert prediction.tiles == len(reported) == 5 + len(cpu.shapes)
+    assert reported == [(index + 1, prediction.tiles) for index in range(prediction.tiles)]
     assert (prediction.probability == 0.75).all()
 
 

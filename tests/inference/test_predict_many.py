@@ -134,28 +134,28 @@ def test_an_unloaded_backend_gives_an_error_for_each_image(make, card):
 
 
 def test_progress_counts_the_tiles_of_all_images_taken_in(card, counting):
-    told = []
+    reported = []
     shapes = [(40, 40), (100, 40), (40, 40)]
     list(
         predict_many(
             images(shapes),
             card,
             counting,
-            PredictOptions(window=40, batch_size=2, progress=lambda *done: told.append(done)),
+            PredictOptions(window=40, batch_size=2, progress=lambda *done: reported.append(done)),
         )
     )
-    assert told == [(2, 5), (4, 5), (6, 6)]
+    assert reported == [(2, 5), (4, 5), (6, 6)]
 
 
 def test_after_a_cancel_what_is_finished_stays_and_the_others_say_so(card, counting):
-    told = []
+    reported = []
     given = [Image(noise(40, 40), name=f"image {index}") for index in range(5)]
     results = list(
         predict_many(
             given,
             card,
             counting,
-            PredictOptions(batch_size=2, progress=lambda *done: told.append(done), cancel=lambda: bool(told)),
+            PredictOptions(batch_size=2, progress=lambda *done: reported.append(done), cancel=lambda: bool(reported)),
         )
     )
     assert [type(result) for result in results] == [Prediction] * 2 + [Cancelled] * 3

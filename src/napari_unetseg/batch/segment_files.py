@@ -13,12 +13,13 @@ from napari_unetseg.batch.background_writer import BackgroundWriter
 from napari_unetseg.batch.events import BatchCounts, Event
 from napari_unetseg.batch.fingerprint import result_fingerprint
 from napari_unetseg.batch.output_files import ALWAYS, ResultKind
-from napari_unetseg.batch.prefetch import Prefetched, hash_file, prefetch
+from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.service import Failure, Segmentation, SegmentationService
 
 

@@ -62,7 +62,7 @@ class MemoryProbe:
             self._process.communicate()
 
     def measure(self, batch_size: int, height: int, width: int) -> tuple[float, int]:
-        """Run one batch; return its seconds, and the bytes it took beside the loaded model at its height.
+        """Run one batch; return its seconds, and the bytes it took at most in addition to the loaded model.
 
         Raises
         ------
@@ -130,7 +130,7 @@ def serve(
                 if not is_out_of_memory(error):
                     raise
                 measured["out_of_memory"] = True
-        # Small growth drowns: the kernel counts pages roughly, and a short run falls between two looks. What is
+        # Small growth drowns: the kernel counts pages roughly, and a short run falls between two readings. What is
         # certain is the batch itself, of float32.
         measured["peak_bytes"] = max(water.bytes - base, 4 * math.prod(shape))
         replies.write(json.dumps(measured) + "\n")

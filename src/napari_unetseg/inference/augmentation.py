@@ -67,7 +67,7 @@ def average_orientations(
 
 
 def rotate_and_flip(maps: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
-    """Flip (..., Y, X) left to right if so asked, then turn it by quarters; a view."""
+    """Flip (..., Y, X) left to right if `flip`, then turn it by quarters; a view."""
     return np.rot90(maps[..., ::-1] if flip else maps, turns, axes=(-2, -1))
 
 

@@ -18,8 +18,8 @@ from napari_unetseg.zoo.card import ModelCard
 class ImageTask:
     """One image on its way through the network.
 
-    Pixels are converted when a tile is read, so that beside the image and its probability map nothing
-    of its size is in memory.
+    Pixels are converted when a tile is read, so that apart from the image and its probability map
+    nothing of its size is in memory.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ MIN_CONFIDENCE = 0.6
 a size that it does not know."""
 
 MAX_RESCALING = 4.0
-"""No image is rescaled further for what a first look found: so far off, it may have found dirt."""
+"""No image is rescaled further for what a first run found: so far off, it may have found dirt."""
 
 MIDDLE_SIDE = 1024
 """Pixels of the middle of an image that are looked at along each axis."""

@@ -1,7 +1,7 @@
 """In which order the tiles of many images are computed.
 
 The first image that is not finished comes first. Its batch is filled with tiles of the same shape of
-the images after it, which are taken in only as long as the batch has room: beside a full batch no
+the images after it, which are taken in only as long as the batch has room: while a batch is full, no
 image waits half done for another. Results are given in the order of the images.
 """
 

@@ -58,9 +58,9 @@ def contours_from_labels(layer: PixelLayer) -> LayerData:
     if len(vertices) > layer_style.MAX_CONTOURS:
         drawn = np.stack([outline_labels(np.asarray(planes[i])) for i in np.ndindex(planes.shape[:-2])])
         return placement.expand(drawn.reshape(planes.shape)), {**common, **layer_style.OUTLINES_AS_LABELS}, "labels"
-    look = {**layer_style.CONTOURS, "edge_width": 0.5}
+    arguments = {**layer_style.CONTOURS, "edge_width": 0.5}
     features = pd.DataFrame({"label": labels, "ring": kinds})
-    return vertices, {**common, **look, "shape_type": "polygon", "features": features}, "shapes"
+    return vertices, {**common, **arguments, "shape_type": "polygon", "features": features}, "shapes"
 
 
 def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:

@@ -6,9 +6,9 @@ go plane by plane (`stack_prediction`), and a model chosen to run in int8 is cal
 comes of an image is a `segmentation` with its `provenance`; `viewer_layers` and `rich_display` show it, `debug_outputs`
 keeps it. `run_recipe`, `recipe_file` and `recipe_text` let a run be repeated.
 
-`forecast` says before a run what it will take, by what `profile` keeps of measurements on this machine. `describe` says
-what a model is, `health_check` whether it is well, `counters` how runs went; all of that is told in `reports`. `logs`
-and `requests` write down who asked for what.
+`forecast` says before a run what it will take, by what `machine_profile` keeps of measurements on this machine.
+`describe` says what a model is, `health_check` whether it is well, `counters` how runs went; all of that is told in
+`reports`. `logs` and `requests` write down who asked for what.
 """
 
 from napari_unetseg.service.provenance import Provenance

@@ -79,7 +79,7 @@ def memory_usage(loaded: "LoadedModel | None", in_memory: Sequence["LoadedModel"
     Parameters
     ----------
     loaded
-        The model whose pools and device are told; None leaves them out.
+        The model whose pools and device are reported; None leaves them out.
     in_memory
         All models in memory, whose buffers make up `MemoryUsage.pool_mb`.
     """

@@ -1,4 +1,4 @@
-"""What a run will take, told before it starts: time, memory, and the device. Loads neither torch nor a model."""
+"""What a run will take, estimated before it starts: time, memory, and the device. Loads neither torch nor a model."""
 
 import shutil
 import sys
@@ -86,7 +86,7 @@ class Forecast:
     seconds, basis
         Duration of the network's part, and where that comes from; None if nothing is known.
     memory_mb
-        Memory that tiles and results will take beside the image and the loaded model; None if nothing is known.
+        Memory that tiles and results will take in addition to the image and the loaded model; None if nothing is known.
     free_mb
         Memory that is free on the machine now.
     window
@@ -104,7 +104,7 @@ class Forecast:
 
     @property
     def is_long(self) -> bool:
-        """Whether somebody who waits for it should be told before."""
+        """Whether somebody who waits for it should know beforehand."""
         return self.seconds is not None and self.seconds > LONG_S
 
     @property
@@ -219,7 +219,7 @@ def forecast_run(
 
 
 def expected_device(request: str) -> tuple[str, str]:
-    """Say on which device a network will run, as far as that can be told without torch; and why.
+    """Say on which device a network will run, as far as that can be known without torch; and why.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class TunedBatch(BaseModel):
     megapixels_per_s
         Millions of pixels of an image that it does in a second; None where it was not kept.
     peak_memory_mb
-        Most memory that a batch takes beside the loaded model, in MiB; None where it is not known.
+        Most memory that a batch takes in addition to the loaded model, in MiB; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

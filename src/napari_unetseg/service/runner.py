@@ -33,13 +33,12 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
-    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel
 
 
 Stage = Literal["calibrating", "running"]
 OnStage = Callable[[Stage], None]
-"""Called where a run begins to do something else than its caller was told, from the computing thread."""
+"""Called where a run begins to do something else than its caller expects, from the computing thread."""
 
 _Value = TypeVar("_Value", Segmentation, Segmentation | Failure)
 
@@ -227,7 +226,7 @@ class Runner:
         watch: Stopwatch,
         cancel: CancelFlag | None,
     ) -> tuple[Prediction, SegmentOptions]:
-        """Show an image again, rescaled, where a first look found objects of a size that the model does not see well.
+        """Show an image again, rescaled, where a first run found objects of a size that the model does not see well.
 
         Returns what is to be read then, and the options with the diameter that was found.
         """
@@ -256,7 +255,7 @@ class Runner:
     ) -> Segmentation:
         """Read the objects off a prediction, count the run and write it down.
 
-        `options` are those of the first look, `seen` those of the last, which the prediction is of.
+        `options` are those of the first run of the network, `seen` those of the last, which the prediction is of.
         """
         seconds = watch.stages["network"] / 1000
         remarks = slow_remarks(seconds, self._settings)
@@ -275,9 +274,9 @@ class Runner:
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
         self.counter.succeeded(seconds)
-        looks = {options.diameter, seen.diameter}
-        work = [Workload(plane.shape, prod(plane.stack_shape), look, options.augment) for look in looks]
-        self.throughput.note(loaded_model, sum(network_pixels(loaded_model.card, look) for look in work), seconds)
+        diameters = {options.diameter, seen.diameter}
+        work = [Workload(plane.shape, prod(plane.stack_shape), diameter, options.augment) for diameter in diameters]
+        self.throughput.note(loaded_model, sum(network_pixels(loaded_model.card, one) for one in work), seconds)
         self._request_log.segmented(result, watch)
         for remark in remarks:
             self._request_log.remarked(plane.name, seconds, remark)

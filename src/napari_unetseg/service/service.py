@@ -49,7 +49,7 @@ class SegmentationService:
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     backend
-        LoadedModel of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
+        Runtime of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
         ``"onnxruntime"`` (``[onnx]``).
     precision
         Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"int8"``.

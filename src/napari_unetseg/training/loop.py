@@ -143,7 +143,7 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
 def predict_maps(
     network: nn.Module, pixels: Tensor, recipe: TrainingRecipe, device: torch.device
 ) -> NDArray[np.float32]:
-    """Compute maps of the recipe's heads, float32 (heads, Y, X), as segmentation will: if need be of a second look."""
+    """Compute maps of the recipe's heads, float32 (heads, Y, X), as segmentation will: if need be by a second run."""
     heads = len(recipe.heads)
     maps = run_network(network, pixels, device)[:heads]
     diameter = diameter_to_rescale_by(maps, recipe)
@@ -152,8 +152,8 @@ def predict_maps(
     factor, shape = recipe.object_size / diameter, pixels.shape[1:]
     size = [max(1, round(length * factor)) for length in shape]
     rescaled = functional.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
-    again = torch.from_numpy(run_network(network, rescaled, device)[:heads])
-    back: NDArray[np.float32] = functional.interpolate(again[None], shape, mode="bilinear")[0].numpy()
+    second = torch.from_numpy(run_network(network, rescaled, device)[:heads])
+    back: NDArray[np.float32] = functional.interpolate(second[None], shape, mode="bilinear")[0].numpy()
     return back
 
 

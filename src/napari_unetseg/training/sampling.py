@@ -54,8 +54,8 @@ def draw_batch(
 
 def draw_donor(samples: Sequence[Sample], weights: NDArray[np.float64], index: int, rng: np.random.Generator) -> Sample:
     """Draw a sample of the same kind and number of channels, by the weights; it may be the same again."""
-    looks = [(sample.kind, sample.pixels.shape[0]) for sample in samples]
-    alike = np.array([look == looks[index] for look in looks]) * weights
+    appearances = [(sample.kind, sample.pixels.shape[0]) for sample in samples]
+    alike = np.array([appearance == appearances[index] for appearance in appearances]) * weights
     return samples[int(rng.choice(len(samples), p=alike / alike.sum()))]
 
 

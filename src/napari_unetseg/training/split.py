@@ -30,12 +30,12 @@ def group_by_appearance(pairs: Sequence[Pair], distance: float) -> dict[str, str
     distance
         Groups further apart than this stay apart, see `cluster`.
     """
-    looks, strata = [], []
+    appearances, strata = [], []
     for pair in tqdm(pairs, desc="Grouping", unit="image", disable=None):
         image, _ = read_pair(pair)
-        looks.append(describe_appearance(image.channels_first[:3]))
+        appearances.append(describe_appearance(image.channels_first[:3]))
         strata.append(f"{pair.kind}-{image.shape[0]}x{image.shape[1]}")
-    groups = cluster(np.array(looks), strata, distance)
+    groups = cluster(np.array(appearances), strata, distance)
     return {pair.stem: group for pair, group in zip(pairs, groups, strict=True)}
 
 
@@ -64,12 +64,12 @@ def describe_appearance(image: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.array([*levels, colour, background, *texture])
 
 
-def cluster(looks: NDArray[np.float64], strata: Sequence[str], distance: float) -> list[str]:
+def cluster(appearances: NDArray[np.float64], strata: Sequence[str], distance: float) -> list[str]:
     """Group rows that are near each other, never across strata.
 
     Parameters
     ----------
-    looks
+    appearances
         (N, F); columns are standardised here.
     strata
         One name a row.
@@ -81,7 +81,7 @@ def cluster(looks: NDArray[np.float64], strata: Sequence[str], distance: float) 
     list of str
         One group name a row.
     """
-    scaled = (looks - looks.mean(axis=0)) / (looks.std(axis=0) + 1e-9)
+    scaled = (appearances - appearances.mean(axis=0)) / (appearances.std(axis=0) + 1e-9)
     groups = [""] * len(strata)
     for stratum in sorted(set(strata)):
         members = [index for index, name in enumerate(strata) if name == stratum]

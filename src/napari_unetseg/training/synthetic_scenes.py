@@ -153,7 +153,7 @@ class SpheroidAppearance:
 
     @classmethod
     def draw(cls, rng: Generator) -> "SpheroidAppearance":
-        """Draw a look, from translucent to black."""
+        """Draw an appearance, from translucent to black."""
         return cls(
             body=log_uniform(rng, 0.1, 5),
             grain=log_uniform(rng, 0.05, 0.45),

@@ -173,7 +173,7 @@ def write_trained_model(
     card = write_package(output, fields, weights)
     predictions = list(predict_pairs(read_package(output, "path"), held, device))
     parameters = tune_decoder(predictions, card.heads, recipe.parameters, recipe.metric)
-    if card.object_sizes is not None:  # the parameters decide which objects the first look finds, too
+    if card.object_sizes is not None:  # the parameters decide which objects the first run finds, too
         write_package(output, {**fields, "parameters": parameters}, weights)
         predictions = list(predict_pairs(read_package(output, "path"), held, device))
     masks = are_masks(held)

@@ -39,7 +39,7 @@ class Split(_Strict):
     fraction
         Least part of each kind's images to hold out, in whole groups of like images.
     distance
-        Groups further apart than this, in standard deviations of their looks, are separate.
+        Groups further apart than this, in standard deviations of their appearances, are separate.
     seed
         Which groups.
     """

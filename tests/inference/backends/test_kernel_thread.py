@@ -71,18 +71,18 @@ def refusing(make):
 
 def in_a_thread(work):
     """Do it in a thread of its own, so that none of the other tests' is marked; return what it returns or raises."""
-    told = []
+    reported = []
 
     def do():
         try:
-            told.append(work())
+            reported.append(work())
         except Exception as error:
-            told.append(error)
+            reported.append(error)
 
     thread = threading.Thread(target=do)
     thread.start()
     thread.join()
-    return told[0]
+    return reported[0]
 
 
 def test_other_errors_leave_a_thread_as_it_is():

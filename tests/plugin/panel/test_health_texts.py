@@ -84,8 +84,8 @@ def test_the_device_is_named_once_it_is_known() -> None:
 
 
 def test_why_the_model_runs_there_and_so() -> None:
-    told = health(device_reason="No GPU was found.", backend_reason="bfloat16: twice as fast.")
-    assert health_texts.reason(told) == "No GPU was found. bfloat16: twice as fast."
+    reported = health(device_reason="No GPU was found.", backend_reason="bfloat16: twice as fast.")
+    assert health_texts.reason(reported) == "No GPU was found. bfloat16: twice as fast."
     assert health_texts.reason(health(**UNLOADED)) == ""
 
 
@@ -117,19 +117,19 @@ def test_pools_tell_what_is_lent_and_what_was_reused() -> None:
 
 
 def test_latency_and_work() -> None:
-    told = Performance(
+    reported = Performance(
         runs=12, failures=1, error_rate=1 / 13, latency_p50_ms=8.2, latency_p95_ms=12_400, cpu_percent=130
     )
-    assert health_texts.latency(told) == "median 8.2 ms · p95 12.4 s"
-    assert health_texts.work(told) == "12 runs, 1 failed (8 %), CPU 130 %"
+    assert health_texts.latency(reported) == "median 8.2 ms · p95 12.4 s"
+    assert health_texts.work(reported) == "12 runs, 1 failed (8 %), CPU 130 %"
     assert health_texts.latency(Performance()) == "no run yet"
     assert health_texts.work(Performance(runs=1)) == "1 run"
 
 
 def test_the_last_step_against_want_of_memory_comes_first() -> None:
     steps = ("GPU memory ran out; went on with 2 tiles at once.", "GPU memory ran out; finished on tiles of 512.")
-    told = health_texts.remarks(health(memory_steps=steps, warnings=("Slow.",)))
-    assert told == f"{steps[1]} {steps[0]} Slow."
+    reported = health_texts.remarks(health(memory_steps=steps, warnings=("Slow.",)))
+    assert reported == f"{steps[1]} {steps[0]} Slow."
     assert health_texts.remarks(health()) == "-"
 
 

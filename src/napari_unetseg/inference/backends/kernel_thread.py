@@ -1,4 +1,4 @@
-"""A way round a fault of oneDNN, with which PyTorch computes convolutions on the CPU.
+"""A workaround for a fault of oneDNN, with which PyTorch computes convolutions on the CPU.
 
 Where there was no memory for the code of a kernel, oneDNN leaves a mark on the thread and makes no new kernel in it any
 more, however much memory there is by then (oneDNN's pull request 5907). Kernels that it has go on to work, and other

@@ -132,8 +132,8 @@ def run_session(
     if cancel():
         raise cancelled_error()
     # The runtime computes in a thread beside this one, so that the flag is polled from its own.
-    with ThreadPoolExecutor(1) as beside:
-        running = beside.submit(session.run, None, feed, options)
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(session.run, None, feed, options)
         while wait([running], _POLL_SECONDS).not_done:
             if cancel():
                 options.terminate = True

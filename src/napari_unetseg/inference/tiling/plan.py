@@ -82,7 +82,7 @@ class TilePlan:
     tiles
         The windows; all have the same shape.
     halo
-        Pixels around a tile that the network sees beside it; 0 if the image is not divided, or into
+        Pixels around a tile that the network sees in addition to it; 0 if the image is not divided, or into
         windows that are blended.
     smaller_window
         Side of the window to try where the memory does not suffice for this one; None if there is none.

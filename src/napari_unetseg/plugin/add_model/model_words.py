@@ -129,9 +129,11 @@ def normalisations(card: ModelCard) -> dict[str, Normalisation]:
     known = published_with(card.architecture) is not None
     published = tr("{normalisation} (as published)")
     return {
-        published.format(normalisation=tr(text)) if known and way == card.normalisation else tr(text): way
-        for text, way in NORMALISATIONS.items()
-        if not isinstance(way, MeanStd) or len(way.mean) == card.input_channels
+        published.format(normalisation=tr(text))
+        if known and normalisation == card.normalisation
+        else tr(text): normalisation
+        for text, normalisation in NORMALISATIONS.items()
+        if not isinstance(normalisation, MeanStd) or len(normalisation.mean) == card.input_channels
     }
 
 

@@ -117,8 +117,8 @@ def with_drawn(traced: Outlines, edits: Edits, names: Mapping[int, int], placeme
     tables = [traced.features[stays]]
     for label, rings in drawn.items():
         polygons += [placement.vertices(ring.vertices) for ring in rings]
-        again = pd.concat([rows.loc[[label]]] * len(rings))
-        tables.append(again.assign(ring=["hole" if ring.is_hole else "exterior" for ring in rings]))
+        repeated = pd.concat([rows.loc[[label]]] * len(rings))
+        tables.append(repeated.assign(ring=["hole" if ring.is_hole else "exterior" for ring in rings]))
     return Outlines(polygons, pd.concat(tables, ignore_index=True))
 
 

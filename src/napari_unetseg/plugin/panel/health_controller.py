@@ -75,7 +75,7 @@ class HealthController(QObject):
     """Asks on demand and, while somebody watches, again and again.
 
     A question is asked only once the one before is answered, so they never pile up. Answers about
-    a subject that is no longer the chosen one are dropped.
+    a model that is no longer the chosen one are dropped.
 
     Parameters
     ----------
