@@ -63,7 +63,7 @@ def write_geojson(
     classification
         QuPath's class of all objects; None leaves them without one.
     scale, unit
-        Pixel size along (Y, X) and its unit, written beside the features as ``pixel_size``. QuPath takes the
+        Pixel size along (Y, X) and its unit, written in addition to the features as ``pixel_size``. QuPath takes the
         pixel size from the image and passes over it.
 
     Raises

@@ -220,7 +220,7 @@ def _plane_edges(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 def label_features(result: SegmentedImage) -> "pd.DataFrame":
     """Return the measurements as a Labels layer wants them: the label in a column ``index``.
 
-    What people arguments for first comes first, since a status bar cuts the rest off; the positions come last.
+    What people look for first comes first, since a status bar cuts the rest off; the positions come last.
     """
     import pandas as pd
 

@@ -114,7 +114,7 @@ def gpu_available() -> bool | None:
 
 
 def gpu_percent(kind: str) -> float | None:
-    """Return the use of the GPU in percent; None where there is none or its driver does not tell."""
+    """Return the use of the GPU in percent; None where there is none or its driver does not report it."""
     torch = _torch()
     if torch is None or kind != "cuda":
         return None

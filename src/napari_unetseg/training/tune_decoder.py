@@ -44,7 +44,7 @@ class PredictedPair:
 
 
 def predict_pairs(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[PredictedPair]:
-    """Run a model on annotated images in turn, as segmentation does: a second time where it should see another scale."""
+    """Run a model on annotated images in turn, as segmentation does: twice where it should see another scale."""
     backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
     for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
         image, labels = read_pair(pair)
