@@ -73,7 +73,7 @@ def test_the_covering_diameter_is_that_of_the_objects_and_not_of_specks():
     labels[2:100:8, 60:100:8] = 4 + np.arange(13 * 5).reshape(13, 5)
     assert typical_diameter(labels) == pytest.approx(np.sqrt(4 / np.pi))
     assert area_weighted_diameter(labels) == pytest.approx(np.sqrt(4 * 40 * 40 / np.pi))
-    assert area_weighted_diameter(np.where(labels < 3, labels, 0), least=2) == pytest.approx(
+    assert area_weighted_diameter(np.where(labels < 3, labels, 0), min_objects=2) == pytest.approx(
         np.sqrt(4 * 40 * 40 / np.pi)
     )
 

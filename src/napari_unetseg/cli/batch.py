@@ -30,7 +30,7 @@ class BatchPrinter:
     Attributes
     ----------
     counts
-        How far it has come: that of `segment_files`, once it reports.
+        How far it has come: those of `segment_files`, once it reports.
     """
 
     def __init__(self, service: SegmentationService, job: BatchJob) -> None:

@@ -19,8 +19,8 @@ _AGREEMENT = 1.25
 _RADIUS_TO_DIAMETER = 2.5  # of discs the smoothed distance is a little below the radius, and nuclei are not discs
 
 
-def typical_diameter(labels: NDArray[np.integer], least: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
-    """Return the median equivalent diameter of objects in pixels; None if they are fewer than `least`.
+def typical_diameter(labels: NDArray[np.integer], min_objects: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
+    """Return the median equivalent diameter of objects in pixels; None if they are fewer than `min_objects`.
 
     Parameters
     ----------
@@ -28,10 +28,10 @@ def typical_diameter(labels: NDArray[np.integer], least: int = MIN_OBJECTS_TO_ES
         (Y, X), 0 is background; labels may have gaps.
     """
     areas = _areas(labels)
-    return _median_diameter(areas) if len(areas) >= least else None
+    return _median_diameter(areas) if len(areas) >= min_objects else None
 
 
-def area_weighted_diameter(labels: NDArray[np.integer], least: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
+def area_weighted_diameter(labels: NDArray[np.integer], min_objects: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
     """Return the diameter that half of the objects' pixels lie in objects of, or wider ones.
 
     Specks between the objects hardly change it, however many they are, unlike `typical_diameter`.
@@ -40,16 +40,16 @@ def area_weighted_diameter(labels: NDArray[np.integer], least: int = MIN_OBJECTS
     ----------
     labels
         (Y, X), 0 is background; labels may have gaps.
-    least
+    min_objects
         How many objects there must be.
 
     Returns
     -------
     float or None
-        Equivalent diameter in pixels; None of fewer objects than `least`.
+        Equivalent diameter in pixels; None of fewer objects than `min_objects`.
     """
     areas = _areas(labels)
-    return float(_diameters(area_weighted_size(areas))) if len(areas) >= least else None
+    return float(_diameters(area_weighted_size(areas))) if len(areas) >= min_objects else None
 
 
 def estimate_diameter(image: Image) -> float | None:

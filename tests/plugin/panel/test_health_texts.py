@@ -145,7 +145,7 @@ def test_the_trouble_is_what_is_wrong_now_or_else_the_last_run_that_failed() -> 
     assert health_texts.error_details(health(), "refresh", NOW) is None
 
 
-def test_the_newest_trouble() -> None:
+def test_the_newest_error() -> None:
     older, newer = ErrorDetails("a", NOW - timedelta(hours=1), ""), ErrorDetails("b", NOW, "")
     assert health_texts.newest([newer, None, older]) is newer
     assert health_texts.newest([None]) is None
