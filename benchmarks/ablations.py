@@ -16,12 +16,12 @@ import torch
 
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.loop import fit
-from napari_unetseg.training.recipe import Recipe, read_recipe
 from napari_unetseg.training.sampling import draw_weights
-from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.split import group_by_appearance, read_validation_list
 from napari_unetseg.training.state import BEST_FILE
+from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
+from napari_unetseg.training.training_recipe import TrainingRecipe, read_training_recipe
 from napari_unetseg.zoo.registry import find_model
 
 FEATURES = (24, 48, 64, 96, 128)
@@ -54,7 +54,7 @@ def main() -> None:
     arguments = read_arguments()
     torch.set_num_threads(arguments.threads)
     package = find_model("spheroids").path
-    base = shrink(read_recipe(package / RECIPE_FILE), arguments.steps)
+    base = shrink(read_training_recipe(package / RECIPE_FILE), arguments.steps)
     pairs = find_pairs(arguments.data)
     held = set(read_validation_list(package / VALIDATION_FILE, pairs))
     groups = group_by_appearance(pairs, base.split.distance)
@@ -81,7 +81,7 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shrink(recipe: Recipe, steps: int) -> Recipe:
+def shrink(recipe: TrainingRecipe, steps: int) -> TrainingRecipe:
     """Make a recipe small enough to be trained many times, with nothing that is to be compared in it."""
     return recipe.model_copy(
         update={
@@ -96,7 +96,11 @@ def shrink(recipe: Recipe, steps: int) -> Recipe:
 
 
 def run(
-    variation: Variation, recipe: Recipe, training: list[Sample], validation: list[Sample], groups: dict[str, str]
+    variation: Variation,
+    recipe: TrainingRecipe,
+    training: list[Sample],
+    validation: list[Sample],
+    groups: dict[str, str],
 ) -> float:
     """Train a variation and return its mean Dice on the validation images after the last step."""
     pasting = recipe.augmentation.model_copy(update={"paste": variation.paste})
@@ -110,7 +114,9 @@ def run(
         return _fit(shown, validation, recipe, groups, Path(folder) / "images")
 
 
-def _fit(shown: list[Sample], validation: list[Sample], recipe: Recipe, groups: dict[str, str], folder: Path) -> float:
+def _fit(
+    shown: list[Sample], validation: list[Sample], recipe: TrainingRecipe, groups: dict[str, str], folder: Path
+) -> float:
     folder.mkdir()
     kinds = [sample.kind for sample in shown]
     weights = draw_weights(kinds, [groups.get(sample.stem, sample.kind) for sample in shown])

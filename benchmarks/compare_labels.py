@@ -208,11 +208,11 @@ def use_settings(model: str, images: dict[str, Any]) -> Iterator[tuple[str, Foun
     service = SegmentationService(model)
     for name in ("nuclei", "tissue"):
         part = replace(images[name], array=images[name].array[:SIDE, :SIDE])
-        for wishes in SETTINGS:
-            yield f"{name} {wishes}", attempt(partial(service.segment, part, **wishes))
+        for options in SETTINGS:
+            yield f"{name} {options}", attempt(partial(service.segment, part, **options))
         result = service.segment(part)
-        for wishes in RELABELLED:
-            yield f"{name} relabelled {wishes}", attempt(partial(result.relabel, **wishes))
+        for options in RELABELLED:
+            yield f"{name} relabelled {options}", attempt(partial(result.relabel, **options))
         os.environ["UNET_INFERENCE_WINDOW"] = str(WINDOW)
         yield f"{name} in windows", attempt(partial(SegmentationService(model).segment, part))
         del os.environ["UNET_INFERENCE_WINDOW"]
@@ -233,8 +233,8 @@ def use_stacks(model: str, images: dict[str, Any]) -> Iterator[tuple[str, Found]
 
     service = SegmentationService(model)
     for name in AXES:
-        for wishes in ({"link": True}, {"link": True, "channel": 1}, {"link": True, "augment": True}):
-            yield f"{name} {wishes}", attempt(partial(service.segment, images[name], **wishes))
+        for options in ({"link": True}, {"link": True, "channel": 1}, {"link": True, "augment": True}):
+            yield f"{name} {options}", attempt(partial(service.segment, images[name], **options))
 
 
 def attempt_to_read(path: Path) -> tuple[Any, Found]:

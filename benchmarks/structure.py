@@ -25,7 +25,7 @@ from pathlib import Path
 PACKAGE = "napari_unetseg"
 KINDS = ("at import", "in functions", "for types")
 SMALL, LARGE = 50, 400
-MOST_ORDERED = 16
+MAX_ORDERED = 16
 """Rooms of one circle whose best order is looked for; it takes two to the power of as many steps."""
 
 Arrow = tuple[str, str]
@@ -210,7 +210,7 @@ def arrows_up(imports_of: dict[Arrow, int], circle: list[str]) -> list[Arrow] | 
     circle
         Rooms of which each reaches each.
     """
-    if len(circle) > MOST_ORDERED:
+    if len(circle) > MAX_ORDERED:
         return None
     # Cost of a room below (first index) that imports one above it: arrows count before imports.
     cost = [[1_000_000 + imports_of[s, e] if (s, e) in imports_of else 0 for e in circle] for s in circle]

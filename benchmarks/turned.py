@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_unetseg import SegmentationService
-from napari_unetseg.inference.augmentation import ORIENTATIONS, turn
+from napari_unetseg.inference.augmentation import ORIENTATIONS, rotate_and_flip
 from napari_unetseg.training.corruptions import with_planes
 from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare
@@ -43,8 +43,8 @@ def score(service: SegmentationService, pairs: Sequence[Pair], turns: int, flip:
     truth = choose_truth(are_masks(pairs), divides=False)
     for pair in pairs:
         image, annotation = read_pair(pair)
-        turned = with_planes(image, turn(image.channels_first, turns, flip))
-        yield compare(service.segment(turned).labels, turn(annotation, turns, flip), pair, truth)
+        turned = with_planes(image, rotate_and_flip(image.channels_first, turns, flip))
+        yield compare(service.segment(turned).labels, rotate_and_flip(annotation, turns, flip), pair, truth)
 
 
 if __name__ == "__main__":

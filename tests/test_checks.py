@@ -33,5 +33,5 @@ def test_help_names_every_target(repository: Path) -> None:
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
-    told = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"^make (\w+) ", told, re.MULTILINE)) == set(phony[1].split()) - {"help"}
+    reported = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^make (\w+) ", reported, re.MULTILINE)) == set(phony[1].split()) - {"help"}

@@ -63,7 +63,7 @@ SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "ima
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
     "benchmark.measuring",
-    "benchmark.subject",
+    "benchmark.benchmarked_model",
     "cli.benchmark_report",
     "networks",
     "inference",
@@ -76,7 +76,7 @@ TORCH_ROOMS = (
 TORCH_FREE = (
     "inference.augmentation",
     "inference.backends.selection",
-    "inference.first_look",
+    "inference.rescale_decision",
     "inference.object_size",
     "inference.prediction",
     "inference.size_estimate",

@@ -5,7 +5,7 @@ import pytest
 
 from napari_unetseg import language
 from napari_unetseg.errors import ModelError
-from napari_unetseg.language import Sentence, grouped, local, nearest, tr, tr_count, use
+from napari_unetseg.language import Sentence, grouped, nearest, tr, tr_count, translated, use
 
 
 @pytest.fixture(autouse=True)
@@ -70,29 +70,29 @@ def test_thousands_are_never_set_apart_by_what_reads_as_a_decimal_comma(name: st
 def test_a_sentence_is_plain_english_to_everything_but_the_window(shouting: None) -> None:
     sentence = Sentence("{file}: {size:.1f} MB are too much", file="a.tif", size=2)
     assert sentence == "a.tif: 2.0 MB are too much"
-    assert local(sentence) == "a.tif: 2.0 MB are too much!"
+    assert translated(sentence) == "a.tif: 2.0 MB are too much!"
 
 
 def test_a_sentence_within_another_is_translated_too(shouting: None) -> None:
     inner = Sentence("no {thing}", thing="weights")
-    assert local(Sentence("It failed: {why}", why=inner)) == "It failed: no weights!!"
-    assert local(Sentence("It failed: {why}", why=ModelError(inner))) == "It failed: no weights!!"
+    assert translated(Sentence("It failed: {why}", why=inner)) == "It failed: no weights!!"
+    assert translated(Sentence("It failed: {why}", why=ModelError(inner))) == "It failed: no weights!!"
 
 
 def test_an_error_is_translated_by_its_sentence(shouting: None) -> None:
     error = ModelError(Sentence("no {thing}", thing="weights"))
     assert str(error) == "no weights"
-    assert local(error) == "no weights!"
+    assert translated(error) == "no weights!"
 
 
 def test_other_texts_stay_as_they_are(shouting: None) -> None:
-    assert local("{as} it is") == "{as} it is"
-    assert local(ModelError("{as} it is")) == "{as} it is"
-    assert local(ModelError()) == ""
+    assert translated("{as} it is") == "{as} it is"
+    assert translated(ModelError("{as} it is")) == "{as} it is"
+    assert translated(ModelError()) == ""
 
 
 def test_braces_without_places_are_kept(shouting: None) -> None:
-    assert local(Sentence("a {brace}")) == "a {brace}!"
+    assert translated(Sentence("a {brace}")) == "a {brace}!"
 
 
 def test_a_sentence_travels_to_other_processes_as_a_string() -> None:

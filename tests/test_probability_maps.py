@@ -10,17 +10,17 @@ from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 
 
 def test_small_maps_are_in_memory_and_empty():
-    array, told = allocate_map((2, 3, 4), "image")
+    array, reported = allocate_map((2, 3, 4), "image")
     assert not isinstance(array, np.memmap)
-    assert (array.shape, array.dtype, array.any(), told) == ((2, 3, 4), np.float32, False, ())
+    assert (array.shape, array.dtype, array.any(), reported) == ((2, 3, 4), np.float32, False, ())
 
 
 def test_large_maps_are_in_a_file_and_empty(monkeypatch):
     monkeypatch.setattr(probability_maps, "MAPS_IN_MEMORY", 100)
-    array, (told,) = allocate_map((2, 30, 40), "image")
+    array, (reported,) = allocate_map((2, 30, 40), "image")
     assert isinstance(array, np.memmap)
     assert (array.shape, array.dtype, array.any()) == ((2, 30, 40), np.float32, False)
-    assert "temporary file" in told
+    assert "temporary file" in reported
 
 
 def test_what_was_written_stays_when_its_pages_are_forgotten(monkeypatch):

@@ -3,7 +3,7 @@
 A text is English in the code and its own key in the catalogues. Nothing is translated until a face asks
 for a language with `use`: the window does, so the command line stays English. What rooms below the window
 say (errors, warnings, remarks) goes to logs and journals too; it is a `Sentence`, which is English
-everywhere until the window asks for it with `local`.
+everywhere until the window asks for it with `translated`.
 """
 
 import gettext
@@ -106,15 +106,15 @@ def joined(parts: Iterable[str], between: str = " ") -> Sentence:
     return Sentence(between.join(f"{{{name}}}" for name in said), **said)
 
 
-def sentence_of(error: BaseException) -> str:
+def error_sentence(error: BaseException) -> str:
     """Return what an error says, as the sentence that it was made of if it was."""
     said = error.args[0] if error.args else ""
     return said if isinstance(said, Sentence) else str(error)
 
 
-def local(text: "str | BaseException") -> str:
+def translated(text: "str | BaseException") -> str:
     """Say a sentence, or the error made of one, in the language in use; other texts stay as they are."""
-    said = sentence_of(text) if isinstance(text, BaseException) else text
+    said = error_sentence(text) if isinstance(text, BaseException) else text
     if not isinstance(said, Sentence):
         return said
     places = {name: _local_place(value) for name, value in said.places.items()}
@@ -122,4 +122,4 @@ def local(text: "str | BaseException") -> str:
 
 
 def _local_place(value: Any) -> Any:
-    return local(value) if isinstance(value, Sentence | BaseException) else value
+    return translated(value) if isinstance(value, Sentence | BaseException) else value

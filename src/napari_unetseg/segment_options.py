@@ -32,7 +32,7 @@ class ImageOptions(BaseModel):
     )
     diameter: float | None = Field(
         None,
-        json_schema_extra={"exclusiveMinimum": 0},  # which `enlargement` holds, in the user's language
+        json_schema_extra={"exclusiveMinimum": 0},  # which `scale_factor` holds, in the user's language
         description="Typical equivalent diameter of the objects in this image, in pixels. The network then sees the "
         "image rescaled, so that its objects are as large as those that the model was trained on (`object_size` of its "
         "card); the result has the image's own size. None: it sees the image as it is and, where it finds objects of a "

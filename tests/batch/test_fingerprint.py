@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from napari_unetseg.batch.fingerprint import decided_by
+from napari_unetseg.batch.fingerprint import result_fingerprint
 from napari_unetseg.errors import ParameterError
 
 
@@ -21,7 +21,7 @@ from napari_unetseg.errors import ParameterError
 )
 def test_parameters_are_those_of_older_journals(service: Any, options: dict[str, Any], changed: dict[str, Any]) -> None:
     assert (
-        decided_by(service.card, options, {})["parameters"]
+        result_fingerprint(service.card, options, {})["parameters"]
         == {
             "channel": None,
             "threshold": 0.5,
@@ -42,4 +42,4 @@ def test_parameters_are_those_of_older_journals(service: Any, options: dict[str,
 def test_wrong_options_are_refused(service: Any, options: dict[str, Any]) -> None:
     (name,) = options
     with pytest.raises(ParameterError, match=name):
-        decided_by(service.card, options, {})
+        result_fingerprint(service.card, options, {})

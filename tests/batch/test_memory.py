@@ -25,14 +25,14 @@ def test_memory_does_not_grow_with_the_number_of_images(bright_model, tmp_path):
         np.save(path, image)
         (few if number < 10 else many).append(path)
     with SegmentationService(bright_model, settings=Settings(unet={"model": {"device": "cpu"}})) as service:
-        warm_up = segment_files(service, BatchJob(tuple(few), tmp_path / "warm"), report=lambda event, tally: None)
+        warm_up = segment_files(service, BatchJob(tuple(few), tmp_path / "warm"), report=lambda event, counts: None)
         peaks = {}
         for name, files in (("few", few), ("many", many)):
             tracemalloc.start()
-            tally = segment_files(service, BatchJob(tuple(files), tmp_path / name), report=lambda event, tally: None)
+            counts = segment_files(service, BatchJob(tuple(files), tmp_path / name), report=lambda event, counts: None)
             peaks[name] = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-            assert tally.count("done") == len(files)
+            assert counts.count("done") == len(files)
     assert warm_up.count("done") == len(few)
     # Were each image's maps kept, this would be 140 of them; names, records and events are some hundred bytes a file.
     assert peaks["many"] < peaks["few"] + 4 * MAPS, peaks

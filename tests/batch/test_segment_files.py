@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unetseg.batch.background_writer import MOST_WAITING
+from napari_unetseg.batch.background_writer import MAX_WAITING
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import ResultKind
@@ -53,7 +53,7 @@ def run(service, folder, events):
         files = tuple(find_images(folder, recursive=recursive))
         job = BatchJob(files, folder / "out", **wanted)
         events.clear()
-        return segment_files(service, job, report=lambda event, tally: events.append(event), cancel=cancel)
+        return segment_files(service, job, report=lambda event, counts: events.append(event), cancel=cancel)
 
     return start
 
@@ -61,8 +61,8 @@ def run(service, folder, events):
 def test_each_file_gets_its_results_and_both_summaries_count_them(run, save, folder):
     save("a.tif", 3)
     save("b.npy", 0)
-    tally = run(results=(ResultKind.ROIS,))
-    assert (tally.count("done"), tally.objects) == (2, 3)
+    counts = run(results=(ResultKind.ROIS,))
+    assert (counts.count("done"), counts.objects) == (2, 3)
     assert names(folder / "out") == sorted(
         f"{stem}_{ending}" for stem in "ab" for ending in ("labels.tif", "table.csv", "rois.zip")
     )
@@ -99,8 +99,8 @@ def test_a_bad_file_is_told_and_the_others_go_on(run, save, folder, events):
     (folder / "c.tif").write_bytes(b"")
     save("sick.tif", 1)
     save("z.tif", 2)
-    tally = run()
-    assert (tally.count("done"), tally.count("failed")) == (2, 3)
+    counts = run()
+    assert (counts.count("done"), counts.count("failed")) == (2, 3)
     assert standing(folder / "out") == {
         "a.tif": ("done", "1"),
         "b.png": ("failed", ""),
@@ -108,10 +108,10 @@ def test_a_bad_file_is_told_and_the_others_go_on(run, save, folder, events):
         "sick.tif": ("failed", ""),
         "z.tif": ("done", "2"),
     }
-    told = {event.file.name: event for event in events if event.status == "failed"}
-    assert told["c.tif"].message.startswith("the file is empty")
-    assert told["sick.tif"].message == "the network fell ill."
-    assert isinstance(told["sick.tif"].error, UnetsegError)
+    reported = {event.file.name: event for event in events if event.status == "failed"}
+    assert reported["c.tif"].message.startswith("the file is empty")
+    assert reported["sick.tif"].message == "the network fell ill."
+    assert isinstance(reported["sick.tif"].error, UnetsegError)
     assert count_objects(folder / "out") == {"a.tif": 1, "z.tif": 2}
 
 
@@ -122,9 +122,9 @@ def test_what_is_done_is_skipped_and_failures_are_tried_again(run, save, folder,
     run()
     before = (folder / "out" / OBJECTS).read_bytes()
     service.seen.clear()
-    tally = run()
+    counts = run()
     assert service.seen == []
-    assert (tally.count("skipped"), tally.count("failed"), tally.objects) == (1, 1, 3)
+    assert (counts.count("skipped"), counts.count("failed"), counts.objects) == (1, 1, 3)
     assert events[0].objects == 3
     assert (folder / "out" / OBJECTS).read_bytes() == before
     bad.unlink()
@@ -228,15 +228,15 @@ def test_a_newcomer_of_the_same_stem_renames_nobody(run, save, folder):
     save("a.tif", 1)
     run()
     save("a.npy", 2)
-    tally = run()
-    assert (tally.count("skipped"), tally.count("done")) == (1, 1)
+    counts = run()
+    assert (counts.count("skipped"), counts.count("done")) == (1, 1)
     assert names(folder / "out") == ["a_labels.tif", "a_npy_labels.tif", "a_npy_table.csv", "a_table.csv"]
 
 
 def test_two_folders_may_share_one_folder_of_results(service, save, folder, tmp_path, events):
     first, second = save("x/a.tif", 1), save("y/a.tif", 2)
     for path in (first, second, first):
-        segment_files(service, BatchJob((path,), tmp_path / "out"), report=lambda event, tally: events.append(event))
+        segment_files(service, BatchJob((path,), tmp_path / "out"), report=lambda event, counts: events.append(event))
     assert events[-1].status == "skipped"
     assert count_objects(tmp_path / "out") == {"x/a.tif": 1, "y/a.tif": 2}
 
@@ -247,7 +247,7 @@ def test_images_and_results_may_move_together(run, save, folder, tmp_path, servi
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
     segment_files(
-        service, BatchJob((moved / "a.tif",), moved / "out"), report=lambda event, tally: events.append(event)
+        service, BatchJob((moved / "a.tif",), moved / "out"), report=lambda event, counts: events.append(event)
     )
     assert events[-1].status == "skipped"
 
@@ -255,8 +255,8 @@ def test_images_and_results_may_move_together(run, save, folder, tmp_path, servi
 def test_cancel_keeps_what_is_finished_and_the_next_run_does_the_rest(run, save, folder, service, events):
     for name in "abcd":
         save(f"{name}.tif", 2)
-    tally = run(cancel=lambda: len(service.seen) >= 3)
-    assert (tally.count("done"), tally.count("waiting")) == (2, 2)
+    counts = run(cancel=lambda: len(service.seen) >= 3)
+    assert (counts.count("done"), counts.count("waiting")) == (2, 2)
     assert names(folder / "out") == ["a_labels.tif", "a_table.csv", "b_labels.tif", "b_table.csv"]
     assert standing(folder / "out") == {
         "a.tif": ("done", "2"),
@@ -265,8 +265,8 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_does_the_rest(run, save,
         "d.tif": ("waiting", ""),
     }
     assert count_objects(folder / "out") == {"a.tif": 2, "b.tif": 2}
-    tally = run()
-    assert (tally.count("skipped"), tally.count("done")) == (2, 2)
+    counts = run()
+    assert (counts.count("skipped"), counts.count("done")) == (2, 2)
     assert count_objects(folder / "out") == dict.fromkeys(["a.tif", "b.tif", "c.tif", "d.tif"], 2)
 
 
@@ -287,8 +287,8 @@ def test_an_interrupt_while_a_result_is_written_leaves_no_half_of_it(run, save, 
     assert not [path for path in (folder / "out").iterdir() if path.name.startswith(".")]
     assert not (folder / "out" / "b_labels.tif").exists()
     assert standing(folder / "out") == {"a.tif": ("done", "1"), "b.tif": ("waiting", "")}
-    tally = run()
-    assert (tally.count("skipped"), tally.count("done")) == (1, 1)
+    counts = run()
+    assert (counts.count("skipped"), counts.count("done")) == (1, 1)
 
 
 def test_a_journal_that_was_torn_off_loses_one_file(run, save, folder):
@@ -297,8 +297,8 @@ def test_a_journal_that_was_torn_off_loses_one_file(run, save, folder):
     run()
     journal = folder / "out" / JOURNAL_FILE
     journal.write_bytes(journal.read_bytes()[:-20])
-    tally = run()
-    assert (tally.count("skipped"), tally.count("done")) == (2, 1)
+    counts = run()
+    assert (counts.count("skipped"), counts.count("done")) == (2, 1)
     assert run().count("skipped") == 3
 
 
@@ -316,14 +316,14 @@ def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):
 
     monkeypatch.setattr(service, "_segment", segment)
     run()
-    assert max(alive) <= MOST_WAITING
+    assert max(alive) <= MAX_WAITING
 
 
 def test_kinds_that_a_stack_has_not_are_refused_before_the_network_runs(service, folder, events):
     np.save(folder / "a.npy", np.zeros((3, 16, 16), np.uint16))
     results = (ResultKind.CONTOURS, ResultKind.CONFIDENCE)
     job = BatchJob((folder / "a.npy",), folder / "out", results, read_options={"axes": "ZYX"})
-    segment_files(service, job, report=lambda event, tally: events.append(event))
+    segment_files(service, job, report=lambda event, counts: events.append(event))
     assert [(event.status, event.message) for event in events] == [
         ("failed", "confidence files are of one plane; leave confidence out for stacks.")
     ]
@@ -359,10 +359,10 @@ def test_what_cannot_be_written_fails_alone_and_holds_no_pixels(run, save, folde
         save_results(segmentation, target, kinds)
 
     monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
-    tally = run()
+    counts = run()
     assert standing(folder / "out") == {"a.tif": ("done", "2"), "b.tif": ("failed", ""), "c.tif": ("done", "2")}
     assert [event.message for event in events if event.status == "failed"] == ["the disk is full."]
-    assert (tally.count("done"), tally.count("failed")) == (2, 1)
+    assert (counts.count("done"), counts.count("failed")) == (2, 1)
     gc.collect()
     assert [reference() for reference in held] == [None, None, None]
 
@@ -392,7 +392,9 @@ def test_reading_is_one_file_ahead(save, service, folder, events):
 
     ahead = []
     service.before = lambda name: ahead.append(len(read) - len(service.seen))
-    segment_files(service, BatchJob(files, folder / "out"), report=lambda event, tally: events.append(event), read=note)
+    segment_files(
+        service, BatchJob(files, folder / "out"), report=lambda event, counts: events.append(event), read=note
+    )
     assert read == list(files)
     assert all(0 <= number <= 2 for number in ahead)
 
@@ -417,7 +419,7 @@ def test_warnings_are_kept_with_the_file(run, save, folder):
 def test_an_input_is_never_replaced(service, save, folder, events):
     files = (save("a.tif", 1), save("a_labels.tif", 2))
     before = files[1].read_bytes()
-    segment_files(service, BatchJob(files, folder), report=lambda event, tally: events.append(event))
+    segment_files(service, BatchJob(files, folder), report=lambda event, counts: events.append(event))
     assert [event.status for event in events if event.file == files[0]] == ["failed"]
     assert files[1].read_bytes() == before
 
@@ -432,7 +434,7 @@ def test_wrong_parameters_are_raised_and_write_nothing(run, save, folder):
 def test_a_folder_that_cannot_be_written_is_raised(service, save, folder, events):
     taken = save("a.tif", 1)
     with pytest.raises(UnetsegError, match="cannot be written"):
-        segment_files(service, BatchJob((taken,), taken / "out"), report=lambda event, tally: events.append(event))
+        segment_files(service, BatchJob((taken,), taken / "out"), report=lambda event, counts: events.append(event))
 
 
 def test_no_files_are_done_at_once(service, folder):

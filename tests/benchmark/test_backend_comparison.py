@@ -79,10 +79,10 @@ def test_torch_keeps_memory_only_as_the_settings_say(bright_model, tmp_path, mon
 @pytest.mark.parametrize(("keeps_memory", "word"), [(True, "keep"), (False, "return")])
 def test_processes_are_told_whether_to_keep_memory(tmp_path, monkeypatch, keeps_memory, word):
     monkeypatch.setattr(backend_comparison, "CONFIGURATIONS", {"torch:float32": "torch"})
-    told = []
-    monkeypatch.setattr(backend_comparison, "_run", lambda *words: told.append(words[-1]))
+    reported = []
+    monkeypatch.setattr(backend_comparison, "_run", lambda *words: reported.append(words[-1]))
     time_backends(tmp_path, tmp_path, 8, rounds=1, keeps_memory=keeps_memory)
-    assert told == [word]
+    assert reported == [word]
 
 
 @pytest.mark.parametrize(("side", "shape"), [(40, (40, 40)), (41, (41, 41))])
@@ -92,8 +92,8 @@ def test_masks_are_the_windows_bright_pixels(bright_model, tmp_path, side, shape
     image = np.zeros((24, 64), np.float32)
     image[5:15, 8:20] = 1
     np.save(tmp_path / "image.npy", image)
-    told = probe(str(bright_model), "plain", str(tmp_path / "image.npy"), side, 2, str(tmp_path / "mask.npy"))
-    assert len(told["seconds"]) == 2
+    reported = probe(str(bright_model), "plain", str(tmp_path / "image.npy"), side, 2, str(tmp_path / "mask.npy"))
+    assert len(reported["seconds"]) == 2
     mask = np.load(tmp_path / "mask.npy")
     assert mask.shape == shape
     expected = np.pad(image, [(0, side - 24), (0, 0)], mode="symmetric")[:, :side] > 0.5

@@ -18,7 +18,7 @@ from napari_unetseg.benchmark.batch_tuning import (
     summarise_times,
     tune,
 )
-from napari_unetseg.service.profile import TunedBatch
+from napari_unetseg.service.machine_profile import TunedBatch
 
 SMALL, LARGE = TileShape(100, 100, 2_500), TileShape(200, 200, 22_500)
 
@@ -210,10 +210,10 @@ def test_ctrl_c_at_once_leaves_nothing():
 
 
 def test_progress_is_told_in_words():
-    told = []
-    tune(Device(), plan(tiles=(SMALL,), batch_sizes=(1, 2), repeats=2), told.append)
-    assert told[:3] == ["Trying 1 x 100 x 100 pixels", "Trying 2 x 100 x 100 pixels", "Warming up 2 sizes"]
-    assert [line[:24] for line in told[3:]] == ["Turn 1 of 2 over 2 sizes", "Turn 2 of 2 over 2 sizes"]
+    reported = []
+    tune(Device(), plan(tiles=(SMALL,), batch_sizes=(1, 2), repeats=2), reported.append)
+    assert reported[:3] == ["Trying 1 x 100 x 100 pixels", "Trying 2 x 100 x 100 pixels", "Warming up 2 sizes"]
+    assert [line[:24] for line in reported[3:]] == ["Turn 1 of 2 over 2 sizes", "Turn 2 of 2 over 2 sizes"]
 
 
 @pytest.mark.parametrize(("bound", "expected"), [(1, (1,)), (2, (1, 2)), (5, (1, 2, 4)), (8, (1, 2, 4, 8))])

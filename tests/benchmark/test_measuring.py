@@ -5,13 +5,13 @@ import torch
 
 from napari_unetseg.benchmark import measuring
 from napari_unetseg.benchmark.batch_tuning import TileShape, TrialBatch
+from napari_unetseg.benchmark.benchmarked_model import load_benchmarked_model
 from napari_unetseg.benchmark.measuring import DeviceBench, plan_for, tile_shapes
 from napari_unetseg.benchmark.memory_process import MemoryProbe
-from napari_unetseg.benchmark.subject import load_subject
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.inference.backends import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
-from napari_unetseg.service.profile import cpu_name
+from napari_unetseg.service.machine_profile import cpu_name
 from napari_unetseg.zoo.registry import find_model
 
 TORCH = ExecutionPlan("torch", "float32", "Tests know it.")
@@ -19,8 +19,8 @@ TILE = TileShape(64, 64, 1024)
 
 
 @pytest.fixture
-def subject(bright_model):
-    return load_subject(find_model(bright_model), "cpu", BackendRequest("torch", "float32"))
+def benchmarked(bright_model):
+    return load_benchmarked_model(find_model(bright_model), "cpu", BackendRequest("torch", "float32"))
 
 
 def test_the_memory_of_a_batch_grows_with_it(bright_model):
@@ -48,8 +48,8 @@ def test_a_process_that_is_killed_ran_out_of_memory_and_another_takes_its_place(
         assert probe.measure(1, 64, 64)[0] > 0
 
 
-def test_a_trial_and_a_run_on_the_cpu(subject):
-    with DeviceBench(subject) as bench:
+def test_a_trial_and_a_run_on_the_cpu(benchmarked):
+    with DeviceBench(benchmarked) as bench:
         trial = bench.trial(TrialBatch(2, TILE))
         assert trial.seconds > 0
         # However short the run: its batch of two images of three channels was there.
@@ -61,75 +61,75 @@ def test_a_trial_and_a_run_on_the_cpu(subject):
 def test_memory_is_kept_only_as_the_settings_say(bright_model, monkeypatch, keeps_memory):
     kept = []
     monkeypatch.setattr(make_backend, "keep_freed_memory", lambda: kept.append(True))
-    subject = load_subject(
+    benchmarked = load_benchmarked_model(
         find_model(bright_model), "cpu", BackendRequest("torch", "float32"), keeps_memory=keeps_memory
     )
     assert kept == [True] * keeps_memory
-    with DeviceBench(subject) as bench:
+    with DeviceBench(benchmarked) as bench:
         assert bench._probe._line[-1] == ("keep" if keeps_memory else "return")
 
 
-def test_out_of_memory_is_told_from_other_errors(subject, monkeypatch):
+def test_out_of_memory_is_told_from_other_errors(benchmarked, monkeypatch):
     def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr(subject.backend, "run", fail)
+    monkeypatch.setattr(benchmarked.backend, "run", fail)
     with pytest.raises(MemoryError):
-        DeviceBench(subject).seconds(TrialBatch(1, TILE))
+        DeviceBench(benchmarked).seconds(TrialBatch(1, TILE))
 
 
-def test_another_error_stays_what_it_is(subject, monkeypatch):
+def test_another_error_stays_what_it_is(benchmarked, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(subject.backend, "run", fail)
+    monkeypatch.setattr(benchmarked.backend, "run", fail)
     with pytest.raises(RuntimeError, match="mat1"):
-        DeviceBench(subject).seconds(TrialBatch(1, TILE))
+        DeviceBench(benchmarked).seconds(TrialBatch(1, TILE))
 
 
-def test_windows_lie_on_the_grid_and_keep_what_is_between_their_halos(subject):
+def test_windows_lie_on_the_grid_and_keep_what_is_between_their_halos(benchmarked):
     # One pooling: the receptive radius of this network is 8 pixels, on a grid of 2.
-    halo = subject.backend.receptive_radius + subject.backend.receptive_radius % 2
-    shapes = tile_shapes(subject.backend, subject.package.card, (2, 101, 512))
+    halo = benchmarked.backend.receptive_radius + benchmarked.backend.receptive_radius % 2
+    shapes = tile_shapes(benchmarked.backend, benchmarked.package.card, (2, 101, 512))
     assert [(shape.height, shape.width, shape.kept) for shape in shapes] == [
         (100, 100, (100 - 2 * halo) ** 2),
         (512, 512, (512 - 2 * halo) ** 2),
     ]
-    (smallest,) = tile_shapes(subject.backend, subject.package.card, (2,))
+    (smallest,) = tile_shapes(benchmarked.backend, benchmarked.package.card, (2,))
     assert smallest.side == 4 * halo
 
 
-def test_a_model_that_wants_one_size_is_measured_at_that(subject):
-    card = subject.package.card.model_copy(update={"image_size": (96, 128)})
-    assert tile_shapes(subject.backend, card, (512,)) == (TileShape(96, 128, 96 * 128),)
+def test_a_model_that_wants_one_size_is_measured_at_that(benchmarked):
+    card = benchmarked.package.card.model_copy(update={"image_size": (96, 128)})
+    assert tile_shapes(benchmarked.backend, card, (512,)) == (TileShape(96, 128, 96 * 128),)
 
 
-def test_a_model_that_looks_at_the_whole_image_keeps_its_window(subject, monkeypatch):
-    monkeypatch.setattr(subject.backend, "receptive_radius", None)
-    (shape,) = tile_shapes(subject.backend, subject.package.card, (512,))
+def test_a_model_that_looks_at_the_whole_image_keeps_its_window(benchmarked, monkeypatch):
+    monkeypatch.setattr(benchmarked.backend, "receptive_radius", None)
+    (shape,) = tile_shapes(benchmarked.backend, benchmarked.package.card, (512,))
     # Windows of 1024 pixels that overlap by a quarter.
     assert shape == TileShape(1024, 1024, 768**2)
-    assert not plan_for(subject).window_is_free
+    assert not plan_for(benchmarked).window_is_free
 
 
-def test_the_plan_fits_the_device(subject, monkeypatch):
+def test_the_plan_fits_the_device(benchmarked, monkeypatch):
     monkeypatch.setattr(measuring, "total_memory", lambda _: 1000)
-    plan = plan_for(subject)
+    plan = plan_for(benchmarked)
     assert plan.batch_sizes == (1, 2, 4)
     assert [tile.side for tile in plan.tiles] == [512, 768, 1152, 1536, 2560]
-    monkeypatch.setattr(subject.backend, "in_bands", False)
-    assert [tile.side for tile in plan_for(subject).tiles] == [512, 768, 1152, 1536]
+    monkeypatch.setattr(benchmarked.backend, "in_bands", False)
+    assert [tile.side for tile in plan_for(benchmarked).tiles] == [512, 768, 1152, 1536]
     assert (plan.safe_bytes, plan.window_is_free) == (500, True)
-    quick = plan_for(subject, quick=True)
+    quick = plan_for(benchmarked, quick=True)
     assert quick.repeats < plan.repeats
     assert len(quick.tiles) < len(plan.tiles)
-    assert subject.device_name == cpu_name()
+    assert benchmarked.device_name == cpu_name()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_trial_on_a_gpu(bright_model):
-    subject = load_subject(find_model(bright_model), "cuda", BackendRequest("torch"))
-    with DeviceBench(subject) as bench:
+    benchmarked = load_benchmarked_model(find_model(bright_model), "cuda", BackendRequest("torch"))
+    with DeviceBench(benchmarked) as bench:
         small, large = (bench.trial(TrialBatch(n, TileShape(256, 256, 1))) for n in (1, 8))
     assert 3 * 256**2 * 4 <= small.peak_bytes < large.peak_bytes
-    assert subject.device_name == torch.cuda.get_device_name()
+    assert benchmarked.device_name == torch.cuda.get_device_name()

@@ -56,7 +56,7 @@ def test_json(call, bright_model, few_ways):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("--backends", "--save"), "means nothing with --backends"),
         (("--backends", "--precision", "float32"), "means nothing with --backends"),
@@ -65,9 +65,9 @@ def test_json(call, bright_model, few_ways):
         (("--backends", "--image", __file__), "test_benchmark_backends.py"),
     ],
 )
-def test_what_cannot_be_compared_is_said_at_once(call, words, told):
+def test_what_cannot_be_compared_is_said_at_once(call, words, reported):
     run = call("benchmark", *words)
     assert run.exit_code in (1, 2)
-    assert told in " ".join(run.stderr.replace("│", " ").split())
+    assert reported in " ".join(run.stderr.replace("│", " ").split())
     assert "Round" not in run.stderr
     assert run.stdout == ""

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from napari_unetseg.benchmark import measuring
-from napari_unetseg.service.profile import TunedBatch, cpu_name, profile_path, read_profile
+from napari_unetseg.service.machine_profile import TunedBatch, cpu_name, profile_path, read_profile
 from napari_unetseg.zoo.registry import find_model
 
 
@@ -86,7 +86,7 @@ def test_a_gpu_is_compared_with_the_cpu(call, bright_model, small, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("nothing_of_this_name",), "There is no model 'nothing_of_this_name'"),
         (("--device", "abacus"), "There is no device 'abacus'"),
@@ -94,10 +94,10 @@ def test_a_gpu_is_compared_with_the_cpu(call, bright_model, small, monkeypatch):
         (("--plot", "figures.pdf"), "must end in .png"),
     ],
 )
-def test_what_cannot_be_measured_is_said(call, words, told):
+def test_what_cannot_be_measured_is_said(call, words, reported):
     run = call("benchmark", *words)
     assert run.exit_code in (1, 2)
-    assert told in run.stderr
+    assert reported in run.stderr
     assert run.stdout == ""
 
 
@@ -130,8 +130,8 @@ def heeding_interrupts():
 def test_ctrl_c_leaves_the_figures_so_far_and_saves_nothing(command, bright_model, heeding_interrupts):
     line = [*command, "benchmark", str(bright_model), "--quick", "--device", "cpu", "--json", "--save"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for told in process.stderr:
-            if told.startswith("Turn 2"):
+        for reported in process.stderr:
+            if reported.startswith("Turn 2"):
                 process.send_signal(signal.SIGINT)
                 break
         out, err = process.communicate(timeout=120)

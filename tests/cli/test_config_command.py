@@ -30,10 +30,10 @@ def test_every_key_is_printed_with_its_value_and_where_it_comes_from(call, file,
 
 
 def test_json_says_the_same(call, file):
-    told = json.loads(call("config", "--file", file, "--json").stdout)
-    assert told["file"] == str(file)
-    assert told["keys"].keys() == KEYS
-    device = told["keys"]["unet.model.device"]
+    reported = json.loads(call("config", "--file", file, "--json").stdout)
+    assert reported["file"] == str(file)
+    assert reported["keys"].keys() == KEYS
+    device = reported["keys"]["unet.model.device"]
     assert (device["value"], device["from"]) == ("cpu", f"{file}, line 3")
     assert device["variable"] == "UNET_MODEL_DEVICE"
 

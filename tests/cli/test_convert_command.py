@@ -17,13 +17,13 @@ def source(tmp_path, published_checkpoint):
 def test_what_was_recognised_dropped_and_written_is_told(call, source, tmp_path):
     run = call("convert", source, "-o", tmp_path / "mine", "--check")
     assert run.exit_code == 0, run.output
-    told = run.stdout
-    assert "unet (in_channels 3, out_channels 1, features [4, 8, 16], norm instance)" in told
-    assert "optimizer_state_dict" in told
-    assert "args" in told
-    assert "downs.1 (6 weights that no output depends on)" in told
-    assert "MB, now" in told
-    assert "equal outputs on a random image" in told
+    reported = run.stdout
+    assert "unet (in_channels 3, out_channels 1, features [4, 8, 16], norm instance)" in reported
+    assert "optimizer_state_dict" in reported
+    assert "args" in reported
+    assert "downs.1 (6 weights that no output depends on)" in reported
+    assert "MB, now" in reported
+    assert "equal outputs on a random image" in reported
 
 
 def test_options_end_up_on_the_card(call, source, tmp_path):

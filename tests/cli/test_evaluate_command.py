@@ -89,17 +89,17 @@ def test_files_and_corruptions_of_a_list_of_images(call, bright_model, folder, t
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (("no_such_model",), "There is no model 'no_such_model'"),
         (("--only", "missing.txt"), "missing.txt: the list of held-out images cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_said(call, bright_model, folder, change, told):
+def test_what_cannot_be_used_is_said(call, bright_model, folder, change, reported):
     model, *options = change if len(change) == 1 else (bright_model, *change)
     result = call("evaluate", model, folder / "images", folder / "masks", *options)
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert reported in result.stderr
 
 
 def test_folders_must_exist(call, bright_model, folder):

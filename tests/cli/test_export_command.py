@@ -20,16 +20,16 @@ def test_export_checks_itself_and_says_how_well_it_agrees(call, bright_model, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("nothing_of_this_name",), "There is no model 'nothing_of_this_name'"),
         (("nuclei", "--format", "tflite"), "tflite"),
     ],
 )
-def test_what_cannot_be_exported_is_said(call, words, told):
+def test_what_cannot_be_exported_is_said(call, words, reported):
     run = call("export", *words)
     assert run.exit_code in (1, 2)
-    assert told in run.stderr
+    assert reported in run.stderr
 
 
 def test_segment_gives_the_same_labels_with_onnxruntime(call, save_squares, bright_model, tmp_path):

@@ -26,10 +26,10 @@ def test_table(listed, call):
 
 
 def test_published_models_without_weights(listed, call, tmp_path):
-    told = call("models").stdout
-    assert "Weights needed" in told
+    reported = call("models").stdout
+    assert "Weights needed" in reported
     line = f"unet_spherohq: UNet (SpheroHQ Best), 45.20 M (31.04 M live) parameters; {tmp_path / 'unet_spherohq'}"
-    assert line in told
+    assert line in reported
 
 
 def test_json(listed, call, bright_model):

@@ -331,11 +331,11 @@ def test_the_panel_asks_as_often_as_set(monkeypatch):
 @shows("unet.window.language")
 def test_the_window_speaks_the_language_that_is_set(monkeypatch):
     from napari_unetseg import language
-    from napari_unetseg.plugin.languages import speak
+    from napari_unetseg.plugin.languages import activate_language
 
     monkeypatch.setenv("UNET_WINDOW_LANGUAGE", "de")
     try:
-        assert speak() == "de"
+        assert activate_language() == "de"
     finally:
         language.use("en")
 
@@ -400,11 +400,11 @@ def test_records_are_written_from_the_level_on(call, picture, bright_model, tmp_
 @pytest.mark.parametrize("wanted", [True, False])
 def test_health_dumps_the_process_where_wanted(call, bright_model, monkeypatch, wanted):
     monkeypatch.setenv("UNET_DEVELOPMENT_ENABLE_DEBUG_ENDPOINTS", str(wanted))
-    told = json.loads(call("health", "--model", bright_model, "--device", "cpu", "--json").stdout)
-    assert ("debug" in told) is wanted
+    reported = json.loads(call("health", "--model", bright_model, "--device", "cpu", "--json").stdout)
+    assert ("debug" in reported) is wanted
     if wanted:
-        assert told["debug"]["settings"]["development"]["enable_debug_endpoints"] is True
-        assert "MainThread" in told["debug"]["threads"]
+        assert reported["debug"]["settings"]["development"]["enable_debug_endpoints"] is True
+        assert "MainThread" in reported["debug"]["threads"]
 
 
 def test_no_key_is_left_out():

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations, turn, undo
+from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations, rotate_and_flip, rotate_back
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions
 
@@ -18,10 +18,10 @@ def noise(*shape):
 
 def test_the_ways_are_eight_different_ones():
     picture = np.arange(6.0).reshape(2, 3)
-    seen = {(turn(picture, *way).shape, turn(picture, *way).tobytes()) for way in ORIENTATIONS}
+    seen = {(rotate_and_flip(picture, *way).shape, rotate_and_flip(picture, *way).tobytes()) for way in ORIENTATIONS}
     assert len(seen) == len(ORIENTATIONS) == 8
     for way in ORIENTATIONS:
-        np.testing.assert_array_equal(undo(turn(picture, *way), *way), picture)
+        np.testing.assert_array_equal(rotate_back(rotate_and_flip(picture, *way), *way), picture)
 
 
 @given(st.floats(0, 1, width=32))
@@ -82,15 +82,15 @@ def test_a_turned_image_gets_a_turned_answer(card, backend):
 
 
 def test_progress_counts_every_pass(card, counting):
-    told = []
+    reported = []
     predict(
         Image(noise(40, 90)),
         card,
         counting,
-        PredictOptions(augment=True, window=48, progress=lambda *done: told.append(done)),
+        PredictOptions(augment=True, window=48, progress=lambda *done: reported.append(done)),
     )
     tiles = len(counting.shapes) // 8
-    assert told == [(done, 8 * tiles) for done in range(1, 8 * tiles + 1)]
+    assert reported == [(done, 8 * tiles) for done in range(1, 8 * tiles + 1)]
     assert tiles > 1
 
 

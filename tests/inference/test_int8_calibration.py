@@ -14,7 +14,7 @@ from napari_unetseg.inference.backends.openvino import int8_store, network_conve
 from napari_unetseg.inference.backends.openvino.int8_store import Calibration, find_calibration, quantised_model
 from napari_unetseg.inference.backends.openvino.network_conversion import read, save
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
-from napari_unetseg.inference.int8_calibration import KEPT, MOST_WINDOWS, _compare, _convolutions, _Sample, calibrate
+from napari_unetseg.inference.int8_calibration import KEPT, MAX_WINDOWS, _compare, _convolutions, _Sample, calibrate
 
 pytest.importorskip("nncf")
 
@@ -50,7 +50,7 @@ def unquantised(monkeypatch):
 def test_a_model_comes_into_int8_and_stays_close_to_itself(make, image, cache, monkeypatch):
     # Real, and so some seconds long: the process, NNCF, and OpenVINO's arithmetic. Random weights on noise have many
     # pixels next to the threshold.
-    monkeypatch.setattr(int8_store, "LEAST_DICE", 0.9)
+    monkeypatch.setattr(int8_store, "MIN_DICE", 0.9)
     card, counts = make.card(), []
     calibration = calibrate(make.network((8, 8, 8)), card, [image], progress=lambda *count: counts.append(count))
     assert calibration == find_calibration(card)
@@ -81,8 +81,12 @@ def test_a_good_one_is_kept_with_what_is_known_of_it(make, image, cache, unquant
     assert len(unquantised) == 1
     folder = quantised_model(card).parent
     assert sorted(path.name for path in folder.iterdir()) == ["calibration.json", "model.bin", "model.xml"]
-    told = json.loads((folder / "calibration.json").read_text())
-    assert (told["dice"], told["images"], told["weights_sha256"]) == (1, ["noise", "noise"], card.weights.sha256)
+    reported = json.loads((folder / "calibration.json").read_text())
+    assert (reported["dice"], reported["images"], reported["weights_sha256"]) == (
+        1,
+        ["noise", "noise"],
+        card.weights.sha256,
+    )
     other = card.model_copy(update={"weights": card.weights.model_copy(update={"sha256": "1" * 64})})
     assert find_calibration(other) is None
 
@@ -90,7 +94,7 @@ def test_a_good_one_is_kept_with_what_is_known_of_it(make, image, cache, unquant
 def test_a_bad_one_is_refused_after_every_trial_and_replaces_a_good_one(make, image, cache, unquantised, monkeypatch):
     card = make.card()
     calibrate(make.network(), card, [image])
-    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "MIN_DICE", 1.5)
     calibration = calibrate(make.network(), card, [image])
     assert not calibration.accepted
     assert len(unquantised) == 1 + len(KEPT)
@@ -100,7 +104,7 @@ def test_a_bad_one_is_refused_after_every_trial_and_replaces_a_good_one(make, im
 
 
 def test_each_trial_leaves_more_layers_at_both_ends_as_they_are(make, image, cache, unquantised, monkeypatch):
-    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "MIN_DICE", 1.5)
     card = make.card()
     calibrate(make.network(), card, [image])
     layers = _convolutions(network_conversion.cached_model(make.network(), card))
@@ -159,7 +163,7 @@ def test_windows_are_drawn_evenly_from_all_that_come(tmp_path):
     for number in range(4000):
         sample.offer(np.full((1, 1, 1), number, np.float32))
     numbers = sorted(int(np.load(path)[0, 0, 0, 0]) for path in (tmp_path / "windows").glob("*.npy"))
-    assert len(set(numbers)) == sample.count == MOST_WINDOWS
+    assert len(set(numbers)) == sample.count == MAX_WINDOWS
     assert 1500 < np.mean(numbers) < 2500
     assert numbers[0] < 500
     assert numbers[-1] > 3500

@@ -1,7 +1,7 @@
 import pytest
 
 from napari_unetseg.errors import ImageError, ParameterError
-from napari_unetseg.inference.object_size import enlargement, size_for_network
+from napari_unetseg.inference.object_size import scale_factor, size_for_network
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def test_the_image_is_stretched_by_the_ratio_of_the_diameters(sized, diameter, s
 @pytest.mark.parametrize("diameter", [0, -3, float("nan"), float("inf")])
 def test_a_diameter_is_a_length(sized, diameter):
     with pytest.raises(ParameterError, match=r"diameter = .* above 0"):
-        enlargement(sized, diameter)
+        scale_factor(sized, diameter)
 
 
 def test_a_model_that_does_not_know_its_size_says_so(card):
-    assert enlargement(card, None) == 1
+    assert scale_factor(card, None) == 1
     with pytest.raises(ParameterError, match=r"Tiny does not say how large .* object_size"):
-        enlargement(card, 20)
+        scale_factor(card, 20)
 
 
 def test_a_model_that_sees_all_images_at_one_size_says_so(sized):

@@ -96,7 +96,7 @@ def test_first_the_batch_is_halved_then_the_window(card, counting_backend):
     assert (prediction.probability == 0.75).all()
     assert prediction.window == 24
     assert prediction.warnings == tuple(step.text for step in steps)
-    assert limits.on("cpu") == Limit(1, 24)
+    assert limits.of("cpu") == Limit(1, 24)
     assert backend.released == 4
     assert all(step.time for step in steps)
 
@@ -117,7 +117,7 @@ def test_what_fitted_is_remembered_for_the_next_image(card, counting_backend):
 def test_other_devices_are_not_limited_by_it(card, counting_backend):
     limits = Limits()
     predict(image(200, 200), card, counting_backend(room=45 * 45, device=GPU), PredictOptions(window=80, limits=limits))
-    assert (limits.on("mps"), limits.on("cpu")) == (Limit(1, 40), Limit())
+    assert (limits.of("mps"), limits.of("cpu")) == (Limit(1, 40), Limit())
     cpu = counting_backend()
     predict(image(200, 200), card, cpu, PredictOptions(window=80, limits=limits))
     assert cpu.shapes[0][2] > 40
@@ -128,7 +128,7 @@ def test_a_limit_is_only_ever_lowered():
     limits.lower("cpu", batch_size=2, window=64)
     limits.lower("cpu", batch_size=4)
     limits.lower("cpu", window=32)
-    assert limits.on("cpu") == Limit(2, 32)
+    assert limits.of("cpu") == Limit(2, 32)
 
 
 def test_the_answer_of_exact_tiles_stays_the_same(make, runtime, card):
@@ -231,15 +231,15 @@ def test_what_is_finished_is_kept_where_the_windows_stay_the_same(card, counting
     limits = Limits()
     limits.lower("mps", window=20)
     limits.lower("cpu", window=20)
-    told = []
+    reported = []
     prediction = predict(
         image(60, 60),
         card,
         gpu,
-        PredictOptions(batch_size=1, limits=limits, fallback=lambda: cpu, progress=lambda *done: told.append(done)),
+        PredictOptions(batch_size=1, limits=limits, fallback=lambda: cpu, progress=lambda *done: reported.append(done)),
     )
-    assert prediction.tiles == len(told) == 5 + len(cpu.shapes)
-    assert told == [(index + 1, prediction.tiles) for index in range(prediction.tiles)]
+    assert prediction.tiles == len(reported) == 5 + len(cpu.shapes)
+    assert reported == [(index + 1, prediction.tiles) for index in range(prediction.tiles)]
     assert (prediction.probability == 0.75).all()
 
 

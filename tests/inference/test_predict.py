@@ -163,15 +163,15 @@ def test_a_fixed_size_is_never_tiled_and_pixels_without_a_value_stay_background(
     card = card.model_copy(update={"image_size": (32, 32)})
     pixels = noise(90, 70).astype(np.float32)
     pixels[10:20, 30:33] = np.nan
-    told = []
+    reported = []
     prediction = predict(
         Image.of(pixels),
         card,
         counting,
-        PredictOptions(window=40, largest_whole=1, progress=lambda *done: told.append(done)),
+        PredictOptions(window=40, largest_whole=1, progress=lambda *done: reported.append(done)),
     )
     assert counting.shapes == [(1, 3, 32, 32)]
-    assert told == [(1, 1)]
+    assert reported == [(1, 1)]
     assert not prediction.probability[:, 10:20, 30:33].any()
     assert np.count_nonzero(prediction.probability == 0.75) == 2 * (90 * 70 - 30)
 
@@ -233,40 +233,40 @@ def test_a_window_that_is_too_small_is_raised_and_the_user_told(card, counting):
 
 
 def test_progress_counts_the_tiles_of_each_batch(card, counting):
-    told = []
+    reported = []
     predict(
         Image.of(noise(100, 100)),
         card,
         counting,
-        PredictOptions(window=40, batch_size=6, progress=lambda *done: told.append(done)),
+        PredictOptions(window=40, batch_size=6, progress=lambda *done: reported.append(done)),
     )
-    assert told == [(6, 16), (12, 16), (16, 16)]
+    assert reported == [(6, 16), (12, 16), (16, 16)]
     assert counting.shapes == [(6, 3, 40, 40), (6, 3, 40, 40), (4, 3, 40, 40)]
 
 
 def test_a_cancel_is_seen_between_batches(card, counting):
-    told = []
+    reported = []
     with pytest.raises(Cancelled, match="scan"):
         predict(
             Image.of(noise(100, 100), name="scan"),
             card,
             counting,
-            PredictOptions(window=40, progress=lambda *done: told.append(done), cancel=lambda: len(told) == 2),
+            PredictOptions(window=40, progress=lambda *done: reported.append(done), cancel=lambda: len(reported) == 2),
         )
-    assert told == [(1, 16), (2, 16)]
+    assert reported == [(1, 16), (2, 16)]
     assert len(counting.shapes) == 2
 
 
 def test_a_cancel_is_seen_inside_a_batch(make, card):
-    told, polls = [], iter([False] * 4)
+    reported, polls = [], iter([False] * 4)
     with pytest.raises(Cancelled):
         predict(
             Image.of(noise(50, 50)),
             card,
             make.backend(make.network()),
-            PredictOptions(progress=lambda *done: told.append(done), cancel=lambda: next(polls, True)),
+            PredictOptions(progress=lambda *done: reported.append(done), cancel=lambda: next(polls, True)),
         )
-    assert told == []
+    assert reported == []
 
 
 def test_only_one_batch_is_converted_at_a_time(card, counting, monkeypatch):

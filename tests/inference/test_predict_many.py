@@ -81,7 +81,7 @@ def test_only_a_few_images_are_under_way(card, counting):
 
 
 def test_beyond_so_many_pixels_no_further_image_is_taken_in(card, counting, monkeypatch):
-    monkeypatch.setattr("napari_unetseg.inference.schedule.MOST_PIXELS_UNDER_WAY", 100)
+    monkeypatch.setattr("napari_unetseg.inference.schedule.MAX_PIXELS_UNDER_WAY", 100)
     list(predict_many(images([(12, 12)] * 3), card, counting, PredictOptions(batch_size=4)))
     assert counting.shapes == [(1, 3, 12, 12)] * 3
 
@@ -134,28 +134,28 @@ def test_an_unloaded_backend_gives_an_error_for_each_image(make, card):
 
 
 def test_progress_counts_the_tiles_of_all_images_taken_in(card, counting):
-    told = []
+    reported = []
     shapes = [(40, 40), (100, 40), (40, 40)]
     list(
         predict_many(
             images(shapes),
             card,
             counting,
-            PredictOptions(window=40, batch_size=2, progress=lambda *done: told.append(done)),
+            PredictOptions(window=40, batch_size=2, progress=lambda *done: reported.append(done)),
         )
     )
-    assert told == [(2, 5), (4, 5), (6, 6)]
+    assert reported == [(2, 5), (4, 5), (6, 6)]
 
 
 def test_after_a_cancel_what_is_finished_stays_and_the_others_say_so(card, counting):
-    told = []
+    reported = []
     given = [Image(noise(40, 40), name=f"image {index}") for index in range(5)]
     results = list(
         predict_many(
             given,
             card,
             counting,
-            PredictOptions(batch_size=2, progress=lambda *done: told.append(done), cancel=lambda: bool(told)),
+            PredictOptions(batch_size=2, progress=lambda *done: reported.append(done), cancel=lambda: bool(reported)),
         )
     )
     assert [type(result) for result in results] == [Prediction] * 2 + [Cancelled] * 3

@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.image import Image
-from napari_unetseg.inference.size_estimate import covering_diameter, estimate_diameter, typical_diameter
+from napari_unetseg.inference.size_estimate import area_weighted_diameter, estimate_diameter, typical_diameter
 
 
 def discs(diameter, count=5, seed=0):
@@ -72,10 +72,12 @@ def test_the_covering_diameter_is_that_of_the_objects_and_not_of_specks():
     labels[10:50, 10:50], labels[55:95, 10:50] = 1, 2
     labels[2:100:8, 60:100:8] = 4 + np.arange(13 * 5).reshape(13, 5)
     assert typical_diameter(labels) == pytest.approx(np.sqrt(4 / np.pi))
-    assert covering_diameter(labels) == pytest.approx(np.sqrt(4 * 40 * 40 / np.pi))
-    assert covering_diameter(np.where(labels < 3, labels, 0), least=2) == pytest.approx(np.sqrt(4 * 40 * 40 / np.pi))
+    assert area_weighted_diameter(labels) == pytest.approx(np.sqrt(4 * 40 * 40 / np.pi))
+    assert area_weighted_diameter(np.where(labels < 3, labels, 0), min_objects=2) == pytest.approx(
+        np.sqrt(4 * 40 * 40 / np.pi)
+    )
 
 
 @pytest.mark.parametrize("labels", [np.zeros((3, 3), np.int32), np.array([[0, 1, 2], [3, 4, 4]])])
 def test_too_few_objects_have_no_covering_diameter(labels):
-    assert covering_diameter(labels) is None
+    assert area_weighted_diameter(labels) is None

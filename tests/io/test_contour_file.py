@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unetseg.io.contour_file import counts_of_kinds, ellipse, join_rings, number_unlabelled, open_ring
+from napari_unetseg.io.contour_file import (
+    counts_of_kinds,
+    ellipse,
+    join_rings,
+    number_unlabelled,
+    without_closing_vertex,
+)
 from napari_unetseg.postprocessing.contours import signed_area
 
 
@@ -37,10 +43,10 @@ def test_an_island_within_a_hole_stays_an_object():
 
 def test_rings_are_opened_and_degenerate_ones_dropped():
     closed = np.concatenate([square(0, 2), square(0, 2)[:1]])
-    np.testing.assert_array_equal(open_ring(closed), square(0, 2))
-    np.testing.assert_array_equal(open_ring(square(0, 2)), square(0, 2))
+    np.testing.assert_array_equal(without_closing_vertex(closed), square(0, 2))
+    np.testing.assert_array_equal(without_closing_vertex(square(0, 2)), square(0, 2))
     for vertices in ([(0, 0), (1, 1), (0, 0)], [(0, 0), (1, 1), (2, 2)], [(3, 3)]):
-        assert open_ring(np.array(vertices)) is None
+        assert without_closing_vertex(np.array(vertices)) is None
 
 
 def test_an_ellipse_has_its_area_and_centre():

@@ -35,11 +35,11 @@ def test_type_size_and_provenance(tmp_path, largest, dtype):
     labels = np.array([[0, 1, 1], [0, largest, 0]])
     path = tmp_path / "a.ome.tif"
     write_ome_labels(path, labels, scale=(0.5, 0.25), units=("micrometer", "nanometer"), provenance=provenance)
-    told, series = pixels(path)
+    reported, series = pixels(path)
     assert series.dtype == dtype
     assert series.axes == "YX"
-    assert (told["PhysicalSizeY"], told["PhysicalSizeYUnit"]) == (0.5, "µm")
-    assert (told["PhysicalSizeX"], told["PhysicalSizeXUnit"]) == (0.25, "nm")
+    assert (reported["PhysicalSizeY"], reported["PhysicalSizeYUnit"]) == (0.5, "µm")
+    assert (reported["PhysicalSizeX"], reported["PhysicalSizeXUnit"]) == (0.25, "nm")
     with tifffile.TiffFile(path) as file:
         described = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"]
     assert (described if isinstance(described, dict) else json.loads(described)) == provenance
@@ -53,19 +53,19 @@ def test_stacks_keep_their_axes(tmp_path, axes):
     scale = [float(i) for i in range(1, len(axes) + 1)]
     path = tmp_path / "a.ome.tif"
     write_ome_labels(path, labels, axes=axes, scale=scale, units=[units[axis] for axis in axes])
-    told, series = pixels(path)
+    reported, series = pixels(path)
     assert series.axes == axes
     np.testing.assert_array_equal(series.asarray(), labels)
     if "Z" in axes:
-        assert told["PhysicalSizeZ"] == scale[axes.index("Z")]
+        assert reported["PhysicalSizeZ"] == scale[axes.index("Z")]
     if "T" in axes:
-        assert (told["TimeIncrement"], told["TimeIncrementUnit"]) == (1, "s")
+        assert (reported["TimeIncrement"], reported["TimeIncrementUnit"]) == (1, "s")
 
 
 def test_a_size_in_pixels_is_none(tmp_path):
     write_ome_labels(tmp_path / "a.ome.tif", np.ones((3, 4), int), scale=(2, 2), units=("pixel", None))
-    told, _ = pixels(tmp_path / "a.ome.tif")
-    assert not [key for key in told if key.startswith("PhysicalSize")]
+    reported, _ = pixels(tmp_path / "a.ome.tif")
+    assert not [key for key in reported if key.startswith("PhysicalSize")]
 
 
 def test_labels_out_of_range_are_refused(tmp_path):

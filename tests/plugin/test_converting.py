@@ -17,10 +17,10 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.plugin import converting
 from napari_unetseg.plugin.converting import (
     contours_from_labels,
-    grid_of,
     image_of,
     labels_from_contours,
     measured_again,
+    reference_layer,
 )
 from napari_unetseg.plugin.widget import SegmentationWidget
 
@@ -48,7 +48,7 @@ def test_labels_come_back_from_their_contours_bit_for_bit(data: Any) -> None:
     again = Layer.create(*labels_from_contours(contours, layer))
     np.testing.assert_array_equal(again.data, data)
     for made in (contours, again):
-        assert converting.lies_like(made, layer)
+        assert converting.has_same_transform(made, layer)
         assert made.units == layer.units
 
 
@@ -106,10 +106,10 @@ def test_the_layer_that_belongs_to_another_is_found() -> None:
     elsewhere = ImageLayer(np.zeros((10, 12)), name="elsewhere")
     contours = Shapes(np.array([[0, 0], [0, 5], [5, 5.0]]), shape_type="polygon", **PLACED)
     assert image_of(labels, [labels, elsewhere, image]) is image
-    assert grid_of(contours, [elsewhere, image, labels]) is labels
-    assert grid_of(contours, [elsewhere, image]) is image
+    assert reference_layer(contours, [elsewhere, image, labels]) is labels
+    assert reference_layer(contours, [elsewhere, image]) is image
     with pytest.raises(UnetsegError, match="No image"):
-        grid_of(contours, [elsewhere])
+        reference_layer(contours, [elsewhere])
     with pytest.raises(UnetsegError, match="No image"):
         image_of(labels, [elsewhere])
 

@@ -165,8 +165,8 @@ def test_one_bad_image_of_a_batch_is_named(qtbot: Any, squares: Squares, monkeyp
     with qtbot.waitSignal(worker.returned, timeout=30_000) as result:
         pass
     assert [one[1]["name"] for one in result.args[0]] == ["good labels"]
-    told = [notice.message for notice in notification_manager.records]
-    assert "bad was not segmented: bad: the file is gone." in told
+    reported = [notice.message for notice in notification_manager.records]
+    assert "bad was not segmented: bad: the file is gone." in reported
 
 
 @pytest.mark.parametrize("name", ["health", "initialize"])

@@ -86,7 +86,7 @@ def no_service(model: str, device: str) -> Any:
 @pytest.fixture
 def open_in(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SegmentationWidget]]:
     """Open the widget with all its folds, styled as in napari but without its window, which takes long to make."""
-    monkeypatch.setattr("napari_unetseg.plugin.widget.speak", lambda: None)
+    monkeypatch.setattr("napari_unetseg.plugin.widget.activate_language", lambda: None)
     opened: list[SegmentationWidget] = []
 
     def open_(theme: str = "dark") -> SegmentationWidget:

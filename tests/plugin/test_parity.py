@@ -45,10 +45,10 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def check_record(told: dict[str, Any]) -> None:
-    assert {name: told[name] for name in PINNED} == PINNED
-    assert told["tiles"] > 1
-    assert {name: told["parameters"][name] for name in OPTIONS} == OPTIONS
+def check_record(reported: dict[str, Any]) -> None:
+    assert {name: reported[name] for name in PINNED} == PINNED
+    assert reported["tiles"] > 1
+    assert {name: reported["parameters"][name] for name in OPTIONS} == OPTIONS
 
 
 def test_every_face_gives_the_same_labels(
@@ -66,7 +66,7 @@ def test_every_face_gives_the_same_labels(
         assert expected.count > 10
         # A folder, as the window's batch and the command line both run it.
         segment_files(
-            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event, tally: None
+            service, BatchJob((path,), tmp_path / "batch", segment_options=OPTIONS), report=lambda event, counts: None
         )
     faces: dict[str, NDArray[Any]] = {"batch": tifffile.imread(tmp_path / "batch" / "cells_labels.tif")}
 

@@ -45,7 +45,7 @@ def plugins() -> Iterator[PluginManager]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the writers tell the user."""
     texts: list[str] = []
     monkeypatch.setattr(writers, "show_warning", texts.append)
@@ -117,12 +117,12 @@ def test_scale_units_and_provenance_of_an_ome_tiff(tmp_path: Path) -> None:
     layer = Labels(stack, scale=(3, 0.5, 0.25), units="um", metadata={"napari_unetseg": {"model": "nuclei"}})
     layer.save(tmp_path / "a.ome.tif")
     with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
-        told = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+        reported = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
         assert file.series[0].axes == "ZYX"
         np.testing.assert_array_equal(file.series[0].asarray(), stack)
-    assert [told["Pixels"][f"PhysicalSize{axis}"] for axis in "ZYX"] == [3, 0.5, 0.25]
-    assert [told["Pixels"][f"PhysicalSize{axis}Unit"] for axis in "ZYX"] == ["µm"] * 3
-    assert "nuclei" in str(told["Description"])
+    assert [reported["Pixels"][f"PhysicalSize{axis}"] for axis in "ZYX"] == [3, 0.5, 0.25]
+    assert [reported["Pixels"][f"PhysicalSize{axis}Unit"] for axis in "ZYX"] == ["µm"] * 3
+    assert "nuclei" in str(reported["Description"])
 
 
 @pytest.mark.parametrize("ending", READERS)
@@ -246,12 +246,12 @@ def drawn(**arguments: Any) -> Shapes:
 
 
 @pytest.mark.parametrize("ending", READERS)
-def test_drawn_areas_are_numbered_and_lines_are_told(tmp_path: Path, told: list[str], ending: str) -> None:
+def test_drawn_areas_are_numbered_and_lines_are_told(tmp_path: Path, reported: list[str], ending: str) -> None:
     drawn().save(tmp_path / f"a{ending}")
     read = READERS[ending](tmp_path / f"a{ending}")
     assert [contour.label for contour in read.contours] == [1, 2, 3]
     assert [contour.area for contour in read.contours] == pytest.approx([16, 16, np.pi * 200], rel=1e-4)
-    (text,) = told
+    (text,) = reported
     assert text.startswith("The layer 'drawn': 1 line and 2 paths not exported.")
 
 
@@ -262,12 +262,12 @@ def test_new_shapes_among_labelled_ones_get_numbers_of_their_own(tmp_path: Path)
     assert [roi.name for roi in roifile.roiread(tmp_path / "a.zip")] == ["0007", "0007-2", "0008"]
 
 
-def test_a_shape_that_crosses_planes_is_told(tmp_path: Path, told: list[str]) -> None:
+def test_a_shape_that_crosses_planes_is_told(tmp_path: Path, reported: list[str]) -> None:
     flat = np.array([(1, 0, 0), (1, 0, 2), (1, 2, 2)])
     tilted = np.array([(1, 0, 0), (1, 0, 2), (2, 2, 2)])
     Shapes([flat, tilted], shape_type="polygon", name="drawn").save(tmp_path / "a.geojson")
     assert [place.z for place in read_geojson(tmp_path / "a.geojson").positions] == [1]
-    (text,) = told
+    (text,) = reported
     assert text.startswith("The layer 'drawn': 1 shape that crosses planes not exported.")
 
 

@@ -7,8 +7,8 @@ from hypothesis.extra.numpy import arrays
 from napari_unetseg.postprocessing import blocks
 from napari_unetseg.postprocessing.blocks import strips
 from napari_unetseg.postprocessing.numbering import (
+    area_weighted_size,
     count_objects,
-    covering_size,
     number_objects,
     object_sizes,
     renumber,
@@ -46,9 +46,9 @@ def test_renumbering_happens_in_place():
 
 def test_many_specks_hardly_change_what_size_covers_half():
     sizes = np.array([1] * 50 + [100, 100, 120])
-    assert covering_size(sizes) == 100
+    assert area_weighted_size(sizes) == 100
 
 
 def test_the_covering_size_covers_half():
-    assert covering_size(np.array([1, 2, 3, 6])) == 3
-    assert covering_size(np.array([], np.int64)) == 0
+    assert area_weighted_size(np.array([1, 2, 3, 6])) == 3
+    assert area_weighted_size(np.array([], np.int64)) == 0

@@ -52,8 +52,8 @@ def test_one_bad_image_gives_one_failure(service, images):
     assert [type(result) for result in results] == [Failure, Failure, Failure, Segmentation]
     assert [result.image for result in results[:3]] == ["0", "image 1", "1"]
     assert all(isinstance(result.error, ImageError) for result in results[:3])
-    told = service.health(dummy_inference=False).performance
-    assert (told.runs, told.failures) == (4, 4)
+    reported = service.health(dummy_inference=False).performance
+    assert (reported.runs, reported.failures) == (4, 4)
 
 
 def test_images_are_read_when_their_turn_comes(frugal, images):

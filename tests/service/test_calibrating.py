@@ -15,7 +15,7 @@ from napari_unetseg.inference import int8_calibration
 from napari_unetseg.inference.backends.openvino import int8_store, network_conversion
 from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.service import SegmentationService, calibrating
-from napari_unetseg.service.calibrating import MOST_PLANES, calibrate_package
+from napari_unetseg.service.calibrating import MAX_PLANES, calibrate_package
 
 pytest.importorskip("nncf")
 
@@ -73,7 +73,7 @@ def test_an_uncalibrated_model_is_calibrated_on_the_image_at_hand(service, squar
 
 
 def test_a_refused_calibration_is_told_once(service, squares, calibrated_on, monkeypatch):
-    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "MIN_DICE", 1.5)
     (warning,) = service.segment(squares).warnings
     assert "bright is not used in int8" in warning
     assert len(calibrated_on) == 1
@@ -130,8 +130,8 @@ def test_a_folder_is_calibrated_on_its_first_image(service, squares, tmp_path, c
     files = tuple(tmp_path / f"{name}.npy" for name in "ab")
     for file in files:
         np.save(file, squares)
-    tally = segment_files(service, BatchJob(files, tmp_path / "results"), report=lambda event, tally: None)
-    assert tally.count("done") == 2
+    counts = segment_files(service, BatchJob(files, tmp_path / "results"), report=lambda event, counts: None)
+    assert counts.count("done") == 2
     assert [len(names) for names in calibrated_on] == [1]
 
 
@@ -144,7 +144,7 @@ def test_the_command_calibrates_once(bright_model, squares, tmp_path, calibrated
 
 
 def test_below_the_limit_another_precision_runs_and_says_so(service, squares, monkeypatch):
-    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "MIN_DICE", 1.5)
     assert not service.calibrate([squares]).accepted
     result = service.segment(squares)
     instead = "bfloat16" if computes_bfloat16() else "float32"
@@ -158,7 +158,7 @@ def test_a_new_calibration_is_used_at_once(service, squares, monkeypatch):
     service.calibrate([squares])
     service.initialize(warm_up=False)
     assert service.model_info().precision == "int8"
-    monkeypatch.setattr(int8_store, "LEAST_DICE", 1.5)
+    monkeypatch.setattr(int8_store, "MIN_DICE", 1.5)
     service.calibrate([squares])
     assert not service.model_info().loaded
     service.initialize(warm_up=False)
@@ -185,7 +185,7 @@ def test_a_stack_gives_some_of_its_planes(service, monkeypatch):
     stack = np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 32, 32), np.uint8)
     calibrate_package(service.package, [Image(stack, "ZYX"), stack[5]])
     levels = [int(image.array[0, 0]) for image in given]
-    assert len(levels) - 1 <= MOST_PLANES
+    assert len(levels) - 1 <= MAX_PLANES
     assert levels == [1, 4, 7, 10, 13, 16, 19, 5]
 
 

@@ -12,9 +12,9 @@ from napari_unetseg.service.counters import RunCounter, gpu_available, gpu_perce
 
 
 def test_a_new_counter_knows_nothing():
-    told = RunCounter().read()
-    assert (told.runs, told.failures, told.error_rate, told.recent_ms) == (0, 0, 0.0, ())
-    assert told.latency_p50_ms is told.latency_p95_ms is told.gpu_percent is None
+    reported = RunCounter().snapshot()
+    assert (reported.runs, reported.failures, reported.error_rate, reported.recent_ms) == (0, 0, 0.0, ())
+    assert reported.latency_p50_ms is reported.latency_p95_ms is reported.gpu_percent is None
 
 
 def test_runs_and_failures_are_counted():
@@ -22,12 +22,12 @@ def test_runs_and_failures_are_counted():
     for seconds in (0.3, 0.1, 0.2):
         counter.succeeded(seconds)
     counter.failed(ValueError("odd"), "7f")
-    told = counter.read(gpu_percent=40.0)
-    assert (told.runs, told.failures, told.error_rate, told.gpu_percent) == (3, 1, 0.25, 40.0)
-    assert told.recent_ms == pytest.approx((300, 100, 200))
-    assert told.latency_p50_ms == pytest.approx(200)
-    assert told.latency_p95_ms == pytest.approx(290)
-    assert told.cpu_percent >= 0
+    reported = counter.snapshot(gpu_percent=40.0)
+    assert (reported.runs, reported.failures, reported.error_rate, reported.gpu_percent) == (3, 1, 0.25, 40.0)
+    assert reported.recent_ms == pytest.approx((300, 100, 200))
+    assert reported.latency_p50_ms == pytest.approx(200)
+    assert reported.latency_p95_ms == pytest.approx(290)
+    assert reported.cpu_percent >= 0
 
 
 def test_the_last_error_is_kept_with_its_request():
@@ -42,17 +42,17 @@ def test_only_the_last_hundred_latencies_are_kept():
     counter = RunCounter()
     for index in range(130):
         counter.succeeded(index)
-    told = counter.read()
-    assert told.runs == 130
-    assert told.recent_ms == tuple(1000.0 * index for index in range(30, 130))
+    reported = counter.snapshot()
+    assert reported.runs == 130
+    assert reported.recent_ms == tuple(1000.0 * index for index in range(30, 130))
 
 
 def test_without_a_model_only_the_machine_is_measured():
-    told = memory_usage(None, ())
-    assert told.host_total_mb >= told.host_available_mb > 0
-    assert told.process_mb > 0
-    assert told.device_mb is told.device_total_mb is None
-    assert (told.pool_mb, told.input_pool_hits, told.input_pool_misses) == (0, 0, 0)
+    reported = memory_usage(None, ())
+    assert reported.host_total_mb >= reported.host_available_mb > 0
+    assert reported.process_mb > 0
+    assert reported.device_mb is reported.device_total_mb is None
+    assert (reported.pool_mb, reported.input_pool_hits, reported.input_pool_misses) == (0, 0, 0)
 
 
 def test_pools_are_counted_image_by_image(bright_model, settings, squares):
@@ -71,7 +71,7 @@ def test_pools_are_counted_image_by_image(bright_model, settings, squares):
 def test_pools_are_in_use_during_a_run_and_idle_after_it(bright_model, settings, squares, monkeypatch):
     service = SegmentationService(bright_model, settings=settings())
     service.initialize()
-    (loaded_model,) = service._models.runtimes
+    (loaded_model,) = service._models.loaded_models
     seen = []
     run = loaded_model.backend.run
 

@@ -17,7 +17,7 @@ from napari_unetseg.service.debug_outputs import debug_dump, save_debug_outputs
 @pytest.fixture
 def result():
     probability = np.linspace(0, 1, 96, dtype=np.float32).reshape(2, 6, 8)
-    told = dict.fromkeys(Provenance.__dataclass_fields__) | {
+    reported = dict.fromkeys(Provenance.__dataclass_fields__) | {
         "image": "plate 1/well ä.tif",
         "started": "2025-06-18T11:45:30+02:00",
     }
@@ -27,7 +27,7 @@ def result():
         heads=("foreground", "distance"),
         parameters=DecodeParameters(),
         labels=np.arange(48, dtype=np.int32).reshape(6, 8),
-        provenance=Provenance(**told),
+        provenance=Provenance(**reported),
         warnings=("A warning.",),
     )
 

@@ -37,12 +37,12 @@ BASES = {"hrnet": 2}
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_is_described_as_it_is(name):
     arguments = {"in_channels": 3, "out_channels": 1, **SMALL[name]}
-    told, network = _architecture(Architecture(name=name, arguments=arguments)), build(name, arguments)
-    assert told["model_type"] == type(network).__name__
-    assert told["depth"] == network.depth
-    assert told["base_channels"] == BASES.get(name, 4)
-    assert told["use_attention"] == (name in ("cbam_resunet", "attention_unet"))
-    assert told["in_channels"] == 3
+    reported, network = _architecture(Architecture(name=name, arguments=arguments)), build(name, arguments)
+    assert reported["model_type"] == type(network).__name__
+    assert reported["depth"] == network.depth
+    assert reported["base_channels"] == BASES.get(name, 4)
+    assert reported["use_attention"] == (name in ("cbam_resunet", "attention_unet"))
+    assert reported["in_channels"] == 3
 
 
 def published(name, tmp_path):
@@ -51,19 +51,19 @@ def published(name, tmp_path):
 
 
 def test_the_published_answer_for_the_attention_unet(tmp_path):
-    told = published("attention_unet_standard", tmp_path).as_dict()
-    assert told.keys() >= PUBLISHED_KEYS
+    reported = published("attention_unet_standard", tmp_path).as_dict()
+    assert reported.keys() >= PUBLISHED_KEYS
     details = {"model_type": "AttentionUNet", "base_channels": 64, "depth": 4, "use_attention": True}
-    assert told["architecture_details"].items() >= details.items()
-    assert json.loads(json.dumps(told["preprocessing_config"])) == {
+    assert reported["architecture_details"].items() >= details.items()
+    assert json.loads(json.dumps(reported["preprocessing_config"])) == {
         "image_size": [256, 256],
         "normalize": True,
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
         "kind": "mean_std",
     }
-    assert (told["input_shape"], told["output_shape"]) == ((1, 3, 256, 256), (1, 1, 256, 256))
-    assert told["checkpoint_path"] == str(tmp_path / "best.pth")
+    assert (reported["input_shape"], reported["output_shape"]) == ((1, 3, 256, 256), (1, 1, 256, 256))
+    assert reported["checkpoint_path"] == str(tmp_path / "best.pth")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from napari_unetseg import SegmentationService
 
 THREADS = 4
 STEP = 100
-MOST_MB_A_STEP = 5
+MAX_MB_PER_STEP = 5
 
 
 def images(count: int = 8, side: int = 512) -> list[np.ndarray]:
@@ -59,10 +59,10 @@ def slope(memory: list[float]) -> float:
 @pytest.mark.nightly
 def test_a_thousand_images_from_four_threads():
     memory, service = endure(1000)
-    told = service.health()
-    assert told.service_healthy
-    assert told.performance.failures == 0
-    assert told.memory_usage.input_pool_utilization == told.memory_usage.output_pool_utilization == 0
-    usage = told.memory_usage
+    reported = service.health()
+    assert reported.service_healthy
+    assert reported.performance.failures == 0
+    assert reported.memory_usage.input_pool_utilization == reported.memory_usage.output_pool_utilization == 0
+    usage = reported.memory_usage
     assert usage.input_pool_hits >= 0.9 * (usage.input_pool_hits + usage.input_pool_misses)
-    assert slope(memory) < MOST_MB_A_STEP, memory
+    assert slope(memory) < MAX_MB_PER_STEP, memory

@@ -11,14 +11,14 @@ import pytest
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.config import Settings
-from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
+from napari_unetseg.inference.backends.array_backend import ArrayBackend
 from napari_unetseg.inference.backends.device import Device, DeviceKind
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, facts_on, pixels_that_fit, plan_tiling
 from napari_unetseg.networks.working_memory import working_bytes
-from napari_unetseg.service import forecast, profile
+from napari_unetseg.service import forecast, machine_profile
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import (
     Forecast,
@@ -28,7 +28,7 @@ from napari_unetseg.service.forecast import (
     network_pixels,
     operations_per_pixel,
 )
-from napari_unetseg.service.profile import TunedBatch, write_profile
+from napari_unetseg.service.machine_profile import TunedBatch, write_profile
 from napari_unetseg.zoo.card import Architecture, ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import find_model
@@ -36,7 +36,7 @@ from napari_unetseg.zoo.registry import find_model
 
 @pytest.fixture(autouse=True)
 def _no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profile, "user_data_path", lambda *_, **__: tmp_path / "data")
+    monkeypatch.setattr(machine_profile, "user_data_path", lambda *_, **__: tmp_path / "data")
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def card(service: SegmentationService) -> ModelCard:
 
 
 def test_before_the_first_run_the_time_is_a_guess_and_nothing_is_loaded(service: SegmentationService) -> None:
-    told = service.forecast(Workload((512, 512)))
-    assert (told.device, told.basis, told.precision) == ("cpu", "guess", None)
-    assert told.seconds is not None
-    assert told.memory_mb is not None
+    reported = service.forecast(Workload((512, 512)))
+    assert (reported.device, reported.basis, reported.precision) == ("cpu", "guess", None)
+    assert reported.seconds is not None
+    assert reported.memory_mb is not None
     assert not service.model_info().loaded
     larger = service.forecast(Workload((1024, 512)))
-    assert larger.seconds == pytest.approx(2 * told.seconds)
-    assert larger.memory_mb == pytest.approx(2 * told.memory_mb)
+    assert larger.seconds == pytest.approx(2 * reported.seconds)
+    assert larger.memory_mb == pytest.approx(2 * reported.memory_mb)
 
 
 @pytest.mark.parametrize(("usable", "counted"), [(1, 1), (4, 4), (16, 8)])
@@ -73,11 +73,11 @@ def test_a_guess_counts_the_cores_that_the_process_may_use(
 
 def test_runs_of_this_session_say_how_fast_it_is(service: SegmentationService, monkeypatch: pytest.MonkeyPatch) -> None:
     result = service.segment(np.random.default_rng(1).random((64, 80)).astype(np.float32))
-    told = service.forecast(Workload((128, 160)))
-    assert told.basis == "runs"
-    assert told.seconds == pytest.approx(4 * result.provenance.seconds, abs=0.003)
-    assert told.reason == "The CPU was asked for."
-    assert told.precision == "float32"
+    reported = service.forecast(Workload((128, 160)))
+    assert reported.basis == "runs"
+    assert reported.seconds == pytest.approx(4 * result.provenance.seconds, abs=0.003)
+    assert reported.reason == "The CPU was asked for."
+    assert reported.precision == "float32"
 
 
 def test_another_model_of_the_same_memory_has_a_pace_of_its_own(service: SegmentationService, dark_model: Path) -> None:
@@ -88,10 +88,10 @@ def test_another_model_of_the_same_memory_has_a_pace_of_its_own(service: Segment
 def test_a_saved_benchmark_goes_before_a_guess(service: SegmentationService, card: ModelCard) -> None:
     size = TunedBatch(batch_size=1, max_batch_size=1, window=64, megapixels_per_s=2.0, peak_memory_mb=100.0)
     write_profile(cpu_name(), card.weights.sha256, size)
-    told = service.forecast(Workload((1000, 1000), planes=3))
-    assert (told.basis, told.seconds) == ("benchmark", pytest.approx(1.5))
+    reported = service.forecast(Workload((1000, 1000), planes=3))
+    assert (reported.basis, reported.seconds) == ("benchmark", pytest.approx(1.5))
     # Two maps of float32 and what the labels take.
-    assert told.memory_mb == pytest.approx(100 + 3 * 20 * 1e6 / 2**20)
+    assert reported.memory_mb == pytest.approx(100 + 3 * 20 * 1e6 / 2**20)
 
 
 def test_a_saved_benchmark_of_another_way_than_the_service_goes_says_nothing(
@@ -123,9 +123,9 @@ def test_operations_are_those_of_the_convolutions(card: ModelCard) -> None:
 
 
 def test_the_bundled_model_is_guessed_within_reason() -> None:
-    told = operations_per_pixel(find_model("nuclei").card)
-    assert told is not None
-    assert 1e4 < told < 1e6
+    reported = operations_per_pixel(find_model("nuclei").card)
+    assert reported is not None
+    assert 1e4 < reported < 1e6
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def engine_plan(model: str, backend: str, device: DeviceKind, shape: tuple[int, 
     return plan_tiling(shape, package.card, loaded, limits)
 
 
-class FakeRuntime(ArrayRuntime):
+class FakeRuntime(ArrayBackend):
     def _compute(self, *_: object) -> None: ...
 
     def unload(self) -> None: ...
@@ -212,11 +212,11 @@ def test_the_window_is_the_one_that_the_engine_takes(
 
 def test_nuclei_on_a_cpu_take_large_windows_in_bands(settings: Callable[..., Settings]) -> None:
     torch = BackendRequest("torch", "float32")
-    told = forecast_run(find_model("nuclei"), Workload((4000, 4000)), settings(), "cpu", backend_request=torch)
-    assert told.window == 2240
+    reported = forecast_run(find_model("nuclei"), Workload((4000, 4000)), settings(), "cpu", backend_request=torch)
+    assert reported.window == 2240
     # Measured: the process grew by 594 MiB beside the loaded model.
-    assert told.memory_mb is not None
-    assert 594 < told.memory_mb < 1.3 * 594
+    assert reported.memory_mb is not None
+    assert 594 < reported.memory_mb < 1.3 * 594
     facts = facts_on(find_model("nuclei").card, "torch", "cpu")
     in_bands, whole = (working_bytes(facts, 2240, 2240, in_bands=banded) for banded in (True, False))
     assert in_bands is not None
@@ -235,9 +235,9 @@ def test_a_loaded_model_is_asked_itself(service: SegmentationService) -> None:
 def test_several_tiles_at_once_take_as_much_memory_each(bright_model: Path, settings: Callable[..., Settings]) -> None:
     def memory(batch_size: int, side: int) -> float:
         own = settings(inference__window=200, inference__batch_size=batch_size)
-        told = forecast_run(find_model(bright_model), Workload((side, side)), own, "cpu")
-        assert told.memory_mb is not None
-        return told.memory_mb - 20 * side**2 / 2**20
+        reported = forecast_run(find_model(bright_model), Workload((side, side)), own, "cpu")
+        assert reported.memory_mb is not None
+        return reported.memory_mb - 20 * side**2 / 2**20
 
     assert memory(3, 1000) == pytest.approx(3 * memory(1, 1000))
     # An image of one tile has no more than that to be computed at once.

@@ -11,7 +11,7 @@ from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
 
 
 def weights_of(service: SegmentationService) -> list[torch.Tensor]:
-    (loaded_model,) = service._models.runtimes
+    (loaded_model,) = service._models.loaded_models
     network = loaded_model.backend._network
     return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
 
@@ -91,13 +91,13 @@ def test_onnxruntime_gives_the_known_answer_too(answered_model):
 
 
 def test_what_the_settings_switch_off_is_not_checked(answered_model, settings):
-    told = SegmentationService(answered_model, settings=settings(health__known_answer_test=False)).health()
-    assert (told.service_healthy, told.known_answer) == (True, None)
+    reported = SegmentationService(answered_model, settings=settings(health__known_answer_test=False)).health()
+    assert (reported.service_healthy, reported.known_answer) == (True, None)
     service = SegmentationService(answered_model, settings=settings(health__dummy_inference_test=False))
     service.initialize()
     fill(service, 0)
-    told = service.health()
-    assert (told.service_healthy, told.dummy_inference_ms, told.last_health_check) == (True, None, None)
+    reported = service.health()
+    assert (reported.service_healthy, reported.dummy_inference_ms, reported.last_health_check) == (True, None, None)
 
 
 def test_a_model_that_fails_its_check_is_not_loaded(answered_model, dark_model, settings):
@@ -126,10 +126,10 @@ def test_a_failed_check_keeps_the_model_that_was_loaded(answered_model, squares)
 def test_a_slow_inference_warns_with_advice(bright_model, squares, settings, caplog):
     service = SegmentationService(bright_model, settings=settings(health__slow_inference_ms=1e-3))
     result = service.segment(Image(squares, name="squares.tif"))
-    (told,) = service.health(dummy_inference=False).warnings
-    assert "Check GPU utilization and the model variant; use the lightweight variant for speed." in told
-    assert result.warnings == (told,)
-    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [told]
+    (reported,) = service.health(dummy_inference=False).warnings
+    assert "Check GPU utilization and the model variant; use the lightweight variant for speed." in reported
+    assert result.warnings == (reported,)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [reported]
     patient = SegmentationService(bright_model, settings=settings(health__slow_inference_ms=1e6))
     assert patient.segment(squares).warnings == ()
     assert patient.health(dummy_inference=False).warnings == ()

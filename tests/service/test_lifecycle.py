@@ -10,7 +10,7 @@ import pytest
 
 from napari_unetseg import Cancelled, Image, SegmentationService, UnetsegError
 from napari_unetseg.errors import ModelError
-from napari_unetseg.service.logs import FIGURES
+from napari_unetseg.service.logs import LOG_FIELDS
 from napari_unetseg.service.requests import request
 
 # The answer of the published guide to GET /health.
@@ -38,11 +38,15 @@ def test_nothing_is_loaded_before_it_is_needed_unless_wanted(bright_model, setti
 
 
 def test_initializing_tells_how_it_went(service):
-    told = service.initialize()
-    assert (told.success, told.service_ready, told.message) == (True, True, "Bright objects is ready on cpu.")
-    assert told.initialization_time_ms > 0
-    assert told.info == service.model_info()
-    assert told.as_dict().keys() >= {"success", "message", "initialization_time_ms", "service_ready"}
+    reported = service.initialize()
+    assert (reported.success, reported.service_ready, reported.message) == (
+        True,
+        True,
+        "Bright objects is ready on cpu.",
+    )
+    assert reported.initialization_time_ms > 0
+    assert reported.info == service.model_info()
+    assert reported.as_dict().keys() >= {"success", "message", "initialization_time_ms", "service_ready"}
     assert service.initialize(warm_up=False).info.loaded
 
 
@@ -59,16 +63,16 @@ def test_health_is_named_and_nested_as_published(service, squares):
     before = service.health(dummy_inference=False).as_dict()
     assert (before["model_loaded"], before["memory_pools_ready"], before["last_health_check"]) == (False, False, None)
     service.segment(squares)
-    told = json.loads(json.dumps(service.health().as_dict()))
-    assert told.keys() >= PUBLISHED_KEYS
-    assert told["model_info"] == {"model_name": "bright", "model_variant": "standard", "device": "cpu"}
-    assert told["memory_usage"].keys() >= {"input_pool_utilization", "output_pool_utilization"}
-    assert told["memory_usage"]["host_total_mb"] >= told["memory_usage"]["process_mb"] > 0
-    assert told["memory_usage"]["pool_mb"] > 0
-    assert {"segmentation", "batch_processing", "confidence_scoring"} <= set(told["capabilities"])
-    assert told["performance"]["runs"] == len(told["performance"]["recent_ms"]) == 1
-    assert told["gpu_available"] in (True, False)
-    assert told["last_error"] is None
+    reported = json.loads(json.dumps(service.health().as_dict()))
+    assert reported.keys() >= PUBLISHED_KEYS
+    assert reported["model_info"] == {"model_name": "bright", "model_variant": "standard", "device": "cpu"}
+    assert reported["memory_usage"].keys() >= {"input_pool_utilization", "output_pool_utilization"}
+    assert reported["memory_usage"]["host_total_mb"] >= reported["memory_usage"]["process_mb"] > 0
+    assert reported["memory_usage"]["pool_mb"] > 0
+    assert {"segmentation", "batch_processing", "confidence_scoring"} <= set(reported["capabilities"])
+    assert reported["performance"]["runs"] == len(reported["performance"]["recent_ms"]) == 1
+    assert reported["gpu_available"] in (True, False)
+    assert reported["last_error"] is None
 
 
 def test_switched_off_capabilities_are_not_offered(bright_model, settings, squares):
@@ -84,10 +88,10 @@ def test_switched_off_capabilities_are_not_offered(bright_model, settings, squar
 def test_the_last_error_has_the_id_that_the_call_had(service, squares):
     with request("from outside"), pytest.raises(UnetsegError):
         service.segment(squares, channel=7)
-    told = service.health(dummy_inference=False)
-    assert told.last_error.request_id == "from outside"
-    assert "channel 7" in told.last_error.message
-    assert told.performance.error_rate == 1
+    reported = service.health(dummy_inference=False)
+    assert reported.last_error.request_id == "from outside"
+    assert "channel 7" in reported.last_error.message
+    assert reported.performance.error_rate == 1
 
 
 def test_every_result_bears_its_request(service, squares):
@@ -104,10 +108,10 @@ def test_calls_leave_records_where_they_are_wanted(bright_model, settings, squar
     caplog.set_level(logging.INFO, "napari_unetseg")
     wanted = settings(logging__log_requests=True, logging__enable_performance_logging=True)
     SegmentationService(bright_model, settings=wanted).segment(Image(squares, name="squares.tif"))
-    told = [(record.getMessage(), getattr(record, FIGURES)) for record in caplog.records]
-    assert [message for message, _ in told] == ["segmented", "stages"]
-    assert told[0][1].items() >= {"image": "squares.tif", "size": "60x80", "model": "bright", "objects": 3}.items()
-    assert {"wait_ms", "network_ms", "decode_ms", "process_mb"} <= told[1][1].keys()
+    reported = [(record.getMessage(), getattr(record, LOG_FIELDS)) for record in caplog.records]
+    assert [message for message, _ in reported] == ["segmented", "stages"]
+    assert reported[0][1].items() >= {"image": "squares.tif", "size": "60x80", "model": "bright", "objects": 3}.items()
+    assert {"wait_ms", "network_ms", "decode_ms", "process_mb"} <= reported[1][1].keys()
     caplog.clear()
     SegmentationService(bright_model, settings=settings()).segment(squares)
     assert caplog.records == []
@@ -116,7 +120,7 @@ def test_calls_leave_records_where_they_are_wanted(bright_model, settings, squar
 def test_a_closed_service_says_so(bright_model, settings, squares):
     with SegmentationService(bright_model, settings=settings()) as service:
         service.segment(squares)
-        (loaded_model,) = service._models.runtimes
+        (loaded_model,) = service._models.loaded_models
     with pytest.raises(ModelError, match="unloaded"):
         loaded_model.predict(Image(squares))
     assert not service.model_info().loaded
@@ -177,9 +181,9 @@ def test_sixteen_threads_do_not_disturb_each_other(bright_model, dark_model, ans
         assert result.parameters.threshold == threshold
         assert result.provenance.model == ("dark" if model == dark_model else "bright")
     assert len({result.provenance.request_id for result in results}) == len(todo)
-    told = crowded.health(dummy_inference=False)
-    assert (told.performance.runs, told.performance.failures) == (len(todo), 0)
-    assert told.memory_usage.input_pool_utilization == told.memory_usage.output_pool_utilization == 0
+    reported = crowded.health(dummy_inference=False)
+    assert (reported.performance.runs, reported.performance.failures) == (len(todo), 0)
+    assert reported.memory_usage.input_pool_utilization == reported.memory_usage.output_pool_utilization == 0
 
 
 def test_reloading_and_unloading_do_not_disturb_runs(bright_model, settings, squares):

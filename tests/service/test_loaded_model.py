@@ -13,7 +13,7 @@ from napari_unetseg.inference.out_of_memory import Limit
 from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service.loaded_model import BatchShape, LoadedModel, load_model
-from napari_unetseg.service.profile import TunedBatch, device_name, profile_path, write_profile
+from napari_unetseg.service.machine_profile import TunedBatch, device_name, profile_path, write_profile
 from napari_unetseg.service.recipe_text import as_command, as_python
 from napari_unetseg.service.run_recipe import RunRecipe
 from napari_unetseg.zoo.registry import find_model
@@ -169,7 +169,7 @@ def test_steps_are_kept_and_the_working_size_too(package, monkeypatch):
     ]
     assert first.warnings == tuple(step.text for step in loaded_model.memory_steps)
     assert second.warnings == ()
-    assert loaded_model.limits.on("cpu") == Limit(batch_size=1)
+    assert loaded_model.limits.of("cpu") == Limit(batch_size=1)
 
 
 @pytest.fixture

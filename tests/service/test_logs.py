@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from napari_unetseg.service.logs import FIGURES, start_logging
+from napari_unetseg.service.logs import LOG_FIELDS, start_logging
 from napari_unetseg.service.requests import request
 
 
@@ -30,10 +30,10 @@ def test_a_record_is_a_line_of_pairs():
     stream = io.StringIO()
     start_logging("INFO", stream=stream)
     with request("7f"):
-        logging.getLogger("napari_unetseg.any").info("Two words", extra={FIGURES: {"objects": 3, "image": 'a "b"'}})
-    told = pairs(stream.getvalue())
-    assert told.pop("time").startswith("20")
-    assert told == {
+        logging.getLogger("napari_unetseg.any").info("Two words", extra={LOG_FIELDS: {"objects": 3, "image": 'a "b"'}})
+    reported = pairs(stream.getvalue())
+    assert reported.pop("time").startswith("20")
+    assert reported == {
         "level": "info",
         "logger": "napari_unetseg.any",
         "request_id": "7f",
@@ -46,12 +46,12 @@ def test_a_record_is_a_line_of_pairs():
 def test_a_record_is_a_json_object_with_its_traceback():
     stream = io.StringIO()
     start_logging(as_json=True, stream=stream)
-    logging.getLogger("napari_unetseg").error("failed", exc_info=ValueError("odd"), extra={FIGURES: {"ms": 1.5}})
+    logging.getLogger("napari_unetseg").error("failed", exc_info=ValueError("odd"), extra={LOG_FIELDS: {"ms": 1.5}})
     (line,) = stream.getvalue().splitlines()
-    told = json.loads(line)
-    assert (told["message"], told["level"], told["ms"]) == ("failed", "error", 1.5)
-    assert "ValueError: odd" in told["traceback"]
-    assert "request_id" not in told
+    reported = json.loads(line)
+    assert (reported["message"], reported["level"], reported["ms"]) == ("failed", "error", 1.5)
+    assert "ValueError: odd" in reported["traceback"]
+    assert "request_id" not in reported
 
 
 def test_what_is_below_the_level_is_left_out_and_a_second_start_replaces_the_first():

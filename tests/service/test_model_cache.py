@@ -46,7 +46,7 @@ def load() -> Loader:
 
 
 def names(held: ModelCache) -> list[str]:
-    return [loaded_model.name for loaded_model in held.runtimes]
+    return [loaded_model.name for loaded_model in held.loaded_models]
 
 
 def test_a_model_is_loaded_once(load):

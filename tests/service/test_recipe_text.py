@@ -82,26 +82,26 @@ def test_every_parameter_has_its_option(result: Segmentation) -> None:
 
 
 def test_an_image_without_a_file_comes_from_its_layer(result: Segmentation) -> None:
-    told = result.provenance.as_dict() | {"path": None, "image": 'it\'s "3"', "plane": {0: 2}}
-    script = as_python(RunRecipe.of(told))
+    reported = result.provenance.as_dict() | {"path": None, "image": 'it\'s "3"', "plane": {0: 2}}
+    script = as_python(RunRecipe.of(reported))
     compile(script, "script", "exec")
     assert r"""layers['it\'s "3"']""" in script
     assert "pixels[2, :, :]" in script
-    assert as_command(RunRecipe.of(told)).startswith("napari-unetseg segment IMAGE --model")
+    assert as_command(RunRecipe.of(reported)).startswith("napari-unetseg segment IMAGE --model")
 
 
 def test_a_plane_of_a_file_is_taken_from_its_stack(result: Segmentation) -> None:
-    told = result.provenance.as_dict() | {"plane": {0: 4, 1: 2}}
-    assert ", 'ZTYX').plane((4, 2))\n" in as_python(RunRecipe.of(told))
-    assert " IMAGE " in as_command(RunRecipe.of(told))
-    three = as_python(RunRecipe.of(told | {"plane": {0: 4, 1: 2, 2: 1}}))
+    reported = result.provenance.as_dict() | {"plane": {0: 4, 1: 2}}
+    assert ", 'ZTYX').plane((4, 2))\n" in as_python(RunRecipe.of(reported))
+    assert " IMAGE " in as_command(RunRecipe.of(reported))
+    three = as_python(RunRecipe.of(reported | {"plane": {0: 4, 1: 2, 2: 1}}))
     assert ", 'ZTCYX').take_channel(1).plane((4, 2))\n" in three
 
 
 def test_a_stack_is_read_as_one(result: Segmentation) -> None:
-    told = result.provenance.as_dict() | {"axes": "TYX", "plane": {1: 2}, "link": True}
-    assert ", 'TCYX').take_channel(2)\n" in as_python(RunRecipe.of(told))
-    line = as_command(RunRecipe.of(told))
+    reported = result.provenance.as_dict() | {"axes": "TYX", "plane": {1: 2}, "link": True}
+    assert ", 'TCYX').take_channel(2)\n" in as_python(RunRecipe.of(reported))
+    line = as_command(RunRecipe.of(reported))
     assert " --axes TCYX " in line
     assert " --channel 2 " in line
     assert " --link " in line
@@ -109,13 +109,13 @@ def test_a_stack_is_read_as_one(result: Segmentation) -> None:
 
 
 def test_a_part_of_an_image_is_cut_out_of_it(result: Segmentation) -> None:
-    told = result.provenance.as_dict() | {"region": [[5, 60], [0, 33]]}
-    script = as_python(RunRecipe.of(told))
+    reported = result.provenance.as_dict() | {"region": [[5, 60], [0, 33]]}
+    script = as_python(RunRecipe.of(reported))
     compile(script, "script", "exec")
     assert "array=image.array[5:60, 0:33]" in script
-    layer = as_python(RunRecipe.of(told | {"path": None, "axes": "ZYXC", "rgb": True, "plane": {0: 2}}))
+    layer = as_python(RunRecipe.of(reported | {"path": None, "axes": "ZYXC", "rgb": True, "plane": {0: 2}}))
     assert "pixels[2, :, 5:60, 0:33, :]" in layer
-    assert " IMAGE " in as_command(RunRecipe.of(told))
+    assert " IMAGE " in as_command(RunRecipe.of(reported))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.io import draw_overlay
 from napari_unetseg.service import Segmentation
-from napari_unetseg.service.rich_display import LONGEST_SIDE, as_html, thumbnail
+from napari_unetseg.service.rich_display import MAX_SIDE, as_html, thumbnail
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_a_large_image_is_drawn_smaller_with_every_outline(service: Segmentation
     result = service.segment(squares(900, 300))
     drawn = thumbnail(result)
     assert drawn.shape == (300, 100, 3)
-    assert max(drawn.shape) <= LONGEST_SIDE
+    assert max(drawn.shape) <= MAX_SIDE
     coloured = np.ptp(drawn.astype(int), axis=-1) > 0
     for y, x in zip(result.measurements["bbox_min_y_px"], result.measurements["bbox_min_x_px"], strict=True):
         assert coloured[y // 3 : (y + 20) // 3, x // 3 : (x + 20) // 3].any()

@@ -40,13 +40,13 @@ def recipe(result: Segmentation) -> RunRecipe:
 
 
 def test_all_that_decides_the_labels_is_recorded(result: Segmentation, bright_model: Path) -> None:
-    told = result.provenance
-    assert told.model_source == str(bright_model)
-    assert (told.largest_window, told.batch_size) == (48, 2)
-    assert told.tiles > 1
-    assert (told.axes, told.shape, told.path, told.channel) == ("YX", (90, 70), "noise.tif", 1)
-    assert told.parameters == result.parameters.model_dump()
-    assert told.card_sha256 == card_fingerprint(read_card(bright_model / "model.yaml"))
+    reported = result.provenance
+    assert reported.model_source == str(bright_model)
+    assert (reported.largest_window, reported.batch_size) == (48, 2)
+    assert reported.tiles > 1
+    assert (reported.axes, reported.shape, reported.path, reported.channel) == ("YX", (90, 70), "noise.tif", 1)
+    assert reported.parameters == result.parameters.model_dump()
+    assert reported.card_sha256 == card_fingerprint(read_card(bright_model / "model.yaml"))
 
 
 def test_a_file_keeps_the_recipe(recipe: RunRecipe, tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_layer_metadata_say_enough(result: Segmentation, recipe: RunRecipe) -> N
 
 
 def test_a_record_that_says_too_little_is_refused(result: Segmentation) -> None:
-    told = result.provenance.as_dict()
-    del told["card_sha256"]
+    reported = result.provenance.as_dict()
+    del reported["card_sha256"]
     with pytest.raises(RunRecipeError, match="not fully recorded"):
-        RunRecipe.of(told)
+        RunRecipe.of(reported)
 
 
 def test_another_model_in_the_same_place_is_refused(
@@ -112,19 +112,19 @@ def test_another_machine_says_what_is_different(recipe: RunRecipe, settings: Cal
     elsewhere = recipe.model_copy(update={"run": recipe.run.model_copy(update={"precision": "tf32"})})
     with recipe.service(settings()) as service:
         service.initialize(warm_up=False)
-        (told,) = elsewhere.differences(service.model_info())
-    assert told.endswith("on float32, not on tf32.")
+        (reported,) = elsewhere.differences(service.model_info())
+    assert reported.endswith("on float32, not on tf32.")
 
 
 def test_a_newer_version_is_told(recipe: RunRecipe) -> None:
     assert recipe.remarks == ()
-    (told,) = recipe.model_copy(update={"napari_unetseg": "99.1"}).remarks
-    assert "99.1" in told
-    assert napari_unetseg.__version__ in told
+    (reported,) = recipe.model_copy(update={"napari_unetseg": "99.1"}).remarks
+    assert "99.1" in reported
+    assert napari_unetseg.__version__ in reported
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"sharpen": 3}, "not the recipe of a run: sharpen"),
         ({"sharpen": 3, "napari_unetseg": "99.1"}, "napari-unetseg 99.1 made this recipe"),
@@ -133,21 +133,23 @@ def test_a_newer_version_is_told(recipe: RunRecipe) -> None:
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(
-    recipe: RunRecipe, tmp_path: Path, change: dict[str, object], told: str
+    recipe: RunRecipe, tmp_path: Path, change: dict[str, object], reported: str
 ) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(recipe.model_dump(mode="json") | change), encoding="utf-8")
-    with pytest.raises(RunRecipeError, match=told) as refused:
+    with pytest.raises(RunRecipeError, match=reported) as refused:
         read_run_recipe(path)
     assert str(refused.value).startswith(str(path))
 
 
-@pytest.mark.parametrize(("content", "told"), [(b"a: [", "not valid YAML"), (b"\xff", "not valid"), (None, "No such")])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "reported"), [(b"a: [", "not valid YAML"), (b"\xff", "not valid"), (None, "No such")]
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, reported: str) -> None:
     path = tmp_path / "run.yaml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RunRecipeError, match=told):
+    with pytest.raises(RunRecipeError, match=reported):
         read_run_recipe(path)
 
 

@@ -25,11 +25,11 @@ def test_objects_are_found_where_they_are(service, squares):
 
 def test_provenance_says_how_a_result_came_about(service, squares):
     result = service.segment(Image(squares, name="squares.tif"), threshold=0.4, min_size=9)
-    told = result.provenance.as_dict()
-    assert told["image"] == "squares.tif"
-    assert told["model"] == "bright"
-    assert told["sha256"] == service.package.card.weights.sha256
-    assert told["parameters"] == {
+    reported = result.provenance.as_dict()
+    assert reported["image"] == "squares.tif"
+    assert reported["model"] == "bright"
+    assert reported["sha256"] == service.package.card.weights.sha256
+    assert reported["parameters"] == {
         "threshold": 0.4,
         "min_size": 9,
         "split": 0.5,
@@ -37,9 +37,9 @@ def test_provenance_says_how_a_result_came_about(service, squares):
         "smoothing": 0,
         "min_confidence": 0.0,
     }
-    assert told["device"] == "cpu"
-    assert told["backend"] == "torch"
-    assert set(told["versions"]) == {"napari-unetseg", "numpy", "scipy", "scikit-image", "torch"}
+    assert reported["device"] == "cpu"
+    assert reported["backend"] == "torch"
+    assert set(reported["versions"]) == {"napari-unetseg", "numpy", "scipy", "scikit-image", "torch"}
 
 
 def test_onnxruntime_gives_the_same_and_is_named(service, bright_model, squares):

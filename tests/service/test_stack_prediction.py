@@ -132,12 +132,12 @@ def test_lazy_planes_are_read_one_at_a_time(service, volume):
 
 
 def test_progress_counts_all_planes_from_the_start_and_never_goes_back(service, volume):
-    told = []
-    service.segment(Image(volume, "ZYX"), progress=lambda done, total: told.append((done, total)))
+    reported = []
+    service.segment(Image(volume, "ZYX"), progress=lambda done, total: reported.append((done, total)))
     tiles = service.segment(volume[0]).provenance.tiles
-    assert told[-1] == (4 * tiles, 4 * tiles)
-    assert {total for _, total in told} == {4 * tiles}
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reported[-1] == (4 * tiles, 4 * tiles)
+    assert {total for _, total in reported} == {4 * tiles}
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 def test_cancel_stops_within_the_stack(service, volume):

@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from napari_unetseg.training.recipe import Augmentation, Recipe, Source
+from napari_unetseg.training.training_recipe import Augmentation, Source, TrainingRecipe
 
 
 def draw_discs(rng: np.random.Generator, side: int = 64, count: int = 5) -> np.ndarray:
@@ -48,9 +48,9 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def recipe() -> Recipe:
+def recipe() -> TrainingRecipe:
     """A recipe so small that it trains in seconds."""
-    return Recipe(
+    return TrainingRecipe(
         name="discs",
         display_name="Discs",
         description="Synthetic discs.",

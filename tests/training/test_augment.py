@@ -24,8 +24,8 @@ from napari_unetseg.training.augment import (
     turn_flows,
 )
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
-from napari_unetseg.training.recipe import Augmentation
 from napari_unetseg.training.targets import training_targets
+from napari_unetseg.training.training_recipe import Augmentation
 from napari_unetseg.zoo.card import Percentile
 
 CALM = {"invert": 0, "grey": 0, "shuffle": 0, "tint": 0, "gain": 0, "offset": 0, "gamma": 0, "blur": 0.3, "noise": 0}

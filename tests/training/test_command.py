@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from napari_unetseg.cli.train_command import train_command
-from napari_unetseg.training.recipe import Recipe, read_recipe, write_recipe
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
+from napari_unetseg.training.training_recipe import TrainingRecipe, read_training_recipe, write_training_recipe
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 
 
@@ -21,8 +21,10 @@ def command() -> typer.Typer:
     return app
 
 
-def test_the_command_trains_by_a_recipe(command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
-    write_recipe(recipe, tmp_path / "discs.yaml")
+def test_the_command_trains_by_a_recipe(
+    command: typer.Typer, dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    write_training_recipe(recipe, tmp_path / "discs.yaml")
     (tmp_path / "held.txt").write_text("field0\nfield1\n", encoding="utf-8")
     output, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
     arguments = ["--output", output, "--checkpoints", checkpoints, "--recipe", tmp_path / "discs.yaml"]
@@ -32,13 +34,15 @@ def test_the_command_trains_by_a_recipe(command: typer.Typer, dataset: Path, rec
     assert f"{output}: model 'mine', Dice " in result.output
     assert "on 2 held-out images" in result.output
     assert read_card(output / CARD_FILE).name == "mine"
-    assert read_recipe(output / RECIPE_FILE) == recipe.model_copy(update={"name": "mine", "steps": 1})
+    assert read_training_recipe(output / RECIPE_FILE) == recipe.model_copy(update={"name": "mine", "steps": 1})
     assert (output / VALIDATION_FILE).read_text() == "field0\nfield1\n"
     assert (checkpoints / LAST_FILE).exists()
 
 
-def test_the_mean_of_two_models_is_a_model(command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
-    write_recipe(recipe.model_copy(update={"steps": 1}), tmp_path / "discs.yaml")
+def test_the_mean_of_two_models_is_a_model(
+    command: typer.Typer, dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    write_training_recipe(recipe.model_copy(update={"steps": 1}), tmp_path / "discs.yaml")
     shared = [str(dataset), "--recipe", str(tmp_path / "discs.yaml"), "--device", "cpu"]
     weights = []
     for seed in ("1", "2"):
@@ -50,17 +54,24 @@ def test_the_mean_of_two_models_is_a_model(command: typer.Typer, dataset: Path, 
     result = CliRunner().invoke(command, [*shared, *arguments, *weights])
     assert result.exit_code == 0, result.output
     assert f"Its weights, unrounded, are in {checkpoints}." in result.output
-    assert read_recipe(output / RECIPE_FILE).start_from == tuple(weights[1::2])
+    assert read_training_recipe(output / RECIPE_FILE).start_from == tuple(weights[1::2])
     assert (checkpoints / BEST_FILE).exists()
 
 
 @pytest.mark.parametrize(("heads", "has_objects"), [(("foreground",), True), (("foreground", "distance"), False)])
 def test_masks_without_numbers_score_objects_only_where_none_are_divided(
-    command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path, heads: tuple[str, ...], has_objects: bool
+    command: typer.Typer,
+    dataset: Path,
+    recipe: TrainingRecipe,
+    tmp_path: Path,
+    heads: tuple[str, ...],
+    has_objects: bool,
 ) -> None:
     for path in (dataset / "masks").iterdir():
         iio.imwrite(path, np.where(iio.imread(path), 255, 0).astype(np.uint8))
-    write_recipe(recipe.model_copy(update={"heads": heads, "metric": "dice", "steps": 1}), tmp_path / "masks.yaml")
+    write_training_recipe(
+        recipe.model_copy(update={"heads": heads, "metric": "dice", "steps": 1}), tmp_path / "masks.yaml"
+    )
     arguments = [
         "-o",
         tmp_path / "model",
@@ -92,10 +103,10 @@ def test_a_wrong_option_is_explained(command: typer.Typer, dataset: Path, tmp_pa
 
 
 def test_the_options_go_before_the_recipe(
-    command: typer.Typer, dataset: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: typer.Typer, dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    write_recipe(recipe, tmp_path / "discs.yaml")
+    write_training_recipe(recipe, tmp_path / "discs.yaml")
     arguments = ["-o", tmp_path / "model", "--checkpoints", tmp_path / "checkpoints", "--device", "cpu"]
     arguments += ["--recipe", tmp_path / "discs.yaml"]
     result = CliRunner().invoke(command, [str(dataset), *map(str, arguments), "--start-from", "none.pt"])

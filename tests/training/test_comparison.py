@@ -63,7 +63,7 @@ def test_a_failure_is_told_once_for_all_contenders(pairs: list[Pair]) -> None:
     reported: list[Failed] = []
     comparison = Comparison([HALF, OTSU], pairs, masks=False, report=reported.append)
     comparison.score()
-    comparison.stress(seed=0)
+    comparison.score_corruptions(seed=0)
     assert [failed.stem for failed in reported] == ["field1"]
     assert comparison.failures == reported
     assert comparison_as_dict(comparison)["failures"] == [{"stem": "field1", "reason": str(reported[0].error)}]
@@ -73,7 +73,7 @@ def test_a_failure_is_told_once_for_all_contenders(pairs: list[Pair]) -> None:
 def test_files_hold_every_image_and_every_corruption(pairs: list[Pair], tmp_path: Path) -> None:
     comparison = Comparison([HALF, OTSU], pairs, masks=False)
     comparison.score()
-    comparison.stress(seed=0)
+    comparison.score_corruptions(seed=0)
     write_files(comparison, 2, tmp_path / "out")
     with (tmp_path / "out" / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -97,7 +97,7 @@ def test_nothing_but_failures_is_still_a_report(pairs: list[Pair], tmp_path: Pat
         pair.mask.unlink()
     comparison = Comparison([HALF], pairs, masks=are_masks(pairs))
     comparison.score()
-    comparison.stress(seed=0)
+    comparison.score_corruptions(seed=0)
     write_files(comparison, 2, tmp_path / "out")
     assert len(comparison.failures) == 8
     assert comparison_as_dict(comparison)["contenders"] == {}

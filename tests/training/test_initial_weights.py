@@ -7,9 +7,9 @@ from torch import Tensor
 from napari_unetseg.errors import ModelError
 from napari_unetseg.training.dataset import find_pairs, load_samples
 from napari_unetseg.training.initial_weights import InitialWeightsError, initialise_weights
-from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, initial_state, save_checkpoint
 from napari_unetseg.training.train import card_fields
+from napari_unetseg.training.training_recipe import TrainingRecipe
 from napari_unetseg.zoo.packaging import write_package
 
 CPU = torch.device("cpu")
@@ -20,12 +20,12 @@ def weights_of(state: TrainingState) -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def other(recipe: Recipe) -> TrainingState:
+def other(recipe: TrainingRecipe) -> TrainingState:
     """A network of the same recipe with other weights."""
     return initial_state(recipe.model_copy(update={"seed": 1}), CPU)
 
 
-def test_a_checkpoint_gives_its_weights(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+def test_a_checkpoint_gives_its_weights(recipe: TrainingRecipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "best.pt")
     state = initial_state(recipe, CPU)
     initialise_weights(state, [str(tmp_path / "best.pt")])
@@ -34,7 +34,7 @@ def test_a_checkpoint_gives_its_weights(recipe: Recipe, other: TrainingState, tm
         assert torch.equal(state.average.module.state_dict()[name], weight)
 
 
-def test_of_several_the_mean_is_taken(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+def test_of_several_the_mean_is_taken(recipe: TrainingRecipe, other: TrainingState, tmp_path: Path) -> None:
     third = initial_state(recipe.model_copy(update={"seed": 2}), CPU)
     torch.save(other.network.state_dict(), tmp_path / "one.pt")
     torch.save(third.network.state_dict(), tmp_path / "two.pt")
@@ -46,7 +46,7 @@ def test_of_several_the_mean_is_taken(recipe: Recipe, other: TrainingState, tmp_
         assert torch.equal(state.average.module.state_dict()[name], weight)
 
 
-def test_each_of_several_must_fit(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+def test_each_of_several_must_fit(recipe: TrainingRecipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "one.pt")
     deeper = initial_state(recipe.model_copy(update={"features": (8, 16, 16)}), CPU)
     torch.save(deeper.network.state_dict(), tmp_path / "two.pt")
@@ -54,7 +54,9 @@ def test_each_of_several_must_fit(recipe: Recipe, other: TrainingState, tmp_path
         initialise_weights(initial_state(recipe, CPU), [str(tmp_path / "one.pt"), str(tmp_path / "two.pt")])
 
 
-def test_a_model_package_gives_its_weights(dataset: Path, recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+def test_a_model_package_gives_its_weights(
+    dataset: Path, recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
+) -> None:
     fields = card_fields(recipe, load_samples(find_pairs(dataset), recipe.normalisation))
     write_package(tmp_path / "model", fields, weights_of(other))
     state = initial_state(recipe, CPU)
@@ -64,7 +66,9 @@ def test_a_model_package_gives_its_weights(dataset: Path, recipe: Recipe, other:
         torch.testing.assert_close(state.network.state_dict()[name], weight, atol=1e-3, rtol=1e-3)
 
 
-def test_the_optimiser_learns_the_weights_it_was_given(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+def test_the_optimiser_learns_the_weights_it_was_given(
+    recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
+) -> None:
     torch.save(other.network.state_dict(), tmp_path / "best.pt")
     state = initial_state(recipe, CPU)
     learned = {id(weight) for group in state.optimiser.param_groups for weight in group["params"]}
@@ -72,7 +76,7 @@ def test_the_optimiser_learns_the_weights_it_was_given(recipe: Recipe, other: Tr
     assert {id(weight) for weight in state.network.parameters()} == learned
 
 
-def test_a_misfit_says_what_differs(recipe: Recipe, other: TrainingState, tmp_path: Path) -> None:
+def test_a_misfit_says_what_differs(recipe: TrainingRecipe, other: TrainingState, tmp_path: Path) -> None:
     torch.save(other.network.state_dict(), tmp_path / "best.pt")
     one_head = initial_state(recipe.model_copy(update={"heads": ("foreground",)}), CPU)
     before = weights_of(one_head)
@@ -85,7 +89,7 @@ def test_a_misfit_says_what_differs(recipe: Recipe, other: TrainingState, tmp_pa
 
 
 def test_the_state_of_a_killed_run_points_to_its_best_weights(
-    recipe: Recipe, other: TrainingState, tmp_path: Path
+    recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
 ) -> None:
     save_checkpoint(other, tmp_path / LAST_FILE)
     with pytest.raises(InitialWeightsError) as raised:
@@ -94,6 +98,6 @@ def test_the_state_of_a_killed_run_points_to_its_best_weights(
     assert str(tmp_path / BEST_FILE) in str(raised.value)
 
 
-def test_a_missing_file_is_named(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(recipe: TrainingRecipe, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.pt"):
         initialise_weights(initial_state(recipe, CPU), [str(tmp_path / "none.pt")])

@@ -9,8 +9,8 @@ import pytest
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
-from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.train import train
+from napari_unetseg.training.training_recipe import TrainingRecipe
 
 HISTORY = [
     {"step": 10.0, "loss": 2.0, "dice": 0.5, "ap": 0.1, "ap50": 0.2, "ap50 fluo": 0.3},
@@ -76,7 +76,7 @@ def test_rows_become_curves(installed: type[RecordingWriter], tmp_path: Path) ->
 
 
 def test_each_validation_is_logged(
-    installed: type[RecordingWriter], dataset: Path, recipe: Recipe, tmp_path: Path
+    installed: type[RecordingWriter], dataset: Path, recipe: TrainingRecipe, tmp_path: Path
 ) -> None:
     train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe, device="cpu", tensorboard=tmp_path / "board")
     require_tensorboard()
@@ -85,7 +85,7 @@ def test_each_validation_is_logged(
 
 
 def test_missing_tensorboard_is_said_before_training(
-    dataset: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UnetsegError, match="pip install tensorboard"):

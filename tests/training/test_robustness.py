@@ -8,7 +8,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.training.corruptions import CORRUPTIONS, Corruption
 from napari_unetseg.training.dataset import find_pairs
 from napari_unetseg.training.evaluate import Failed, Method
-from napari_unetseg.training.robustness import CorruptionTrial, stress, tabulate
+from napari_unetseg.training.robustness import CorruptionTrial, score_corruptions, tabulate
 from napari_unetseg.training.scores import ObjectScore, Score
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
@@ -29,7 +29,7 @@ def row(dice: float, ap: float, kind: str = "x") -> Score:
 def test_a_model_that_knows_bright_from_dark_fails_on_inverted_images(dataset: Path) -> None:
     pairs = [pair for pair in find_pairs(dataset) if pair.kind == "bright"]
     chosen = [BY_NAME[name] for name in ("inverted", "16 bits", "rotated by 90 degrees")]
-    trials = [trial for trials in stress(HALF, pairs, "foreground", chosen, seed=0) for trial in trials]
+    trials = [trial for trials in score_corruptions(HALF, pairs, "foreground", chosen, seed=0) for trial in trials]
     table = tabulate(trials)
     assert list(table) == ["inverted", "16 bits", "rotated by 90 degrees"]
     assert table["inverted"]["of_clean"]["dice"] < 0.5
@@ -39,14 +39,14 @@ def test_a_model_that_knows_bright_from_dark_fails_on_inverted_images(dataset: P
 
 def test_an_image_counts_only_where_a_corruption_concerns_it(dataset: Path) -> None:
     pairs = find_pairs(dataset)
-    trials = list(stress(HALF, pairs, "foreground", [BY_NAME["channels swapped"]], seed=0))
+    trials = list(score_corruptions(HALF, pairs, "foreground", [BY_NAME["channels swapped"]], seed=0))
     assert [len(found) for found in trials] == [0] * 6 + [1] * 2  # the last two are in colour
 
 
 def test_a_pair_that_fails_does_not_stop_the_others(dataset: Path) -> None:
     pairs = find_pairs(dataset)
     pairs[0].mask.write_bytes(b"no image")
-    first, *others = stress(HALF, pairs, "foreground", [BY_NAME["inverted"]], seed=0)
+    first, *others = score_corruptions(HALF, pairs, "foreground", [BY_NAME["inverted"]], seed=0)
     assert isinstance(first, Failed)
     assert first.stem == "field0"
     assert all(len(found) == 1 for found in others)
@@ -60,7 +60,7 @@ def test_parts_of_a_mask_stay_apart_when_it_shrinks(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         iio.imwrite(tmp_path / name / "a.png", mask)
     half = Corruption("half", BY_NAME["half the size"].apply)
-    (trials,) = stress(HALF, find_pairs(tmp_path), "parts", [half], seed=0)
+    (trials,) = score_corruptions(HALF, find_pairs(tmp_path), "parts", [half], seed=0)
     assert trials[0].clean.objects.true == 2
     assert trials[0].corrupted.objects.true == 2
 

@@ -5,8 +5,8 @@ import numpy as np
 import torch
 
 from napari_unetseg.training.dataset import find_pairs, load_samples
-from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.sampling import draw_batch, draw_batches, draw_donor, draw_weights
+from napari_unetseg.training.training_recipe import TrainingRecipe
 
 
 def test_shares_grow_with_the_square_root() -> None:
@@ -19,7 +19,7 @@ def test_shares_grow_with_the_square_root() -> None:
     np.testing.assert_allclose(weights[:9], weights[0])
 
 
-def test_a_batch_depends_on_seed_and_step_alone(dataset: Path, recipe: Recipe) -> None:
+def test_a_batch_depends_on_seed_and_step_alone(dataset: Path, recipe: TrainingRecipe) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(8, 1 / 8)
     pixels, targets = draw_batch(samples, weights, recipe, step=7)
@@ -31,7 +31,7 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset: Path, recipe: Recipe) -
     assert not torch.equal(pixels, other)
 
 
-def test_batches_drawn_ahead_are_those_of_their_steps(dataset: Path, recipe: Recipe) -> None:
+def test_batches_drawn_ahead_are_those_of_their_steps(dataset: Path, recipe: TrainingRecipe) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(len(samples), 1 / len(samples))
     batches = draw_batches(samples, weights, recipe, 5)
@@ -41,7 +41,7 @@ def test_batches_drawn_ahead_are_those_of_their_steps(dataset: Path, recipe: Rec
     batches.close()
 
 
-def test_donors_are_of_the_same_kind_and_channels(dataset: Path, recipe: Recipe) -> None:
+def test_donors_are_of_the_same_kind_and_channels(dataset: Path, recipe: TrainingRecipe) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     rng = np.random.default_rng(0)
     # Bright and grey are fields 0, 2 and 4; the second is never drawn.
@@ -51,13 +51,13 @@ def test_donors_are_of_the_same_kind_and_channels(dataset: Path, recipe: Recipe)
     assert 70 < donors.count("field0") < 130
 
 
-def test_pasting_fills_empty_crops(dataset: Path, recipe: Recipe) -> None:
+def test_pasting_fills_empty_crops(dataset: Path, recipe: TrainingRecipe) -> None:
     full = load_samples(find_pairs(dataset), recipe.normalisation)[0]
     empty = replace(full, targets=torch.zeros_like(full.targets))
     plain = recipe.model_copy(update={"batch": 64, "crop": 48})
     pasting = plain.model_copy(update={"augmentation": plain.augmentation.model_copy(update={"paste": 1.0})})
 
-    def count_empty(some: Recipe) -> int:
+    def count_empty(some: TrainingRecipe) -> int:
         _, targets = draw_batch([full, empty], np.full(2, 0.5), some, 3)
         return int((targets[:, 0].amax(dim=(1, 2)) == 0).sum())
 

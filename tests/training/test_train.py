@@ -11,7 +11,6 @@ from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
 from napari_unetseg.training.loop import fit, predict_maps, stalled
-from napari_unetseg.training.recipe import Augmentation, Recipe, read_recipe
 from napari_unetseg.training.state import (
     BEST_FILE,
     LAST_FILE,
@@ -21,6 +20,7 @@ from napari_unetseg.training.state import (
     network_arguments,
 )
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
+from napari_unetseg.training.training_recipe import Augmentation, TrainingRecipe, read_training_recipe
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import read_package
@@ -32,7 +32,7 @@ class KilledError(Exception):
     """Stands for a kill in the middle of a run."""
 
 
-def test_trains_a_model_that_finds_discs(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_trains_a_model_that_finds_discs(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     steady = Augmentation(scale=(0.9, 1.1), invert=0, gamma=0)
     changes = {
         "steps": 240,
@@ -52,7 +52,7 @@ def test_trains_a_model_that_finds_discs(dataset: Path, recipe: Recipe, tmp_path
     assert set(card.scores["validation"]["per_kind"]) == {"bright", "dark"}
     held = (output / VALIDATION_FILE).read_text().split()
     assert len(held) == card.scores["validation"]["images"] == 8 - card.training_data[0].images
-    assert read_recipe(output / RECIPE_FILE) == longer
+    assert read_training_recipe(output / RECIPE_FILE) == longer
     assert (checkpoints / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
     assert len(lines) == 1 + 3  # what is trained on, then each validation
 
@@ -77,7 +77,7 @@ class Bright(torch.nn.Module):
 
 @pytest.mark.parametrize(("width", "again"), [(12, []), (24, [(40, 32)]), (6, [(160, 128)])])
 def test_held_out_images_are_seen_at_the_size_at_which_they_will_be_segmented(
-    recipe: Recipe, width: int, again: list[tuple[int, int]]
+    recipe: TrainingRecipe, width: int, again: list[tuple[int, int]]
 ) -> None:
     pixels = torch.zeros(1, 80, 64)
     pixels[0, 20 : 20 + width, 4 : 4 + width] = pixels[0, 20 : 20 + width, 36 : 36 + width] = 1
@@ -90,14 +90,14 @@ def test_held_out_images_are_seen_at_the_size_at_which_they_will_be_segmented(
     assert np.array_equal(maps[0] > 0.5, pixels[0] > 0.5)
 
 
-def test_a_recipe_gives_the_card_its_sizes(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_recipe_gives_the_card_its_sizes(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     sized = recipe.model_copy(update={"object_size": 20.0, "object_sizes": (12.0, 40.0)})
     card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", sized, device="cpu")
     assert (card.object_size, card.object_sizes) == (20.0, (12.0, 40.0))
     assert card.scores["validation"]["images"] == 2
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
 
@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(dataset: Path, recipe: Recipe,
     torch.load(tmp_path / "killed" / BEST_FILE, weights_only=True)
 
 
-def test_a_finished_run_trains_no_further(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_finished_run_trains_no_further(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
@@ -143,13 +143,13 @@ def test_a_finished_run_trains_no_further(dataset: Path, recipe: Recipe, tmp_pat
     ],
 )
 def test_patience_ends_without_a_better_score(
-    recipe: Recipe, scores: list[float], patience: int | None, ends: bool
+    recipe: TrainingRecipe, scores: list[float], patience: int | None, ends: bool
 ) -> None:
     history = [{"ap50": score, "dice": 1.0 + number} for number, score in enumerate(scores)]
     assert stalled(history, recipe.model_copy(update={"patience": patience})) is ends
 
 
-def test_an_impatient_run_stops_early_and_for_good(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_an_impatient_run_stops_early_and_for_good(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     # So little is learned that the score stays as it was.
@@ -160,7 +160,7 @@ def test_an_impatient_run_stops_early_and_for_good(dataset: Path, recipe: Recipe
     assert again.step == state.step
 
 
-def test_a_run_starts_from_the_weights_it_is_given(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_run_starts_from_the_weights_it_is_given(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path / "first", device=CPU)
@@ -171,7 +171,9 @@ def test_a_run_starts_from_the_weights_it_is_given(dataset: Path, recipe: Recipe
         torch.testing.assert_close(weight, given[name], atol=1e-7, rtol=1e-5)
 
 
-def test_a_recipe_of_no_steps_makes_a_model_of_the_mean_of_two(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_recipe_of_no_steps_makes_a_model_of_the_mean_of_two(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     paths = []
     for seed in (1, 2):
@@ -186,10 +188,12 @@ def test_a_recipe_of_no_steps_makes_a_model_of_the_mean_of_two(dataset: Path, re
     for name, weight in exported.named_parameters():
         expected = (one[name] + two[name]) / 2
         torch.testing.assert_close(weight, expected, atol=1e-3, rtol=1e-2)  # the package rounds its weights
-    assert read_recipe(tmp_path / "model" / RECIPE_FILE) == mean
+    assert read_training_recipe(tmp_path / "model" / RECIPE_FILE) == mean
 
 
-def test_the_best_weights_of_a_run_outlive_a_wish_for_no_steps(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_the_best_weights_of_a_run_outlive_a_wish_for_no_steps(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     torch.save(initial_state(recipe, CPU).network.state_dict(), tmp_path / "first.pt")
     begun = recipe.model_copy(update={"start_from": (str(tmp_path / "first.pt"),)})
@@ -205,7 +209,7 @@ def test_the_best_weights_of_a_run_outlive_a_wish_for_no_steps(dataset: Path, re
 
 @pytest.mark.parametrize("architecture", ["unet", "subpixel_unet"])
 def test_auxiliary_heads_are_learnt_and_left_out(
-    dataset: Path, recipe: Recipe, tmp_path: Path, architecture: str
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path, architecture: str
 ) -> None:
     changes = {"architecture": architecture, "auxiliary": ("flow_y", "flow_x"), "steps": 2}
     more = recipe.model_copy(update=changes)
@@ -221,14 +225,14 @@ def test_auxiliary_heads_are_learnt_and_left_out(
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=1e-2)  # the package rounds its weights
 
 
-def test_a_recipe_decides_how_the_network_normalises(recipe: Recipe) -> None:
+def test_a_recipe_decides_how_the_network_normalises(recipe: TrainingRecipe) -> None:
     for norm, tiles_exactly in (("batch", True), ("instance", False)):
         asked = recipe.model_copy(update={"norm": norm})
         network = build(asked.architecture, network_arguments(asked, asked.learnt))
         assert (network.receptive_radius is not None) is tiles_exactly
 
 
-def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
@@ -242,7 +246,7 @@ def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: Recip
         fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
@@ -251,13 +255,13 @@ def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Recipe
         fit(samples[:6], weights, samples[6:], other, tmp_path, device=CPU)
 
 
-def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     (tmp_path / LAST_FILE).write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match=r"last\.pt.*cannot be read"):
         fit([], np.ones(0), [], recipe, tmp_path, device=CPU)
 
 
-def test_scenes_are_trained_on_and_named_on_the_card(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_scenes_are_trained_on_and_named_on_the_card(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     lines: list[str] = []
     with_scenes = recipe.model_copy(update={"scenes": 3, "steps": 1})
     card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", with_scenes, device="cpu", report=lines.append)
@@ -268,7 +272,7 @@ def test_scenes_are_trained_on_and_named_on_the_card(dataset: Path, recipe: Reci
     assert set(card.scores["validation"]["per_kind"]) == {"bright", "dark"}
 
 
-def test_images_that_all_look_alike_cannot_be_divided(dataset: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_images_that_all_look_alike_cannot_be_divided(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     (dataset / "index.csv").unlink()
     for number in range(1, 8):
         (dataset / "images" / f"field{number}.png").unlink()
@@ -277,7 +281,7 @@ def test_images_that_all_look_alike_cannot_be_divided(dataset: Path, recipe: Rec
 
 
 def test_missing_matplotlib_is_said_before_training(
-    dataset: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(UnetsegError, match=r"napari-unetseg\[train\]"):

@@ -9,7 +9,7 @@ import yaml
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import Pair
-from napari_unetseg.training.recipe import Metric
+from napari_unetseg.training.training_recipe import Metric
 from napari_unetseg.training.tune_decoder import PredictedPair, predict_pairs, tune_decoder
 from napari_unetseg.zoo.registry import read_package
 

@@ -103,7 +103,7 @@ def test_yaml_that_would_make_objects_is_refused(write_model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scores", "told"),
+    ("scores", "reported"),
     [
         ({}, ""),
         ({"split": "by plate"}, ""),
@@ -119,5 +119,5 @@ def test_yaml_that_would_make_objects_is_refused(write_model, tmp_path):
         ),
     ],
 )
-def test_scores_are_told_in_a_line(scores, told):
-    assert headline(scores) == told
+def test_scores_are_told_in_a_line(scores, reported):
+    assert headline(scores) == reported

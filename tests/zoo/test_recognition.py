@@ -41,8 +41,8 @@ def test_each_fault_is_listed(name, arguments):
     state["extra.weight"] = torch.zeros(1)
     with pytest.raises(ModelError) as caught:
         recognise(state)
-    for told in (name, f"missing ({missing})", "unexpected (extra.weight)", f"{misshapen} is (99,) instead of"):
-        assert told in str(caught.value)
+    for reported in (name, f"missing ({missing})", "unexpected (extra.weight)", f"{misshapen} is (99,) instead of"):
+        assert reported in str(caught.value)
 
 
 def test_more_faults_than_anyone_reads_are_counted():

@@ -9,7 +9,7 @@ from typing import Generic, ParamSpec, Self, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-MOST_WAITING = 2
+MAX_WAITING = 2
 """Results that may be written or wait for it at a time: each keeps its probabilities in memory."""
 
 
@@ -30,14 +30,14 @@ class BackgroundWriter(Generic[_T]):
         self._tasks: deque[Future[_T]] = deque()
 
     def submit(self, task: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> None:
-        """Queue a task; if `MOST_WAITING` are queued already, wait for the first one.
+        """Queue a task; if `MAX_WAITING` are queued already, wait for the first one.
 
         Raises
         ------
         BaseException
             What an earlier task raised.
         """
-        while len(self._tasks) >= MOST_WAITING:
+        while len(self._tasks) >= MAX_WAITING:
             self._pass_on()
         self._tasks.append(self._thread.submit(task, *arguments, **options))
         while self._tasks and self._tasks[0].done():

@@ -12,7 +12,7 @@ from napari_unetseg.batch.output_files import Target
 Status = Literal["waiting", "running", "done", "skipped", "failed"]
 """Where a file stands; ``"skipped"`` is done by an earlier run in the same way."""
 
-ENDS: frozenset[Status] = frozenset({"done", "skipped", "failed"})
+FINISHED_STATUSES: frozenset[Status] = frozenset({"done", "skipped", "failed"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Event:
     target: Target | None = None
 
 
-class Tally:
+class BatchCounts:
     """Counts what happened, and says how long the rest will take.
 
     Parameters
@@ -87,20 +87,22 @@ class Tally:
 
     def count(self, *statuses: Status) -> int:
         """Return how many files stand there."""
-        counts = Counter(event.status for event in self._latest.values())
-        return sum(counts[status] for status in statuses)
+        by_status = Counter(event.status for event in self._latest.values())
+        return sum(by_status[status] for status in statuses)
 
     @property
     def ended(self) -> int:
         """Files that are done, skipped or failed."""
-        return self.count(*ENDS)
+        return self.count(*FINISHED_STATUSES)
 
     @property
     def progress(self) -> float:
         """Files that have ended, and parts of those that run."""
         # Each file is looked at once: another thread may count it as ended meanwhile.
         events = list(self._latest.values())
-        return sum(1 if event.status in ENDS else event.fraction * (event.status == "running") for event in events)
+        return sum(
+            1 if event.status in FINISHED_STATUSES else event.fraction * (event.status == "running") for event in events
+        )
 
     @property
     def seconds_left(self) -> float | None:

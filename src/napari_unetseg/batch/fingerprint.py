@@ -11,7 +11,7 @@ from napari_unetseg.service.segmentation import check_options
 from napari_unetseg.zoo.card import ModelCard
 
 
-def decided_by(card: ModelCard, options: Mapping[str, Any], read_options: Mapping[str, Any]) -> dict[str, Any]:
+def result_fingerprint(card: ModelCard, options: Mapping[str, Any], read_options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model and the parameters that decide a result, as plain values for JSON.
 
     Parameters that were not given are those of the card, so that naming a default changes nothing. Device,

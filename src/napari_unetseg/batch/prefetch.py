@@ -1,6 +1,5 @@
 """Load the files of a batch in a thread, ahead of the network."""
 
-import hashlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -56,12 +55,6 @@ def prefetch(files: Sequence[Path], load: Callable[[Path], _T], cancelled: Cance
             del prefetched  # an image is not kept while the next one is waited for
     finally:
         closed.set()
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(file: Path, load: Callable[[Path], _T]) -> Prefetched[_T]:

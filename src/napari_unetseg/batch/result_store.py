@@ -69,7 +69,7 @@ class ResultStore:
         self._inputs = {file.resolve() for file in files}
         self._settled_at = monotonic()
 
-    def earlier_result(self, file: Path, sha256: str) -> Event | None:
+    def finished_event(self, file: Path, sha256: str) -> Event | None:
         """Return the event of a file that an earlier run finished in the same way; None if none did."""
         record = self._journal(file).record(file)
         if (

@@ -10,15 +10,16 @@ from time import monotonic
 from typing import Any
 
 from napari_unetseg.batch.background_writer import BackgroundWriter
-from napari_unetseg.batch.events import Event, Tally
-from napari_unetseg.batch.fingerprint import decided_by
+from napari_unetseg.batch.events import BatchCounts, Event
+from napari_unetseg.batch.fingerprint import result_fingerprint
 from napari_unetseg.batch.output_files import ALWAYS, ResultKind
-from napari_unetseg.batch.prefetch import Prefetched, hash_file, prefetch
+from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.service import Failure, Segmentation, SegmentationService
 
 
@@ -54,10 +55,10 @@ def segment_files(
     service: SegmentationService,
     job: BatchJob,
     *,
-    report: Callable[[Event, Tally], None],
+    report: Callable[[Event, BatchCounts], None],
     cancel: CancelFlag = lambda: False,
     read: Callable[..., Image] = read_image,
-) -> Tally:
+) -> BatchCounts:
     """Segment files and write their results, a journal and two summaries into the output folder.
 
     A file is skipped where the journal says that the same content was done with the same model and parameters, and
@@ -84,7 +85,7 @@ def segment_files(
 
     Returns
     -------
-    Tally
+    BatchCounts
         How the files stand at the end.
 
     Raises
@@ -97,7 +98,7 @@ def segment_files(
         batch.run()
     finally:
         batch.store.write_summaries()
-    return batch.tally
+    return batch.counts
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,12 @@ class _Batch:
         self,
         service: SegmentationService,
         job: BatchJob,
-        report: Callable[[Event, Tally], None],
+        report: Callable[[Event, BatchCounts], None],
         cancel: CancelFlag,
         read: Callable[..., Image],
     ) -> None:
-        self.tally = Tally(job.files)
-        decided = decided_by(service.package.card, job.segment_options, job.read_options)
+        self.counts = BatchCounts(job.files)
+        decided = result_fingerprint(service.package.card, job.segment_options, job.read_options)
         self.store = ResultStore(job.files, job.output, job.results, decided)
         self._service, self._job, self._report, self._cancel, self._read = service, job, report, cancel, read
         self._in_progress: deque[FileInProgress] = deque()
@@ -150,7 +151,7 @@ class _Batch:
         except OSError:
             sha256 = ""  # reading it will say why
         try:
-            done = None if self._job.redo else self.store.earlier_result(file, sha256)
+            done = None if self._job.redo else self.store.finished_event(file, sha256)
             if done is not None:
                 return _Found(sha256, done)
             self.store.check_overwrites_no_input(file)
@@ -203,8 +204,8 @@ class _Batch:
     def _announce(self, event: Event) -> None:
         if event.error is not None:
             _drop_traceback(event.error)
-        self.tally.add(event)
-        self._report(event, self.tally)
+        self.counts.add(event)
+        self._report(event, self.counts)
 
 
 def _drop_traceback(error: BaseException) -> None:

@@ -29,7 +29,7 @@ CONFIGURATIONS = {
     "openvino:int8": "openvino, int8",
     "onnxruntime:float32": "onnxruntime, float32",
 }
-"""Titles of the ways; the others are compared with the first."""
+"""Titles of the configurations; the others are compared with the first."""
 
 RUNS = 3
 """Timed runs of a process, after one that warms up."""
@@ -37,7 +37,7 @@ RUNS = 3
 
 @dataclass
 class BackendResult:
-    """What is known of a way.
+    """What is known of a configuration.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class BackendResult:
 
 @dataclass(frozen=True)
 class BackendComparison:
-    """What was found out about all ways.
+    """What was found out about all configurations.
 
     Attributes
     ----------
@@ -83,12 +83,12 @@ class BackendComparison:
         return tuple(one for one in self.results if one.seconds)
 
     def speed(self, one: BackendResult) -> float | None:
-        """How many times as fast as the first way it is; None where that was not measured."""
+        """How many times as fast as the first configuration it is; None where that was not measured."""
         first = self.results[0]
         return first.median / one.median if first.seconds else None
 
     def dice(self, one: BackendResult) -> float | None:
-        """Agreement of its mask with the first way's; None where neither has foreground."""
+        """Agreement of its mask with the first configuration's; None where neither has foreground."""
         first = self.results[0].mask
         return None if first is None or one.mask is None else dice(first, one.mask)
 
@@ -98,11 +98,11 @@ def time_backends(
     image: Path,
     side: int,
     rounds: int,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     *,
     keeps_memory: bool = True,
 ) -> BackendComparison:
-    """Time every way in turns; Ctrl-C ends it early, with what was measured until then.
+    """Time every configuration in turns; Ctrl-C ends it early, with what was measured until then.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def time_backends(
     side
         Of the window, in pixels.
     rounds
-        Processes of each way.
-    tell
+        Processes of each configuration.
+    report
         Called with a few words on what happens next.
     keeps_memory
         The setting `unet.memory.keep_freed_memory`.
@@ -122,10 +122,10 @@ def time_backends(
     results = tuple(BackendResult(configuration) for configuration in CONFIGURATIONS)
     try:
         for turn in range(rounds):
-            # Back and forth, so that no way always follows the same neighbour.
+            # Back and forth, so that no configuration always follows the same neighbour.
             for result in results if turn % 2 == 0 else reversed(results):
                 if result.impossible is None:
-                    tell(f"Round {turn + 1} of {rounds}: {CONFIGURATIONS[result.configuration]}")
+                    report(f"Round {turn + 1} of {rounds}: {CONFIGURATIONS[result.configuration]}")
                     _run(result, model, image, side, KEEP if keeps_memory else RETURN)
     except KeyboardInterrupt:
         return BackendComparison(results, interrupted=True)
@@ -139,7 +139,7 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float | None:
 
 
 def _run(result: BackendResult, model: Path, image: Path, side: int, freed: str) -> None:
-    """Time a way in a process of its own; what goes wrong there makes it impossible."""
+    """Time a configuration in a process of its own; what goes wrong there makes it impossible."""
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.npy"
         module = "napari_unetseg.benchmark.backend_process"

@@ -1,7 +1,7 @@
-"""A process of its own that runs a model in one way on the CPU, a few times, and says how long each run took.
+"""A process of its own that runs a model in one configuration on the CPU, a few times, and times each run.
 
-What one way changes in its process, such as how memory is allocated, must not touch another; and a runtime that
-crashes must not take the comparison with it. See `napari_unetseg.benchmark.backend_comparison`, which starts it.
+What one configuration changes in its process, such as how memory is allocated, must not touch another; and a runtime
+that crashes must not take the comparison with it. See `napari_unetseg.benchmark.backend_comparison`, which starts it.
 """
 
 import json
@@ -26,7 +26,7 @@ PLAIN_ALLOCATOR = "plain-allocator"
 """The same, in a process that keeps the memory of large tensors."""
 
 KEEP, RETURN = "keep", "return"
-"""What the process is told to do with freed memory."""
+"""What the process is to do with freed memory."""
 
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From (1, C, H, W) to probabilities (1, heads, H, W)."""
@@ -52,12 +52,12 @@ def probe(
     mask
         Where the foreground is written, bool (side, side), as ``.npy``.
     keeps_memory
-        The setting `unet.memory.keep_freed_memory`; the plain ways are what they are.
+        The setting `unet.memory.keep_freed_memory`; the plain configurations are what they are.
 
     Returns
     -------
     dict
-        ``seconds``, one a run; or ``impossible``, a sentence that says why this way is not possible here.
+        ``seconds``, one a run; or ``impossible``, a sentence that says why this configuration is not possible here.
     """
     from napari_unetseg.zoo.registry import find_model
 
@@ -121,7 +121,7 @@ def _keep_memory() -> None:
 
 
 def _possible(configuration: str, package: "ModelPackage") -> "ExecutionPlan":
-    """Return the way itself, if this machine can go it.
+    """Return the configuration as a plan, if this machine can compute it.
 
     Raises
     ------

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unetseg.service.profile import TunedBatch
+from napari_unetseg.service.machine_profile import TunedBatch
 
-LONGEST_BATCH_S = 10.0
+MAX_BATCH_S = 10.0
 """No size is tried whose batch would take longer: progress would stand still for as long."""
 
 NEARLY = 0.95
@@ -61,7 +61,7 @@ class TrialBatch:
 
 @dataclass(frozen=True)
 class Trial:
-    """Seconds of one batch, and the most memory it took in bytes; None if the device does not tell."""
+    """Seconds of one batch, and the most memory it took in bytes; None if the device does not report it."""
 
     seconds: float
     peak_bytes: int | None
@@ -120,7 +120,7 @@ class Measurement:
     tiles_per_s
         Tiles done in a second, by the median.
     peak_memory_mb
-        Most memory that a batch took beside the loaded model, in MiB; None if the device does not tell.
+        Most memory that a batch took in addition to the loaded model, in MiB; None if the device does not report it.
     """
 
     batch_size: int
@@ -176,7 +176,7 @@ class _Record:
         self.left_out.append(LeftOut(size.batch_size, size.tile.side, reason))
 
 
-def tune(bench: BenchmarkTarget, plan: TuningPlan, tell: Callable[[str], None] = lambda _: None) -> Tuning:
+def tune(bench: BenchmarkTarget, plan: TuningPlan, report: Callable[[str], None] = lambda _: None) -> Tuning:
     """Measure what a plan names, as far as the device can take it, and choose.
 
     Ctrl-C ends it early, with what was measured until then.
@@ -187,14 +187,14 @@ def tune(bench: BenchmarkTarget, plan: TuningPlan, tell: Callable[[str], None] =
         The network on its device.
     plan
         What to measure.
-    tell
+    report
         Called with a few words on what happens next.
     """
     record = _Record()
     interrupted = False
     try:
-        _try_all(bench, plan, record, tell)
-        _time_all(bench, plan.repeats, record, tell)
+        _try_all(bench, plan, record, report)
+        _time_all(bench, plan.repeats, record, report)
     except KeyboardInterrupt:
         interrupted = True
     measurements = tuple(
@@ -248,11 +248,11 @@ def choose(measurements: Sequence[Measurement], *, window_is_free: bool = True) 
     )
 
 
-def _try_all(bench: BenchmarkTarget, plan: TuningPlan, record: _Record, tell: Callable[[str], None]) -> None:
+def _try_all(bench: BenchmarkTarget, plan: TuningPlan, record: _Record, report: Callable[[str], None]) -> None:
     for tile in plan.tiles:
         for batch_size in plan.batch_sizes:
             size = TrialBatch(batch_size, tile)
-            tell(f"Trying {size} pixels")
+            report(f"Trying {size} pixels")
             fault = _fault_ahead(size, plan, record.trials) or _try(bench, size, plan, record)
             if fault is not None:
                 record.leave_out(size, fault)
@@ -271,8 +271,8 @@ def _fault_ahead(size: TrialBatch, plan: TuningPlan, trials: dict[TrialBatch, Tr
     growth, trial = size.pixels / nearest.pixels, trials[nearest]
     if trial.peak_bytes is not None and growth * trial.peak_bytes > plan.safe_bytes:
         return _too_much(growth * trial.peak_bytes, plan, "would need about")
-    if growth * trial.seconds > LONGEST_BATCH_S:
-        return f"a batch would take about {growth * trial.seconds:.0f} s, above {LONGEST_BATCH_S:g} s"
+    if growth * trial.seconds > MAX_BATCH_S:
+        return f"a batch would take about {growth * trial.seconds:.0f} s, above {MAX_BATCH_S:g} s"
     return None
 
 
@@ -293,12 +293,12 @@ def _too_much(peak: float, plan: TuningPlan, verb: str) -> str:
     return f"{verb} {peak / 2**20:.0f} MiB, above the safe {plan.safe_bytes / 2**20:.0f} MiB"
 
 
-def _time_all(bench: BenchmarkTarget, repeats: int, record: _Record, tell: Callable[[str], None]) -> None:
+def _time_all(bench: BenchmarkTarget, repeats: int, record: _Record, report: Callable[[str], None]) -> None:
     began = time.monotonic()
     for turn in range(repeats + 1):
         sizes = list(record.seconds)
         left = f", about {(repeats + 1 - turn) * (time.monotonic() - began) / turn:.0f} s left" if turn else ""
-        tell(f"Turn {turn} of {repeats} over {len(sizes)} sizes{left}" if turn else f"Warming up {len(sizes)} sizes")
+        report(f"Turn {turn} of {repeats} over {len(sizes)} sizes{left}" if turn else f"Warming up {len(sizes)} sizes")
         # Back and forth, so that no size always follows the same neighbour.
         for size in sizes if turn % 2 else reversed(sizes):
             if size not in record.seconds:

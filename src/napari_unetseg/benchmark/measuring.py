@@ -8,8 +8,8 @@ import psutil
 import torch
 
 from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, TileShape, Trial, TrialBatch, TuningPlan, doubled
+from napari_unetseg.benchmark.benchmarked_model import BenchmarkedModel, load_backend, time_run, warm_up
 from napari_unetseg.benchmark.memory_process import MemoryProbe
-from napari_unetseg.benchmark.subject import Subject, load_backend, timed_run, warm_up
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
@@ -24,8 +24,8 @@ QUICK_WINDOWS = (512, 1152)
 BANDED_WINDOW = 2560
 """Measured too where a window is computed in bands; about what such a window is by default."""
 
-LARGEST_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
-QUICK_LARGEST_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
+MAX_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
+QUICK_MAX_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
 REPEATS = 7
 QUICK_REPEATS = 3
 
@@ -33,27 +33,27 @@ SAFE_SHARE = {"cpu": 0.5, "cuda": 0.8, "mps": 0.5}
 """Share of the device's memory that a batch may take; a graphics card has few other users."""
 
 
-def plan_for(subject: Subject, *, quick: bool = False) -> TuningPlan:
+def plan_for(benchmarked: BenchmarkedModel, *, quick: bool = False) -> TuningPlan:
     """Say what to measure for a model on its device.
 
     Parameters
     ----------
-    subject
+    benchmarked
         The loaded model.
     quick
         Fewer sizes and runs: for a first impression.
     """
-    kind = subject.backend.device.kind
-    card = subject.package.card
+    kind = benchmarked.backend.device.kind
+    card = benchmarked.package.card
     windows = QUICK_WINDOWS if quick else TRIAL_WINDOWS
-    banded = (BANDED_WINDOW,) if subject.backend.in_bands else ()
-    tiles = tile_shapes(subject.backend, card, windows + banded)
+    banded = (BANDED_WINDOW,) if benchmarked.backend.in_bands else ()
+    tiles = tile_shapes(benchmarked.backend, card, windows + banded)
     return TuningPlan(
         tiles=tiles,
-        batch_sizes=doubled((QUICK_LARGEST_BATCH if quick else LARGEST_BATCH)[kind]),
+        batch_sizes=doubled((QUICK_MAX_BATCH if quick else MAX_BATCH)[kind]),
         repeats=QUICK_REPEATS if quick else REPEATS,
-        safe_bytes=_safe_bytes(subject.backend.device),
-        window_is_free=card.image_size is None and subject.backend.receptive_radius is not None,
+        safe_bytes=_safe_bytes(benchmarked.backend.device),
+        window_is_free=card.image_size is None and benchmarked.backend.receptive_radius is not None,
     )
 
 
@@ -82,22 +82,24 @@ class DeviceBench:
 
     Parameters
     ----------
-    subject
+    benchmarked
         The loaded model.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
+    def __init__(self, benchmarked: BenchmarkedModel) -> None:
+        self._benchmarked = benchmarked
         self._stack = ExitStack()
         self._probe: MemoryProbe | None = None
 
     def __enter__(self) -> BenchmarkTarget:
-        subject = self._subject
-        if subject.backend.device.kind == "cpu":
+        benchmarked = self._benchmarked
+        if benchmarked.backend.device.kind == "cpu":
             self._probe = self._stack.enter_context(
-                MemoryProbe(subject.package.source, subject.execution_plan, keeps_memory=subject.keeps_memory)
+                MemoryProbe(
+                    benchmarked.package.source, benchmarked.execution_plan, keeps_memory=benchmarked.keeps_memory
+                )
             )
-        warm_up(subject.backend, subject.package.card)
+        warm_up(benchmarked.backend, benchmarked.package.card)
         return self
 
     def __exit__(
@@ -115,13 +117,13 @@ class DeviceBench:
         """
         if self._probe is not None:
             return Trial(*self._probe.measure(size.batch_size, size.tile.height, size.tile.width))
-        kind = self._subject.backend.device.kind
-        self._subject.backend.release_memory()
+        kind = self._benchmarked.backend.device.kind
+        self._benchmarked.backend.release_memory()
         if kind == "mps":
             before = torch.mps.driver_allocated_memory()
             seconds = self.seconds(size)
             return Trial(seconds, max(torch.mps.driver_allocated_memory() - before, 0))
-        if self._subject.execution_plan.backend != "torch":  # others do not tell
+        if self._benchmarked.execution_plan.backend != "torch":  # others do not report it
             return Trial(self.seconds(size), None)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -136,35 +138,35 @@ class DeviceBench:
         MemoryError
             If there is not enough.
         """
-        shape = (size.batch_size, self._subject.package.card.input_channels, size.tile.height, size.tile.width)
+        shape = (size.batch_size, self._benchmarked.package.card.input_channels, size.tile.height, size.tile.width)
         try:
-            return timed_run(self._subject.backend, shape)
+            return time_run(self._benchmarked.backend, shape)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             out_of_memory = str(error)
         # Outside the handler: the traceback would hold the tensors, and their memory with them.
-        self._subject.backend.release_memory()
+        self._benchmarked.backend.release_memory()
         raise MemoryError(out_of_memory)
 
 
-def cpu_megapixels_per_s(subject: Subject, plan: TuningPlan) -> float:
+def cpu_megapixels_per_s(benchmarked: BenchmarkedModel, plan: TuningPlan) -> float:
     """Return the best throughput of this machine's CPU with one tile at once, to compare a GPU with.
 
     Each tile that surely fits into the machine's memory, and the smallest in any case, is run as often
     as in a quick measurement, after a warm-up.
     """
-    execution_plan = plan_execution(BackendRequest(subject.execution_plan.backend), subject.package.card, "cpu")
+    execution_plan = plan_execution(BackendRequest(benchmarked.execution_plan.backend), benchmarked.package.card, "cpu")
     device = Device("cpu", "A GPU is compared with it.")
-    backend = load_backend(subject.package, execution_plan, device, keeps_memory=subject.keeps_memory)
-    channels = subject.package.card.input_channels
-    warm_up(backend, subject.package.card)
+    backend = load_backend(benchmarked.package, execution_plan, device, keeps_memory=benchmarked.keeps_memory)
+    channels = benchmarked.package.card.input_channels
+    warm_up(backend, benchmarked.package.card)
     fits = pixels_that_fit(psutil.virtual_memory().total)
     best = 0.0
     for tile in plan.tiles:
         if best and tile.pixels > fits:
             break
-        seconds = [timed_run(backend, (1, channels, tile.height, tile.width)) for _ in range(QUICK_REPEATS + 1)]
+        seconds = [time_run(backend, (1, channels, tile.height, tile.width)) for _ in range(QUICK_REPEATS + 1)]
         best = max(best, tile.kept / float(np.median(seconds[1:])) / 1e6)
     return best
 

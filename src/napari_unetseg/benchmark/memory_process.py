@@ -62,7 +62,7 @@ class MemoryProbe:
             self._process.communicate()
 
     def measure(self, batch_size: int, height: int, width: int) -> tuple[float, int]:
-        """Run one batch; return its seconds, and the bytes it took beside the loaded model at its height.
+        """Run one batch; return its seconds, and the bytes it took at most in addition to the loaded model.
 
         Raises
         ------
@@ -107,7 +107,7 @@ def serve(
     model: str, execution_plan: ExecutionPlan, requests: IO[str], replies: IO[str], *, keeps_memory: bool
 ) -> None:
     """Load a model on the CPU and reply until there are no more requests."""
-    from napari_unetseg.benchmark.subject import load_backend, timed_run, warm_up
+    from napari_unetseg.benchmark.benchmarked_model import load_backend, time_run, warm_up
     from napari_unetseg.inference.backends.device import Device
     from napari_unetseg.inference.out_of_memory import is_out_of_memory
     from napari_unetseg.zoo.registry import find_model
@@ -125,12 +125,12 @@ def serve(
         measured: dict[str, Any] = {"out_of_memory": False}
         with _HighWater(process) as water:
             try:
-                measured["seconds"] = timed_run(backend, shape)
+                measured["seconds"] = time_run(backend, shape)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 measured["out_of_memory"] = True
-        # Small growth drowns: the kernel counts pages roughly, and a short run falls between two looks. What is
+        # Small growth drowns: the kernel counts pages roughly, and a short run falls between two readings. What is
         # certain is the batch itself, of float32.
         measured["peak_bytes"] = max(water.bytes - base, 4 * math.prod(shape))
         replies.write(json.dumps(measured) + "\n")

@@ -10,14 +10,14 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from napari_unetseg.batch.events import ENDS, Event, Tally
+from napari_unetseg.batch.events import FINISHED_STATUSES, BatchCounts, Event
 from napari_unetseg.batch.output_files import output_folder
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import OBJECTS
 from napari_unetseg.service import SegmentationService
 
 
-class Batch:
+class BatchPrinter:
     """A run over files, shown on the terminal: results on stdout, what went wrong and the bar on stderr.
 
     Parameters
@@ -29,14 +29,14 @@ class Batch:
 
     Attributes
     ----------
-    tally
-        How far it has come: that of `segment_files`, once it reports.
+    counts
+        How far it has come: those of `segment_files`, once it reports.
     """
 
     def __init__(self, service: SegmentationService, job: BatchJob) -> None:
         self._service, self._job = service, job
         self._warned: Counter[str] = Counter()
-        self.tally = Tally(job.files)
+        self.counts = BatchCounts(job.files)
 
     def run(self) -> None:
         """Segment every file; print a line for each.
@@ -54,12 +54,12 @@ class Batch:
 
     def summary(self) -> str:
         """Say what was done, in one line."""
-        tally = self.tally
-        done, skipped, failed = (tally.count(status) for status in ("done", "skipped", "failed"))
-        parts = [f"{done} of {_count(tally.total, 'image')} segmented"]
+        counts = self.counts
+        done, skipped, failed = (counts.count(status) for status in ("done", "skipped", "failed"))
+        parts = [f"{done} of {_count(counts.total, 'image')} segmented"]
         parts += [f"{skipped} done before"] if skipped else []
         parts += [f"{failed} failed"] if failed else []
-        line = f"{', '.join(parts)}: {_count(tally.objects, 'object')} in {tally.seconds:.1f} s."
+        line = f"{', '.join(parts)}: {_count(counts.objects, 'object')} in {counts.seconds:.1f} s."
         return f"{line} Results in {self._folders()}; {OBJECTS} has all objects." if done or skipped else line
 
     def _folders(self) -> str:
@@ -69,19 +69,19 @@ class Batch:
     @contextmanager
     def _bar(self) -> Iterator["tqdm[NoReturn]"]:
         layout = "{percentage:3.0f} %|{bar}| {postfix}"
-        with tqdm(total=self.tally.total, bar_format=layout, disable=None, dynamic_ncols=True, leave=False) as bar:
+        with tqdm(total=self.counts.total, bar_format=layout, disable=None, dynamic_ncols=True, leave=False) as bar:
             yield bar
 
-    def _show(self, bar: "tqdm[NoReturn]", event: Event, tally: Tally) -> None:
-        self.tally = tally
+    def _show(self, bar: "tqdm[NoReturn]", event: Event, counts: BatchCounts) -> None:
+        self.counts = counts
         if event.status == "failed":
             _print(f"{event.file}: failed: {event.message}", sys.stderr)
-        elif event.status in ENDS:
+        elif event.status in FINISHED_STATUSES:
             _print(_line(event), sys.stdout)
         if event.status == "done":
             self._show_warning(event.file, event.message)
-        left = tally.seconds_left
-        bar.n = round(tally.progress, 2)
+        left = counts.seconds_left
+        bar.n = round(counts.progress, 2)
         bar.set_postfix_str(event.file.name + ("" if left is None else f", {left:.0f} s left"))
 
     def _show_warning(self, path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What `napari-unetseg benchmark --backends` tells: every way of computing a model on this machine's CPU."""
+"""What `napari-unetseg benchmark --backends` prints: every configuration of a model on this machine's CPU."""
 
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.io import read_image
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
 from napari_unetseg.samples import nuclei
 from napari_unetseg.service.packages import find_configured
 from napari_unetseg.zoo.card import ModelCard
@@ -27,7 +27,7 @@ _TITLES = ("way", "s a window", "times as fast", "Dice")
 
 @dataclass(frozen=True)
 class BackendsReport:
-    """All that is told at the end.
+    """All that is printed at the end.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ class BackendsReport:
     comparison: BackendComparison
 
     def is_auto(self, result: BackendResult) -> bool:
-        """Whether this is the way that is chosen where nobody asks for anything."""
+        """Whether this is the configuration that is chosen where nobody asks for anything."""
         return result.configuration == f"{self.auto.backend}:{self.auto.precision}"
 
 
 def compare_backends(model: str | None, image: Path | None, side: int | None, *, quick: bool) -> BackendsReport:
-    """Measure a model in every way, and tell on stderr what happens.
+    """Measure a model in every configuration, and report on stderr what happens.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
         if image is None:
             image = Path(folder) / "nuclei.npy"
             np.save(image, nuclei().array)
-        read_image(image)  # what is wrong with it is said once, and not of every way
+        read_image(image)  # what is wrong with it is said once, and not of every configuration
         comparison = time_backends(
             package.source,
             image,

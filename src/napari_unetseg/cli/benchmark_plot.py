@@ -5,7 +5,7 @@ from pathlib import Path
 
 from napari_unetseg.benchmark.batch_tuning import Measurement
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.service.profile import TunedBatch
+from napari_unetseg.service.machine_profile import TunedBatch
 
 
 def draw_benchmark(measurements: Sequence[Measurement], chosen: TunedBatch, title: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `napari-unetseg benchmark` measures and tells. Imports torch; the command loads it when it runs."""
+"""What `napari-unetseg benchmark` measures and prints. Imports torch; the command loads it when it runs."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,21 +7,21 @@ from typing import Any
 import typer
 
 from napari_unetseg.benchmark.batch_tuning import Measurement, Tuning, TuningPlan, tune
+from napari_unetseg.benchmark.benchmarked_model import BenchmarkedModel, load_benchmarked_model
 from napari_unetseg.benchmark.measuring import DeviceBench, cpu_megapixels_per_s, plan_for
-from napari_unetseg.benchmark.subject import Subject, load_subject
 from napari_unetseg.cli.benchmark_plot import is_chosen
 from napari_unetseg.config import load_settings
 from napari_unetseg.inference.backends.selection import requested_backend
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
+from napari_unetseg.service.machine_profile import TunedBatch, write_profile
 from napari_unetseg.service.packages import find_configured
-from napari_unetseg.service.profile import TunedBatch, write_profile
 
 _TITLES = ("window", "batch", "p50 ms", "p95 ms", "megapixels/s", "tiles/s", "memory MiB")
 
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """All that is told at the end."""
+    """All that is printed at the end."""
 
     model: str
     sha256: str
@@ -57,53 +57,53 @@ def run_benchmark(
     settings = load_settings().settings.unet
     package = find_configured(model, settings)
     backend_request = requested_backend(backend, precision, settings.model.backend, settings.model.precision)
-    subject = load_subject(
+    benchmarked = load_benchmarked_model(
         package,
         device or settings.model.device,
         backend_request,
         fallback_to_cpu=settings.model.fallback_to_cpu,
         keeps_memory=settings.memory.keep_freed_memory,
     )
-    if subject.backend.device.warning:
-        typer.echo(f"Warning: {subject.backend.device.warning}", err=True)
-    plan = plan_for(subject, quick=quick)
-    with DeviceBench(subject) as bench:
-        tuning = tune(bench, plan, _tell)
+    if benchmarked.backend.device.warning:
+        typer.echo(f"Warning: {benchmarked.backend.device.warning}", err=True)
+    plan = plan_for(benchmarked, quick=quick)
+    with DeviceBench(benchmarked) as bench:
+        tuning = tune(bench, plan, _report)
     sha256, chosen = package.card.weights.sha256, tuning.chosen
     saved = None
     if save and chosen is not None and not tuning.interrupted:
-        execution = subject.execution_plan
-        saved = write_profile(subject.device_name, sha256, chosen, execution.backend, execution.precision)
+        execution = benchmarked.execution_plan
+        saved = write_profile(benchmarked.device_name, sha256, chosen, execution.backend, execution.precision)
     return BenchmarkReport(
         model=package.name,
         sha256=sha256,
-        device=subject.backend.device.kind,
-        device_name=subject.device_name,
-        backend=subject.execution_plan.backend,
-        precision=subject.backend.precision,
+        device=benchmarked.backend.device.kind,
+        device_name=benchmarked.device_name,
+        backend=benchmarked.execution_plan.backend,
+        precision=benchmarked.backend.precision,
         tuning=tuning,
-        cpu_megapixels_per_s=_cpu_reference(subject, tuning, plan),
+        cpu_megapixels_per_s=_cpu_reference(benchmarked, tuning, plan),
         saved_to=saved,
     )
 
 
-def _tell(words: str) -> None:
+def _report(words: str) -> None:
     typer.echo(words, err=True)
 
 
-def _cpu_reference(subject: Subject, tuning: Tuning, plan: TuningPlan) -> float | None:
+def _cpu_reference(benchmarked: BenchmarkedModel, tuning: Tuning, plan: TuningPlan) -> float | None:
     """Measure the CPU too where a GPU was measured; None where there is nothing to compare, or after Ctrl-C."""
-    if not _is_gpu(subject) or tuning.chosen is None or tuning.interrupted:
+    if not _is_gpu(benchmarked) or tuning.chosen is None or tuning.interrupted:
         return None
-    _tell("Running the CPU for comparison")
+    _report("Running the CPU for comparison")
     try:
-        return cpu_megapixels_per_s(subject, plan)
+        return cpu_megapixels_per_s(benchmarked, plan)
     except KeyboardInterrupt:
         return None
 
 
-def _is_gpu(subject: Subject) -> bool:
-    return subject.backend.device.kind != "cpu"
+def _is_gpu(benchmarked: BenchmarkedModel) -> bool:
+    return benchmarked.backend.device.kind != "cpu"
 
 
 def report_as_dict(report: BenchmarkReport) -> dict[str, Any]:

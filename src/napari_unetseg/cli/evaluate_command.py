@@ -106,7 +106,7 @@ def evaluate_command(
             comparison = Comparison(methods, pairs, are_masks(pairs), _print_failure)
             comparison.score()
             if robustness:
-                comparison.stress(seed)
+                comparison.score_corruptions(seed)
             if output is not None:
                 write_files(comparison, worst, output)
     except KeyboardInterrupt:
@@ -157,14 +157,14 @@ class _Segment:
 
     def __init__(self, service: "SegmentationService") -> None:
         self._service = service
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def __call__(self, image: "Image") -> "NDArray[np.int32]":
         result = self._service.segment(image)
         for text in result.warnings:
-            if text not in self._told:
+            if text not in self._printed:
                 tqdm.write(f"warning: {text}", file=sys.stderr)
-                self._told.add(text)
+                self._printed.add(text)
         return result.labels
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
 from napari_unetseg.zoo.card import headline
 from napari_unetseg.zoo.published import PublishedModel
 from napari_unetseg.zoo.registry import (

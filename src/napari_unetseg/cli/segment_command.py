@@ -13,8 +13,8 @@ from napari_unetseg.cli.options import (
     PrecisionOption,
     segment_option,
 )
-from napari_unetseg.cli.recipe_options import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
 from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.cli.run_recipe_options import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.signatures import shows_fields
 
@@ -92,7 +92,7 @@ def segment_command(
     """
     from napari_unetseg.batch.output_files import parse_results
     from napari_unetseg.batch.segment_files import BatchJob
-    from napari_unetseg.cli.batch import Batch
+    from napari_unetseg.cli.batch import BatchPrinter
     from napari_unetseg.cli.inputs import expand_inputs
 
     try:
@@ -115,13 +115,13 @@ def segment_command(
                 service, segment_options = open_recipe(recipe, segment_options | where | tiles)
             else:
                 service = open_service(model, device, backend, precision, tiled(window, batch_size))
-            batch = Batch(service, BatchJob(inputs.paths, output, results, segment_options, read_options, again))
+            batch = BatchPrinter(service, BatchJob(inputs.paths, output, results, segment_options, read_options, again))
             batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(batch.summary())
-    raise typer.Exit(1 if batch.tally.count("failed") or inputs.problems else 0)
+    raise typer.Exit(1 if batch.counts.count("failed") or inputs.problems else 0)
 
 
 def _checked_axes(letters: str) -> str:

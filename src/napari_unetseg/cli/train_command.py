@@ -111,10 +111,15 @@ def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, dat
     """Read the recipe, or make one up from the folders' names, and let the options go before it."""
     from pydantic import ValidationError
 
-    from napari_unetseg.training.recipe import Recipe, RecipeError, explain_recipe_error, read_recipe
+    from napari_unetseg.training.training_recipe import (
+        RecipeError,
+        TrainingRecipe,
+        explain_recipe_error,
+        read_training_recipe,
+    )
 
     if path is not None:
-        fields = read_recipe(path).model_dump()
+        fields = read_training_recipe(path).model_dump()
     else:
         title = output.resolve().name
         fields = {
@@ -124,6 +129,6 @@ def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, dat
             "data": {"name": data.resolve().name},
         }
     try:
-        return Recipe.model_validate(fields | options)
+        return TrainingRecipe.model_validate(fields | options)
     except ValidationError as error:
         raise RecipeError(f"The recipe is wrong: {explain_recipe_error(error)}.") from error

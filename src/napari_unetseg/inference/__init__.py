@@ -6,7 +6,7 @@ one image under way, with its pixels brought into the network's range by `normal
 comes of it. Where memory runs out `out_of_memory` decides how to go on. `augmentation` averages over flips and turns.
 
 `object_size` says at which size the network sees an image, and `resampling` brings it there; `size_estimate` guesses
-the size of its objects without a model, and `first_look` reads it off a first result. `int8_calibration` brings a model
-into int8. What the window or a forecast needs before torch is loaded imports no torch: tests/test_imports.py names
-those modules.
+the size of its objects without a model, and `rescale_decision` reads it off a first result. `int8_calibration` brings a
+model into int8. What the window or a forecast needs before torch is loaded imports no torch: tests/test_imports.py
+names those modules.
 """

@@ -48,9 +48,9 @@ def average_orientations(
     flow = [heads.index(name) for name in FLOW if name in heads]
     count = np.float32(0)
     for turns, flip in ORIENTATIONS:
-        probabilities = undo(run(np.ascontiguousarray(turn(windows, turns, flip))), turns, flip)
+        probabilities = rotate_back(run(np.ascontiguousarray(rotate_and_flip(windows, turns, flip))), turns, flip)
         if flow:
-            probabilities[:, flow] = undo_flow(probabilities[:, flow], turns, flip)
+            probabilities[:, flow] = rotate_flow_back(probabilities[:, flow], turns, flip)
         # Welford's running mean and sum of squares: nothing grows with the number of passes.
         if not count:
             mean, squares = (
@@ -66,19 +66,19 @@ def average_orientations(
     return np.concatenate([mean, agreement[:, np.newaxis]], axis=1)
 
 
-def turn(maps: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
-    """Flip (..., Y, X) left to right if so asked, then turn it by quarters; a view."""
+def rotate_and_flip(maps: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
+    """Flip (..., Y, X) left to right if `flip`, then turn it by quarters; a view."""
     return np.rot90(maps[..., ::-1] if flip else maps, turns, axes=(-2, -1))
 
 
-def undo(maps: Maps, turns: int, flip: bool) -> Maps:
-    """Take back what `turn` did; a view."""
+def rotate_back(maps: Maps, turns: int, flip: bool) -> Maps:
+    """Take back what `rotate_and_flip` did; a view."""
     back = np.rot90(maps, -turns, axes=(-2, -1))
     return back[..., ::-1] if flip else back
 
 
-def undo_flow(flow: Maps, turns: int, flip: bool) -> Maps:
-    """Turn the directions of a flow, (N, 2, Y, X), y and x, (1 + component) / 2, back as `undo` turned their places."""
+def rotate_flow_back(flow: Maps, turns: int, flip: bool) -> Maps:
+    """Turn the directions of a flow, (N, 2, Y, X), y and x, (1 + component) / 2, back as `rotate_back` turns them."""
     y, x = flow[:, 0], flow[:, 1]
     for _ in range(turns):
         # A quarter turn sends what pointed right up and what pointed down right.

@@ -18,8 +18,8 @@ from napari_unetseg.zoo.card import ModelCard
 class ImageTask:
     """One image on its way through the network.
 
-    Pixels are converted when a tile is read, so that beside the image and its probability map nothing
-    of its size is in memory.
+    Pixels are converted when a tile is read, so that apart from the image and its probability map
+    nothing of its size is in memory.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class ImageTask:
         else:
             window[:] = self._resampler.read(self._pixels, *seen)
 
-    def place(self, index: int) -> NDArray[np.float32] | None:
+    def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
 
         None where something has to be done with it first. `write` is called in any case.

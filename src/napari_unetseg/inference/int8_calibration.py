@@ -35,14 +35,14 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head, ModelCard
 
-MOST_WINDOWS = 32
+MAX_WINDOWS = 32
 """Windows that the ranges of the activations are read off; more change them no more."""
 
 KEPT = ((1, 1), (2, 2), (2, 4))
 """How many convolutions at the beginning and the end of a network stay in floating point, in the order of trial.
 
 They see the image and decide the mask, so rounding shows most there. Each step costs some of the speed and is taken
-only where the one before does not reach `napari_unetseg.inference.backends.openvino.int8_store.LEAST_DICE`.
+only where the one before does not reach `napari_unetseg.inference.backends.openvino.int8_store.MIN_DICE`.
 """
 
 _CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
@@ -136,12 +136,12 @@ class _Sample:
 
     @property
     def count(self) -> int:
-        return min(self._seen, MOST_WINDOWS)
+        return min(self._seen, MAX_WINDOWS)
 
     def offer(self, window: NDArray[np.float32]) -> None:
-        place = self._seen if self._seen < MOST_WINDOWS else int(self._rng.integers(self._seen + 1))
+        place = self._seen if self._seen < MAX_WINDOWS else int(self._rng.integers(self._seen + 1))
         self._seen += 1
-        if place < MOST_WINDOWS:
+        if place < MAX_WINDOWS:
             np.save(self._folder / f"{place:03}.npy", window[np.newaxis])
 
 

@@ -6,11 +6,11 @@ from napari_unetseg.errors import ImageError, ParameterError
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import ModelCard
 
-MOST_PIXELS_ENLARGED = 2**30
+MAX_PIXELS_ENLARGED = 2**30
 """No image is enlarged to more pixels: a CPU would compute an hour or longer, mostly on a mistyped diameter."""
 
 
-def enlargement(card: ModelCard, diameter: float | None) -> float:
+def scale_factor(card: ModelCard, diameter: float | None) -> float:
     """Return by how much an image is enlarged along each axis so that the model sees objects of its own size.
 
     Parameters
@@ -62,23 +62,23 @@ def size_for_network(
     shape
         Height and width of the image.
     card, diameter
-        As `enlargement` takes them.
+        As `scale_factor` takes them.
     name
         What the image is called.
 
     Raises
     ------
     ParameterError
-        See `enlargement`.
+        See `scale_factor`.
     ImageError
-        If the image would become less than a pixel wide, or larger than `MOST_PIXELS_ENLARGED`.
+        If the image would become less than a pixel wide, or larger than `MAX_PIXELS_ENLARGED`.
     """
-    factor = enlargement(card, diameter)
+    factor = scale_factor(card, diameter)
     if card.image_size is not None:
         return card.image_size
     height, width = shape
-    if max(height, width) * factor > MOST_PIXELS_ENLARGED or height * width * factor**2 > max(
-        MOST_PIXELS_ENLARGED, height * width
+    if max(height, width) * factor > MAX_PIXELS_ENLARGED or height * width * factor**2 > max(
+        MAX_PIXELS_ENLARGED, height * width
     ):
         raise ImageError(
             Sentence(
@@ -88,7 +88,7 @@ def size_for_network(
                 image=name,
                 diameter=diameter,
                 factor=factor,
-                limit=MOST_PIXELS_ENLARGED / 1000000.0,
+                limit=MAX_PIXELS_ENLARGED / 1000000.0,
             )
         )
     size = round(height * factor), round(width * factor)

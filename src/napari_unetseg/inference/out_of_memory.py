@@ -67,13 +67,13 @@ class Limit:
 
 
 class Limits:
-    """What was found not to fit, device by device, while one model ran; any thread may ask and tell."""
+    """What was found not to fit, device by device, while one model ran; any thread may read and write."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._by_device: dict[str, Limit] = {}
 
-    def on(self, kind: str) -> Limit:
+    def of(self, kind: str) -> Limit:
         """Return the limit on a device, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
         with self._lock:
             return self._by_device.get(kind, Limit())
@@ -110,7 +110,7 @@ def step_down(
     Returns
     -------
     tuple of Backend and MemoryStep, or None
-        What to go on with, and what to tell; None if nothing is left to be tried.
+        What to go on with, and what to report; None if nothing is left to be tried.
     """
     backend.release_memory()
     kind = backend.device.kind

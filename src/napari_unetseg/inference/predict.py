@@ -84,7 +84,7 @@ def predict_many(
 
 def tile_limits(options: PredictOptions, device: Device) -> TileLimits:
     """Return how much a network may see at once on a device."""
-    learnt = options.limits.on(device.kind).window if options.limits else None
+    learnt = options.limits.of(device.kind).window if options.limits else None
     return TileLimits(options.window, options.largest_whole or pixels_that_fit(total_memory(device)), learnt)
 
 
@@ -120,7 +120,7 @@ class _Run:
     def _batch_size(self) -> int:
         kind = self._backend.device.kind
         size = self._requested_batch or BATCH_SIZES[kind]
-        return min(size, self._limits.on(kind).batch_size or size)
+        return min(size, self._limits.of(kind).batch_size or size)
 
     def _prepare(self, image: Image) -> ImageTask:
         if self._is_cancelled():
@@ -176,8 +176,8 @@ class _Run:
             with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
                 for (task, index), window in zip(batch, windows, strict=True):
                     task.read(index, window)
-                place = self._place(batch)
-                outputs = self._run(windows, probabilities if place is None else place[np.newaxis])
+                output_view = self._place(batch)
+                outputs = self._run(windows, probabilities if output_view is None else output_view[np.newaxis])
                 for (task, index), output in zip(batch, outputs, strict=True):
                     task.write(index, output)
         except Exception as error:
@@ -195,7 +195,7 @@ class _Run:
         if len(batch) > 1 or self._augments:
             return None
         task, index = batch[0]
-        return task.place(index)
+        return task.output_view(index)
 
     def _run(self, windows: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         cancel = self._options.cancel

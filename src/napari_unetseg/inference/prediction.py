@@ -26,7 +26,7 @@ class Prediction:
     window
         Longer side of the windows that the network saw, in pixels.
     halo
-        Pixels around a tile that the network saw beside it; 0 if the image was not divided, or into
+        Pixels around a tile that the network saw in addition to it; 0 if the image was not divided, or into
         windows that were blended.
     tiles
         Number of windows.

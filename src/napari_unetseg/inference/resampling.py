@@ -1,4 +1,4 @@
-"""Resampler an image for the network, and its answer back, window by window.
+"""Resample an image for the network, and its answer back, window by window.
 
 Each axis is a sparse matrix of linear weights: a row for each new pixel, a column for each old one. Any
 window of the stretched image is therefore exactly what the stretched whole would show there, and the

@@ -1,7 +1,7 @@
 """In which order the tiles of many images are computed.
 
 The first image that is not finished comes first. Its batch is filled with tiles of the same shape of
-the images after it, which are taken in only as long as the batch has room: beside a full batch no
+the images after it, which are taken in only as long as the batch has room: while a batch is full, no
 image waits half done for another. Results are given in the order of the images.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from napari_unetseg.image import Image
 from napari_unetseg.inference.image_task import ImageTask
 
-MOST_PIXELS_UNDER_WAY = 4096 * 4096
+MAX_PIXELS_UNDER_WAY = 4096 * 4096
 """Pixels of images under way beyond which no further image is taken in."""
 
 IMAGES_PER_TILE = 2
@@ -76,7 +76,7 @@ class Schedule:
         pixels = sum(
             task.image.shape[0] * task.image.shape[1] for task in self._under_way if isinstance(task, ImageTask)
         )
-        if len(self._under_way) >= most_images or pixels >= MOST_PIXELS_UNDER_WAY:
+        if len(self._under_way) >= most_images or pixels >= MAX_PIXELS_UNDER_WAY:
             return False
         try:
             image = next(self._source)

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
-from napari_unetseg.postprocessing.numbering import covering_size, object_sizes
+from napari_unetseg.postprocessing.numbering import area_weighted_size, object_sizes
 
-LEAST_OBJECTS_TO_ESTIMATE = 5
+MIN_OBJECTS_TO_ESTIMATE = 5
 """Fewer objects have no typical diameter."""
 
 FAR_OFF = 2.0
@@ -14,13 +14,13 @@ FAR_OFF = 2.0
 bundled models that see an image as it is lose from a tenth to half of their average precision."""
 
 _SIDE = 512
-_LARGEST_SHARE = 8
+_MIN_OBJECTS_ACROSS = 8
 _AGREEMENT = 1.25
 _RADIUS_TO_DIAMETER = 2.5  # of discs the smoothed distance is a little below the radius, and nuclei are not discs
 
 
-def typical_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO_ESTIMATE) -> float | None:
-    """Return the median equivalent diameter of objects in pixels; None if they are fewer than `least`.
+def typical_diameter(labels: NDArray[np.integer], min_objects: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
+    """Return the median equivalent diameter of objects in pixels; None if they are fewer than `min_objects`.
 
     Parameters
     ----------
@@ -28,39 +28,39 @@ def typical_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO_
         (Y, X), 0 is background; labels may have gaps.
     """
     areas = _areas(labels)
-    return _median_diameter(areas) if len(areas) >= least else None
+    return _median_diameter(areas) if len(areas) >= min_objects else None
 
 
-def covering_diameter(labels: NDArray[np.integer], least: int = LEAST_OBJECTS_TO_ESTIMATE) -> float | None:
+def area_weighted_diameter(labels: NDArray[np.integer], min_objects: int = MIN_OBJECTS_TO_ESTIMATE) -> float | None:
     """Return the diameter that half of the objects' pixels lie in objects of, or wider ones.
 
-    Specks beside the objects hardly change it, however many they are, unlike `typical_diameter`.
+    Specks between the objects hardly change it, however many they are, unlike `typical_diameter`.
 
     Parameters
     ----------
     labels
         (Y, X), 0 is background; labels may have gaps.
-    least
+    min_objects
         How many objects there must be.
 
     Returns
     -------
     float or None
-        Equivalent diameter in pixels; None of fewer objects than `least`.
+        Equivalent diameter in pixels; None of fewer objects than `min_objects`.
     """
     areas = _areas(labels)
-    return float(_diameters(covering_size(areas))) if len(areas) >= least else None
+    return float(_diameters(area_weighted_size(areas))) if len(areas) >= min_objects else None
 
 
 def estimate_diameter(image: Image) -> float | None:
     """Guess the typical diameter of the objects in an image, without a model.
 
-    The image is divided into dark and bright by Otsu's threshold; objects are what covers less. Two
-    measures are taken, the median area of what hangs together and the median height of the peaks of the
-    distance to the background, and only where they agree within a quarter is there an answer. That is so
-    for plain images; of crowded or textured ones nothing is said rather than something wrong. The middle
-    of the image is looked at first, in full resolution, and more of it, at less, while its objects are
-    large for what is seen.
+    The image is divided into dark and bright by Otsu's threshold; the class that covers less is taken for the
+    objects. Their diameter is estimated twice: from the median area of connected components, and from the median
+    height of the peaks of the distance to the background. The result is returned only where the two agree within
+    a quarter, as they do for plain images; crowded or textured ones give None rather than a wrong value. At first
+    only the middle of the image is measured, in full resolution. While its objects are large for that window, a
+    larger part is measured in a lower resolution.
 
     Parameters
     ----------
@@ -70,21 +70,21 @@ def estimate_diameter(image: Image) -> float | None:
     Returns
     -------
     float or None
-        In pixels of the image; None if it cannot be told.
+        In pixels of the image; None if it cannot be estimated.
     """
     planes = image.channels_first
     planes = planes[:3] if image.rgb else planes[:1]
     step = 1
-    measures = _look(planes, step)
-    while (measures is None or max(measures) > _SIDE / _LARGEST_SHARE) and _SIDE * step < max(image.shape):
+    measures = _measure_middle(planes, step)
+    while (measures is None or max(measures) > _SIDE / _MIN_OBJECTS_ACROSS) and _SIDE * step < max(image.shape):
         step *= 2
-        measures = _look(planes, step)
+        measures = _measure_middle(planes, step)
     if measures is None or max(measures) > _AGREEMENT * min(measures):
         return None
     return step * float(np.sqrt(measures[0] * measures[1]))
 
 
-def _look(planes: NDArray[np.generic], step: int) -> tuple[float, float] | None:
+def _measure_middle(planes: NDArray[np.generic], step: int) -> tuple[float, float] | None:
     """Measure the middle of (C, Y, X), seen in squares of `step` pixels."""
     return _measure(_middle(planes, step), is_part=max(planes.shape[1:]) > _SIDE * step)
 
@@ -126,7 +126,7 @@ def _measure(plane: NDArray[np.float32], *, is_part: bool) -> tuple[float, float
     areas = areas[areas >= 25]
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1)
     heights = distance[(distance == ndimage.maximum_filter(distance, 7)) & (distance > 2)]
-    if min(len(areas), len(heights)) < LEAST_OBJECTS_TO_ESTIMATE:
+    if min(len(areas), len(heights)) < MIN_OBJECTS_TO_ESTIMATE:
         return None
     return _median_diameter(areas), _RADIUS_TO_DIAMETER * float(np.median(heights))
 

@@ -79,7 +79,7 @@ def join_rings(label: int, exteriors: Sequence[Ring], holes: Sequence[Ring]) -> 
     return [Contour(label, ring, tuple(inside)) for ring, inside in zip(outer, inner, strict=True)] + strays
 
 
-def open_ring(vertices: NDArray[Any]) -> Ring | None:
+def without_closing_vertex(vertices: NDArray[Any]) -> Ring | None:
     """Leave out a last vertex that repeats the first; None if what remains encloses nothing."""
     ring = np.asarray(vertices, dtype=np.float64)
     if len(ring) > 1 and np.array_equal(ring[0], ring[-1]):

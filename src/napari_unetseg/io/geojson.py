@@ -19,8 +19,8 @@ from napari_unetseg.io.contour_file import (
     counts_of_kinds,
     join_rings,
     number_unlabelled,
-    open_ring,
     with_positions,
+    without_closing_vertex,
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour
@@ -63,7 +63,7 @@ def write_geojson(
     classification
         QuPath's class of all objects; None leaves them without one.
     scale, unit
-        Pixel size along (Y, X) and its unit, written beside the features as ``pixel_size``. QuPath takes the
+        Pixel size along (Y, X) and its unit, written in addition to the features as ``pixel_size``. QuPath takes the
         pixel size from the image and passes over it.
 
     Raises
@@ -191,7 +191,7 @@ def _polygons(geometry: dict[str, Any]) -> list[list[NDArray[np.float64]]]:
     parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
     polygons = []
     for part in parts:
-        rings = [open_ring(np.asarray(ring, np.float64)[:, 1::-1] - 0.5) for ring in part]
+        rings = [without_closing_vertex(np.asarray(ring, np.float64)[:, 1::-1] - 0.5) for ring in part]
         if rings and rings[0] is not None:
             polygons.append([ring for ring in rings if ring is not None])
     return polygons

@@ -31,7 +31,7 @@ _HEADER = 1024
 def read_image(path: str | Path, axes: str | None = None) -> Image:
     """Read an image file that holds one plane (grey, RGB(A) or multichannel), or a stack whose axes are named.
 
-    TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and their kin, and ``.npy`` arrays, read as
+    TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, and ``.npy`` arrays, read as
     `Image.of` reads arrays. Axes of length one are dropped; the pixel size is taken from OME and
     ImageJ metadata. Palettes become the colours they stand for. Of large ``.npy`` and uncompressed TIFF files the
     pixels stay in the file until they are needed.

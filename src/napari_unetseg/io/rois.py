@@ -19,8 +19,8 @@ from napari_unetseg.io.contour_file import (
     ellipse,
     join_rings,
     number_unlabelled,
-    open_ring,
     with_positions,
+    without_closing_vertex,
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour, Ring, signed_area
@@ -194,7 +194,7 @@ def _areas(roi: ImagejRoi) -> list[Ring]:
         corners = [ellipse(box) if roi.roitype == ROI_TYPE.OVAL else box]
     else:
         return []
-    rings = [open_ring(np.asarray(ring)[:, ::-1] - 0.5) for ring in corners]
+    rings = [without_closing_vertex(np.asarray(ring)[:, ::-1] - 0.5) for ring in corners]
     return [ring for ring in rings if ring is not None]
 
 

@@ -23,7 +23,7 @@ def bands(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(top + rows, height))
 
 
-def widened(rows: slice, reach: int, height: int) -> slice:
+def widen_rows(rows: slice, reach: int, height: int) -> slice:
     """Add the rows that are seen on either side, as far as there are any."""
     return slice(max(rows.start - reach, 0), min(rows.stop + reach, height))
 
@@ -47,7 +47,7 @@ def compute_rows(block: Callable[[Tensor], Tensor], take: BandReader, height: in
     reach
         How many rows beyond one the block sees.
     """
-    seen = widened(rows, reach, height)
+    seen = widen_rows(rows, reach, height)
     return block(take(seen))[..., rows.start - seen.start : rows.stop - seen.start, :]
 
 

@@ -1,4 +1,4 @@
-"""What the engine has to know about a network besides its weights."""
+"""What the engine has to know about a network in addition to its weights."""
 
 from collections.abc import Iterator
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unetseg.networks.bands import BandReader, bands, compute_rows, join_bands, rows_of, widened
+from napari_unetseg.networks.bands import BandReader, bands, compute_rows, join_bands, rows_of, widen_rows
 from napari_unetseg.networks.base import SegmentationNetwork
 from napari_unetseg.networks.facts import NORM, UNET_FEATURES, Norm, unet_facts
 from napari_unetseg.networks.working_memory import SMALL
@@ -149,7 +149,7 @@ class UNet(SegmentationNetwork):
         below = join_bands(self._banded(level + 1, rows_of(pooled), *half), half[0])
         del pooled
         for rows in bands(height, width):
-            seen = widened(rows, DoubleConv.reach, height)
+            seen = widen_rows(rows, DoubleConv.reach, height)
             risen = up(below[..., seen.start // 2 : seen.stop // 2, :])
             decoded = decode(torch.cat([skip(seen), risen], dim=1))
             yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]

@@ -1,4 +1,4 @@
-"""How much memory a network takes while it computes, told from its facts. Imports no torch."""
+"""How much memory a network takes while it computes, estimated from its facts. Imports no torch."""
 
 from napari_unetseg.networks.facts import NetworkFacts
 

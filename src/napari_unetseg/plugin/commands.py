@@ -13,10 +13,10 @@ from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.converting import (
     contours_from_labels,
-    grid_of,
     image_of,
     labels_from_contours,
     measured_again,
+    reference_layer,
 )
 from napari_unetseg.plugin.dock.remembered_settings import PLUGIN
 from napari_unetseg.plugin.dock.shortcuts import flip_contours
@@ -136,7 +136,7 @@ def contours_to_labels(viewer: napari.viewer.Viewer) -> None:
     """
     layer = _selected(viewer, Shapes, tr("Select one Shapes layer in the layer list, then choose this entry again."))
     if not _update_result(viewer, layer, "labels"):
-        grid = grid_of(layer, list(viewer.layers))
+        grid = reference_layer(layer, list(viewer.layers))
         _later(lambda: [labels_from_contours(layer, grid)], partial(_add_layers, viewer))
 
 

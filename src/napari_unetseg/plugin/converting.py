@@ -42,7 +42,7 @@ def contours_from_labels(layer: PixelLayer) -> LayerData:
     UnetsegError
         If there is no object.
     """
-    meta = described(layer)
+    meta = layer_attributes(layer)
     planes, axes = stack_of(layer.data, meta)
     placement = _placement(layer, axes)
     vertices, labels, kinds = [], [], []
@@ -58,9 +58,9 @@ def contours_from_labels(layer: PixelLayer) -> LayerData:
     if len(vertices) > layer_style.MAX_CONTOURS:
         drawn = np.stack([outline_labels(np.asarray(planes[i])) for i in np.ndindex(planes.shape[:-2])])
         return placement.expand(drawn.reshape(planes.shape)), {**common, **layer_style.OUTLINES_AS_LABELS}, "labels"
-    look = {**layer_style.CONTOURS, "edge_width": 0.5}
+    arguments = {**layer_style.CONTOURS, "edge_width": 0.5}
     features = pd.DataFrame({"label": labels, "ring": kinds})
-    return vertices, {**common, **look, "shape_type": "polygon", "features": features}, "shapes"
+    return vertices, {**common, **arguments, "shape_type": "polygon", "features": features}, "shapes"
 
 
 def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:
@@ -81,7 +81,7 @@ def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:
     UnetsegError
         If no area is among the shapes.
     """
-    axes = read_axes(layer.ndim, described(layer))
+    axes = read_axes(layer.ndim, layer_attributes(layer))
     placement = _placement(layer, axes)
     shape = tuple(full_resolution(grid).shape[: layer.ndim])
     order = (*axes.stack, *axes.plane)
@@ -111,7 +111,7 @@ def measured_again(layer: PixelLayer, image: ImageLike) -> pd.DataFrame:
     UnetsegError
         If the layer has too many axes.
     """
-    meta = described(layer)
+    meta = layer_attributes(layer)
     planes, axes = stack_of(layer.data, meta)
     pixels = np.moveaxis(np.asarray(full_resolution(image)), (*axes.stack, *axes.plane), range(layer.ndim))
     scale, unit = pixel_size(meta, axes.plane)
@@ -139,12 +139,12 @@ def image_of(layer: PixelLayer, layers: Sequence[LayerLike]) -> ImageLike:
     shape = tuple(full_resolution(layer).shape)
     fitting = [one for one in images if tuple(full_resolution(one).shape[: one.ndim]) == shape]
     for image in sorted(fitting, key=lambda one: one.name != made_of):
-        if lies_like(layer, image) or image.name == made_of:
+        if has_same_transform(layer, image) or image.name == made_of:
             return image
     raise UnetsegError(tr("No image lies where '{layer}' does, with as many pixels.").format(layer=layer.name))
 
 
-def grid_of(layer: LayerLike, layers: Sequence[LayerLike]) -> PixelLayer:
+def reference_layer(layer: LayerLike, layers: Sequence[LayerLike]) -> PixelLayer:
     """Find the layer whose pixels labels get when they are drawn from contours: labels first, then images.
 
     Raises
@@ -153,14 +153,14 @@ def grid_of(layer: LayerLike, layers: Sequence[LayerLike]) -> PixelLayer:
         If no layer lies where the contours do.
     """
     candidates: list[PixelLayer] = [
-        one for one in layers if isinstance(one, Labels | ImageLayer) and lies_like(layer, one)
+        one for one in layers if isinstance(one, Labels | ImageLayer) and has_same_transform(layer, one)
     ]
     if candidates:
         return min(candidates, key=lambda one: not isinstance(one, Labels))
     raise UnetsegError(tr("No image or labels lie where '{layer}' does.").format(layer=layer.name))
 
 
-def lies_like(one: LayerLike, other: LayerLike) -> bool:
+def has_same_transform(one: LayerLike, other: LayerLike) -> bool:
     """Whether two layers put the same pixel at the same place of the world."""
     if one.ndim != other.ndim or tuple(map(str, one.units)) != tuple(map(str, other.units)):
         return False
@@ -168,13 +168,13 @@ def lies_like(one: LayerLike, other: LayerLike) -> bool:
     return all(np.allclose(one.data_to_world(corner), other.data_to_world(corner)) for corner in corners)
 
 
-def described(layer: LayerLike) -> LayerMeta:
+def layer_attributes(layer: LayerLike) -> LayerMeta:
     """Return the attributes of a layer as napari hands them to writers."""
     return layer.as_layer_data_tuple()[1]
 
 
 def _transform(layer: LayerLike) -> LayerMeta:
-    meta = described(layer)
+    meta = layer_attributes(layer)
     record = {METADATA_KEY: layer.metadata[METADATA_KEY]} if METADATA_KEY in layer.metadata else {}
     return {key: meta[key] for key in _TRANSFORM if key in meta} | {"metadata": record}
 

@@ -18,11 +18,11 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.languages import errors_in_users_language
-from napari_unetseg.plugin.layers.outputs import fresh_names, layer_data, named
+from napari_unetseg.plugin.layers.outputs import fresh_names, layer_data, with_name
 from napari_unetseg.plugin.layers.plane import Plane, shown_plane
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.words import describe_error
-from napari_unetseg.plugin.work.background import Reports
+from napari_unetseg.plugin.work.background import TaskSignals
 from napari_unetseg.plugin.work.services import shared_service
 from napari_unetseg.postprocessing.layer_data import OUTPUTS, LayerData, Output
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
@@ -91,7 +91,7 @@ def segment_layer(
     plane = _plane(layer, viewer)
     outputs = _outputs(labels, contours, confidence)
 
-    def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
+    def work(reports: TaskSignals, cancelled: CancelFlag) -> list[LayerData]:
         service = shared_service(model, device)
         segmentation = service.segment(plane.read(), progress=reports.progressed.emit, cancel=cancelled, **options)
         return _named_layers(segmentation, plane, outputs, _taken(viewer))
@@ -136,7 +136,7 @@ def segment_layers(
     planes = [_plane(layer, viewer) for layer in layers]
     outputs = _outputs(labels, contours, confidence)
 
-    def work(reports: Reports, cancelled: CancelFlag) -> list[LayerData]:
+    def work(reports: TaskSignals, cancelled: CancelFlag) -> list[LayerData]:
         results = shared_service(model, device).segment_batch(
             [plane.read for plane in planes], progress=reports.progressed.emit, cancel=cancelled, **options
         )
@@ -157,9 +157,11 @@ def _refuse_others(function: Callable[..., Any], options: SegmentKeywords) -> No
     inspect.signature(function).bind_partial(**options)
 
 
-def _start(title: str, work: Callable[[Reports, CancelFlag], list[LayerData]]) -> FunctionWorker[list[LayerDataTuple]]:
+def _start(
+    title: str, work: Callable[[TaskSignals, CancelFlag], list[LayerData]]
+) -> FunctionWorker[list[LayerDataTuple]]:
     """Make a worker with a bar in napari's activity area; it starts when the event loop next runs."""
-    reports = Reports()
+    reports = TaskSignals()
     bar = cancelable_progress(total=0, desc=title)
 
     def cancelled() -> bool:
@@ -204,7 +206,7 @@ def _named_layers(
 ) -> list[LayerData]:
     data = layer_data(segmentation, plane, outputs)
     names = fresh_names(plane.name, outputs, taken)
-    return [named(one, names[output]) for output, one in data.items()]
+    return [with_name(one, names[output]) for output, one in data.items()]
 
 
 def _collect(

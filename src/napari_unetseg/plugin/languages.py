@@ -13,7 +13,7 @@ from napari_unetseg.errors import ConfigError, UnetsegError
 _NAPARI_DEFAULT = "en"
 
 
-def speak(context: object = None) -> str:
+def activate_language(context: object = None) -> str:
     """Choose the language for all that is shown from now on, and return it.
 
     napari calls this when it activates the plugin. Its own English says nothing about its user, who was never
@@ -44,7 +44,7 @@ def errors_in_users_language() -> Iterator[None]:
     try:
         yield
     except UnetsegError as error:
-        raise type(error)(language.local(error)) from error
+        raise type(error)(language.translated(error)) from error
 
 
 def _setting() -> str:

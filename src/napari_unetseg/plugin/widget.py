@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import local, mark, tr
+from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
@@ -28,13 +28,13 @@ from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
-from napari_unetseg.plugin.languages import speak
+from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.layers.run_on import choose_planes
 from napari_unetseg.plugin.panel.health_section import HealthSection
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
-from napari_unetseg.plugin.parts.fold import Fold
+from napari_unetseg.plugin.parts.collapsible import CollapsibleRows
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.work.run_controller import RunController
@@ -76,7 +76,7 @@ class SegmentationWidget(QWidget):
         choose: ChooseFile = choose_file,
     ) -> None:
         super().__init__()
-        speak()
+        activate_language()
         self.viewer = napari_viewer
         self.inputs = Inputs(models())
         self.object_size = ObjectSize()
@@ -126,7 +126,7 @@ class SegmentationWidget(QWidget):
         try:
             planes = choose_planes(self.inputs.run_on.choice(), layer, self.viewer, self.inputs.axis_choices)
         except UnetsegError as error:
-            self.message.show_message(local(error), "warning")
+            self.message.show_message(translated(error), "warning")
             return
         device, outputs = self.inputs.device_key(), self.adjustments.chosen_outputs()
         parameters = self._rows.segment_options() | self.inputs.segment_options()
@@ -141,7 +141,7 @@ class SegmentationWidget(QWidget):
         try:
             recipe, plane = plan_rerun(record, self.viewer.layers, self.inputs.layer())
         except UnetsegError as error:
-            self.message.show_message(local(error), "warning")
+            self.message.show_message(translated(error), "warning")
             return
         outputs, options = self.adjustments.chosen_outputs(), recipe.segment_options()
         self._show_running(recipe.model.name)
@@ -171,7 +171,7 @@ class SegmentationWidget(QWidget):
             self.model_adder.cancel()
             self.relabelling.stop()
             self.table.close()
-            self.object_size.look_at(None, None)
+            self.object_size.show_layer(None, None)
             self.run_forecast.stop()
         return bool(super().event(event))
 
@@ -214,8 +214,8 @@ class SegmentationWidget(QWidget):
         self.runner.idle()
 
     def _on_image(self, event: Any = None) -> None:
-        plane = self.inputs.look_at(self.viewer)
-        self.object_size.look_at(self.inputs.layer(), plane)
+        plane = self.inputs.show_viewer(self.viewer)
+        self.object_size.show_layer(self.inputs.layer(), plane)
         self.adjustments.set_pixel_area(None if plane is None else plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
@@ -299,7 +299,7 @@ class SegmentationWidget(QWidget):
         column.setContentsMargins(9, 6, 9, 6)
         column.setSpacing(4)
         seldom = [self.adjustments.more, self.inputs.link, self.object_size.more]
-        self.more = Fold(tr("More"), tr(MORE_TIP), seldom, self.adjustments.table)
+        self.more = CollapsibleRows(tr("More"), tr(MORE_TIP), seldom, self.adjustments.table)
         upper = (self.inputs, self.object_size, self.runner, self.message)
         for row in (*upper, self.adjustments, self.more, self.result_actions):
             column.addWidget(row)

@@ -7,8 +7,7 @@ Plain functions on NumPy arrays; nothing here imports torch or napari, or knows 
   (which basins are one object, and which slivers join a neighbour). `smoothing`, `holes` and `numbering` finish.
 * `stacks` and `linking` do the same for stacks: plane by plane, then objects linked along z and tracked along t.
 * `contours` traces exact outlines and draws them back; `measurements` is the table of objects, with the figures of
-  `shape`, `hulls` and `confidence`. Both take large images in `object_groups`, as other
-  modules take them in `blocks`.
+  `shape`, `hulls` and `confidence`. Both take large images in `object_groups`, as other modules take them in `blocks`.
 * `edits` keeps objects that a user drew or deleted when the others are decoded again.
 * `layer_data` makes of a result what napari layers are made of, for the window and for notebooks alike.
 * `parameters` are the decoder's parameters, as a model card and a user give them.

@@ -22,14 +22,14 @@ def blocks(shape: tuple[int, ...], side: int) -> Iterator[Block]:
     yield from product(rows, columns)
 
 
-def grown(block: Block, by: int, shape: tuple[int, ...]) -> Block:
+def grow_block(block: Block, by: int, shape: tuple[int, ...]) -> Block:
     """Return a block with `by` pixels more on each side, as far as an image (Y, X) of that shape goes."""
     return tuple(
         slice(max(side.start - by, 0), min(side.stop + by, length)) for side, length in zip(block, shape, strict=True)
     )
 
 
-def within(block: Block, outer: Block) -> Block:
+def relative_to(block: Block, outer: Block) -> Block:
     """Return the same pixels, counted from the first row and column of a block around it."""
     return tuple(
         slice(side.start - around.start, side.stop - around.start) for side, around in zip(block, outer, strict=True)

@@ -88,8 +88,8 @@ class Edits:
         kept[was] = 0
         regions[was] = number[shown[was]]
         kept[is_now] = regions[is_now] = number[drawn[is_now]]
-        again = set(number[touched].tolist())
-        rings = {key: value for key, value in self.outlines.items() if key not in again}
+        replaced = set(number[touched].tolist())
+        rings = {key: value for key, value in self.outlines.items() if key not in replaced}
         rings |= {int(number[label]): value for label, value in (outlines or {}).items()}
         return type(self)(kept, regions, (drawn > 0) & (kept == 0), rings)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unetseg.postprocessing.blocks import Block, grown, within
+from napari_unetseg.postprocessing.blocks import Block, grow_block, relative_to
 
 SMOOTHING = 1.0
 """Standard deviation in pixels: a speck of one or two pixels must not look like a peak."""
@@ -38,7 +38,7 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     shape = planes["foreground"].shape
     frame = tuple(slice(side.start - 1, side.stop + 1) for side in block)
     heights = np.full([side.stop - side.start for side in frame], -np.inf, np.float32)
-    around = grown(block, MARGIN, shape)
+    around = grow_block(block, MARGIN, shape)
     foreground = np.asarray(planes["foreground"][around])
     mask = foreground >= threshold
     if not mask.any():
@@ -51,9 +51,9 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
         landscape = _depth(planes["foreground"], threshold, around)
     # Smoothing would spread a single NaN.
     smooth = ndimage.gaussian_filter(np.nan_to_num(landscape), SMOOTHING, mode="nearest")
-    seen = grown(block, 1, shape)
-    source = within(seen, around)
-    np.copyto(heights[within(seen, frame)], smooth[source], where=mask[source])
+    seen = grow_block(block, 1, shape)
+    source = relative_to(seen, around)
+    np.copyto(heights[relative_to(seen, frame)], smooth[source], where=mask[source])
     return heights
 
 
@@ -64,11 +64,11 @@ def _depth(foreground: NDArray[np.float32], threshold: float, block: Block) -> N
     """
     reach = DEPTH_MARGIN
     while True:
-        around = grown(block, reach, foreground.shape)
+        around = grow_block(block, reach, foreground.shape)
         mask = np.asarray(foreground[around]) >= threshold
         is_everything = mask.shape == foreground.shape
         if is_everything or not mask.all():
-            depth = ndimage.distance_transform_edt(mask)[within(block, around)].astype(np.float32)
+            depth = ndimage.distance_transform_edt(mask)[relative_to(block, around)].astype(np.float32)
             if is_everything or depth.max() <= reach:
                 return depth
         reach *= 4

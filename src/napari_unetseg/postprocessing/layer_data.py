@@ -140,8 +140,8 @@ def make_layer_data(
     if "labels" in outputs:
         # Users paint on the array of a layer, and the segmentation must not change by that.
         labels = result.labels.copy() if result.labels.ndim == 2 else result.labels
-        look = {**common, **layer_style.LABELS, "features": label_features(result)}
-        made["labels"] = (placement.expand(labels), look, "labels")
+        arguments = {**common, **layer_style.LABELS, "features": label_features(result)}
+        made["labels"] = (placement.expand(labels), arguments, "labels")
     if "contours" in outputs:
         made["contours"] = _contours_data(result, placement, common)
     return made
@@ -150,12 +150,12 @@ def make_layer_data(
 def _contours_data(result: SegmentedImage, placement: Placement, common: Mapping[str, Any]) -> LayerData:
     rings = outlines(result, placement)
     if rings is None:
-        look = {**common, **layer_style.OUTLINES_AS_LABELS}
-        return placement.expand(outline_labels(result.labels)), look, "labels"
-    look = {**common, **layer_style.CONTOURS, "edge_width": edge_width(result)}
+        arguments = {**common, **layer_style.OUTLINES_AS_LABELS}
+        return placement.expand(outline_labels(result.labels)), arguments, "labels"
+    arguments = {**common, **layer_style.CONTOURS, "edge_width": edge_width(result)}
     if not rings.polygons:
-        return None, {**look, "ndim": placement.ndim}, "shapes"
-    return rings.polygons, {**look, "shape_type": "polygon", "features": rings.features}, "shapes"
+        return None, {**arguments, "ndim": placement.ndim}, "shapes"
+    return rings.polygons, {**arguments, "shape_type": "polygon", "features": rings.features}, "shapes"
 
 
 def edge_width(result: SegmentedImage) -> float:

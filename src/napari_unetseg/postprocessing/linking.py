@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_IOU = 0.1
+MIN_IOU = 0.1
 """Overlap below which two objects are not the same: those that merely touch from plane to plane have less."""
 
 
@@ -58,11 +58,11 @@ def number_frames(frames: NDArray[np.integer]) -> NDArray[np.int32]:
     return numbered
 
 
-def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> NDArray[np.int32]:
+def link_frames(frames: NDArray[np.integer], min_iou: float = MIN_IOU) -> NDArray[np.int32]:
     """Give an object the number of the one in the frame before that it overlaps most.
 
     Two objects of neighbouring frames are the same where each has no larger overlap (intersection over union)
-    with another of that frame, and it is at least `least_iou`. So an object that divides goes on as its largest
+    with another of that frame, and it is at least `min_iou`. So an object that divides goes on as its largest
     part and the others are new, and of objects that merge the largest goes on. There are no links across
     a frame in which an object is missing. Among equal overlaps the object whose first pixel comes first wins,
     whatever its number is.
@@ -71,7 +71,7 @@ def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> ND
     ----------
     frames
         (N, ...), areas or volumes, 0 is background.
-    least_iou
+    min_iou
         Above 0, up to 1.
 
     Returns
@@ -84,7 +84,7 @@ def link_frames(frames: NDArray[np.integer], least_iou: float = LEAST_IOU) -> ND
     before, names = np.zeros(frames.shape[1:], np.int32), np.zeros(1, np.int32)
     for frame, out in zip(frames, linked, strict=True):
         ordered, count = _in_raster_order(frame)
-        sources, targets = _same(before, ordered, least_iou)
+        sources, targets = _same(before, ordered, min_iou)
         next_names = np.zeros(count + 1, np.int32)
         next_names[targets] = names[sources]
         new = np.flatnonzero(next_names[1:] == 0) + 1
@@ -109,7 +109,7 @@ def _in_raster_order(frame: NDArray[np.integer]) -> tuple[NDArray[np.int32], int
 
 
 def _same(
-    before: NDArray[np.int32], after: NDArray[np.int32], least_iou: float
+    before: NDArray[np.int32], after: NDArray[np.int32], min_iou: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pairs of objects that are each other's largest overlap."""
     sizes_before, sizes_after = np.bincount(before.ravel()), np.bincount(after.ravel())
@@ -117,7 +117,7 @@ def _same(
     pairs, shared = np.unique(before[both].astype(np.int64) * len(sizes_after) + after[both], return_counts=True)
     first, second = np.divmod(pairs, len(sizes_after))
     iou = shared / (sizes_before[first] + sizes_after[second] - shared)
-    kept = iou >= least_iou
+    kept = iou >= min_iou
     first, second, iou = first[kept], second[kept], iou[kept]
     mutual = _best_of(first, second, iou) & _best_of(second, first, iou)
     return first[mutual], second[mutual]

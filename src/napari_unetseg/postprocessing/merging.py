@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from napari_unetseg.postprocessing.basins import Basins, Heights, IntArray, Saddles, merge_parts
-from napari_unetseg.postprocessing.numbering import covering_size
+from napari_unetseg.postprocessing.numbering import area_weighted_size
 
 # Peaks are looked for at these heights, relative to the highest of their component. Coarser steps
 # miss shallow dips, finer ones cost time; a peak below the last one never stands for an object.
@@ -129,7 +129,7 @@ def join_fragments(basins: Basins, owner: IntArray, split: float) -> IntArray:
     """
     count = int(owner.max(initial=-1)) + 1
     sizes, _ = merge_parts(owner, count, basins.size, basins.first)
-    share = sizes / max(FRAGMENT * covering_size(sizes), 1)
+    share = sizes / max(FRAGMENT * area_weighted_size(sizes), 1)
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, owner, basins.height)
     fragments, neighbours, saddles = _highest_saddles(basins.saddles, owner)

@@ -58,7 +58,7 @@ def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[n
     return labels
 
 
-def covering_size(sizes: NDArray[np.integer]) -> float:
+def area_weighted_size(sizes: NDArray[np.integer]) -> float:
     """Give the size such that objects of this size or more cover half of all; specks, though many, cover little.
 
     Parameters

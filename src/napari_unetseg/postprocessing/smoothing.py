@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.blocks import grown
+from napari_unetseg.postprocessing.blocks import grow_block
 
 
 def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
@@ -35,7 +35,7 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
         if box is None:
             continue
         # The object with a margin of the radius, and, for its discs, with one of twice the radius.
-        near, seen = (grown(box, margin, labels.shape) for margin in (radius, 2 * radius))
+        near, seen = (grow_block(box, margin, labels.shape) for margin in (radius, 2 * radius))
         beyond = [
             (radius - (one.start - all_.start), radius - (all_.stop - one.stop))
             for one, all_ in zip(near, seen, strict=True)

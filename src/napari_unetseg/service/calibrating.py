@@ -18,7 +18,7 @@ from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
-MOST_PLANES = 8
+MAX_PLANES = 8
 """Planes of a stack that a model is calibrated on, evenly spread."""
 
 
@@ -62,5 +62,5 @@ def _planes(image: Image) -> Iterator[Image]:
     if not image.stack_axes:
         yield image
         return
-    step = ceil(prod(image.stack_shape) / MOST_PLANES)
+    step = ceil(prod(image.stack_shape) / MAX_PLANES)
     yield from (plane for place, (_, plane) in enumerate(image.planes()) if place % step == step // 2)

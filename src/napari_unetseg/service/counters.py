@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from napari_unetseg.language import sentence_of
+from napari_unetseg.language import error_sentence
 from napari_unetseg.service.reports import LastError, MemoryUsage, Performance
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class RunCounter:
     def failed(self, error: Exception, request_id: str) -> None:
         """Count a failed run and remember why it failed."""
         now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        message = sentence_of(error) or type(error).__name__
+        message = error_sentence(error) or type(error).__name__
         with self._lock:
             self._failures += 1
             self._last_error = LastError(message, now, request_id)
 
-    def read(self, gpu_percent: float | None = None) -> Performance:
+    def snapshot(self, gpu_percent: float | None = None) -> Performance:
         """Return the counts so far; the use of the GPU, which is not counted here, is passed on."""
         with self._lock:
             runs, failures, latencies = self._runs, self._failures, list(self._latencies_ms)
@@ -79,7 +79,7 @@ def memory_usage(loaded: "LoadedModel | None", in_memory: Sequence["LoadedModel"
     Parameters
     ----------
     loaded
-        The model whose pools and device are told; None leaves them out.
+        The model whose pools and device are reported; None leaves them out.
     in_memory
         All models in memory, whose buffers make up `MemoryUsage.pool_mb`.
     """
@@ -114,7 +114,7 @@ def gpu_available() -> bool | None:
 
 
 def gpu_percent(kind: str) -> float | None:
-    """Return the use of the GPU in percent; None where there is none or its driver does not tell."""
+    """Return the use of the GPU in percent; None where there is none or its driver does not report it."""
     torch = _torch()
     if torch is None or kind != "cuda":
         return None

@@ -1,4 +1,4 @@
-"""What a run will take, told before it starts: time, memory, and the device. Loads neither torch nor a model."""
+"""What a run will take, estimated before it starts: time, memory, and the device. Loads neither torch nor a model."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.augmentation import ORIENTATIONS
 from napari_unetseg.inference.backends.openvino.library import openvino_version
 from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans
-from napari_unetseg.inference.object_size import enlargement, size_for_network
+from napari_unetseg.inference.object_size import scale_factor, size_for_network
 from napari_unetseg.inference.tiling.plan import (
     BATCH_SIZES,
     Tileable,
@@ -32,14 +32,14 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.networks.facts import NetworkFacts
 from napari_unetseg.networks.working_memory import working_bytes
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
-from napari_unetseg.service.profile import TunedBatch, device_name, read_profile
+from napari_unetseg.service.machine_profile import TunedBatch, device_name, read_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.service.loaded_model import LoadedModel
 
-Basis = Literal["runs", "benchmark", "guess"]
+TimeBasis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""
 
 _RUNS_REMEMBERED = 5
@@ -87,7 +87,7 @@ class Forecast:
     seconds, basis
         Duration of the network's part, and where that comes from; None if nothing is known.
     memory_mb
-        Memory that tiles and results will take beside the image and the loaded model; None if nothing is known.
+        Memory that tiles and results will take in addition to the image and the loaded model; None if nothing is known.
     free_mb
         Memory that is free on the machine now.
     window
@@ -98,14 +98,14 @@ class Forecast:
     reason: str
     precision: str | None
     seconds: float | None
-    basis: Basis | None
+    basis: TimeBasis | None
     memory_mb: float | None
     free_mb: float
     window: int | None = None
 
     @property
     def is_long(self) -> bool:
-        """Whether somebody who waits for it should be told before."""
+        """Whether somebody who waits for it should know beforehand."""
         return self.seconds is not None and self.seconds > LONG_S
 
     @property
@@ -156,7 +156,7 @@ def _key(loaded_model: "LoadedModel") -> tuple[str, ...]:
 
 def network_pixels(card: ModelCard, work: Workload) -> float:
     """Return how many pixels the network will work through: of all planes, at its own scale, in all passes."""
-    plane = prod(card.image_size) if card.image_size else prod(work.shape) * enlargement(card, work.diameter) ** 2
+    plane = prod(card.image_size) if card.image_size else prod(work.shape) * scale_factor(card, work.diameter) ** 2
     return plane * work.planes * passes(augment=work.augment)
 
 
@@ -221,7 +221,7 @@ def forecast_run(
 
 
 def expected_device(request: str) -> tuple[str, str]:
-    """Say on which device a network will run, as far as that can be told without torch; and why.
+    """Say on which device a network will run, as far as that can be known without torch; and why.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def operations_per_pixel(card: ModelCard) -> float | None:
 
 def _pace(
     card: ModelCard, kind: str, tuned: TunedBatch | None, measured: float | None
-) -> tuple[float | None, Basis | None]:
+) -> tuple[float | None, TimeBasis | None]:
     """Return seconds a pixel, and where they come from."""
     if measured is not None:
         return measured, "runs"

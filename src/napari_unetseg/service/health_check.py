@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.language import Sentence, joined, sentence_of
+from napari_unetseg.language import Sentence, error_sentence, joined
 from napari_unetseg.service.counters import RunCounter, gpu_available, gpu_percent, memory_usage
 from napari_unetseg.service.describe import identify
 from napari_unetseg.service.model_cache import ModelCache
@@ -127,7 +127,7 @@ def _fault(card: ModelCard, probability: NDArray[np.float32]) -> str | None:
 NOT_LOADED = Sentence("The model is not loaded yet; it loads on the first run.")
 
 
-class Checkup:
+class HealthChecker:
     """Checks models as the settings want, and reports on them.
 
     Parameters
@@ -177,7 +177,7 @@ class Checkup:
         loaded_model.backend.run(draw_test_picture(loaded_model)[np.newaxis])
 
     def report(
-        self, package: ModelPackage, models: ModelCache, counter: RunCounter, trouble: Exception | None
+        self, package: ModelPackage, models: ModelCache, counter: RunCounter, failure: Exception | None
     ) -> Health:
         """Put together what is known.
 
@@ -185,17 +185,17 @@ class Checkup:
         ----------
         package
             The model that was asked about.
-        trouble
+        failure
             Why it could not be checked; None if it was, or need not be.
         """
         loaded = models.peek(package)
         last = self._last_check(package, loaded)
         problems = last.problems if last else ()
-        if trouble is not None:
-            problems = (_sentence(trouble),)
+        if failure is not None:
+            problems = (_sentence(failure),)
         elif loaded is None:
             problems = (NOT_LOADED,)
-        performance = counter.read(gpu_percent(loaded.device.kind) if loaded else None)
+        performance = counter.snapshot(gpu_percent(loaded.device.kind) if loaded else None)
         slow = slow_remarks(performance.recent_ms[-1] / 1000, self._settings) if performance.recent_ms else ()
         fallback = (loaded.device.warning,) if loaded and loaded.device.warning else ()
         return Health(
@@ -205,7 +205,7 @@ class Checkup:
             gpu_available=gpu_available(),
             last_health_check=self._checked_at,
             model_info=identify(package, loaded),
-            memory_usage=memory_usage(loaded, models.runtimes),
+            memory_usage=memory_usage(loaded, models.loaded_models),
             capabilities=self._capabilities,
             performance=performance,
             last_error=counter.last_error,
@@ -234,5 +234,5 @@ def _capabilities(settings: Settings) -> tuple[str, ...]:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, UnetsegError):
-        return sentence_of(error)
+        return error_sentence(error)
     return Sentence("The network failed on a small test image: {error}", error=f"{type(error).__name__}: {error}")

@@ -19,7 +19,7 @@ from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.tiling.plan import TileLimits
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.service.calibrating import refuse_inexact_int8
-from napari_unetseg.service.profile import device_name, read_profile
+from napari_unetseg.service.machine_profile import device_name, read_profile
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage

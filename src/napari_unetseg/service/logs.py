@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 LOGGER = "napari_unetseg"
-FIGURES = "figures"
-"""Attribute of a record that holds what the sentence counts, by name: ``extra={FIGURES: {"objects": 3}}``."""
+LOG_FIELDS = "figures"
+"""Attribute of a record that holds what the sentence counts, by name: ``extra={LOG_FIELDS: {"objects": 3}}``."""
 
 # A library keeps quiet until a program asks for its records; without this, Python prints warnings.
 logging.getLogger(LOGGER).addHandler(logging.NullHandler())
@@ -87,7 +87,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         "message": record.getMessage(),
     }
     given = {key: value for key, value in fields.items() if value is not None}
-    return given | getattr(record, FIGURES, {})
+    return given | getattr(record, LOG_FIELDS, {})
 
 
 def _quoted(value: Any) -> str:
@@ -114,7 +114,7 @@ class Stopwatch:
             self.stages[name] = self.stages.get(name, 0.0) + 1000 * (perf_counter() - clock)
 
 
-class Journal:
+class RequestLog:
     """Writes what the settings want to have in the log.
 
     Parameters
@@ -133,20 +133,20 @@ class Journal:
         if self._requests:
             size = "x".join(str(length) for length in result.labels.shape)
             figures = {"image": provenance.image, "size": size, "model": provenance.model, "objects": result.count}
-            _log.info("segmented", extra={FIGURES: figures | {"seconds": provenance.seconds}})
+            _log.info("segmented", extra={LOG_FIELDS: figures | {"seconds": provenance.seconds}})
         if self._performance:
             stages = {f"{name}_ms": round(ms, 1) for name, ms in watch.stages.items()}
             memory_mb = round(psutil.Process().memory_info().rss / 2**20)
-            _log.info("stages", extra={FIGURES: {"image": provenance.image, **stages, "process_mb": memory_mb}})
+            _log.info("stages", extra={LOG_FIELDS: {"image": provenance.image, **stages, "process_mb": memory_mb}})
 
     def failed(self, image: str, error: Exception) -> None:
         """Write down why an image was not segmented; a defect is written down with its traceback in any case."""
         if not isinstance(error, UnetsegError):
-            _log.error("failed", exc_info=error, extra={FIGURES: {"image": image}})
+            _log.error("failed", exc_info=error, extra={LOG_FIELDS: {"image": image}})
         elif self._requests:
             level = logging.INFO if isinstance(error, Cancelled) else logging.WARNING
-            _log.log(level, "%s", error, extra={FIGURES: {"image": image}})
+            _log.log(level, "%s", error, extra={LOG_FIELDS: {"image": image}})
 
     def remarked(self, image: str, seconds: float, remark: str) -> None:
         """Write down a remark on how long an image took."""
-        _log.warning(remark, extra={FIGURES: {"image": image, "seconds": round(seconds, 3)}})
+        _log.warning(remark, extra={LOG_FIELDS: {"image": image, "seconds": round(seconds, 3)}})

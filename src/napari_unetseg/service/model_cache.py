@@ -41,14 +41,14 @@ class ModelCache:
     ----------
     load
         Brings a model into memory; one at a time is loaded.
-    most_bytes
+    max_bytes
         Bytes of all models together beyond which those not in use are let go. The one that was used last
         stays, whatever its size.
     """
 
-    def __init__(self, load: Load, most_bytes: float) -> None:
+    def __init__(self, load: Load, max_bytes: float) -> None:
         self._load = load
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._held: OrderedDict[Path, _Held] = OrderedDict()  # by the place of the weights, last used last
         self._closed = False
         # Reentrant: a batch that nobody finished gives its model back whenever Python clears it away.
@@ -56,7 +56,7 @@ class ModelCache:
         self._loading = Lock()
 
     @property
-    def runtimes(self) -> tuple["LoadedModel", ...]:
+    def loaded_models(self) -> tuple["LoadedModel", ...]:
         """What is in memory, last used last."""
         with self._lock:
             return tuple(held.loaded_model for held in self._held.values())
@@ -147,7 +147,7 @@ class ModelCache:
 
     def _make_room(self) -> None:
         for key, held in list(self._held.items())[:-1]:
-            if sum(other.loaded_model.bytes_held for other in self._held.values()) <= self._most_bytes:
+            if sum(other.loaded_model.bytes_held for other in self._held.values()) <= self._max_bytes:
                 return
             if held.users == 0:
                 self._retire(self._held.pop(key))

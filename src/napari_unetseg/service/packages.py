@@ -98,7 +98,7 @@ def _changed(package: ModelPackage, changes: dict[str, Any]) -> ModelCard:
         ) from error
 
 
-class Packages:
+class ModelFinder:
     """Finds models and remembers them; any thread may call any method.
 
     Parameters

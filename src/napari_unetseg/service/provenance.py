@@ -43,7 +43,7 @@ class Provenance:
     device, device_reason, precision
         Where and in what arithmetic the network ran, and why there.
     backend
-        LoadedModel of the network: ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
+        Runtime of the network: ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
     window, halo, tiles
         Side of the network's input window and halo in pixels, and how many tiles there were. Tiles
         without a halo were blended.

@@ -18,7 +18,7 @@ from napari_unetseg.postprocessing.stacks import middle_plane
 if TYPE_CHECKING:
     from napari_unetseg.service.segmentation import Segmentation
 
-LONGEST_SIDE = 400
+MAX_SIDE = 400
 """Most pixels along a side of the picture."""
 
 ROWS = 5
@@ -63,7 +63,7 @@ def as_html(segmentation: "Segmentation") -> str:
 
 
 def thumbnail(segmentation: "Segmentation") -> NDArray[np.uint8]:
-    """Draw the outlines over the image, made smaller until it has at most `LONGEST_SIDE` pixels a side.
+    """Draw the outlines over the image, made smaller until it has at most `MAX_SIDE` pixels a side.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def thumbnail(segmentation: "Segmentation") -> NDArray[np.uint8]:
     """
     index = middle_plane(segmentation.labels.shape[:-2])
     image, labels = segmentation.image.plane(index), segmentation.labels[index]
-    factor = -(-max(labels.shape) // LONGEST_SIDE)
+    factor = -(-max(labels.shape) // MAX_SIDE)
     return draw_overlay(_smaller(image, factor), labels[factor // 2 :: factor, factor // 2 :: factor])
 
 
@@ -89,7 +89,7 @@ def _picture(segmentation: "Segmentation") -> str:
     png = base64.b64encode(imageio.imwrite("<bytes>", drawn, extension=".png")).decode("ascii")
     words = escape(f"Outlines of the objects over {segmentation.image.name}", quote=True)
     # Small images are shown larger, by whole pixels.
-    width = drawn.shape[1] * max(1, LONGEST_SIDE // 2 // max(drawn.shape))
+    width = drawn.shape[1] * max(1, MAX_SIDE // 2 // max(drawn.shape))
     return f'<img alt="{words}" width="{width}" style="image-rendering: pixelated" src="data:image/png;base64,{png}">'
 
 

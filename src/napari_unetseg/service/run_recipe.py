@@ -168,7 +168,7 @@ class RunRecipe(ImageOptions, _Circumstances):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What to tell before it is used."""
+        """What users should know before it is used."""
         here = napari_unetseg.__version__
         if release(self.napari_unetseg) <= release(here):
             return ()

@@ -15,15 +15,15 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
-from napari_unetseg.inference.first_look import better_diameter, tell_rescaled
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, rescaled_warning
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.health_check import slow_remarks
-from napari_unetseg.service.logs import Journal, Stopwatch
+from napari_unetseg.service.logs import RequestLog, Stopwatch
 from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
@@ -33,13 +33,12 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
-    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.loaded_model import LoadedModel
 
 
 Stage = Literal["calibrating", "running"]
 OnStage = Callable[[Stage], None]
-"""Called where a run begins to do something else than its caller was told, from the computing thread."""
+"""Called where a run begins to do something else than its caller expects, from the computing thread."""
 
 _Value = TypeVar("_Value", Segmentation, Segmentation | Failure)
 
@@ -67,7 +66,7 @@ class Runner:
         self.throughput = Throughput()
         self._models = models
         self._settings = settings
-        self._journal = Journal(settings)
+        self._request_log = RequestLog(settings)
         self._working = Lock()
 
     def run(
@@ -235,18 +234,20 @@ class Runner:
         watch: Stopwatch,
         cancel: CancelFlag | None,
     ) -> tuple[Prediction, SegmentOptions]:
-        """Show an image again, rescaled, where a first look found objects of a size that the model does not see well.
+        """Show an image again, rescaled, where a first run found objects of a size that the model does not see well.
 
         Returns what is to be read then, and the options with the diameter that was found.
         """
-        diameter = better_diameter(prediction.probability, loaded_model.card) if options.diameter is None else None
+        diameter = (
+            diameter_to_rescale_by(prediction.probability, loaded_model.card) if options.diameter is None else None
+        )
         if diameter is None:
             return prediction, options
         rescaled = options.model_copy(update={"diameter": diameter})
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
         with self.turn(cancel, watch), watch.stage("network"):
             rescaled_prediction = _predict(loaded_model, plane, rescaled, more, cancel)
-        remark = tell_rescaled(plane.name, diameter, loaded_model.card)
+        remark = rescaled_warning(plane.name, diameter, loaded_model.card)
         return replace(rescaled_prediction, warnings=(remark, *rescaled_prediction.warnings)), rescaled
 
     def _finish(
@@ -262,7 +263,7 @@ class Runner:
     ) -> Segmentation:
         """Read the objects off a prediction, count the run and write it down.
 
-        `options` are those of the first look, `seen` those of the last, which the prediction is of.
+        `options` are those of the first run of the network, `seen` those of the last, which the prediction is of.
         """
         seconds = watch.stages["network"] / 1000
         remarks = slow_remarks(seconds, self._settings)
@@ -281,12 +282,12 @@ class Runner:
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
         self.counter.succeeded(seconds)
-        looks = {options.diameter, seen.diameter}
-        work = [Workload(plane.shape, prod(plane.stack_shape), look, options.augment) for look in looks]
-        self.throughput.note(loaded_model, sum(network_pixels(loaded_model.card, look) for look in work), seconds)
-        self._journal.segmented(result, watch)
+        diameters = {options.diameter, seen.diameter}
+        work = [Workload(plane.shape, prod(plane.stack_shape), diameter, options.augment) for diameter in diameters]
+        self.throughput.note(loaded_model, sum(network_pixels(loaded_model.card, one) for one in work), seconds)
+        self._request_log.segmented(result, watch)
         for remark in remarks:
-            self._journal.remarked(plane.name, seconds, remark)
+            self._request_log.remarked(plane.name, seconds, remark)
         return result
 
     def _note(self, failure: Failure) -> None:
@@ -303,7 +304,7 @@ class Runner:
             except Exception as error:
                 if not isinstance(error, Cancelled):
                     self.counter.failed(error, identity)
-                self._journal.failed(image, error)
+                self._request_log.failed(image, error)
                 raise
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.image import Image
-from napari_unetseg.inference.object_size import enlargement
+from napari_unetseg.inference.object_size import scale_factor
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.measurements import Table, measure
@@ -181,7 +181,7 @@ def check_options(options: SegmentOptions, card: ModelCard) -> None:
         If a decoder parameter or the diameter cannot be used with this model.
     """
     options.parameters(card)
-    enlargement(card, options.diameter)
+    scale_factor(card, options.diameter)
 
 
 def read_objects(

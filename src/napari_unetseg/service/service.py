@@ -18,9 +18,9 @@ from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
-from napari_unetseg.service.health_check import Checkup
+from napari_unetseg.service.health_check import HealthChecker
 from napari_unetseg.service.model_cache import ModelCache
-from napari_unetseg.service.packages import Packages
+from napari_unetseg.service.packages import ModelFinder
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import OnStage, Runner
@@ -49,7 +49,7 @@ class SegmentationService:
     device
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     backend
-        LoadedModel of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
+        Runtime of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
         ``"onnxruntime"`` (``[onnx]``).
     precision
         Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"int8"``.
@@ -89,10 +89,10 @@ class SegmentationService:
         self._backend_request = requested_backend(backend, precision, preferred.backend, preferred.precision)
         self._device = device
         self._fallback_to_cpu = fallback_to_cpu
-        self._packages = Packages(model, self.settings)
+        self._packages = ModelFinder(model, self.settings)
         self._models = ModelCache(self._load, 1e9 * preferred.max_models_gb)
         self._runner = Runner(self._models, self.settings)
-        self._checkup = Checkup(self.settings)
+        self._health_checker = HealthChecker(self.settings)
         if preferred.eager_loading:
             self.initialize()
 
@@ -114,7 +114,7 @@ class SegmentationService:
         """
         # All is shared but which model is meant: models are loaded as the settings say, which both have.
         other = copy.copy(self)
-        other._packages = Packages(model, self.settings)
+        other._packages = ModelFinder(model, self.settings)
         return other
 
     @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
@@ -280,7 +280,7 @@ class SegmentationService:
             with self._models.borrow(package) as loaded_model:
                 if warm_up:
                     with self._runner.turn():
-                        self._checkup.warm_up(loaded_model)
+                        self._health_checker.warm_up(loaded_model)
                 info = describe(package, loaded_model)
         elapsed_ms = 1000 * (time.perf_counter() - clock)
         return Initialization(
@@ -382,15 +382,15 @@ class SegmentationService:
             If there is no such other model.
         """
         package = self._packages.find(model)
-        trouble = None
+        failure = None
         if dummy_inference:
             with request():
                 try:
                     with self._models.borrow(package) as loaded_model, self._runner.turn():
-                        self._checkup.check(package, loaded_model)
+                        self._health_checker.check(package, loaded_model)
                 except Exception as error:
-                    trouble = error
-        return self._checkup.report(package, self._models, self._runner.counter, trouble)
+                    failure = error
+        return self._health_checker.report(package, self._models, self._runner.counter, failure)
 
     def unload(self, model: str | Path | None = None) -> None:
         """Free the memory of a model, or of all; the next call that needs it loads it again.
@@ -423,7 +423,7 @@ class SegmentationService:
             fallback_to_cpu=self._fallback_to_cpu,
         )
         try:
-            self._checkup.validate(package, loaded_model)
+            self._health_checker.validate(package, loaded_model)
         except Exception:
             loaded_model.close()
             raise

@@ -129,7 +129,7 @@ def share_progress(progress: Progress, planes: Callable[[], tuple[int, int]]) ->
     Parameters
     ----------
     progress
-        Is told ``(done, total)``.
+        Called with ``(done, total)``.
     planes
         Gives the number of planes that are under way and of all there are.
     """

@@ -14,9 +14,9 @@ def add_to_viewer(segmentation: "Segmentation", viewer: Any, *, contours: bool, 
 
     napari is not imported: whoever has a viewer has it.
     """
-    wanted: dict[Output, bool] = {"labels": True, "contours": contours}
-    wanted |= {"confidence": confidence, "agreement": confidence}
-    outputs = [output for output, asked in wanted.items() if asked]
+    requested: dict[Output, bool] = {"labels": True, "contours": contours}
+    requested |= {"confidence": confidence, "agreement": confidence}
+    outputs = [output for output, shown in requested.items() if shown]
     add = {"image": viewer.add_image, "labels": viewer.add_labels, "shapes": viewer.add_shapes}
     made = make_layer_data(segmentation, outputs, _placement(segmentation), _record(segmentation))
     return [

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.paste import paste
-from napari_unetseg.training.recipe import Augmentation
 from napari_unetseg.training.targets import FLOWS
+from napari_unetseg.training.training_recipe import Augmentation
 
 BEND_MESH = 32
 """Pixels between the points of the net that an elastic deformation moves."""
@@ -139,7 +139,7 @@ def draw_centre(sample: Sample, extent: float, options: Augmentation, rng: Gener
 def draw_object_pixel(labels: NDArray[np.int32], rng: Generator) -> tuple[int, int] | None:
     """Draw (row, column) of a pixel that lies in an object, each as likely as any other; None if there is none."""
     flat = labels.ravel()
-    # A look at some spares the search through all, which takes longer than the crop.
+    # Trying some spares the search through all, which takes longer than the crop.
     some = rng.integers(flat.size, size=TRIED_PIXELS)
     hits = some[flat[some] > 0]
     if not hits.size:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from napari_unetseg.training.corruptions import CORRUPTIONS
 from napari_unetseg.training.dataset import Pair
 from napari_unetseg.training.evaluate import Failed, Method, Truth, choose_truth, evaluate
-from napari_unetseg.training.robustness import CorruptionTrial, stress
+from napari_unetseg.training.robustness import CorruptionTrial, score_corruptions
 from napari_unetseg.training.scores import Score
 
 _Result = TypeVar("_Result")
@@ -32,7 +32,7 @@ class Comparison:
     scores
         Of each method by its name; images that failed are left out.
     trials
-        What the model in question makes of corrupted images; None before `stress`.
+        What the model in question makes of corrupted images; None before `score_corruptions`.
     failures
         Images that could not be scored; one that fails for all methods alike is listed once.
     """
@@ -60,11 +60,11 @@ class Comparison:
             results = evaluate(method, self.pairs, self.truth(method))
             self.scores[method.name] = list(self._successes(results, len(self.pairs), method.name))
 
-    def stress(self, seed: int) -> None:
+    def score_corruptions(self, seed: int) -> None:
         """Let the model in question segment corrupted images, of those that it could score as they are."""
         scored = {score.stem for score in self.scores[self.model.name]}
         pairs = [pair for pair in self.pairs if pair.stem in scored]
-        results = stress(self.model, pairs, self.truth(self.model), CORRUPTIONS, seed)
+        results = score_corruptions(self.model, pairs, self.truth(self.model), CORRUPTIONS, seed)
         found = self._successes(results, len(pairs), f"{self.model.name}, corrupted")
         self.trials = [trial for trials in found for trial in trials]
 

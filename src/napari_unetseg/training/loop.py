@@ -13,13 +13,12 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from napari_unetseg.inference.backends.processor import computes_bfloat16
-from napari_unetseg.inference.first_look import better_diameter
+from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.initial_weights import initialise_weights
 from napari_unetseg.training.losses import segmentation_loss
-from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.sampling import draw_batches
 from napari_unetseg.training.scores import score, summarise_scores
 from napari_unetseg.training.state import (
@@ -31,9 +30,10 @@ from napari_unetseg.training.state import (
     resume_checkpoint,
     save_checkpoint,
 )
+from napari_unetseg.training.training_recipe import TrainingRecipe
 
 CHECKPOINT_EVERY = 100
-LARGEST_GRADIENT = 1.0
+MAX_GRADIENT = 1.0
 """Norm to which a step's gradient is cut: a crop with odd annotations must not undo the steps before."""
 
 
@@ -41,7 +41,7 @@ def fit(
     training: Sequence[Sample],
     weights: NDArray[np.float64],
     validation: Sequence[Sample],
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     checkpoints: Path,
     *,
     device: torch.device,
@@ -96,14 +96,14 @@ def _save_best(state: TrainingState, checkpoints: Path) -> None:
         torch.save(state.average.module.state_dict(), path)
 
 
-def _start(recipe: Recipe, device: torch.device) -> TrainingState:
+def _start(recipe: TrainingRecipe, device: torch.device) -> TrainingState:
     state = initial_state(recipe, device)
     if recipe.start_from:
         initialise_weights(state, recipe.start_from)
     return state
 
 
-def stalled(history: Sequence[Mapping[str, float]], recipe: Recipe) -> bool:
+def stalled(history: Sequence[Mapping[str, float]], recipe: TrainingRecipe) -> bool:
     """Tell whether as many validations as the recipe has patience for brought no better score than the best before."""
     scores = [row[recipe.metric] for row in history]
     return recipe.patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= recipe.patience
@@ -119,7 +119,7 @@ def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: to
     loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.learnt)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.network.parameters(), LARGEST_GRADIENT)
+    nn.utils.clip_grad_norm_(state.network.parameters(), MAX_GRADIENT)
     state.optimiser.step()
     state.average.update_parameters(state.network)
     state.step += 1
@@ -140,18 +140,20 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
     return {name: summary[name] for name in ("dice", "ap", "ap50")} | kinds
 
 
-def predict_maps(network: nn.Module, pixels: Tensor, recipe: Recipe, device: torch.device) -> NDArray[np.float32]:
-    """Compute maps of the recipe's heads, float32 (heads, Y, X), as segmentation will: if need be of a second look."""
+def predict_maps(
+    network: nn.Module, pixels: Tensor, recipe: TrainingRecipe, device: torch.device
+) -> NDArray[np.float32]:
+    """Compute maps of the recipe's heads, float32 (heads, Y, X), as segmentation will: if need be by a second run."""
     heads = len(recipe.heads)
     maps = run_network(network, pixels, device)[:heads]
-    diameter = better_diameter(maps, recipe)
+    diameter = diameter_to_rescale_by(maps, recipe)
     if diameter is None or recipe.object_size is None:
         return maps
     factor, shape = recipe.object_size / diameter, pixels.shape[1:]
     size = [max(1, round(length * factor)) for length in shape]
     rescaled = functional.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
-    again = torch.from_numpy(run_network(network, rescaled, device)[:heads])
-    back: NDArray[np.float32] = functional.interpolate(again[None], shape, mode="bilinear")[0].numpy()
+    second = torch.from_numpy(run_network(network, rescaled, device)[:heads])
+    back: NDArray[np.float32] = functional.interpolate(second[None], shape, mode="bilinear")[0].numpy()
     return back
 
 

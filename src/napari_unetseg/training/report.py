@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_unetseg.io import write_table
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
 from napari_unetseg.training.comparison import Comparison
 from napari_unetseg.training.contact_sheet import Case, choose_cases, write_contact_sheet
 from napari_unetseg.training.dataset import read_pair

@@ -29,7 +29,7 @@ class CorruptionTrial:
     corrupted: Score
 
 
-def stress(
+def score_corruptions(
     method: Method, pairs: Sequence[Pair], truth: Truth, corruptions: Sequence[Corruption], seed: int
 ) -> Iterator[list[CorruptionTrial] | Failed]:
     """Score pair after pair under every corruption that concerns it.

@@ -11,7 +11,7 @@ from torch import Tensor, stack
 
 from napari_unetseg.training.augment import draw_crop
 from napari_unetseg.training.dataset import Sample
-from napari_unetseg.training.recipe import Recipe
+from napari_unetseg.training.training_recipe import TrainingRecipe
 
 
 def draw_weights(kinds: Sequence[str], groups: Sequence[str]) -> NDArray[np.float64]:
@@ -34,7 +34,7 @@ def draw_weights(kinds: Sequence[str], groups: Sequence[str]) -> NDArray[np.floa
 
 
 def draw_batch(
-    samples: Sequence[Sample], weights: NDArray[np.float64], recipe: Recipe, step: int
+    samples: Sequence[Sample], weights: NDArray[np.float64], recipe: TrainingRecipe, step: int
 ) -> tuple[Tensor, Tensor]:
     """Draw the crops of a step: pixels, float32 (N, 3, side, side), and targets, (N, 5, side, side).
 
@@ -54,13 +54,13 @@ def draw_batch(
 
 def draw_donor(samples: Sequence[Sample], weights: NDArray[np.float64], index: int, rng: np.random.Generator) -> Sample:
     """Draw a sample of the same kind and number of channels, by the weights; it may be the same again."""
-    looks = [(sample.kind, sample.pixels.shape[0]) for sample in samples]
-    alike = np.array([look == looks[index] for look in looks]) * weights
+    appearances = [(sample.kind, sample.pixels.shape[0]) for sample in samples]
+    alike = np.array([appearance == appearances[index] for appearance in appearances]) * weights
     return samples[int(rng.choice(len(samples), p=alike / alike.sum()))]
 
 
 def draw_batches(
-    samples: Sequence[Sample], weights: NDArray[np.float64], recipe: Recipe, step: int
+    samples: Sequence[Sample], weights: NDArray[np.float64], recipe: TrainingRecipe, step: int
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Draw the batches from a step on, without end; each while the network works on the one before."""
     with ThreadPoolExecutor(1, "draw crops") as pool:

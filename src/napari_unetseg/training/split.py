@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from napari_unetseg.training.dataset import DatasetError, Pair, read_pair
 
-MOST_OF_A_KIND = 0.25
+MAX_SHARE_OF_A_KIND = 0.25
 """Part of a kind beyond which no group is added to those held out, so that enough is left to train on."""
 
 
@@ -30,12 +30,12 @@ def group_by_appearance(pairs: Sequence[Pair], distance: float) -> dict[str, str
     distance
         Groups further apart than this stay apart, see `cluster`.
     """
-    looks, strata = [], []
+    appearances, strata = [], []
     for pair in tqdm(pairs, desc="Grouping", unit="image", disable=None):
         image, _ = read_pair(pair)
-        looks.append(describe_appearance(image.channels_first[:3]))
+        appearances.append(describe_appearance(image.channels_first[:3]))
         strata.append(f"{pair.kind}-{image.shape[0]}x{image.shape[1]}")
-    groups = cluster(np.array(looks), strata, distance)
+    groups = cluster(np.array(appearances), strata, distance)
     return {pair.stem: group for pair, group in zip(pairs, groups, strict=True)}
 
 
@@ -64,12 +64,12 @@ def describe_appearance(image: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.array([*levels, colour, background, *texture])
 
 
-def cluster(looks: NDArray[np.float64], strata: Sequence[str], distance: float) -> list[str]:
+def cluster(appearances: NDArray[np.float64], strata: Sequence[str], distance: float) -> list[str]:
     """Group rows that are near each other, never across strata.
 
     Parameters
     ----------
-    looks
+    appearances
         (N, F); columns are standardised here.
     strata
         One name a row.
@@ -81,7 +81,7 @@ def cluster(looks: NDArray[np.float64], strata: Sequence[str], distance: float) 
     list of str
         One group name a row.
     """
-    scaled = (looks - looks.mean(axis=0)) / (looks.std(axis=0) + 1e-9)
+    scaled = (appearances - appearances.mean(axis=0)) / (appearances.std(axis=0) + 1e-9)
     groups = [""] * len(strata)
     for stratum in sorted(set(strata)):
         members = [index for index, name in enumerate(strata) if name == stratum]
@@ -96,7 +96,7 @@ def cluster(looks: NDArray[np.float64], strata: Sequence[str], distance: float) 
 def hold_out(groups: Mapping[str, str], kinds: Mapping[str, str], fraction: float, seed: int) -> list[str]:
     """Choose whole groups, in random order, until every kind has at least `fraction` of its images held out.
 
-    A group that would bring a kind beyond `MOST_OF_A_KIND` is passed over. Where nothing else is
+    A group that would bring a kind beyond `MAX_SHARE_OF_A_KIND` is passed over. Where nothing else is
     left the smallest group of the kind is held out all the same; a kind that is one single group
     cannot be divided and is trained on.
 
@@ -127,7 +127,7 @@ def hold_out(groups: Mapping[str, str], kinds: Mapping[str, str], fraction: floa
         for group in (names[index] for index in rng.permutation(len(names))):
             if len(chosen) >= fraction * total:
                 break
-            if len(chosen) + len(members[group]) <= MOST_OF_A_KIND * total:
+            if len(chosen) + len(members[group]) <= MAX_SHARE_OF_A_KIND * total:
                 chosen += members[group]
         if not chosen and len(members) > 1:
             chosen = min(members.values(), key=len)

@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.networks import SegmentationNetwork, build
-from napari_unetseg.training.recipe import Recipe
 from napari_unetseg.training.targets import HeadName
+from napari_unetseg.training.training_recipe import TrainingRecipe
 
 LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 """A run's whole state as it was last written, and the averaged weights that scored best so far."""
@@ -36,7 +36,7 @@ class TrainingState:
         One row a validation: step, losses and scores.
     """
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     network: SegmentationNetwork
     average: AveragedModel
     optimiser: torch.optim.Optimizer
@@ -44,7 +44,7 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def network_arguments(recipe: Recipe, heads: Sequence[HeadName]) -> dict[str, Any]:
+def network_arguments(recipe: TrainingRecipe, heads: Sequence[HeadName]) -> dict[str, Any]:
     """Name the arguments of a recipe's network: RGB in, one channel a head out."""
     arguments = {
         "in_channels": 3,
@@ -55,13 +55,13 @@ def network_arguments(recipe: Recipe, heads: Sequence[HeadName]) -> dict[str, An
     return arguments if recipe.architecture == "unet" else {**arguments, "block": recipe.block}
 
 
-def without_auxiliary(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+def without_auxiliary(weights: Mapping[str, Tensor], recipe: TrainingRecipe) -> dict[str, Tensor]:
     """Leave out of a trained network's state dict what answers for auxiliary heads, the last channels of all."""
     channels = len(recipe.heads) * (1 if recipe.architecture == "unet" else recipe.block**2)
     return {name: weight[:channels].clone() if "final_conv." in name else weight for name, weight in weights.items()}
 
 
-def initial_state(recipe: Recipe, device: torch.device) -> TrainingState:
+def initial_state(recipe: TrainingRecipe, device: torch.device) -> TrainingState:
     """Make the state before the first step, from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     network = build(recipe.architecture, network_arguments(recipe, recipe.learnt))
@@ -84,7 +84,7 @@ def initial_state(recipe: Recipe, device: torch.device) -> TrainingState:
     return TrainingState(recipe, network, average, optimiser)
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
+def learning_rate(recipe: TrainingRecipe, step: int) -> float:
     """Rise linearly over the warm-up, then fall to zero along half a cosine."""
     if step < recipe.warm_up:
         return recipe.learning_rate * (step + 1) / recipe.warm_up
@@ -106,7 +106,7 @@ def save_checkpoint(state: TrainingState, path: Path) -> None:
         torch.save(content, temporary)
 
 
-def resume_checkpoint(recipe: Recipe, device: torch.device, path: Path) -> TrainingState:
+def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) -> TrainingState:
     """Read a checkpoint of the same recipe; only its number of steps may have changed.
 
     Raises
@@ -128,10 +128,10 @@ def resume_checkpoint(recipe: Recipe, device: torch.device, path: Path) -> Train
     return state
 
 
-def _same_but_steps(written: str, recipe: Recipe) -> bool:
+def _same_but_steps(written: str, recipe: TrainingRecipe) -> bool:
     try:
         # An option that came later than the checkpoint is at its default in it.
-        earlier = Recipe.model_validate_json(written)
+        earlier = TrainingRecipe.model_validate_json(written)
     except ValidationError:
         return False
     return earlier.model_copy(update={"steps": recipe.steps}) == recipe

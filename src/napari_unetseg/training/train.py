@@ -16,12 +16,12 @@ from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pai
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit
-from napari_unetseg.training.recipe import Recipe, write_recipe
 from napari_unetseg.training.sampling import draw_weights
-from napari_unetseg.training.scenes import make_scenes
 from napari_unetseg.training.scores import MEASURES, Score, summarise_scores
 from napari_unetseg.training.split import group_by_appearance, hold_out, read_validation_list
 from napari_unetseg.training.state import BEST_FILE, TrainingState, network_arguments, without_auxiliary
+from napari_unetseg.training.synthetic_scenes import make_scenes
+from napari_unetseg.training.training_recipe import TrainingRecipe, write_training_recipe
 from napari_unetseg.training.tune_decoder import predict_pairs, tune_decoder
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
@@ -36,7 +36,7 @@ def train(
     data: Path,
     output: Path,
     checkpoints: Path,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     validation_list: Path | None = None,
     device: str = "auto",
@@ -116,7 +116,7 @@ def _log_nothing(row: Mapping[str, float]) -> None:
 
 
 def _hold_out(
-    pairs: Sequence[Pair], groups: dict[str, str], recipe: Recipe, validation_list: Path | None, data: Path
+    pairs: Sequence[Pair], groups: dict[str, str], recipe: TrainingRecipe, validation_list: Path | None, data: Path
 ) -> set[str]:
     if validation_list is not None:
         held = set(read_validation_list(validation_list, pairs))
@@ -131,7 +131,7 @@ def _hold_out(
     return held
 
 
-def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
+def card_fields(recipe: TrainingRecipe, training: Sequence[Sample]) -> dict[str, Any]:
     """Fields of the model card that do not depend on the training's outcome."""
     diameters = np.concatenate([sample.diameters for sample in training])
     return {
@@ -151,7 +151,7 @@ def card_fields(recipe: Recipe, training: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _scenes_entry(recipe: Recipe) -> list[dict[str, Any]]:
+def _scenes_entry(recipe: TrainingRecipe) -> list[dict[str, Any]]:
     if not recipe.scenes:
         return []
     origin = {"name": "Procedural scenes of spheroids", "citation": "napari-unetseg, training.scenes"}
@@ -162,7 +162,7 @@ def write_trained_model(
     output: Path,
     fields: dict[str, Any],
     weights: dict[str, torch.Tensor],
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     held: Sequence[Pair],
     device: str = "auto",
 ) -> ModelCard:
@@ -173,7 +173,7 @@ def write_trained_model(
     card = write_package(output, fields, weights)
     predictions = list(predict_pairs(read_package(output, "path"), held, device))
     parameters = tune_decoder(predictions, card.heads, recipe.parameters, recipe.metric)
-    if card.object_sizes is not None:  # the parameters decide which objects the first look finds, too
+    if card.object_sizes is not None:  # the parameters decide which objects the first run finds, too
         write_package(output, {**fields, "parameters": parameters}, weights)
         predictions = list(predict_pairs(read_package(output, "path"), held, device))
     masks = are_masks(held)
@@ -193,5 +193,5 @@ def write_trained_model(
     with whole_file(output / VALIDATION_FILE) as path:
         path.write_text("".join(f"{pair.stem}\n" for pair in held), encoding="utf-8")
     with whole_file(output / RECIPE_FILE) as path:
-        write_recipe(recipe, path)
+        write_training_recipe(recipe, path)
     return write_package(output, {**fields, "parameters": parameters, "scores": scores_card}, weights)

@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
-from napari_unetseg.inference.first_look import better_diameter
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions
+from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.recipe import Metric
 from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix, mean_average_precision
+from napari_unetseg.training.training_recipe import Metric
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -44,12 +44,12 @@ class PredictedPair:
 
 
 def predict_pairs(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[PredictedPair]:
-    """Run a model on annotated images in turn, as segmentation does: again where it should look at another scale."""
+    """Run a model on annotated images in turn, as segmentation does: twice where it should see another scale."""
     backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
     for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
         image, labels = read_pair(pair)
         maps = predict(image, package.card, backend).probability
-        diameter = better_diameter(maps, package.card)
+        diameter = diameter_to_rescale_by(maps, package.card)
         if diameter is not None:
             maps = predict(image, package.card, backend, PredictOptions(diameter=diameter)).probability
         yield PredictedPair(pair, maps, labels)

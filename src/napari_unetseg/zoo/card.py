@@ -128,7 +128,7 @@ ObjectSizes = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
 """Least and largest typical diameter of objects, in pixels, that a model sees well."""
 
 
-def is_among(object_size: float | None, object_sizes: ObjectSizes) -> bool:
+def is_within_sizes(object_size: float | None, object_sizes: ObjectSizes) -> bool:
     """Tell whether a diameter is known and lies between the two."""
     least, most = object_sizes
     return object_size is not None and least <= object_size <= most
@@ -196,7 +196,9 @@ class ModelCard(_Strict):
 
     @model_validator(mode="after")
     def _object_size_is_among_those_seen_well(self) -> "ModelCard":
-        if self.object_sizes is not None and (self.image_size or not is_among(self.object_size, self.object_sizes)):
+        if self.object_sizes is not None and (
+            self.image_size or not is_within_sizes(self.object_size, self.object_sizes)
+        ):
             raise ValueError("object_sizes needs an object_size between the two, and no image_size")
         return self
 

@@ -23,7 +23,7 @@ _WEIGHTS_KEYS = ("model_state_dict", "state_dict")
 # Data parallel training and torch.compile wrap a network, or a part of it, in another.
 _WRAPPERS = frozenset({"module", "_orig_mod"})
 _AUXILIARY_HEADS = "deep_outputs."
-_LARGEST_HEADER = 16 * 2**20
+_MAX_HEADER = 16 * 2**20
 _WEIGHT_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -119,7 +119,7 @@ def _checkpoint(
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(8)
-    if len(start) < 8 or struct.unpack("<Q", start)[0] > min(_LARGEST_HEADER, path.stat().st_size):
+    if len(start) < 8 or struct.unpack("<Q", start)[0] > min(_MAX_HEADER, path.stat().st_size):
         raise CheckpointRefused(Sentence("it is not a safetensors file, or was not copied to its end"))
     try:
         with safe_open(path, framework="pt") as file:

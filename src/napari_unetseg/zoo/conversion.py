@@ -68,7 +68,7 @@ def convert_checkpoint(
     folder
         Where; made if needed. Its name is that of the model, unless `changes` has another.
     changes
-        Fields of the `ModelCard` that the file cannot tell, or tells wrongly. Where the weights fit several
+        Fields of the `ModelCard` that the file does not state, or states wrongly. Where the weights fit several
         networks, `architecture` says which.
     dtype
         Type in which kernels are stored: float32, which changes nothing, or float16, half as large.

@@ -1,12 +1,12 @@
 """From a checkpoint that was trained elsewhere to a network that can run and a card that says what it is."""
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from napari_unetseg.errors import ModelError
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.card import NETWORK_TITLES, Architecture, Head, ModelCard, WeightsFile, as_name
@@ -140,10 +140,9 @@ def _card(path: Path, architecture: Architecture) -> ModelCard:
 def _sha256(path: Path) -> str:
     """Hash a checkpoint once, however often it is described and loaded, until the file changes."""
     facts = path.stat()
-    return _hash(path.absolute(), facts.st_size, facts.st_mtime_ns)
+    return _hash_once(path.absolute(), facts.st_size, facts.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
-def _hash(path: Path, _size: int, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hash_once(path: Path, _size: int, _changed: int) -> str:
+    return hash_file(path)

@@ -1,6 +1,5 @@
 """From a trained network to a model package on disk."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, WeightsFile, write_card
@@ -58,8 +58,7 @@ def write_package(
     answer = _answer(package, network_with(package, {name: _computed(tensor) for name, tensor in tensors.items()}))
     with whole_file(package.weights) as path:
         save_file(tensors, path)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hash_file(path)
     card = card.model_copy(update={"weights": WeightsFile(sha256=sha256)})
     with whole_file(folder / CARD_FILE) as path:
         write_card(card, path)

@@ -66,7 +66,7 @@ class _Follower:
 
     def follow(self, content: bytes) -> None:
         # A call may copy what it is given, and `torch.save` writes each thing to be copied once.
-        self._most_copies = len(content)
+        self._max_copies = len(content)
         for count, (name, argument) in enumerate(_instructions(content)):
             if count > _INSTRUCTIONS:
                 raise PickleRefused(f"its pickle has more than {_INSTRUCTIONS} instructions")
@@ -122,7 +122,7 @@ class _Follower:
             self._copies += len(value)
         elif isinstance(value, Container):
             self._copies += value.items
-        if self._copies > self._most_copies:
+        if self._copies > self._max_copies:
             raise PickleRefused("its pickle copies the same data over and over")
 
     def _call(self, function: Any, arguments: Any) -> Any:

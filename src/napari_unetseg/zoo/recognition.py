@@ -14,7 +14,7 @@ from napari_unetseg.zoo.compatibility import Shapes, list_first, weight_mismatch
 Reader = Callable[[Shapes], Architecture | None]
 """Says what network the shapes look like; None where they do not. It need not look at all of them."""
 
-_MOST_LEVELS = 16
+_MAX_LEVELS = 16
 """More than any network of use has; a file from a stranger may name thousands."""
 
 
@@ -134,7 +134,7 @@ def _kernels(shapes: Shapes, *keys: str) -> bool:
 def _numbered(shapes: Shapes, pattern: str) -> list[tuple[int, ...]]:
     """Return the shapes of kernels number 0, 1, 2... up to the first that is missing."""
     found: list[tuple[int, ...]] = []
-    while len(found) < _MOST_LEVELS and _kernels(shapes, pattern.format(len(found))):
+    while len(found) < _MAX_LEVELS and _kernels(shapes, pattern.format(len(found))):
         found.append(shapes[pattern.format(len(found))])
     return found
 

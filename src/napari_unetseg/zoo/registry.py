@@ -18,7 +18,7 @@ from typing import Literal
 from platformdirs import user_data_path
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.language import Sentence, sentence_of
+from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, WeightsFile, read_card
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel
@@ -132,7 +132,7 @@ def list_models() -> list[Listed]:
         try:
             package = _listed(folder, origin)
         except ModelError as error:
-            found.append(BrokenPackage(folder, origin, sentence_of(error)))
+            found.append(BrokenPackage(folder, origin, error_sentence(error)))
             continue
         if package is None:
             continue

@@ -17,8 +17,8 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.pickle_check import check_pickle
 from napari_unetseg.zoo.pickle_rules import IGNORED, PickleRefused
 
-_LARGEST_INDEX = 16 * 2**20
-_LARGEST_PICKLE = 64 * 2**20
+_MAX_INDEX = 16 * 2**20
+_MAX_PICKLE = 64 * 2**20
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = 20
@@ -97,7 +97,7 @@ def _check_start(path: Path) -> None:
     index = _END.unpack(tail[-_END.size :])[5]
     if index == 0xFFFFFFFF and tail.startswith(b"PK\x06\x06"):
         index = _END_64.unpack(tail[: _END_64.size])[8]
-    if index > min(size, _LARGEST_INDEX):
+    if index > min(size, _MAX_INDEX):
         raise CheckpointRefused(
             Sentence("its table of contents has {index} bytes, more than any checkpoint needs", index=index)
         )
@@ -136,7 +136,7 @@ def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[s
             Sentence("it is a zip archive, but not one that torch.save writes (it has no data.pkl)")
         )
     pickled = archive.getinfo(f"{folder}/data.pkl")
-    if pickled.file_size > _LARGEST_PICKLE:
+    if pickled.file_size > _MAX_PICKLE:
         raise CheckpointRefused(
             Sentence("its pickle has {size} bytes, more than any checkpoint needs", size=pickled.file_size)
         )

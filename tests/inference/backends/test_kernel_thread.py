@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
+from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
 from napari_unetseg.inference.out_of_memory import is_out_of_memory
 
 # The memory that is kept serves the maps: under a limit on what is held, only the code of new kernels finds none.
@@ -71,18 +71,18 @@ def refusing(make):
 
 def in_a_thread(work):
     """Do it in a thread of its own, so that none of the other tests' is marked; return what it returns or raises."""
-    told = []
+    reported = []
 
     def do():
         try:
-            told.append(work())
+            reported.append(work())
         except Exception as error:
-            told.append(error)
+            reported.append(error)
 
     thread = threading.Thread(target=do)
     thread.start()
     thread.join()
-    return told[0]
+    return reported[0]
 
 
 def test_other_errors_leave_a_thread_as_it_is():
@@ -95,7 +95,7 @@ def test_other_errors_leave_a_thread_as_it_is():
 
         for _ in range(2):
             with pytest.raises(RuntimeError, match="shape"):
-                run_where_kernels_are_made(fail)
+                run_with_kernel_workaround(fail)
         return threads == [threading.get_ident()] * 2
 
     assert in_a_thread(work) is True

@@ -65,10 +65,10 @@ def test_the_batch_norm_network_that_is_trained_here_agrees(exported):
 def test_the_file_says_what_it_is(exported):
     _, card, result = exported
     session = open_session(result.path)
-    told = session.get_modelmeta().custom_metadata_map
-    assert (told["model"], told["weights_sha256"]) == (card.name, card.weights.sha256)
-    assert [head["name"] for head in json.loads(told["heads"])] == ["foreground", "distance"]
-    assert type(card).model_validate_json(told["card"]) == card
+    reported = session.get_modelmeta().custom_metadata_map
+    assert (reported["model"], reported["weights_sha256"]) == (card.name, card.weights.sha256)
+    assert [head["name"] for head in json.loads(reported["heads"])] == ["foreground", "distance"]
+    assert type(card).model_validate_json(reported["card"]) == card
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
     assert (taken.name, taken.shape) == ("image", ["batch", 3, "height", "width"])
     assert (given.name, given.shape[:2]) == ("output", ["batch", 2])
@@ -79,12 +79,12 @@ def test_it_is_one_file_and_nothing_else(exported):
     assert [path.name for path in result.path.parent.iterdir()] == ["tiny.onnx"]
 
 
-@pytest.mark.parametrize(("fault", "told"), [(1.5, r"0\.\d+"), (np.nan, "nan")])
-def test_a_network_that_differs_is_not_written(exported, tmp_path, monkeypatch, fault, told):
+@pytest.mark.parametrize(("fault", "reported"), [(1.5, r"0\.\d+"), (np.nan, "nan")])
+def test_a_network_that_differs_is_not_written(exported, tmp_path, monkeypatch, fault, reported):
     network, card, result = exported
     monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: FinishedProgram(result.path))
     monkeypatch.setattr(onnx_export, "run_session", lambda session, batch: run_session(session, batch) + fault)
-    with pytest.raises(ModelError, match=rf"tiny\.onnx: not written.* model tiny differs from PyTorch by {told}"):
+    with pytest.raises(ModelError, match=rf"tiny\.onnx: not written.* model tiny differs from PyTorch by {reported}"):
         export_onnx(network, card, tmp_path / "tiny.onnx")
     assert list(tmp_path.iterdir()) == []
 

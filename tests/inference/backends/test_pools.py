@@ -65,7 +65,7 @@ def test_the_pools_are_counted_apart_and_share_no_buffer(pools):
 
 
 def test_above_the_limit_the_least_recently_used_go_first():
-    pools = BufferPools(most_bytes=3 * 1024)
+    pools = BufferPools(max_bytes=3 * 1024)
     for shape in (KB, (8, 32), (4, 64), KB, (2, 128)):
         with (pools.output if shape == (4, 64) else pools.input).lease(shape):
             pass
@@ -82,7 +82,7 @@ def test_above_the_limit_the_least_recently_used_go_first():
 
 
 def test_a_buffer_larger_than_the_limit_is_lent_and_not_kept():
-    pools = BufferPools(most_bytes=1000)
+    pools = BufferPools(max_bytes=1000)
     with pools.input.lease(KB) as buffer:
         assert buffer.shape == KB
         assert pools.input.report().leased_bytes == 1024
@@ -90,7 +90,7 @@ def test_a_buffer_larger_than_the_limit_is_lent_and_not_kept():
 
 
 def test_only_so_many_alike_are_kept():
-    pools = BufferPools(most_alike=2)
+    pools = BufferPools(max_per_kind=2)
     with ExitStack() as lent:
         for _ in range(5):
             lent.enter_context(pools.input.lease(KB))
@@ -129,7 +129,7 @@ def test_where_device_buffers_are_not_wanted_only_the_hosts_are_kept():
     steps=st.lists(st.tuples(st.sampled_from([KB, (8, 8), (32, 32)]), st.integers(1, 3), st.booleans()), max_size=12),
 )
 def test_what_waits_never_exceeds_the_limit(limit, steps):
-    pools = BufferPools(most_bytes=limit, most_alike=2)
+    pools = BufferPools(max_bytes=limit, max_per_kind=2)
     for shape, count, is_input in steps:
         pool = pools.input if is_input else pools.output
         with ExitStack() as lent:

@@ -54,7 +54,7 @@ def test_the_fastest_way_of_the_machine_is_chosen(choose, machine, device, plan)
         (BackendRequest("openvino", "int8"), "", "cpu", ("openvino", "int8")),
     ],
 )
-def test_a_wish_goes_before_the_machine(choose, wanted, machine, device, plan):
+def test_a_request_goes_before_the_machine(choose, wanted, machine, device, plan):
     assert choose(wanted, machine, device)[:2] == plan
 
 

@@ -143,11 +143,11 @@ def test_arrows_and_wheel_never_give_the_command(open_window: Open) -> None:
 
 def test_choosing_no_file_changes_nothing(open_window: Open) -> None:
     widget = open_window(None)
-    before, told = widget.inputs.package(), widget.message.text.text()
+    before, reported = widget.inputs.package(), widget.message.text.text()
     choose_command(widget)
     assert not widget.model_adder.busy
     assert widget.inputs.package() == before
-    assert widget.message.text.text() == told
+    assert widget.message.text.text() == reported
     assert widget.runner.run.isEnabled()
 
 
@@ -191,9 +191,9 @@ def test_a_file_that_cannot_be_used_is_named_and_the_model_before_stays_loaded(
     assert not widget.runner.run.isEnabled()
     assert widget.message.text.text() == words.reading("stranger.pth")
     finish(widget, qtbot)
-    told = widget.message.text.text()
-    assert told.startswith("stranger.pth: ")
-    assert str(tmp_path) not in told
+    reported = widget.message.text.text()
+    assert reported.startswith("stranger.pth: ")
+    assert str(tmp_path) not in reported
     assert widget.message.badge.kind == "error"
     assert widget.inputs.package() == before
     assert made[0].model_info().loaded
@@ -371,11 +371,11 @@ def test_a_name_that_a_published_network_has_is_kept_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "told"),
+    ("sentence", "reported"),
     [
         (f"{Path('a') / 'b.pth'}: no.", "b.pth: no."),
         ("This should not have happened.", "b.pth: This should not have happened."),
     ],
 )
-def test_sentences_name_the_file_without_the_way_to_it(sentence: str, told: str) -> None:
-    assert words.about_file(sentence, Path("a") / "b.pth") == told
+def test_sentences_name_the_file_without_the_way_to_it(sentence: str, reported: str) -> None:
+    assert words.about_file(sentence, Path("a") / "b.pth") == reported

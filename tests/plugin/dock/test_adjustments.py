@@ -18,18 +18,18 @@ Step = Callable[[SegmentationWidget], None]
 
 def test_the_rows_show_and_give_every_parameter(qtbot: object) -> None:
     rows = Adjustments()
-    told: list[None] = []
-    rows.changed.connect(lambda: told.append(None))
+    reported: list[None] = []
+    rows.changed.connect(lambda: reported.append(None))
     wanted = DecodeParameters(
         threshold=0.3, min_size=1500, split=0.2, fill_holes=False, smoothing=12, min_confidence=0.6
     )
     rows.set_parameters(wanted)
     assert DecodeParameters(**rows.parameters()) == wanted
     assert rows.parameters().keys() == DecodeParameters.model_fields.keys()
-    assert len(told) == 1
+    assert len(reported) == 1
     rows.fill_holes.click()
     rows.smoothing.setValue(2)
-    assert len(told) == 3
+    assert len(reported) == 3
     assert DecodeParameters(**rows.parameters()) == wanted.model_copy(update={"fill_holes": True, "smoothing": 2})
 
 

@@ -42,11 +42,11 @@ def test_a_guess_comes_with_the_image_and_one_click_rescales(
     assert rows.text.text() == "expects objects of 12 px"
     assert not rows.rescale.isEnabled()
     estimated(widget)
-    assert rows.yours == pytest.approx(40, rel=0.15)
+    assert rows.image_diameter == pytest.approx(40, rel=0.15)
     assert rows.text.text().startswith("expects objects of 12 px, yours: ~")
     assert rows.badge.kind == "warning"
     rows.rescale.click()
-    assert rows.diameter.value() == pytest.approx(rows.yours, abs=0.05)
+    assert rows.diameter.value() == pytest.approx(rows.image_diameter, abs=0.05)
     assert rows.badge.kind == "plain"
     press_run(widget)
     record = widget.viewer.layers["cells labels"].metadata[METADATA_KEY]
@@ -194,16 +194,16 @@ def test_models_that_cannot_rescale_say_why(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("yours", "diameter", "far"),
+    ("image_diameter", "diameter", "far"),
     [
         *((None, None, False), (12, None, False), (24, None, False), (25, None, True), (6, None, False)),
         *((5, None, True), (25, 25, False), (25, 12, True), (12, 30, True)),
     ],
 )
 def test_far_off_is_more_than_twice_what_the_model_will_see(
-    card: ModelCard, yours: float | None, diameter: float | None, far: bool
+    card: ModelCard, image_diameter: float | None, diameter: float | None, far: bool
 ) -> None:
-    assert is_far_off(card, yours, diameter) is far
+    assert is_far_off(card, image_diameter, diameter) is far
 
 
 def test_nothing_known_gives_nothing() -> None:

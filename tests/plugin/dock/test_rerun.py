@@ -106,8 +106,8 @@ def test_a_record_that_says_too_little_is_told(make_widget: MakeWidget, press_ru
 
 @pytest.fixture
 def record(segmentation: Any) -> dict[str, Any]:
-    told: dict[str, Any] = segmentation.provenance.as_dict()
-    return told | {"image": "cells", "plane": {}}
+    reported: dict[str, Any] = segmentation.provenance.as_dict()
+    return reported | {"image": "cells", "plane": {}}
 
 
 def test_the_image_of_the_result_is_found_again(record: dict[str, Any], squares: Squares) -> None:

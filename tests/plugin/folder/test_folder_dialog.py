@@ -15,7 +15,7 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtTest import QTest
 
-from napari_unetseg.batch.events import Event, Tally
+from napari_unetseg.batch.events import BatchCounts, Event
 from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ModelError, UnetsegError
@@ -242,8 +242,8 @@ def test_sentences() -> None:
     failed = Event(path, "failed", error=UnetsegError(f"{path}: the file is empty."))
     assert folder_words.message(failed) == "the file is empty."
     assert folder_words.status(Event(path, "running", fraction=0.25)) == "… 25 %"
-    tally = Tally((path, Path("b.tif")))
-    tally.add(Event(path, "done", objects=7))
-    assert folder_words.summary(tally, cancelled=True).startswith("Cancelled. 1 image segmented in ")
-    assert folder_words.summary(tally, cancelled=True).endswith("1 is left: Run goes on. 7 objects in all.")
-    assert folder_words.batch_progress(Tally((path,))) == "0 %"
+    counts = BatchCounts((path, Path("b.tif")))
+    counts.add(Event(path, "done", objects=7))
+    assert folder_words.summary(counts, cancelled=True).startswith("Cancelled. 1 image segmented in ")
+    assert folder_words.summary(counts, cancelled=True).endswith("1 is left: Run goes on. 7 objects in all.")
+    assert folder_words.batch_progress(BatchCounts((path,))) == "0 %"

@@ -8,7 +8,7 @@ import pytest
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.plugin.panel import health_controller
-from napari_unetseg.plugin.panel.health_controller import HealthController, ModelOnDevice, Report
+from napari_unetseg.plugin.panel.health_controller import HealthController, HealthReport, ModelOnDevice
 
 HOUR = 3600.0
 Answered = Callable[[Any], None]
@@ -19,11 +19,11 @@ class Listener:
 
     def __init__(self, controller: HealthController) -> None:
         self.heard: list[Any] = []
-        self.reports: list[Report] = []
-        controller.began.connect(lambda verb: self.heard.append(("began", verb)))
-        controller.ended.connect(lambda verb: self.heard.append(("ended", verb)))
+        self.reports: list[HealthReport] = []
+        controller.began.connect(lambda action: self.heard.append(("began", action)))
+        controller.ended.connect(lambda action: self.heard.append(("ended", action)))
         controller.reported.connect(self.reports.append)
-        controller.failed.connect(lambda verb, error: self.heard.append(("failed", verb, str(error))))
+        controller.failed.connect(lambda action, error: self.heard.append(("failed", action, str(error))))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_refresh_loads_nothing(make: Any, witness: Any, answered: Answered) ->
     answered(controller)
     assert witness.asked == ["refresh"]
     assert not witness.model_info().loaded
-    assert [report.verb for report in listener.reports] == ["refresh"]
+    assert [report.action for report in listener.reports] == ["refresh"]
     assert controller.waiting
     assert listener.heard == []
 
@@ -95,7 +95,7 @@ def test_a_question_that_takes_long_is_not_asked_twice(make: Any, witness: Any, 
 
 
 @pytest.mark.parametrize(
-    ("verb", "asked", "loaded"),
+    ("action", "asked", "loaded"),
     [
         ("check", ["check"], True),
         ("reload", ["initialize(force_reload=True, warm_up=False)", "refresh"], True),
@@ -104,17 +104,17 @@ def test_a_question_that_takes_long_is_not_asked_twice(make: Any, witness: Any, 
     ],
 )
 def test_each_verb_asks_the_service_for_its_own(
-    make: Any, witness: Any, answered: Answered, verb: Any, asked: list[str], loaded: bool
+    make: Any, witness: Any, answered: Answered, action: Any, asked: list[str], loaded: bool
 ) -> None:
     controller, listener = make()
-    controller.do(verb)
+    controller.do(action)
     answered(controller)
     assert witness.asked == asked
     assert witness.model_info().loaded is loaded
     (report,) = listener.reports
-    assert (report.verb, report.health.model_loaded, report.info.loaded) == (verb, loaded, loaded)
-    assert listener.heard == [("began", verb), ("ended", verb)]
-    assert bool(report.message) is (verb in ("reload", "warm up"))
+    assert (report.action, report.health.model_loaded, report.info.loaded) == (action, loaded, loaded)
+    assert listener.heard == [("began", action), ("ended", action)]
+    assert bool(report.message) is (action in ("reload", "warm up"))
     assert not controller.waiting
 
 

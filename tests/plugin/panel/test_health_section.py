@@ -30,8 +30,8 @@ def dock_of(widget: QWidget) -> QDockWidget:
     return parent
 
 
-def press(widget: SegmentationWidget, verb: Any, answered: Answered) -> None:
-    widget.health.panel.buttons[verb].click()
+def press(widget: SegmentationWidget, action: Any, answered: Answered) -> None:
+    widget.health.panel.buttons[action].click()
     answered(widget.health)
 
 
@@ -136,9 +136,9 @@ def test_load_and_free(opened: SegmentationWidget, witness: Any, answered: Answe
 def test_a_broken_model_is_told_with_details_to_copy(
     opened: SegmentationWidget, witness: Any, answered: Answered
 ) -> None:
-    health, trouble = opened.health, opened.health.panel.trouble
-    assert trouble.when.full == "none"
-    assert not trouble.copy.isEnabled()
+    health, last_error = opened.health, opened.health.panel.last_error
+    assert last_error.when.full == "none"
+    assert not last_error.copy.isEnabled()
     witness.error = ModelError("bright/weights.safetensors: cut off. Copy it again.")
     press(opened, "reload", answered)
     assert (health.badge.kind, health.light.state) == ("error", "problem")
@@ -146,16 +146,16 @@ def test_a_broken_model_is_told_with_details_to_copy(
     assert health.panel.words.full == (
         "The model could not be reloaded. bright/weights.safetensors: cut off. Copy it again."
     )
-    assert trouble.text.full == "bright/weights.safetensors: cut off. Copy it again."
-    trouble.copy.click()
+    assert last_error.text.full == "bright/weights.safetensors: cut off. Copy it again."
+    last_error.copy.click()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     for part in ("cut off", "Traceback", "Bright objects", "napari-unetseg"):
         assert part in clipboard.text()
-    trouble.details.click()
+    last_error.details.click()
     (dialog,) = opened.findChildren(QDialog)
     (text,) = dialog.findChildren(QPlainTextEdit)
-    assert text.toPlainText() == trouble.report()
+    assert text.toPlainText() == last_error.report()
     dialog.close()
 
 
@@ -172,7 +172,7 @@ def test_an_error_stays_until_something_better_is_known(
     assert health.badge.kind == "error"
     press(opened, "check", answered)
     assert health.badge.kind == "good"
-    assert health.panel.trouble.text.full.endswith("Broken.")
+    assert health.panel.last_error.text.full.endswith("Broken.")
 
 
 def test_a_refresh_that_failed_is_forgotten_when_the_next_succeeds(
@@ -191,8 +191,8 @@ def test_a_run_that_failed_is_the_last_error(opened: SegmentationWidget, witness
     witness.change = {"last_error": LastError("cells: NaN everywhere.", now, "4f2a")}
     press(opened, "check", answered)
     assert opened.health.badge.kind == "good"
-    assert opened.health.panel.trouble.text.full.endswith("cells: NaN everywhere.")
-    assert "Request 4f2a" in opened.health.panel.trouble.report()
+    assert opened.health.panel.last_error.text.full.endswith("cells: NaN everywhere.")
+    assert "Request 4f2a" in opened.health.panel.last_error.report()
 
 
 def test_steps_against_want_of_memory_can_be_read(opened: SegmentationWidget, witness: Any, answered: Answered) -> None:
@@ -237,7 +237,7 @@ def test_nothing_moves_when_values_arrive(
     def places() -> list[Any]:
         QApplication.processEvents()
         rows = [*panel.buttons.values(), panel.device, *panel.bars.values(), *panel.figures.values()]
-        rows += [panel.sparkline, panel.latency, panel.remarks, panel.trouble, panel.card]
+        rows += [panel.sparkline, panel.latency, panel.remarks, panel.last_error, panel.card]
         return [(row.mapTo(panel, row.rect().topLeft()), row.size()) for row in rows]
 
     before = places()

@@ -2,7 +2,7 @@
 
 `device` finds the GPU or the CPU, `selection` chooses the runtime and the precision, and `make_backend` puts a network
 behind what was chosen: `torch_backend`, made fast by `fast_layers`, `onnx_backend` with `onnx_export`, or what lies in
-`openvino`. The latter two are an `array_runtime`, and keep networks in another form under the names that `converted`
+`openvino`. The latter two are an `array_backend`, and keep networks in another form under the names that `converted`
 gives. `activation` makes probabilities of what any of them computes, `processor` knows what the processor is good at,
 and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers from run to run.
 """
@@ -97,7 +97,8 @@ class Backend(Protocol):
         batch
             Any float32 array; from `buffers` it is read without a copy.
         cancel
-            Polled while the network runs.
+            Polled from the calling thread while the network runs: by PyTorch before every layer, by the others many
+            times a second; the run then ends after the layer that it is in.
         out
             Where the probabilities are written; None for a new array.
 
@@ -105,6 +106,10 @@ class Backend(Protocol):
         ------
         Cancelled
             As soon as `cancel` was seen to be True.
+        MemoryError
+            If there is not enough of it.
+        ModelError
+            If the network was unloaded.
         """
 
     def release_memory(self) -> None:

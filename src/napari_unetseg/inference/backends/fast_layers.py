@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 STRIP_PIXELS = 4096
 """Pixels summed up in one go, at most. PyTorch adds the pixels of such maps one after another in float32, so that the
 rounding errors of a whole map of 512 x 512 reach 1e-4 of its deviation; those of a strip stay at 1e-6."""
-LEAST_STRIPS = 16
+MIN_STRIPS = 16
 """Strips that smaller maps are cut into, if they have the rows: their errors mostly cancel."""
 
 
@@ -49,7 +49,7 @@ class StripInstanceNorm(nn.Module):
 def map_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (biased) of each channel of an image (1, C, H, W), float32 (C,); float64 of float64 maps."""
     height, width = image.shape[2:]
-    rows = min(STRIP_PIXELS // width, height // LEAST_STRIPS)
+    rows = min(STRIP_PIXELS // width, height // MIN_STRIPS)
     strips = torch.split(image, max(1, rows), dim=2)
     dtype = torch.promote_types(image.dtype, torch.float32)
     found = [torch.batch_norm_update_stats(strip, *_room(strip.shape[1], dtype), momentum=1.0) for strip in strips]

@@ -1,4 +1,4 @@
-"""A way round a fault of oneDNN, with which PyTorch computes convolutions on the CPU.
+"""A workaround for a fault of oneDNN, with which PyTorch computes convolutions on the CPU.
 
 Where there was no memory for the code of a kernel, oneDNN leaves a mark on the thread and makes no new kernel in it any
 more, however much memory there is by then (oneDNN's pull request 5907). Kernels that it has go on to work, and other
@@ -15,7 +15,7 @@ NO_KERNEL = "could not create a primitive"
 _this_thread = threading.local()
 
 
-def run_where_kernels_are_made(work: Callable[[], None]) -> None:
+def run_with_kernel_workaround(work: Callable[[], None]) -> None:
     """Do some work here, or in a fresh thread if there once was no kernel in this one; raise what it raises."""
     if getattr(_this_thread, "makes_no_kernels", False):
         with ThreadPoolExecutor(1, "unetseg-kernels") as fresh:

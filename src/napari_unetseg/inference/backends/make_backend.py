@@ -19,7 +19,7 @@ def make_backend(
     *,
     keeps_memory: bool = False,
 ) -> Backend:
-    """Put a network behind the runtime of that way, in its precision; it takes the network over.
+    """Put a network behind the runtime of that plan, in its precision; it takes the network over.
 
     Parameters
     ----------

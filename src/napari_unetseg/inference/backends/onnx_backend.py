@@ -14,7 +14,7 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends import cancelled_error, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
-from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
+from napari_unetseg.inference.backends.array_backend import ArrayBackend
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.language import Sentence
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.05
 _FATAL = 4  # ONNX Runtime writes to stderr what is as grave as this, and raises the rest
 
 
-class OnnxBackend(ArrayRuntime):
+class OnnxBackend(ArrayBackend):
     """A network in an ONNX file, run by ONNX Runtime.
 
     Parameters
@@ -132,8 +132,8 @@ def run_session(
     if cancel():
         raise cancelled_error()
     # The runtime computes in a thread beside this one, so that the flag is polled from its own.
-    with ThreadPoolExecutor(1) as beside:
-        running = beside.submit(session.run, None, feed, options)
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(session.run, None, feed, options)
         while wait([running], _POLL_SECONDS).not_done:
             if cancel():
                 options.terminate = True

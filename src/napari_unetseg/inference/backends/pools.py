@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOST_BYTES = 4_000_000_000
+MAX_BYTES = 4_000_000_000
 """Default of the most bytes that both pools keep together."""
 
-MOST_ALIKE = 10
+MAX_PER_KIND = 10
 """Default of the most buffers of one kind that wait for their next use: as many runs at once profit."""
 
 
@@ -69,9 +69,9 @@ class _Buffer:
 class _Shelf:
     """All buffers of both pools; the waiting ones stand in the order in which they came back."""
 
-    def __init__(self, most_bytes: int, most_alike: int) -> None:
-        self._most_bytes = most_bytes
-        self._most_alike = most_alike
+    def __init__(self, max_bytes: int, max_per_kind: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_per_kind = max_per_kind
         self._lock = Lock()
         self._waiting: list[_Buffer] = []
         self._lent: list[_Buffer] = []
@@ -96,13 +96,13 @@ class _Shelf:
             if buffer not in self._lent:
                 return  # released while it was lent
             self._lent.remove(buffer)
-            if sum(other.kind == buffer.kind for other in self._waiting) < self._most_alike:
+            if sum(other.kind == buffer.kind for other in self._waiting) < self._max_per_kind:
                 self._waiting.append(buffer)
             self._make_room(0)
 
     def _make_room(self, size: int) -> None:
         """Let the least recently used buffers go until `size` more bytes stay within the limit."""
-        while self._waiting and self._bytes(self._waiting) + self._bytes(self._lent) + size > self._most_bytes:
+        while self._waiting and self._bytes(self._waiting) + self._bytes(self._lent) + size > self._max_bytes:
             del self._waiting[0]
 
     @staticmethod
@@ -180,19 +180,21 @@ class BufferPools:
 
     Parameters
     ----------
-    most_bytes
+    max_bytes
         What both pools keep together, on the host and on the device (`memory.max_pool_size_gb`). Above
         it the least recently used buffers go first; a buffer that does not fit at all is lent, and
         freed as it comes back.
-    most_alike
+    max_per_kind
         Buffers of one shape, type and device that are kept at most (`memory.pool_size_multiplier`): as
         many runs at the same time find one each.
     on_devices
         Whether buffers on a GPU are kept too, and the host's are pinned (`memory.enable_gpu_pools`).
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES, most_alike: int = MOST_ALIKE, *, on_devices: bool = True) -> None:
-        self._shelf = _Shelf(most_bytes, most_alike)
+    def __init__(
+        self, max_bytes: int = MAX_BYTES, max_per_kind: int = MAX_PER_KIND, *, on_devices: bool = True
+    ) -> None:
+        self._shelf = _Shelf(max_bytes, max_per_kind)
         self.input = BufferPool("input", self._shelf, on_devices=on_devices)
         self.output = BufferPool("output", self._shelf, on_devices=on_devices)
 

@@ -109,12 +109,12 @@ def plan_execution(
     bfloat16: Callable[[], bool] = computes_bfloat16,
     openvino: Callable[[], bool] = openvino_works,
 ) -> ExecutionPlan:
-    """Choose the fastest way that gives the same masks, as far as the wish leaves the choice.
+    """Choose the fastest plan that gives the same masks, as far as the request leaves the choice.
 
-    A runtime that nobody wished for is the one that the model's card names. Else, on a processor that computes
+    Where no runtime is asked for, it is the one that the model's card names. Else, on a processor that computes
     bfloat16, PyTorch does as well as any and has nothing to compile; on others OpenVINO is faster, if it is there
     and works; on a GPU it is PyTorch. The precision is bfloat16 on a processor that computes it, else float32, which
-    it is also for `EXACT_NETWORKS` and models whose card asks for it; int8 is computed only for who wishes it.
+    it is also for `EXACT_NETWORKS` and models whose card asks for it; int8 is computed only where it is asked for.
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ def plan_execution(
     card
         Card of the model; its author knows which runtime suits it.
     device
-        DeviceKind of the device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        Kind of the device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
     bfloat16, openvino
-        Whether the processor computes bfloat16, and whether OpenVINO works; asked only where it matters.
+        Whether the processor computes bfloat16, and whether OpenVINO works; called only where it matters.
     """
     backend, why = _backend(request, card, device, bfloat16, openvino)
     # OpenVINO runs on the processor, whatever the device.

@@ -15,7 +15,7 @@ from napari_unetseg.inference.backends import Buffers, cancelled_error, computes
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
-from napari_unetseg.inference.backends.kernel_thread import run_where_kernels_are_made
+from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
 from napari_unetseg.inference.backends.malloc import return_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.networks import SegmentationNetwork
@@ -97,32 +97,10 @@ class TorchBackend:
     def run(
         self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Map a batch to probabilities.
-
-        Parameters
-        ----------
-        batch
-            float32 (N, C, H, W).
-        cancel
-            Polled before every layer.
-        out
-            float32 (N, heads, H, W) that is written and returned; None for a new array.
-
-        Returns
-        -------
-        float32 array (N, heads, H, W)
-            Values in 0..1.
-
-        Raises
-        ------
-        Cancelled
-            If `cancel` was seen to be True.
-        ModelError
-            If the network was unloaded.
-        """
+        """Map a batch to probabilities; see `Backend.run`."""
         network = self._loaded_network()
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
-        run_where_kernels_are_made(lambda: self._run(network, batch, cancel, result))
+        run_with_kernel_workaround(lambda: self._run(network, batch, cancel, result))
         return result
 
     def _run(

@@ -19,7 +19,7 @@ OVERLAP = 0.25
 _SIGMA = 0.125
 """Standard deviation of the weights, as a share of the window."""
 
-_LEAST_WEIGHT = 1e-3
+_MIN_WEIGHT = 1e-3
 """No pixel's weight falls below this share of the largest, so that borders of the image are kept."""
 
 
@@ -67,5 +67,5 @@ def _plan_axis(length: int, padded: int, window: int) -> list[tuple[slice, slice
 
 def _profile(window: int) -> NDArray[np.float64]:
     distance = (np.arange(window) - (window - 1) / 2) / (_SIGMA * window)
-    profile: NDArray[np.float64] = np.maximum(np.exp(-(distance**2) / 2), _LEAST_WEIGHT)
+    profile: NDArray[np.float64] = np.maximum(np.exp(-(distance**2) / 2), _MIN_WEIGHT)
     return profile

@@ -28,10 +28,10 @@ BANDED_TILE = 2112
 BLENDED_WINDOW = 1024
 """Side of the window where windows are blended: what the published InstanceNorm networks were trained on."""
 
-LEAST_BLENDED_WINDOW = 256
+MIN_BLENDED_WINDOW = 256
 """No image is divided into smaller blended windows for want of memory: their answer would be worth little."""
 
-LEAST_HALOS = 3
+MIN_HALOS = 3
 """No image is divided into smaller exact tiles for want of memory: at three halos a tile keeps a third of its
 side, and nine times the pixels are computed; smaller ones soon cost more than they save."""
 
@@ -82,7 +82,7 @@ class TilePlan:
     tiles
         The windows; all have the same shape.
     halo
-        Pixels around a tile that the network sees beside it; 0 if the image is not divided, or into
+        Pixels around a tile that the network sees in addition to it; 0 if the image is not divided, or into
         windows that are blended.
     smaller_window
         Side of the window to try where the memory does not suffice for this one; None if there is none.
@@ -195,7 +195,7 @@ def _plan_exact(shape: tuple[int, int], network: Tileable, radius: int, tile_lim
     side = max(min(requested, tile_limits.limit or requested), least)
     tiles = tuple(plan_tiles(shape, side, halo, network.grid))
     padded = network.accepted_size(*shape)
-    smaller = _halved(max(tiles[0].read_shape), max(least, LEAST_HALOS * halo))
+    smaller = _halved(max(tiles[0].read_shape), max(least, MIN_HALOS * halo))
     return TilePlan(shape, padded, tiles, halo if len(tiles) > 1 else 0, smaller, warnings, largest_window=side)
 
 
@@ -205,12 +205,12 @@ def _plan_blended(name: str, shape: tuple[int, int], network: Tileable, tile_lim
     fits = tile_limits.limit is None or max(padded) <= tile_limits.limit
     requested = tile_limits.window or BLENDED_WINDOW
     if small_enough and fits:
-        smaller = _halved(max(padded), LEAST_BLENDED_WINDOW)
+        smaller = _halved(max(padded), MIN_BLENDED_WINDOW)
         return TilePlan(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, requested))
     side = min(requested, tile_limits.limit or requested)
     tiles = tuple(plan_blended(shape, padded, max(network.accepted_size(side, side))))
     warning = _blended_warning(name, shape, tiles, None if small_enough else tile_limits.largest_whole)
-    smaller = _halved(max(tiles[0].read_shape), LEAST_BLENDED_WINDOW)
+    smaller = _halved(max(tiles[0].read_shape), MIN_BLENDED_WINDOW)
     return TilePlan(shape, padded, tiles, 0, smaller, (warning,), largest_window=side)
 
 

@@ -61,7 +61,7 @@ class AddModelDialog(QDialog):
         self.heading = QLabel()
         self.heading.setStyleSheet("font-weight: bold;")
         self.heading.setWordWrap(True)
-        self.facts = {key: QLabel() for key in words.facts(candidate, 0)}
+        self.facts = {key: QLabel() for key in words.describe_candidate(candidate, 0)}
         self.name = QLineEdit(words.suggested_name(candidate, taken))
         self.name.setToolTip(tr(_NAME_TIP))
         self.network = QComboBox()
@@ -113,7 +113,7 @@ class AddModelDialog(QDialog):
         """Show the network that is chosen, and the answers that it suggests."""
         card = self._card()
         self.heading.setText(words.recognised(self._candidate, card))
-        for key, text in words.facts(self._candidate, self.network.currentIndex()).items():
+        for key, text in words.describe_candidate(self._candidate, self.network.currentIndex()).items():
             self.facts[key].setText(text)
         self.normalisation.clear()
         for text, normalisation in words.normalisations(card).items():

@@ -5,7 +5,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unetseg.language import local, mark, tr
+from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.zoo.card import (
     IMAGENET,
     NETWORK_TITLES,
@@ -88,7 +88,7 @@ def recognised(candidate: "Candidate", card: ModelCard) -> str:
     return tr("Recognised as {network}").format(network=NETWORK_TITLES[card.architecture.name])
 
 
-def facts(candidate: "Candidate", index: int) -> dict[str, str]:
+def describe_candidate(candidate: "Candidate", index: int) -> dict[str, str]:
     """Return what was read off a file, by what it is."""
     card = candidate.cards[index]
     read = {
@@ -97,9 +97,9 @@ def facts(candidate: "Candidate", index: int) -> dict[str, str]:
         PARAMETERS: tr("{millions:.2f} million").format(millions=candidate.parameters[index] / 1e6),
     }
     if not candidate.is_package:
-        read[LEFT_OUT] = "; ".join(local(part) for part in unused_entries(candidate.dropped, candidate.extras)) or tr(
-            "nothing"
-        )
+        read[LEFT_OUT] = "; ".join(
+            translated(part) for part in unused_entries(candidate.dropped, candidate.extras)
+        ) or tr("nothing")
     return read
 
 
@@ -129,9 +129,11 @@ def normalisations(card: ModelCard) -> dict[str, Normalisation]:
     known = published_with(card.architecture) is not None
     published = tr("{normalisation} (as published)")
     return {
-        published.format(normalisation=tr(text)) if known and way == card.normalisation else tr(text): way
-        for text, way in NORMALISATIONS.items()
-        if not isinstance(way, MeanStd) or len(way.mean) == card.input_channels
+        published.format(normalisation=tr(text))
+        if known and normalisation == card.normalisation
+        else tr(text): normalisation
+        for text, normalisation in NORMALISATIONS.items()
+        if not isinstance(normalisation, MeanStd) or len(normalisation.mean) == card.input_channels
     }
 
 

@@ -43,7 +43,7 @@ class _CountSlider(QLabeledSlider):
         super().__init__(Qt.Orientation.Horizontal)
         self._largest, self._stretch = largest, stretch
         self.setRange(0, largest)
-        # Its own wish for width would widen the column.
+        # Its own preferred width would widen the column.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.edited = self.valueChanged
 

@@ -121,7 +121,7 @@ class Inputs(QWidget):
         """Return ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``."""
         return str(self.device.currentData())
 
-    def look_at(self, viewer: "ViewerModel") -> Plane | None:
+    def show_viewer(self, viewer: "ViewerModel") -> Plane | None:
         """Show how the axes of the image are read and what a run can be on; return the plane on display."""
         layer = self.layer()
         self.run_on.refresh(lambda choice: why_not(choice, self.layer(), viewer, self.axis_choices))

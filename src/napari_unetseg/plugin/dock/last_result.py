@@ -6,7 +6,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
-from napari_unetseg.language import local, tr
+from napari_unetseg.language import tr, translated
 from napari_unetseg.layer_style import MAX_CONTOURS
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.rows import Rows
@@ -81,7 +81,7 @@ class LastResult(QObject):
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         self._table.follow(self.shown)
         self.relabelling.follow(outcome.segmentation, self.shown, outlines_as_labels=as_labels)
-        warnings = [local(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]
+        warnings = [translated(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]
         if as_labels:
             warnings.append(words.too_many_contours(MAX_CONTOURS))
         remark = " ".join(outcome.remarks)

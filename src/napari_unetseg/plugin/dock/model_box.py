@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_unetseg.language import local, mark, tr
+from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
 from napari_unetseg.zoo.registry import Listed, ModelPackage, WeightsNeeded
 
@@ -85,9 +85,9 @@ class ModelBox(QComboBox):
                 words, tip = title_and_origin(model), model_purpose(model.card)
             elif isinstance(model, WeightsNeeded):
                 words = tr("{model} (weights needed)").format(model=tr(model.model.display_name))
-                tip = local(model.reason)
+                tip = translated(model.reason)
             else:
-                words, tip = tr("{file} (broken)").format(file=model.path.name), local(model.reason)
+                words, tip = tr("{file} (broken)").format(file=model.path.name), translated(model.reason)
             self._append(words, tip, model)
         self.insertSeparator(self.count())
         self._append(tr(ADD), tr(_ADD_TIP), None)

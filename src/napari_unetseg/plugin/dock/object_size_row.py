@@ -99,7 +99,7 @@ class ObjectSize(QWidget):
         self._show()
 
     @property
-    def yours(self) -> float | None:
+    def image_diameter(self) -> float | None:
         """Diameter of the image's objects in pixels, found or guessed; None if not known."""
         return likely_diameter(self._found, self._guessed)
 
@@ -117,7 +117,7 @@ class ObjectSize(QWidget):
         self._card = card
         self._show()
 
-    def look_at(self, layer: ImageLayer | None, plane: "Plane | None") -> None:
+    def show_layer(self, layer: ImageLayer | None, plane: "Plane | None") -> None:
         """Forget the size of other objects and guess that of this plane's; what is known of it already stays."""
         shown = None if plane is None else (layer, tuple(plane.index.items()))
         if shown == self._shown:
@@ -155,14 +155,14 @@ class ObjectSize(QWidget):
 
     def _rescale(self) -> None:
         # A second press takes the first one back, unless another image's objects ask for another diameter.
-        back = self._diameter() is not None and not is_far_off(self._card, self.yours, self._diameter())
-        self.diameter.setValue(0 if back or self.yours is None else self.yours)
+        back = self._diameter() is not None and not is_far_off(self._card, self.image_diameter, self._diameter())
+        self.diameter.setValue(0 if back or self.image_diameter is None else self.image_diameter)
         self._show()
 
     def _show(self) -> None:
-        can, yours = can_rescale(self._card), self.yours
+        can, image_diameter = can_rescale(self._card), self.image_diameter
         text = comparison(self._card, self._found, self._guessed)
-        far = is_far_off(self._card, yours, self._diameter())
+        far = is_far_off(self._card, image_diameter, self._diameter())
         self.badge.show_kind("warning" if far else "plain")
         self.text.setText(text)
         self.text.setToolTip(f"{text}.\n{tr(_FAR_TIP)}" if far else text)
@@ -170,8 +170,10 @@ class ObjectSize(QWidget):
         self.diameter.setSpecialValueText(tr("automatic") if by_itself else tr("not rescaled"))
         self.diameter.setEnabled(can and not self._locked)
         self.rescale.setChecked(can and self._diameter() is not None)
-        self.rescale.setEnabled(can and yours is not None and not self._locked)
-        self.rescale.setToolTip(tr(_NO_SIZE_TIP if not can else _UNKNOWN_TIP if yours is None else _RESCALE_TIP))
+        self.rescale.setEnabled(can and image_diameter is not None and not self._locked)
+        self.rescale.setToolTip(
+            tr(_NO_SIZE_TIP if not can else _UNKNOWN_TIP if image_diameter is None else _RESCALE_TIP)
+        )
         self.augment.setEnabled(not self._locked)
 
     def _arrange(self) -> None:
@@ -212,10 +214,10 @@ def comparison(card: ModelCard | None, found: float | None, guessed: float | Non
         return tr("sees all images at {height} x {width} px").format(height=height, width=width)
     if card.object_size is None:
         return tr("does not say which object size it expects")
-    expected, yours = pixels(card.object_size), likely_diameter(found, guessed)
-    if yours is None:
+    expected, image_diameter = pixels(card.object_size), likely_diameter(found, guessed)
+    if image_diameter is None:
         return tr("expects objects of {expected} px").format(expected=expected)
-    size = f"{'' if yours == found else '~'}{pixels(yours)}"
+    size = f"{'' if image_diameter == found else '~'}{pixels(image_diameter)}"
     return tr("expects objects of {expected} px, yours: {yours} px").format(expected=expected, yours=size)
 
 
@@ -240,14 +242,14 @@ def rescales_by_itself(card: ModelCard | None) -> bool:
     return card is not None and can_rescale(card) and card.object_sizes is not None
 
 
-def is_far_off(card: ModelCard | None, yours: float | None, diameter: float | None) -> bool:
+def is_far_off(card: ModelCard | None, image_diameter: float | None, diameter: float | None) -> bool:
     """Whether the model, if the image is rescaled for `diameter`, sees objects far from the size it expects.
 
     Never where no diameter is set and the model rescales by itself what it does not see well.
     """
-    if card is None or card.object_size is None or yours is None or not can_rescale(card):
+    if card is None or card.object_size is None or image_diameter is None or not can_rescale(card):
         return False
     if diameter is None and rescales_by_itself(card):
         return False
-    ratio = yours / (diameter or card.object_size)
+    ratio = image_diameter / (diameter or card.object_size)
     return not 1 / FAR_OFF <= ratio <= FAR_OFF

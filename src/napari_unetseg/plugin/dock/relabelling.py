@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.plugin.layers.editing import Drawing, can_edit, mark_edited, take_in, with_drawn
+from napari_unetseg.plugin.layers.editing import Drawing, can_edit, mark_edited, merge_edits, with_drawn
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
@@ -178,7 +178,7 @@ def _relabel(
     segmentation = base.relabel(**parameters, cancel=cancel)
     names: dict[int, int] = {}
     if drawing is not None:
-        edits = take_in(edits, drawing)
+        edits = merge_edits(edits, drawing)
     if edits is not None:
         labels, names = relabel_around(edits, segmentation.labels, segmentation.parameters.min_size)
         segmentation = replace(segmentation, labels=labels)

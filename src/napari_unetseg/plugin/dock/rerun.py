@@ -86,8 +86,8 @@ def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
     rest = iter(letters)
     stack = len(letters) > 2
     # The one axis beside a stack is that of its channels; beside a plane nothing depends on what axes mean.
-    beside = "C" if stack else OTHER
-    roles = [beside if axis in source.plane else next(rest) for axis in range(layer.ndim)]
+    extra_axis = "C" if stack else OTHER
+    roles = [extra_axis if axis in source.plane else next(rest) for axis in range(layer.ndim)]
     known = tuple(role if role in "TZCYX" else OTHER for role in roles)
     layer_axes = LayerAxes(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
     inside = [source.plane.get(axis, 0) for axis in range(layer.ndim)]

@@ -11,7 +11,7 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import local, mark, tr
+from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.layer_style import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class ResultActions(QWidget):
         try:
             act(RunRecipe.of(output.metadata[METADATA_KEY]))
         except UnetsegError as error:
-            self.message.emit(local(error), "error")
+            self.message.emit(translated(error), "error")
 
     def _copy_python(self, recipe: "RunRecipe") -> None:
         from napari_unetseg.service.recipe_text import as_python

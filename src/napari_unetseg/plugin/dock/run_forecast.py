@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import local, mark, tr
+from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
 from napari_unetseg.plugin.layers.run_on import choose_planes
@@ -199,7 +199,7 @@ def explain_forecast(forecast: "Forecast | None") -> str:
     """Say why this device, and where the figures come from."""
     if forecast is None:
         return ""
-    sentences = [local(forecast.reason), tr(_UNKNOWN if forecast.basis is None else _BASIS[forecast.basis])]
+    sentences = [translated(forecast.reason), tr(_UNKNOWN if forecast.basis is None else _BASIS[forecast.basis])]
     if forecast.memory_mb is not None:
         sentences.append(tr(_MEMORY).format(needed=_memory(forecast.memory_mb), free=_memory(forecast.free_mb)))
     sentences += [tr(_LONG)] * forecast.is_long + [tr(_LARGE)] * forecast.is_large

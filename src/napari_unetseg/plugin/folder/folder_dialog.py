@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unetseg.batch.events import Event, Tally
+from napari_unetseg.batch.events import BatchCounts, Event
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.file_table import FileTable
@@ -71,7 +71,7 @@ class FolderDialog(QDialog):
         self.table = FileTable()
         self.bar = QProgressBar()
         self.message = MessageArea()
-        self.again = QCheckBox(tr("Do all again"))
+        self.redo = QCheckBox(tr("Do all again"))
         self.run, self.cancel = QPushButton(tr("Run")), QPushButton(tr("Cancel"))
         self.show_output = QPushButton(tr("Open output folder"))
         self.finder: LatestWorker[Search, list[Path]] = LatestWorker(prepare_search, _TYPING_MS, self)
@@ -115,30 +115,30 @@ class FolderDialog(QDialog):
         files = tuple(self._files)
         self.table.files.show_files(search.folder, files)
         self.form.lock(True)
-        self.again.setEnabled(False)
+        self.redo.setEnabled(False)
         self.run.setEnabled(False)
         self.cancel.setEnabled(True)
         self.bar.setRange(0, 0)
         self.uses.setText(tr("With {model}").format(model=model_choice.title))
         self.message.show_message(tr(folder_words.STARTING))
         results = self.form.chosen_results()
-        self.controller.start(FolderJob(model_choice, files, output, results, self.again.isChecked()))
+        self.controller.start(FolderJob(model_choice, files, output, results, self.redo.isChecked()))
 
-    def _on_event(self, event: Event, tally: Tally) -> None:
+    def _on_event(self, event: Event, counts: BatchCounts) -> None:
         self.table.show_event(event)
         if not self.controller.cancelling:
             self.bar.setRange(0, _STEPS)
-            self.bar.setValue(round(_STEPS * tally.progress / max(tally.total, 1)))
-            self.bar.setFormat(folder_words.batch_progress(tally))
+            self.bar.setValue(round(_STEPS * counts.progress / max(counts.total, 1)))
+            self.bar.setFormat(folder_words.batch_progress(counts))
             self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
 
-    def _on_done(self, tally: Tally, cancelled: bool) -> None:
+    def _on_done(self, counts: BatchCounts, cancelled: bool) -> None:
         self._idle()
-        troubled = cancelled or tally.count("failed")
-        self.message.show_message(folder_words.summary(tally, cancelled=cancelled), "warning" if troubled else "good")
+        troubled = cancelled or counts.count("failed")
+        self.message.show_message(folder_words.summary(counts, cancelled=cancelled), "warning" if troubled else "good")
         self.bar.setRange(0, _STEPS)
-        self.bar.setValue(round(_STEPS * tally.ended / max(tally.total, 1)))
-        self.bar.setFormat(f"{tally.ended} / {tally.total}")
+        self.bar.setValue(round(_STEPS * counts.ended / max(counts.total, 1)))
+        self.bar.setFormat(f"{counts.ended} / {counts.total}")
 
     def _on_failed(self, error: Exception) -> None:
         self._idle()
@@ -188,7 +188,7 @@ class FolderDialog(QDialog):
 
     def _idle(self) -> None:
         self.form.lock(False)
-        self.again.setEnabled(True)
+        self.redo.setEnabled(True)
         self.run.setEnabled(bool(self._files) and self._model_choice() is not None)
         self.cancel.setEnabled(False)
         self.bar.setRange(0, _STEPS)
@@ -215,7 +215,7 @@ class FolderDialog(QDialog):
 
     def _explain(self) -> None:
         self.uses.setToolTip(tr(folder_words.WITH_TIP))
-        self.again.setToolTip(tr(folder_words.AGAIN_TIP))
+        self.redo.setToolTip(tr(folder_words.REDO_TIP))
         self.run.setToolTip(tr(folder_words.RUN_TIP))
         self.cancel.setToolTip(tr(folder_words.CANCEL_TIP))
         self.show_output.setToolTip(tr(folder_words.SHOW_TIP))
@@ -229,7 +229,7 @@ class FolderDialog(QDialog):
         progress.addWidget(self.cancel)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run)
-        buttons.addWidget(self.again)
+        buttons.addWidget(self.redo)
         buttons.addStretch()
         buttons.addWidget(self.message.buttons)
         buttons.addWidget(self.show_output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_unetseg.batch.events import Tally
+from napari_unetseg.batch.events import BatchCounts
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.callbacks import CancelFlag
@@ -55,7 +55,7 @@ class FolderJob:
     files: tuple[Path, ...]
     output: Path
     results: tuple[ResultKind, ...]
-    again: bool
+    redo: bool
 
 
 def prepare_search(search: Search) -> Callable[[Task[list[Path]]], list[Path]]:
@@ -84,7 +84,7 @@ class FolderController(QObject):
         super().__init__(parent)
         self._services = services
         self._task: Task[None] | None = None
-        self._tally: Tally | None = None
+        self._counts: BatchCounts | None = None
         self._error: Exception | None = None
 
     @property
@@ -102,11 +102,11 @@ class FolderController(QObject):
         if self.running:
             return
         services = self._services
-        self._tally = self._error = None
+        self._counts = self._error = None
 
         def work(task: Task[None]) -> None:
             # Not returned: what was done before a cancel was done all the same, and has to be shown.
-            self._tally = run_folder(job, services, task.reports.happened.emit, task.cancelled)
+            self._counts = run_folder(job, services, task.reports.happened.emit, task.cancelled)
 
         self._task = Task(work)
         self._task.reports.happened.connect(self.happened)
@@ -121,17 +121,17 @@ class FolderController(QObject):
         self._error = error
 
     def _end(self) -> None:
-        tally, error, cancelled = self._tally, self._error, self.cancelling
-        self._task = self._tally = self._error = None
-        if tally is not None:
-            self.done.emit(tally, cancelled)
+        counts, error, cancelled = self._counts, self._error, self.cancelling
+        self._task = self._counts = self._error = None
+        if counts is not None:
+            self.done.emit(counts, cancelled)
         elif error is not None:
             self.failed.emit(error)
 
 
 def run_folder(
-    job: FolderJob, services: ServiceFactory, report: "Callable[[Event, Tally], None]", cancelled: CancelFlag
-) -> Tally:
+    job: FolderJob, services: ServiceFactory, report: "Callable[[Event, BatchCounts], None]", cancelled: CancelFlag
+) -> BatchCounts:
     """Segment a folder, in a worker thread.
 
     Raises
@@ -143,7 +143,7 @@ def run_folder(
     # Imports the service, which takes a second.
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
-    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, redo=job.again)
+    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, redo=job.redo)
     return segment_files(service, batch, report=report, cancel=cancelled)
 
 

@@ -1,6 +1,6 @@
 """What the window of folders says."""
 
-from napari_unetseg.batch.events import ENDS, Event, Status, Tally
+from napari_unetseg.batch.events import FINISHED_STATUSES, BatchCounts, Event, Status
 from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.language import grouped, mark, tr, tr_count
 from napari_unetseg.plugin.parts.badge import GLYPHS, BadgeKind
@@ -22,7 +22,7 @@ OUTPUT_TIP = mark(
     "Folder of the results, made if needed. It also gets a table of all objects, a table of all files, and a journal\n"
     "by which a later run knows what is done."
 )
-AGAIN_TIP = mark("Segment also what was done with the same model and parameters.")
+REDO_TIP = mark("Segment also what was done with the same model and parameters.")
 WITH_TIP = mark("Model, device and parameters are those of the panel when Run is pressed.")
 SHOW_TIP = mark("Opens the folder of the results in your file manager.")
 RUN_TIP = mark("Segment the images one after the other, in the background.")
@@ -83,7 +83,7 @@ def status(event: Event) -> str:
 
 def time(event: Event) -> str:
     """Say how long a file took; nothing while that is not known."""
-    return "" if event.seconds is None or event.status not in ENDS else duration(event.seconds)
+    return "" if event.seconds is None or event.status not in FINISHED_STATUSES else duration(event.seconds)
 
 
 def message(event: Event) -> str:
@@ -94,26 +94,26 @@ def message(event: Event) -> str:
     return text.removeprefix(f"{event.file}: ").removeprefix(f"{event.file.name}: ")
 
 
-def batch_progress(tally: Tally) -> str:
+def batch_progress(counts: BatchCounts) -> str:
     """Return ``"62 % · 3 min left"``, and before the first image is done ``"0 %"``."""
-    percent = f"{100 * tally.progress / max(tally.total, 1):.0f} %"
-    left = tally.seconds_left
+    percent = f"{100 * counts.progress / max(counts.total, 1):.0f} %"
+    left = counts.seconds_left
     if left is None:
         return percent
     time = duration(max(1, round(left))).replace(".0 s", " s")
     return tr("{percent} · {time} left").format(percent=percent, time=time)
 
 
-def summary(tally: Tally, *, cancelled: bool) -> str:
+def summary(counts: BatchCounts, *, cancelled: bool) -> str:
     """Say what a batch did, in a few sentences."""
-    done, skipped, failed, waiting = (tally.count(name) for name in ("done", "skipped", "failed", "waiting"))
+    done, skipped, failed, waiting = (counts.count(name) for name in ("done", "skipped", "failed", "waiting"))
     parts = [tr("Cancelled.")] if cancelled else []
-    parts.append(tr("{images} segmented in {time}.").format(images=matches(done), time=duration(tally.seconds)))
+    parts.append(tr("{images} segmented in {time}.").format(images=matches(done), time=duration(counts.seconds)))
     if skipped:
         parts.append(tr_count("{n} was done before.", "{n} were done before.", skipped).format(n=grouped(skipped)))
     if failed:
         parts.append(tr_count("{n} failed.", "{n} failed.", failed).format(n=grouped(failed)))
     if waiting:
         parts.append(tr_count("{n} is left: Run goes on.", "{n} are left: Run goes on.", waiting).format(n=waiting))
-    parts.append(tr("{objects} in all.").format(objects=count(tally.objects)))
+    parts.append(tr("{objects} in all.").format(objects=count(counts.objects)))
     return " ".join(parts)

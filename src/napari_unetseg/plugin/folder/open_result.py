@@ -104,8 +104,8 @@ def _labels(target: Target, name: str, image: Image) -> Labels:
     features = pd.DataFrame()
     if target.holds(ResultKind.TABLE):
         features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})
-    look = {"features": features, "opacity": 0.5, "metadata": {_KEY: str(path)}}
-    return Labels(array, name=name, **look, **_place(image, array.ndim))
+    arguments = {"features": features, "opacity": 0.5, "metadata": {_KEY: str(path)}}
+    return Labels(array, name=name, **arguments, **_place(image, array.ndim))
 
 
 def _place(image: Image, ndim: int) -> dict[str, Any]:

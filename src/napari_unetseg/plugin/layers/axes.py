@@ -13,7 +13,7 @@ ROLES = ("T", "Z", "C", "Y", "X", OTHER)
 STACK_ROLES = "TCZ"
 """What the axes of a stack can be in a file, in the usual order; the last is the one scrolled first."""
 
-MOST_CHANNELS = 4
+MAX_CHANNELS = 4
 """Longest axis that is guessed to hold channels."""
 
 # The names that labels, metadata and users give to axes, as `_normalised` leaves them.
@@ -143,7 +143,7 @@ def guess(layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
     """Read the axes of a layer as its labels say, its metadata, and where both are silent its shape.
 
     The two axes on display are those of the plane, whatever they are called. Of the others without a name, the
-    shortest is guessed to hold channels if it has up to `MOST_CHANNELS` places and is shorter than the rest, or if
+    shortest is guessed to hold channels if it has up to `MAX_CHANNELS` places and is shorter than the rest, or if
     there are three of them, in the order T C Z; the last of those that remain is Z and the one before T.
     """
     data = layer.data[0] if layer.multiscale else layer.data
@@ -175,7 +175,7 @@ def _from_lengths(lengths: Mapping[int, int], taken: set[str], *, rgb: bool) -> 
     if rest and "C" not in taken and not rgb:
         shortest = min(rest, key=lambda axis: lengths[axis])
         others = [lengths[axis] for axis in rest if axis != shortest]
-        if 1 < lengths[shortest] <= MOST_CHANNELS and all(length > lengths[shortest] for length in others):
+        if 1 < lengths[shortest] <= MAX_CHANNELS and all(length > lengths[shortest] for length in others):
             roles[shortest] = "C"
         elif len(rest) == 3:
             roles[rest[1]] = "C"

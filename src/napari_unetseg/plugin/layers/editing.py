@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.io.contour_file import ellipse, open_ring
+from napari_unetseg.io.contour_file import ellipse, without_closing_vertex
 from napari_unetseg.language import mark
 from napari_unetseg.plugin.layers.napari_types import ShapesLike
 from napari_unetseg.postprocessing.edits import DrawnRing, Edits, changed_rings, draw_rings
@@ -44,7 +44,7 @@ class Drawing:
     now: Sequence[LabelledRing] | None
 
 
-def take_in(edits: Edits | None, drawing: Drawing) -> Edits | None:
+def merge_edits(edits: Edits | None, drawing: Drawing) -> Edits | None:
     """Add what was drawn to the edits there are; None if there is no edit at all. Call it in a worker.
 
     Where both layers were changed, contours lie on labels.
@@ -79,7 +79,7 @@ def areas_of(layer: ShapesLike, placement: Placement) -> list[tuple[int, int, Dr
         points = np.asarray(vertices, dtype=np.float64)[:, list(placement.plane_axes)]
         if shape not in ("polygon", "rectangle", "ellipse"):
             continue
-        ring = open_ring(ellipse(points) if shape == "ellipse" else points)
+        ring = without_closing_vertex(ellipse(points) if shape == "ellipse" else points)
         if ring is not None:
             found.append((row, 0 if pd.isna(label) else int(label), DrawnRing(ring, kind == "hole")))
     return found
@@ -117,8 +117,8 @@ def with_drawn(traced: Outlines, edits: Edits, names: Mapping[int, int], placeme
     tables = [traced.features[stays]]
     for label, rings in drawn.items():
         polygons += [placement.vertices(ring.vertices) for ring in rings]
-        again = pd.concat([rows.loc[[label]]] * len(rings))
-        tables.append(again.assign(ring=["hole" if ring.is_hole else "exterior" for ring in rings]))
+        repeated = pd.concat([rows.loc[[label]]] * len(rings))
+        tables.append(repeated.assign(ring=["hole" if ring.is_hole else "exterior" for ring in rings]))
     return Outlines(polygons, pd.concat(tables, ignore_index=True))
 
 

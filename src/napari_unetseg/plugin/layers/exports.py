@@ -17,7 +17,7 @@ from napari_unetseg.io.contour_file import (
     ellipse,
     join_rings,
     number_unlabelled,
-    open_ring,
+    without_closing_vertex,
 )
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
@@ -241,7 +241,7 @@ def _name(meta: LayerMeta) -> str:
 def _ring(vertices: LayerArray, kind: str) -> Ring | None:
     if kind not in _AREAS:
         return None
-    return open_ring(ellipse(vertices) if kind == "ellipse" else vertices)
+    return without_closing_vertex(ellipse(vertices) if kind == "ellipse" else vertices)
 
 
 def _label(features: pd.DataFrame, row: int) -> int | None:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[Output]) -> dict[Output, LayerData]:
     """Turn what a run on a plane gave into the data of its layers; `make_layer_data` explains them."""
-    return make_layer_data(segmentation, outputs, plane.placement, metadata(segmentation, plane))
+    return make_layer_data(segmentation, outputs, plane.placement, result_metadata(segmentation, plane))
 
 
-def metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any]:
+def result_metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any]:
     """Record how a result came about, of which plane or which region of it, and what the axes of its layers mean."""
     region = {} if plane.region is None else {"region": [list(span) for span in plane.region]}
     record = segmentation.provenance.as_dict()
@@ -51,7 +51,7 @@ def build_layers(data: Mapping[Output, LayerData]) -> dict[Output, Layer]:
     return {output: Layer.create(*one) for output, one in data.items()}
 
 
-def named(data: LayerData, name: str) -> LayerData:
+def with_name(data: LayerData, name: str) -> LayerData:
     """Return layer data with a name."""
     values, arguments, kind = data
     return values, arguments | {"name": name}, kind

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
 from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
-from napari_unetseg.plugin.layers.outputs import fresh_names, metadata
+from napari_unetseg.plugin.layers.outputs import fresh_names, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.postprocessing.layer_data import Outlines, Output
 
@@ -131,7 +131,7 @@ class ShownResult:
         edited
             How many of its objects were edited by hand.
         """
-        record = metadata(segmentation, self.plane) | ({"edited_objects": edited} if edited else {})
+        record = result_metadata(segmentation, self.plane) | ({"edited_objects": edited} if edited else {})
         with self._own_change():
             for output in self._layers:
                 layer = self.layer(output)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_unetseg.language import grouped, local, mark, tr
-from napari_unetseg.plugin.panel.figures import NOTHING
+from napari_unetseg.language import grouped, mark, tr, translated
+from napari_unetseg.plugin.panel.health_texts import NOTHING
 from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
 from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.card import MeanStd, ModelCard, Percentile, headline
@@ -95,7 +95,7 @@ def card_rows(card: ModelCard) -> dict[str, str]:
         "input": ", ".join([_channels(card), _sides(card), _scaling(card)]),
         "objects": f"{objects}, {touching}",
         "training": "; ".join(training) or tr("not stated"),
-        "scores": local(headline(card.scores)) or tr("none stated"),
+        "scores": translated(headline(card.scores)) or tr("none stated"),
         "licence": card.licence,
         "weights": _short_hash(card.weights.sha256),
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_unetseg.plugin.panel.figures import Verb
+from napari_unetseg.plugin.panel.health_texts import HealthAction
 from napari_unetseg.plugin.work.background import Task, start
 from napari_unetseg.plugin.work.services import ServiceFactory
 
@@ -29,16 +29,16 @@ class ModelOnDevice:
 
 
 @dataclass(frozen=True)
-class Report:
+class HealthReport:
     """What a service says of itself.
 
     Attributes
     ----------
     message
-        What came of the verb, where the service says so itself; else empty.
+        What came of the action, where the service says so itself; else empty.
     """
 
-    verb: Verb
+    action: HealthAction
     info: "ModelInfo"
     health: "Health"
     message: str = ""
@@ -51,8 +51,8 @@ def configured_interval() -> float:
     return load_settings().settings.unet.health.health_check_interval
 
 
-def ask(services: ServiceFactory, target: ModelOnDevice, verb: Verb) -> Report:
-    """Do what the verb says and ask the service how it is; call it in a worker.
+def ask(services: ServiceFactory, target: ModelOnDevice, action: HealthAction) -> HealthReport:
+    """Do the action and ask the service how it is; call it in a worker.
 
     Only a check, a reload and a warm-up load the model.
 
@@ -63,19 +63,19 @@ def ask(services: ServiceFactory, target: ModelOnDevice, verb: Verb) -> Report:
     """
     service = services(target.model, target.device)
     message = ""
-    if verb == "free":
+    if action == "free":
         service.unload()
-    elif verb in ("reload", "warm up"):
-        message = service.initialize(force_reload=verb == "reload", warm_up=verb == "warm up").message
-    health = service.health(dummy_inference=verb == "check")
-    return Report(verb, service.model_info(), health, message)
+    elif action in ("reload", "warm up"):
+        message = service.initialize(force_reload=action == "reload", warm_up=action == "warm up").message
+    health = service.health(dummy_inference=action == "check")
+    return HealthReport(action, service.model_info(), health, message)
 
 
 class HealthController(QObject):
     """Asks on demand and, while somebody watches, again and again.
 
     A question is asked only once the one before is answered, so they never pile up. Answers about
-    a subject that is no longer the chosen one are dropped.
+    a model that is no longer the chosen one are dropped.
 
     Parameters
     ----------
@@ -102,10 +102,10 @@ class HealthController(QObject):
         self._services, self._interval = services, interval
         self._target: ModelOnDevice | None = None
         self._asking: ModelOnDevice | None = None
-        self._verb: Verb = "refresh"
-        self._next: Verb | None = None
-        self._task: Task[tuple[Report, float]] | None = None
-        self._report: Report | None = None
+        self._action: HealthAction = "refresh"
+        self._next: HealthAction | None = None
+        self._task: Task[tuple[HealthReport, float]] | None = None
+        self._report: HealthReport | None = None
         self._error: Exception | None = None
         self._watched = self._running = False
         self._seconds = RETRY_SECONDS
@@ -145,48 +145,48 @@ class HealthController(QObject):
         if self._watched:
             self._refresh()
 
-    def do(self, verb: Verb) -> None:
+    def do(self, action: HealthAction) -> None:
         """Do something with the service, after the refresh that may be under way."""
-        if self._target is None or self._next is not None or (self.checking and self._verb != "refresh"):
+        if self._target is None or self._next is not None or (self.checking and self._action != "refresh"):
             return
-        self.began.emit(verb)
+        self.began.emit(action)
         if self.checking:
-            self._next = verb
+            self._next = action
         else:
-            self._ask(verb)
+            self._ask(action)
 
     def _refresh(self) -> None:
         if not self.checking and self._target is not None:
             self._ask("refresh")
 
-    def _ask(self, verb: Verb) -> None:
+    def _ask(self, action: HealthAction) -> None:
         target, services, interval = self._target, self._services, self._interval
         if target is None:
             return
         self._timer.stop()
-        self._asking, self._verb = target, verb
+        self._asking, self._action = target, action
         self._report = self._error = None
-        self._task = Task(lambda _: (ask(services, target, verb), interval()))
+        self._task = Task(lambda _: (ask(services, target, action), interval()))
         start(self._task, returned=self._on_returned, errored=self._on_errored, finished=self._end)
 
-    def _on_returned(self, outcome: tuple[Report, float]) -> None:
+    def _on_returned(self, outcome: tuple[HealthReport, float]) -> None:
         self._report, self._seconds = outcome
 
     def _on_errored(self, error: Exception) -> None:
         self._error = error
 
     def _end(self) -> None:
-        verb, report, error, task = self._verb, self._report, self._error, self._task
+        action, report, error, task = self._action, self._report, self._error, self._task
         self._task = self._report = self._error = None
         if task is None:
             return
-        if verb != "refresh":
-            self.ended.emit(verb)
+        if action != "refresh":
+            self.ended.emit(action)
         current = self._asking == self._target
         if current and report is not None:
             self.reported.emit(report)
         elif current and error is not None:
-            self.failed.emit(verb, error)
+            self.failed.emit(action, error)
         self._go_on(current)
 
     def _go_on(self, current: bool) -> None:

@@ -7,11 +7,11 @@ from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout
 from superqt import QFlowLayout
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.panel import figures
+from napari_unetseg.plugin.panel import health_texts
 from napari_unetseg.plugin.panel.card_rows import CardView
 from napari_unetseg.plugin.panel.drawing import Bar, Lines, Sparkline
-from napari_unetseg.plugin.panel.figures import NOTHING, Meter, Verb
-from napari_unetseg.plugin.panel.last_error import TroubleRow
+from napari_unetseg.plugin.panel.health_texts import NOTHING, HealthAction, Meter
+from napari_unetseg.plugin.panel.last_error import LastErrorRow
 from napari_unetseg.plugin.parts.form import LABEL_WIDTH
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_unetseg.service import Health, ModelInfo
 
-BUTTONS: dict[Verb, tuple[str, str]] = {
+BUTTONS: dict[HealthAction, tuple[str, str]] = {
     "check": (
         mark("Check now"),
         mark("Load the model if it is not loaded, run it on a small test image and compare its answer."),
@@ -55,10 +55,10 @@ _METERS = {
     ),
 }
 _READ = {
-    "host": figures.host_meter,
-    "device": figures.device_meter,
-    "input": figures.input_pool_meter,
-    "output": figures.output_pool_meter,
+    "host": health_texts.host_meter,
+    "device": health_texts.device_meter,
+    "input": health_texts.input_pool_meter,
+    "output": health_texts.output_pool_meter,
 }
 _LATENCY_TIP = mark(
     "Time the network took for each of the last runs, newest at the right, without reading the image and drawing "
@@ -75,7 +75,7 @@ class HealthPanel(QWidget):
     Attributes
     ----------
     pressed
-        Emitted with the verb of a button.
+        Emitted with the action of a button.
     """
 
     pressed = Signal(str)
@@ -83,7 +83,7 @@ class HealthPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.words = Lines(2)
-        self.buttons = {verb: QPushButton(tr(words)) for verb, (words, _) in BUTTONS.items()}
+        self.buttons = {action: QPushButton(tr(words)) for action, (words, _) in BUTTONS.items()}
         self.device, self.reason = Lines(1, tr(_DEVICE_TIP)), Lines(3, tr(_DEVICE_TIP))
         self.bars = {key: Bar() for key in _METERS}
         self.figures = {key: Lines(1) for key in _METERS}
@@ -94,10 +94,10 @@ class HealthPanel(QWidget):
             Lines(1, tr(_WORK_TIP)),
         )
         self.remarks = Lines(2, tr(_REMARKS_TIP))
-        self.trouble = TroubleRow()
+        self.last_error = LastErrorRow()
         self.card = CardView()
-        for verb, button in self.buttons.items():
-            button.clicked.connect(lambda _, verb=verb: self.pressed.emit(verb))
+        for action, button in self.buttons.items():
+            button.clicked.connect(lambda _, action=action: self.pressed.emit(action))
         self._arrange()
         self.allow(None)
         self.show_model(None)
@@ -111,26 +111,26 @@ class HealthPanel(QWidget):
         self.sparkline.show_values(())
         for key in _METERS:
             self._show_meter(key, Meter((), NOTHING, ""))
-        self.trouble.show_trouble(None)
+        self.last_error.show_error(None)
 
     def show_figures(self, info: "ModelInfo", health: "Health") -> None:
         """Show all figures of a report."""
         self.card.show_info(info)
-        self.device.say(figures.device(health))
-        self.reason.say(figures.reason(health) or tr("It is chosen when the model loads."))
+        self.device.say(health_texts.device(health))
+        self.reason.say(health_texts.reason(health) or tr("It is chosen when the model loads."))
         for key, read in _READ.items():
             self._show_meter(key, read(health.memory_usage))
         self.sparkline.show_values(health.performance.recent_ms)
-        self.latency.say(figures.latency(health.performance))
-        self.work.say(figures.work(health.performance))
-        self.remarks.say(figures.remarks(health))
-        self.trouble.about = f"Model {info.display_name} ({info.checkpoint_path}), {figures.device(health)}"
+        self.latency.say(health_texts.latency(health.performance))
+        self.work.say(health_texts.work(health.performance))
+        self.remarks.say(health_texts.remarks(health))
+        self.last_error.about = f"Model {info.display_name} ({info.checkpoint_path}), {health_texts.device(health)}"
 
     def allow(self, reason: str | None) -> None:
         """Enable the buttons, or say in their tooltips why they cannot be pressed."""
-        for verb, button in self.buttons.items():
+        for action, button in self.buttons.items():
             button.setEnabled(reason is None)
-            button.setToolTip(reason or tr(BUTTONS[verb][1]))
+            button.setToolTip(reason or tr(BUTTONS[action][1]))
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
@@ -160,7 +160,7 @@ class HealthPanel(QWidget):
         column.addWidget(self.words)
         column.addLayout(line)
         column.addLayout(self._figures_grid())
-        column.addWidget(self.trouble)
+        column.addWidget(self.last_error)
         column.addWidget(_rule())
         column.addWidget(self.card)
         column.addStretch()

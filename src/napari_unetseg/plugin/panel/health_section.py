@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_unetseg.language import local, mark, tr
-from napari_unetseg.plugin.panel import figures
+from napari_unetseg.language import mark, tr, translated
+from napari_unetseg.plugin.panel import health_texts
 from napari_unetseg.plugin.panel.drawing import Lines
-from napari_unetseg.plugin.panel.figures import Light, Trouble, Verb
-from napari_unetseg.plugin.panel.health_controller import HealthController, ModelOnDevice, Report
+from napari_unetseg.plugin.panel.health_controller import HealthController, HealthReport, ModelOnDevice
 from napari_unetseg.plugin.panel.health_panel import HealthPanel
+from napari_unetseg.plugin.panel.health_texts import ErrorDetails, HealthAction, Light
 from napari_unetseg.plugin.parts.badge import Badge
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.work.services import ServiceFactory
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo
 
 _TITLE_TIP = mark("What the model is, where it runs, and how it is doing. Closed, it asks nothing of the computer.")
-_BUSY: dict[Verb, tuple[str, str]] = {
+_BUSY: dict[HealthAction, tuple[str, str]] = {
     "check": (mark("checking..."), mark("Running the model on a small test image; it is loaded first if need be.")),
     "reload": (mark("reloading..."), mark("Reading card and weights from disk again.")),
     "warm up": (mark("warming up..."), mark("Loading the model and running it once.")),
@@ -33,7 +33,7 @@ _BUSY: dict[Verb, tuple[str, str]] = {
         mark("Taking the model and its buffers out of memory, after the run that may use them."),
     ),
 }
-_FAILED: dict[Verb, str] = {
+_FAILED: dict[HealthAction, str] = {
     "refresh": mark("The service could not be asked."),
     "check": mark("The check failed."),
     "reload": mark("The model could not be reloaded."),
@@ -42,7 +42,7 @@ _FAILED: dict[Verb, str] = {
 }
 _NOT_ASKED = Light("idle", mark("not asked yet"), mark("Open for the first time: the figures are on their way."))
 _NO_MODEL = Light("idle", mark("no model"), mark("Choose a model that can be used."))
-_LEAST_HEIGHT = 64
+_MIN_HEIGHT = 64
 _RUNNING = mark("Segmenting. The buttons wait for the end of the run.")
 
 
@@ -70,8 +70,8 @@ class HealthSection(QWidget):
         self.area = QScrollArea()
         self.controller = HealthController(services, parent=self)
         self.light = _NO_MODEL
-        self._judged_by: Verb = "refresh"
-        self._busy: Verb | None = None
+        self._judged_by: HealthAction = "refresh"
+        self._busy: HealthAction | None = None
         self._running = False
         self._dock: QDockWidget | None = None
         self._shown, self._shown_in_dock = False, True
@@ -101,10 +101,10 @@ class HealthSection(QWidget):
         self.toggle.setText(f"{'▾' if expanded else '▸'}  {tr('Model && Health')}")
         self._watch()
 
-    def do(self, verb: Verb) -> None:
+    def do(self, action: HealthAction) -> None:
         """Open the panel and press one of its buttons."""
         self.expand()
-        self.panel.buttons[verb].click()
+        self.panel.buttons[action].click()
 
     def choose(self, package: ModelPackage | None, device: str) -> None:
         """Show another model, or the same on another device."""
@@ -127,7 +127,7 @@ class HealthSection(QWidget):
 
     def show_run(self, info: "ModelInfo", health: "Health") -> None:
         """Show what the service said after a run that succeeded."""
-        self._on_report(Report("run", info, health))
+        self._on_report(HealthReport("run", info, health))
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
@@ -159,44 +159,44 @@ class HealthSection(QWidget):
         self._shown_in_dock = visible
         self._watch()
 
-    def _on_began(self, verb: Verb) -> None:
-        self._busy = verb
+    def _on_began(self, action: HealthAction) -> None:
+        self._busy = action
         self._show_light()
 
     def _on_ended(self) -> None:
         self._busy = None
         self._show_light()
 
-    def _on_report(self, report: Report) -> None:
+    def _on_report(self, report: HealthReport) -> None:
         self.panel.show_figures(report.info, report.health)
-        light = figures.light(report.health, report.verb)
+        light = health_texts.light(report.health, report.action)
         if report.message and light.kind != "error":
-            light = replace(light, words=local(report.message))
-        self._judge(light, report.verb)
-        self._add_trouble(figures.trouble(report.health, report.verb, datetime.now().astimezone()))
+            light = replace(light, words=translated(report.message))
+        self._judge(light, report.action)
+        self._add_error(health_texts.error_details(report.health, report.action, datetime.now().astimezone()))
         self._show_light()
 
-    def _on_failed(self, verb: Verb, error: Exception) -> None:
+    def _on_failed(self, action: HealthAction, error: Exception) -> None:
         failure = describe_error(error)
-        failed = tr(_FAILED[verb])
-        self._judge(Light("error", tr("problem"), f"{failed} {failure.sentence}", (failed,)), verb)
-        self._add_trouble(Trouble(failure.sentence, datetime.now().astimezone(), failure.details))
+        failed = tr(_FAILED[action])
+        self._judge(Light("error", tr("problem"), f"{failed} {failure.sentence}", (failed,)), action)
+        self._add_error(ErrorDetails(failure.sentence, datetime.now().astimezone(), failure.details))
         self._show_light()
-        if verb != "refresh":
-            self.area.ensureWidgetVisible(self.panel.trouble)
+        if action != "refresh":
+            self.area.ensureWidgetVisible(self.panel.last_error)
 
-    def _judge(self, light: Light, verb: Verb) -> None:
+    def _judge(self, light: Light, action: HealthAction) -> None:
         """Take over a light, unless it is a refresh's against the fault that something else found."""
-        if verb == "refresh" and self._judged_by != "refresh" and self.light.kind == "error":
+        if action == "refresh" and self._judged_by != "refresh" and self.light.kind == "error":
             return
-        self.light, self._judged_by = light, verb
+        self.light, self._judged_by = light, action
 
-    def _add_trouble(self, new: Trouble | None) -> None:
+    def _add_error(self, new: ErrorDetails | None) -> None:
         """Show an error unless a later one, or the same one, is shown already."""
-        shown = self.panel.trouble.trouble
-        latest = figures.newest([shown, new])
+        shown = self.panel.last_error.error
+        latest = health_texts.newest([shown, new])
         if latest is not None and (shown is None or latest.sentence != shown.sentence):
-            self.panel.trouble.show_trouble(latest)
+            self.panel.last_error.show_error(latest)
 
     def _show_light(self) -> None:
         light = self.light
@@ -222,7 +222,7 @@ class HealthSection(QWidget):
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         # So little that the window keeps its height where More is open, too, on a screen of 800 pixels.
-        self.area.setMinimumHeight(_LEAST_HEIGHT)
+        self.area.setMinimumHeight(_MIN_HEIGHT)
         # Open, the section takes the height that the rows above it leave.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         line = QHBoxLayout()

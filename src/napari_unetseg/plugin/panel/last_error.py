@@ -7,19 +7,19 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_unetseg import __version__
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.panel.drawing import Lines
-from napari_unetseg.plugin.panel.figures import Trouble, clock
+from napari_unetseg.plugin.panel.health_texts import ErrorDetails, clock
 from napari_unetseg.plugin.parts.form import LABEL_WIDTH
 from napari_unetseg.plugin.parts.messages import copy_text, details_dialog
 
 _TIP = mark("What failed last: a run, a check, or a button of this panel. It stays here after things work again.")
 
 
-class TroubleRow(QWidget):
+class LastErrorRow(QWidget):
     """The last error, and room and buttons for it before there is one."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.trouble: Trouble | None = None
+        self.error: ErrorDetails | None = None
         self.about = ""
         self.when, self.text = Lines(1, tr(_TIP)), Lines(3)
         self.details, self.copy = QPushButton(tr("Details")), QPushButton(tr("Copy"))
@@ -30,23 +30,23 @@ class TroubleRow(QWidget):
         self.details.clicked.connect(self._open_details)
         self.copy.clicked.connect(lambda: copy_text(self.report()))
         self._arrange()
-        self.show_trouble(None)
+        self.show_error(None)
 
-    def show_trouble(self, trouble: Trouble | None) -> None:
+    def show_error(self, error: ErrorDetails | None) -> None:
         """Show another error, or that there was none."""
-        self.trouble = trouble
-        self.when.say(tr("none") if trouble is None else clock(trouble.time))
-        self.text.say("" if trouble is None else trouble.sentence)
+        self.error = error
+        self.when.say(tr("none") if error is None else clock(error.time))
+        self.text.say("" if error is None else error.sentence)
         for button in (self.details, self.copy):
-            button.setEnabled(trouble is not None)
+            button.setEnabled(error is not None)
 
     def report(self) -> str:
         """Return the last error with what a helper asks for first."""
-        if self.trouble is None:
+        if self.error is None:
             return ""
         system = f"napari-unetseg {__version__}, Python {platform.python_version()}, {platform.platform()}"
-        time = f"{self.trouble.time.astimezone().isoformat(timespec='seconds')}"
-        return "\n".join([self.trouble.sentence, "", time, self.about, system, "", self.trouble.details])
+        time = f"{self.error.time.astimezone().isoformat(timespec='seconds')}"
+        return "\n".join([self.error.sentence, "", time, self.about, system, "", self.error.details])
 
     def _open_details(self) -> None:
         details_dialog(self.report(), self).open()

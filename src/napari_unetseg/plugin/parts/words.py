@@ -5,7 +5,7 @@ import traceback
 from dataclasses import dataclass
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import grouped, local, mark, tr, tr_count
+from napari_unetseg.language import grouped, mark, tr, tr_count, translated
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
@@ -27,7 +27,7 @@ def describe_error(error: BaseException) -> FailureText:
     """Say what failed: the error's own words if they were written for users, else that it is a defect."""
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UnetsegError):
-        return FailureText(local(error), details)
+        return FailureText(translated(error), details)
     if isinstance(error, MemoryError):
         return FailureText(tr("There was not enough memory. Close other images or programs, then run again."), details)
     sentence = tr("This should not have happened ({error}). Please report it with the details.")

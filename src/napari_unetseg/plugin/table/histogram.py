@@ -8,7 +8,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QWidget
 
-_MOST_BARS = 40
+_MAX_BARS = 40
 
 
 class Histogram(QWidget):
@@ -80,9 +80,9 @@ def bars(values: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.flo
         return np.empty(0, dtype=np.intp), np.empty(0)
     spread = float(np.subtract(*np.percentile(finite, [75, 25])))
     reach = float(np.ptp(finite))
-    narrowest = reach / _MOST_BARS
+    narrowest = reach / _MAX_BARS
     width = max(2 * spread / float(np.cbrt(finite.size)), narrowest)
     # Where all values are the same but for their last digits, there are no numbers left to be edges between them.
     divisible = narrowest > np.spacing(np.abs(finite).max())
-    counts, edges = np.histogram(finite, min(math.ceil(reach / width), _MOST_BARS) if divisible else 1)
+    counts, edges = np.histogram(finite, min(math.ceil(reach / width), _MAX_BARS) if divisible else 1)
     return counts, edges

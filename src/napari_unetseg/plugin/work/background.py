@@ -10,7 +10,7 @@ from superqt.utils import WorkerBase
 T = TypeVar("T")
 
 
-class Reports(QObject):
+class TaskSignals(QObject):
     """Signals a task emits from its thread; Qt delivers them in the GUI thread.
 
     Attributes
@@ -47,7 +47,7 @@ class Task(WorkerBase[T]):
 
     def __init__(self, function: Callable[["Task[T]"], T]) -> None:
         super().__init__()
-        self.reports = Reports()
+        self.reports = TaskSignals()
         self._function = function
 
     def run(self) -> None:

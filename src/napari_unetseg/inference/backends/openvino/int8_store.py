@@ -11,7 +11,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 CALIBRATION_FILE = "calibration.json"
 
-LEAST_DICE = 0.995
+MIN_DICE = 0.995
 """A model is used in int8 only if its masks agree with those in float32 at least so well."""
 
 
@@ -53,7 +53,7 @@ class Calibration(BaseModel):
     @property
     def accepted(self) -> bool:
         """Whether the masks agree well enough for the model to be used in int8."""
-        return self.dice >= LEAST_DICE
+        return self.dice >= MIN_DICE
 
     @property
     def outcome(self) -> Sentence:
@@ -72,7 +72,7 @@ class Calibration(BaseModel):
             model=self.model,
             dice=self.dice,
             images=images,
-            least=LEAST_DICE,
+            least=MIN_DICE,
         )
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO and NNCF, imported when they are first needed, and so that they tell nobody. Imports no torch."""
+"""OpenVINO and NNCF, imported when they are first needed, and so that they send no telemetry. Imports no torch."""
 
 import importlib
 import sys

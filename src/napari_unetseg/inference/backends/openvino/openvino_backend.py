@@ -14,7 +14,7 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import ModelError
 from napari_unetseg.inference.backends import cancelled_error, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
-from napari_unetseg.inference.backends.array_runtime import ArrayRuntime
+from napari_unetseg.inference.backends.array_backend import ArrayBackend
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.openvino.library import load_openvino, openvino_core
 from napari_unetseg.inference.backends.openvino.network_conversion import read
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _POLL_MS = 20
 
 
-class OpenVinoBackend(ArrayRuntime):
+class OpenVinoBackend(ArrayBackend):
     """A network in OpenVINO's form, run by OpenVINO on the processor.
 
     It is compiled once for windows of every size: a size that is new to it costs little, and the time of a run is the

@@ -29,7 +29,7 @@ from napari_unetseg.language import Sentence
 _SECONDS = 120
 """Most time that the process gets; it needs about one."""
 
-_LARGEST_ERROR = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
+_MAX_ERROR = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
 """In units of the largest output."""
 
 _log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def compute_samples() -> dict[str, float]:
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(2, 3))
     expected = np.einsum("nchwij,ocij->nohw", windows, kernels)
     differences = {}
-    for precision in _LARGEST_ERROR:
+    for precision in _MAX_ERROR:
         model = _convolution(openvino, pixels, kernels, in_int8=precision == "int8")
         hint = "bf16" if precision == "bfloat16" else "f32"
         compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
@@ -156,7 +156,7 @@ def _convolution(openvino: Any, pixels: Any, kernels: Any, *, in_int8: bool) -> 
 def report_check() -> None:
     """Compute the samples, and fail if one is off."""
     for precision, difference in compute_samples().items():
-        if not difference <= _LARGEST_ERROR[precision]:
+        if not difference <= _MAX_ERROR[precision]:
             sys.exit(f"a convolution in {precision} was off by {difference:.2g}")
 
 

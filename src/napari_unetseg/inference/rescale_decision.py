@@ -5,28 +5,28 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.inference.size_estimate import covering_diameter
+from napari_unetseg.inference.size_estimate import area_weighted_diameter
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.zoo.card import ModelCard
 
-LEAST_OBJECTS = 2
+MIN_OBJECTS = 2
 """A single object may be anything; two of a size are enough, as a photo of a hand holds few nails."""
 
-LEAST_SURE = 0.6
+MIN_CONFIDENCE = 0.6
 """Mean probability from which objects count; below that of most cards, as a model is less sure of what it sees at
 a size that it does not know."""
 
-MOST_RESCALED = 4.0
-"""No image is rescaled further for what a first look found: so far off, it may have found dirt."""
+MAX_RESCALING = 4.0
+"""No image is rescaled further for what a first run found: so far off, it may have found dirt."""
 
 MIDDLE_SIDE = 1024
 """Pixels of the middle of an image that are looked at along each axis."""
 
 
-class Sizes(Protocol):
+class SizedCard(Protocol):
     """What a model's card, or the recipe of one in training, says of how it reads objects and of which size."""
 
     @property
@@ -50,11 +50,11 @@ class Sizes(Protocol):
         ...
 
 
-def better_diameter(maps: NDArray[np.floating[Any]], card: Sizes) -> float | None:
+def diameter_to_rescale_by(maps: NDArray[np.floating[Any]], card: SizedCard) -> float | None:
     """Return the diameter by which an image should be rescaled; None if the model sees it well as it is.
 
     Objects are read off the middle of the image, of a stack off that of its middle plane, by the parameters of
-    the card (but for `LEAST_SURE`), whatever a user has set: the size at which an image is seen must not change
+    the card (but for `MIN_CONFIDENCE`), whatever a user has set: the size at which an image is seen must not change
     with a slider.
 
     Parameters
@@ -68,7 +68,7 @@ def better_diameter(maps: NDArray[np.floating[Any]], card: Sizes) -> float | Non
     -------
     float or None
         Equivalent diameter in pixels, the median over the objects' pixels, where it lies outside of what the card
-        names, but at most `MOST_RESCALED` times off the card's own; of fewer than `LEAST_OBJECTS` objects nothing is
+        names, but at most `MAX_RESCALING` times off the card's own; of fewer than `MIN_OBJECTS` objects nothing is
         known. The median over objects would follow specks, which noise and blur leave, rather than the objects.
     """
     if card.object_sizes is None or card.object_size is None:
@@ -76,16 +76,16 @@ def better_diameter(maps: NDArray[np.floating[Any]], card: Sizes) -> float | Non
     middle: tuple[slice | int, ...] = (slice(None), *middle_plane(maps.shape[1:-2]))
     plane = maps[middle]
     seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
-    sure = min(card.parameters.min_confidence, LEAST_SURE)
+    sure = min(card.parameters.min_confidence, MIN_CONFIDENCE)
     parameters = card.parameters.model_copy(update={"min_confidence": sure})
-    found = covering_diameter(decode(seen, card.heads, parameters), LEAST_OBJECTS)
+    found = area_weighted_diameter(decode(seen, card.heads, parameters), MIN_OBJECTS)
     least, most = card.object_sizes
     if found is None or least <= found <= most:
         return None
-    return round(min(max(found, card.object_size / MOST_RESCALED), card.object_size * MOST_RESCALED), 1)
+    return round(min(max(found, card.object_size / MAX_RESCALING), card.object_size * MAX_RESCALING), 1)
 
 
-def tell_rescaled(image: str, diameter: float, card: ModelCard) -> Sentence:
+def rescaled_warning(image: str, diameter: float, card: ModelCard) -> Sentence:
     """Say that an image was rescaled, why, and how to have it otherwise."""
     return Sentence(
         "{image} was rescaled for the model: objects seemed {diameter:.3g} px wide, not {expected:g}. "

@@ -16,8 +16,15 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from napari_unetseg.image import Image
-from napari_unetseg.training.backdrop import FloatPlane, draw_background, expose, log_uniform, scatter_debris, texture
 from napari_unetseg.training.dataset import Sample, prepare
+from napari_unetseg.training.synthetic_background import (
+    FloatPlane,
+    draw_background,
+    expose,
+    log_uniform,
+    scatter_debris,
+    texture,
+)
 from napari_unetseg.zoo.card import Percentile
 
 KIND = "scene"
@@ -52,7 +59,7 @@ def draw_scene(rng: Generator, side: int = SCENE_SIDE) -> tuple[FloatPlane, NDAr
     """
     diameter = log_uniform(rng, *DIAMETERS)
     cell = diameter * log_uniform(rng, 0.04, 0.1)
-    look = Look.draw(rng)
+    appearance = SpheroidAppearance.draw(rng)
     light = draw_background(rng, side)
     labels = np.zeros((side, side), np.int32)
     for y, x, size in draw_places(rng, side, diameter):
@@ -60,7 +67,7 @@ def draw_scene(rng: Generator, side: int = SCENE_SIDE) -> tuple[FloatPlane, NDAr
         around = ndimage.maximum_filter(depth, 7) > 0
         if (depth > 0).any() and not labels[around].any():
             labels[depth > 0] = labels.max() + 1
-            light *= look.transmit(rng, depth, size, size / diameter, cell)
+            light *= appearance.transmit(rng, depth, size, size / diameter, cell)
     return expose(rng, scatter_debris(rng, light, labels, cell)), labels
 
 
@@ -117,7 +124,7 @@ def _in_one_piece(depth: FloatPlane) -> FloatPlane:
 
 
 @dataclass(frozen=True)
-class Look:
+class SpheroidAppearance:
     """How the spheroids of a scene change the light that passes them.
 
     Attributes
@@ -145,8 +152,8 @@ class Look:
     core_depth: float
 
     @classmethod
-    def draw(cls, rng: Generator) -> "Look":
-        """Draw a look, from translucent to black."""
+    def draw(cls, rng: Generator) -> "SpheroidAppearance":
+        """Draw an appearance, from translucent to black."""
         return cls(
             body=log_uniform(rng, 0.1, 5),
             grain=log_uniform(rng, 0.05, 0.45),

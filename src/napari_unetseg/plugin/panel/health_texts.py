@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from napari_unetseg.language import grouped, local, tr, tr_count
+from napari_unetseg.language import grouped, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import BadgeKind
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
     from napari_unetseg.service.reports import MemoryUsage, Performance
 
-Verb = Literal["refresh", "check", "reload", "warm up", "free", "run"]
+HealthAction = Literal["refresh", "check", "reload", "warm up", "free", "run"]
 """What the service did before it reported how it is; for a refresh it did nothing."""
 
-LOADS: tuple[Verb, ...] = ("check", "reload", "warm up")
+LOADS: tuple[HealthAction, ...] = ("check", "reload", "warm up")
 NOTHING = "-"
 DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 
@@ -45,7 +45,7 @@ class Meter:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ErrorDetails:
     """An error the user can look up again: what went wrong, when, and all that is known about it."""
 
     sentence: str
@@ -53,14 +53,14 @@ class Trouble:
     details: str
 
 
-def light(health: "Health", verb: Verb) -> Light:
+def light(health: "Health", action: HealthAction) -> Light:
     """Say how the service is.
 
     A model that is not loaded is a fault only after something that should have loaded it.
     """
     kind: BadgeKind
-    if not health.model_loaded and verb not in LOADS:
-        if verb == "free":
+    if not health.model_loaded and action not in LOADS:
+        if action == "free":
             words = tr("The model's memory is free. It loads on the next run or check.")
         else:
             words = tr("The model is not in memory. It loads on the next run or check.")
@@ -72,12 +72,12 @@ def light(health: "Health", verb: Verb) -> Light:
         else tr("Not checked since it was loaded")
     )
     if not health.service_healthy:
-        kind, state, words = "error", tr("problem"), " ".join(map(local, health.problems))
+        kind, state, words = "error", tr("problem"), " ".join(map(translated, health.problems))
     elif health.warnings:
         kind, state, words = (
             "warning",
             tr("works, with a remark"),
-            tr("{remark} {check}.").format(remark=local(health.warnings[-1]), check=when),
+            tr("{remark} {check}.").format(remark=translated(health.warnings[-1]), check=when),
         )
     else:
         kind, state, words = (
@@ -105,15 +105,15 @@ def key_figures(health: "Health") -> tuple[str, ...]:
     return tuple(figures)
 
 
-def trouble(health: "Health", verb: Verb, now: datetime) -> Trouble | None:
+def error_details(health: "Health", action: HealthAction, now: datetime) -> ErrorDetails | None:
     """Return what is wrong now or, if nothing is, the last run that failed."""
-    if light(health, verb).kind == "error":
-        sentence = " ".join(map(local, health.problems))
-        return Trouble(sentence, now, sentence)
+    if light(health, action).kind == "error":
+        sentence = " ".join(map(translated, health.problems))
+        return ErrorDetails(sentence, now, sentence)
     if (last := health.last_error) is None:
         return None
     details = f"{last.message}\n\nRequest {last.request_id}, {last.time}"
-    return Trouble(local(last.message), datetime.fromisoformat(last.time), details)
+    return ErrorDetails(translated(last.message), datetime.fromisoformat(last.time), details)
 
 
 def device(health: "Health") -> str:
@@ -125,7 +125,7 @@ def device(health: "Health") -> str:
 
 def reason(health: "Health") -> str:
     """Return why the model runs there and so; empty until it is loaded."""
-    return " ".join(local(part) for part in (health.device_reason, health.backend_reason) if part)
+    return " ".join(translated(part) for part in (health.device_reason, health.backend_reason) if part)
 
 
 def host_meter(usage: "MemoryUsage") -> Meter:
@@ -183,14 +183,14 @@ def work(performance: "Performance") -> str:
 
 def remarks(health: "Health") -> str:
     """Return what to know about memory and pace, newest first; a dash if there is nothing."""
-    return " ".join(map(local, [*reversed(health.memory_steps), *reversed(health.warnings)])) or NOTHING
+    return " ".join(map(translated, [*reversed(health.memory_steps), *reversed(health.warnings)])) or NOTHING
 
 
 def clock(time: datetime, now: datetime | None = None) -> str:
     """Return ``"14:03:12"``, with the date where it is not today's."""
-    local = time.astimezone()
+    local_time = time.astimezone()
     today = (now or datetime.now()).astimezone().date()
-    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+    return f"{local_time:%H:%M:%S}" if local_time.date() == today else f"{local_time:%Y-%m-%d %H:%M}"
 
 
 def milliseconds(value: float) -> str:
@@ -205,9 +205,9 @@ def size(megabytes: float) -> str:
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
 
 
-def newest(troubles: Iterable[Trouble | None]) -> Trouble | None:
+def newest(errors: Iterable[ErrorDetails | None]) -> ErrorDetails | None:
     """Return the latest; None if there is none."""
-    return max((one for one in troubles if one is not None), key=lambda one: one.time, default=None)
+    return max((one for one in errors if one is not None), key=lambda one: one.time, default=None)
 
 
 def _answer(health: "Health") -> str:

@@ -90,19 +90,19 @@ def test_all_planes_of_a_stack_are_seen_at_the_size_of_its_middle_plane(choosy, 
 
 @pytest.mark.parametrize("augment", [False, True])
 def test_progress_goes_on_to_the_end_of_the_second_look(choosy, discs, augment):
-    told = []
-    choosy.segment(discs(30), augment=augment, progress=lambda done, total: told.append((done, total)))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1][0] == told[-1][1] == (16 if augment else 2)
+    reported = []
+    choosy.segment(discs(30), augment=augment, progress=lambda done, total: reported.append((done, total)))
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    assert reported[-1][0] == reported[-1][1] == (16 if augment else 2)
 
 
 def test_a_forecast_counts_both_looks_of_the_runs_before(choosy_model, discs):
     service = SegmentationService(choosy_model, device="cpu")
     taken = service.segment(discs(30)).provenance.seconds
-    told = service.forecast(Workload((180, 180)))
-    assert told.basis == "runs"
+    reported = service.forecast(Workload((180, 180)))
+    assert reported.basis == "runs"
     # One look at 180 pixels a side, after one there and one at 72.
-    assert told.seconds == pytest.approx(taken * 180**2 / (180**2 + 72**2), rel=0.05, abs=0.001)
+    assert reported.seconds == pytest.approx(taken * 180**2 / (180**2 + 72**2), rel=0.05, abs=0.001)
 
 
 def test_the_second_look_can_be_cancelled(choosy, discs):

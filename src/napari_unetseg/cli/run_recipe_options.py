@@ -50,7 +50,7 @@ def tiled(window: int | None, batch_size: int | None) -> Settings:
 
 
 def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["SegmentationService", dict[str, Any]]:
-    """Make the service that a recipe asks for, and what it wishes of images.
+    """Make the service that a recipe asks for, and the options that it sets for images.
 
     Parameters
     ----------

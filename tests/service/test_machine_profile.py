@@ -10,8 +10,8 @@ from napari_unetseg.config import Settings
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.inference.backends.selection import BackendRequest
 from napari_unetseg.inference.prediction import PredictOptions
-from napari_unetseg.service import profile
-from napari_unetseg.service.profile import TunedBatch, device_name, profile_path, read_profile, write_profile
+from napari_unetseg.service import machine_profile
+from napari_unetseg.service.machine_profile import TunedBatch, device_name, profile_path, read_profile, write_profile
 from napari_unetseg.zoo.registry import find_model
 
 SIZE = TunedBatch(batch_size=4, max_batch_size=16, window=768, max_window=1536)
@@ -20,7 +20,7 @@ OTHER = TunedBatch(batch_size=1, max_batch_size=1)
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(profile, "user_data_path", lambda *_, **__: tmp_path / "data")
+    monkeypatch.setattr(machine_profile, "user_data_path", lambda *_, **__: tmp_path / "data")
 
 
 def test_what_was_saved_is_read_back():

@@ -17,7 +17,7 @@ from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
 
-class ArrayRuntime(ABC):
+class ArrayBackend(ABC):
     """A backend whose runtime reads and writes arrays; what it computes with is the deriving class's.
 
     Parameters
@@ -68,32 +68,7 @@ class ArrayRuntime(ABC):
     def run(
         self, batch: NDArray[np.float32], cancel: CancelFlag | None = None, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Map a batch to probabilities.
-
-        Parameters
-        ----------
-        batch
-            float32 (N, C, H, W).
-        cancel
-            Polled before the run and many times a second during it, from the calling thread; the runtime stops
-            after the layer that it is in.
-        out
-            float32 (N, heads, H, W) that is written and returned; None for a new array.
-
-        Returns
-        -------
-        float32 array (N, heads, H, W)
-            Values in 0..1.
-
-        Raises
-        ------
-        Cancelled
-            If `cancel` was seen to be True.
-        MemoryError
-            If there is not enough of it.
-        ModelError
-            If the network was unloaded.
-        """
+        """Map a batch to probabilities; see `Backend.run`."""
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         self._compute(batch, cancel, torch.from_numpy(result))
         return result

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.training.backdrop import draw_background, expose, log_uniform, scatter_debris, texture
+from napari_unetseg.training.synthetic_background import draw_background, expose, log_uniform, scatter_debris, texture
 
 
 @pytest.mark.parametrize("sigma", [1.0, 4.0, 12.0])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.targets import HeadName
-from napari_unetseg.zoo.card import ObjectSizes, Percentile, is_among
+from napari_unetseg.zoo.card import ObjectSizes, Percentile, is_within_sizes
 
 Metric = Literal["ap", "ap50", "dice"]
 """Scores that may choose weights and decoder parameters."""
@@ -39,7 +39,7 @@ class Split(_Strict):
     fraction
         Least part of each kind's images to hold out, in whole groups of like images.
     distance
-        Groups further apart than this, in standard deviations of their looks, are separate.
+        Groups further apart than this, in standard deviations of their appearances, are separate.
     seed
         Which groups.
     """
@@ -112,7 +112,7 @@ class Augmentation(_Strict):
     paste: float = Field(0.0, ge=0, le=1)
 
 
-class Recipe(_Strict):
+class TrainingRecipe(_Strict):
     """What to train, on crops of what size, for how long.
 
     Attributes
@@ -144,7 +144,7 @@ class Recipe(_Strict):
         Decoder parameters for validation while training; they are tuned at the end.
     scenes
         How many procedural scenes of spheroids are trained on besides the images, as a kind of their own, see
-        `napari_unetseg.training.scenes`; they come from the recipe's seed.
+        `napari_unetseg.training.synthetic_scenes`; they come from the recipe's seed.
     crop, batch
         Side of a training crop in pixels, a multiple of 2^depth; crops a step.
     steps, warm_up
@@ -203,27 +203,27 @@ class Recipe(_Strict):
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _weights_come_from_somewhere(self) -> "Recipe":
+    def _weights_come_from_somewhere(self) -> "TrainingRecipe":
         if not self.steps and not self.start_from:
             raise ValueError("steps may be 0 only with start_from, which then gives the weights")
         return self
 
     @model_validator(mode="after")
-    def _crop_fits_poolings(self) -> "Recipe":
+    def _crop_fits_poolings(self) -> "TrainingRecipe":
         grid = (1 if self.architecture == "unet" else self.block) * 2 ** (len(self.features) - 1)
         if self.crop % grid:
             raise ValueError(f"crop must be a multiple of {grid} for {len(self.features)} levels of features")
         return self
 
     @model_validator(mode="after")
-    def _heads_make_objects(self) -> "Recipe":
+    def _heads_make_objects(self) -> "TrainingRecipe":
         if "foreground" not in self.heads or len(set(self.learnt)) != len(self.learnt):
             raise ValueError("heads must name 'foreground', and with auxiliary no head twice")
         return self
 
     @model_validator(mode="after")
-    def _object_size_is_among_those_seen_well(self) -> "Recipe":
-        if self.object_sizes is not None and not is_among(self.object_size, self.object_sizes):
+    def _object_size_is_among_those_seen_well(self) -> "TrainingRecipe":
+        if self.object_sizes is not None and not is_within_sizes(self.object_size, self.object_sizes):
             raise ValueError("object_sizes needs an object_size between the two")
         return self
 
@@ -233,7 +233,7 @@ class Recipe(_Strict):
         return self.heads + self.auxiliary
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_training_recipe(path: Path) -> TrainingRecipe:
     """Read and check a recipe.
 
     Raises
@@ -242,7 +242,7 @@ def read_recipe(path: Path) -> Recipe:
         If the file is missing or is no recipe; the message names the file and the offending key.
     """
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return TrainingRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise RecipeError(f"{path}: the recipe cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -251,8 +251,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: the recipe is wrong: {explain_recipe_error(error)}.") from error
 
 
-def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write a recipe as YAML that `read_recipe` reads back equal."""
+def write_training_recipe(recipe: TrainingRecipe, path: Path) -> None:
+    """Write a recipe as YAML that `read_training_recipe` reads back equal."""
     content = recipe.model_dump(mode="json")
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
 

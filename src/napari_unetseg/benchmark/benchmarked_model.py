@@ -9,14 +9,14 @@ from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, choose_device
 from napari_unetseg.inference.backends.make_backend import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
-from napari_unetseg.service.profile import device_name
+from napari_unetseg.service.machine_profile import device_name
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchmarkedModel:
     """What is measured.
 
     Attributes
@@ -38,14 +38,14 @@ class Subject:
     keeps_memory: bool
 
 
-def load_subject(
+def load_benchmarked_model(
     package: ModelPackage,
     device: str,
     backend_request: BackendRequest,
     *,
     fallback_to_cpu: bool = True,
     keeps_memory: bool = True,
-) -> Subject:
+) -> BenchmarkedModel:
     """Load a model onto a device.
 
     Parameters
@@ -67,7 +67,7 @@ def load_subject(
     chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
     execution_plan = plan_execution(backend_request, package.card, chosen.kind)
     runner = load_backend(package, execution_plan, chosen, keeps_memory=keeps_memory)
-    return Subject(package, execution_plan, runner, device_name(runner.device.kind), keeps_memory)
+    return BenchmarkedModel(package, execution_plan, runner, device_name(runner.device.kind), keeps_memory)
 
 
 def load_backend(
@@ -77,7 +77,7 @@ def load_backend(
     return make_backend(execution_plan, load_network(package), package.card, device, keeps_memory=keeps_memory)
 
 
-def timed_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
+def time_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
     """Run noise of that shape (N, C, H, W) through a network and return the seconds until its answer is here."""
     with backend.buffers(shape) as (batch, out):
         batch[:] = np.random.default_rng(0).random(shape, np.float32)
@@ -89,4 +89,4 @@ def timed_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
 def warm_up(backend: Backend, card: ModelCard) -> None:
     """Let the runtime do what it does only once."""
     height, width = backend.accepted_size(*(card.image_size or (64, 64)))
-    timed_run(backend, (1, card.input_channels, height, width))
+    time_run(backend, (1, card.input_channels, height, width))

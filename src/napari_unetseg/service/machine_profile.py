@@ -37,7 +37,7 @@ class TunedBatch(BaseModel):
     megapixels_per_s
         Millions of pixels of an image that it does in a second; None where it was not kept.
     peak_memory_mb
-        Most memory that a batch takes beside the loaded model, in MiB; None where it is not known.
+        Most memory that a batch takes in addition to the loaded model, in MiB; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,7 +79,7 @@ def read_profile(
     Parameters
     ----------
     device_name
-        As `napari_unetseg.service.profile.device_name` gives it.
+        As `napari_unetseg.service.machine_profile.device_name` gives it.
     model_sha256
         SHA-256 of the model's weights.
     backend, precision

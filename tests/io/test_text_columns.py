@@ -1,6 +1,6 @@
 """Tables line up: words to the left, figures to the right, and nothing trails."""
 
-from napari_unetseg.io.columns import in_columns
+from napari_unetseg.io.text_columns import in_columns
 
 
 def test_words_stand_to_the_left_and_figures_to_the_right():

@@ -4,7 +4,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 
-class Fold(QWidget):
+class CollapsibleRows(QWidget):
     """A line with a title and, below it once it was pressed, other widgets; closed at first.
 
     superqt's collapsible animates its height, which makes the rows below it flow for a quarter of a second; this

@@ -3,10 +3,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_unetseg.training.scenes import (
+from napari_unetseg.training.synthetic_scenes import (
     DIAMETERS,
     KIND,
-    Look,
+    SpheroidAppearance,
     draw_depth,
     draw_places,
     draw_scene,
@@ -15,7 +15,9 @@ from napari_unetseg.training.scenes import (
 )
 from napari_unetseg.zoo.card import Percentile
 
-CLEAR = Look(body=1, grain=0, grain_size=0.2, rim=0, rim_width=0.3, halo=0, halo_width=1, core=0, core_depth=0.5)
+CLEAR = SpheroidAppearance(
+    body=1, grain=0, grain_size=0.2, rim=0, rim_width=0.3, halo=0, halo_width=1, core=0, core_depth=0.5
+)
 
 
 def round_depth(side: int, size: float) -> np.ndarray:
@@ -93,7 +95,7 @@ def test_rim_core_and_halo_are_where_they_belong() -> None:
     depth = round_depth(65, 50)
 
     def transmit(**changes: float) -> np.ndarray:
-        look = Look(**{**vars(CLEAR), "body": 0, **changes})
+        look = SpheroidAppearance(**{**vars(CLEAR), "body": 0, **changes})
         return look.transmit(np.random.default_rng(0), depth, 50, 1, 4)
 
     rim, core, halo = transmit(rim=1), transmit(core=1), transmit(halo=0.2)
