@@ -101,3 +101,18 @@ def test_axes_that_name_no_image_are_refused(axes):
 def test_a_stack_has_no_channels_of_one_plane():
     with pytest.raises(ImageError, match="take one of its planes"):
         _ = Image(np.zeros((2, 4, 5)), "ZYX").channels_first
+
+
+@pytest.mark.parametrize(
+    ("array", "axes", "varies"),
+    [
+        (np.zeros((3, 3)), "YX", False),
+        (np.array([[np.nan, 2], [2, np.inf]]), "YX", False),
+        (np.eye(3), "YX", True),
+        (np.array([[[1]], [[2]]]), "ZYX", True),
+        (np.array([[[1]], [[2]]]), "CYX", True),
+        (np.concatenate([np.zeros((3000, 2)), np.ones((1, 2))]), "YX", True),
+    ],
+)
+def test_an_image_varies_where_two_finite_pixels_differ(array: np.ndarray, axes: str, varies: bool) -> None:
+    assert Image(array, axes).varies == varies

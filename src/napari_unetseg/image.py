@@ -17,6 +17,8 @@ READ_AT_ONCE = 2**29
 """Bytes up to which a plane that is not in memory is read whole, so that each part of its file is read once. Of a
 larger one each tile is read when its turn comes."""
 
+_ROWS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class Image:
@@ -191,6 +193,21 @@ class Image:
             return self
         taken = self._take(dict(zip(self.stack_axes, index, strict=True)))
         return replace(taken, array=np.asarray(taken.array))
+
+    @property
+    def varies(self) -> bool:
+        """Whether its finite pixels have more than one value; it is read only as far as that takes."""
+        low, high = np.inf, -np.inf
+        for _, plane in self.planes():
+            pixels = plane.channels_first
+            for start in range(0, pixels.shape[1], _ROWS_AT_ONCE):
+                values = np.asarray(pixels[:, start : start + _ROWS_AT_ONCE])
+                values = values[np.isfinite(values)]
+                if values.size:
+                    low, high = min(low, float(values.min())), max(high, float(values.max()))
+                if low < high:
+                    return True
+        return False
 
     def planes(self) -> Iterator[tuple[tuple[int, ...], "Image"]]:
         """Read plane after plane, each with its position along `stack_axes`."""

@@ -183,6 +183,7 @@ def test_a_stack_gives_some_of_its_planes(service, monkeypatch):
     given = []
     monkeypatch.setattr(calibrating, "calibrate", lambda network, card, images, **rest: given.extend(images))
     stack = np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 32, 32), np.uint8)
+    stack[:, -1, -1] += 1  # blank planes are left out
     calibrate_package(service.package, [Image(stack, "ZYX"), stack[5]])
     levels = [int(image.array[0, 0]) for image in given]
     assert len(levels) - 1 <= MAX_PLANES
@@ -210,3 +211,22 @@ def test_the_first_image_of_a_batch_is_let_go_after_its_turn(service, squares):
         next(results)
     gc.collect()
     assert read[0]() is None
+
+
+@pytest.mark.parametrize("blank", [np.zeros((40, 40)), np.full((1, 1), 7), np.full((40, 40), np.nan)])
+def test_no_model_is_calibrated_on_a_blank_image(service, squares, calibrated_on, blank):
+    with pytest.raises(NotCalibrated):
+        service.segment(blank)
+    assert [type(one.error) for one in service.segment_batch([blank, Image(blank, name="b")])] == [NotCalibrated] * 2
+    assert calibrated_on == []
+    results = service.segment_batch([blank, lambda: Image(blank, name="b"), Image(squares, name="c")])
+    assert [result.count for result in results[2:]] == [3]
+    assert [result.count for result in results[:2]] == [0, 0]
+    assert calibrated_on == [["c"]]
+
+
+def test_blank_images_are_left_out_of_a_calibration(service, squares, monkeypatch):
+    given = []
+    monkeypatch.setattr(calibrating, "calibrate", lambda network, card, planes, **_: given.extend(planes))
+    service.calibrate([np.zeros((8, 8)), squares])
+    assert [plane.shape for plane in given] == [squares.shape]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.segment_options import SegmentOptions
@@ -146,12 +146,14 @@ class BatchQueue:
 
 
 class FirstImages:
-    """The first images of a batch, up to one that can be read: for what has to be done before the batch runs.
+    """The first images of a batch, up to one that a model can be calibrated on: it can be read, and it is not blank.
 
     Parameters
     ----------
     images, options
         As `BatchQueue` takes them.
+    not_calibrated
+        What is wrong with a blank image where no other comes after it.
 
     Attributes
     ----------
@@ -159,7 +161,7 @@ class FirstImages:
         How many images were drawn, that one the last.
     """
 
-    def __init__(self, images: Iterable[Readable], options: SegmentOptions) -> None:
+    def __init__(self, images: Iterable[Readable], options: SegmentOptions, not_calibrated: NotCalibrated) -> None:
         self._rest = iter(images)
         self._drawn: list[Readable] = []
         self._failures: list[Failure] = []
@@ -168,28 +170,34 @@ class FirstImages:
             name = given.name if isinstance(given, Image) else f"image {index}"
             try:
                 image = Image.of(given() if callable(given) else given, name=name)
-                self._plane = options.plane_of(image)
+                plane = options.plane_of(image)
+                is_blank = not plane.varies
             except Exception as error:
                 self._drawn.append(_raises(error) if callable(given) else given)
                 self._failures.append(Failure(name, error))
             else:
-                self._drawn.append(image)
-                break
+                if not is_blank:
+                    self._drawn.append(image)
+                    self._plane = plane
+                    break
+                # There may be many before the first that is not; where they can be read again, none is kept.
+                self._drawn.append(given)
+                self._failures.append(Failure(image.name, not_calibrated))
         self.count = len(self._drawn)
 
     def take_plane(self) -> Image | None:
-        """Give the plane or stack of the first image that can be read, once; None if none can."""
+        """Give the plane or stack of the image to calibrate on, once; None if there is none."""
         plane, self._plane = self._plane, None
         return plane
 
     def all_images(self) -> Iterator[Readable]:
-        """Give the images of the batch, also those that were drawn; each is read once and let go."""
+        """Give the images of the batch, also those that were drawn; each is let go with its turn."""
         while self._drawn:
             yield self._drawn.pop(0)
         yield from self._rest
 
     def failures(self) -> Iterator[Failure]:
-        """Give what is wrong with each of the images that cannot be read."""
+        """Give what is wrong with each image, where there is none to calibrate on."""
         yield from self._failures
 
 

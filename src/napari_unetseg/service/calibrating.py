@@ -28,8 +28,11 @@ def calibrate_package(
     progress: Progress | None = None,
     cancel: CancelFlag | None = None,
 ) -> Calibration:
-    """Calibrate a model for int8, as `inference.int8_calibration.calibrate` does. Stacks give some planes."""
-    planes = [plane for image in images for plane in _planes(Image.of(image))]
+    """Calibrate a model for int8, as `inference.int8_calibration.calibrate` does. Stacks give some planes.
+
+    Blank images are left out: they say nothing of the ranges of values in the network, and no mask of them can differ.
+    """
+    planes = [plane for image in images for plane in _planes(Image.of(image)) if plane.varies]
     return calibrate(load_network(package), package.card, planes, progress=progress, cancel=cancel)
 
 

@@ -84,8 +84,10 @@ class Runner:
             options = SegmentOptions.of(**keywords)
             plane = options.plane_of(Image.of(image))
             remarks: tuple[str, ...] = ()
-            if self._needs_calibration(package):
+            if (not_calibrated := self._missing_calibration(package)) is not None:
                 check_options(options, package.card)
+                if not plane.varies:
+                    raise not_calibrated
                 remarks = self._calibrate_on(package, plane, cancel, on_stage)
             with self._models.borrow(package) as loaded_model:
                 check_options(options, loaded_model.card)
@@ -110,12 +112,12 @@ class Runner:
         with request() as identity:
             pass
         remarks: dict[int, tuple[str, ...]] = {}
-        if self._needs_calibration(package):
+        if (not_calibrated := self._missing_calibration(package)) is not None:
             check_options(options, package.card)
-            drawn = FirstImages(images, options)
+            drawn = FirstImages(images, options, not_calibrated)
             images = drawn.all_images()
             plane = drawn.take_plane()
-            if plane is None:  # nor can any of them be segmented
+            if plane is None:
                 for failure in drawn.failures():
                     with request(identity):
                         self._note(failure)
@@ -167,13 +169,13 @@ class Runner:
         self._models.unload(package)  # where it is loaded in int8, that was the one before
         return calibration
 
-    def _needs_calibration(self, package: ModelPackage) -> bool:
-        """Load a model; return whether int8 was chosen for it and it was never calibrated for that."""
+    def _missing_calibration(self, package: ModelPackage) -> NotCalibrated | None:
+        """Load a model; return what stops it where int8 was chosen for it and it was never calibrated for that."""
         try:
             with self._models.borrow(package):
-                return False
-        except NotCalibrated:
-            return True
+                return None
+        except NotCalibrated as error:
+            return error
 
     def _calibrate_on(
         self, package: ModelPackage, plane: Image, cancel: CancelFlag | None, on_stage: OnStage | None
@@ -181,7 +183,7 @@ class Runner:
         """Calibrate a model on an image that it is meant for; return what its result should say of that."""
         report = on_stage or (lambda _stage: None)
         with self.turn(cancel):
-            if not self._needs_calibration(package):  # another thread was faster
+            if self._missing_calibration(package) is None:  # another thread was faster
                 return ()
             report("calibrating")
             calibration = self._calibrate(package, [plane], None, cancel)
