@@ -84,6 +84,16 @@ def test_the_document_of_the_rooms_names_each_of_them_and_files_that_are_there()
     assert rooms - named == set()
     files = re.findall(r"`(\w[\w/]*\.py)`", text)
     assert sorted(file for file in files if not ((package / file).exists() or (ROOT / file).exists())) == []
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")}
+    known = rooms | {path.stem for path in trees} | {package.name, "split", "models"}
+    known |= {
+        node.name
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    words = set(re.findall(r"`(?:[A-Za-z]\w*[./])*([A-Za-z]\w*)/?`", re.sub(r"`[\w/]+\.\w+`", "", text)))
+    assert words - known == set()
 
 
 @pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.parent.name)
