@@ -4,7 +4,8 @@
 * `tiff` and `ome_tiff` write label images and maps, `overlay` a picture to judge a segmentation by, `table` a CSV file.
 * `geojson` (QuPath) and `rois` (ImageJ) write contours and read them back; `contour_file` is what both have in common:
   contours, the plane of each, and what a file holds besides.
-* `atomic` makes every file whole or not there; `suffixes`, `text_columns` and `plotting` are small helps.
+* `atomic` makes every file whole or not there; `hashing` names a file by its content; `suffixes`, `text_columns` and
+  `plotting` are small helps.
 
 The names below load the libraries that they need on first use.
 """

@@ -154,7 +154,7 @@ def card_fields(recipe: TrainingRecipe, training: Sequence[Sample]) -> dict[str,
 def _scenes_entry(recipe: TrainingRecipe) -> list[dict[str, Any]]:
     if not recipe.scenes:
         return []
-    origin = {"name": "Procedural scenes of spheroids", "citation": "napari-unetseg, training.scenes"}
+    origin = {"name": "Procedural scenes of spheroids", "citation": "napari-unetseg, training.synthetic_scenes"}
     return [{**origin, "licence": "BSD-3-Clause", "images": recipe.scenes}]
 
 
