@@ -310,3 +310,20 @@ def test_it_is_told_of_which_rows_and_columns_the_percentiles_are(monkeypatch):
     monkeypatch.setattr(normalisation, "EXACT_PIXELS", 400)
     assert normalise(Image(pixels), HALF, 1).sampled == 2
     assert normalise(Image(pixels), MinMax(), 1).sampled == 1
+
+
+@given(
+    data=st.data(),
+    dtype=st.sampled_from([np.bool_, np.uint8, np.int8, np.uint16, np.int16]),
+    ends=st.tuples(st.floats(0, 100), st.floats(0, 100)),
+)
+@settings(deadline=None)
+def test_percentiles_of_small_integers_are_those_of_numpy_bit_for_bit(data, dtype, ends):
+    span = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    values = np.array(data.draw(st.lists(st.integers(*span), min_size=1, max_size=30)), dtype)[np.newaxis]
+    low, high = sorted(ends)
+    bottom, top = np.percentile(0.5 * values.astype(np.float64), (low, high))
+    if top > bottom:
+        assert percentile_range(values, low, high) == (2 * bottom, 2 * top)
+    else:
+        assert percentile_range(values, low, high) == (values.min(), values.max())

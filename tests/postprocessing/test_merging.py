@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from napari_unetseg.postprocessing.basins import Basins, Saddles
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.postprocessing.merging import join_fragments, merge_basins
+from napari_unetseg.postprocessing.merging import connected_nodes, join_fragments, merge_basins
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 
@@ -116,3 +120,18 @@ def test_a_sliver_between_two_discs_becomes_part_of_one_and_a_small_disc_with_a_
     found = decode(probability, ("foreground", "boundary"), DecodeParameters(split=0.9, min_size=0))
     assert found.max() == 3
     assert found[30, 84] != found[30, 60] != found[30, 25]
+
+
+@given(data=st.data(), count=st.integers(1, 40))
+def test_components_are_numbered_as_scipy_numbers_them(data, count):
+    node = st.integers(0, count - 1)
+    edges = np.array(data.draw(st.lists(st.tuples(node, node), max_size=80)), dtype=np.int64).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), (count, count))
+    expected = connected_components(graph, directed=False)[1]
+    np.testing.assert_array_equal(connected_nodes(count, edges[:, 0], edges[:, 1]), expected)
+
+
+@pytest.mark.parametrize("turn", [lambda nodes: nodes, lambda nodes: nodes[::-1], np.random.default_rng(0).permutation])
+def test_a_long_chain_is_one_component(turn):
+    nodes = turn(np.arange(5000))
+    assert not connected_nodes(5000, nodes[:-1], nodes[1:]).any()

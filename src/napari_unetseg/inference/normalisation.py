@@ -49,12 +49,34 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
         Low and high; both 0 if no pixel is finite.
     """
     step = sampling_step(pixels.size)
-    values = _halved_finite(np.asarray(pixels[..., ::step, ::step]))
-    if values.size:
-        bottom, top = np.percentile(values, (low, high), overwrite_input=True)
-        if top > bottom:
-            return 2 * float(bottom), 2 * float(top)
+    values = np.asarray(pixels[..., ::step, ::step])
+    if values.size and values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
+        bottom, top = _halved_percentiles_by_counting(values, low, high)
+    elif (halves := _halved_finite(values)).size:
+        bottom, top = np.percentile(halves, (low, high), overwrite_input=True)
+    else:
+        return _extremes(pixels)
+    if top > bottom:
+        return 2 * float(bottom), 2 * float(top)
     return _extremes(pixels)
+
+
+def _halved_percentiles_by_counting(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+    """Return what `np.percentile` gives of half the values, bit for bit, of integers of 16 bits or less.
+
+    Counting how often each value occurs takes a tenth of the time that sorting them does.
+    """
+    least = int(values.min())
+    upto = np.cumsum(np.bincount(values.ravel().astype(np.intp) - least))
+    last = values.size - 1
+    at = last * (np.array((low, high)) / 100)
+    before = np.minimum(np.floor(at), last)
+    below, above = (
+        0.5 * (np.searchsorted(upto, np.minimum(index, last), side="right") + least) for index in (before, before + 1)
+    )
+    # As NumPy interpolates: from the nearer end.
+    share, step = at - before, above - below
+    return np.where(share < 0.5, below + step * share, above - step * (1 - share))
 
 
 def sampling_step(size: int) -> int:

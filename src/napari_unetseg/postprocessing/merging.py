@@ -8,8 +8,8 @@ forests for morphological segmentation", in Mathematical Morphology and Its Appl
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 from napari_unetseg.postprocessing.basins import Basins, Heights, IntArray, Saddles, merge_parts
 from napari_unetseg.postprocessing.numbering import area_weighted_size
@@ -47,10 +47,24 @@ def merge_basins(basins: Basins, split: float) -> IntArray:
 
 
 def connected_nodes(count: int, one: IntArray, other: IntArray) -> IntArray:
-    """Return the number of the connected component of each node of a graph, (count,)."""
-    graph = coo_matrix((np.ones(len(one), np.int8), (one, other)), (count, count))
-    parts: IntArray = connected_components(graph, directed=False)[1].astype(np.int64)
-    return parts
+    """Return the number of the connected component of each node of a graph, (count,).
+
+    Components are numbered by their first node. Trees of nodes are hooked to the lowest neighbour and flattened until
+    no edge leads out of one (Shiloach & Vishkin 1982). SciPy's function gives the same, but its matrices take three
+    times as long for the few hundred basins of an ordinary image, for which this is called a dozen times.
+    """
+    root = np.arange(count, dtype=np.int64)
+    while True:
+        ends = root[one], root[other]
+        apart = ends[0] != ends[1]
+        if not apart.any():
+            break
+        one, other = one[apart], other[apart]
+        np.minimum.at(root, np.maximum(*ends)[apart], np.minimum(*ends)[apart])
+        while not np.array_equal(above := root[root], root):
+            root = above
+    numbers: IntArray = np.cumsum(root == np.arange(count)) - 1
+    return numbers[root]
 
 
 def _relative(basins: Basins, component: IntArray) -> tuple[Heights, Heights]:
