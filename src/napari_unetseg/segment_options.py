@@ -25,7 +25,8 @@ _FLAGS = {"fill_holes": ("--fill-holes", "--keep-holes"), "augment": ("--tta", "
 class ImageOptions(BaseModel):
     """Which channel is segmented, how the network sees the image, and how the planes of a stack belong together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built on first use, which help and lists of models never come to.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     channel: int | None = Field(
         None, ge=0, description="Segment this channel alone, counted from 0; None: all together."

@@ -3,9 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
-from napari_unetseg.config import Settings, load_settings
-
 if TYPE_CHECKING:
+    from napari_unetseg.config import Settings
     from napari_unetseg.service import SegmentationService
 
 
@@ -14,7 +13,7 @@ def open_service(
     device: str | None,
     backend: str | None = None,
     precision: str | None = None,
-    settings: Settings | None = None,
+    settings: "Settings | None" = None,
 ) -> "SegmentationService":
     """Make the service of a command, and write its records to stderr.
 
@@ -35,7 +34,7 @@ def open_service(
     return SegmentationService(model, device, backend, precision=precision, settings=settings or open_settings())
 
 
-def open_settings() -> Settings:
+def open_settings() -> "Settings":
     """Read the settings of this machine, write records to stderr from now on, and warn of what is odd about them.
 
     Raises
@@ -43,6 +42,7 @@ def open_settings() -> Settings:
     ConfigError
         If they are wrong.
     """
+    from napari_unetseg.config import load_settings
     from napari_unetseg.service.logs import start_logging
 
     loaded = load_settings()

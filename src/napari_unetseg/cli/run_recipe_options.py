@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_unetseg.cli.opening import open_settings
-from napari_unetseg.config import Settings
 
 if TYPE_CHECKING:
+    from napari_unetseg.config import Settings
     from napari_unetseg.service import SegmentationService
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ BatchSizeOption = Annotated[
 ]
 
 
-def tiled(window: int | None, batch_size: int | None) -> Settings:
+def tiled(window: int | None, batch_size: int | None) -> "Settings":
     """Read the settings of this machine, with these in their place where they are given."""
     from napari_unetseg.service import tiled_settings
 

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 else:
     DecodeChanges = create_model(
         "DecodeChanges",
-        __config__=ConfigDict(frozen=True, extra="forbid"),
+        __config__=ConfigDict(frozen=True, extra="forbid", defer_build=True),
         __doc__="Decoder parameters that were given; None for those that were not.",
         **{name: _optional(field) for name, field in DecodeParameters.model_fields.items()},
     )
