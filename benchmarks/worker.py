@@ -30,7 +30,7 @@ from qtpy.QtCore import QEventLoop
 
 from napari_unetseg import Image, Segmentation, SegmentationService
 from napari_unetseg.plugin.commands import open_widget
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.workers.background import Task, start
 
 
 def worker(service: SegmentationService, image: Image) -> int:

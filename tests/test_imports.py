@@ -50,7 +50,7 @@ MAY_IMPORT = {
 FLOORS = {
     "plugin": (
         {"layers", "parts"},
-        {"work"},
+        {"workers"},
         {"add_model", "folder", "panel", "table"},
         {"dock"},
     ),

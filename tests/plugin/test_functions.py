@@ -22,7 +22,7 @@ from napari_unetseg.plugin.functions import segment_layer, segment_layers
 from napari_unetseg.plugin.layers.plane import shown_plane
 from napari_unetseg.plugin.sample_data import open_nuclei, open_tissue
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.plugin.work.services import shared_service
+from napari_unetseg.plugin.workers.services import shared_service
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.zoo.registry import DEFAULT_MODEL, read_package

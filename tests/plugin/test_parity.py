@@ -19,8 +19,8 @@ from napari_unetseg.io import read_image
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.functions import segment_layer
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.plugin.work import services
-from napari_unetseg.plugin.work.services import shared_service
+from napari_unetseg.plugin.workers import services
+from napari_unetseg.plugin.workers.services import shared_service
 
 OPTIONS: dict[str, Any] = {"threshold": 0.45, "min_size": 3, "split": 0.8}
 PINNED = {"device": "cpu", "precision": "float32", "backend": "torch", "largest_window": 48, "batch_size": 1}

@@ -17,8 +17,8 @@ from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 from napari_unetseg.plugin.layers.run_on import RunOn
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.plugin.work import run_controller
-from napari_unetseg.plugin.work.background import Task
+from napari_unetseg.plugin.workers import run_controller
+from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import BrokenPackage, ModelPackage, WeightsNeeded, read_package

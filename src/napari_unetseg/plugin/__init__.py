@@ -6,6 +6,6 @@ together, `functions` and `commands` are scripts and menus, `readers` and `write
 contours and back, and `demo_window` is the window that `napari-unetseg demo` opens.
 
 Of the rooms, lower ones know nothing of higher ones: `layers` (what layers mean) and `parts` (small pieces that several
-windows show) lie lowest, then `work` (threads, runs and services), then the windows `add_model`, `folder`, `panel` and
-`table`, and on top `dock`, the rows of the widget.
+windows show) lie lowest, then `workers` (threads, runs and services), then the windows `add_model`, `folder`, `panel`
+and `table`, and on top `dock`, the rows of the widget.
 """

@@ -22,8 +22,8 @@ from napari_unetseg.plugin.layers.outputs import fresh_names, layer_data, with_n
 from napari_unetseg.plugin.layers.plane import Plane, shown_plane
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.words import describe_error
-from napari_unetseg.plugin.work.background import TaskSignals
-from napari_unetseg.plugin.work.services import shared_service
+from napari_unetseg.plugin.workers.background import TaskSignals
+from napari_unetseg.plugin.workers.services import shared_service
 from napari_unetseg.postprocessing.layer_data import OUTPUTS, LayerData, Output
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.signatures import shows_fields

@@ -37,9 +37,9 @@ from napari_unetseg.plugin.parts.card_text import describe_model
 from napari_unetseg.plugin.parts.collapsible import CollapsibleRows
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.table.table_dock import TableDock
-from napari_unetseg.plugin.work.run_controller import RunController
-from napari_unetseg.plugin.work.segment_job import Outcome, SegmentJob
-from napari_unetseg.plugin.work.services import ServiceFactory, shared_service
+from napari_unetseg.plugin.workers.run_controller import RunController
+from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
+from napari_unetseg.plugin.workers.services import ServiceFactory, shared_service
 from napari_unetseg.zoo.registry import Listed, list_models
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.add_model import model_words as words
 from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
 from napari_unetseg.plugin.parts.words import FailureText, describe_error
-from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.preload_torch import read_torch_libraries
+from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.preload_torch import read_torch_libraries
 from napari_unetseg.zoo.card import CARD_FILE
 from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.registry import Listed, taken_names

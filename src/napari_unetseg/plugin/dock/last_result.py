@@ -15,8 +15,8 @@ from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.plugin.table.table_dock import TableDock
-from napari_unetseg.plugin.work.run_controller import RunController
-from napari_unetseg.plugin.work.segment_job import Outcome
+from napari_unetseg.plugin.workers.run_controller import RunController
+from napari_unetseg.plugin.workers.segment_job import Outcome
 from napari_unetseg.postprocessing.layer_data import Outlines
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 

@@ -20,8 +20,8 @@ from napari_unetseg.inference.size_estimate import FAR_OFF, estimate_diameter
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.parts.badge import Badge
 from napari_unetseg.plugin.parts.form import form_grid
-from napari_unetseg.plugin.work.background import Task
-from napari_unetseg.plugin.work.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:

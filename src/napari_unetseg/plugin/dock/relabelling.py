@@ -15,8 +15,8 @@ from napari_unetseg.plugin.layers.editing import Drawing, can_edit, mark_edited,
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
-from napari_unetseg.plugin.work.background import Task
-from napari_unetseg.plugin.work.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 from napari_unetseg.postprocessing.edits import Edits, relabel_around
 from napari_unetseg.postprocessing.layer_data import Outlines, label_features, outline_labels, outlines
 

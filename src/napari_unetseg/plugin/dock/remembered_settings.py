@@ -11,7 +11,7 @@ from napari.layers import Layer
 
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.work.services import preferred_model
+from napari_unetseg.plugin.workers.services import preferred_model
 from napari_unetseg.postprocessing.layer_data import Output
 
 PLUGIN = "napari-unetseg"

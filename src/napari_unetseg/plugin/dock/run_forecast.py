@@ -13,9 +13,9 @@ from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
 from napari_unetseg.plugin.layers.run_on import choose_planes
 from napari_unetseg.plugin.parts import words
-from napari_unetseg.plugin.work.background import Task
-from napari_unetseg.plugin.work.latest_worker import LatestWorker
-from napari_unetseg.plugin.work.services import known_service, requested_device
+from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.services import known_service, requested_device
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from qtpy.QtCore import QObject
 from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.parts import words
-from napari_unetseg.plugin.work.run_controller import RunController
-from napari_unetseg.plugin.work.segment_job import CALIBRATING, CONVERTING, FINISHING, LOADING, CurrentLayer
+from napari_unetseg.plugin.workers.run_controller import RunController
+from napari_unetseg.plugin.workers.segment_job import CALIBRATING, CONVERTING, FINISHING, LOADING, CurrentLayer
 
 
 class RunMessages(QObject):

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
-from napari_unetseg.plugin.work.services import ServiceFactory
+from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -24,8 +24,8 @@ from napari_unetseg.plugin.folder.folder_run import FolderController, FolderJob,
 from napari_unetseg.plugin.folder.open_result import Opener
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
-from napari_unetseg.plugin.work.latest_worker import LatestWorker
-from napari_unetseg.plugin.work.services import ServiceFactory
+from napari_unetseg.plugin.workers.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -11,8 +11,8 @@ from napari_unetseg.batch.events import BatchCounts
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.services import ServiceFactory
+from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
     from napari_unetseg.batch.events import Event

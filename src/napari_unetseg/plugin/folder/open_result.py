@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.image import Image
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.workers.background import Task, start
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unetseg.plugin.panel.health_texts import HealthAction
-from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.services import ServiceFactory
+from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo

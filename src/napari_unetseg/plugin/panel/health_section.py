@@ -15,7 +15,7 @@ from napari_unetseg.plugin.panel.health_panel import HealthPanel
 from napari_unetseg.plugin.panel.health_texts import ErrorDetails, HealthAction, Light
 from napari_unetseg.plugin.parts.badge import Badge
 from napari_unetseg.plugin.parts.words import describe_error
-from napari_unetseg.plugin.work.services import ServiceFactory
+from napari_unetseg.plugin.workers.services import ServiceFactory
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from napari_unetseg.io.table import write_table
 from napari_unetseg.language import mark, tr, tr_count
 from napari_unetseg.plugin.table.histogram import Histogram
 from napari_unetseg.plugin.table.table_model import ObjectsModel
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.workers.background import Task, start
 
 EMPTY = mark(
     "No measured objects. Run with Labels ticked, or choose such a layer and Layers > Measure > Measure again."

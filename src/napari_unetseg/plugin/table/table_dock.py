@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QMainWindow
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.table.objects_table import ObjectTable
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.workers.background import Task, start
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.workers.background import Task, start
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")

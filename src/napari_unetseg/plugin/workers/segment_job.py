@@ -15,8 +15,8 @@ from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
 from napari_unetseg.plugin.parts.words import describe_error
-from napari_unetseg.plugin.work.background import Task
-from napari_unetseg.plugin.work.services import ServiceFactory, recipe_service
+from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.services import ServiceFactory, recipe_service
 from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.stacks import middle_plane
 

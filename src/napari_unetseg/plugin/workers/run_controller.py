@@ -8,9 +8,9 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr, tr_count
-from napari_unetseg.plugin.work.background import Task, start
-from napari_unetseg.plugin.work.segment_job import CurrentLayer, Outcome, SegmentJob, run_jobs
-from napari_unetseg.plugin.work.services import ServiceFactory
+from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.segment_job import CurrentLayer, Outcome, SegmentJob, run_jobs
+from napari_unetseg.plugin.workers.services import ServiceFactory
 
 
 class RunController(QObject):

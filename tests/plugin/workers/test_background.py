@@ -3,7 +3,7 @@ import sys
 import textwrap
 from typing import Any
 
-from napari_unetseg.plugin.work.background import Task, start
+from napari_unetseg.plugin.workers.background import Task, start
 
 
 def test_a_task_reports_and_returns(qtbot: Any) -> None:
@@ -52,7 +52,7 @@ def test_leaving_python_in_the_middle_of_a_task_does_not_abort() -> None:
     script = """
         import threading
         from qtpy.QtWidgets import QApplication
-        from napari_unetseg.plugin.work.background import Task, start
+        from napari_unetseg.plugin.workers.background import Task, start
 
         app = QApplication([])
         entered, go_on = threading.Event(), threading.Event()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.plugin.work.services import SharedServices, preferred_model, requested_device
+from napari_unetseg.plugin.workers.services import SharedServices, preferred_model, requested_device
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_unetseg.config import load_settings
 from napari_unetseg.errors import ConfigError
-from napari_unetseg.plugin.work.preload_torch import read_torch_libraries
+from napari_unetseg.plugin.workers.preload_torch import read_torch_libraries
 
 if TYPE_CHECKING:
     from napari_unetseg.service import RunRecipe, SegmentationService

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from napari_unetseg.plugin.work import preload_torch
+from napari_unetseg.plugin.workers import preload_torch
 
 
 def test_shared_libraries_are_read_and_nothing_else(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_what_is_not_there_is_left_to_the_import(tmp_path: Path) -> None:
 def test_it_reads_torch_once_and_does_not_import_it() -> None:
     program = (
         "import sys\n"
-        "from napari_unetseg.plugin.work.preload_torch import read_torch_libraries\n"
+        "from napari_unetseg.plugin.workers.preload_torch import read_torch_libraries\n"
         "assert read_torch_libraries() > 10**6\n"
         "assert read_torch_libraries.cache_info().misses == 1\n"
         "read_torch_libraries()\n"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from napari_unetseg.plugin.work.background import Task
-from napari_unetseg.plugin.work.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 
 HOUR_MS = 3_600_000
 Make = Callable[..., LatestWorker[str, str]]
