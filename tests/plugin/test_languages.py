@@ -107,7 +107,7 @@ def open_in(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     # Not by qtbot, which would delete the widget before its workers are done.
     for widget in opened:
         qtbot.waitUntil(
-            lambda w=widget: not (w.health.checking or w.object_size.estimator.busy or w.relabelling.busy),
+            lambda w=widget: not (w.health.checking or w.object_size.estimator.busy or w.live.busy),
             timeout=60_000,
         )
         widget.close()

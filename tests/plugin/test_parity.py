@@ -78,7 +78,7 @@ def test_every_face_gives_the_same_labels(
     layer = ImageLayer(tifffile.imread(path), name="cells")
     widget = make_widget(layer, model_choice=shared_service(str(bright_model), "auto"))
     for name, value in OPTIONS.items():
-        getattr(widget.adjustments, name).setValue(value)
+        getattr(widget.adjust, name).setValue(value)
     press_run(widget)
     made = widget.viewer.layers["cells labels"]
     check_record(made.metadata[METADATA_KEY])

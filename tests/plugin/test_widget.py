@@ -107,7 +107,7 @@ def test_all_outputs_carry_the_place_and_the_record_of_their_source(
         axis_labels=("y", "x"),
     )
     widget = make_widget(source)
-    widget.adjustments.outputs["confidence"].setChecked(True)
+    widget.adjust.outputs["confidence"].setChecked(True)
     press_run(widget)
     assert set(names(widget)) == {"cells", "cells labels", "cells contours", "cells confidence"}
     for name in names(widget)[1:]:
@@ -129,7 +129,7 @@ def test_a_second_run_overwrites_nothing(make_widget: MakeWidget, press_run: Ste
     widget = make_widget(squares)
     press_run(widget)
     first = widget.viewer.layers["cells labels"].data.copy()
-    widget.adjustments.min_size.setValue(30)
+    widget.adjust.min_size.setValue(30)
     press_run(widget)
     assert names(widget)[-2:] == ["cells labels [2]", "cells contours [2]"]
     assert count(widget, "cells labels [2]") == 2
@@ -312,7 +312,7 @@ def test_sliders_act_on_the_last_result(
     press_run(widget)
     labels, contours = widget.viewer.layers["cells labels"], widget.viewer.layers["cells contours"]
     for size, left in ((20, 2), (40, 1), (4, 3)):
-        widget.adjustments.min_size.setValue(size)
+        widget.adjust.min_size.setValue(size)
         settle(widget)
         assert labels.data.max() == left
         assert len(contours.data) == len(contours.features) == left
@@ -328,7 +328,7 @@ def test_the_last_slider_position_wins(
     widget = make_widget(squares)
     press_run(widget)
     for size in (*range(5, 60), 30):
-        widget.adjustments.min_size.setValue(size)
+        widget.adjust.min_size.setValue(size)
     settle(widget)
     assert count(widget) == 2
 
@@ -339,13 +339,13 @@ def test_sliders_spare_removed_and_foreign_layers(
     widget = make_widget(squares)
     press_run(widget)
     widget.viewer.layers.remove("cells contours")
-    widget.adjustments.min_size.setValue(20)
+    widget.adjust.min_size.setValue(20)
     settle(widget)
     assert names(widget) == ["cells", "cells labels"]
 
     other = widget.viewer.add_image(squares, name="other")
     widget.inputs.choose_layer(other)
-    widget.adjustments.min_size.setValue(40)
+    widget.adjust.min_size.setValue(40)
     settle(widget)
     assert count(widget) == 2
 
@@ -359,7 +359,7 @@ def test_what_was_painted_stays_when_the_sliders_move(
     labels.paint((30, 10), 7)
     painted = labels.data == 7
     assert "cells labels" in widget.message.text.text()
-    widget.adjustments.min_size.setValue(40)
+    widget.adjust.min_size.setValue(40)
     settle(widget)
     np.testing.assert_array_equal(labels.data == labels.data[30, 10], painted)
     assert count(widget) == 2
@@ -373,7 +373,7 @@ def test_an_outline_deleted_by_hand_does_not_come_back(
     press_run(widget)
     contours = widget.viewer.layers["cells contours"]
     contours.data = contours.data[:2]
-    widget.adjustments.min_size.setValue(10)
+    widget.adjust.min_size.setValue(10)
     settle(widget)
     assert len(contours.data) == count(widget) == 2
 
@@ -387,7 +387,7 @@ def test_sliders_spare_a_stack_that_was_painted_on(
     labels = widget.viewer.layers["cells labels"]
     labels.paint((0, 30, 10), 7)
     before = labels.data.copy()
-    widget.adjustments.min_size.setValue(40)
+    widget.adjust.min_size.setValue(40)
     settle(widget)
     np.testing.assert_array_equal(labels.data, before)
     assert widget.message.text.text() == words.edited("cells labels")
@@ -413,7 +413,7 @@ def test_when_nothing_is_found_a_button_lowers_the_threshold(
     image = np.zeros((32, 32), np.uint8)
     image[4:12, 4:12], image[20, 20] = 90, 200
     widget = make_widget(image)
-    widget.adjustments.min_size.setValue(9)
+    widget.adjust.min_size.setValue(9)
     press_run(widget)
     assert widget.runner.result.text().startswith("0 objects")
     assert not widget.message.action.isHidden()
@@ -466,7 +466,7 @@ def test_the_plane_on_display_is_segmented_and_its_result_lies_there(
 
 def test_result_layers_are_not_offered_as_images(make_widget: MakeWidget, press_run: Step, squares: Squares) -> None:
     widget = make_widget(squares)
-    widget.adjustments.outputs["confidence"].setChecked(True)
+    widget.adjust.outputs["confidence"].setChecked(True)
     press_run(widget)
     assert isinstance(widget.viewer.layers["cells confidence"], ImageLayer)
     assert [widget.inputs.image.itemText(row) for row in range(widget.inputs.image.count())] == ["cells"]
@@ -474,7 +474,7 @@ def test_result_layers_are_not_offered_as_images(make_widget: MakeWidget, press_
 
 def test_only_the_chosen_layers_are_made(make_widget: MakeWidget, press_run: Step, squares: Squares) -> None:
     widget = make_widget(squares)
-    widget.adjustments.outputs["labels"].setChecked(False)
+    widget.adjust.outputs["labels"].setChecked(False)
     press_run(widget)
     assert names(widget) == ["cells", "cells contours"]
     assert isinstance(widget.viewer.layers[-1], Shapes)
@@ -490,7 +490,7 @@ def test_many_outlines_are_drawn_on_a_labels_layer(
     assert isinstance(contours, Labels)
     assert (contours.data > 0).sum() == 28 + 20 + 12
     assert "outlines" in widget.message.text.text()
-    widget.adjustments.min_size.setValue(40)
+    widget.adjust.min_size.setValue(40)
     settle(widget)
     assert (contours.data > 0).sum() == 28
 
@@ -502,7 +502,7 @@ def test_nothing_moves_when_the_state_changes(
 
     def places() -> list[Any]:
         QApplication.processEvents()
-        rows = (widget.runner.run, widget.runner.cancel, widget.message, widget.adjustments, widget.health)
+        rows = (widget.runner.run, widget.runner.cancel, widget.message, widget.adjust, widget.health)
         return [(row.mapTo(widget, row.rect().topLeft()), row.height()) for row in rows]
 
     widget.resize(336, 700)
@@ -523,7 +523,7 @@ def test_tab_walks_in_reading_order(make_widget: MakeWidget, squares: Squares) -
     stops = [
         *(widget.inputs.image, widget.inputs.model, widget.inputs.card, widget.inputs.device),
         *(widget.runner.run, widget.runner.cancel),
-        *widget.adjustments.outputs.values(),
+        *widget.adjust.outputs.values(),
         *(widget.health.toggle, *widget.health.panel.buttons.values()),
     ]
     chain: list[QWidget] = []
@@ -541,10 +541,10 @@ def test_every_control_explains_itself(make_widget: MakeWidget, squares: Squares
         *(widget.inputs.image, widget.inputs.model, widget.inputs.card, widget.inputs.device),
         *(widget.runner.run, widget.runner.cancel, widget.runner.bar, widget.message.details),
         *(
-            widget.adjustments.threshold,
-            widget.adjustments.min_size,
-            widget.adjustments.split,
-            *widget.adjustments.outputs.values(),
+            widget.adjust.threshold,
+            widget.adjust.min_size,
+            widget.adjust.split,
+            *widget.adjust.outputs.values(),
         ),
         *(widget.health.toggle, *widget.health.panel.buttons.values()),
     ):
@@ -553,9 +553,9 @@ def test_every_control_explains_itself(make_widget: MakeWidget, squares: Squares
 
 def test_the_minimum_size_is_also_told_in_physical_units(make_widget: MakeWidget, squares: Squares) -> None:
     widget = make_widget(ImageLayer(squares, scale=(0.5, 0.5), units="um"))
-    widget.adjustments.min_size.setValue(20)
-    assert widget.adjustments.area.text() == "px · 5 µm²"
-    assert widget.adjustments.min_size.value() == 20
+    widget.adjust.min_size.setValue(20)
+    assert widget.adjust.area.text() == "px · 5 µm²"
+    assert widget.adjust.min_size.value() == 20
 
 
 def test_colours_follow_the_theme(make_widget: MakeWidget, squares: Squares) -> None:

@@ -34,7 +34,7 @@ def test_a_stack_gives_one_layer_of_each_kind(make_widget: MakeWidget, press_run
     widget.inputs.run_on.choose(RunOn.STACK)
     widget.viewer.dims.set_current_step(1, 0)
     assert widget.inputs.axes.text().startswith("Z 3 · channel 1 of 2 · Y X")
-    widget.adjustments.outputs["confidence"].setChecked(True)
+    widget.adjust.outputs["confidence"].setChecked(True)
     press_run(widget)
     labels, contours = widget.viewer.layers["cells labels"], widget.viewer.layers["cells contours"]
     assert labels.data.shape == (3, 1, *volume.shape[1:])
@@ -52,7 +52,7 @@ def test_the_sliders_act_on_a_stack(make_widget: MakeWidget, press_run: Step, se
     press_run(widget)
     labels = widget.viewer.layers["cells labels"]
     assert [sorted(np.unique(plane)) for plane in labels.data] == [[0, 1, 2, 3]] * 3
-    widget.adjustments.min_size.setValue(30)
+    widget.adjust.min_size.setValue(30)
     settle(widget)
     assert [sorted(np.unique(plane)) for plane in labels.data] == [[0, 1, 2]] * 3
 

@@ -82,10 +82,10 @@ class SegmentationWidget(QWidget):
         self.object_size = ObjectSize()
         self.message = MessageArea()
         self.runner = RunRow(self.message.buttons)
-        self.adjustments = Adjustments()
+        self.adjust = Adjustments()
         self.result_actions = ResultActions(napari_viewer)
         self.health = HealthSection(services)
-        rows = Rows(self.inputs, self.object_size, self.runner, self.message, self.adjustments)
+        rows = Rows(self.inputs, self.object_size, self.runner, self.message, self.adjust)
         self._rows = rows
         restore_rows(rows)
         self.controller = RunController(services, self)
@@ -93,7 +93,7 @@ class SegmentationWidget(QWidget):
         self.run_forecast = RunForecast(napari_viewer, rows, self)
         self.model_adder = ModelAdder(self, models, choose)
         AddModelRows(self.model_adder, rows, self._lock)
-        self.table = TableDock(napari_viewer, self.adjustments.table, self)
+        self.table = TableDock(napari_viewer, self.adjust.table, self)
         self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
@@ -104,7 +104,7 @@ class SegmentationWidget(QWidget):
         self.reset_choices()
 
     @property
-    def relabelling(self) -> RelabelController:
+    def live(self) -> RelabelController:
         """What reads the labels of the last result again."""
         return self.last_result.relabelling
 
@@ -128,9 +128,9 @@ class SegmentationWidget(QWidget):
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
-        device, outputs = self.inputs.device_key(), self.adjustments.chosen_outputs()
+        device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
         parameters = self._rows.segment_options() | self.inputs.segment_options()
-        remember(self._rows, None if self.relabelling.busy else self.result)
+        remember(self._rows, None if self.live.busy else self.result)
         self._show_running(tr(package.card.display_name))
         self.controller.start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes])
 
@@ -143,7 +143,7 @@ class SegmentationWidget(QWidget):
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
-        outputs, options = self.adjustments.chosen_outputs(), recipe.segment_options()
+        outputs, options = self.adjust.chosen_outputs(), recipe.segment_options()
         self._show_running(recipe.model.name)
         self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
         show_recipe(self._rows, recipe, plane)
@@ -169,7 +169,7 @@ class SegmentationWidget(QWidget):
             self.controller.cancel()
             self.folder.cancel()
             self.model_adder.cancel()
-            self.relabelling.stop()
+            self.live.stop()
             self.table.close()
             self.object_size.show_layer(None, None)
             self.run_forecast.stop()
@@ -216,7 +216,7 @@ class SegmentationWidget(QWidget):
     def _on_image(self, event: Any = None) -> None:
         plane = self.inputs.show_viewer(self.viewer)
         self.object_size.show_layer(self.inputs.layer(), plane)
-        self.adjustments.set_pixel_area(None if plane is None else plane.pixel_area)
+        self.adjust.set_pixel_area(None if plane is None else plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
 
@@ -225,7 +225,7 @@ class SegmentationWidget(QWidget):
         self._on_device()
         self.object_size.use_card(None if package is None else package.card)
         if package is not None:
-            self.adjustments.set_parameters(package.card.parameters)
+            self.adjust.set_parameters(package.card.parameters)
         self._allow_run()
 
     def _on_device(self) -> None:
@@ -251,7 +251,7 @@ class SegmentationWidget(QWidget):
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
         self.object_size.lock(locked)
-        self.adjustments.lock(locked)
+        self.adjust.lock(locked)
         self.result_actions.lock(locked)
         if locked:
             self.runner.run.setEnabled(False)
@@ -290,7 +290,7 @@ class SegmentationWidget(QWidget):
         keys = ((RUN, self.runner.press_run), (CANCEL, self.runner.press_cancel), (CONTOURS, self.flip_contours))
         for key, method in keys:
             bind_key(self.viewer, key, method)
-        contours = self.adjustments.outputs["contours"]
+        contours = self.adjust.outputs["contours"]
         contours.setToolTip(f"{contours.toolTip()}\n{with_key(tr(_FLIP_TIP), CONTOURS)}")
 
     def _arrange(self) -> None:
@@ -298,9 +298,9 @@ class SegmentationWidget(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 6, 9, 6)
         column.setSpacing(4)
-        seldom = [self.adjustments.more, self.inputs.link, self.object_size.more]
-        self.more = CollapsibleRows(tr("More"), tr(MORE_TIP), seldom, self.adjustments.table)
+        seldom = [self.adjust.more, self.inputs.link, self.object_size.more]
+        self.more = CollapsibleRows(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)
         upper = (self.inputs, self.object_size, self.runner, self.message)
-        for row in (*upper, self.adjustments, self.more, self.result_actions):
+        for row in (*upper, self.adjust, self.more, self.result_actions):
             column.addWidget(row)
         column.addWidget(self.health, 1)

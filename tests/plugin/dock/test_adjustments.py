@@ -57,37 +57,37 @@ def test_holes_smoothing_and_confidence_act_on_the_last_result(
         return np.asarray(labels.data) > 0
 
     assert mask()[12, 12]
-    widget.adjustments.fill_holes.setChecked(False)
+    widget.adjust.fill_holes.setChecked(False)
     assert not mask()[12, 12]
     np.testing.assert_array_equal(mask(), image > 0)
-    widget.adjustments.smoothing.setValue(3)
+    widget.adjust.smoothing.setValue(3)
     smooth = mask()
     assert smooth[12, 12]
     assert not smooth[14, 28]
     assert labels.metadata["napari_unetseg"]["parameters"]["smoothing"] == 3
-    widget.adjustments.min_confidence.setValue(1)
+    widget.adjust.min_confidence.setValue(1)
     assert not mask().any()
 
 
 def test_the_fold_opens_without_moving_what_is_above_it(make_widget: MakeWidget) -> None:
     widget = make_widget()
-    assert not widget.adjustments.smoothing.isVisibleTo(widget)
+    assert not widget.adjust.smoothing.isVisibleTo(widget)
     QApplication.processEvents()
     before = [
-        row.geometry() for row in (widget.inputs, widget.object_size, widget.runner, widget.message, widget.adjustments)
+        row.geometry() for row in (widget.inputs, widget.object_size, widget.runner, widget.message, widget.adjust)
     ]
     widget.more.toggle.click()
     QApplication.processEvents()
     assert widget.more.expanded
     for row in (
-        widget.adjustments.smoothing,
-        widget.adjustments.fill_holes,
+        widget.adjust.smoothing,
+        widget.adjust.fill_holes,
         widget.object_size.diameter,
         widget.object_size.augment,
     ):
         assert row.isVisibleTo(widget)
         assert row.toolTip()
-    rows = (widget.inputs, widget.object_size, widget.runner, widget.message, widget.adjustments)
+    rows = (widget.inputs, widget.object_size, widget.runner, widget.message, widget.adjust)
     assert [row.geometry() for row in rows] == before
     widget.more.toggle.click()
     assert not widget.more.expanded

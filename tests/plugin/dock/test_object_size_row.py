@@ -99,11 +99,11 @@ def test_a_model_without_a_size_offers_no_rescale(make_widget: MakeWidget, estim
 
 def test_nothing_moves_when_the_guess_comes_and_warns(make_widget: MakeWidget, estimated: Press) -> None:
     widget = make_widget()
-    before = [row.geometry() for row in (widget.object_size, widget.runner, widget.message, widget.adjustments)]
+    before = [row.geometry() for row in (widget.object_size, widget.runner, widget.message, widget.adjust)]
     widget.viewer.add_image(discs(40), name="cells")
     estimated(widget)
     assert widget.object_size.badge.kind == "warning"
-    assert [row.geometry() for row in (widget.object_size, widget.runner, widget.message, widget.adjustments)] == before
+    assert [row.geometry() for row in (widget.object_size, widget.runner, widget.message, widget.adjust)] == before
     assert widget.object_size.minimumSizeHint().width() <= 320
 
 

@@ -48,8 +48,8 @@ def test_a_window_begins_as_the_last_one_was_left(
     make_widget: MakeWidget, press_run: Step, squares: Squares, kept: SimpleNamespace
 ) -> None:
     first = make_widget(squares)
-    first.adjustments.outputs["confidence"].setChecked(True)
-    first.adjustments.outputs["contours"].setChecked(False)
+    first.adjust.outputs["confidence"].setChecked(True)
+    first.adjust.outputs["contours"].setChecked(False)
     first.inputs.device.setCurrentIndex(first.inputs.device.findData("cpu"))
     press_run(first)
     first.viewer.layers["cells labels"].opacity = 0.25
@@ -57,5 +57,5 @@ def test_a_window_begins_as_the_last_one_was_left(
     assert first.viewer.layers["cells labels [2]"].opacity == 0.25
     assert (kept.model, kept.device, kept.labels_opacity, kept.contours_opacity) == ("bright", "cpu", 0.25, 0.7)
     second = make_widget(squares)
-    assert second.adjustments.chosen_outputs() == first.adjustments.chosen_outputs()
+    assert second.adjust.chosen_outputs() == first.adjust.chosen_outputs()
     assert second.inputs.device_key() == "cpu"

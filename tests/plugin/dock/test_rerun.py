@@ -42,19 +42,19 @@ def test_run_again_gives_the_same_labels_whatever_the_rows_say(
     make_widget: MakeWidget, press_run: Step, qtbot: Any, busy: Squares
 ) -> None:
     widget = make_widget(busy)
-    widget.adjustments.threshold.setValue(0.42)
-    widget.adjustments.min_size.setValue(3)
-    widget.adjustments.split.setValue(0.9)
+    widget.adjust.threshold.setValue(0.42)
+    widget.adjust.min_size.setValue(3)
+    widget.adjust.split.setValue(0.9)
     press_run(widget)
     first = widget.viewer.layers["cells labels"].data.copy()
     widget.viewer.add_image(busy[:30, :30] * 0, name="other")
     widget.inputs.choose_layer(widget.viewer.layers["other"])
-    widget.adjustments.threshold.setValue(0.9)
+    widget.adjust.threshold.setValue(0.9)
     widget.object_size.diameter.setValue(40)
     widget.viewer.layers.selection.select_only(widget.viewer.layers["cells labels"])
     press_again(widget, qtbot)
     np.testing.assert_array_equal(widget.viewer.layers["cells labels [2]"].data, first)
-    assert widget.adjustments.threshold.value() == pytest.approx(0.42)
+    assert widget.adjust.threshold.value() == pytest.approx(0.42)
     assert widget.object_size.diameter.value() == 0
     assert widget.inputs.layer() is not None
     assert widget.inputs.layer().name == "cells"

@@ -43,7 +43,7 @@ def test_the_tab_key_goes_down_the_rows(make_widget: MakeWidget, squares: Square
     widget = make_widget(squares)
     rows = [
         *(widget.inputs.image, widget.inputs.run_on, widget.inputs.model, widget.inputs.card, widget.inputs.device),
-        *(widget.object_size.rescale, widget.runner.run, widget.adjustments.outputs["labels"], widget.more.toggle),
+        *(widget.object_size.rescale, widget.runner.run, widget.adjust.outputs["labels"], widget.more.toggle),
         *(
             widget.result_actions.save,
             widget.result_actions.python,
@@ -62,7 +62,7 @@ def test_the_tab_key_goes_down_the_rows(make_widget: MakeWidget, squares: Square
 
 def test_every_control_says_what_it_is_for(make_widget: MakeWidget, squares: Squares) -> None:
     widget = make_widget(squares)
-    rows = (widget.inputs, widget.runner, widget.adjustments, widget.result_actions, widget.more)
+    rows = (widget.inputs, widget.runner, widget.adjust, widget.result_actions, widget.more)
     controls = [one for row in rows for one in row.findChildren(QWidget) if one.focusPolicy() & Qt.FocusPolicy.TabFocus]
     # The lists that combo boxes drop are theirs, and a message's button is told with the message.
     own = [one for one in controls if not isinstance(one, QListView) and one is not widget.message.action]

@@ -48,7 +48,7 @@ def mask_at(widget: SegmentationWidget, place: tuple[int, int]) -> NDArray[np.bo
 
 
 def move(widget: SegmentationWidget, settle: Step, threshold: float) -> None:
-    widget.adjustments.threshold.setValue(threshold)
+    widget.adjust.threshold.setValue(threshold)
     settle(widget)
 
 
@@ -149,9 +149,9 @@ def test_what_is_painted_while_labels_are_on_their_way_is_not_lost(
     def paint_once(update: Any) -> None:
         shown.append(update.serial)
 
-    result.relabelling.relabelled.connect(paint_once)
-    result.adjustments.threshold.setValue(LOW)
-    result.relabelling._worker._start_next()  # the worker has its picture of the layers now
+    result.live.relabelled.connect(paint_once)
+    result.adjust.threshold.setValue(LOW)
+    result.live._worker._start_next()  # the worker has its picture of the layers now
     labels.data_setitem((np.array([2, 2, 3, 3]), np.array([2, 3, 2, 3])), 7)
     settle(result)
     assert shown == [1]
@@ -172,7 +172,7 @@ def test_painting_leaves_the_result_that_the_network_gave_alone(result: Segmenta
 def test_contours_and_table_are_faint_until_they_match(result: SegmentationWidget, settle: Step, qtbot: Any) -> None:
     contours = contours_of(result)
     clear = contours.opacity
-    result.adjustments.threshold.setValue(LOW)
+    result.adjust.threshold.setValue(LOW)
     assert contours.opacity < clear
     settle(result)
     assert contours.opacity == clear
@@ -197,18 +197,18 @@ def test_outlines_that_become_too_many_are_pixels_until_they_are_fewer(
 ) -> None:
     monkeypatch.setattr("napari_unetseg.layer_style.MAX_CONTOURS", 2)
     widget = make_widget(squares)
-    widget.adjustments.min_size.setValue(20)
+    widget.adjust.min_size.setValue(20)
     press_run(widget)
     contours = contours_of(widget)
     assert len(contours.data) == 2
-    widget.adjustments.min_size.setValue(4)
+    widget.adjust.min_size.setValue(4)
     settle(widget)
     pixels = widget.viewer.layers["cells contours (pixels)"]
     assert pixels.visible
     assert (pixels.data > 0).sum() == 28 + 20 + 12
     assert len(contours.data) == 0
     assert "outlines" in widget.message.text.text()
-    widget.adjustments.min_size.setValue(40)
+    widget.adjust.min_size.setValue(40)
     settle(widget)
     assert len(contours.data) == 1
     assert not pixels.visible

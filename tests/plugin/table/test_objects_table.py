@@ -152,7 +152,7 @@ def test_the_box_opens_the_table_and_its_cross_unticks_the_box(
 ) -> None:
     widget = make_widget(squares)
     press_run(widget)
-    widget.adjustments.table.click()
+    widget.adjust.table.click()
     table = widget.table.table
     assert column(table, 0) == ["1", "2", "3"]
     widget.viewer.layers["cells labels"].selected_label = 3
@@ -161,14 +161,14 @@ def test_the_box_opens_the_table_and_its_cross_unticks_the_box(
     table.view.doubleClicked.emit(table.model.index(1, 0))
     camera = getattr(widget.viewer, "scene", widget.viewer).camera
     qtbot.waitUntil(lambda: camera.center[-2:] == pytest.approx((22.5, 32.5)), timeout=20_000)
-    widget.adjustments.min_size.setValue(20)
+    widget.adjust.min_size.setValue(20)
     assert not table.view.isEnabled()
     settle(widget)
     assert table.view.isEnabled()
     assert column(table, 0) == ["1", "2"]
     widget.viewer.window.remove_dock_widget(table)
-    assert not widget.adjustments.table.isChecked()
-    widget.adjustments.table.click()
+    assert not widget.adjust.table.isChecked()
+    widget.adjust.table.click()
     assert table.parent() is not None
 
 
@@ -179,7 +179,7 @@ def test_a_double_click_goes_to_the_plane_of_an_object(make_widget: MakeWidget, 
     stack[3] = layer.data
     shown = widget.viewer.add_labels(stack, features=layer.features)
     widget.viewer.layers.selection.active = shown
-    widget.adjustments.table.click()
+    widget.adjust.table.click()
     widget.viewer.dims.set_current_step(0, 1)
     table = widget.table.table
     table.view.doubleClicked.emit(table.model.index(2, 0))
@@ -191,7 +191,7 @@ def test_a_double_click_goes_to_the_plane_of_an_object(make_widget: MakeWidget, 
 def test_another_measured_layer_can_be_looked_at(make_widget: MakeWidget, press_run: Step, squares: Squares) -> None:
     widget = make_widget(squares)
     press_run(widget)
-    widget.adjustments.table.click()
+    widget.adjust.table.click()
     other = widget.viewer.add_layer(measured("others"))
     widget.viewer.layers.selection.active = other
     assert column(widget.table.table, 0) == ["2", "5", "9"]
