@@ -15,8 +15,9 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.layers.axes import pixel_size
 from napari_unetseg.plugin.layers.editing import areas_of
-from napari_unetseg.plugin.layers.exports import FileAxes, pixel_size, read_axes, stack_of
+from napari_unetseg.plugin.layers.exports import FileAxes, read_axes, stack_of
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerLike, LayerMeta, PixelLayer, ShapesLike
 from napari_unetseg.plugin.layers.plane import full_resolution
 from napari_unetseg.postprocessing.contours import trace_contours

@@ -1,7 +1,7 @@
 """From images to segmentations: models are lent, the device is shared out, and every call is counted."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -119,8 +119,7 @@ class Runner:
             plane = drawn.take_plane()
             if plane is None:
                 for failure in drawn.failures():
-                    with request(identity):
-                        self._note(failure)
+                    self._record_failure(failure.image, failure.error, identity)
                     yield failure
                 return
             try:
@@ -292,11 +291,6 @@ class Runner:
             self._request_log.remarked(plane.name, seconds, remark)
         return result
 
-    def _note(self, failure: Failure) -> None:
-        """Count a failure that was found before the model ran, and write it down."""
-        with suppress(Exception), self._call(failure.image):
-            raise failure.error
-
     @contextmanager
     def _call(self, image: str) -> Iterator[None]:
         """Give a call its id, and count and write down its failure."""
@@ -304,10 +298,15 @@ class Runner:
             try:
                 yield
             except Exception as error:
-                if not isinstance(error, Cancelled):
-                    self.counter.failed(error, identity)
-                self._request_log.failed(image, error)
+                self._record_failure(image, error, identity)
                 raise
+
+    def _record_failure(self, image: str, error: Exception, identity: str) -> None:
+        """Count a failure and write it down; a cancel is written down alone."""
+        with request(identity):
+            if not isinstance(error, Cancelled):
+                self.counter.failed(error, identity)
+            self._request_log.failed(image, error)
 
 
 def _predict(

@@ -11,8 +11,8 @@ from napari.layers import Labels
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import Position
 from napari_unetseg.layer_style import METADATA_KEY
-from napari_unetseg.plugin.layers.axes import AxisChoices
-from napari_unetseg.plugin.layers.exports import contours_of_labels, pixel_size, read_axes
+from napari_unetseg.plugin.layers.axes import AxisChoices, pixel_size
+from napari_unetseg.plugin.layers.exports import contours_of_labels, read_axes
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import shown_axes, shown_plane, shown_stack
 from napari_unetseg.service import SegmentationService

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.image import Image
+from napari_unetseg.layer_style import LABELS
 from napari_unetseg.plugin.workers.background import Task, start
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _labels(target: Target, name: str, image: Image) -> Labels:
     features = pd.DataFrame()
     if target.holds(ResultKind.TABLE):
         features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})
-    arguments = {"features": features, "opacity": 0.5, "metadata": {_KEY: str(path)}}
+    arguments = {**LABELS, "features": features, "metadata": {_KEY: str(path)}}
     return Labels(array, name=name, **arguments, **_place(image, array.ndim))
 
 

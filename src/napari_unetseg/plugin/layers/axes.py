@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from napari_unetseg.plugin.layers.napari_types import ImageLike
+from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerMeta
 
 OTHER = ""
 """The role of an axis of planes that lie neither in space nor in time, such as positions on a plate."""
@@ -183,3 +183,14 @@ def _from_lengths(lengths: Mapping[int, int], taken: set[str], *, rgb: bool) -> 
     for axis in reversed([axis for axis in rest if axis not in roles]):
         roles[axis] = free.pop(0) if free else OTHER
     return roles
+
+
+def pixel_size(meta: LayerMeta, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None]:
+    """Return the pixel size along two axes and its unit; nothing is known while the unit is the pixel."""
+    scale, units = meta.get("scale"), meta.get("units")
+    if scale is None or units is None:
+        return None, None
+    first, second = (str(units[axis]) for axis in axes)
+    if first != second or first == "pixel":
+        return None, None
+    return (float(scale[axes[0]]), float(scale[axes[1]])), first

@@ -21,7 +21,7 @@ from napari_unetseg.io.contour_file import (
 )
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
-from napari_unetseg.plugin.layers.axes import OTHER, STACK_ROLES, names_of_axes, role_of
+from napari_unetseg.plugin.layers.axes import OTHER, STACK_ROLES, names_of_axes, pixel_size, role_of
 from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
 from napari_unetseg.postprocessing.contours import Contour, Ring, trace_contours
 
@@ -199,17 +199,6 @@ def stack_of(data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> tuple[
     axes = read_axes(array.ndim, meta)
     order = (*axes.stack, *axes.plane)
     return array if order == tuple(range(array.ndim)) else np.asarray(array).transpose(order), axes
-
-
-def pixel_size(meta: LayerMeta, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None]:
-    """Return the pixel size along two axes and its unit; nothing is known while the unit is the pixel."""
-    scale, units = meta.get("scale"), meta.get("units")
-    if scale is None or units is None:
-        return None, None
-    first, second = (str(units[axis]) for axis in axes)
-    if first != second or first == "pixel":
-        return None, None
-    return (float(scale[axes[0]]), float(scale[axes[1]])), first
 
 
 def provenance_of(meta: LayerMeta) -> dict[str, Any]:

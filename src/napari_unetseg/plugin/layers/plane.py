@@ -10,7 +10,7 @@ from napari.utils.transforms import CompositeAffine
 
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.layers.axes import LayerAxes, guess
+from napari_unetseg.plugin.layers.axes import LayerAxes, guess, pixel_size
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray, LayerMeta, PixelLayer
 from napari_unetseg.postprocessing.layer_data import Placement
 
@@ -133,7 +133,8 @@ def _select(
     spans = {axis: slice(*span) for axis, span in zip(axes, region or (), strict=False)}
     key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
     letters = layer_axes.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
-    scale, unit, symbol = _pixel_size(layer, axes)
+    scale, unit = pixel_size({"scale": layer.scale, "units": layer.units}, axes)
+    symbol = f"{layer.units[axes[0]]:~P}" if scale else ""
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
 
     def read() -> Image:
@@ -191,14 +192,6 @@ def _transform(layer: ImageLike, index: Mapping[int, int], axes: tuple[int, int]
         "units": tuple(str(unit) for unit in layer.units),
         "axis_labels": tuple(layer.axis_labels),
     }
-
-
-def _pixel_size(layer: ImageLike, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None, str]:
-    """Return pixel size, unit and its symbol; nothing is known while the unit is the pixel."""
-    first, second = (layer.units[axis] for axis in axes)
-    if first != second or str(first) == "pixel":
-        return None, None, ""
-    return (float(layer.scale[axes[0]]), float(layer.scale[axes[1]])), str(first), f"{first:~P}"
 
 
 def _describe(
