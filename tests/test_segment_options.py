@@ -6,8 +6,9 @@ import sys
 from dataclasses import fields
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from napari_unetseg import Segmentation, SegmentationService
 from napari_unetseg.errors import ParameterError
@@ -15,6 +16,9 @@ from napari_unetseg.postprocessing.parameters import DecodeChanges, DecodeKeywor
 from napari_unetseg.segment_options import ImageOptions, SegmentKeywords, SegmentOptions, flags
 from napari_unetseg.service import Provenance, RunRecipe
 from napari_unetseg.service.provenance import recorded_as
+from napari_unetseg.service.run_recipe import RecipeModel, RecipeRun, RecipeSource
+from napari_unetseg.service.segmentation import check_options
+from napari_unetseg.zoo.card import Head, ModelCard, WeightsFile
 
 VERBS = (SegmentationService.segment, SegmentationService.segment_batch, SegmentationService.iter_batch)
 
@@ -67,6 +71,31 @@ assert "sharpen=2.0," in as_python(recipe)
 """
 
 
+def make_card() -> ModelCard:
+    return ModelCard(
+        name="m",
+        display_name="M",
+        description="Bright pixels.",
+        architecture={"name": "unet", "arguments": {}},
+        object_size=12,
+        outputs=(Head(name="foreground"),),
+        decoder="threshold",
+        weights=WeightsFile(sha256="0" * 64),
+        licence="CC0-1.0",
+    )
+
+
+def make_recipe() -> dict[str, Any]:
+    recipe = RunRecipe(
+        napari_unetseg="0",
+        model=RecipeModel(name="m", source="m", sha256="0" * 64, card_sha256="0" * 64),
+        run=RecipeRun(device="cpu", precision="float32", backend="torch", largest_window=None, batch_size=1),
+        parameters=DecodeParameters(),
+        source=RecipeSource(image="i"),
+    )
+    return recipe.model_dump(mode="json")
+
+
 @pytest.mark.parametrize(("keywords", "model"), [(DecodeKeywords, DecodeChanges), (SegmentKeywords, SegmentOptions)])
 def test_what_type_checkers_know_is_what_there_is(keywords: type, model: type[BaseModel]) -> None:
     defined = {name: field.annotation for name, field in model.model_fields.items()}
@@ -113,6 +142,75 @@ def test_relabel_shows_the_decoder_parameters_alone() -> None:
 def test_a_wrong_option_is_an_error_of_ours_that_names_it(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         SegmentOptions.of(**wrong)
+
+
+NUMBERS = ("threshold", "min_size", "split", "smoothing", "min_confidence", "diameter", "channel")
+CHOICES = ("fill_holes", "augment", "link")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        True,
+        False,
+        np.True_,
+        np.array(True),
+        "x",
+        "1",
+        b"1",
+        "nan",
+        np.nan,
+        np.inf,
+        -np.inf,
+        [1],
+        (1,),
+        {},
+        1j,
+        np.array([1]),
+        object(),
+    ],
+)
+def test_what_is_no_number_is_an_error_that_names_the_parameter(name: str, wrong: Any) -> None:
+    with pytest.raises(ParameterError, match=f"^{name} = "):
+        check_options(SegmentOptions.of(**{name: wrong}), make_card())
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("wrong", [0, 1, 1.0, "yes", "true", b"1", np.nan, np.int64(1), [], [True], object()])
+def test_what_is_no_choice_is_an_error_that_names_the_parameter(name: str, wrong: Any) -> None:
+    with pytest.raises(ParameterError, match=f"^{name} = "):
+        SegmentOptions.of(**{name: wrong})
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, *CHOICES])
+def test_numpys_scalars_are_what_they_hold(name: str) -> None:
+    plain = True if name in CHOICES else 1
+    for kind in (np.bool_,) if name in CHOICES else (np.uint8, np.int64, np.float32, np.float64):
+        for given in (kind(plain), np.array(plain, kind)):
+            assert SegmentOptions.of(**{name: given}) == SegmentOptions.of(**{name: plain})
+
+
+def test_the_same_is_held_where_parameters_are_changed_and_where_a_recipe_is_read() -> None:
+    recipe = make_recipe()
+    for name, wrong in (("threshold", True), ("min_size", "20"), ("fill_holes", 1)):
+        with pytest.raises(ParameterError, match=f"^{name} = "):
+            DecodeParameters().override({name: wrong})
+        with pytest.raises(ValidationError):
+            RunRecipe.model_validate(recipe | {"parameters": recipe["parameters"] | {name: wrong}})
+    for changed in ({"diameter": True}, {"augment": 1}, {"run": recipe["run"] | {"batch_size": True}}):
+        with pytest.raises(ValidationError):
+            RunRecipe.model_validate(recipe | changed)
+    assert RunRecipe.model_validate(recipe).model_dump(mode="json") == recipe
+
+
+@pytest.mark.parametrize(
+    "long", ["x" * 100_000, 10**400, 10**5000, list(range(10_000))], ids=["text", "digits", "more digits", "list"]
+)
+def test_a_long_value_is_not_repeated_at_length(long: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^threshold = ") as raised:
+        SegmentOptions.of(threshold=long)
+    assert len(str(raised.value)) < 200
 
 
 def test_a_schema_tells_types_limits_and_descriptions() -> None:

@@ -108,7 +108,10 @@ class Image:
         """
         if isinstance(array, Image):
             return array
-        array = _for_numpy(array)
+        try:
+            array = _for_numpy(array)
+        except (TypeError, ValueError) as error:
+            raise ImageError(Sentence("{image}: this is no image ({reason}).", image=name, reason=error)) from error
         if array.ndim == 2:
             return cls(array, "YX", name=name)
         if array.ndim == 3 and array.shape[-1] in (3, 4) and array.shape[0] > 4:

@@ -6,12 +6,13 @@ Decoder parameters are defined in `napari_unetseg.postprocessing.parameters`; th
 
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from napari_unetseg.postprocessing.parameters import (
     DecodeChanges,
     DecodeKeywords,
     DecodeParameters,
+    ExactModel,
     parameter_error,
 )
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _FLAGS = {"fill_holes": ("--fill-holes", "--keep-holes"), "augment": ("--tta", "")}
 
 
-class ImageOptions(BaseModel):
+class ImageOptions(ExactModel):
     """Which channel is segmented, how the network sees the image, and how the planes of a stack belong together."""
 
     # Built on first use, which help and lists of models never come to.

@@ -7,9 +7,11 @@ from these two.
 
 from collections.abc import Iterable, Mapping
 from copy import copy
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model, field_validator
 from pydantic.fields import FieldInfo
 
 from napari_unetseg.errors import ParameterError
@@ -18,7 +20,33 @@ MAX_SMOOTHING = 20
 """Largest radius of smoothing in pixels: beyond it, what is left has little to do with the object."""
 
 
-class DecodeParameters(BaseModel):
+_SHOWN = 60  # most characters of a wrong value that a message repeats
+
+
+class ExactModel(BaseModel):
+    """A base of parameters: numbers are numbers and choices are choices, which pydantic alone sees less narrowly.
+
+    It would take True for 1, ``"0.5"`` for 0.5 and ``b"1"`` for a yes. NumPy's scalars, and arrays of no axis, are
+    taken as what they hold.
+    """
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kind = next((kind for kind in (bool, int, float) if annotation in (kind, kind | None)), None)
+        if kind is None or value is None:
+            return value
+        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+            value = value.item()
+        if kind is bool and not isinstance(value, bool):
+            raise ValueError("write True or False")
+        if kind is not bool and (isinstance(value, bool) or not isinstance(value, Real | Decimal)):
+            raise ValueError("write a number")
+        return value
+
+
+class DecodeParameters(ExactModel):
     """How a probability map becomes objects; every model card carries its own defaults.
 
     Touching objects stay one at a `split` of 0 and are divided at the slightest hint at 1; the decoder's documentation
@@ -74,12 +102,16 @@ def _optional(field: FieldInfo) -> tuple[Any, FieldInfo]:
     return field.annotation | None, changed  # type: ignore[operator]
 
 
+class _OptionalModel(ExactModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
 if TYPE_CHECKING:
     DecodeChanges = BaseModel
 else:
     DecodeChanges = create_model(
         "DecodeChanges",
-        __config__=ConfigDict(frozen=True, extra="forbid", defer_build=True),
+        __base__=_OptionalModel,
         __doc__="Decoder parameters that were given; None for those that were not.",
         **{name: _optional(field) for name, field in DecodeParameters.model_fields.items()},
     )
@@ -109,8 +141,16 @@ def parameter_error(error: ValidationError, known: Iterable[str]) -> ParameterEr
         if fault["type"] == "extra_forbidden":
             faults.append(f"{name}: there is no such parameter; there are {', '.join(known)}")
         else:
-            faults.append(f"{name} = {fault['input']!r}: {fault['msg']}")
+            faults.append(f"{name} = {_shown(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}")
     return ParameterError("; ".join(faults))
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no number of more than 4,300 digits
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 DecodeParameters.__doc__ = "\n".join(

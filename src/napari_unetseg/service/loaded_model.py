@@ -205,7 +205,7 @@ def load_model(
         keeps = memory.keep_freed_memory
         return plan, make_backend(plan, network, package.card, device, pools, keeps_memory=keeps)
 
-    chosen = choose_device(device or preferred.device, fallback_to_cpu=may_fall_back)
+    chosen = choose_device(preferred.device if device is None else device, fallback_to_cpu=may_fall_back)
     network = load_network(package)
     # Counted before the backend takes the network over.
     count, size = _count(network), _bytes(network)

@@ -10,6 +10,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.config.settings import ModelSettings, UnetSettings
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
+from napari_unetseg.service.arguments import check_model
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain_card_error
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint, find_variant
 from napari_unetseg.zoo.published import published_with
@@ -34,9 +35,12 @@ def find_configured(model: str | Path | None, settings: UnetSettings) -> ModelPa
     ------
     ModelError
         If there is no such model, or what is set does not fit it; the message names the file.
+    ParameterError
+        If it is neither a name nor a path.
     """
+    check_model(model)
     folder = settings.model.checkpoint_dir
-    chosen = model or settings.model.name
+    chosen = settings.model.name if model is None else model
     if chosen is None:
         chosen = DEFAULT_MODEL if folder is None else _source_in(folder, settings.model.model_variant)
     package = find_model(chosen)

@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 import napari_unetseg
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.language import Sentence
-from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.postprocessing.parameters import DecodeParameters, ExactModel
 from napari_unetseg.segment_options import ImageOptions
 from napari_unetseg.service.provenance import Provenance, card_fingerprint, recorded_as
 from napari_unetseg.service.reports import ModelInfo
@@ -25,7 +25,7 @@ class RunRecipeError(UnetsegError):
     """A run cannot be repeated here."""
 
 
-class _Section(BaseModel):
+class _Section(ExactModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 

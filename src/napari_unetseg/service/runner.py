@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
-from napari_unetseg.errors import Cancelled, NotCalibrated
+from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, rescaled_warning
@@ -302,9 +302,9 @@ class Runner:
                 raise
 
     def _record_failure(self, image: str, error: Exception, identity: str) -> None:
-        """Count a failure and write it down; a cancel is written down alone."""
+        """Write a failure down, and count it unless it is a cancel or a wrong argument."""
         with request(identity):
-            if not isinstance(error, Cancelled):
+            if not isinstance(error, Cancelled | ParameterError):
                 self.counter.failed(error, identity)
             self._request_log.failed(image, error)
 

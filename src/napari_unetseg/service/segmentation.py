@@ -17,6 +17,7 @@ from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.parameters import DecodeChanges, DecodeKeywords, DecodeParameters
 from napari_unetseg.postprocessing.stacks import decode_stack, planes_of, stack_tables
 from napari_unetseg.segment_options import SegmentOptions
+from napari_unetseg.service.arguments import check_callbacks
 from napari_unetseg.service.provenance import Provenance, record
 from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.card import ModelCard
@@ -130,6 +131,7 @@ class Segmentation:
         ParameterError
             If there is no such parameter, or a value lies outside its range.
         """
+        check_callbacks(cancel=cancel)
         changed = self.parameters.override(parameters)
         labels = decode_stack(
             self.probability, self.heads, changed, axes=self.image.stack_axes, link=self.link, cancel=cancel

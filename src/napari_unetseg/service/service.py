@@ -15,6 +15,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
+from napari_unetseg.service.arguments import check_callbacks, check_images, check_instance
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
@@ -70,7 +71,7 @@ class SegmentationService:
     ModelError
         If there is no such model or its card is broken.
     ParameterError
-        If there is no such backend or precision, or the backend does not compute in it.
+        If there is no such backend or precision, the backend does not compute in it, or an argument is of a wrong kind.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class SegmentationService:
         fallback_to_cpu: bool | None = None,
         settings: Settings | None = None,
     ) -> None:
+        check_instance("settings", settings, Settings)
+        check_instance("fallback_to_cpu", fallback_to_cpu, bool)
         self.settings = settings or load_settings().settings
         preferred = self.settings.unet.model
         # Refuses a backend or a precision that there is not.
@@ -158,6 +161,7 @@ class SegmentationService:
         UnetsegError
             If the image, the model, the device or a parameter cannot be used, or the service was closed.
         """
+        check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
         return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
 
     @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
@@ -196,6 +200,8 @@ class SegmentationService:
         UnetsegError
             If the model, the device or a parameter cannot be used, or the service was closed.
         """
+        check_images(images)
+        check_callbacks(progress=progress)
         images = list(images)
         results: list[Segmentation | Failure] = []
         for result in self.iter_batch(images, model=model, cancel=cancel, on_stage=on_stage, **options):
@@ -245,6 +251,8 @@ class SegmentationService:
         UnetsegError
             See `segment_batch`.
         """
+        check_images(images)
+        check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
         package = self._packages.find(model)
         return self._runner.run_many(package, images, SegmentOptions.of(**options), progress, cancel, on_stage)
 
@@ -299,7 +307,8 @@ class SegmentationService:
         from napari_unetseg.inference.backends.device import choose_device
         from napari_unetseg.service.calibrating import needs_conversion
 
-        device = choose_device(self._device or self.settings.unet.model.device, fallback_to_cpu=True).kind
+        wanted = self.settings.unet.model.device if self._device is None else self._device
+        device = choose_device(wanted, fallback_to_cpu=True).kind
         return needs_conversion(self._packages.find(model), self._backend_request, device)
 
     def calibrate(
@@ -337,6 +346,8 @@ class SegmentationService:
         UnetsegError
             If the extra ``[openvino]`` is not installed, or the model or an image cannot be used.
         """
+        check_images(images)
+        check_callbacks(progress=progress, cancel=cancel)
         with request():
             return self._runner.calibrate(self._packages.find(model), images, progress, cancel)
 

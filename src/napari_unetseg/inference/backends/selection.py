@@ -98,7 +98,9 @@ def requested_backend(
     ParameterError
         As `BackendRequest` does.
     """
-    return BackendRequest(backend or backend_setting, precision or precision_setting)
+    return BackendRequest(
+        backend_setting if backend is None else backend, precision_setting if precision is None else precision
+    )
 
 
 def plan_execution(
