@@ -1,5 +1,8 @@
 """Errors that are written for the person who has to act on them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UnetsegError(Exception):
     """What went wrong, with which file or layer, and what to do about it.
@@ -37,13 +40,65 @@ class ConfigError(UnetsegError):
     """A configuration file or an environment variable has a key that is unknown or a value that is wrong."""
 
 
+class OutOfMemory(UnetsegError):
+    """There was not enough memory, whatever was tried."""
+
+
+NO_KERNEL = "could not create a primitive"
+"""What oneDNN says when it makes no kernel, whatever the reason."""
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "allocate memory",
+    "failed to allocate",
+    "bad allocation",
+    "bad_alloc",
+    "alloc_failed",
+    "can't start new thread",
+    "failed to map segment",
+    NO_KERNEL,
+    "could not create a memory",
+)
+"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS), ONNX Runtime, OpenVINO, Python, and Linux where it loads a
+library say it where the class does not. The last two are oneDNN's, which computes convolutions on the CPU and says no
+more when it has no memory to work in."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of a library means that there was not enough memory; what is written for people says it."""
+    if isinstance(error, UnetsegError):
+        return False
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in message for sign in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def out_of_memory_says(sentence: str) -> Iterator[None]:
+    """Say a sentence in place of any library's error that means that memory ran out.
+
+    Raises
+    ------
+    OutOfMemory
+        If memory ran out in the block.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        # What it was is not kept: its traceback holds the arrays.
+        raise OutOfMemory(sentence) from None
+
+
 def one_line(error: BaseException) -> str:
     """Say what happened in one line; the kind of error too, where it was not written for people."""
     text = " ".join(str(error).split())
     if isinstance(error, UnetsegError):
         return text
-    if isinstance(error, MemoryError):
-        return f"not enough memory ({text})" if text else "not enough memory"
+    if is_out_of_memory(error):
+        reason = f" ({text})" if text else ""
+        return f"not enough memory{reason}; close other programs or images, or work on a part at a time"
     return f"unexpected {type(error).__name__}: {text}"
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.errors import DeviceError, UnetsegError
+from napari_unetseg.errors import DeviceError, UnetsegError, is_out_of_memory
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import Device
-from napari_unetseg.inference.out_of_memory import Limit, Limits, is_out_of_memory
+from napari_unetseg.inference.out_of_memory import Limit, Limits
 from napari_unetseg.inference.predict import predict, predict_many
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 
@@ -58,6 +58,8 @@ class Scarce:
         RuntimeError("can't start new thread"),
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::Alloc Failed to allocate memory for"),
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bad allocation"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory"),
     ],
     ids=str,
 )

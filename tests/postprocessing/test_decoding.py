@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -309,3 +311,28 @@ def test_smoothing_comes_before_the_minimum_size_and_holes():
     gone = decode(labels[None], ("foreground",), PLAIN.model_copy(update={"smoothing": 3, "min_size": 405}))
     assert gone.max() == 0
     assert decode(labels[None], ("foreground",), PLAIN.model_copy(update={"min_size": 405})).max() == 1
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("can't start new thread"), RuntimeError("std::bad_alloc")]
+)
+def test_where_memory_runs_out_small_blocks_give_the_same_objects_in_no_thread_of_their_own(monkeypatch, error):
+    probability = np.random.default_rng(3).random((2, 90, 110), np.float32)
+    probability = ndimage.gaussian_filter(probability, (0, 3, 3)) * 2 - 0.5
+    parameters = DecodeParameters(min_size=4)
+    expected = decode(probability, ("foreground", "distance"), parameters)
+    assert expected.max() > 10
+    elevation, tried = decoding.elevation, []
+
+    def scarce(planes, threshold, block):
+        height, width = (side.stop - side.start for side in block)
+        tried.append((height * width, threading.current_thread() is threading.main_thread()))
+        if height * width > 40 * 40:
+            raise error
+        return elevation(planes, threshold, block)
+
+    monkeypatch.setattr(decoding, "elevation", scarce)
+    monkeypatch.setattr(decoding, "SMALL_BLOCK_SIDE", 40)
+    np.testing.assert_array_equal(decode(probability, ("foreground", "distance"), parameters), expected)
+    assert len(tried) == 1 + 3 * 3
+    assert all(in_this_thread for _, in_this_thread in tried[1:])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import OutOfMemory, UnetsegError
 from napari_unetseg.io import read_image
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
@@ -287,3 +287,16 @@ def test_missing_matplotlib_is_said_before_training(
     with pytest.raises(UnetsegError, match=r"napari-unetseg\[train\]"):
         train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe)
     assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(("batch", "advice"), [(4, "--batch 2"), (2, "--crop ")])
+def test_a_lack_of_memory_names_a_smaller_step(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, advice: str
+) -> None:
+    def step(*arguments: object) -> float:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("napari_unetseg.training.loop.train_step", step)
+    scarce = recipe.model_copy(update={"batch": batch})
+    with pytest.raises(OutOfMemory, match=f"with {batch} crops of .*{advice}"):
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", scarce, device="cpu", report=lambda line: None)

@@ -10,10 +10,10 @@ import torch
 from napari_unetseg.benchmark.batch_tuning import BenchmarkTarget, TileShape, Trial, TrialBatch, TuningPlan, doubled
 from napari_unetseg.benchmark.benchmarked_model import BenchmarkedModel, load_backend, time_run, warm_up
 from napari_unetseg.benchmark.memory_process import MemoryProbe
+from napari_unetseg.errors import is_out_of_memory
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
-from napari_unetseg.inference.out_of_memory import is_out_of_memory
 from napari_unetseg.inference.tiling.blended import OVERLAP
 from napari_unetseg.inference.tiling.exact import round_up, smallest_window
 from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, pixels_that_fit

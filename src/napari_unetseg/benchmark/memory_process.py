@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 
 from napari_unetseg.benchmark.backend_process import KEEP, RETURN
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import UnetsegError, is_out_of_memory
 from napari_unetseg.inference.backends.selection import ExecutionPlan
 
 _SAMPLE_SECONDS = 0.002
@@ -109,7 +109,6 @@ def serve(
     """Load a model on the CPU and reply until there are no more requests."""
     from napari_unetseg.benchmark.benchmarked_model import load_backend, time_run, warm_up
     from napari_unetseg.inference.backends.device import Device
-    from napari_unetseg.inference.out_of_memory import is_out_of_memory
     from napari_unetseg.zoo.registry import find_model
 
     package = find_model(Path(model))

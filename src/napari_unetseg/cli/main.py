@@ -3,9 +3,10 @@
 Nothing here imports torch, so that help and `models` answer at once.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 import napari_unetseg
 from napari_unetseg.cli.benchmark_command import benchmark_command
@@ -16,10 +17,21 @@ from napari_unetseg.cli.evaluate_command import evaluate_command
 from napari_unetseg.cli.export_command import export_command
 from napari_unetseg.cli.health_command import health_command
 from napari_unetseg.cli.models_command import models_command
+from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import segment_command
 from napari_unetseg.cli.train_command import train_command
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; errors that none of them has put into words, such as a lack of memory, end in a line, too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with plain_errors():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="napari-unetseg",
     help="Find nuclei, cells and other objects in microscopy images with a U-Net.",
     no_args_is_help=True,

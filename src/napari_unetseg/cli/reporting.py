@@ -5,14 +5,16 @@ from contextlib import contextmanager
 
 import typer
 
-from napari_unetseg.errors import UnetsegError, one_line
+from napari_unetseg.errors import UnetsegError, is_out_of_memory, one_line
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print an error that is written for people as one line on stderr and exit with status 1."""
+    """Print an error that is written for people, or that memory ran out, as one line on stderr; exit with status 1."""
     try:
         yield
-    except UnetsegError as error:
+    except Exception as error:
+        if not (isinstance(error, UnetsegError) or is_out_of_memory(error)):
+            raise
         typer.echo(f"Error: {one_line(error)}", err=True)
         raise typer.Exit(1) from error

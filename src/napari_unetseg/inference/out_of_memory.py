@@ -8,42 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 
-import torch
-
-from napari_unetseg.errors import DeviceError, UnetsegError
+from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.backends.kernel_thread import NO_KERNEL
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.language import Sentence, joined
 
 Fallback = Callable[[], Backend]
 """Puts the same network onto the CPU."""
-
-_SIGNS = (
-    "out of memory",
-    "not enough memory",
-    "allocate memory",
-    "failed to allocate",
-    "bad allocation",
-    "bad_alloc",
-    "alloc_failed",
-    "can't start new thread",
-    NO_KERNEL,
-    "could not create a memory",
-)
-"""Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS), ONNX Runtime and Python say it where the class does not.
-
-The last two are oneDNN's, which computes convolutions on the CPU and says no more when it has no memory to work in.
-"""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of a library means that there was not enough memory."""
-    if isinstance(error, UnetsegError):
-        return False
-    message = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in message for sign in _SIGNS)
 
 
 def _now() -> str:
@@ -159,17 +131,15 @@ def nothing_left(image: Image, backend: Backend, tile_plan: TilePlan) -> DeviceE
     )
 
 
-def no_memory_for(image: Image) -> UnetsegError:
+def no_memory_for(image: Image) -> Sentence:
     """Say that there is not even memory for an image's result."""
     height, width = image.shape
-    return UnetsegError(
-        Sentence(
-            "{image}: memory ran out for the result of its {height} x {width} pixels. Close other "
-            "programs or images, or cut the image into parts.",
-            image=image.name,
-            height=height,
-            width=width,
-        )
+    return Sentence(
+        "{image}: memory ran out for the result of its {height} x {width} pixels. Close other "
+        "programs or images, or cut the image into parts.",
+        image=image.name,
+        height=height,
+        width=width,
     )
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, OutOfMemory, is_out_of_memory, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
-from napari_unetseg.inference.out_of_memory import Limits, is_out_of_memory, no_memory_for, nothing_left, step_down
+from napari_unetseg.inference.out_of_memory import Limits, no_memory_for, nothing_left, step_down
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.schedule import Schedule, TileBatch
 from napari_unetseg.inference.tiling.plan import BATCH_SIZES, TileLimits, TilePlan, pixels_that_fit, plan_tiling
@@ -126,9 +126,16 @@ class _Run:
         if self._is_cancelled():
             raise _cancelled(image)
         try:
-            return ImageTask(image, self._card, self._plan_tiling(image), self._augments)
-        except MemoryError as error:
-            raise no_memory_for(image) from error
+            return self._task(image)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        self._backend.release_memory()
+        with out_of_memory_says(no_memory_for(image)):
+            return self._task(image)
+
+    def _task(self, image: Image) -> ImageTask:
+        return ImageTask(image, self._card, self._plan_tiling(image), self._augments)
 
     def _plan_tiling(self, image: Image) -> TilePlan:
         resized_to = size_for_network(image.shape, self._card, self._options.diameter, image.name)
@@ -139,9 +146,10 @@ class _Run:
         if task.failure is not None:
             return task.failure
         try:
-            return task.finish(self._batch_size)
-        except MemoryError:
-            return no_memory_for(task.image)
+            with out_of_memory_says(no_memory_for(task.image)):
+                return task.finish(self._batch_size)
+        except OutOfMemory as error:
+            return error
 
     def _is_cancelled(self) -> bool:
         cancel = self._options.cancel

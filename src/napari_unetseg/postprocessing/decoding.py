@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy import ndimage
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cores import usable_cores
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, is_out_of_memory
 from napari_unetseg.postprocessing.basins import Basins, find_basins, join_blocks, merge_parts, renumber_block
 from napari_unetseg.postprocessing.blocks import Block, blocks
 from napari_unetseg.postprocessing.confidence import measure_confidence
@@ -28,6 +29,16 @@ more on the margins around them, larger ones need more memory (some 100 bytes fo
 
 BLOCKS_AT_ONCE = min(usable_cores(), 4)
 """Blocks that are processed at the same time, each in a thread: NumPy releases the interpreter lock meanwhile."""
+
+SMALL_BLOCK_SIDE = 256
+"""Side of the blocks with which it is tried again where memory ran out, one at a time and in no thread of its own."""
+
+
+class _BlockPlan(NamedTuple):
+    """Side of the blocks, and how many are processed at the same time."""
+
+    side: int
+    at_once: int
 
 
 def decode(
@@ -88,11 +99,29 @@ def decode(
     ------
     Cancelled
         If `cancel` returned True.
+    MemoryError
+        If there is not even memory enough to process small blocks one after the other, or an error of a library that
+        means the same (see `is_out_of_memory`).
     """
+    try:
+        return _decode(probability, heads, parameters, cancel, _BlockPlan(BLOCK_SIDE, BLOCKS_AT_ONCE))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    return _decode(probability, heads, parameters, cancel, _BlockPlan(SMALL_BLOCK_SIDE, 1))
+
+
+def _decode(
+    probability: NDArray[np.float32],
+    heads: tuple[str, ...],
+    parameters: DecodeParameters,
+    cancel: CancelFlag | None,
+    plan: _BlockPlan,
+) -> NDArray[np.int32]:
     planes = dict(zip(heads, probability, strict=True))
     least = 0 if parameters.smoothing else parameters.min_size
     if parameters.split > 0:
-        labels = _divided(planes, parameters.threshold, parameters.split, least, cancel)
+        labels = _divided(planes, parameters.threshold, parameters.split, least, cancel, plan)
     else:
         labels = _undivided(planes["foreground"], parameters.threshold, least)
     if parameters.smoothing:
@@ -118,6 +147,7 @@ def _divided(
     split: float,
     min_size: int,
     cancel: CancelFlag | None,
+    plan: _BlockPlan,
 ) -> NDArray[np.int32]:
     """Divide the regions into watershed basins, merge these into objects, and number those of enough pixels.
 
@@ -126,7 +156,7 @@ def _divided(
     labels = np.empty(planes["foreground"].shape, np.int32)
     found: list[Basins] = []
     count = 0
-    for block, basins in _basins_by_block(planes, threshold, labels, cancel):
+    for block, basins in _basins_by_block(planes, threshold, labels, cancel, plan):
         found.append(renumber_block(basins, block, labels, count))
         count += len(basins.peak)
     basins, whole = join_blocks(found, labels)
@@ -143,18 +173,20 @@ def _basins_by_block(
     threshold: float,
     labels: NDArray[np.int32],
     cancel: CancelFlag | None,
+    plan: _BlockPlan,
 ) -> Iterator[tuple[Block, Basins]]:
-    """Find the basins of the blocks of an image, a few blocks at the same time, and yield them in their order."""
+    """Find the basins of the blocks of an image, and yield them in their order."""
 
     def find(block: Block) -> tuple[Block, Basins]:
         return block, find_basins(elevation(planes, threshold, block), block, labels)
 
-    remaining = blocks(labels.shape, BLOCK_SIDE)
-    with ThreadPoolExecutor(BLOCKS_AT_ONCE, "read objects") as pool:
-        for turn, together in enumerate(iter(lambda: list(islice(remaining, BLOCKS_AT_ONCE)), [])):
+    remaining = blocks(labels.shape, plan.side)
+    with ThreadPoolExecutor(plan.at_once, "read objects") as pool:
+        run = pool.map if plan.at_once > 1 else map
+        for turn, together in enumerate(iter(lambda: list(islice(remaining, plan.at_once)), [])):
             if turn and cancel is not None and cancel():
                 raise Cancelled("Cancelled while objects were read off the image.")
-            yield from pool.map(find, together)
+            yield from run(find, together)
             for plane in planes.values():
                 drop_cached_pages(plane)
 

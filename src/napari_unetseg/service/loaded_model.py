@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 
 from napari_unetseg.config import Settings
+from napari_unetseg.errors import is_out_of_memory
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, choose_device
@@ -209,8 +210,16 @@ def load_model(
     network = load_network(package)
     # Counted before the backend takes the network over.
     count, size = _count(network), _bytes(network)
-    plan, runner = put(network, chosen)
-    falls_back = may_fall_back and runner.device.kind != "cpu"
+    falls_back = may_fall_back and chosen.kind != "cpu"
+    try:
+        plan, runner = put(network, chosen)
+    except Exception as error:
+        if not (falls_back and is_out_of_memory(error)):
+            raise
+        runner = None
+    if runner is None:  # outside the handler: its traceback would hold what fills the device
+        plan, runner = put(load_network(package), _AFTER_FALLBACK)
+    falls_back = falls_back and runner.device.kind != "cpu"
     return LoadedModel(
         package.card,
         plan,

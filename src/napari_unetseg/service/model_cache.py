@@ -8,7 +8,8 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import UnetsegError, is_out_of_memory, out_of_memory_says
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class ModelCache:
 
         Raises
         ------
+        OutOfMemory
+            If there is not enough to load it, even without the other models that nobody uses.
         ServiceClosed
             After `close`.
         """
@@ -95,7 +98,7 @@ class ModelCache:
         """
         with self._loading:
             self.check_open()
-            loaded_model = self._load(package)
+            loaded_model = self._load_at_any_price(package)
             self._put(package, loaded_model)
 
     def unload(self, package: ModelPackage | None = None) -> None:
@@ -122,7 +125,26 @@ class ModelCache:
             return found
         with self._loading:
             # Another thread may have loaded it meanwhile.
-            return self._find(package) or self._put(package, self._load(package), users=1)
+            return self._find(package) or self._put(package, self._load_at_any_price(package), users=1)
+
+    def _load_at_any_price(self, package: ModelPackage) -> "LoadedModel":
+        """Load a model; where memory runs out, again without the other models that nobody uses."""
+        try:
+            return self._load(package)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        with self._lock:
+            for key in [key for key, held in self._held.items() if not held.users and key != package.source]:
+                self._retire(self._held.pop(key))
+        with out_of_memory_says(
+            Sentence(
+                "{model}: memory ran out while the model was loaded. Close other programs or images, or choose a "
+                "smaller model.",
+                model=package.name,
+            )
+        ):
+            return self._load(package)
 
     def _find(self, package: ModelPackage) -> _Held | None:
         with self._lock:

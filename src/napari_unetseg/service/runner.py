@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
-from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError
+from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, rescaled_warning
+from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
@@ -293,10 +294,16 @@ class Runner:
 
     @contextmanager
     def _call(self, image: str) -> Iterator[None]:
-        """Give a call its id, and count and write down its failure."""
+        """Give a call its id, and count and write down its failure; that memory ran out is said in a sentence."""
         with request() as identity:
             try:
-                yield
+                with out_of_memory_says(
+                    Sentence(
+                        "{image}: memory ran out. Close other programs or images, or segment a part of the image.",
+                        image=image,
+                    )
+                ):
+                    yield
             except Exception as error:
                 self._record_failure(image, error, identity)
                 raise

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.errors import is_out_of_memory, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.object_size import scale_factor
+from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.measurements import Table, measure
@@ -128,14 +130,17 @@ class Segmentation:
         ------
         Cancelled
             If `cancel` returned True.
+        OutOfMemory
+            If there is not enough.
         ParameterError
             If there is no such parameter, or a value lies outside its range.
         """
         check_callbacks(cancel=cancel)
         changed = self.parameters.override(parameters)
-        labels = decode_stack(
-            self.probability, self.heads, changed, axes=self.image.stack_axes, link=self.link, cancel=cancel
-        )
+        with out_of_memory_says(_no_memory_to_decode(self.image)):
+            labels = decode_stack(
+                self.probability, self.heads, changed, axes=self.image.stack_axes, link=self.link, cancel=cancel
+            )
         return replace(
             self,
             parameters=changed,
@@ -210,6 +215,11 @@ def read_objects(
         See `Segmentation`.
     cancel
         Polled between the planes of a stack, and the blocks of a large image.
+
+    Raises
+    ------
+    OutOfMemory
+        If there is not enough for it, even without what the network keeps for its next run.
     """
     card, parameters = loaded_model.card, options.parameters(loaded_model.card)
     provenance = record(
@@ -227,12 +237,43 @@ def read_objects(
         probability=prediction.probability,
         heads=card.heads,
         parameters=parameters,
-        labels=decode_stack(
-            prediction.probability, card.heads, parameters, axes=plane.stack_axes, link=options.link, cancel=cancel
-        ),
+        labels=_decode_at_any_price(loaded_model, plane, prediction, parameters, link=options.link, cancel=cancel),
         provenance=provenance,
         warnings=(*fallback, *remarks, *prediction.warnings),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
         link=options.link,
+    )
+
+
+def _decode_at_any_price(
+    loaded_model: "LoadedModel",
+    plane: Image,
+    prediction: "Prediction",
+    parameters: DecodeParameters,
+    *,
+    link: bool,
+    cancel: CancelFlag | None,
+) -> NDArray[np.int32]:
+    """Decode what the network has finished; where memory runs out, again without what it keeps for its next run."""
+
+    def decode() -> NDArray[np.int32]:
+        heads, axes = loaded_model.card.heads, plane.stack_axes
+        return decode_stack(prediction.probability, heads, parameters, axes=axes, link=link, cancel=cancel)
+
+    try:
+        return decode()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    loaded_model.backend.release_memory()
+    with out_of_memory_says(_no_memory_to_decode(plane)):
+        return decode()
+
+
+def _no_memory_to_decode(image: Image) -> Sentence:
+    return Sentence(
+        "{image}: memory ran out while objects were read off the probability map. Close other programs or images, or "
+        "segment a part of the image.",
+        image=image.name,
     )

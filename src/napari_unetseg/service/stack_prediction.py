@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unetseg.callbacks import Progress
-from napari_unetseg.errors import ImageError
+from napari_unetseg.errors import ImageError, OutOfMemory, out_of_memory_says
 from napari_unetseg.image import Image
+from napari_unetseg.inference.out_of_memory import no_memory_for
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.language import Sentence
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
@@ -78,9 +79,10 @@ def join_planes(image: Image, outcomes: Iterable[Prediction | Exception]) -> Pre
             error = error or outcome
         elif error is None:
             try:
-                joined = joined or _Joined(image, outcome)
-                joined.add(index, outcome)
-            except ImageError as no_room:
+                with out_of_memory_says(no_memory_for(image)):
+                    joined = joined or _Joined(image, outcome)
+                    joined.add(index, outcome)
+            except (ImageError, OutOfMemory) as no_room:
                 error = no_room
     if error is None and joined is not None:
         return joined.prediction()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_unetseg.errors import out_of_memory_says
 from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
@@ -69,6 +70,8 @@ def train(
 
     Raises
     ------
+    OutOfMemory
+        If there is not enough for the crops of a step; the message names a smaller step.
     UnetsegError
         If the data, the checkpoint or a folder cannot be used; the message names the file.
     """
@@ -94,7 +97,10 @@ def train(
     # Scenes are one group: no two of them are more alike than others.
     names = [groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
-    with nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log:
+    with (
+        nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log,
+        out_of_memory_says(_no_memory_to_train(recipe)),
+    ):
         fit(
             shown,
             draw_weights([sample.kind for sample in shown], names),
@@ -108,6 +114,15 @@ def train(
     fields = card_fields(recipe, training)
     return write_trained_model(
         output, fields, without_auxiliary(best, recipe), recipe, [pair for pair in pairs if pair.stem in held], device
+    )
+
+
+def _no_memory_to_train(recipe: TrainingRecipe) -> str:
+    fewer, smaller = recipe.batch // 2, recipe.crop // 2
+    advice = f"--batch {fewer}" if fewer >= 2 else f"--crop {smaller}"
+    return (
+        f"Memory ran out in training, with {recipe.batch} crops of {recipe.crop} pixels a step. Close other programs, "
+        f"or train anew with less at once, such as {advice}."
     )
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, is_out_of_memory
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
-from napari_unetseg.inference.out_of_memory import is_out_of_memory
 
 # The memory that is kept serves the maps: under a limit on what is held, only the code of new kernels finds none.
 PROGRAM = """
@@ -19,7 +18,7 @@ import torch
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.malloc import keep_freed_memory
-from napari_unetseg.inference.out_of_memory import is_out_of_memory
+from napari_unetseg.errors import is_out_of_memory
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo.card import Head
 

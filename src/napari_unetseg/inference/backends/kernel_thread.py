@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-NO_KERNEL = "could not create a primitive"
-"""What oneDNN says when it makes no kernel, whatever the reason."""
+from napari_unetseg.errors import NO_KERNEL
 
 _this_thread = threading.local()
 

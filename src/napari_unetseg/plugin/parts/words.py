@@ -4,7 +4,7 @@ import math
 import traceback
 from dataclasses import dataclass
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import UnetsegError, is_out_of_memory
 from napari_unetseg.language import grouped, mark, tr, tr_count, translated
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -28,7 +28,7 @@ def describe_error(error: BaseException) -> FailureText:
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UnetsegError):
         return FailureText(translated(error), details)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return FailureText(tr("There was not enough memory. Close other images or programs, then run again."), details)
     sentence = tr("This should not have happened ({error}). Please report it with the details.")
     return FailureText(sentence.format(error=f"{type(error).__name__}: {error}"), details)

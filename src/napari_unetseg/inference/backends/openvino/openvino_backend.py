@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import ModelError, is_out_of_memory
 from napari_unetseg.inference.backends import cancelled_error, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.array_backend import ArrayBackend
@@ -110,7 +110,7 @@ class OpenVinoBackend(ArrayBackend):
                     raise cancelled_error()
             request.wait()
         except RuntimeError as error:
-            if "alloc" in str(error):
+            if is_out_of_memory(error) or "alloc" in str(error):
                 raise MemoryError(str(error)) from error
             raise
 
