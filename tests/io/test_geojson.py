@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path as Outline
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io import Position, read_geojson, write_geojson
+from napari_unetseg.io import Position, geojson_features, read_geojson, write_geojson
+from napari_unetseg.io.object_properties import ObjectProperties
 from napari_unetseg.postprocessing import contours
 from napari_unetseg.postprocessing.contours import trace_contours
 
@@ -205,3 +206,192 @@ def test_what_is_no_geojson(tmp_path, content):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UnetsegError, match=r"gone\.geojson: cannot be read"):
         read_geojson(tmp_path / "gone.geojson")
+
+
+def square(left, top=0, side=10):
+    right, bottom = left + side, top + side
+    return {
+        "type": "Polygon",
+        "coordinates": [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]],
+    }
+
+
+def feature(geometry, **properties):
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def read_document(tmp_path, document):
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(document))
+    return read_geojson(path)
+
+
+def places(read):
+    """Return the left edge and the label of each contour."""
+    return [(float(one.exterior[:, 1].min() + 0.5), one.label) for one in read.contours]
+
+
+COLLECTION = {"type": "GeometryCollection", "geometries": [square(0), square(20)]}
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (square(0), [(0, 1)]),
+        (feature(square(0)), [(0, 1)]),
+        ([square(0), feature(square(20))], [(0, 1), (20, 2)]),
+        (COLLECTION, [(0, 1), (20, 2)]),
+        (feature(COLLECTION, label=5), [(0, 5), (20, 5)]),
+        (feature({"type": "GeometryCollection", "geometries": [COLLECTION, square(40)]}), [(0, 1), (20, 1), (40, 1)]),
+        ({"type": "FeatureCollection", "features": [{"type": "FeatureCollection", "features": [feature(square(3))]}]},
+         [(3, 1)]),
+        (feature({"type": "MultiPolygon", "coordinates": [square(0)["coordinates"], [[]], square(9)["coordinates"]]}),
+         [(0, 1), (9, 1)]),
+    ],
+)  # fmt: skip
+def test_every_legal_root_and_collection_is_read(tmp_path, document, expected):
+    read = read_document(tmp_path, document)
+    assert places(read) == expected
+    assert read.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("geometry", "said"),
+    [
+        (None, "1 unplaced object"),
+        ({"type": "Polygon", "coordinates": []}, "1 empty polygon"),
+        ({"type": "Polygon", "coordinates": [[]]}, "1 empty polygon"),
+        ({"type": "Polygon", "coordinates": [[[1, 1], [2, 2], [1, 1]]]}, "1 empty polygon"),
+        ({"type": "MultiPolygon", "coordinates": []}, "1 empty polygon"),
+        ({"type": "GeometryCollection", "geometries": []}, "1 empty geometry"),
+        ({"type": "LineString", "coordinates": [[0, 0], [1, 1]]}, "1 linestring"),
+        ({"type": "MultiPoint", "coordinates": [[0, 0]]}, "1 multipoint"),
+        ({"type": "Circle", "radius": 3}, "1 unknown geometry"),
+    ],
+)
+def test_what_has_no_area_is_counted_and_the_others_are_read(tmp_path, geometry, said):
+    read = read_document(tmp_path, [feature(geometry), feature(square(7))])
+    assert places(read) == [(7, 1)]
+    assert read.left_out == (said,)
+
+
+def test_points_beside_areas_in_a_collection_are_counted(tmp_path):
+    points = [{"type": "Point", "coordinates": [0, 0]}] * 2
+    read = read_document(tmp_path, feature({"type": "GeometryCollection", "geometries": [*points, square(4)]}))
+    assert (places(read), read.left_out) == ([(4, 1)], ("2 points",))
+
+
+@pytest.mark.parametrize("label", [3, 3.0, "3", "3.0", " 3 "])
+def test_a_label_is_a_whole_number_however_it_is_written(tmp_path, label):
+    assert places(read_document(tmp_path, [feature(square(0), label=label)])) == [(0, 3)]
+    assert places(read_document(tmp_path, [feature(square(0), name=label)])) == [(0, 3)]
+
+
+@pytest.mark.parametrize("label", [3.5, "3.5", -1, 0, True, None, "nan", float("inf"), 2**40, 1e300, [3], "cell"])
+def test_what_is_no_label_leaves_the_next_number(tmp_path, label):
+    read = read_document(tmp_path, [feature(square(0), label=label), feature(square(20), label=8)])
+    assert places(read) == [(0, 9), (20, 8)]
+
+
+def test_a_name_that_several_objects_share_joins_none_of_them(tmp_path):
+    named = [feature(square(left), name=name) for left, name in ((0, "1"), (20, "1"), (40, "1.0"), (60, "7"))]
+    assert places(read_document(tmp_path, named)) == [(0, 8), (20, 9), (40, 10), (60, 7)]
+    taken = [feature(square(0), name="4"), feature(square(20), label=4)]
+    assert places(read_document(tmp_path, taken)) == [(0, 5), (20, 4)]
+    deep = [feature(square(0) | {"plane": {"c": -1, "z": z, "t": 0}}, name="2") for z in range(3)]
+    assert places(read_document(tmp_path, deep)) == [(0, 2)] * 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_mark_of_the_encoding_is_no_content(tmp_path, encoding):
+    (tmp_path / "a.geojson").write_text(json.dumps([feature(square(0), name="Zelle µ")]), encoding=encoding)
+    read = read_geojson(tmp_path / "a.geojson")
+    assert read.properties[0].name == "Zelle µ"
+
+
+def test_points_with_a_height_and_rings_that_are_not_closed(tmp_path):
+    ring = [[0, 0, 5], [4, 0], [4, 4, 5], [0, 4]]
+    read = read_document(tmp_path, {"type": "Polygon", "coordinates": [ring]})
+    assert [contour.area for contour in read.contours] == [16]
+
+
+@pytest.mark.parametrize("bad", ["NaN", "Infinity", "1e300", '"far"', "null", "[1]"])
+def test_a_coordinate_that_is_no_place_is_refused(tmp_path, bad):
+    (tmp_path / "a.geojson").write_text(f'{{"type":"Polygon","coordinates":[[[0,0],[9,0],[9,{bad}],[0,0]]]}}')
+    with pytest.raises(UnetsegError, match=r"a\.geojson: cannot be read as GeoJSON"):
+        read_geojson(tmp_path / "a.geojson")
+
+
+@pytest.mark.parametrize("root", ["geometries", "features"])
+def test_collections_without_end_are_refused_in_a_sentence(tmp_path, root):
+    kind = "GeometryCollection" if root == "geometries" else "FeatureCollection"
+    document = square(0)
+    for _ in range(40):
+        document = {"type": kind, root: [document]}
+    with pytest.raises(UnetsegError, match=r"a\.geojson: is nested too deeply"):
+        read_document(tmp_path, document)
+    (tmp_path / "a.geojson").write_text("[" * 200_000)
+    with pytest.raises(UnetsegError, match=r"a\.geojson: is nested too deeply"):
+        read_geojson(tmp_path / "a.geojson")
+
+
+def test_a_file_beyond_all_measure_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(geojson_features, "MAX_BYTES", 2**20)
+    (tmp_path / "a.geojson").write_text(" " * (2**20 + 1))
+    with pytest.raises(UnetsegError, match=r"a\.geojson: is larger than 1 MB"):
+        read_geojson(tmp_path / "a.geojson")
+
+
+TUMOUR = {"name": "Tumour", "color": [200, 0, 10]}
+
+
+@pytest.mark.parametrize(
+    "classification", [TUMOUR, {"name": "Stroma"}, {"names": ["Tumour", "Positive"], "color": [1, 2, 3]}, None]
+)
+def test_class_identifier_type_and_name_survive(tmp_path, classification):
+    properties = {"objectType": "annotation", "name": "left lobe"}
+    if classification:
+        properties["classification"] = classification
+    read = read_document(tmp_path, feature(square(0), **properties) | {"id": "0d1b-7"})
+    path = tmp_path / "again.geojson"
+    write_geojson(path, read.contours, properties=read.properties, classification="nuclei")
+    (again,) = json.loads(path.read_text())["features"]
+    assert again["id"] == "0d1b-7"
+    assert {key: again["properties"].get(key) for key in properties} == properties
+    assert again["properties"].get("classification") == classification
+    assert again["geometry"] == square(0)
+
+
+def test_the_colour_of_older_programs_is_unpacked(tmp_path):
+    old = {"name": "Tumor", "colorRGB": -3670016}
+    assert read_document(tmp_path, feature(square(0), classification=old)).properties == [
+        ObjectProperties(classification="Tumor", colour=(200, 0, 0))
+    ]
+
+
+def test_a_copied_object_gets_an_identifier_of_its_own(tmp_path):
+    read = read_document(tmp_path, [feature(square(0)) | {"id": "same"}, feature(square(20)) | {"id": "same"}])
+    write_geojson(tmp_path / "b.geojson", read.contours, properties=read.properties)
+    one, two = (one["id"] for one in json.loads((tmp_path / "b.geojson").read_text())["features"])
+    assert one == "same" != two
+
+
+def test_the_nucleus_of_a_cell_is_not_dropped_without_a_word(tmp_path):
+    cell = feature(square(0), objectType="cell") | {"nucleusGeometry": square(2, 2, 3)}
+    read = read_document(tmp_path, [cell, cell])
+    assert (len(read.contours), read.left_out) == (2, ("2 nucleus outlines",))
+
+
+@pytest.mark.parametrize("scale", [(float("nan"), 1), (0, 1), (1, float("inf"))])
+def test_no_pixel_size_is_better_than_one_that_is_no_json(tmp_path, scale):
+    write(tmp_path, np.array([[1]]), scale=scale, unit="micrometer")
+    assert "pixel_size" not in json.loads((tmp_path / "a.geojson").read_text(), parse_constant=pytest.fail)
+
+
+def test_numbers_of_tables_are_written_as_json_has_them(tmp_path):
+    table = {"label": np.array([1], np.int64), "area": np.array([2.5], np.float32), "n": np.array([np.inf])}
+    (one,) = write(tmp_path, np.array([[1]]), measurements=table, scale=np.array([0.5, -0.5], np.float32), unit="mm")[
+        "features"
+    ]
+    assert one["properties"]["measurements"] == {"area": 2.5}
+    assert read_geojson(tmp_path / "a.geojson").scale == (0.5, 0.5)

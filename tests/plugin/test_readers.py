@@ -1,5 +1,6 @@
 """Which files are ours to open, and what is told of what is not."""
 
+import json
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -10,7 +11,8 @@ from roifile import ROI_TYPE, ImagejRoi, roiwrite
 
 from napari_unetseg.io import write_rois
 from napari_unetseg.plugin import readers
-from napari_unetseg.plugin.readers import get_reader, open_rois
+from napari_unetseg.plugin.readers import get_reader, open_geojson, open_rois
+from napari_unetseg.plugin.writers import save_shapes_as_geojson
 
 
 def test_archives_of_other_things_are_left_to_others(tmp_path: Path) -> None:
@@ -41,3 +43,22 @@ def test_an_archive_of_nothing_is_an_empty_layer(tmp_path: Path) -> None:
     layer = Layer.create(*data)
     assert isinstance(layer, Shapes)
     assert len(layer.data) == 0
+
+
+def test_what_qupath_knows_of_an_object_survives_the_layer(tmp_path: Path) -> None:
+    ring = [[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]
+    hole = [[2, 2], [2, 4], [4, 4], [4, 2], [2, 2]]
+    known = {"objectType": "annotation", "name": "lobe", "classification": {"name": "Tumour", "color": [200, 0, 10]}}
+    features = [
+        {"type": "Feature", "id": "0d1b", "geometry": {"type": "Polygon", "coordinates": rings}, "properties": own}
+        for rings, own in (([ring, hole], known), ([[[x + 20, y] for x, y in ring]], {}))
+    ]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (data,) = open_geojson(str(tmp_path / "a.geojson"))
+    layer = Layer.create(*data)
+    assert layer.features["class"].tolist()[:2] == ["Tumour"] * 2
+    save_shapes_as_geojson(str(tmp_path / "b.geojson"), layer.data, layer.as_layer_data_tuple()[1])
+    one, two = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    assert one["id"] == "0d1b" != two["id"]
+    assert {key: one["properties"][key] for key in known} == known
+    assert "classification" not in two["properties"]

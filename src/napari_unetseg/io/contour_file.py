@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.io.object_properties import ObjectProperties
 from napari_unetseg.postprocessing.contours import Contour, Ring, signed_area
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
@@ -40,6 +41,8 @@ class ContourFile:
         What is no area and therefore not among the contours, such as ``"2 lines"``.
     scale, unit
         Pixel size along (Y, X) and its unit; None where they are not known.
+    properties
+        What QuPath knows of the object of each contour; empty if the file is none of QuPath's.
     """
 
     contours: Sequence[Contour]
@@ -48,6 +51,7 @@ class ContourFile:
     left_out: tuple[str, ...] = ()
     scale: tuple[float, float] | None = None
     unit: str | None = None
+    properties: Sequence[ObjectProperties] = ()
 
 
 def join_rings(label: int, exteriors: Sequence[Ring], holes: Sequence[Ring]) -> list[Contour]:

@@ -3,7 +3,8 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from napari_unetseg.io.contour_file import (
     join_rings,
     number_unlabelled,
     with_positions,
-    without_closing_vertex,
 )
+from napari_unetseg.io.geojson_features import Feature, load_document, read_features
+from napari_unetseg.io.object_properties import ObjectProperties
+from napari_unetseg.io.physical_size import known_size, length
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour
 
@@ -40,6 +43,7 @@ def write_geojson(
     classification: str | None = None,
     scale: tuple[float, float] | None = None,
     unit: str | None = None,
+    properties: Sequence[ObjectProperties] = (),
 ) -> None:
     """Write one Polygon feature an object, holes included, in pixels as (x, y).
 
@@ -65,47 +69,52 @@ def write_geojson(
     scale, unit
         Pixel size along (Y, X) and its unit, written in addition to the features as ``pixel_size``. QuPath takes the
         pixel size from the image and passes over it.
+    properties
+        What QuPath knows of the object of each contour, written as it was read; empty where it knows nothing.
 
     Raises
     ------
     UnetsegError
         If the file cannot be written.
     """
+    known = properties or [ObjectProperties(classification=classification, colour=_CLASS_COLOUR)] * len(contours)
     pieces: dict[tuple[int, Position], list[Contour]] = {}
-    for contour, position in zip(contours, positions or [Position()] * len(contours), strict=True):
+    of_object: dict[tuple[int, Position], ObjectProperties] = {}
+    for contour, position, own in zip(contours, positions or [Position()] * len(contours), known, strict=True):
         pieces.setdefault((int(contour.label), position), []).append(contour)
+        of_object.setdefault((int(contour.label), position), own)
     rows = _rows_by_label(measurements or {})
     features = [
-        _feature(label, position, parts, rows.get(label, {}), classification)
+        _feature(label, position, parts, rows.get(label, {}), of_object[label, position])
         for (label, position), parts in pieces.items()
     ]
+    _make_identifiers_unique(features)
     collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if scale and unit:
-        collection["pixel_size"] = {"y": scale[0], "x": scale[1], "unit": unit}
+    if scale is not None and unit and (sizes := [length(step) for step in scale]) and None not in sizes:
+        collection["pixel_size"] = {"y": sizes[0], "x": sizes[1], "unit": unit}
     with whole_file(Path(path)) as temporary:
-        temporary.write_text(json.dumps(collection, separators=(",", ":")), encoding="utf-8")
+        temporary.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False), encoding="utf-8")
 
 
 def read_geojson(path: str | Path) -> ContourFile:
     """Read the areas of a GeoJSON file in pixel coordinates, as QuPath and `write_geojson` write them.
 
-    An object's label is the property ``label``, else its name where that is a number, else the next number.
-    Points and lines are counted in `ContourFile.left_out`.
+    It may be a collection of features, a list of them, one feature or a bare geometry. An object's label is the
+    property ``label``, else its name where that is a number and no other object of its plane has the same, else the
+    next number. Points, lines and whatever else encloses nothing are counted in `ContourFile.left_out`.
 
     Raises
     ------
     UnetsegError
-        If the file cannot be read.
+        If the file cannot be read, is no GeoJSON, or is too large or nested too deeply for one.
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        features = _features(content)
-        polygons = [_polygons(feature["geometry"]) for feature in features]
-        positions = _positions([feature["geometry"] for feature in features])
-        size = content.get("pixel_size") if isinstance(content, dict) else None
-        scale, unit = ((float(size["y"]), float(size["x"])), str(size["unit"])) if size else (None, None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        document = load_document(path)
+        features, others = read_features(path, document)
+        positions = _positions([plane for feature in features for plane, _ in feature.areas])
+        scale, unit = _pixel_size(document)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UnetsegError(
             Sentence(
                 "{path}: cannot be read as GeoJSON ({reason!r}). Export the objects again, in QuPath with "
@@ -114,20 +123,20 @@ def read_geojson(path: str | Path) -> ContourFile:
                 reason=error,
             )
         ) from error
-    labels = number_unlabelled([_label(one) if rings else 0 for one, rings in zip(features, polygons, strict=True)])
-    contours, planes = with_positions(
-        (position, [contour for exterior, *holes in parts for contour in join_rings(label, [exterior], holes)])
-        for label, position, parts in zip(labels, positions, polygons, strict=True)
-    )
-    kept = {label: one for label, one, rings in zip(labels, features, polygons, strict=True) if rings}
-    others = Counter(
-        str(one["geometry"]["type"]).lower() for one, rings in zip(features, polygons, strict=True) if not rings
-    )
-    return ContourFile(contours, planes, _columns(kept), counts_of_kinds(others), scale, unit)
+    numbered = list(zip(_labels(features, positions), features, strict=True))
+    joined = [
+        join_rings(label, [exterior], holes) for label, feature in numbered for _, (exterior, *holes) in feature.areas
+    ]
+    contours, planes = with_positions(zip(positions, joined, strict=True))
+    known = (feature.properties for feature in features for _ in feature.areas)
+    properties = [one for one, parts in zip(known, joined, strict=True) for _ in parts]
+    if all(one == ObjectProperties() for one in properties):
+        properties = []
+    return ContourFile(contours, planes, _columns(dict(numbered)), counts_of_kinds(others), scale, unit, properties)
 
 
 def _feature(
-    label: int, position: Position, parts: list[Contour], measurements: dict[str, float], classification: str | None
+    label: int, position: Position, parts: list[Contour], measurements: dict[str, float], known: ObjectProperties
 ) -> dict[str, Any]:
     polygons = [_polygon(part) for part in parts]
     geometry: dict[str, Any] = (
@@ -138,15 +147,34 @@ def _feature(
     if position != Position():
         channel = _NO_CHANNEL if position.c is None else position.c
         geometry["plane"] = {"c": channel, "z": position.z or 0, "t": position.t or 0}
-    properties: dict[str, Any] = {"objectType": "detection", "name": str(label), "label": label}
-    if classification:
-        properties["classification"] = {"name": classification, "color": _CLASS_COLOUR}
+    properties: dict[str, Any] = {
+        "objectType": known.kind or "detection",
+        "name": known.name or str(label),
+        "label": label,
+    }
+    if known.classification:
+        properties["classification"] = _classification(known.classification, known.colour)
     if "confidence" in measurements:
         properties["confidence"] = measurements["confidence"]
     if measurements:
         properties["measurements"] = measurements
-    identifier = uuid.uuid5(_NAMESPACE, f"{label} {json.dumps(geometry)}")
-    return {"type": "Feature", "id": str(identifier), "geometry": geometry, "properties": properties}
+    identifier = known.identifier or str(uuid.uuid5(_NAMESPACE, f"{label} {json.dumps(geometry)}"))
+    return {"type": "Feature", "id": identifier, "geometry": geometry, "properties": properties}
+
+
+def _classification(name: str, colour: tuple[int, int, int] | None) -> dict[str, Any]:
+    names = name.split(": ")
+    written: dict[str, Any] = {"name": name} if len(names) == 1 else {"names": names}
+    return written | ({"color": colour} if colour else {})
+
+
+def _make_identifiers_unique(features: list[dict[str, Any]]) -> None:
+    """Give what was copied in a layer an identifier of its own."""
+    seen: set[str] = set()
+    for feature in features:
+        if feature["id"] in seen:
+            feature["id"] = str(uuid.uuid5(_NAMESPACE, f"{feature['id']} {json.dumps(feature)}"))
+        seen.add(feature["id"])
 
 
 def _polygon(contour: Contour) -> list[list[list[float]]]:
@@ -174,32 +202,13 @@ def _rows_by_label(columns: Columns) -> dict[int, dict[str, float]]:
     return rows
 
 
-def _features(content: Any) -> list[dict[str, Any]]:
-    """Return the features of a collection, of a bare list of features as QuPath once wrote it, or of one."""
-    if isinstance(content, list):
-        return content
-    if content["type"] == "Feature":
-        return [content]
-    features: list[dict[str, Any]] = content["features"]
-    return features
+def _pixel_size(document: Any) -> tuple[tuple[float, float] | None, str | None]:
+    size = document.get("pixel_size") if isinstance(document, dict) else None
+    return known_size([size["y"], size["x"]], [size["unit"]] * 2) if size else (None, None)
 
 
-def _polygons(geometry: dict[str, Any]) -> list[list[NDArray[np.float64]]]:
-    """Return the polygons of an area, each a list of rings, (y, x) about pixel centres; none of anything else."""
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        return []
-    parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-    polygons = []
-    for part in parts:
-        rings = [without_closing_vertex(np.asarray(ring, np.float64)[:, 1::-1] - 0.5) for ring in part]
-        if rings and rings[0] is not None:
-            polygons.append([ring for ring in rings if ring is not None])
-    return polygons
-
-
-def _positions(geometries: list[dict[str, Any]]) -> list[Position]:
+def _positions(planes: list[Mapping[str, Any]]) -> list[Position]:
     """Read QuPath's planes. It numbers planes of images without z or t by 0: an axis that is 0 throughout is none."""
-    planes = [geometry.get("plane", {}) for geometry in geometries]
     z_axis, t_axis = (any(plane.get(axis, 0) for plane in planes) for axis in "zt")
     return [
         Position(
@@ -211,27 +220,23 @@ def _positions(geometries: list[dict[str, Any]]) -> list[Position]:
     ]
 
 
-def _label(feature: dict[str, Any]) -> int | None:
-    properties = feature.get("properties") or {}
-    label = str(properties.get("label", properties.get("name")))
-    return int(label) if label.isdecimal() and int(label) > 0 else None
+def _labels(features: Sequence[Feature], positions: Sequence[Position]) -> list[int]:
+    """Return the label of each feature; a name that objects of a plane share, such as that of a group, gives none."""
+    ends = accumulate(len(feature.areas) for feature in features)
+    places = [positions[end - 1] for end in ends]
+    unlabelled = [(one.number, place) for one, place in zip(features, places, strict=True) if one.label is None]
+    shared = {number for (number, _), count in Counter(unlabelled).items() if count > 1}
+    shared |= {feature.label for feature in features}
+    return number_unlabelled(
+        [one.label if one.label is not None or one.number in shared else one.number for one in features]
+    )
 
 
-def _columns(features: dict[int, dict[str, Any]]) -> Columns:
-    rows = {label: _measured(feature) for label, feature in features.items()}
-    names = dict.fromkeys(name for row in rows.values() for name in row)
+def _columns(features: Mapping[int, Feature]) -> Columns:
+    names = dict.fromkeys(name for feature in features.values() for name in feature.measurements)
     if not names:
         return {}
-    columns: dict[str, list[Any]] = {name: [row.get(name, np.nan) for row in rows.values()] for name in names}
-    return {"label": list(rows)} | columns
-
-
-def _measured(feature: dict[str, Any]) -> dict[str, float]:
-    """Read measurements as a mapping, or as the list of names and values that QuPath wrote before 0.4."""
-    measurements = (feature.get("properties") or {}).get("measurements", {})
-    pairs = (
-        measurements.items()
-        if isinstance(measurements, dict)
-        else ((one["name"], one["value"]) for one in measurements)
-    )
-    return {str(name): float(value) for name, value in pairs if isinstance(value, int | float)}
+    columns: dict[str, list[Any]] = {
+        name: [feature.measurements.get(name, np.nan) for feature in features.values()] for name in names
+    }
+    return {"label": list(features)} | columns

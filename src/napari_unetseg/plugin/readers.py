@@ -9,6 +9,7 @@ import pandas as pd
 from napari.utils.notifications import show_warning
 
 from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
+from napari_unetseg.io.object_properties import columns_of
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import CONTOURS
@@ -72,6 +73,10 @@ def _shapes(path: str, found: ContourFile) -> list[LayerData]:
     features = pd.DataFrame({"label": [label for label, *_ in rings], "ring": [kind for _, kind, *_ in rings]})
     if found.measurements:
         features = features.merge(pd.DataFrame(found.measurements), on="label", how="left")
+    if found.properties:
+        known = zip(found.contours, found.properties, strict=True)
+        own = columns_of([one for contour, one in known for _ in (contour.exterior, *contour.holes)])
+        features = features.assign(**{name: texts for name, texts in own.items() if name not in features})
     polygons = [
         np.column_stack([np.tile(_places(position, axes), (len(ring), 1)), ring]) for _, _, ring, position in rings
     ]

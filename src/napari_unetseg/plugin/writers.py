@@ -98,6 +98,7 @@ def _save_geojson(path: str, found: ContourFile, meta: LayerMeta) -> list[str]:
             classification=model_of(meta),
             scale=found.scale,
             unit=found.unit,
+            properties=found.properties,
         )
     _warn_of_left_out(found, meta)
     return [path]

@@ -19,6 +19,7 @@ from napari_unetseg.io.contour_file import (
     number_unlabelled,
     without_closing_vertex,
 )
+from napari_unetseg.io.object_properties import ObjectProperties, from_row
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
 from napari_unetseg.plugin.layers.axes import OTHER, STACK_ROLES, names_of_axes, pixel_size, role_of
@@ -178,10 +179,13 @@ def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFi
     rows = [row for row, _, _ in rings]
     labels = number_unlabelled([_label(features, row) for row in rows])
     groups: dict[tuple[int, Position], tuple[list[Ring], list[Ring]]] = {}
+    known: dict[tuple[int, Position], ObjectProperties] = {}
     for label, (row, position, ring) in zip(labels, rings, strict=True):
         is_hole = "ring" in features and features["ring"][row] == "hole"
         groups.setdefault((label, position), ([], []))[is_hole].append(ring)
+        known.setdefault((label, position), from_row(features.loc[row]))
     joined = [(join_rings(label, *group), position) for (label, position), group in groups.items()]
+    properties = [known[place] for place, (parts, _) in zip(groups, joined, strict=True) for _ in parts]
     scale, unit = pixel_size(meta, axes.plane)
     return ContourFile(
         [contour for parts, _ in joined for contour in parts],
@@ -190,6 +194,7 @@ def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFi
         counts_of_kinds(left_out),
         scale,
         unit,
+        properties if set(properties) != {ObjectProperties()} else (),
     )
 
 
