@@ -41,6 +41,8 @@ class Plane:
         Whether reading costs next to nothing.
     region
         The part of the plane; None for all of it.
+    size
+        Pixels of the whole plane along its two axes.
     known_roles
         What each axis of the layer means, as `LayerAxes.roles`; empty where only its length suggests it, unless a stack
         was read that way.
@@ -55,6 +57,7 @@ class Plane:
     source: ImageLike
     in_memory: bool = False
     region: Region | None = None
+    size: tuple[int, int] = (0, 0)
     known_roles: tuple[str, ...] = ()
 
 
@@ -146,15 +149,16 @@ def _select(
     spans = {axis: slice(*span) for axis, span in zip(axes, region or (), strict=False)}
     key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
     letters = layer_axes.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
-    scale, unit = pixel_size({"scale": layer.scale, "units": layer.units}, axes)
+    scale, unit = pixel_size(_transform(layer, {}, axes, None), axes)
     symbol = f"{layer.units[axes[0]]:~P}" if scale else ""
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
+    origin = (0, 0) if region is None else (region[0][0], region[1][0])
 
     def read() -> Image:
         # Plane by plane, the colours of a pixel together.
         chunks = tuple(-1 if axis in axes or axis >= layer.ndim else 1 for axis in range(data.ndim))
         pixels = _lazily(data, chunks)[key] if stack else _read_plane(data, key)
-        return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path)
+        return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path, origin=origin)
 
     return Plane(
         name=name,
@@ -165,6 +169,7 @@ def _select(
         read=read,
         in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
         region=region,
+        size=(int(data.shape[axes[0]]), int(data.shape[axes[1]])),
         source=layer,
         known_roles=layer_axes.roles if stack else layer_axes.known_roles,
     )

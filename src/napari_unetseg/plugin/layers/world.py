@@ -51,7 +51,7 @@ class CanvasPlace:
 
     def to_pixels(self, places: ArrayLike) -> NDArray[np.float64]:
         """Take (N, 2) places on the canvas to (N, 2) pixels along the rising axes of the layer."""
-        pixels = np.linalg.solve(self.matrix, (np.asarray(places, np.float64) - self.offset).T).T
+        pixels = np.asarray(np.linalg.solve(self.matrix, (np.asarray(places) - self.offset).T).T, dtype=np.float64)
         return pixels if self.axes[0] < self.axes[1] else pixels[:, ::-1]
 
 
