@@ -44,6 +44,9 @@ class Image:
         What the user calls the image: a file or layer name, for messages and provenance.
     path
         File it was read from, for provenance; None where it is not known.
+    origin
+        Row and column that the first pixel has in the whole image, if this is a part of one: measured positions count
+        from the first pixel of the whole.
     """
 
     array: NDArray[Any]
@@ -53,6 +56,7 @@ class Image:
     unit: str | None = None
     name: str = "image"
     path: str | None = None
+    origin: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         """Refuse what no model could segment, in words that name the image."""

@@ -6,6 +6,9 @@ METADATA_KEY = "napari_unetseg"
 AXES_KEY = "layer_axes"
 """Under which they say what each axis of the layer means."""
 
+OUTLINES_KEY = "napari_unetseg_outlines"
+"""Under which they say of which outlines the numbers in the table of a Shapes layer are."""
+
 MAX_CONTOURS = 5000
 """Most outlines of a Shapes layer: 5,000 cost the window 0.4 s, 20,000 seconds and a slow canvas ever after."""
 

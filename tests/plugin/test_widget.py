@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 
-from napari_unetseg.plugin.layers.run_on import RunOn
+from napari_unetseg.plugin.layers.run_areas import RunOn
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.plugin.workers import run_controller

@@ -9,7 +9,7 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.plugin.layers.run_on import RunOn
+from napari_unetseg.plugin.layers.run_areas import RunOn
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import Segmentation, SegmentationService
 

@@ -62,7 +62,7 @@ def write_ome_labels(
         If the file cannot be written.
     """
     path = Path(path)
-    array = labels.astype(label_type(labels))
+    array = labels.astype(label_type(labels), copy=False)
     metadata: dict[str, Any] = {"axes": axes, "Name": path.name.removesuffix(".ome.tif")}
     if provenance:
         metadata["Description"] = json.dumps(provenance, ensure_ascii=False, default=str)

@@ -4,6 +4,7 @@ All functions are slow for many objects: call them in a worker.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,13 @@ from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import pixel_size
 from napari_unetseg.plugin.layers.editing import areas_of
 from napari_unetseg.plugin.layers.exports import FileAxes, read_axes, stack_of
+from napari_unetseg.plugin.layers.measured import measure_planes
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerLike, LayerMeta, PixelLayer, ShapesLike
 from napari_unetseg.plugin.layers.plane import full_resolution
+from napari_unetseg.plugin.layers.world import pixel_offset
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.postprocessing.edits import DrawnRing, draw_rings
 from napari_unetseg.postprocessing.layer_data import LayerData, Placement, outline_labels
-from napari_unetseg.postprocessing.measurements import Table, measure
-from napari_unetseg.postprocessing.stacks import stack_tables
 
 _TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
@@ -75,7 +76,7 @@ def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:
     layer
         The contours.
     grid
-        A layer with the same transform, whose pixels the labels get.
+        A layer of the same pixels, which the labels get; the contours may be of a part of it, or in another unit.
 
     Raises
     ------
@@ -84,6 +85,7 @@ def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:
     """
     axes = read_axes(layer.ndim, layer_attributes(layer))
     placement = _placement(layer, axes)
+    offset = np.array(pixel_offset(layer, grid) or (0,) * layer.ndim)
     shape = tuple(full_resolution(grid).shape[: layer.ndim])
     order = (*axes.stack, *axes.plane)
     labels = np.zeros([shape[axis] for axis in order], np.int32)
@@ -95,17 +97,28 @@ def labels_from_contours(layer: ShapesLike, grid: PixelLayer) -> LayerData:
     for row, label, ring in found:
         if label < 1:
             number += 1
-        place = tuple(int(i) for i in np.rint(np.asarray(layer.data[row])[0, list(axes.stack)]))
+        first = np.rint(np.asarray(layer.data[row])[0] + offset).astype(int)
+        place = tuple(int(first[axis]) for axis in axes.stack)
+        placed = replace(ring, vertices=ring.vertices + offset[list(axes.plane)])
         if all(0 <= i < n for i, n in zip(place, labels.shape, strict=False)):
-            planes.setdefault(place, {}).setdefault(label if label > 0 else number, []).append(ring)
+            planes.setdefault(place, {}).setdefault(label if label > 0 else number, []).append(placed)
     for place, rings in planes.items():
         labels[place] = draw_rings(labels[place], rings)
     name = tr("{layer} as labels").format(layer=layer.name)
-    return placement.expand(labels), {"name": name, **layer_style.LABELS, **_transform(layer)}, "labels"
+    # What lay in a part of the image now lies in all of it.
+    like_grid = {**_transform(grid), "metadata": _transform(layer if not offset.any() else grid)["metadata"]}
+    return placement.expand(labels), {"name": name, **layer_style.LABELS, **like_grid}, "labels"
 
 
 def measured_again(layer: PixelLayer, image: ImageLike) -> pd.DataFrame:
-    """Measure the objects of a Labels layer on the pixels of an image of the same shape, as its features.
+    """Measure the objects of a Labels layer on the pixels of an image, as its features.
+
+    Parameters
+    ----------
+    layer
+        The labels: of the image, or of a plane or a region of it.
+    image
+        What `image_of` found. Positions count from its first pixel.
 
     Raises
     ------
@@ -114,19 +127,23 @@ def measured_again(layer: PixelLayer, image: ImageLike) -> pd.DataFrame:
     """
     meta = layer_attributes(layer)
     planes, axes = stack_of(layer.data, meta)
-    pixels = np.moveaxis(np.asarray(full_resolution(image)), (*axes.stack, *axes.plane), range(layer.ndim))
+    offset = _offset_in(layer, image) or (0,) * layer.ndim
+    lengths = [int(full_resolution(layer).shape[axis]) for axis in range(layer.ndim)]
+    part = full_resolution(image)[tuple(slice(at, at + length) for at, length in zip(offset, lengths, strict=True))]
+    pixels = np.moveaxis(np.asarray(part), (*axes.stack, *axes.plane), range(layer.ndim))
     scale, unit = pixel_size(meta, axes.plane)
-    tables: dict[tuple[int, ...], Table] = {}
-    for index in np.ndindex(planes.shape[:-2]):
-        plane = Image(pixels[index], "YXC" if image.rgb else "YX", rgb=image.rgb)
-        own = np.asarray(planes[index])
-        tables[index] = measure(own, foreground=None, intensity=plane.channels_first, scale=scale, unit=unit)
-    table = tables[()] if not axes.stack else stack_tables(tables, axes.letters)
-    return pd.DataFrame(dict(table)).rename(columns={"label": "index"})
+    images = {
+        index: Image(pixels[index], "YXC" if image.rgb else "YX", rgb=image.rgb).channels_first
+        for index in np.ndindex(planes.shape[:-2])
+    }
+    start = [offset[axis] for axis in axes.stack]
+    first, second = (offset[axis] for axis in axes.plane)
+    table = measure_planes(planes, axes.letters, start, images=images, scale=scale, unit=unit, origin=(first, second))
+    return table.rename(columns={"label": "index"})
 
 
 def image_of(layer: PixelLayer, layers: Sequence[LayerLike]) -> ImageLike:
-    """Find the image that a layer of labels belongs to: the one it was made of, else one that lies like it.
+    """Find the image that a layer of labels belongs to: the one it was made of, else one that has the same pixels.
 
     Raises
     ------
@@ -137,16 +154,16 @@ def image_of(layer: PixelLayer, layers: Sequence[LayerLike]) -> ImageLike:
     images: list[ImageLike] = [
         one for one in layers if isinstance(one, ImageLayer) and METADATA_KEY not in one.metadata
     ]
-    shape = tuple(full_resolution(layer).shape)
-    fitting = [one for one in images if tuple(full_resolution(one).shape[: one.ndim]) == shape]
-    for image in sorted(fitting, key=lambda one: one.name != made_of):
-        if has_same_transform(layer, image) or image.name == made_of:
+    for image in sorted(images, key=lambda one: one.name != made_of):
+        if _offset_in(layer, image) is not None:
             return image
     raise UnetsegError(tr("No image lies where '{layer}' does, with as many pixels.").format(layer=layer.name))
 
 
 def reference_layer(layer: LayerLike, layers: Sequence[LayerLike]) -> PixelLayer:
-    """Find the layer whose pixels labels get when they are drawn from contours: labels first, then images.
+    """Find the layer whose pixels labels get when they are drawn from contours.
+
+    Those of which the contours are no part come first, and of them labels.
 
     Raises
     ------
@@ -154,19 +171,36 @@ def reference_layer(layer: LayerLike, layers: Sequence[LayerLike]) -> PixelLayer
         If no layer lies where the contours do.
     """
     candidates: list[PixelLayer] = [
-        one for one in layers if isinstance(one, Labels | ImageLayer) and has_same_transform(layer, one)
+        one for one in layers if isinstance(one, Labels | ImageLayer) and pixel_offset(layer, one) is not None
     ]
     if candidates:
-        return min(candidates, key=lambda one: not isinstance(one, Labels))
+        return min(candidates, key=lambda one: (any(pixel_offset(layer, one) or ()), not isinstance(one, Labels)))
     raise UnetsegError(tr("No image or labels lie where '{layer}' does.").format(layer=layer.name))
 
 
 def has_same_transform(one: LayerLike, other: LayerLike) -> bool:
     """Whether two layers put the same pixel at the same place of the world."""
-    if one.ndim != other.ndim or tuple(map(str, one.units)) != tuple(map(str, other.units)):
-        return False
-    corners = np.vstack([np.zeros(one.ndim), np.eye(one.ndim)])
-    return all(np.allclose(one.data_to_world(corner), other.data_to_world(corner)) for corner in corners)
+    return pixel_offset(one, other) == (0,) * one.ndim
+
+
+def _offset_in(layer: PixelLayer, image: ImageLike) -> tuple[int, ...] | None:
+    """Return which pixel of an image the first pixel of labels is; None if they do not lie within it.
+
+    Labels that were moved away are still of the image that they were made of, where they were.
+    """
+    if layer.ndim != image.ndim:
+        return None
+    shape, whole = full_resolution(layer).shape, full_resolution(image).shape
+    offset = pixel_offset(layer, image)
+    record = layer.metadata.get(METADATA_KEY) or {}
+    if offset is None and record.get("image") == image.name:
+        axes = read_axes(layer.ndim, layer_attributes(layer))
+        places = dict(zip((*axes.stack, *axes.plane), (*axes.start, *axes.origin), strict=True))
+        offset = tuple(places[axis] for axis in range(layer.ndim))
+    inside = offset is not None and all(
+        at >= 0 and at + length <= every for at, length, every in zip(offset, shape, whole, strict=False)
+    )
+    return offset if inside else None
 
 
 def layer_attributes(layer: LayerLike) -> LayerMeta:

@@ -15,7 +15,7 @@ from napari_unetseg.language import tr
 from napari_unetseg.layer_style import CONTOURS
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import STACK_ROLES
-from napari_unetseg.postprocessing.layer_data import LayerData
+from napari_unetseg.postprocessing.layer_data import LayerData, outline_record
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -80,7 +80,8 @@ def _shapes(path: str, found: ContourFile) -> list[LayerData]:
     polygons = [
         np.column_stack([np.tile(_places(position, axes), (len(ring), 1)), ring]) for _, _, ring, position in rings
     ]
-    return [(polygons, arguments | {"shape_type": "polygon", "features": features}, "shapes")]
+    arguments |= {"features": features, "metadata": outline_record(polygons, features)}
+    return [(polygons, arguments | {"shape_type": "polygon"}, "shapes")]
 
 
 def _places(position: Position, axes: list[str]) -> list[float]:

@@ -30,7 +30,7 @@ from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.layers.run_on import choose_planes
+from napari_unetseg.plugin.layers.run_areas import choose_planes
 from napari_unetseg.plugin.panel.health_section import HealthSection
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model

@@ -10,7 +10,9 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.languages import errors_in_users_language
+from napari_unetseg.plugin.layers.axes import pixel_size, step_sizes
 from napari_unetseg.plugin.layers.exports import (
+    FileAxes,
     contours_of_labels,
     contours_of_shapes,
     describe_left_out,
@@ -42,8 +44,8 @@ def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], 
     path = _with_ending(path, ".ome.tif", ".ome.tiff", ".tif", ".tiff")
     stack, axes = stack_of(data, meta)
     order = (*axes.stack, *axes.plane)
-    scale, units = meta.get("scale"), meta.get("units")
-    labels = np.asarray(stack)
+    units = _units(meta, axes)
+    labels = axes.whole_planes(np.asarray(stack))
     if labels.min(initial=0) < 0:
         negative = tr("The layer '{layer}' has negative labels, which OME-TIFF files do not hold.")
         raise UnetsegError(negative.format(layer=meta.get("name")))
@@ -52,11 +54,21 @@ def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], 
             path,
             labels,
             axes=f"{axes.letters}YX",
-            scale=[float(scale[axis]) for axis in order] if scale is not None else None,
-            units=[str(units[axis]) for axis in order] if units is not None else None,
+            scale=[step_sizes(meta)[axis] for axis in order] if units is not None else None,
+            units=units,
             provenance=provenance_of(meta),
         )
     return [path]
+
+
+def _units(meta: LayerMeta, axes: FileAxes) -> list[str] | None:
+    """Return the unit of each axis in a file; the pixel for a plane whose pixels are no rectangles."""
+    if meta.get("units") is None or meta.get("scale") is None:
+        return None
+    units = [str(unit) for unit in meta["units"]]
+    own = [units[axis] for axis in axes.plane]
+    sheared = own[0] == own[1] and pixel_size(meta, axes.plane)[0] is None
+    return [*(units[axis] for axis in axes.stack), *(["pixel"] * 2 if sheared else own)]
 
 
 def save_labels_as_rois(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +153,8 @@ def _contours_data(result: SegmentedImage, placement: Placement, common: Mapping
     if rings is None:
         arguments = {**common, **layer_style.OUTLINES_AS_LABELS}
         return placement.expand(outline_labels(result.labels)), arguments, "labels"
-    arguments = {**common, **layer_style.CONTOURS, "edge_width": edge_width(result)}
+    metadata = common["metadata"] | outline_record(rings.polygons, rings.features)
+    arguments = {**common, "metadata": metadata, **layer_style.CONTOURS, "edge_width": edge_width(result)}
     if not rings.polygons:
         return None, {**arguments, "ndim": placement.ndim}, "shapes"
     return rings.polygons, {**arguments, "shape_type": "polygon", "features": rings.features}, "shapes"
@@ -194,6 +196,26 @@ def outlines(result: SegmentedImage, placement: Placement) -> Outlines | None:
     if result.confidence is not None:
         features["confidence"] = result.confidence.objects[labels - 1]
     return Outlines([placement.vertices(ring, index) for _, _, ring, index in rings], features)
+
+
+def outline_record(polygons: Sequence[NDArray[Any]], features: "pd.DataFrame") -> dict[str, Any]:
+    """Record for the metadata of a Shapes layer of which outlines the numbers in its table are."""
+    numbers = [str(name) for name in features.select_dtypes("number").columns if name != "label"]
+    if "label" not in features or not numbers:
+        return {}
+    sums = outline_sums(polygons, features["label"].tolist())
+    return {layer_style.OUTLINES_KEY: {"columns": numbers, "outlines": sums}}
+
+
+def outline_sums(polygons: Sequence[NDArray[Any]], labels: Sequence[Any]) -> dict[int, int]:
+    """Return a check sum of the outlines of each label, whatever their order; without a label they have none."""
+    sums: dict[int, int] = {}
+    for vertices, label in zip(polygons, labels, strict=True):
+        if isinstance(label, int | float) and label > 0:
+            # napari may keep single precision.
+            outline = np.ascontiguousarray(vertices, dtype=np.float32)
+            sums[int(label)] = sums.get(int(label), 0) ^ crc32(outline.tobytes())
+    return sums
 
 
 def outline_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -40,6 +40,7 @@ def measure(
     intensity: NDArray[Any],
     scale: tuple[float, float] | None,
     unit: str | None,
+    origin: tuple[int, int] = (0, 0),
 ) -> Table:
     """Measure every object.
 
@@ -63,6 +64,8 @@ def measure(
         Size of a pixel along (Y, X) in `unit`, or None.
     unit
         Name of the physical unit, such as ``"micrometer"``, or None.
+    origin
+        Row and column of the first pixel in the image that this is a part of; positions count from that image's.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def measure(
     """
     suffix = None if scale is None or unit is None else UNIT_SUFFIXES.get(unit, unit)
     tables, physical = zip(
-        *(_measure_group(group, intensity, scale, suffix) for group in object_groups(labels)), strict=True
+        *(_measure_group(group, intensity, scale, suffix, origin) for group in object_groups(labels)), strict=True
     )
     order = np.argsort(np.concatenate([table["label"] for table in tables]))
     # Averaged over the whole image as the decoder does it, which acts on exactly these numbers.
@@ -93,12 +96,16 @@ def measure(
 
 
 def _measure_group(
-    group: ObjectGroup, intensity: NDArray[Any], scale: tuple[float, float] | None, suffix: str | None
+    group: ObjectGroup,
+    intensity: NDArray[Any],
+    scale: tuple[float, float] | None,
+    suffix: str | None,
+    origin: tuple[int, int],
 ) -> tuple[Table, Table]:
     """Return the columns in pixels, and those in physical units, of the objects of a group."""
     regions = Regions.of(group.labels)
     moments, area, perimeter = Moments.of(regions), regions.area, perimeters(regions)
-    top, left = group.origin
+    top, left = (int(first) + start for first, start in zip(group.origin, origin, strict=True))
     placed = replace(moments, y=moments.y + top, x=moments.x + left)
     box = regions.bounding_boxes + np.array([top, left, top, left])
     table: Table = {

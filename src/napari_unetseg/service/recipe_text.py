@@ -123,7 +123,7 @@ def _from_file(recipe: RunRecipe) -> str:
     text += "" if channel is None else f".take_channel({channel})"
     text += f".plane({place})" if place else ""
     if source.region is not None:
-        text += f"\nimage = replace(image, array=image.array[{_key(recipe, {})}])"
+        text += f"\nimage = replace(image, array=image.array[{_key(recipe, {})}]{_origin(recipe)})"
     return text
 
 
@@ -152,8 +152,14 @@ def _from_layer(recipe: RunRecipe) -> str:
         f"layer = napari.current_viewer().layers[{source.image!a}]\n"
         "pixels = layer.data[0] if layer.multiscale else layer.data\n"
         f"image = Image(np.asarray(pixels[{_key(recipe, source.plane)}]), {source.axes!a}, "
-        f"rgb={source.rgb}, name=layer.name)"
+        f"rgb={source.rgb}, name=layer.name{_origin(recipe)})"
     )
+
+
+def _origin(recipe: RunRecipe) -> str:
+    """Write the argument that says where a part lies in its image; nothing where it is no part."""
+    region = recipe.source.region
+    return "" if region is None else f", origin={tuple(first for first, _ in region)!r}"
 
 
 def _key(recipe: RunRecipe, fixed: Mapping[int, int]) -> str:

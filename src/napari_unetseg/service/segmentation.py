@@ -113,6 +113,7 @@ class Segmentation:
             intensity=self.image.plane(index).channels_first,
             scale=self.image.scale,
             unit=self.image.unit,
+            origin=self.image.origin,
         )
 
     @shows_fields(DecodeChanges, before="cancel", left_out="None: as it is.")

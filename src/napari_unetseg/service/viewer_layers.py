@@ -27,13 +27,21 @@ def add_to_viewer(segmentation: "Segmentation", viewer: Any, *, contours: bool, 
 
 def _placement(segmentation: "Segmentation") -> Placement:
     image, ndim = segmentation.image, segmentation.labels.ndim
-    transform: dict[str, Any] = {}
+    transform: dict[str, Any] = {"translate": (0.0,) * (ndim - 2) + tuple(map(float, image.origin))}
     if image.scale is not None and image.unit is not None:
         others = ndim - 2
-        transform = {"scale": (1.0,) * others + image.scale, "units": ("pixel",) * others + (image.unit,) * 2}
+        translate = tuple(first * step for first, step in zip(image.origin, image.scale, strict=True))
+        transform = {
+            "scale": (1.0,) * others + image.scale,
+            "units": ("pixel",) * others + (image.unit,) * 2,
+            "translate": (0.0,) * others + translate,
+        }
     return Placement(ndim, (ndim - 2, ndim - 1), transform, tuple(range(ndim - 2)))
 
 
 def _record(segmentation: "Segmentation") -> dict[str, Any]:
     roles = [axis if axis in "TZ" else "" for axis in segmentation.image.stack_axes]
-    return segmentation.provenance.as_dict() | {"plane": {}, AXES_KEY: [*roles, "Y", "X"]}
+    record = segmentation.provenance.as_dict() | {"plane": {}, AXES_KEY: [*roles, "Y", "X"]}
+    image = segmentation.image
+    spans = [[first, first + size] for first, size in zip(image.origin, image.shape, strict=True)]
+    return record | ({"region": spans} if any(image.origin) else {})

@@ -14,7 +14,7 @@ from napari_unetseg.plugin.dock.relabelling import RelabelController, Relabelled
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes
+from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
 from napari_unetseg.postprocessing import decoding
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.service import SegmentationService

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_unetseg.plugin.dock.run_forecast import explain_forecast, forecast_line, plan_run
-from napari_unetseg.plugin.layers.run_on import choose_planes
+from napari_unetseg.plugin.layers.run_areas import choose_planes
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service.forecast import Forecast
 

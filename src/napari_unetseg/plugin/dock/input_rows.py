@@ -14,7 +14,7 @@ from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
-from napari_unetseg.plugin.layers.run_on import RunOn, why_not
+from napari_unetseg.plugin.layers.run_areas import RunOn, why_not
 from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.registry import Listed, ModelPackage
 
@@ -116,6 +116,11 @@ class Inputs(QWidget):
     def package(self) -> ModelPackage | None:
         """Return the chosen model; None if none can be used."""
         return self.model.package()
+
+    @property
+    def readings(self) -> AxisChoices:
+        """How the axes of layers are read, as `plugin.run_on.choose_planes` takes it; the same as `axis_choices`."""
+        return self.axis_choices
 
     def device_key(self) -> str:
         """Return ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``."""

@@ -1,7 +1,6 @@
 """Repeat the run that made a result: which image it is of, and what is to be run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image as ImageLayer
@@ -11,18 +10,10 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.axes import OTHER, LayerAxes
-from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_plane, shown_stack
+from napari_unetseg.plugin.layers.plane import Plane, full_resolution, plane_at, stack_at
 
 if TYPE_CHECKING:
     from napari_unetseg.service import RunRecipe
-
-
-@dataclass(frozen=True)
-class _Position:
-    """Where the sliders of a viewer would stand."""
-
-    point: tuple[float, ...]
-    order: tuple[int, ...]
 
 
 def plan_rerun(
@@ -90,7 +81,6 @@ def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
     roles = [extra_axis if axis in source.plane else next(rest) for axis in range(layer.ndim)]
     known = tuple(role if role in "TZCYX" else OTHER for role in roles)
     layer_axes = LayerAxes(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
-    inside = [source.plane.get(axis, 0) for axis in range(layer.ndim)]
-    point = tuple(float(value) for value in layer.data_to_world(inside))
-    dims = _Position(point, tuple(range(layer.ndim)))
-    return shown_stack(layer, dims, layer_axes) if stack else shown_plane(layer, dims, layer_axes, source.region)
+    if stack:
+        return stack_at(layer, source.plane, layer_axes)
+    return plane_at(layer, source.plane, layer_axes, source.region)

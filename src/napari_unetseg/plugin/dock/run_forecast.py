@@ -11,7 +11,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
-from napari_unetseg.plugin.layers.run_on import choose_planes
+from napari_unetseg.plugin.layers.run_areas import choose_planes
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker

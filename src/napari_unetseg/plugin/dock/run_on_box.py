@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.layers.run_on import TIPS, TITLES, RunOn
+from napari_unetseg.plugin.layers.run_areas import TIPS, TITLES, RunOn
 
 _TIP = mark("What is segmented: the plane on display, all planes, a part of the plane, several layers, or files.")
 _ALLOWED_ROLE = 255  # flags of a row of Qt's own model: 0 greys it out, None is the default

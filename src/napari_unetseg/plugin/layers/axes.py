@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from napari.utils.transforms import CompositeAffine
+from numpy.typing import NDArray
+
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerMeta
 
 OTHER = ""
@@ -25,6 +29,8 @@ _NAMES = {
     "X": "x column columns width",
 }
 _ROLE_OF_NAME = {name: role for role, names in _NAMES.items() for name in names.split()}
+# How far from a right angle, as its cosine, the sides of a pixel may be by rounding.
+_SQUARE = 1e-6
 _DEFAULT_LABEL = re.compile(r"(axis ?)?-?\d+", re.IGNORECASE)
 # Letters for other axes in the axes of an `Image`.
 _SPARE = "PQRUVWABDEFGH"
@@ -186,11 +192,33 @@ def _from_lengths(lengths: Mapping[int, int], taken: set[str], *, rgb: bool) -> 
 
 
 def pixel_size(meta: LayerMeta, axes: tuple[int, int]) -> tuple[tuple[float, float] | None, str | None]:
-    """Return the pixel size along two axes and its unit; nothing is known while the unit is the pixel."""
-    scale, units = meta.get("scale"), meta.get("units")
-    if scale is None or units is None:
+    """Return the pixel size along two axes and its unit; nothing is known while the unit is the pixel.
+
+    It is how far apart pixels lie in the world, which is never negative: a layer that is flipped has a negative scale.
+    Nothing is known, either, of pixels that are no rectangles, in layers that are sheared.
+    """
+    units = meta.get("units")
+    if meta.get("scale") is None or units is None:
         return None, None
     first, second = (str(units[axis]) for axis in axes)
     if first != second or first == "pixel":
         return None, None
-    return (float(scale[axes[0]]), float(scale[axes[1]])), first
+    steps = _steps(meta)[:, list(axes)]
+    sizes = np.linalg.norm(steps, axis=0)
+    if not (np.isfinite(sizes).all() and sizes.all()) or abs(steps[:, 0] @ steps[:, 1]) > _SQUARE * sizes.prod():
+        return None, None
+    return (float(sizes[0]), float(sizes[1])), first
+
+
+def step_sizes(meta: LayerMeta) -> list[float]:
+    """Return how far apart two neighbours along each axis of a layer lie in the world, in the units of the layer."""
+    return [float(size) for size in np.linalg.norm(_steps(meta), axis=0)]
+
+
+def _steps(meta: LayerMeta) -> NDArray[np.float64]:
+    """Return the steps in the world from a pixel to its neighbour along each axis, in columns, (ndim, ndim)."""
+    scale = np.asarray(meta["scale"], np.float64)
+    given = {name: meta[name] for name in ("rotate", "shear") if meta.get(name) is not None}
+    steps: NDArray[np.float64] = CompositeAffine(scale=scale, ndim=len(scale), **given).linear_matrix
+    affine = meta.get("affine")
+    return steps if affine is None else np.asarray(affine, np.float64)[:-1, :-1] @ steps

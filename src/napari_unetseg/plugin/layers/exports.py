@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from napari_unetseg.io.object_properties import ObjectProperties, from_row
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
 from napari_unetseg.plugin.layers.axes import OTHER, STACK_ROLES, names_of_axes, pixel_size, role_of
+from napari_unetseg.plugin.layers.measured import current_columns, current_rows, measure_planes
 from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
 from napari_unetseg.postprocessing.contours import Contour, Ring, trace_contours
 
@@ -44,17 +45,41 @@ class FileAxes:
     start
         Index of the layer's first plane along each axis of the stack. It is not 0 in a layer of one plane
         that was cut out of a stack.
+    origin
+        Row and column that the layer's first pixel has in its image. They are not 0 in a layer of a part of a plane.
+    size
+        Height and width of the whole image, as far as they are known, of a layer of a part of a plane.
     """
 
     stack: tuple[int, ...]
     plane: tuple[int, int]
     letters: str
     start: tuple[int, ...]
+    origin: tuple[int, int] = (0, 0)
+    size: tuple[int, int] | None = None
 
     def position(self, index: Sequence[int]) -> Position:
         """Name the plane at an index along the axes of the stack."""
         places = {letter.lower(): i + first for letter, i, first in zip(self.letters, index, self.start, strict=True)}
         return Position(**places)
+
+    def in_image(self, contour: Contour) -> Contour:
+        """Give a contour of the layer the coordinates that it has in the image."""
+        if self.origin == (0, 0):
+            return contour
+        holes = tuple(hole + self.origin for hole in contour.holes)
+        return replace(contour, exterior=contour.exterior + self.origin, holes=holes)
+
+    def whole_planes(self, planes: LayerArray) -> LayerArray:
+        """Give label images (..., Y, X) of a part of an image the size of the whole, 0 around them."""
+        if self.size is None:
+            return planes
+        (top, left), (height, width) = self.origin, planes.shape[-2:]
+        size = (max(self.size[0], top + height), max(self.size[1], left + width))
+        # Pages that are nothing but zeros take no memory until they are written to a file.
+        whole = np.zeros((*planes.shape[:-2], *size), planes.dtype)
+        whole[..., top : top + height, left : left + width] = planes
+        return whole
 
 
 def read_axes(ndim: int, meta: LayerMeta) -> FileAxes:
@@ -88,7 +113,8 @@ def read_axes(ndim: int, meta: LayerMeta) -> FileAxes:
             ).format(layer=_name(meta), ndim=ndim)
         )
     letters = _letters([roles[axis] for axis in stack])
-    return FileAxes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack))
+    origin, size = _part_of_image(meta)
+    return FileAxes(stack, (first, second), letters, tuple(index.get(axis, 0) for axis in stack), origin, size)
 
 
 def _roles(ndim: int, meta: LayerMeta) -> list[str]:
@@ -130,15 +156,43 @@ def contours_of_labels(data: LayerArray | Sequence[LayerArray], meta: LayerMeta)
     contours: list[Contour] = []
     positions: list[Position] = []
     for index in np.ndindex(planes.shape[:-2]):
-        traced = trace_contours(np.asarray(planes[index]))
+        traced = [axes.in_image(contour) for contour in trace_contours(np.asarray(planes[index]))]
         contours += traced
         positions += [axes.position(index)] * len(traced)
     if not contours:
         nothing = tr("The layer '{layer}' has no object to export: all of its pixels are 0, the background.")
         raise UnetsegError(nothing.format(layer=_name(meta)))
-    features = pd.DataFrame(meta.get("features")).rename(columns={"index": "label"})
     scale, unit = pixel_size(meta, axes.plane)
-    return ContourFile(contours, positions, _measurements(features), scale=scale, unit=unit)
+    return ContourFile(contours, positions, _measurements(table_of_labels(data, meta)), scale=scale, unit=unit)
+
+
+def table_of_labels(data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> pd.DataFrame:
+    """Return the features of a Labels layer as they have to be saved: those of its objects as they are now.
+
+    Slow for many objects.
+
+    Parameters
+    ----------
+    data, meta
+        As of `contours_of_labels`.
+
+    Returns
+    -------
+    DataFrame
+        The object's number is in the column ``label``; see `current_rows` for the others.
+
+    Raises
+    ------
+    UnetsegError
+        If the layer has too many axes.
+    """
+    features = pd.DataFrame(meta.get("features")).rename(columns={"index": "label"})
+    if "label" not in features or "area_px" not in features:
+        return features
+    planes, axes = stack_of(data, meta)
+    scale, unit = pixel_size(meta, axes.plane)
+    now = measure_planes(planes, axes.letters, axes.start, scale=scale, unit=unit, origin=axes.origin)
+    return current_rows(features, now)
 
 
 def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFile:
@@ -171,7 +225,7 @@ def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFi
         elif (places != places[0]).any():
             left_out["shape that crosses planes"] += 1
         else:
-            rings.append((row, axes.position(places[0].tolist()), ring))
+            rings.append((row, axes.position(places[0].tolist()), ring + axes.origin))
     if not rings:
         nothing = tr("The layer '{layer}' has no polygon, rectangle or ellipse to export.").format(layer=_name(meta))
         found = tr("It has {shapes}.").format(shapes=tr(" and ").join(counts_of_kinds(left_out))) if left_out else ""
@@ -187,10 +241,13 @@ def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFi
     joined = [(join_rings(label, *group), position) for (label, position), group in groups.items()]
     properties = [known[place] for place, (parts, _) in zip(groups, joined, strict=True) for _ in parts]
     scale, unit = pixel_size(meta, axes.plane)
+    contours = [contour for parts, _ in joined for contour in parts]
+    objects = features.loc[rows].assign(label=labels).drop_duplicates("label")
+    numbers = features["label"].tolist() if "label" in features else [None] * len(data)
     return ContourFile(
-        [contour for parts, _ in joined for contour in parts],
+        contours,
         [position for parts, position in joined for _ in parts],
-        _measurements(features.loc[rows].assign(label=labels).drop_duplicates("label")),
+        _measurements(current_columns(objects, contours, data, numbers, meta)),
         counts_of_kinds(left_out),
         scale,
         unit,
@@ -226,6 +283,17 @@ def describe_left_out(meta: LayerMeta, left_out: Sequence[str]) -> str:
 def _plane_index(meta: LayerMeta) -> dict[int, int]:
     """Return where a layer that was cut out of a stack lies along the axes it was cut along, by axis."""
     return {int(axis): int(index) for axis, index in provenance_of(meta).get("plane", {}).items()}
+
+
+def _part_of_image(meta: LayerMeta) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """Return where a layer of a part of a plane lies in its image, and the size of that; (0, 0) and None of others."""
+    record = provenance_of(meta)
+    region = record.get("region")
+    if not region:
+        return (0, 0), None
+    (top, bottom), (left, right) = region
+    height, width = record.get("plane_size") or (bottom, right)
+    return (int(top), int(left)), (int(height), int(width))
 
 
 def _name(meta: LayerMeta) -> str:

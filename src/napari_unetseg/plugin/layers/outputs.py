@@ -20,7 +20,9 @@ def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[O
 
 def result_metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any]:
     """Record how a result came about, of which plane or which region of it, and what the axes of its layers mean."""
-    region = {} if plane.region is None else {"region": [list(span) for span in plane.region]}
+    region: dict[str, Any] = {}
+    if plane.region is not None:
+        region = {"region": [list(span) for span in plane.region], "plane_size": list(plane.size)}
     record = segmentation.provenance.as_dict()
     return record | {"plane": dict(plane.index), AXES_KEY: list(plane.known_roles)} | region
 

@@ -1,9 +1,8 @@
 """From an image layer to the `Image` that is segmented: which planes, and where they lie in the world."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
@@ -12,22 +11,11 @@ from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess, pixel_size
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray, LayerMeta, PixelLayer
+from napari_unetseg.plugin.layers.world import ViewerDims, axes_on_canvas, slider_place
 from napari_unetseg.postprocessing.layer_data import Placement
 
 Region = tuple[tuple[int, int], tuple[int, int]]
 """First and last pixel, the last excluded, along the two axes of a plane."""
-
-
-class ViewerDims(Protocol):
-    """As much of napari's `Dims` as planes are chosen by."""
-
-    @property
-    def point(self) -> Sequence[float]:
-        """Where the sliders stand, in the coordinates of the world."""
-
-    @property
-    def order(self) -> Sequence[int]:
-        """The axes of the viewer, those on display last."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +41,8 @@ class Plane:
         Whether reading costs next to nothing.
     region
         The part of the plane; None for all of it.
+    size
+        Pixels of the whole plane along its two axes.
     known_roles
         What each axis of the layer means, as `LayerAxes.roles`; empty where only its length suggests it, unless a stack
         was read that way.
@@ -67,6 +57,7 @@ class Plane:
     source: ImageLike
     in_memory: bool = False
     region: Region | None = None
+    size: tuple[int, int] = (0, 0)
     known_roles: tuple[str, ...] = ()
 
 
@@ -89,7 +80,8 @@ def shown_plane(
     region
         The part; None for all.
     """
-    return _select(layer, dims, layer_axes or guess(layer, shown_axes(layer, dims)), (), region)
+    layer_axes = layer_axes or guess(layer, shown_axes(layer, dims))
+    return plane_at(layer, _shown_places(layer, dims, layer_axes), layer_axes, region)
 
 
 def shown_stack(layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes | None = None) -> Plane:
@@ -103,17 +95,31 @@ def shown_stack(layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes | None
         As of `shown_plane`.
     """
     layer_axes = layer_axes or guess(layer, shown_axes(layer, dims))
-    return _select(layer, dims, layer_axes, layer_axes.stack, None)
+    return stack_at(layer, _shown_places(layer, dims, layer_axes), layer_axes)
+
+
+def plane_at(layer: ImageLike, places: Mapping[int, int], layer_axes: LayerAxes, region: Region | None = None) -> Plane:
+    """Describe the plane at these places along the other axes of a layer, or a part of it.
+
+    Parameters
+    ----------
+    layer, layer_axes, region
+        As of `shown_plane`.
+    places
+        Position by axis, 0 where there is none.
+    """
+    return _select(layer, places, layer_axes, (), region)
+
+
+def stack_at(layer: ImageLike, places: Mapping[int, int], layer_axes: LayerAxes) -> Plane:
+    """Describe all planes of a layer, of the channel at its place among `places`; see `plane_at`."""
+    return _select(layer, places, layer_axes, layer_axes.stack, None)
 
 
 def shown_axes(layer: ImageLike, dims: ViewerDims) -> tuple[int, int]:
-    """Return the two axes of the layer on display; the layer has the last axes of the viewer."""
-    order = tuple(dims.order)
-    missing = len(order) - layer.ndim
-    first, second = (axis - missing for axis in order[-2:])
-    if min(first, second) < 0:
-        return layer.ndim - 2, layer.ndim - 1
-    return min(first, second), max(first, second)
+    """Return the two axes of the layer on display, ascending."""
+    first, second = sorted(axes_on_canvas(layer, dims))
+    return first, second
 
 
 def full_resolution(layer: PixelLayer) -> LayerArray:
@@ -122,26 +128,37 @@ def full_resolution(layer: PixelLayer) -> LayerArray:
     return pixels
 
 
+def _shown_places(layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes) -> dict[int, int]:
+    """Return where along each axis of a layer the sliders stand, at its end where they are beyond it."""
+    point = np.rint(slider_place(layer, dims, layer_axes.plane)).astype(int)
+    shape = full_resolution(layer).shape
+    return {axis: int(np.clip(point[axis], 0, shape[axis] - 1)) for axis in range(layer.ndim)}
+
+
 def _select(
-    layer: ImageLike, dims: ViewerDims, layer_axes: LayerAxes, stack: tuple[int, ...], region: Region | None
+    layer: ImageLike,
+    places: Mapping[int, int],
+    layer_axes: LayerAxes,
+    stack: tuple[int, ...],
+    region: Region | None,
 ) -> Plane:
     data = full_resolution(layer)
     axes = layer_axes.plane
-    point = np.rint(layer.world_to_data(dims.point)).astype(int)
     fixed = [axis for axis in range(layer.ndim) if axis not in (*axes, *stack)]
-    index = {axis: int(np.clip(point[axis], 0, data.shape[axis] - 1)) for axis in fixed}
+    index = {axis: places.get(axis, 0) for axis in fixed}
     spans = {axis: slice(*span) for axis, span in zip(axes, region or (), strict=False)}
     key = tuple(index.get(axis, spans.get(axis, slice(None))) for axis in range(layer.ndim))
     letters = layer_axes.letters([axis for axis in range(layer.ndim) if axis not in index]) + "C" * layer.rgb
-    scale, unit = pixel_size({"scale": layer.scale, "units": layer.units}, axes)
+    scale, unit = pixel_size(_transform(layer, {}, axes, None), axes)
     symbol = f"{layer.units[axes[0]]:~P}" if scale else ""
     name, rgb, path = str(layer.name), bool(layer.rgb), layer.source.path
+    origin = (0, 0) if region is None else (region[0][0], region[1][0])
 
     def read() -> Image:
         # Plane by plane, the colours of a pixel together.
         chunks = tuple(-1 if axis in axes or axis >= layer.ndim else 1 for axis in range(data.ndim))
         pixels = _lazily(data, chunks)[key] if stack else _read_plane(data, key)
-        return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path)
+        return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path, origin=origin)
 
     return Plane(
         name=name,
@@ -152,6 +169,7 @@ def _select(
         read=read,
         in_memory=isinstance(data, np.ndarray) and not isinstance(data, np.memmap),
         region=region,
+        size=(int(data.shape[axes[0]]), int(data.shape[axes[1]])),
         source=layer,
         known_roles=layer_axes.roles if stack else layer_axes.known_roles,
     )

@@ -13,7 +13,7 @@ from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
 from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
 from napari_unetseg.plugin.layers.outputs import fresh_names, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
-from napari_unetseg.postprocessing.layer_data import Outlines, Output
+from napari_unetseg.postprocessing.layer_data import Outlines, Output, outline_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,6 +161,7 @@ class ShownResult:
         if isinstance(outlines, Outlines):
             contours.data = outlines.polygons
             contours.features = outlines.features
+            contours.metadata |= outline_record(outlines.polygons, outlines.features)
             new_areas(contours)
             if self._pixels is not None:
                 self._pixels.visible = False

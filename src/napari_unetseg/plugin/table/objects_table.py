@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.io.table import write_table
 from napari_unetseg.language import mark, tr, tr_count
+from napari_unetseg.plugin.layers.exports import table_of_labels
 from napari_unetseg.plugin.table.histogram import Histogram
 from napari_unetseg.plugin.table.table_model import ObjectsModel
 from napari_unetseg.plugin.workers.background import Task, start
@@ -173,9 +174,9 @@ class ObjectTable(QWidget):
         path = self._choose(self, str(self._layer.name))
         if path is None:
             return
-        columns = dict(self.model.table)
+        data, meta, _ = self._layer.as_layer_data_tuple()
         start(
-            Task(lambda _: write_table(path, columns)),
+            Task(lambda _: write_table(path, {str(k): v.to_numpy() for k, v in table_of_labels(data, meta).items()})),
             returned=lambda _: self.saved.emit(path),
             errored=self.failed.emit,
             finished=lambda: None,

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QMainWindow
 
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.result_layers import ShownResult
+from napari_unetseg.plugin.layers.world import world_place
 from napari_unetseg.plugin.table.objects_table import ObjectTable
 from napari_unetseg.plugin.workers.background import Task, start
 
@@ -126,7 +127,7 @@ class TableDock(QObject):
     def _look_at(self, layer: Labels, middle: NDArray[np.float64] | None) -> None:
         if middle is None or layer not in self._viewer.layers:
             return
-        world = np.asarray(layer.data_to_world(middle))
+        world = world_place(layer, middle, self._viewer.dims)
         dims = self._viewer.dims
         offset = dims.ndim - len(world)
         shown = [axis - offset for axis in dims.displayed]

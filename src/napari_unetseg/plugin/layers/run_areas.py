@@ -15,6 +15,7 @@ from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import AxisChoices, LayerAxes
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerLike, ShapesLike
 from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution, shown_axes, shown_plane, shown_stack
+from napari_unetseg.plugin.layers.world import canvas_place, is_converted
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -134,27 +135,51 @@ def _visible_region(layer: ImageLike, viewer: "ViewerModel", layer_axes: LayerAx
         raise UnetsegError(tr(_IN_3D))
     if layer_axes.plane != shown_axes(layer, viewer.dims):
         raise UnetsegError(tr(_TURNED))
-    corners = np.array(layer.corner_pixels, dtype=float)
-    if layer.multiscale:
-        # These are of the level on display and of whole chunks, so that more than the view may be segmented.
-        corners *= layer.downsample_factors[layer.data_level]
-    first, last = corners[:, list(layer_axes.plane)]
+    first, last = _seen_corners(layer, viewer, layer_axes)
     if (first == last).all() and max(full_resolution(layer).shape[axis] for axis in layer_axes.plane) > 1:
         raise UnetsegError(tr(_OUT_OF_VIEW))
     return _clipped(first, last, layer, layer_axes, tr(_OUT_OF_VIEW))
 
 
+def _seen_corners(layer: ImageLike, viewer: "ViewerModel", layer_axes: LayerAxes) -> NDArray[np.float64]:
+    """Return the first and the last pixel of the plane that the canvas shows, (2, 2)."""
+    if is_converted(layer, viewer.dims):
+        # napari takes the camera's coordinates for those of the layer.
+        found = canvas_place(layer, viewer.dims).to_pixels(_view_corners(viewer))
+        shape = [full_resolution(layer).shape[axis] for axis in layer_axes.plane]
+        box = np.stack([np.floor(found.min(axis=0)), np.ceil(found.max(axis=0))])
+        inside: NDArray[np.float64] = np.clip(box, 0, np.array(shape) - 1)
+        return inside
+    corners = np.array(layer.corner_pixels, dtype=float)
+    if layer.multiscale:
+        # These are of the level on display and of whole chunks, so that more than the view may be segmented.
+        corners *= layer.downsample_factors[layer.data_level]
+    return corners[:, list(layer_axes.plane)]
+
+
+def _view_corners(viewer: "ViewerModel") -> NDArray[np.float64]:
+    """Return the four corners of what the canvas shows in the world, (4, 2); of a grid, those of each of its views."""
+    # napari has moved its camera to a scene in 0.9, and the size of the canvas from a private place to a public one.
+    model = getattr(viewer, "__wrapped__", viewer)
+    camera = getattr(model, "scene", model).camera
+    size = np.array(model.canvas.size if hasattr(model, "canvas") else model._canvas_size, float)
+    grid = getattr(model, "canvas", model).grid
+    if grid.enabled:
+        size /= grid.actual_shape(model.layers if hasattr(model, "canvas") else len(model.layers))
+    half = size / 2 / camera.zoom
+    centre = np.array(camera.center[-2:], float)
+    return np.array([centre + half * sides for sides in ((-1, -1), (-1, 1), (1, 1), (1, -1))])
+
+
 def _rectangle_region(layer: ImageLike, viewer: "ViewerModel", layer_axes: LayerAxes) -> Region:
     shapes, vertices = _only_rectangle(viewer)
-    position = np.array(viewer.dims.point, dtype=float)
-    corners = []
-    for vertex in vertices:
-        world = np.asarray(shapes.data_to_world(vertex))
-        position[-len(world) :] = world
-        corners.append(layer.world_to_data(position))
-    found = np.array(corners)[:, list(layer_axes.plane)]
-    # Pixels whose centre lies within; to them a rectangle's edge may come as close as half a pixel.
-    return _clipped(np.ceil(found.min(axis=0)), np.floor(found.max(axis=0)), layer, layer_axes, tr(_OUTSIDE))
+    if layer_axes.plane != shown_axes(layer, viewer.dims):
+        raise UnetsegError(tr(_TURNED))
+    found = canvas_place(layer, viewer.dims).to_pixels(canvas_place(shapes, viewer.dims).to_world(vertices))
+    # Pixels whose centre lies within; to them a rectangle's edge may come as close as half a pixel. What a change of
+    # units leaves behind the comma is no distance.
+    first, last = np.round(found.min(axis=0), 6), np.round(found.max(axis=0), 6)
+    return _clipped(np.ceil(first), np.floor(last), layer, layer_axes, tr(_OUTSIDE))
 
 
 def _only_rectangle(viewer: "ViewerModel") -> tuple[ShapesLike, NDArray[np.float64]]:

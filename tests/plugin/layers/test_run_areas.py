@@ -11,7 +11,7 @@ from napari.layers import Image as ImageLayer
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import AxisChoices
-from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes, why_not
+from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes, why_not
 
 
 @pytest.fixture
