@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image as ImageLayer
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
-from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
+from napari_unetseg.plugin.dock.headline import Headline
+from napari_unetseg.plugin.dock.image_follower import ImageFollower
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.last_result import LastResult
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
@@ -30,7 +30,8 @@ from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.layers.run_on import choose_planes
+from napari_unetseg.plugin.layers.run_on import RunOn, choose_planes
+from napari_unetseg.plugin.layers.sight import SIGHT_EVENTS, grid_of
 from napari_unetseg.plugin.panel.health_section import HealthSection
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
@@ -89,12 +90,14 @@ class SegmentationWidget(QWidget):
         self._rows = rows
         restore_rows(rows)
         self.controller = RunController(services, self)
+        self.image_follower = ImageFollower(napari_viewer, self.inputs, self)
         self.run_messages = RunMessages(self.controller, rows)
         self.run_forecast = RunForecast(napari_viewer, rows, self)
         self.model_adder = ModelAdder(self, models, choose)
         AddModelRows(self.model_adder, rows, self._lock)
         self.table = TableDock(napari_viewer, self.adjust.table, self)
-        self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self)
+        self.headline = Headline(napari_viewer, rows, self)
+        self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
         self._connect()
@@ -115,8 +118,7 @@ class SegmentationWidget(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the viewer's images; napari calls this when layers come, go or change their name."""
-        layers = [layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)]
-        self.inputs.set_layers([layer for layer in layers if METADATA_KEY not in layer.metadata])
+        self.image_follower.offer()
 
     def run(self) -> None:
         """Start a run with what the rows say, as the Run button does."""
@@ -205,6 +207,7 @@ class SegmentationWidget(QWidget):
 
     def _show_running(self, title: str) -> None:
         self._lock(True)
+        self.headline.clear()
         self.health.run_began()
         self.run_messages.begin(title)
 
@@ -219,6 +222,15 @@ class SegmentationWidget(QWidget):
         self.adjust.set_pixel_area(None if plane is None else plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
+
+    def _on_layers(self, event: Any) -> None:
+        """Hear of the events of any layer; those of pixels and shapes come at every stroke of a brush."""
+        if event.type in SIGHT_EVENTS:
+            self._on_image()
+
+    def _on_selection(self, event: Any) -> None:
+        if self.inputs.run_on.choice() is RunOn.SELECTED:
+            self._on_image()
 
     def _on_model(self) -> None:
         package = self.inputs.package()
@@ -243,13 +255,11 @@ class SegmentationWidget(QWidget):
         elif self.inputs.layer() is None:
             reason = tr(words.NO_IMAGE)
         self.runner.allow(reason)
-        if reason is not None:
-            self.message.show_message(reason)
-        elif self.message.text.text() in (tr(words.NO_IMAGE), tr(words.NO_MODEL), ""):
-            self.message.show_message(tr(words.READY) if self.result is None else "")
+        self.headline.refresh(reason)
 
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
+        self.image_follower.lock(locked)
         self.object_size.lock(locked)
         self.adjust.lock(locked)
         self.result_actions.lock(locked)
@@ -260,6 +270,7 @@ class SegmentationWidget(QWidget):
 
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
+        self.inputs.pin.use_theme(theme)
         self.message.badge.use_theme(theme)
         self.runner.use_theme(theme)
         self.object_size.use_theme(theme)
@@ -284,6 +295,9 @@ class SegmentationWidget(QWidget):
         self.destroyed.connect(self.model_adder.cancel)
         self.viewer.dims.events.current_step.connect(self._on_image)
         self.viewer.dims.events.order.connect(self._on_image)
+        self.viewer.layers.events.connect(self._on_layers)
+        self.viewer.layers.selection.events.changed.connect(self._on_selection)
+        grid_of(self.viewer).events.enabled.connect(self._on_image)
         self.viewer.events.theme.connect(self._on_theme)
 
     def _bind_keys(self) -> None:
