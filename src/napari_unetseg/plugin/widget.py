@@ -1,6 +1,7 @@
 """The dock widget: puts the rows together and decides what each event means for the others."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
@@ -14,6 +15,7 @@ from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
 from napari_unetseg.plugin.dock.headline import Headline
 from napari_unetseg.plugin.dock.image_follower import ImageFollower
+from napari_unetseg.plugin.dock.image_watch import ImageWatch
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.last_result import LastResult
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
@@ -55,7 +57,7 @@ class SegmentationWidget(QWidget):
 
     Everything slow happens in workers; see `RunController`, `RelabelController` and `HealthSection`.
     If the image layer is removed during a run its results are added all the same, since they stand
-    on their own. Closing the dock or the viewer cancels a run.
+    on their own, and the message says so. Closing the dock or the viewer cancels a run.
 
     Parameters
     ----------
@@ -91,6 +93,7 @@ class SegmentationWidget(QWidget):
         restore_rows(rows)
         self.controller = RunController(services, self)
         self.image_follower = ImageFollower(napari_viewer, self.inputs, self)
+        self._image_watch = ImageWatch(napari_viewer)
         self.run_messages = RunMessages(self.controller, rows)
         self.run_forecast = RunForecast(napari_viewer, rows, self)
         self.model_adder = ModelAdder(self, models, choose)
@@ -133,6 +136,7 @@ class SegmentationWidget(QWidget):
         device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
         parameters = self._rows.segment_options() | self.inputs.segment_options()
         remember(self._rows, None if self.live.busy else self.result)
+        self._image_watch.begin(plane.source for plane in planes)
         self._show_running(tr(package.card.display_name))
         self.controller.start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes])
 
@@ -146,6 +150,7 @@ class SegmentationWidget(QWidget):
             self.message.show_message(translated(error), "warning")
             return
         outputs, options = self.adjust.chosen_outputs(), recipe.segment_options()
+        self._image_watch.begin([plane.source])
         self._show_running(recipe.model.name)
         self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
         show_recipe(self._rows, recipe, plane)
@@ -191,7 +196,7 @@ class SegmentationWidget(QWidget):
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
         apply_opacities(outcome.layers)
-        self.last_result.show(outcome)
+        self.last_result.show(replace(outcome, faults=(*outcome.faults, *self._image_watch.end())))
         self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:

@@ -131,26 +131,24 @@ class Headline(QObject):
         self._rows.runner.result.setToolTip(line)
 
     def _say(self) -> None:
-        """Say what Run waits for or what to do with the result; before that, which image cannot be seen."""
-        report, action = self._report, None
-        if self._obstacle is not None:
-            text = self._obstacle
-        elif report is None:
-            text = " ".join([*self._unseen, tr(words.READY_UNSEEN if self._unseen else words.READY)])
+        """Say which image cannot be seen, what there is to know of the result, and what can be done next."""
+        report, found, parts = self._report, True, list(self._unseen)
+        if report is None:
+            parts.append(self._obstacle or tr(words.READY_UNSEEN if self._unseen else words.READY))
         else:
-            nothing = "" if report.summary.count else words.nothing_found(report.summary, report.parameters)
-            parts = [part for part in (nothing, report.warning, report.remark) if part]
-            text = " ".join([*self._unseen, *(parts or [tr(words.DONE)])])
-            action = self._suggestion(report)
-        found = report is None or (report.summary.count and not report.warning)
-        warn = self._obstacle is None and bool(self._unseen or not found)
-        self._rows.message.show_message(text, "warning" if warn else "plain", action=action)
-        self._said = text
+            found = report.summary.count > 0
+            nothing = "" if found else words.nothing_found(report.summary, report.parameters)
+            notes = [note for note in (nothing, report.warning, report.remark) if note]
+            parts += notes + ([self._obstacle] if self._obstacle else [] if notes else [tr(words.DONE)])
+        warn = self._unseen or not found or (report is not None and report.warning)
+        action = None if report is None else self._suggestion(report)
+        self._said = " ".join(parts)
+        self._rows.message.show_message(self._said, "warning" if warn else "plain", action=action)
 
     def _suggestion(self, report: ResultReport) -> Any:
         """Return the button that sets the threshold to where there is something; None where that would not help."""
         if (suggestion := report.summary.suggestion) is None:
             return None
         tip = tr("Sets the threshold to where the model is just sure enough of something.")
-        words_on_it = tr("Set to {threshold:.2f}").format(threshold=suggestion)
-        return words_on_it, tip, lambda: self._rows.adjustments.threshold.setValue(suggestion)
+        title = tr("Set to {threshold:.2f}").format(threshold=suggestion)
+        return title, tip, lambda: self._rows.adjustments.threshold.setValue(suggestion)
