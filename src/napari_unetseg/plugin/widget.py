@@ -126,7 +126,7 @@ class SegmentationWidget(QWidget):
     def run(self) -> None:
         """Start a run with what the rows say, as the Run button does."""
         layer, package = self.inputs.layer(), self.inputs.package()
-        if layer is None or package is None or self.controller.running or self.model_adder.busy:
+        if layer is None or package is None or self._obstacle() or self.controller.running or self.model_adder.busy:
             return
         try:
             planes = choose_planes(self.inputs.run_on.choice(), layer, self.viewer, self.inputs.axis_choices)
@@ -144,12 +144,16 @@ class SegmentationWidget(QWidget):
         """Repeat the run that made a result, with exactly its settings."""
         if self.controller.running or self.model_adder.busy:
             return
+        outputs = self.adjust.chosen_outputs()
+        if not outputs:
+            self.message.show_message(tr(words.NO_OUTPUT), "warning")
+            return
         try:
             recipe, plane = plan_rerun(record, self.viewer.layers, self.inputs.layer())
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
-        outputs, options = self.adjust.chosen_outputs(), recipe.segment_options()
+        options = recipe.segment_options()
         self._image_watch.begin([plane.source])
         self._show_running(recipe.model.name)
         self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
@@ -253,14 +257,22 @@ class SegmentationWidget(QWidget):
         if package is not None:
             card_dialog(package.card.display_name, describe_model(package), self).open()
 
-    def _allow_run(self) -> None:
-        reason = None
+    def _obstacle(self) -> str | None:
+        """Say what Run waits for; None if it can be pressed."""
         if self.inputs.package() is None:
-            reason = tr(words.NO_MODEL)
-        elif self.inputs.layer() is None:
-            reason = tr(words.NO_IMAGE)
-        self.runner.allow(reason)
-        self.headline.refresh(reason)
+            return tr(words.NO_MODEL)
+        if self.inputs.layer() is None:
+            return tr(words.NO_IMAGE)
+        return None if self.adjust.chosen_outputs() else tr(words.NO_OUTPUT)
+
+    def _allow_run(self) -> None:
+        obstacle = self._obstacle()
+        self.runner.allow(obstacle)
+        self.headline.refresh(obstacle)
+
+    def _on_outputs(self) -> None:
+        if not self.controller.running:
+            self._allow_run()
 
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
@@ -287,6 +299,8 @@ class SegmentationWidget(QWidget):
         self.inputs.device.currentIndexChanged.connect(self._on_device)
         self.inputs.card.clicked.connect(self._open_card)
         self.inputs.run_on.folder_requested.connect(self.folder.open)
+        for box in self.adjust.outputs.values():
+            box.toggled.connect(self._on_outputs)
         self.runner.run.clicked.connect(self.run)
         self.runner.cancel.clicked.connect(self.cancel)
         self.result_actions.rerun_requested.connect(self.run_again)

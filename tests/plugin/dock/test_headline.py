@@ -190,3 +190,40 @@ def test_an_older_count_does_not_stand_over_a_run_that_was_cancelled(
     widget.adjust.min_size.setValue(30)
     settle(widget)
     assert line(widget) == "2 objects"
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.ones((1, 1), np.uint8), "0 objects"),
+        (np.full((32, 32), np.nan), "0 objects"),
+        (np.where(np.arange(48) < 9, 250, 0)[None, :, None].repeat(40, 0).repeat(3, 2).astype(np.uint8), "1 object"),
+        (np.zeros((3, 9, 40, 48), bool) | (np.arange(48) < 9), "1 object in Z 5 of 9, channel 2 of 3"),
+        (np.zeros((7, 1, 9, 40, 48), bool) | (np.arange(48) < 9), "1 object in T 4 of 7, Z 5 of 9"),
+    ],
+    ids=["one pixel", "not a number", "RGB", "channels of a stack", "five axes"],
+)
+def test_the_count_of_any_image_says_what_it_is_of(
+    make_widget: MakeWidget, press_run: Step, image: Any, said: str
+) -> None:
+    widget = make_widget(image)
+    press_run(widget)
+    assert line(widget) == said
+
+
+def test_without_an_output_run_says_what_to_tick(make_widget: MakeWidget, press_run: Step, squares: Squares) -> None:
+    widget = make_widget(squares)
+    boxes = widget.adjust.outputs
+    for box in boxes.values():
+        box.setChecked(False)
+    assert not widget.runner.run.isEnabled()
+    assert message(widget) == widget.runner.run.toolTip() == words.NO_OUTPUT
+    widget.run()
+    assert not widget.controller.running
+    boxes["contours"].setChecked(True)
+    assert message(widget) == words.READY
+    press_run(widget)
+    boxes["contours"].setChecked(False)
+    widget.result_actions.rerun.click()
+    assert not widget.controller.running
+    assert message(widget).startswith(words.NO_OUTPUT)
