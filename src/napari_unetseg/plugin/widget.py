@@ -1,19 +1,21 @@
 """The dock widget: puts the rows together and decides what each event means for the others."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image as ImageLayer
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
-from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
+from napari_unetseg.plugin.dock.headline import Headline
+from napari_unetseg.plugin.dock.image_follower import ImageFollower
+from napari_unetseg.plugin.dock.image_watch import ImageWatch
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.last_result import LastResult
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
@@ -30,7 +32,8 @@ from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.layers.run_areas import choose_planes
+from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
+from napari_unetseg.plugin.layers.sight import SIGHT_EVENTS, grid_of
 from napari_unetseg.plugin.panel.health_section import HealthSection
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
@@ -54,7 +57,7 @@ class SegmentationWidget(QWidget):
 
     Everything slow happens in workers; see `RunController`, `RelabelController` and `HealthSection`.
     If the image layer is removed during a run its results are added all the same, since they stand
-    on their own. Closing the dock or the viewer cancels a run.
+    on their own, and the message says so. Closing the dock or the viewer cancels a run.
 
     Parameters
     ----------
@@ -89,12 +92,15 @@ class SegmentationWidget(QWidget):
         self._rows = rows
         restore_rows(rows)
         self.controller = RunController(services, self)
+        self.image_follower = ImageFollower(napari_viewer, self.inputs, self)
+        self._image_watch = ImageWatch(napari_viewer)
         self.run_messages = RunMessages(self.controller, rows)
         self.run_forecast = RunForecast(napari_viewer, rows, self)
         self.model_adder = ModelAdder(self, models, choose)
         AddModelRows(self.model_adder, rows, self._lock)
         self.table = TableDock(napari_viewer, self.adjust.table, self)
-        self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self)
+        self.headline = Headline(napari_viewer, rows, self)
+        self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
         self._connect()
@@ -115,13 +121,12 @@ class SegmentationWidget(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the viewer's images; napari calls this when layers come, go or change their name."""
-        layers = [layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)]
-        self.inputs.set_layers([layer for layer in layers if METADATA_KEY not in layer.metadata])
+        self.image_follower.offer()
 
     def run(self) -> None:
         """Start a run with what the rows say, as the Run button does."""
         layer, package = self.inputs.layer(), self.inputs.package()
-        if layer is None or package is None or self.controller.running or self.model_adder.busy:
+        if layer is None or package is None or self._obstacle() or self.controller.running or self.model_adder.busy:
             return
         try:
             planes = choose_planes(self.inputs.run_on.choice(), layer, self.viewer, self.inputs.axis_choices)
@@ -131,6 +136,7 @@ class SegmentationWidget(QWidget):
         device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
         parameters = self._rows.segment_options() | self.inputs.segment_options()
         remember(self._rows, None if self.live.busy else self.result)
+        self._image_watch.begin(plane.source for plane in planes)
         self._show_running(tr(package.card.display_name))
         self.controller.start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes])
 
@@ -138,12 +144,17 @@ class SegmentationWidget(QWidget):
         """Repeat the run that made a result, with exactly its settings."""
         if self.controller.running or self.model_adder.busy:
             return
+        outputs = self.adjust.chosen_outputs()
+        if not outputs:
+            self.message.show_message(tr(words.NO_OUTPUT), "warning")
+            return
         try:
             recipe, plane = plan_rerun(record, self.viewer.layers, self.inputs.layer())
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
-        outputs, options = self.adjust.chosen_outputs(), recipe.segment_options()
+        options = recipe.segment_options()
+        self._image_watch.begin([plane.source])
         self._show_running(recipe.model.name)
         self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
         show_recipe(self._rows, recipe, plane)
@@ -189,7 +200,7 @@ class SegmentationWidget(QWidget):
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
         apply_opacities(outcome.layers)
-        self.last_result.show(outcome)
+        self.last_result.show(replace(outcome, faults=(*outcome.faults, *self._image_watch.end())))
         self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
@@ -205,6 +216,7 @@ class SegmentationWidget(QWidget):
 
     def _show_running(self, title: str) -> None:
         self._lock(True)
+        self.headline.clear()
         self.health.run_began()
         self.run_messages.begin(title)
 
@@ -219,6 +231,15 @@ class SegmentationWidget(QWidget):
         self.adjust.set_pixel_area(None if plane is None else plane.pixel_area)
         if not self.controller.running:
             self._allow_run()
+
+    def _on_layers(self, event: Any) -> None:
+        """Hear of the events of any layer; those of pixels and shapes come at every stroke of a brush."""
+        if event.type in SIGHT_EVENTS:
+            self._on_image()
+
+    def _on_selection(self, event: Any) -> None:
+        if self.inputs.run_on.choice() is RunOn.SELECTED:
+            self._on_image()
 
     def _on_model(self) -> None:
         package = self.inputs.package()
@@ -236,20 +257,26 @@ class SegmentationWidget(QWidget):
         if package is not None:
             card_dialog(package.card.display_name, describe_model(package), self).open()
 
-    def _allow_run(self) -> None:
-        reason = None
+    def _obstacle(self) -> str | None:
+        """Say what Run waits for; None if it can be pressed."""
         if self.inputs.package() is None:
-            reason = tr(words.NO_MODEL)
-        elif self.inputs.layer() is None:
-            reason = tr(words.NO_IMAGE)
-        self.runner.allow(reason)
-        if reason is not None:
-            self.message.show_message(reason)
-        elif self.message.text.text() in (tr(words.NO_IMAGE), tr(words.NO_MODEL), ""):
-            self.message.show_message(tr(words.READY) if self.result is None else "")
+            return tr(words.NO_MODEL)
+        if self.inputs.layer() is None:
+            return tr(words.NO_IMAGE)
+        return None if self.adjust.chosen_outputs() else tr(words.NO_OUTPUT)
+
+    def _allow_run(self) -> None:
+        obstacle = self._obstacle()
+        self.runner.allow(obstacle)
+        self.headline.refresh(obstacle)
+
+    def _on_outputs(self) -> None:
+        if not self.controller.running:
+            self._allow_run()
 
     def _lock(self, locked: bool) -> None:
         self.inputs.lock(locked)
+        self.image_follower.lock(locked)
         self.object_size.lock(locked)
         self.adjust.lock(locked)
         self.result_actions.lock(locked)
@@ -260,6 +287,7 @@ class SegmentationWidget(QWidget):
 
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
+        self.inputs.pin.use_theme(theme)
         self.message.badge.use_theme(theme)
         self.runner.use_theme(theme)
         self.object_size.use_theme(theme)
@@ -271,6 +299,8 @@ class SegmentationWidget(QWidget):
         self.inputs.device.currentIndexChanged.connect(self._on_device)
         self.inputs.card.clicked.connect(self._open_card)
         self.inputs.run_on.folder_requested.connect(self.folder.open)
+        for box in self.adjust.outputs.values():
+            box.toggled.connect(self._on_outputs)
         self.runner.run.clicked.connect(self.run)
         self.runner.cancel.clicked.connect(self.cancel)
         self.result_actions.rerun_requested.connect(self.run_again)
@@ -284,6 +314,9 @@ class SegmentationWidget(QWidget):
         self.destroyed.connect(self.model_adder.cancel)
         self.viewer.dims.events.current_step.connect(self._on_image)
         self.viewer.dims.events.order.connect(self._on_image)
+        self.viewer.layers.events.connect(self._on_layers)
+        self.viewer.layers.selection.events.changed.connect(self._on_selection)
+        grid_of(self.viewer).events.enabled.connect(self._on_image)
         self.viewer.events.theme.connect(self._on_theme)
 
     def _bind_keys(self) -> None:

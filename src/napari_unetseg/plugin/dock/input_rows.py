@@ -8,14 +8,17 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
 from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
-from napari_unetseg.plugin.layers.run_areas import RunOn, why_not
+from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes, why_not
+from napari_unetseg.plugin.layers.sight import why_unseen
 from napari_unetseg.plugin.parts.form import form_grid
+from napari_unetseg.plugin.parts.pin_button import PinButton
 from napari_unetseg.zoo.registry import Listed, ModelPackage
 
 if TYPE_CHECKING:
@@ -28,7 +31,11 @@ DEVICES = {
     "cpu": mark("CPU"),
 }
 
-_IMAGE_TIP = mark("The image layer to segment, at full resolution.")
+_IMAGE_TIP = mark(
+    "The image layer to segment, at full resolution: the one that was last selected in the layer list, unless it is "
+    "pinned."
+)
+_PIN_TIP = mark("Keeps this image, whichever layer is selected.")
 _CARD_TIP = mark("What this model was trained on, how well it does, and under which licence.")
 _DEVICE_TIP = mark(
     "Where the network runs. Automatic is what the settings say, else a GPU if there is one, else the CPU.\n"
@@ -39,7 +46,7 @@ _LINK_TIP = mark(
     "overlaps from time point to time point as well, as a track. Without it every plane has objects of its own.\n"
     "For the next run on a stack."
 )
-
+_SIDE_WIDTH = 26  # of the buttons beside a box
 
 Box = TypeVar("Box", bound=QComboBox)
 
@@ -56,6 +63,8 @@ class Inputs(QWidget):
 
     Attributes
     ----------
+    pin
+        Whether the image stays chosen, whatever is selected.
     image_changed
         Another image, or another reading or part of it, is chosen.
     axis_choices
@@ -70,6 +79,9 @@ class Inputs(QWidget):
         super().__init__(parent)
         self.image = _narrow(QComboBox())
         self.image.setToolTip(tr(_IMAGE_TIP))
+        self.pin = PinButton()
+        self.pin.setToolTip(tr(_PIN_TIP))
+        self.pin.setFixedWidth(_SIDE_WIDTH)
         self.axes = AxesLine()
         self.axis_choices = AxisChoices()
         self.run_on = _narrow(RunOnBox())
@@ -77,7 +89,7 @@ class Inputs(QWidget):
         self.link.setToolTip(tr(_LINK_TIP))
         self.model = _narrow(ModelBox(models))
         self.card = QPushButton("i")
-        self.card.setFixedWidth(26)
+        self.card.setFixedWidth(_SIDE_WIDTH)
         self.card.setToolTip(tr(_CARD_TIP))
         self.device = _narrow(QComboBox())
         self.device.setToolTip(tr(_DEVICE_TIP))
@@ -88,18 +100,18 @@ class Inputs(QWidget):
         self.run_on.chosen.connect(self.image_changed)
         self.axes.pressed.connect(self._ask_axes)
 
-    def set_layers(self, layers: Sequence[ImageLayer]) -> None:
-        """Offer these image layers; the chosen one stays chosen if it is among them."""
-        chosen = self.layer()
+    def set_layers(self, layers: Sequence[ImageLayer], chosen: ImageLayer | None) -> None:
+        """Offer these image layers, and choose one of them; None where there is none."""
         with QSignalBlocker(self.image):
             self.image.clear()
             for layer in layers:
                 self.image.addItem(str(layer.name), layer)
             self.choose_layer(chosen)
+        self.pin.setEnabled(bool(layers))
         self.image_changed.emit()
 
     def choose_layer(self, wanted: ImageLayer | None) -> None:
-        """Choose a layer, if it is offered."""
+        """Choose a layer, if it is offered, until another one is selected in the layer list."""
         for row in range(self.image.count()):
             if self.image.itemData(row) == wanted:
                 self.image.setCurrentIndex(row)
@@ -137,8 +149,22 @@ class Inputs(QWidget):
         layer_axes = self.axis_choices.of(layer, self._shown)
         plane = shown_plane(layer, viewer.dims, layer_axes)
         whole = self.run_on.choice() is RunOn.STACK
-        self.axes.show_axes((shown_stack(layer, viewer.dims, layer_axes) if whole else plane).description)
+        description = (shown_stack(layer, viewer.dims, layer_axes) if whole else plane).description
+        self.axes.show_axes(" ".join([*self.unseen(viewer), description]))
         return plane
+
+    def unseen(self, viewer: "ViewerModel") -> list[str]:
+        """Say which of the images that a run would be on cannot be seen, and why."""
+        chosen = self.layer()
+        if chosen is None:
+            return []
+        try:
+            planes = choose_planes(self.run_on.choice(), chosen, viewer, self.axis_choices)
+            layers = [plane.source for plane in planes]
+        except UnetsegError:  # which Run says
+            layers = [chosen]
+        reasons = [why_unseen(layer, viewer) for layer in layers]
+        return [reason for reason in reasons if reason is not None]
 
     def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
@@ -146,7 +172,7 @@ class Inputs(QWidget):
 
     def lock(self, locked: bool) -> None:
         """Grey out the choices during a run; the model's card stays open to reading."""
-        for box in (self.image, self.axes, self.run_on, self.model, self.device, self.link):
+        for box in (self.image, self.pin, self.axes, self.run_on, self.model, self.device, self.link):
             box.setEnabled(not locked)
 
     def _ask_axes(self) -> None:
@@ -174,10 +200,11 @@ class Inputs(QWidget):
             label.setBuddy(box)
             label.setToolTip(box.toolTip())
             grid.addWidget(label, row, 0)
-            grid.addWidget(box, row, 1, 1, 1 if box is self.model else 2)
+            grid.addWidget(box, row, 1, 1, 1 if box in (self.image, self.model) else 2)
+        grid.addWidget(self.pin, 0, 2)
         grid.addWidget(self.axes, 1, 0, 1, 3)
         grid.addWidget(self.card, 3, 2)
-        order = (self.image, self.axes, self.run_on, self.model, self.card, self.device)
+        order = (self.image, self.pin, self.axes, self.run_on, self.model, self.card, self.device)
         for first, second in pairwise(order):
             QWidget.setTabOrder(first, second)
 

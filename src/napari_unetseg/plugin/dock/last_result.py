@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr, translated
 from napari_unetseg.layer_style import MAX_CONTOURS
+from napari_unetseg.plugin.dock.headline import Headline, ResultReport
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
@@ -39,6 +40,8 @@ class LastResult(QObject):
         Which image is chosen, what the sliders say, and where a result is summed up.
     table
         Shows the objects.
+    headline
+        Sums up the result.
     parent
         Owner.
 
@@ -56,10 +59,12 @@ class LastResult(QObject):
         controller: RunController,
         rows: Rows,
         table: TableDock,
+        headline: Headline,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._controller, self._rows, self._table = viewer, controller, rows, table
+        self._headline = headline
         self.relabelling = RelabelController(self)
         self.shown: ShownResult | None = None
         self._source: ImageLayer | None = None
@@ -101,6 +106,8 @@ class LastResult(QObject):
         self.relabelling.request(self._rows.adjustments.parameters())
 
     def _on_edit(self, layer: str) -> None:
+        if self.shown is not None and not self._controller.running:
+            self._headline.show_edited()
         if self.shown is not None and not self._controller.running and not self.shown.refuses:
             update = (tr("Update"), tr(UPDATE_TIP), self.update)
             self._rows.message.show_message(tr(EDITED).format(layer=layer), action=update)
@@ -124,18 +131,5 @@ class LastResult(QObject):
             self._rows.message.show_failure(words.describe_error(error))
 
     def _show_summary(self, summary: Summary, parameters: DecodeParameters, warning: str, remark: str = "") -> None:
-        self._rows.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
-        if summary.count:
-            text = f"{warning} {remark}".strip() or tr(words.DONE)
-            self._rows.message.show_message(text, "warning" if warning else "plain")
-            return
-        action = None
-        if (suggestion := summary.suggestion) is not None:
-            tip = tr("Sets the threshold to where the model is just sure enough of something.")
-            action = (
-                tr("Set to {threshold:.2f}").format(threshold=suggestion),
-                tip,
-                lambda: self._rows.adjustments.threshold.setValue(suggestion),
-            )
-        text = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
-        self._rows.message.show_message(text, "warning", action=action)
+        if self.shown is not None:
+            self._headline.show(ResultReport(self.shown, summary, parameters, self._seconds, warning, remark))

@@ -32,7 +32,6 @@ class RunMessages(QObject):
         self._model = model
         self._runner.begin()
         self._runner.busy()
-        self._runner.result.setText("")
         self._message.show_message(tr("Preparing {model}...").format(model=model))
 
     def cancelling(self) -> None:

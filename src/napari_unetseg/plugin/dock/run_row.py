@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -62,7 +61,8 @@ class RunRow(QWidget):
         self.ahead = QStackedWidget()
         self.cancel = QPushButton(tr("Cancel"))
         self.cancel.setToolTip(with_key(tr(_CANCEL_TIP), CANCEL))
-        self.result = QLabel()
+        self.result = QElidingLabel()
+        self.result.setElideMode(Qt.TextElideMode.ElideRight)
         self.result.setObjectName("UnetsegResult")
         self.result.setStyleSheet("font-weight: bold;")
         # The width that it asks for would widen the column where a button stands beside it.

@@ -46,6 +46,8 @@ class Plane:
     known_roles
         What each axis of the layer means, as `LayerAxes.roles`; empty where only its length suggests it, unless a stack
         was read that way.
+    place
+        Which plane of several and which region of it, for the user's eyes; empty where the image is no more than that.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Plane:
     region: Region | None = None
     size: tuple[int, int] = (0, 0)
     known_roles: tuple[str, ...] = ()
+    place: str = ""
 
 
 def shown_plane(
@@ -172,6 +175,7 @@ def _select(
         size=(int(data.shape[axes[0]]), int(data.shape[axes[1]])),
         source=layer,
         known_roles=layer_axes.roles if stack else layer_axes.known_roles,
+        place=_place(data, layer_axes, index, region),
     )
 
 
@@ -220,14 +224,8 @@ def _describe(
     scale: tuple[float, float] | None,
     symbol: str,
 ) -> str:
-    words = []
-    for axis in layer_axes.stack:
-        name, count = layer_axes.names[axis], data.shape[axis]
-        place = tr("{axis} {number} of {count}").format(axis=name, number=index.get(axis, 0) + 1, count=count)
-        words.append(place if axis in index else f"{name} {count}")
-    if layer_axes.channel is not None:
-        number, count = index[layer_axes.channel] + 1, data.shape[layer_axes.channel]
-        words.append(tr("channel {number} of {count}").format(number=number, count=count))
+    whole = [f"{layer_axes.names[axis]} {data.shape[axis]}" for axis in layer_axes.stack if axis not in index]
+    words = [*whole, *_position(data, layer_axes, index).values()]
     words.append(" ".join([*(layer_axes.names[axis] for axis in layer_axes.plane), *(["RGB"] if layer.rgb else [])]))
     values = [str(data.dtype)]
     if scale:
@@ -237,3 +235,24 @@ def _describe(
     # The line is short: with more axes to tell, its end is what can be missed.
     words += [*values, size] if layer.ndim > 2 else [size, *values]
     return " · ".join(words)
+
+
+def _position(data: LayerArray, layer_axes: LayerAxes, index: Mapping[int, int]) -> dict[int, str]:
+    """Say which of its planes and channels a place is, by axis."""
+    words = {}
+    for axis in layer_axes.stack:
+        if axis in index:
+            place = tr("{axis} {number} of {count}")
+            name, count = layer_axes.names[axis], data.shape[axis]
+            words[axis] = place.format(axis=name, number=index[axis] + 1, count=count)
+    if (channel := layer_axes.channel) is not None:
+        place = tr("channel {number} of {count}")
+        words[channel] = place.format(number=index[channel] + 1, count=data.shape[channel])
+    return words
+
+
+def _place(data: LayerArray, layer_axes: LayerAxes, index: Mapping[int, int], region: Region | None) -> str:
+    words = [word for axis, word in _position(data, layer_axes, index).items() if data.shape[axis] > 1]
+    if region is not None:
+        words.append(tr("region of {size} px").format(size=" x ".join(str(last - first) for first, last in region)))
+    return ", ".join(words)

@@ -11,7 +11,9 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 NO_IMAGE = mark("Open an image, or try File > Open Sample > napari-unetseg.")
 NO_MODEL = mark("No model can be used. Reinstall napari-unetseg, or put a model folder into the user's model folder.")
+NO_OUTPUT = mark("Tick Labels, Contours or Confidence map first, so that there is something to add.")
 READY = mark("Press Run to find the objects of the plane on display.")
+READY_UNSEEN = mark("Press Run to segment it all the same.")
 DONE = mark("Move the sliders to adjust the result: its layers follow at once.")
 
 
@@ -44,6 +46,27 @@ def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def result_line(objects: int | None, seconds: float, place: str, image: str | None) -> str:
+    """Return ``"24 objects · 4.1 s"``, ``"24 objects in 'cells', Z 4 of 5 · 4.1 s"``.
+
+    Parameters
+    ----------
+    objects
+        How many there are; None while they are being changed by hand.
+    seconds
+        How long the run took.
+    place
+        Which plane or part of the image they are in; empty where it is no more than that.
+    image
+        Name of the image, where it is not clear which one.
+    """
+    found = tr("Objects changed by hand") if objects is None else count(objects)
+    where = ", ".join([*([f"'{image}'"] if image else []), *([place] if place else [])])
+    if where:
+        found = tr("{objects} in {place}").format(objects=found, place=where)
+    return f"{found} · {duration(seconds)}"
 
 
 def tile_progress(done: int, total: int, seconds: float) -> str:

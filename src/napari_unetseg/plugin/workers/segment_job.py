@@ -58,7 +58,7 @@ class Outcome:
     remarks
         Sentences on the other layers of the run, where all is well.
     faults
-        Sentences on those of them that could not be segmented.
+        Sentences on layers of the run that could not be segmented, or that changed meanwhile.
     """
 
     job: SegmentJob

@@ -1,0 +1,154 @@
+"""The line above the messages, which sums up a result, and what the messages say while nothing else happens."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+from qtpy.QtCore import QObject
+
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.layers.result_layers import ShownResult
+from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.parts.result_summary import Summary
+from napari_unetseg.postprocessing.layer_data import Output
+from napari_unetseg.postprocessing.parameters import DecodeParameters
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_SHOWING_OBJECTS: tuple[Output, ...] = ("labels", "contours")
+_OTHERS: tuple[Output, ...] = ("confidence", "agreement")
+
+
+@dataclass(frozen=True)
+class ResultReport:
+    """What there is to say of a result.
+
+    Attributes
+    ----------
+    shown
+        Its layers, and what was segmented.
+    summary, parameters
+        How many objects there are, and by which parameters.
+    seconds
+        How long its run took.
+    warning
+        What went otherwise than one would expect.
+    remark
+        What else there is to know.
+    """
+
+    shown: ShownResult
+    summary: Summary
+    parameters: DecodeParameters
+    seconds: float
+    warning: str = ""
+    remark: str = ""
+
+
+class Headline(QObject):
+    """Sums up a result as long as it has layers, and says what is to be known before the next run.
+
+    The line names plane, channel and region where the image has more than that, and the image where another one is
+    chosen. A message of somebody else stays until there is news.
+
+    Parameters
+    ----------
+    viewer
+        Has the layers.
+    rows
+        Where it is said, and which image is chosen.
+    parent
+        Owner.
+    """
+
+    def __init__(self, viewer: "ViewerModel", rows: Rows, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer, self._rows = viewer, rows
+        self._report: ResultReport | None = None
+        self._layers: list[Layer] = []
+        self._edited = False
+        self._obstacle: str | None = None
+        self._unseen: list[str] = []
+        self._said = ""
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def show(self, report: ResultReport) -> None:
+        """Sum up a result, until `clear`, the next one, or the end of its layers."""
+        self._report, self._edited = report, False
+        made = {output: report.shown.layer(output) for output in (*_SHOWING_OBJECTS, *_OTHERS)}
+        every = [layer for layer in made.values() if layer is not None]
+        self._layers = [layer for output in _SHOWING_OBJECTS if (layer := made[output]) is not None] or every
+        self._show_line()
+        self._say()
+
+    def show_edited(self) -> None:
+        """Say that the objects were changed by hand, so that their count is of before."""
+        self._edited = True
+        self._show_line()
+
+    def clear(self) -> None:
+        """Say nothing of a result: a run begins."""
+        self._report, self._layers = None, []
+        self._show_line()
+
+    def refresh(self, obstacle: str | None) -> None:
+        """Speak of the images and layers as they are now.
+
+        Parameters
+        ----------
+        obstacle
+            Why nothing can be run; None if something can.
+        """
+        before, self._unseen = self._unseen, self._rows.inputs.unseen(self._viewer)
+        self._obstacle = obstacle
+        self._forget_removed()
+        self._show_line()
+        news = obstacle is not None or (self._unseen and self._unseen != before)
+        if news or self._rows.message.text.text() in (self._said, ""):
+            self._say()
+
+    def _on_removed(self, event: Any = None) -> None:
+        if self._forget_removed() and self._rows.message.text.text() == self._said:
+            self._say()
+
+    def _forget_removed(self) -> bool:
+        """Clear the line if the layers of its result are gone; tell whether they are."""
+        gone = self._report is not None and not any(layer in self._viewer.layers for layer in self._layers)
+        if gone:
+            self.clear()
+        return gone
+
+    def _show_line(self) -> None:
+        line = ""
+        if (report := self._report) is not None:
+            plane = report.shown.plane
+            elsewhere = self._rows.inputs.layer() != plane.source
+            count = None if self._edited else report.summary.count
+            line = words.result_line(count, report.seconds, plane.place, plane.name if elsewhere else None)
+        self._rows.runner.result.setText(line)
+        self._rows.runner.result.setToolTip(line)
+
+    def _say(self) -> None:
+        """Say which image cannot be seen, what there is to know of the result, and what can be done next."""
+        report, found, parts = self._report, True, list(self._unseen)
+        if report is None:
+            parts.append(self._obstacle or tr(words.READY_UNSEEN if self._unseen else words.READY))
+        else:
+            found = report.summary.count > 0
+            nothing = "" if found else words.nothing_found(report.summary, report.parameters)
+            notes = [note for note in (nothing, report.warning, report.remark) if note]
+            parts += notes + ([self._obstacle] if self._obstacle else [] if notes else [tr(words.DONE)])
+        warn = self._unseen or not found or (report is not None and report.warning)
+        action = None if report is None else self._suggestion(report)
+        self._said = " ".join(parts)
+        self._rows.message.show_message(self._said, "warning" if warn else "plain", action=action)
+
+    def _suggestion(self, report: ResultReport) -> Any:
+        """Return the button that sets the threshold to where there is something; None where that would not help."""
+        if (suggestion := report.summary.suggestion) is None:
+            return None
+        tip = tr("Sets the threshold to where the model is just sure enough of something.")
+        title = tr("Set to {threshold:.2f}").format(threshold=suggestion)
+        return title, tip, lambda: self._rows.adjustments.threshold.setValue(suggestion)
