@@ -33,10 +33,11 @@ def write_table(path: str | Path, table: Mapping[str, Sequence[Any] | NDArray[An
     with whole_file(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)
-        writer.writerows(map(_cell, row) for row in zip(*table.values(), strict=True))
+        writer.writerows(map(cell_text, row) for row in zip(*table.values(), strict=True))
 
 
-def _cell(value: Any) -> Any:
+def cell_text(value: Any) -> str:
+    """Write a value as files of tables hold it: seven significant digits, nothing where it is not known."""
     if isinstance(value, float | np.floating):
         return f"{value:.7g}" if np.isfinite(value) else ""
-    return value
+    return "" if value is None else str(value)

@@ -11,7 +11,10 @@ import pytest
 from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
+from napari_unetseg.plugin.table.column_titles import column_title
 from napari_unetseg.plugin.table.objects_table import ObjectTable
 from napari_unetseg.plugin.table.table_dock import pick
 from napari_unetseg.plugin.widget import SegmentationWidget
@@ -37,6 +40,11 @@ def selected(table: ObjectTable) -> list[int]:
     return [table.model.label_at(index.row()) for index in table.view.selectionModel().selectedRows()]
 
 
+def add(table: ObjectTable, row: int) -> None:
+    flags = QItemSelectionModel.SelectionFlag
+    table.view.selectionModel().select(table.model.index(row, 0), flags.Select | flags.Rows)
+
+
 def column(table: ObjectTable, number: int) -> list[str]:
     return [table.model.index(row, number).data() for row in range(table.model.rowCount())]
 
@@ -45,7 +53,7 @@ def test_it_shows_the_features_and_follows_them(qtbot: object) -> None:
     table, layer = ObjectTable(), measured()
     table.follow(layer)
     titles = [table.model.headerData(i, Qt.Orientation.Horizontal) for i in range(table.model.columnCount())]
-    assert titles == ["label", "area_px", "confidence"]
+    assert titles == ["Label", "Area\npx", "Confidence"]
     assert [column(table, i) for i in range(3)] == [["2", "5", "9"], ["16", "4", "36"], ["0.9", "", "0.75"]]
     assert table.count.text() == "3 objects"
     layer.features = pd.DataFrame({"index": [1], "area_px": [7]})
@@ -88,11 +96,11 @@ def test_stale_rows_are_greyed_and_stay_until_new_ones_come(qtbot: object) -> No
 def test_the_histogram_counts_the_chosen_column_and_marks_the_object(qtbot: object) -> None:
     table, layer = ObjectTable(), measured()
     table.follow(layer)
-    assert table.column.currentText() == "area_px"
+    assert table.column.currentText() == "Area (px)"
     assert table.histogram.counts.sum() == 3
     layer.selected_label = 9
     assert table.histogram.marked == 36
-    table.column.setCurrentText("confidence")
+    table.column.setCurrentText("Confidence")
     assert table.histogram.counts.sum() == 2
     assert table.histogram.marked == 0.75
     layer.selected_label = 5
@@ -199,3 +207,236 @@ def test_another_measured_layer_can_be_looked_at(make_widget: MakeWidget, press_
     assert column(widget.table.table, 0) == ["2", "5", "9"]
     widget.viewer.layers.selection.active = widget.viewer.layers["cells labels"]
     assert column(widget.table.table, 0) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("area_px", "Area\npx"),
+        ("area_um2", "Area\nµm²"),
+        ("area_nm2", "Area\nnm²"),
+        ("perimeter_um", "Perimeter\nµm"),
+        ("equivalent_diameter_mm", "Diameter\nmm"),
+        ("centroid_y_my_unit", "Centre y\nmy_unit"),
+        ("bbox_max_x_px", "Right\npx"),
+        ("mean_intensity", "Mean intensity"),
+        ("mean_intensity_2", "Mean intensity 2"),
+        ("z", "Z"),
+        ("dose_mg", "dose_mg"),
+    ],
+)
+def test_titles_are_words_over_units_and_foreign_names_stay(name: str, lines: str) -> None:
+    assert column_title(name).lines == lines
+
+
+def test_what_is_not_known_comes_last_both_ways(qtbot: object) -> None:
+    table = ObjectTable()
+    values = [3.0, np.nan, 10.0, 2.0, np.nan]
+    features = pd.DataFrame({"index": [1, 2, 3, 4, 5], "a": values, "b": pd.array([2, None, 11, 3, 7], dtype="Int64")})
+    table.follow(Labels(np.zeros((4, 4), np.int32), features=features))
+    table.view.sortByColumn(1, Qt.SortOrder.AscendingOrder)
+    assert column(table, 0) == ["4", "1", "3", "2", "5"] or column(table, 0) == ["4", "1", "3", "5", "2"]
+    table.view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    assert column(table, 0)[:3] == ["3", "1", "4"]
+    table.view.sortByColumn(2, Qt.SortOrder.AscendingOrder)
+    assert column(table, 0) == ["1", "4", "5", "3", "2"]
+    table.view.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    assert column(table, 0) == ["3", "5", "4", "1", "2"]
+
+
+def test_the_order_stays_when_columns_come_and_the_head_says_so(qtbot: object) -> None:
+    table, layer = ObjectTable(), measured()
+    table.follow(layer)
+    table.view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    layer.features = pd.DataFrame({"index": [2, 5, 9], "new": [1, 2, 3], "area_px": [1, 4, 2]})
+    assert column(table, 0) == ["5", "9", "2"]
+    head = table.view.horizontalHeader()
+    assert (head.sortIndicatorSection(), head.sortIndicatorOrder()) == (2, Qt.SortOrder.DescendingOrder)
+
+
+def test_several_rows_are_selected_stay_selected_when_sorted_and_are_copied_as_shown(qtbot: Any) -> None:
+    table, layer = ObjectTable(), measured()
+    table.follow(layer)
+    picked: list[list[int]] = []
+    table.picked.connect(lambda labels: picked.append(labels.tolist()))
+    select(table, 0)
+    add(table, 2)
+    assert picked == [[2], [2, 9]]
+    assert table.count.text() == "3 objects, 2 selected"
+    table.view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    assert sorted(selected(table)) == [2, 9]
+    QTest.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QApplication.clipboard().text() == "label\tarea_px\tconfidence\n9\t36\t0.75\n2\t16\t0.9\n"
+    QTest.keyClick(table.view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert table.selected_labels().tolist() == [2, 5, 9]
+    assert layer.selected_label in (2, 5, 9)
+
+
+def test_without_a_selected_row_the_keys_do_nothing(qtbot: Any) -> None:
+    table = ObjectTable()
+    table.follow(measured())
+    QApplication.clipboard().setText("before")
+    asked: list[Any] = []
+    table.removal_requested.connect(asked.append)
+    table.centred.connect(lambda label, place: asked.append(label))
+    QTest.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(table.view, Qt.Key.Key_Delete)
+    QTest.keyClick(table.view, Qt.Key.Key_Return)
+    assert QApplication.clipboard().text() == "before"
+    assert asked == []
+
+
+def test_a_hundred_thousand_rows_are_one_range_for_qt(qtbot: Any) -> None:
+    count = 100_000
+    table = ObjectTable()
+    layer = Labels(
+        np.zeros((4, 4), np.int32),
+        features=pd.DataFrame({"index": np.arange(1, count + 1), "area_px": np.arange(count)}),
+    )
+    formatted: list[int] = []
+    table.model.data = lambda index, role=0: formatted.append(index.row())  # type: ignore[method-assign]
+    table.resize(500, 300)
+    table.show()
+    table.follow(layer)
+    table.view.selectAll()
+    QApplication.processEvents()
+    assert len(table.selected_labels()) == count
+    assert len(table.view.selectionModel().selection()) == 1
+    assert len(set(formatted)) < 200, "only what is on display is formatted"
+
+
+def test_a_changed_layer_is_told_until_it_is_measured_again_also_after_undo(qtbot: Any) -> None:
+    table, layer = ObjectTable(), measured()
+    table.follow(layer)
+    layer.data_setitem((np.array([0]), np.array([0])), 7)
+    assert table.count.text() == "3 objects · changed by hand since they were measured"
+    layer.features = layer.features
+    assert table.count.text() == "3 objects"
+    layer.undo()
+    assert "changed by hand" in table.count.text()
+    layer.features = layer.features
+    layer.redo()
+    assert "changed by hand" in table.count.text()
+
+
+def test_a_layer_that_was_changed_before_the_table_opens_is_told(make_widget: MakeWidget, squares: Squares) -> None:
+    widget = make_widget(squares)
+    layer = widget.viewer.add_layer(measured())
+    widget.viewer.layers.selection.active = widget.viewer.layers["cells"]
+    widget.viewer.layers["cells labels"].data_setitem((np.array([0]), np.array([0])), 7)
+    widget.viewer.layers.selection.active = layer
+    widget.adjust.table.click()
+    assert "changed by hand" in widget.table.table.count.text()
+
+
+def test_a_removed_layer_leaves_no_rows_and_its_name(
+    make_widget: MakeWidget, press_run: Step, squares: Squares
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    widget.adjust.table.click()
+    widget.viewer.layers.remove("cells labels")
+    assert widget.table.table.model.rowCount() == 0
+    assert widget.table.table.count.text().startswith("'cells labels' is no longer in the viewer.")
+    assert not widget.table.table.save.isEnabled()
+
+
+def outlined(widget: SegmentationWidget) -> list[int]:
+    return sorted(set(widget.viewer.layers["cells contours"].features["label"].tolist()))
+
+
+def test_delete_removes_objects_and_undo_brings_them_back(
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, qtbot: Any
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    widget.adjust.table.click()
+    table, layer = widget.table.table, widget.viewer.layers["cells labels"]
+    before = layer.data.copy()
+    select(table, 0)
+    add(table, 2)
+    QTest.keyClick(table.view, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: column(table, 0) == ["2"], timeout=20_000)
+    np.testing.assert_array_equal(layer.data, np.where(before == 2, 2, 0))
+    assert outlined(widget) == [2]
+    assert "by hand" in widget.message.text.text()
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    assert column(table, 0) == ["1", "2", "3"]
+    assert outlined(widget) == [1, 2, 3]
+    assert table.count.text() == "3 objects"
+    layer.redo()
+    assert column(table, 0) == ["2"]
+    assert outlined(widget) == [2]
+    widget.update_result()
+    settle(widget)
+    np.testing.assert_array_equal(widget.viewer.layers["cells labels"].data > 0, before == 2)
+    assert len(column(table, 0)) == 1
+    widget.adjust.threshold.setValue(0.4)
+    settle(widget)
+    assert len(column(table, 0)) == 1, "what was deleted stays away when the sliders move"
+
+
+def test_undone_deletion_is_no_edit(
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, qtbot: Any
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    widget.adjust.table.click()
+    table, layer = widget.table.table, widget.viewer.layers["cells labels"]
+    select(table, 1)
+    QTest.keyClick(table.view, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: column(table, 0) == ["1", "3"], timeout=20_000)
+    layer.undo()
+    widget.update_result()
+    settle(widget)
+    assert column(table, 0) == ["1", "2", "3"]
+    assert outlined(widget) == [1, 2, 3]
+
+
+def test_labels_that_cannot_be_changed_are_left_alone_with_a_sentence(
+    make_widget: MakeWidget, squares: Squares
+) -> None:
+    widget = make_widget(squares)
+    layer = measured()
+    data = layer.data.copy()
+    data.flags.writeable = False
+    widget.viewer.layers.selection.active = widget.viewer.add_labels(data, features=layer.features, name="disk")
+    widget.adjust.table.click()
+    table = widget.table.table
+    select(table, 0)
+    QTest.keyClick(table.view, Qt.Key.Key_Delete)
+    assert widget.message.text.text().startswith("The labels of 'disk' cannot be changed.")
+    assert column(table, 0) == ["2", "5", "9"]
+
+
+def test_an_outline_that_is_selected_selects_its_row(
+    make_widget: MakeWidget, press_run: Step, squares: Squares
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    widget.adjust.table.click()
+    contours = widget.viewer.layers["cells contours"]
+    contours.mode = "select"
+    contours.selected_data = {1, 2}
+    assert selected(widget.table.table) == contours.features["label"][[1, 2]].tolist()
+    select(widget.table.table, 0)
+    assert {int(contours.features["label"][row]) for row in contours.selected_data} == {1}
+
+
+def test_a_row_of_a_stack_goes_to_its_own_plane(make_widget: MakeWidget, squares: Squares, qtbot: Any) -> None:
+    widget = make_widget(np.stack([squares] * 4))
+    stack = np.zeros((4, 20, 30), np.int32)
+    stack[1, 2:4, 2:4] = stack[3, 10:12, 20:22] = 7
+    features = pd.DataFrame({"index": [7, 7], "t": [1, 3], "area_px": [4, 4]})
+    shown = widget.viewer.add_labels(stack, features=features)
+    widget.viewer.layers.selection.active = shown
+    widget.adjust.table.click()
+    table = widget.table.table
+    camera = getattr(widget.viewer, "scene", widget.viewer).camera
+    for row, plane, place in ((1, 3, (10.5, 20.5)), (0, 1, (2.5, 2.5))):
+        select(table, row)
+        assert len(selected(table)) == 1
+        table.view.opened.emit(row)
+        qtbot.waitUntil(lambda plane=plane: widget.viewer.dims.current_step[0] == plane, timeout=20_000)
+        assert camera.center[-2:] == pytest.approx(place)
