@@ -18,6 +18,7 @@ from napari_unetseg.cli.health_command import health_command
 from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.segment_command import segment_command
 from napari_unetseg.cli.train_command import train_command
+from napari_unetseg.cli.try_command import try_command
 
 app = typer.Typer(
     name="napari-unetseg",
@@ -46,6 +47,7 @@ def _common(
 
 _COMMANDS = (
     segment_command,
+    try_command,
     models_command,
     health_command,
     train_command,
