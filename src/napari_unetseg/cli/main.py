@@ -20,6 +20,7 @@ from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import segment_command
 from napari_unetseg.cli.train_command import train_command
+from napari_unetseg.cli.try_command import try_command
 
 
 class _Commands(typer.core.TyperGroup):
@@ -58,6 +59,7 @@ def _common(
 
 _COMMANDS = (
     segment_command,
+    try_command,
     models_command,
     health_command,
     train_command,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.inference.size_estimate import area_weighted_diameter
 from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.blocks import middle_span
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
@@ -75,7 +76,7 @@ def diameter_to_rescale_by(maps: NDArray[np.floating[Any]], card: SizedCard) -> 
         return None
     middle: tuple[slice | int, ...] = (slice(None), *middle_plane(maps.shape[1:-2]))
     plane = maps[middle]
-    seen = plane[:, *(_middle(length) for length in plane.shape[1:])]
+    seen = plane[:, *(middle_span(length, MIDDLE_SIDE) for length in plane.shape[1:])]
     sure = min(card.parameters.min_confidence, MIN_CONFIDENCE)
     parameters = card.parameters.model_copy(update={"min_confidence": sure})
     found = area_weighted_diameter(decode(seen, card.heads, parameters), MIN_OBJECTS)
@@ -94,8 +95,3 @@ def rescaled_warning(image: str, diameter: float, card: ModelCard) -> Sentence:
         diameter=diameter,
         expected=card.object_size,
     )
-
-
-def _middle(length: int) -> slice:
-    start = max(length - MIDDLE_SIDE, 0) // 2
-    return slice(start, start + MIDDLE_SIDE)

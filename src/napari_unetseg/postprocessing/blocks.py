@@ -34,3 +34,9 @@ def relative_to(block: Block, outer: Block) -> Block:
     return tuple(
         slice(side.start - around.start, side.stop - around.start) for side, around in zip(block, outer, strict=True)
     )
+
+
+def middle_span(length: int, side: int) -> slice:
+    """Return the middle `side` of `length` pixels, or all of fewer."""
+    start = max(length - side, 0) // 2
+    return slice(start, start + min(side, length))

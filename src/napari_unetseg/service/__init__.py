@@ -5,7 +5,7 @@
 wait in a `batch_queue`, stacks go plane by plane (`stack_prediction`), and a model chosen to run in int8 is
 calibrated on the way (`calibrating`). What comes of an image is a `segmentation` with its `provenance`;
 `viewer_layers` and `rich_display` show it, `debug_outputs` keeps it. `run_recipe`, `recipe_file` and `recipe_text`
-let a run be repeated.
+let a run be repeated. `trials` shows a piece of an image to every model.
 
 `forecast` says before a run what it will take, by what `machine_profile` keeps of measurements on this machine.
 `describe` says what a model is, `health_check` whether it is well, `counters` how runs went, in the dataclasses of
@@ -18,6 +18,7 @@ from napari_unetseg.service.reports import Failure, Health, Initialization, Mode
 from napari_unetseg.service.run_recipe import RunRecipe, tiled_settings
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.service import SegmentationService
+from napari_unetseg.service.trials import Trial, best_first
 
 __all__ = [
     "Failure",
@@ -28,6 +29,8 @@ __all__ = [
     "RunRecipe",
     "Segmentation",
     "SegmentationService",
+    "Trial",
+    "best_first",
     "read_run_recipe",
     "tiled_settings",
     "write_run_recipe",

@@ -15,6 +15,7 @@ from napari_unetseg.inference.object_size import scale_factor
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
+from napari_unetseg.postprocessing.fit import Fit, measure_fit, unlike_warning
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.parameters import DecodeChanges, DecodeKeywords, DecodeParameters
 from napari_unetseg.postprocessing.stacks import decode_stack, planes_of, stack_tables
@@ -60,6 +61,8 @@ class Segmentation:
     link
         Whether objects of a stack keep their number along Z and T; see
         `napari_unetseg.postprocessing.linking.number_stack`.
+    fit
+        How well the image fits the model, by its map; None where it sees nothing at all.
     """
 
     image: Image
@@ -72,6 +75,7 @@ class Segmentation:
     with_confidence: bool = True
     agreement: NDArray[np.float32] | None = None
     link: bool = False
+    fit: Fit | None = None
 
     @property
     def foreground(self) -> NDArray[np.float32]:
@@ -233,6 +237,8 @@ def read_objects(
         seconds=seconds,
     )
     fallback = (warning for warning in (loaded_model.device.warning, loaded_model.plan.warning) if warning)
+    fit = measure_fit(prediction.probability[card.heads.index("foreground")], card.parameters)
+    unlike = (unlike_warning(card.display_name),) if fit is not None and fit.is_unlike else ()
     return Segmentation(
         image=plane,
         probability=prediction.probability,
@@ -240,10 +246,11 @@ def read_objects(
         parameters=parameters,
         labels=_decode_at_any_price(loaded_model, plane, prediction, parameters, link=options.link, cancel=cancel),
         provenance=provenance,
-        warnings=(*fallback, *remarks, *prediction.warnings),
+        warnings=(*fallback, *remarks, *prediction.warnings, *unlike),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
         link=options.link,
+        fit=fit,
     )
 
 

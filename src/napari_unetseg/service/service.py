@@ -26,8 +26,9 @@ from napari_unetseg.service.reports import Failure, Health, Initialization, Mode
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import OnStage, Runner
 from napari_unetseg.service.segmentation import Segmentation
+from napari_unetseg.service.trials import Trial, pieces_of, run_trials
 from napari_unetseg.signatures import shows_fields
-from napari_unetseg.zoo.registry import ModelPackage
+from napari_unetseg.zoo.registry import ModelPackage, usable_models
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
@@ -255,6 +256,44 @@ class SegmentationService:
         check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
         package = self._packages.find(model)
         return self._runner.run_many(package, images, SegmentOptions.of(**options), progress, cancel, on_stage)
+
+    def try_all(
+        self,
+        image: Image | NDArray[Any],
+        *,
+        models: Sequence[str | Path] | None = None,
+        progress: Progress | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> Iterator[Trial]:
+        """Try every model on the middle of an image, and on each of its channels, to see which fits.
+
+        Models are loaded one after the other and let go as `with_model` has it. See
+        `napari_unetseg.service.trials.best_first` for the order in which to look at them.
+
+        Parameters
+        ----------
+        image
+            As `segment` takes it. Its middle 512 pixels are looked at, of a stack those of the middle plane; an RGB
+            image as it is, each channel of another one alone.
+        models
+            Names or paths; None for all that can be used.
+        progress
+            Called as ``progress(done, total)`` with counts of trials.
+        cancel
+            Polled before and within each trial; once it returns True `Cancelled` is raised.
+
+        Yields
+        ------
+        Trial
+            As each is done. Where a model fails its trial says why, and the others go on.
+
+        Raises
+        ------
+        UnetsegError
+            If the image cannot be used, or there is no such model.
+        """
+        packages = usable_models() if models is None else [self._packages.find(model) for model in models]
+        yield from run_trials(self.segment, packages, pieces_of(Image.of(image)), progress, cancel)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None

@@ -145,6 +145,11 @@ def list_models() -> list[Listed]:
     return found + [WeightsNeeded(model, user_model_folder() / model.name) for model in needing]
 
 
+def usable_models() -> list[ModelPackage]:
+    """Return those of `list_models` that can be used."""
+    return [model for model in list_models() if isinstance(model, ModelPackage)]
+
+
 def taken_names(models: Iterable[Listed]) -> frozenset[str]:
     """Return the names that a new model of the user's cannot have."""
     folders = {model.path.name for model in models if isinstance(model, BrokenPackage) and model.origin == "user"}
