@@ -15,13 +15,14 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores"}
+PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "printable", "probability_maps", "cores"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 OPTIONS = {"segment_options", "signatures"}
 MAY_IMPORT = {
     "callbacks": set[str](),
-    "errors": set[str](),
-    "language": set[str](),
+    "errors": {"printable"},
+    "language": {"printable"},
+    "printable": set[str](),
     "image": {"errors", "language"},
     "probability_maps": {"errors", "language"},
     "cores": set[str](),

@@ -1,5 +1,7 @@
 """Errors that are written for the person who has to act on them."""
 
+from napari_unetseg.printable import printable
+
 
 class UnetsegError(Exception):
     """What went wrong, with which file or layer, and what to do about it.
@@ -39,7 +41,7 @@ class ConfigError(UnetsegError):
 
 def one_line(error: BaseException) -> str:
     """Say what happened in one line; the kind of error too, where it was not written for people."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if isinstance(error, UnetsegError):
         return text
     if isinstance(error, MemoryError):

@@ -27,10 +27,8 @@ def add_to_viewer(segmentation: "Segmentation", viewer: Any, *, contours: bool, 
 
 def _placement(segmentation: "Segmentation") -> Placement:
     image, ndim = segmentation.image, segmentation.labels.ndim
-    transform: dict[str, Any] = {}
-    if image.scale is not None and image.unit is not None:
-        others = ndim - 2
-        transform = {"scale": (1.0,) * others + image.scale, "units": ("pixel",) * others + (image.unit,) * 2}
+    scale, units = image.steps_along(f"{image.stack_axes}YX")
+    transform = {"scale": scale, "units": units} if set(units) != {"pixel"} else {}
     return Placement(ndim, (ndim - 2, ndim - 1), transform, tuple(range(ndim - 2)))
 
 
