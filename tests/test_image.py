@@ -116,3 +116,26 @@ def test_a_stack_has_no_channels_of_one_plane():
 )
 def test_an_image_varies_where_two_finite_pixels_differ(array: np.ndarray, axes: str, varies: bool) -> None:
     assert Image(array, axes).varies == varies
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [(0, 1), (-0.5, 0.5), (1, float("nan")), (float("inf"), 1), (1,), (1, 1, 1), 0.5, ("a", 1), (None, 1), (1 + 1j, 1)],
+)
+def test_what_is_no_pixel_size_is_refused(scale):
+    with pytest.raises(ImageError, match=r"odd: .* cannot be the size of a step along YX"):
+        Image(np.zeros((4, 5)), scale=scale, unit="micrometer", name="odd")
+
+
+@pytest.mark.parametrize("step", [0, -2.5, float("nan"), "thick"])
+def test_what_is_no_step_of_a_stack_is_refused(step):
+    with pytest.raises(ImageError, match=r"odd: .* cannot be the size of a step along Z"):
+        Image(np.zeros((3, 4, 5)), "ZYX", steps={"Z": (step, "micrometer")}, name="odd")
+
+
+def test_steps_are_those_of_the_axes_that_are_left():
+    steps = {"T": (30.0, "second"), "Z": (2.5, "micrometer")}
+    image = Image(np.zeros((2, 3, 4, 5)), "TZYX", scale=(0.5, 0.25), unit="nanometer", steps=steps)
+    assert image.steps_along("TZYX") == ((30, 2.5, 0.5, 0.25), ("second", "micrometer", "nanometer", "nanometer"))
+    assert image.plane((0, 0)).steps == {}
+    assert Image(np.zeros((3, 4, 5)), "ZYX", scale=(2, 2)).steps_along("ZY") == ((1, 1), ("pixel", "pixel"))

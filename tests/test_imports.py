@@ -15,13 +15,15 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores", "bounded_text"}
+PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores"}
+PLAIN |= {"bounded_text", "printable"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 OPTIONS = {"segment_options", "signatures"}
 MAY_IMPORT = {
     "callbacks": set[str](),
-    "errors": set[str](),
-    "language": set[str](),
+    "errors": {"printable"},
+    "language": {"printable"},
+    "printable": set[str](),
     "image": {"errors", "language"},
     "probability_maps": {"errors", "language"},
     "cores": set[str](),

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from napari_unetseg.printable import printable
+
 
 class UnetsegError(Exception):
     """What went wrong, with which file or layer, and what to do about it.
@@ -93,7 +95,7 @@ def out_of_memory_says(sentence: str) -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """Say what happened in one line; the kind of error too, where it was not written for people."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if isinstance(error, UnetsegError):
         return text
     if is_out_of_memory(error):

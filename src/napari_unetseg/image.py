@@ -1,7 +1,8 @@
 """The image that walks through the rooms: an array that says what its axes mean."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,11 @@ class Image:
     origin
         Row and column that the first pixel has in the whole image, if this is a part of one: measured positions count
         from the first pixel of the whole.
+    steps
+        Size of a step along axes of a stack, with its unit: ``{"Z": (2.5, "micrometer"), "T": (30.0, "second")}``.
+        Axes whose step is not known are missing.
+    remarks
+        Sentences on what of the file could not be used, such as a pixel size without a unit.
     """
 
     array: NDArray[Any]
@@ -57,6 +63,8 @@ class Image:
     name: str = "image"
     path: str | None = None
     origin: tuple[int, int] = (0, 0)
+    steps: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no model could segment, in words that name the image."""
@@ -92,6 +100,18 @@ class Image:
             raise ImageError(
                 Sentence("{image}: the image is empty (shape {shape}).", image=self.name, shape=self.array.shape)
             )
+        sizes = {"YX": self.scale, **{axis: (step,) for axis, (step, _) in self.steps.items()}}
+        for axes, size in sizes.items():
+            if size is not None and not _are_sizes(size, len(axes)):
+                raise ImageError(
+                    Sentence(
+                        "{image}: {size} cannot be the size of a step along {axes}. Give each axis a number above 0, "
+                        "or leave the size out.",
+                        image=self.name,
+                        size=size,
+                        axes=axes,
+                    )
+                )
 
     @classmethod
     def of(cls, array: "NDArray[Any] | Image", *, name: str = "image") -> "Image":
@@ -148,6 +168,14 @@ class Image:
     def stack_shape(self) -> tuple[int, ...]:
         """How many planes there are along each of `stack_axes`."""
         return tuple(int(self.array.shape[self.axes.index(axis)]) for axis in self.stack_axes)
+
+    def steps_along(self, axes: str) -> tuple[tuple[float, ...], tuple[str, ...]]:
+        """Return the size of a step along each of some axes, and its unit: 1 and ``"pixel"`` where it is not known."""
+        known = dict(self.steps)
+        if self.scale is not None and self.unit is not None:
+            known |= {axis: (step, self.unit) for axis, step in zip("YX", self.scale, strict=True)}
+        steps = [known.get(axis, (1.0, "pixel")) for axis in axes]
+        return tuple(size for size, _ in steps), tuple(unit for _, unit in steps)
 
     @property
     def channels_first(self) -> NDArray[Any]:
@@ -224,7 +252,8 @@ class Image:
     def _take(self, places: Mapping[str, int]) -> "Image":
         key = tuple(places.get(axis, slice(None)) for axis in self.axes)
         axes = "".join(axis for axis in self.axes if axis not in places)
-        return replace(self, array=self.array[key], axes=axes, rgb=self.rgb and "C" in axes)
+        steps = {axis: step for axis, step in self.steps.items() if axis in axes}
+        return replace(self, array=self.array[key], axes=axes, rgb=self.rgb and "C" in axes, steps=steps)
 
 
 def _for_numpy(array: NDArray[Any]) -> NDArray[Any]:
@@ -235,3 +264,10 @@ def _for_numpy(array: NDArray[Any]) -> NDArray[Any]:
 def _is_readable(axes: str) -> bool:
     plane = "".join(axis for axis in axes if axis in "YXC")
     return plane in PLANES and axes.isalpha() and axes.isupper() and len(set(axes)) == len(axes)
+
+
+def _are_sizes(values: Any, number: int) -> bool:
+    try:
+        return len(values) == number and all(0 < float(value) < math.inf for value in values)
+    except (TypeError, ValueError):
+        return False

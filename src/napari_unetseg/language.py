@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from napari_unetseg.printable import printable
+
 LANGUAGES = ("en", "cs", "de", "es", "fr", "zh_CN")
 """English and the languages that there is a catalogue for."""
 
@@ -91,7 +93,7 @@ class Sentence(str):
 
     def __new__(cls, template: str, /, **places: Any) -> "Sentence":
         """Fill the places of the English text in."""
-        text = super().__new__(cls, template.format(**places) if places else template)
+        text = super().__new__(cls, printable(template.format(**places) if places else template))
         text.template, text.places = template, places
         return text
 
@@ -118,7 +120,7 @@ def translated(text: "str | BaseException") -> str:
     if not isinstance(said, Sentence):
         return said
     places = {name: _local_place(value) for name, value in said.places.items()}
-    return tr(said.template).format(**places) if places else tr(said.template)
+    return printable(tr(said.template).format(**places)) if places else tr(said.template)
 
 
 def _local_place(value: Any) -> Any:

@@ -11,7 +11,7 @@ from matplotlib.path import Path as Outline
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi, roiread, roiwrite
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io import Position, read_rois, write_rois
+from napari_unetseg.io import Position, read_rois, rois, write_rois
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.postprocessing.contours import rasterise, trace_contours
 
@@ -154,3 +154,55 @@ def test_what_is_no_archive_of_rois(tmp_path):
     for name in ("text.zip", "damaged.zip", "gone.zip"):
         with pytest.raises(UnetsegError, match=rf"{name}: cannot be read as ImageJ ROIs"):
             read_rois(tmp_path / name)
+
+
+def triangle(left, name="cell", props=""):
+    roi = ImagejRoi.frompoints(np.array([[left, 2], [left + 20, 2], [left + 20, 22.5]]), name=name)
+    roi.props = props
+    return roi
+
+
+def left_edges(read):
+    return [float(one.exterior[:, 1].min()) + 0.5 for one in read.contours]
+
+
+@pytest.mark.parametrize(
+    "names", [["cell"] * 4, ["cell", "Cell", "CELL", "cell"], ["a/b", "b", "a/b", "c:\\b"], ["", "", ".roi", ""]]
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_every_entry_is_read_once_whatever_its_name(tmp_path, names):
+    edges = [40, 10, 30, 20]
+    with ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, left in zip(names, edges, strict=True):
+            archive.writestr(f"{name}.roi", triangle(left, name).tobytes())
+        archive.writestr("__MACOSX/._cell.roi", b"shadow")
+        archive.writestr("._cell.roi", b"shadow")
+    read = read_rois(tmp_path / "a.zip")
+    assert left_edges(read) == edges
+    assert [one.label for one in read.contours] == [1, 2, 3, 4]
+
+
+def test_many_pieces_of_one_object_in_many_planes_have_names_of_their_own(tmp_path):
+    contours = [one for _ in range(300) for one in trace_contours(np.array([[7, 0, 7]]))]
+    positions = [Position(z=index // 2) for index in range(600)]
+    write_rois(tmp_path / "a.zip", contours, positions=positions)
+    with ZipFile(tmp_path / "a.zip") as archive:
+        assert len({name.casefold() for name in archive.namelist()}) == 600
+    read = read_rois(tmp_path / "a.zip")
+    assert ({one.label for one in read.contours}, len(read.contours)) == ({7}, 600)
+    assert read.positions == positions
+
+
+@pytest.mark.parametrize(
+    ("props", "label"), [("label: 4\n", 4), ("label: 4.0\n", 4), ("label: 0\n", 1), ("label: -4\n", 1)]
+)
+def test_the_label_of_a_roi_is_above_the_background(tmp_path, props, label):
+    roiwrite(tmp_path / "a.zip", [triangle(0, props=props)], mode="w")
+    assert [one.label for one in read_rois(tmp_path / "a.zip").contours] == [label]
+
+
+def test_an_archive_beyond_all_measure_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(rois, "MAX_BYTES", 100)
+    roiwrite(tmp_path / "a.zip", [triangle(0)], mode="w")
+    with pytest.raises(UnetsegError, match=r"a\.zip: cannot be read as ImageJ ROIs \(more than"):
+        read_rois(tmp_path / "a.zip")

@@ -106,13 +106,14 @@ def _write_rois(path: Path, segmentation: "Segmentation") -> None:
 
 def _write_ome_tiff(path: Path, segmentation: "Segmentation") -> None:
     image, provenance = segmentation.image, segmentation.provenance.as_dict()
-    others = len(image.stack_axes)
+    axes = f"{image.stack_axes}YX"
+    scale, units = image.steps_along(axes)
     write_ome_labels(
         path,
         segmentation.labels,
-        axes=f"{image.stack_axes}YX",
-        scale=(*others * (1.0,), *image.scale) if image.scale else None,
-        units=(*others * (None,), image.unit, image.unit),
+        axes=axes,
+        scale=scale,
+        units=units,
         provenance=provenance,
     )
 

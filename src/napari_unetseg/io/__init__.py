@@ -1,9 +1,11 @@
 """Images in, results out: files and nothing else.
 
-* `read` opens any image file as an `Image`; `read_tiff` does TIFF, with axes and pixel size.
+* `read` opens any image file as an `Image`; `read_tiff` does TIFF: its axes, with `tiff_sizes` its sizes, with
+  `tiff_colours` what its numbers mean. `physical_size` knows units under all their names.
 * `tiff` and `ome_tiff` write label images and maps, `overlay` a picture to judge a segmentation by, `table` a CSV file.
 * `geojson` (QuPath) and `rois` (ImageJ) write contours and read them back; `contour_file` is what both have in common:
-  contours, the plane of each, and what a file holds besides.
+  contours, the plane of each, and what a file holds besides. `geojson_features` reads whatever legal form a GeoJSON
+  document has; `object_properties` is what QuPath knows of an object.
 * `atomic` makes every file whole or not there; `hashing` names a file by its content; `suffixes`, `text_columns` and
   `plotting` are small helps.
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from napari_unetseg.io.overlay import draw_overlay as draw_overlay
     from napari_unetseg.io.overlay import write_overlay as write_overlay
     from napari_unetseg.io.read import read_image as read_image
+    from napari_unetseg.io.read import read_label_image as read_label_image
     from napari_unetseg.io.rois import read_rois as read_rois
     from napari_unetseg.io.rois import write_rois as write_rois
     from napari_unetseg.io.table import write_table as write_table
@@ -34,6 +37,7 @@ _HOMES = {
     "draw_overlay": "overlay",
     "read_geojson": "geojson",
     "read_image": "read",
+    "read_label_image": "read",
     "read_rois": "rois",
     "write_confidence": "tiff",
     "write_geojson": "geojson",
@@ -50,6 +54,7 @@ __all__ = [
     "draw_overlay",
     "read_geojson",
     "read_image",
+    "read_label_image",
     "read_rois",
     "write_confidence",
     "write_geojson",

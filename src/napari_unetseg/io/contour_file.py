@@ -13,6 +13,7 @@ from napari_unetseg.postprocessing.contours import Contour, Ring, signed_area
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 
 _ELLIPSE_VERTICES = 64
+_LARGEST_LABEL = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,15 @@ def ellipse(corners: NDArray[Any]) -> Ring:
     first, second = (corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2
     vertices: Ring = centre + stretch * (np.outer(np.cos(angle), first) + np.outer(np.sin(angle), second))
     return vertices
+
+
+def whole_number(value: Any) -> int | None:
+    """Read a label, which programs and tables write as ``3``, ``3.0`` or ``"3.0"``; None for anything else."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if number.is_integer() and 0 < number <= _LARGEST_LABEL else None
 
 
 def number_unlabelled(labels: Sequence[int | None]) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io.contour_file import without_closing_vertex
+from napari_unetseg.io.contour_file import whole_number, without_closing_vertex
 from napari_unetseg.io.object_properties import ObjectProperties
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Ring
@@ -23,7 +23,6 @@ MAX_DEPTH = 16
 _KINDS = ("point", "multipoint", "linestring", "multilinestring")
 # Farther out there is no pixel of any image.
 _FARTHEST = 1e9
-_LARGEST_LABEL = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,6 @@ def read_features(path: Path, document: Any) -> tuple[list[Feature], Counter[str
             )
         )
     return features, +others
-
-
-def whole_number(value: Any) -> int | None:
-    """Read a label, which programs and tables write as ``3``, ``3.0`` or ``"3.0"``; None for anything else."""
-    try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
-    except (ValueError, OverflowError):
-        return None
-    return int(number) if number.is_integer() and 0 < number <= _LARGEST_LABEL else None
 
 
 def _flattened(path: Path, document: Any) -> Iterator[dict[str, Any]]:

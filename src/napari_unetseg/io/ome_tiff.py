@@ -1,6 +1,5 @@
 """Label images as OME-TIFF, of one plane or a stack."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_unetseg.io.atomic import whole_file
-
-LENGTHS = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
-_TIMES = {"millisecond": "ms", "second": "s", "minute": "min", "hour": "h"}
+from napari_unetseg.io.json_text import json_text
+from napari_unetseg.io.physical_size import length, length_symbol, time_symbol
+from napari_unetseg.printable import printable
 
 
 def label_type(labels: NDArray[np.integer[Any]]) -> type[np.unsignedinteger[Any]]:
@@ -63,19 +62,21 @@ def write_ome_labels(
     """
     path = Path(path)
     array = labels.astype(label_type(labels), copy=False)
-    metadata: dict[str, Any] = {"axes": axes, "Name": path.name.removesuffix(".ome.tif")}
+    metadata: dict[str, Any] = {"axes": axes, "Name": printable(path.name.removesuffix(".ome.tif"))}
     if provenance:
-        metadata["Description"] = json.dumps(provenance, ensure_ascii=False, default=str)
-    if scale and units:
+        metadata["Description"] = json_text(provenance)
+    if scale is not None and units is not None:
         for axis, step, unit in zip(axes, scale, units, strict=True):
-            metadata |= _size(axis, step, unit or "")
+            metadata |= _size(axis, step, unit)
     with whole_file(path) as temporary:
         tifffile.imwrite(temporary, array, ome=True, compression="zlib", photometric="minisblack", metadata=metadata)
 
 
-def _size(axis: str, step: float, unit: str) -> dict[str, Any]:
-    if axis in "ZYX" and unit in LENGTHS:
-        return {f"PhysicalSize{axis}": float(step), f"PhysicalSize{axis}Unit": LENGTHS[unit]}
-    if axis == "T" and unit in _TIMES:
-        return {"TimeIncrement": float(step), "TimeIncrementUnit": _TIMES[unit]}
-    return {}
+def _size(axis: str, step: float, unit: str | None) -> dict[str, Any]:
+    """Return what OME says of an axis: sizes above 0, in units that it knows, or nothing."""
+    size, symbol = length(step), time_symbol(unit) if axis == "T" else length_symbol(unit)
+    if size is None or symbol is None or axis not in "TZYX":
+        return {}
+    if axis == "T":
+        return {"TimeIncrement": size, "TimeIncrementUnit": symbol}
+    return {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": symbol}

@@ -1,4 +1,4 @@
-"""Read one plane from an image file."""
+"""Read a plane or a stack from an image file, as it looks or as it is numbered."""
 
 import re
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import imagecodecs
 import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
@@ -29,12 +30,12 @@ _HEADER = 1024
 
 
 def read_image(path: str | Path, axes: str | None = None) -> Image:
-    """Read an image file that holds one plane (grey, RGB(A) or multichannel), or a stack whose axes are named.
+    """Read an image file that holds one plane (grey, RGB(A) or multichannel), or a stack whose axes are known.
 
     TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, and ``.npy`` arrays, read as
-    `Image.of` reads arrays. Axes of length one are dropped; the pixel size is taken from OME and
-    ImageJ metadata. Palettes become the colours they stand for. Of large ``.npy`` and uncompressed TIFF files the
-    pixels stay in the file until they are needed.
+    `Image.of` reads arrays. Axes of length one are dropped; axes and sizes are taken from OME and
+    ImageJ metadata. Palettes become the colours they stand for, and greys that are stored inverted are turned round.
+    Of large ``.npy`` and uncompressed TIFF files the pixels stay in the file until they are needed.
 
     Parameters
     ----------
@@ -42,17 +43,36 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
         The file.
     axes
         Those of the file as an `Image` has them, such as ``"ZYX"`` or ``"TCZYX"``, for TIFF and ``.npy`` files; axes
-        of length one may be left out. None: one plane, whose axes are clear.
+        of length one may be left out. Where a TIFF file states the same axes in another order, the file is right.
+        None: those that the file states, else one plane, whose axes are clear.
 
     Raises
     ------
     ImageError
-        If the file is missing, empty, damaged, no image, holds more than one plane whose axes are not named, or
-        has another number of axes. The message names the file and what to do.
+        If the file is missing, empty, damaged, no image, holds more than one plane whose axes are neither stated nor
+        named, or has another number of axes. The message names the file and what to do.
     """
     path = Path(path)
+    return _read(path, _choose_reader(path, axes))
+
+
+def read_label_image(path: str | Path) -> Image:
+    """Read a file that numbers objects, as it is numbered: of a picture with a palette the indices, not the colours.
+
+    Raises
+    ------
+    ImageError
+        As `read_image` does.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in TIFF_SUFFIXES:
+        return _read(path, partial(read_tiff, stored=True))
+    return _read(path, partial(_read_npy, axes=None) if suffix == ".npy" else _read_numbered_picture)
+
+
+def _read(path: Path, reader: Callable[[Path], Image]) -> Image:
     _check_file(path)
-    reader = _choose_reader(path, axes)
     try:
         return replace(reader(path), path=str(path.absolute()))
     except (ImageError, MemoryError):
@@ -129,6 +149,14 @@ def _read_picture(path: Path) -> Image:
     mode = imageio.immeta(path, plugin="pillow", index=0)["mode"]
     array = imageio.imread(path, plugin="pillow", index=0, mode=_CONVERSIONS.get(mode))
     return _picture(array, path)
+
+
+def _read_numbered_picture(path: Path) -> Image:
+    with Pillow.open(path) as picture:
+        if getattr(picture, "n_frames", 1) == 1 and picture.mode in ("P", "PA"):
+            numbers = np.asarray(picture)
+            return Image(numbers if numbers.ndim == 2 else numbers[..., 0], "YX", name=path.name)
+    return _read_picture(path)
 
 
 def _read_deep_png(path: Path) -> Image:

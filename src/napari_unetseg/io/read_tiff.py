@@ -1,127 +1,162 @@
-"""Read one plane from a TIFF file, with its axes and pixel size."""
+"""Read a TIFF file: the plane it holds, or the stack whose axes it states, with their sizes."""
 
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.tiff_colours import as_picture, is_as_stored
+from napari_unetseg.io.tiff_sizes import read_sizes
 from napari_unetseg.language import Sentence
 
-# The spellings of OME and ImageJ, and the one that is used everywhere else.
-_UNITS = {
-    "nm": "nanometer",
-    "nanometer": "nanometer",
-    "µm": "micrometer",  # micro sign
-    "μm": "micrometer",  # Greek letter mu
-    "\\u00b5m": "micrometer",  # ImageJ's escape
-    "um": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "micrometer": "micrometer",
-    "mm": "millimeter",
-    "millimeter": "millimeter",
-    "cm": "centimeter",
-    "centimeter": "centimeter",
-    "m": "meter",
-    "meter": "meter",
-}
-
-# tifffile's axes, where S are samples of a pixel and C channels, and what they are to an `Image`.
-_READINGS: dict[str, str] = {"YX": "YX", "CYX": "CYX", "SYX": "CYX", "YXS": "YXC", "YXC": "YXC"}
-
-Scale = tuple[float, float]
+# What the axes can be that a file states: tifffile's letters, where S are samples of a pixel.
+_STATED = "TZCYXS"
+# So many times smaller than the image, and as long and wide, is the thumbnail that programs add without a mark.
+_THUMBNAIL = 8
+_REDUCED = tifffile.FILETYPE.REDUCEDIMAGE
+# Pictures beside the image that slide scanners name.
+_SIDE_PICTURES = ("thumbnail", "label", "macro", "overview")
 
 
-def read_tiff(path: Path, named: str | None = None) -> Image:
-    """Read a TIFF file that holds one plane, or, where somebody names its axes, a stack.
+def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> Image:
+    """Read a TIFF file that holds one plane, or a stack whose axes the file states or somebody names.
 
-    A pyramid is read at full resolution. Resolution tags of files that come from neither OME nor ImageJ
-    are printing resolutions (72 dpi) far more often than pixel sizes and are not used.
+    A pyramid is read at full resolution; `read_sizes` and `as_picture` say how sizes and colours are read.
 
     Parameters
     ----------
     path
         The file.
     named
-        Its axes as an `Image` has them, in their order in the file; axes of length one may be left out. None: those
-        that the file names.
+        Its axes as an `Image` has them, in their order in the file; axes of length one may be left out. Where the file
+        states the same axes in another order, the file is right. None: those that the file states.
+    stored
+        Whether to read the numbers as they are stored, such as the indices of a palette, which are the labels of a
+        label image.
 
     Raises
     ------
     ImageError
-        If there is more than one plane and no axes are named, if their number is not that of the file, or if there
-        is more than one image of the same importance.
+        If there is more than one plane and the axes are neither stated nor named, if their number is not that of the
+        file, if there is more than one image, or if the colours are of a kind that is not read.
     """
     with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        rivals = [other for other in file.series if other.size >= series.size]
-        if len(rivals) > 1:
-            raise ImageError(
-                Sentence(
-                    "{path}: holds {n} images of shapes {shapes}; save the one to segment as a file of its own.",
-                    path=path,
-                    n=len(rivals),
-                    shapes=", ".join(str(other.shape) for other in rivals[:4]),
-                )
-            )
-        kept = [i for i, axis in enumerate(series.axes) if series.shape[i] > 1 or axis in "YX"]
-        axes = "".join(series.axes[i] for i in kept)
-        if named is None and axes not in _READINGS:
-            raise ImageError(
-                Sentence(
-                    "{path}: shape {shape} with axes {axes} is not one plane. Save one plane (or one "
-                    "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ, or say "
-                    "what its axes are.",
-                    path=path,
-                    shape=series.shape,
-                    axes=series.axes,
-                )
-            )
+        series = _only_image(path, file)
         # Of a large file that is not compressed, pixels stay where they are until they are needed.
-        in_file = series.dataoffset is not None and series.nbytes > READ_AT_ONCE
+        in_file = series.dataoffset is not None and series.nbytes > READ_AT_ONCE and (stored or is_as_stored(series))
         array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
-        if named is None or len(named) != array.ndim:
-            array = array.reshape([series.shape[i] for i in kept])
-        scale, unit = _pixel_size(file)
-        rgb = "S" in axes and series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+        array, axes = _without_single_places(array, series)
+        rgb = False
+        if not stored:
+            array, axes, rgb = as_picture(path, array, axes, series)
+        array, letters = _placed(path, array, axes, series, named)
+        sizes = read_sizes(file)
     if not in_file:
         # ImageJ writes the other byte order, which not everything takes.
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return Image(array, named or _READINGS[axes], rgb, scale, unit, path.name)
+    steps = {axis: step for axis, step in sizes.steps.items() if axis in letters}
+    return Image(array, letters, rgb, sizes.scale, sizes.unit, path.name, steps=steps, remarks=sizes.remarks)
 
 
-def _pixel_size(file: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
-    if file.is_ome and file.ome_metadata:
-        return _ome_pixel_size(file.ome_metadata)
-    if file.is_imagej and file.imagej_metadata:
-        return _imagej_pixel_size(file)
-    return None, None
+def stated_axes(path: Path) -> str:
+    """Return the axes that a TIFF file states, a letter for each of its array; empty where it states none.
+
+    Raises
+    ------
+    Exception
+        Whatever tifffile raises where the file is none of its kind.
+    """
+    with tifffile.TiffFile(path) as file:
+        axes: str = file.series[0].axes
+    return axes if set(axes) <= set(_STATED) else ""
 
 
-def _ome_pixel_size(xml: str) -> tuple[Scale | None, str | None]:
-    pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")  # noqa: S314 (expat expands no external entities)
-    if pixels is None:
-        return None, None
-    sizes = [float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "YX"]
-    # OME's schema: micrometres where no unit is named.
-    units = {_UNITS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm").lower()) for axis in "YX"}
-    return _known(sizes, units)
+def _only_image(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+    """Return the image of a file, beside which there are at most smaller versions of it.
+
+    Raises
+    ------
+    ImageError
+        If there are several.
+    """
+    series = file.series[0]
+    others = [other for other in file.series[1:] if not _is_version_of(other, series)]
+    if others:
+        raise ImageError(
+            Sentence(
+                "{path}: holds {n} images of shapes {shapes}; save the one to segment as a file of its own.",
+                path=path,
+                n=len(others) + 1,
+                shapes=", ".join(str(other.shape) for other in [series, *others][:4]),
+            )
+        )
+    if file.is_ome and series.dataoffset is None and any(series[page] is None for page in range(len(series))):
+        raise ImageError(
+            Sentence(
+                "{path}: some of its planes lie in other files, which are missing. Put them beside it, or export the "
+                "image again as one file.",
+                path=path,
+            )
+        )
+    return series
 
 
-def _imagej_pixel_size(file: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
-    tags = file.pages.first.tags
-    # (numerator, denominator): pixels a unit.
-    ratios = [tags[name].value if name in tags else (0, 1) for name in ("YResolution", "XResolution")]
-    sizes = [denominator / numerator if numerator else 0.0 for numerator, denominator in ratios]
-    unit = str((file.imagej_metadata or {}).get("unit", "")).lower()
-    return _known(sizes, {_UNITS.get(unit)})
+def _is_version_of(other: tifffile.TiffPageSeries, series: tifffile.TiffPageSeries) -> bool:
+    """Whether pages are said or seen to be a lower resolution or thumbnail, rather than an image of their own."""
+    if other.keyframe.subfiletype & _REDUCED or other.name.lower() in _SIDE_PICTURES:
+        return True
+    (height, width), (rows, columns) = _extent(series), _extent(other)
+    factor = (height + width) / (rows + columns)
+    # Sides are rounded to whole pixels.
+    return factor >= _THUMBNAIL and abs(height / factor - rows) <= 1 and abs(width / factor - columns) <= 1
 
 
-def _known(sizes: list[float], units: set[str | None]) -> tuple[Scale | None, str | None]:
-    """Give the pixel size if both axes have one in the same known unit."""
-    if min(sizes) <= 0 or not np.isfinite(sizes).all() or len(units) > 1 or None in units:
-        return None, None
-    return (sizes[0], sizes[1]), units.pop()
+def _extent(series: tifffile.TiffPageSeries) -> tuple[int, int]:
+    return int(series.keyframe.imagelength), int(series.keyframe.imagewidth)
+
+
+def _without_single_places(array: NDArray[Any], series: tifffile.TiffPageSeries) -> tuple[NDArray[Any], str]:
+    kept = [i for i, axis in enumerate(series.axes) if series.shape[i] > 1 or axis in "YX"]
+    return array.reshape([series.shape[i] for i in kept]), "".join(series.axes[i] for i in kept)
+
+
+def _placed(
+    path: Path, array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries, named: str | None
+) -> tuple[NDArray[Any], str]:
+    """Return the array with the letters of its axes, those of Y before X."""
+    stated = axes.replace("S", "C") if set(axes) <= set(_STATED) and not {"C", "S"} <= set(axes) else None
+    if stated is not None and (named is None or sorted(named) == sorted(stated)):
+        letters = stated
+    elif named is not None:
+        letters, array = _fitted(array, axes, series, named)
+    else:
+        raise ImageError(
+            Sentence(
+                "{path}: shape {shape} with axes {axes} is not one plane. Save one plane (or one "
+                "multichannel plane) as a file of its own, for example with Image > Duplicate in ImageJ, or say "
+                "what its axes are.",
+                path=path,
+                shape=series.shape,
+                axes=series.axes,
+            )
+        )
+    rows, columns = letters.find("Y"), letters.find("X")
+    if rows > columns >= 0:
+        return array.swapaxes(rows, columns), letters.translate(str.maketrans("XY", "YX"))
+    return array, letters
+
+
+def _fitted(array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries, named: str) -> tuple[str, NDArray[Any]]:
+    """Give an array the axes that somebody names: with those of length one, or without the colours of a pixel."""
+    if len(named) != array.ndim and axes.endswith("S") and len(named) == array.ndim - 1 and "C" not in named:
+        return f"{named}C", array
+    whole = series.get_shape(squeeze=False)
+    single = {axis for axis, places in zip(series.get_axes(squeeze=False), whole, strict=True) if places == 1}
+    short = "".join(axis for axis in named if axis not in single)
+    if len(named) != array.ndim and len(short) == array.ndim:
+        return short, array
+    return named, array

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from zipfile import ZipFile, is_zipfile
 
 import numpy as np
@@ -19,13 +19,16 @@ from napari_unetseg.io.contour_file import (
     ellipse,
     join_rings,
     number_unlabelled,
+    whole_number,
     with_positions,
     without_closing_vertex,
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import Contour, Ring, signed_area
 
-_LABEL = re.compile(r"^label: *(\d+) *$", re.MULTILINE)
+MAX_BYTES = 2**30
+
+_LABEL = re.compile(r"^label: *(\S+) *$", re.MULTILINE)
 _MOVE, _LINE, _CLOSE = 0, 1, 4  # of a path, as java.awt.geom.PathIterator numbers them
 _OUTLINED = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 _BOXED = (ROI_TYPE.RECT, ROI_TYPE.OVAL)
@@ -113,14 +116,22 @@ def holds_rois(path: str | Path) -> bool:
 
 def _is_roi(name: str) -> bool:
     # Archives made on macOS hold a shadow of each file.
-    return name.lower().endswith(".roi") and not name.startswith("__MACOSX")
+    return (
+        name.lower().endswith(".roi")
+        and not name.startswith("__MACOSX")
+        and not PurePosixPath(name).name.startswith("._")
+    )
 
 
 def _contents(path: Path) -> list[bytes]:
     if path.suffix.lower() != ".zip":
         return [path.read_bytes()]
     with ZipFile(path) as archive:
-        return [archive.read(name) for name in archive.namelist() if _is_roi(name)]
+        # Not by name: several may have the same one, and a name is looked up as the last of them.
+        entries = [entry for entry in archive.infolist() if _is_roi(entry.filename)]
+        if sum(entry.file_size for entry in entries) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES // 2**20} MB once unpacked")
+        return [archive.read(entry) for entry in entries]
 
 
 def _corners(ring: Ring) -> NDArray[np.float32]:
@@ -175,7 +186,7 @@ def _position(roi: ImagejRoi) -> Position:
 
 def _label(roi: ImagejRoi) -> int | None:
     found = _LABEL.search(roi.props)
-    return int(found[1]) if found else None
+    return whole_number(found[1]) if found else None
 
 
 def _kind(roi: ImagejRoi) -> str:

@@ -1,6 +1,5 @@
 """Label images and confidence maps as TIFF files that ImageJ and everything else can open."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.io.ome_tiff import LENGTHS, label_type, write_ome_labels
+from napari_unetseg.io.json_text import json_text
+from napari_unetseg.io.ome_tiff import label_type, write_ome_labels
+from napari_unetseg.io.physical_size import length, length_symbol
 
-# ImageJ's own tags hold no µ.
-_SHORT_UNITS = LENGTHS | {"micrometer": "um"}
+# ImageJ's own tags hold neither µ nor Å.
+_ASCII_UNITS = {"\u00b5m": "um", "Å": "angstrom"}
 
 
 def write_labels(
@@ -50,10 +51,10 @@ def write_labels(
     """
     dtype = label_type(labels)
     if dtype is np.uint16:
-        text = json.dumps(provenance, ensure_ascii=False) if provenance else None
+        text = json_text(provenance) if provenance else None
         _write_imagej(Path(path), labels.astype(dtype), scale, unit, text)
     else:
-        write_ome_labels(path, labels, scale=scale, units=(unit, unit) if scale else None, provenance=provenance)
+        write_ome_labels(path, labels, scale=scale, units=(unit, unit), provenance=provenance)
 
 
 def write_confidence(
@@ -89,9 +90,11 @@ def _write_imagej(
     resolution = None
     if info:
         metadata["Info"] = info
-    if scale:
-        resolution = (1 / scale[1], 1 / scale[0])
-        metadata["unit"] = _SHORT_UNITS.get(unit or "", unit or "pixel")
+    height, width = (length(step) for step in scale or (None, None))
+    symbol = length_symbol(unit)
+    if height is not None and width is not None and symbol is not None:
+        resolution = (1 / width, 1 / height)
+        metadata["unit"] = _ASCII_UNITS.get(symbol, symbol)
     with whole_file(path) as temporary:
         tifffile.imwrite(
             temporary,

@@ -246,7 +246,7 @@ def read_objects(
         parameters=parameters,
         labels=_decode_at_any_price(loaded_model, plane, prediction, parameters, link=options.link, cancel=cancel),
         provenance=provenance,
-        warnings=(*fallback, *remarks, *prediction.warnings, *unlike),
+        warnings=(*fallback, *plane.remarks, *remarks, *prediction.warnings, *unlike),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
         link=options.link,

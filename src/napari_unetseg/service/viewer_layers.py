@@ -27,15 +27,12 @@ def add_to_viewer(segmentation: "Segmentation", viewer: Any, *, contours: bool, 
 
 def _placement(segmentation: "Segmentation") -> Placement:
     image, ndim = segmentation.image, segmentation.labels.ndim
-    transform: dict[str, Any] = {"translate": (0.0,) * (ndim - 2) + tuple(map(float, image.origin))}
-    if image.scale is not None and image.unit is not None:
-        others = ndim - 2
-        translate = tuple(first * step for first, step in zip(image.origin, image.scale, strict=True))
-        transform = {
-            "scale": (1.0,) * others + image.scale,
-            "units": ("pixel",) * others + (image.unit,) * 2,
-            "translate": (0.0,) * others + translate,
-        }
+    axes = f"{image.stack_axes}YX"
+    steps, units = image.steps_along(axes)
+    first = (0,) * (ndim - 2) + image.origin
+    transform: dict[str, Any] = {"translate": tuple(at * step for at, step in zip(first, steps, strict=True))}
+    if set(units) != {"pixel"}:
+        transform |= {"scale": steps, "units": units}
     return Placement(ndim, (ndim - 2, ndim - 1), transform, tuple(range(ndim - 2)))
 
 

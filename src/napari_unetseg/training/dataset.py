@@ -14,7 +14,7 @@ from tqdm import tqdm
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise, rescale
-from napari_unetseg.io import read_image
+from napari_unetseg.io import read_image, read_label_image
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Percentile
@@ -146,7 +146,7 @@ def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:
     ImageError
         If one of the files cannot be read.
     """
-    image, mask = read_image(pair.image), read_image(pair.mask).array
+    image, mask = read_image(pair.image), read_label_image(pair.mask).array
     if mask.ndim != 2 or mask.dtype.kind not in "bui":
         raise DatasetError(
             f"{pair.mask}: {mask.dtype} of shape {mask.shape} is no label image. "

@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.io import read_image
+from napari_unetseg.io import read_label_image
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
@@ -55,7 +55,7 @@ def are_masks(pairs: Sequence[Pair]) -> bool:
     """
     for pair in pairs:
         with suppress(UnetsegError):
-            values = np.unique(read_image(pair.mask).array)
+            values = np.unique(read_label_image(pair.mask).array)
             if np.count_nonzero(values) > 1:
                 return False
     return True

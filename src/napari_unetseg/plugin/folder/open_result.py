@@ -79,15 +79,17 @@ def read_layers(event: Event) -> list[Layer]:
 
     image = read_image(event.file)
     data = image.array
+    axes = image.axes.replace("C", "")
     if "C" in image.axes:
         data = np.moveaxis(data, image.axes.index("C"), -1 if image.rgb else 0)
+        axes = axes if image.rgb else f"C{axes}"
     layers: list[Layer] = [
         ImageLayer(
             data,
             rgb=image.rgb,
             name=event.file.stem,
             metadata={_KEY: str(event.file)},
-            **_place(image, data.ndim - int(image.rgb)),
+            **_place(image, axes),
         )
     ]
     if event.target is not None and event.target.holds(ResultKind.LABELS):
@@ -98,20 +100,18 @@ def read_layers(event: Event) -> list[Layer]:
 def _labels(target: Target, name: str, image: Image) -> Labels:
     import pandas as pd
 
-    from napari_unetseg.io import read_image
+    from napari_unetseg.io import read_label_image
 
     path = target.path(ENDINGS[ResultKind.LABELS])
-    array = read_image(path).array
+    array = read_label_image(path).array
     features = pd.DataFrame()
     if target.holds(ResultKind.TABLE):
         features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})
     arguments = {**LABELS, "features": features, "metadata": {_KEY: str(path)}}
-    return Labels(array, name=name, **arguments, **_place(image, array.ndim))
+    return Labels(array, name=name, **arguments, **_place(image, f"{image.stack_axes}YX"))
 
 
-def _place(image: Image, ndim: int) -> dict[str, Any]:
-    """Return pixel size and unit as napari's layers take them; steps along other axes are one."""
-    if image.scale is None or image.unit is None:
-        return {}
-    others = ndim - 2
-    return {"scale": (*others * (1.0,), *image.scale), "units": (*others * ("pixel",), image.unit, image.unit)}
+def _place(image: Image, axes: str) -> dict[str, Any]:
+    """Return the size and unit of a step along each axis as napari's layers take them."""
+    scale, units = image.steps_along(axes)
+    return {"scale": scale, "units": units} if set(units) != {"pixel"} else {}
