@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores"}
+PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores", "bounded_text"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 OPTIONS = {"segment_options", "signatures"}
 MAY_IMPORT = {
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "image": {"errors", "language"},
     "probability_maps": {"errors", "language"},
     "cores": set[str](),
+    "bounded_text": set[str](),
     "layer_style": set[str](),
     "samples": PLAIN,
     "postprocessing": PLAIN,

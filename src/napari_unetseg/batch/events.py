@@ -10,7 +10,7 @@ from typing import Literal
 from napari_unetseg.batch.output_files import Target
 
 Status = Literal["waiting", "running", "done", "skipped", "failed"]
-"""Where a file stands; ``"skipped"`` is done by an earlier run in the same way."""
+"""Where a file stands; ``"skipped"`` is done by an earlier run, or another process, in the same way."""
 
 FINISHED_STATUSES: frozenset[Status] = frozenset({"done", "skipped", "failed"})
 
@@ -37,6 +37,8 @@ class Event:
         What it failed of, in this run.
     target
         Where its results are, where there are some.
+    changed
+        Names of its result files that somebody changed since they were written; they were left as they are.
     """
 
     file: Path
@@ -47,6 +49,7 @@ class Event:
     message: str = ""
     error: Exception | None = None
     target: Target | None = None
+    changed: tuple[str, ...] = ()
 
 
 class BatchCounts:

@@ -1,18 +1,32 @@
 """What a folder of results holds: one JSON line for each image that was finished or could not be."""
 
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_unetseg.batch.output_files import ResultKind, Target
+from napari_unetseg.bounded_text import json_lines
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.atomic import sync
 from napari_unetseg.language import Sentence
 
 JOURNAL_FILE = "segmentation_journal.jsonl"
+LARGEST_JOURNAL = 10**9
+"""Bytes up to which a journal is read: a line an image, of some kilobytes."""
+
+
+class WrittenFile(BaseModel):
+    """What a result file held when it was written: its size in bytes, and the SHA-256 of its content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int
+    sha256: str
 
 
 class Record(BaseModel):
@@ -30,6 +44,8 @@ class Record(BaseModel):
         Under which the results lie in the folder.
     results
         Kinds of results that were written, of a file that failed by the run before.
+    written
+        What the files of these results held; of a kind that an earlier version wrote there is nothing.
     decided_by
         Model and parameters that decide the result; see `napari_unetseg.batch.fingerprint`.
     objects
@@ -49,6 +65,7 @@ class Record(BaseModel):
     status: Literal["done", "failed"]
     stem: str
     results: tuple[ResultKind, ...] = ()
+    written: dict[ResultKind, WrittenFile] = Field(default_factory=dict)
     decided_by: dict[str, Any] = Field(default_factory=dict)
     objects: int | None = None
     seconds: float = 0.0
@@ -57,10 +74,10 @@ class Record(BaseModel):
 
 
 class FolderJournal:
-    """The journal of one folder; the last line about an image counts.
+    """The journal of one folder; the last line about an image counts. Several processes may add to it.
 
-    A line that cannot be read, such as the last one of a run that was killed while it wrote, is left out: its image
-    is then done again.
+    Any thread may call any method. A line that cannot be read, such as the last one of a run that was killed while it
+    wrote, is left out: its image is then done again.
 
     Parameters
     ----------
@@ -76,7 +93,42 @@ class FolderJournal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._path = folder / JOURNAL_FILE
-        self.records = {record.file: record for record in _read(self._path)}
+        self._lock = threading.RLock()
+        self._read_to = 0
+        self.records: dict[str, Record] = {}
+        self._stems: dict[str, str] = {}
+        self._added: set[str] = set()
+        self.refresh()
+        self._added.clear()
+
+    def refresh(self) -> bool:
+        """Read what other processes added since; return whether there was anything.
+
+        Raises
+        ------
+        UnetsegError
+            If the journal cannot be read.
+        """
+        with self._lock:
+            start, content = _read_from(self._path, self._read_to)
+            ended = content.rfind(b"\n") + 1
+            last = list(json_lines(content[ended:], Record))
+            # What has no end yet is read once it has one, unless it is whole without.
+            self._read_to = start + (len(content) if last else ended)
+            news = [*json_lines(content[:ended], Record), *last]
+            for record in news:
+                self.records[record.file] = record
+                self._stems[record.stem.casefold()] = record.file
+                self._added.add(record.file)
+            return bool(news)
+
+    def holds_another(self, image: Path, stem: str) -> bool:
+        """Whether results of that stem are those of another image."""
+        return self._stems.get(stem.casefold(), self.key(image)) != self.key(image)
+
+    def was_added(self, image: Path) -> bool:
+        """Whether anything was recorded of an image since this journal was opened, by any process."""
+        return self.key(image) in self._added
 
     def key(self, image: Path) -> str:
         """Return the name by which an image is recorded."""
@@ -108,12 +160,14 @@ class FolderJournal:
         line = record.model_dump_json() + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab+") as file:
+            is_new = not self._path.exists()
+            with self._path.open("ab", buffering=0) as file:
                 if not _ends_well(self._path):
                     line = "\n" + line  # what a killed run began stays a line of its own
-                file.write(line.encode())
-                file.flush()
+                file.write(line.encode())  # at once, so that no other process's line lies in between
                 os.fsync(file.fileno())
+            if is_new:
+                sync(self.folder)
         except OSError as error:
             raise UnetsegError(
                 Sentence(
@@ -122,7 +176,7 @@ class FolderJournal:
                     reason=error.strerror or error,
                 )
             ) from error
-        self.records[record.file] = record
+        self.refresh()
 
 
 def _ends_well(path: Path) -> bool:
@@ -133,11 +187,25 @@ def _ends_well(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _read(path: Path) -> Iterable[Record]:
+def _read_from(path: Path, start: int) -> tuple[int, bytes]:
+    """Return what a file holds from a place on, or from its beginning if it is not even so long; and the place."""
     try:
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size - start > LARGEST_JOURNAL:
+                raise UnetsegError(
+                    Sentence(
+                        "{path}: is larger than {limit} MB, which no journal of a folder is. Move it away to begin "
+                        "anew.",
+                        path=path,
+                        limit=LARGEST_JOURNAL // 10**6,
+                    )
+                )
+            start = start if start <= size else 0  # it was replaced
+            file.seek(start)
+            return start, file.read()
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return 0, b""
     except OSError as error:
         raise UnetsegError(
             Sentence(
@@ -146,8 +214,3 @@ def _read(path: Path) -> Iterable[Record]:
                 reason=error.strerror,
             )
         ) from error
-    for line in lines:
-        try:
-            yield Record.model_validate_json(line)
-        except ValidationError:
-            continue  # see `FolderJournal`

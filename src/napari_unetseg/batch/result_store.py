@@ -1,18 +1,22 @@
 """The results of each file on disk: its files, its line in the journal, and whether both are there already."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from napari_unetseg.batch import summary_tables
+from napari_unetseg.batch.claims import Claims, is_claimed, sweep
 from napari_unetseg.batch.events import Event
-from napari_unetseg.batch.folder_journal import FolderJournal, Record
+from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, output_folder, plan_targets, with_always
+from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
+from napari_unetseg.io.atomic import sync
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.service import Segmentation
 
@@ -36,6 +40,9 @@ class FileInProgress:
 
 class ResultStore:
     """Writes results; `save` and `record_failure` are called in one thread, the others in any.
+
+    As a context manager it sweeps away what killed runs left in its folders, lets go at the end of the block what it
+    claimed, and writes the summaries.
 
     Parameters
     ----------
@@ -67,19 +74,78 @@ class ResultStore:
         kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
         self._targets = plan_targets(files, output, kept)
         self._inputs = {file.resolve() for file in files}
+        self._output = output
+        self._claims = Claims()
         self._settled_at = monotonic()
 
-    def finished_event(self, file: Path, sha256: str) -> Event | None:
-        """Return the event of a file that an earlier run finished in the same way; None if none did."""
-        record = self._journal(file).record(file)
-        if (
-            record is not None
-            and (record.status, record.sha256, record.decided_by) == ("done", sha256, self._decided_by)
-            and set(self._wanted) <= set(record.results)
-            and all(self._targets[file].holds(result) for result in self._wanted)
-        ):
-            return self._event(file, "skipped", record)
-        return None
+    def __enter__(self) -> Self:
+        for folder in self._journals:
+            sweep(folder)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._claims.__exit__(*error)
+        self.write_summaries()
+
+    def claim(self, file: Path) -> bool:
+        """Claim a file for this run; return whether it has it now, and no other process.
+
+        Raises
+        ------
+        UnetsegError
+            If the output folder cannot be used.
+        """
+        target, journal = self._targets[file], self._journal(file)
+        if not self._claims.claim(target):
+            return False
+        journal.refresh()
+        if not journal.holds_another(file, target.stem):
+            return True
+        # Another process, which was given other files, has meanwhile used this name for one of them.
+        self._claims.release(target)
+        others = {path.resolve(): place for path, place in self._targets.items() if path != file}
+        self._targets[file] = plan_targets([file], self._output, others | dict(journal.targets()))[file]
+        return self.claim(file)
+
+    def release(self, file: Path) -> None:
+        """Let other processes have a file."""
+        self._claims.release(self._targets[file])
+
+    def is_claimed(self, file: Path) -> bool:
+        """Whether a process works on a file."""
+        return is_claimed(self._targets[file])
+
+    def finished_event(self, file: Path, sha256: str, *, redo: bool = False) -> Event | None:
+        """Return the event of a file that is finished in the same way; None if it is to be done.
+
+        Parameters
+        ----------
+        redo
+            Whether what was finished before this run began does not count.
+
+        Raises
+        ------
+        UnetsegError
+            If the journal cannot be read.
+        """
+        journal = self._journal(file)
+        journal.refresh()
+        record, in_this_run = journal.record(file), journal.was_added(file)
+        if record is None or (redo and not in_this_run):
+            return None
+        if (record.sha256, record.decided_by) != (sha256, self._decided_by):
+            return None
+        if record.status == "failed":
+            # Another process has just tried it; what failed before is tried again.
+            return Event(file, "failed", seconds=record.seconds, message=record.message) if in_this_run else None
+        if not set(self._wanted) <= set(record.results):
+            return None
+        target = self._targets[file]
+        states = {kind: check_result(target, kind, record.written.get(kind)) for kind in self._wanted}
+        if FileState.DAMAGED in states.values():
+            return None
+        changed = [target.path(ENDINGS[kind]).name for kind, state in states.items() if state is FileState.CHANGED]
+        return self._event(file, "skipped", record, changed)
 
     def check_overwrites_no_input(self, file: Path) -> None:
         """Refuse a file whose results would take the place of another input.
@@ -114,14 +180,34 @@ class ResultStore:
         UnetsegError
             If the journal cannot be written.
         """
-        kinds, message = self._kinds(current.file), " ".join(segmentation.warnings)
+        kinds, target = self._kinds(current.file), self._targets[current.file]
         try:
-            save_results(segmentation, self._targets[current.file], kinds)
+            kept = self._set_aside(current.file, kinds)
+            save_results(segmentation, target, kinds)
+            sync(target.folder)
+            written = {kind: _written(target.path(ENDINGS[kind])) for kind in kinds}
             objects = segmentation.count
         except Exception as error:
             return self.record_failure(current, error)
-        record = self._record(current, "done", results=kinds, objects=objects, message=message)
+        message = " ".join([*segmentation.warnings, *kept])
+        record = self._record(current, "done", results=kinds, written=written, objects=objects, message=message)
         return self._event(current.file, "done", record)
+
+    def _set_aside(self, file: Path, kinds: tuple[ResultKind, ...]) -> list[Sentence]:
+        """Keep files that somebody changed under another name; say so."""
+        record, target = self._journal(file).record(file), self._targets[file]
+        kept = []
+        for kind in kinds if record else ():
+            aside = set_aside_if_changed(target, kind, record.written.get(kind) if record else None)
+            if aside is not None:
+                kept.append(
+                    Sentence(
+                        "{name} was changed since it was written; that file is now {aside}.",
+                        name=target.path(ENDINGS[kind]).name,
+                        aside=aside.name,
+                    )
+                )
+        return kept
 
     def record_failure(self, current: FileInProgress, error: Exception) -> Event:
         """Record that a file failed, and return the event to report.
@@ -133,15 +219,22 @@ class ResultStore:
         """
         message = one_line(error).removeprefix(f"{current.file}: ").removeprefix(f"{current.file.name}: ")
         earlier = self._journal(current.file).record(current.file)
-        record = self._record(current, "failed", results=earlier.results if earlier else (), message=message)
+        before = {"results": earlier.results, "written": earlier.written} if earlier else {}
+        record = self._record(current, "failed", **before, message=message)
         return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
 
     def write_summaries(self) -> None:
-        """Write the summaries of all folders anew."""
+        """Write the summaries of all folders anew.
+
+        What another process records meanwhile is in them, too: of several that end together the last one has all.
+        """
         for folder, journal in self._journals.items():
-            if journal.records:
-                own = [file for file, target in self._targets.items() if target.folder == folder]
+            journal.refresh()
+            own = [file for file, target in self._targets.items() if target.folder == folder]
+            more = bool(journal.records)
+            while more:
                 summary_tables.write_summaries(journal, own)
+                more = journal.refresh()
 
     def _record(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
         now = monotonic()
@@ -157,16 +250,25 @@ class ResultStore:
             **figures,
         )
         journal.add(record)
+        self.release(current.file)
         return record
 
-    def _event(self, file: Path, status: Literal["done", "skipped"], record: Record) -> Event:
+    def _event(
+        self, file: Path, status: Literal["done", "skipped"], record: Record, changed: Collection[str] = ()
+    ) -> Event:
+        remark = (
+            Sentence("Changed since it was written, and left as it is: {names}.", names=", ".join(changed))
+            if changed
+            else ""
+        )
         return Event(
             file,
             status,
             objects=record.objects,
             seconds=record.seconds,
-            message=record.message,
+            message=" ".join(filter(None, (record.message, remark))),
             target=self._targets[file],
+            changed=tuple(changed),
         )
 
     def _kinds(self, file: Path) -> tuple[ResultKind, ...]:
@@ -177,3 +279,7 @@ class ResultStore:
 
     def _journal(self, file: Path) -> FolderJournal:
         return self._journals[self._targets[file].folder]
+
+
+def _written(path: Path) -> WrittenFile:
+    return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))

@@ -1,12 +1,12 @@
 """Segment the files of a batch; a bad one never stops the others, and what is finished stays."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from napari_unetseg.batch.background_writer import BackgroundWriter
@@ -21,6 +21,8 @@ from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.service import Failure, Segmentation, SegmentationService
+
+_POLL = 0.2  # seconds between two looks at what other processes have finished
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def segment_files(
     of the network, and at most two results are written behind it, each in a thread.
 
     However the run ends, what is finished stays, no file is half written, and both summaries list what the folder
-    holds; only a killed process leaves them to the next run.
+    holds; only a killed process leaves them to the next run. Several processes, also of several machines that share a
+    disk, may work on one folder: each file is done by one of them, and each ends when all files are done.
 
     Parameters
     ----------
@@ -94,19 +97,17 @@ def segment_files(
         If the model, the device, a parameter or the output folder cannot be used.
     """
     batch = _Batch(service, job, report, cancel, read)
-    try:
+    with batch.store:
         batch.run()
-    finally:
-        batch.store.write_summaries()
     return batch.counts
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A file's hash, and its image, why there is none, or that it is done already."""
+    """A file's hash, and its image, why there is none, or that it is done already; None if another process has it."""
 
     sha256: str
-    image: Image | Exception | Event
+    image: Image | Exception | Event | None
 
 
 class _Batch:
@@ -123,11 +124,24 @@ class _Batch:
         self.store = ResultStore(job.files, job.output, job.results, decided)
         self._service, self._job, self._report, self._cancel, self._read = service, job, report, cancel, read
         self._in_progress: deque[FileInProgress] = deque()
+        self._elsewhere: list[Path] = []
         self._tiles = self._tiles_before = 0
 
     def run(self) -> None:
+        """Do what no other process works on, and then what these have not finished when they end."""
+        files = self._job.files
+        while files and not self._cancel():
+            self._elsewhere = []
+            self._run(files)
+            files = tuple(self._elsewhere)
+            # Not while images are with the network: two processes would wait for each other's.
+            while files and all(map(self.store.is_claimed, files)) and not self._cancel():
+                sleep(_POLL)
+
+    def _run(self, files: Sequence[Path]) -> None:
+        self._tiles = self._tiles_before = 0
         with (
-            closing(prefetch(self._job.files, self._load, self._cancel)) as prefetched,
+            closing(prefetch(files, self._load, self._cancel)) as prefetched,
             BackgroundWriter(self._announce) as writer,
         ):
             images = self._images(prefetched, writer)
@@ -151,8 +165,15 @@ class _Batch:
         except OSError:
             sha256 = ""  # reading it will say why
         try:
-            done = None if self._job.redo else self.store.finished_event(file, sha256)
+            done = self.store.finished_event(file, sha256, redo=self._job.redo)
             if done is not None:
+                return _Found(sha256, done)
+            if not self.store.claim(file):
+                return _Found(sha256, None)
+            # Another process may have finished it just before.
+            done = self.store.finished_event(file, sha256, redo=self._job.redo)
+            if done is not None:
+                self.store.release(file)
                 return _Found(sha256, done)
             self.store.check_overwrites_no_input(file)
             image = self._read(file, **self._job.read_options)
@@ -168,6 +189,8 @@ class _Batch:
         for file, outcome in ((one.file, one.outcome) for one in prefetched):
             if isinstance(outcome, Exception):
                 writer.submit(self.store.record_failure, FileInProgress(file, "", monotonic()), outcome)
+            elif outcome.image is None:
+                self._elsewhere.append(file)
             elif isinstance(outcome.image, Event):
                 self._announce(outcome.image)
             elif isinstance(outcome.image, Exception):

@@ -95,7 +95,8 @@ class BatchPrinter:
 def _line(event: Event) -> str:
     found = _count(event.objects or 0, "object")
     if event.status == "skipped":
-        return f"{event.file}: done before, {found}"
+        changed = f" ({', '.join(event.changed)} changed since, left as it is)" if event.changed else ""
+        return f"{event.file}: done before, {found}{changed}"
     return f"{event.file}: {found}, {event.seconds or 0:.1f} s"
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
+from napari_unetseg.bounded_text import read_yaml
 from napari_unetseg.config.keys import PREFIX, Key, fields, nested, variable
 
 _NOTHING = ("null", "none", "~")
@@ -67,6 +68,6 @@ def _parsed(text: str) -> Any:
     if not text.startswith("["):
         return text
     try:
-        return yaml.safe_load(text)
+        return read_yaml(text)
     except yaml.YAMLError:
         return text  # which no key takes, so that the error names the variable

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from napari_unetseg.bounded_text import compose_yaml, short_text
 from napari_unetseg.config.keys import Key, dotted, fields, section_of
 from napari_unetseg.errors import ConfigError
 
@@ -51,9 +52,7 @@ def read_config_file(path: Path, model: type[BaseModel]) -> ConfigFile:
         If the file cannot be read or is not YAML; the message names the file, and the line.
     """
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
-        node = loader.get_single_node()
-        content = None if node is None else loader.construct_document(node)
+        node, content = compose_yaml(short_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: the configuration cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

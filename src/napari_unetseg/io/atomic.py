@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.file_owner import temporary_beside
 from napari_unetseg.language import Sentence
 
 
@@ -13,8 +14,8 @@ from napari_unetseg.language import Sentence
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place once the block has ended well.
 
-    Folders on the way are made. If the block fails or is interrupted the temporary file goes and
-    whatever was at `path` stays as it was.
+    Its content is on the disk before it does so. Folders on the way are made. If the block fails or is interrupted the
+    temporary file goes and whatever was at `path` stays as it was.
 
     Parameters
     ----------
@@ -26,10 +27,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     UnetsegError
         If the operating system refuses; the message names the file.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        sync(temporary)
         temporary.replace(path)
     except OSError as error:
         raise UnetsegError(
@@ -42,3 +44,25 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or the list of a folder's files, is on the disk.
+
+    Raises
+    ------
+    OSError
+        If the operating system refuses; that a folder cannot be synced, as on Windows, is no error.
+    """
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
+        return
+    # Windows syncs only what may be written.
+    number = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    try:
+        os.fsync(number)
+    except OSError:
+        if not is_folder:
+            raise
+    finally:
+        os.close(number)

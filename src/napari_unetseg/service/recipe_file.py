@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 import napari_unetseg
+from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.run_recipe import RunRecipe, RunRecipeError, release
@@ -40,7 +41,7 @@ def read_run_recipe(path: str | Path) -> RunRecipe:
         If the file cannot be read, is no recipe, or a newer version wrote what this one does not know.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = read_yaml(short_text(Path(path)))
     except OSError as error:
         raise RunRecipeError(
             Sentence("{path}: the recipe cannot be read ({reason}).", path=path, reason=error.strerror)

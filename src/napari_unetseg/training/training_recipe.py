@@ -6,6 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.targets import HeadName
@@ -242,7 +243,7 @@ def read_training_recipe(path: Path) -> TrainingRecipe:
         If the file is missing or is no recipe; the message names the file and the offending key.
     """
     try:
-        return TrainingRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return TrainingRecipe.model_validate(read_yaml(short_text(path)))
     except OSError as error:
         raise RecipeError(f"{path}: the recipe cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -238,7 +239,7 @@ def read_card(path: Path) -> ModelCard:
         If the file is missing or is not a card; the message names the file and the offending key.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(short_text(path))
         card = ModelCard.model_validate(content)
     except OSError as error:
         raise ModelError(

@@ -1,0 +1,107 @@
+"""Whether a result file is still what was written: damaged ones are made again, those a user changed are kept."""
+
+import csv
+from enum import Enum
+from pathlib import Path
+from struct import unpack
+
+import tifffile
+
+from napari_unetseg.batch.folder_journal import WrittenFile
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.io import read_geojson, read_image, read_rois
+from napari_unetseg.io.hashing import hash_file
+
+
+class FileState(Enum):
+    """What has become of a result file."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    """Whole, but with other content: somebody saved it again."""
+    DAMAGED = "damaged"
+    """Missing, empty, cut short, or with other content of the same length."""
+
+
+def check_result(target: Target, kind: ResultKind, written: WrittenFile | None) -> FileState:
+    """Compare a result file with what was written: its size first, and only then its content.
+
+    Parameters
+    ----------
+    target
+        Where it lies.
+    kind
+        Which one.
+    written
+        What it held; None if an earlier version wrote it, of which nothing but whether it can be read is known.
+    """
+    path = target.path(ENDINGS[kind])
+    try:
+        size = path.stat().st_size
+        if written is None:
+            return FileState.SAME if is_readable(path, kind) else FileState.DAMAGED
+        if size == written.size:
+            return FileState.SAME if hash_file(path) == written.sha256 else FileState.DAMAGED
+    except OSError:
+        return FileState.DAMAGED
+    # A table that was cut short can be read, too.
+    is_cut = kind is ResultKind.TABLE and size < written.size
+    return FileState.CHANGED if not is_cut and is_readable(path, kind) else FileState.DAMAGED
+
+
+def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile | None) -> Path | None:
+    """Rename a file that is not what was written but can be read, so that nobody's corrections are replaced.
+
+    Returns
+    -------
+    Path or None
+        Where it is now; None if there was nothing to keep.
+
+    Raises
+    ------
+    OSError
+        If it cannot be renamed.
+    """
+    path = target.path(ENDINGS[kind])
+    if written is None or check_result(target, kind, written) is FileState.SAME or not is_readable(path, kind):
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.changed{number if number > 1 else ''}")).exists():
+        number += 1
+    return path.rename(aside)
+
+
+def is_readable(path: Path, kind: ResultKind) -> bool:
+    """Whether a file can be read from beginning to end as the kind of result that it is."""
+    try:
+        if kind is ResultKind.CONTOURS:
+            read_geojson(path)
+        elif kind is ResultKind.ROIS:
+            read_rois(path)
+        elif kind is ResultKind.TABLE:
+            return _is_table(path)
+        elif kind is ResultKind.OVERLAY:
+            read_image(path)
+        else:
+            return _is_tiff(path)
+    except Exception:  # libraries raise many kinds for damaged files
+        return False
+    return True
+
+
+def _is_table(path: Path) -> bool:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        columns = next(rows, [])
+        return "label" in columns and all(len(row) == len(columns) for row in rows)
+
+
+def _is_tiff(path: Path) -> bool:
+    with tifffile.TiffFile(path) as file:
+        for page in file.pages:
+            # What a page says of itself beyond the end of the file, tifffile leaves out without an error.
+            file.filehandle.seek(page.offset)
+            (tags,) = unpack(file.tiff.tagnoformat, file.filehandle.read(file.tiff.tagnosize))
+            if isinstance(page, tifffile.TiffPage) and len(page.tags) != tags:
+                return False
+        return bool(file.asarray().size)
