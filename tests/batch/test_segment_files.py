@@ -3,24 +3,30 @@
 import csv
 import gc
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_unetseg.batch.background_writer import MAX_WAITING
+from napari_unetseg.batch.claims import claim_path
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
-from napari_unetseg.batch.output_files import ResultKind
+from napari_unetseg.batch.output_files import ResultKind, Target
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ParameterError, UnetsegError
 from napari_unetseg.io import read_image
+from napari_unetseg.io.file_owner import temporary_beside, this_process
 
 OWN = {FILES, JOURNAL_FILE, OBJECTS}
 
@@ -196,6 +202,155 @@ def test_a_result_that_is_missing_is_made_again(run, save, folder, lost):
     (folder / "out" / lost).unlink()
     assert run().count("done") == 1
     assert (folder / "out" / lost).exists()
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+@pytest.mark.parametrize("name", ["a_labels.tif", "a_table.csv", "a_rois.zip", "a_contours.geojson"])
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), _cut, lambda path: path.write_bytes(b"x" * 99)])
+def test_a_result_that_was_damaged_is_made_again_and_only_that(run, save, folder, service, name, damage):
+    save("a.tif", 3)
+    save("b.tif", 1)
+    results = (ResultKind.ROIS, ResultKind.CONTOURS)
+    run(results=results)
+    path = folder / "out" / name
+    before = path.read_bytes()
+    service.seen.clear()
+    damage(path)
+    counts = run(results=results)
+    assert (counts.count("skipped"), counts.count("done")) == (1, 1)
+    assert service.seen == ["a.tif"]
+    assert path.read_bytes() == before
+    assert not [name for name in names(folder / "out") if "changed" in name]
+    assert run(results=results).count("skipped") == 2
+
+
+def test_labels_corrected_by_hand_stay_and_are_told(run, save, folder, events, service):
+    save("a.tif", 3)
+    run()
+    path = folder / "out" / "a_labels.tif"
+    labels = tifffile.imread(path)
+    labels[labels == 3] = 0
+    tifffile.imwrite(path, labels)
+    assert run().count("skipped") == 1
+    assert service.seen == ["a.tif"]
+    assert events[-1].changed == ("a_labels.tif",)
+    assert events[-1].message == "Changed since it was written, and left as it is: a_labels.tif."
+    np.testing.assert_array_equal(tifffile.imread(path), labels)
+
+
+@pytest.mark.parametrize("again", [{"redo": True}, {"segment_options": {"threshold": 0.6}}, {"results": ("rois",)}])
+def test_where_it_is_done_again_what_was_corrected_is_kept_under_another_name(run, save, folder, events, again):
+    save("a.tif", 3)
+    run()
+    path = folder / "out" / "a_labels.tif"
+    labels = np.zeros((32, 32), np.uint16)
+    tifffile.imwrite(path, labels)
+    (folder / "out" / "a_table.csv").unlink()
+    assert run(**again).count("done") == 1
+    aside = path.with_name("a_labels.tif.changed")
+    np.testing.assert_array_equal(tifffile.imread(aside), labels)
+    assert tifffile.imread(path).max() == 3
+    assert events[-1].message == f"a_labels.tif was changed since it was written; that file is now {aside.name}."
+    events.clear()
+    assert run(**(again | {"redo": False})).count("skipped") == 1
+    assert events[-1].changed == ()
+
+
+def test_a_file_that_fails_meanwhile_forgets_not_what_was_written(run, save, folder):
+    save("a.tif", 3)
+    run()
+    labels = np.zeros((32, 32), np.uint16)
+    tifffile.imwrite(folder / "out" / "a_labels.tif", labels)
+    content = (folder / "a.tif").read_bytes()
+    (folder / "a.tif").write_bytes(b"")
+    assert run().count("failed") == 1
+    (folder / "a.tif").write_bytes(content)
+    assert run().count("done") == 1
+    np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a_labels.tif.changed"), labels)
+
+
+def _without_hashes(journal):
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        del line["written"]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_journal_of_an_earlier_version_is_read_and_its_results_as_far_as_they_can_be(run, save, folder):
+    for name in "abc":
+        save(f"{name}.tif", 2)
+    run()
+    _without_hashes(folder / "out" / JOURNAL_FILE)
+    assert run().count("skipped") == 3
+    (folder / "out" / "a_labels.tif").write_bytes(b"")
+    (folder / "out" / "b_table.csv").write_bytes(b"")
+    counts = run()
+    assert (counts.count("skipped"), counts.count("done")) == (1, 2)
+    assert run().count("skipped") == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere an open file does not tell its name")
+def test_the_journal_vouches_for_nothing_that_is_not_on_the_disk(run, save, folder, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def watch(number):
+        fsync(number)
+        journal = folder / "out" / JOURNAL_FILE
+        synced.append(
+            (str(Path(f"/proc/self/fd/{number}").readlink()), journal.exists() and journal.stat().st_size > 0)
+        )
+
+    monkeypatch.setattr(os, "fsync", watch)
+    save("a.tif", 1)
+    run()
+    before_journal = [Path(name).name for name, has_line in synced if not has_line]
+    assert [name.partition("a_")[2] for name in before_journal[:2]] == ["table.csv", "labels.tif"]
+    assert before_journal[2:] == ["out"]
+
+
+def test_a_journal_that_is_no_journal_any_more_is_refused_by_its_size(run, save, folder, monkeypatch):
+    save("a.tif", 1)
+    run()
+    monkeypatch.setattr("napari_unetseg.batch.folder_journal.LARGEST_JOURNAL", 100)
+    with pytest.raises(UnetsegError, match=r"segmentation_journal\.jsonl: is larger than"):
+        run()
+
+
+def test_what_killed_runs_left_is_swept_when_the_next_one_starts(run, save, folder):
+    save("a.tif", 1)
+    out = folder / "out"
+    run()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    mine = temporary_beside(out / "a_labels.tif")
+    left = out / mine.name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
+    for path in (mine, left):
+        path.write_text("half")
+    claim = claim_path(Target(out, "a"))
+    claim.write_text(json.dumps({"pid": process.pid, "host": this_process().host}))
+    assert run().count("skipped") == 1
+    assert [path for path in out.iterdir() if path.name.startswith(".")] == [mine]
+
+
+def test_a_name_that_another_process_uses_meanwhile_is_left_to_it(save, folder, service):
+    files = (save("a.tif", 1), save("c.tif", 4))
+    other = save("elsewhere/c.npy", 3)
+
+    def read(path):
+        if path.name == "a.tif":
+            # Another process, which was given other files, finishes one that it calls "c" as well.
+            job = BatchJob((other,), folder / "out")
+            segment_files(replace(service, seen=[]), job, report=lambda event, counts: None)
+        return read_image(path)
+
+    job = BatchJob(files, folder / "out")
+    counts = segment_files(service, job, report=lambda event, counts: None, read=read)
+    assert counts.count("done") == 2
+    assert count_objects(folder / "out") == {"a.tif": 1, "c.tif": 4, "elsewhere/c.npy": 3}
+    assert read_image(folder / "out" / "c_labels.tif").array.max() == 3
 
 
 def test_results_of_other_parameters_never_stay_beside_new_ones(run, save, folder):

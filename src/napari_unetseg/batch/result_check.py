@@ -3,6 +3,7 @@
 import csv
 from enum import Enum
 from pathlib import Path
+from struct import unpack
 
 import tifffile
 
@@ -82,7 +83,7 @@ def is_readable(path: Path, kind: ResultKind) -> bool:
         elif kind is ResultKind.OVERLAY:
             read_image(path)
         else:
-            return bool(tifffile.imread(path).size)
+            return _is_tiff(path)
     except Exception:  # libraries raise many kinds for damaged files
         return False
     return True
@@ -93,3 +94,14 @@ def _is_table(path: Path) -> bool:
         rows = csv.reader(file)
         columns = next(rows, [])
         return "label" in columns and all(len(row) == len(columns) for row in rows)
+
+
+def _is_tiff(path: Path) -> bool:
+    with tifffile.TiffFile(path) as file:
+        for page in file.pages:
+            # What a page says of itself beyond the end of the file, tifffile leaves out without an error.
+            file.filehandle.seek(page.offset)
+            (tags,) = unpack(file.tiff.tagnoformat, file.filehandle.read(file.tiff.tagnosize))
+            if isinstance(page, tifffile.TiffPage) and len(page.tags) != tags:
+                return False
+        return bool(file.asarray().size)
