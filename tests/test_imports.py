@@ -74,7 +74,7 @@ TORCH_ROOMS = (
     "service.calibrating",
     "service.loaded_model",
     *(f"zoo.{name}" for name in ("conversion", "checkpoints", "import_checkpoint", "network_loading")),
-    *(f"zoo.{name}" for name in ("packaging", "recognition", "torch_archive", "user_models")),
+    *(f"zoo.{name}" for name in ("packaging", "recognition", "state_dicts", "torch_archive", "user_models")),
 )
 TORCH_FREE = (
     "inference.augmentation",

@@ -1,12 +1,18 @@
 """Checkpoints from strangers: what real ones hold is read, and what hostile ones try is refused."""
 
 import argparse
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
 import pathlib
 import pickle
 import subprocess
 import sys
+import uuid
 import zipfile
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict, deque
 from contextlib import suppress
 
 import numpy as np
@@ -15,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_unetseg.errors import ModelError
-from napari_unetseg.networks import UNet
+from napari_unetseg.networks import SubpixelUNet, UNet
 from napari_unetseg.zoo import pickle_check
 from napari_unetseg.zoo.checkpoints import read_checkpoint
 from napari_unetseg.zoo.torch_archive import read_archive
@@ -190,6 +196,187 @@ def test_weights_outlive_their_file(tmp_path, state):
     same(found, state)
 
 
+class Setting(enum.Enum):
+    ONE = 1
+
+
+@dataclasses.dataclass
+class Settings:
+    """A record of somebody's own code."""
+
+    rate: float
+
+
+BESIDE = {
+    "version": torch.__version__,
+    "history": defaultdict(list, loss=[1.0, 0.5]),
+    "counts": defaultdict(int, {(0, 1): 2}),
+    "ordered": OrderedDict(a=1),
+    "scalars": [np.float64(1), np.int8(2), np.bool_(True), np.str_("x"), np.datetime64("2024-01-31")],
+    "arrays": {"matrix": np.arange(6.0).reshape(2, 3), "words": np.array(["a", "b"]), "empty": np.zeros(0)},
+    "random": (np.random.RandomState(0).get_state(), torch.get_rng_state(), [torch.zeros(3, dtype=torch.uint8)]),
+    "started": datetime.datetime(2024, 1, 31, 12, tzinfo=datetime.UTC),
+    "took": datetime.timedelta(hours=1),
+    "day": datetime.date(2024, 1, 31),
+    "paths": [pathlib.PurePosixPath("/data"), pathlib.PureWindowsPath("C:/data")],
+    "args": argparse.Namespace(lr=1e-3, out=pathlib.Path("runs"), nested=argparse.Namespace(n=1)),
+    "record": Settings(0.1),
+    "types": [np.float32, np.dtype("int16"), torch.float16, torch.strided, int, dict],
+    "numbers": [1j, decimal.Decimal("0.1"), fractions.Fraction(1, 3), range(3), slice(1, 2), 2**80],
+    "collections": [{1, 2}, frozenset({"a"}), deque([1], 3), Counter("aab")],
+    "tensors": [torch.zeros(2, dtype=kind) for kind in (torch.complex64, torch.uint16, torch.float8_e4m3fn)],
+    "half": {"w": torch.ones(2).half(), "x": torch.ones(2, dtype=torch.bfloat16)},
+    "id": uuid.UUID(int=5),
+}
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_training_leaves_beside_the_weights_is_data(tmp_path, state, name, old):
+    path = tmp_path / "a.pth"
+    torch.save({"epoch": 3, name: BESIDE[name], "state_dict": state}, path, _use_new_zipfile_serialization=not old)
+    checkpoint = read_checkpoint(path)
+    same(checkpoint.state, state)
+    assert checkpoint.extras == ("epoch", name)
+
+
+def test_a_class_of_somebodys_own_is_never_called(tmp_path):
+    refused(
+        saved(tmp_path, {"state_dict": {"w": torch.ones(1)}, "setting": Setting.ONE}), "Setting", "state_dict alone"
+    )
+    refused(saved(tmp_path, {"state_dict": {"w": torch.ones(1)}, "class": Settings}), "Settings")
+
+
+@pytest.mark.parametrize(
+    "name", ["subprocess\nPopen", "os\nsystem", "numpy\nmemmap", "torch\nload", "torch.nn\nModule"]
+)
+def test_a_class_of_a_library_is_not_made_either(tmp_path, name):
+    refused(pickled(tmp_path, f"c{name}\n)\x81".encode()), name.replace("\n", "."))
+
+
+def test_arrays_in_the_place_of_weights_are_told(tmp_path):
+    refused(saved(tmp_path, {"state_dict": {"w": np.ones(3)}}), "more than named weights: w")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64])
+def test_values_of_the_old_format(tmp_path, dtype):
+    # The data of a second weight begin wherever those of the first end.
+    odd = torch.arange(3, dtype=torch.uint8)
+    values = torch.arange(12, dtype=dtype).reshape(3, 4)
+    content = {"state_dict": {"w": values, "t": values.T[1:]}, "beside": odd}
+    if dtype == torch.int64:
+        content["state_dict"] = {"bn.num_batches_tracked": torch.tensor(7)}
+    found = read_checkpoint(old_format(tmp_path, content)).state
+    for key, value in content["state_dict"].items():
+        assert torch.equal(found[key], value.float() if value.is_floating_point() else value)
+
+
+# Where the weights are.
+
+
+def renamed(state, prefix):
+    return {prefix + key: value for key, value in state.items()}
+
+
+WRAPPED = {
+    "averaged by torch": lambda state: ({"n_averaged": torch.tensor(5)} | renamed(state, "module."), "", ()),
+    "averaged, compiled": lambda state: (
+        {"state_dict": {"n_averaged": torch.tensor(5)} | renamed(state, "module._orig_mod.")},
+        "state_dict",
+        (),
+    ),
+    "Lightning": lambda state: ({"state_dict": renamed(state, "model."), "loops": {}}, "state_dict.model", ("loops",)),
+    "Lightning, compiled": lambda state: ({"state_dict": renamed(state, "net._orig_mod.")}, "state_dict.net", ()),
+    "Lightning, deeper": lambda state: (
+        {"state_dict": renamed(state, "segmenter.unet.module.")},
+        "state_dict.segmenter.unet",
+        (),
+    ),
+    "Lightning with a metric and a loss": lambda state: (
+        {
+            "state_dict": renamed(state, "model.")
+            | {
+                "val_iou.tp": torch.tensor(3),
+                "loss.pos_weight": torch.ones(1),
+                "loss.edge.weight": torch.ones(1, 1, 3, 3),
+            }
+        },
+        "state_dict.model",
+        ("val_iou", "loss"),
+    ),
+    "Lightning with an average": lambda state: (
+        {"state_dict": renamed(scaled(state), "ema_model.module.") | renamed(state, "model.")},
+        "state_dict.model",
+        ("ema_model",),
+    ),
+    "model": lambda state: ({"model": state, "epoch": 1}, "model", ("epoch",)),
+    "net": lambda state: ({"net": state, "acc": 0.5}, "net", ("acc",)),
+    "nnU-Net": lambda state: ({"network_weights": state, "init_args": {}}, "network_weights", ("init_args",)),
+    "nested": lambda state: ({"model": {"state_dict": state, "name": "x"}}, "model.state_dict", ()),
+    "unheard of": lambda state: ({"student": state, "optimizer": {"state": {}}}, "student", ("optimizer",)),
+    "average beside": lambda state: ({"ema": scaled(state), "model": state}, "model", ("ema",)),
+    "average beside, unheard of": lambda state: (
+        {"model_ema": scaled(state), "student": state},
+        "student",
+        ("model_ema",),
+    ),
+    "average alone": lambda state: ({"ema_state_dict": state, "epoch": 2}, "ema_state_dict", ("epoch",)),
+    "whole network and weights": lambda state: (
+        {"model": torch.nn.Linear(2, 2), "weights": state},
+        "weights",
+        ("model",),
+    ),
+    "epoch among the weights": lambda state: ({**state, "epoch": 3}, "", ("epoch",)),
+}
+
+
+def scaled(state):
+    return {key: value * 2 for key, value in state.items()}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_weights_are_found_where_training_code_puts_them(tmp_path, name, norm):
+    state = dict(UNet(1, 1, (2, 4, 8), norm).state_dict())
+    content, entry, extras = WRAPPED[name](state)
+    checkpoint = read_checkpoint(saved(tmp_path, content))
+    same(checkpoint.state, state)
+    assert (checkpoint.entry, checkpoint.extras) == (entry, extras)
+
+
+def test_wrappers_are_taken_off_safetensors(tmp_path, state):
+    save_file(renamed(state, "model."), tmp_path / "a.safetensors")
+    same(read_checkpoint(tmp_path / "a.safetensors").state, state)
+
+
+def test_counters_that_old_files_lack_are_made(tmp_path):
+    whole = UNet(1, 1, (2, 4, 8), "batch").state_dict()
+    path = saved(tmp_path, {key: value for key, value in whole.items() if "num_batches" not in key})
+    same(read_checkpoint(path).state, whole)
+    averaged = {key: value.float() for key, value in whole.items()}
+    assert read_checkpoint(saved(tmp_path, averaged)).state.keys() == whole.keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (lambda state: {"state_dict": renamed(state, "a.") | renamed(state, "b.")}, ("several networks: a, b",)),
+        (lambda state: {"first": state, "second": dict(state)}, ("several networks: first, second",)),
+        (
+            lambda state: renamed(state, "net.") | {"refine.weight": torch.ones(1, 1, 3, 3)},
+            ("around the network net", "refine.weight"),
+        ),
+    ],
+)
+def test_weights_of_which_the_file_does_not_say_enough(tmp_path, state, content, words):
+    refused(saved(tmp_path, content(dict(state))), *words)
+
+
+def test_a_sub_pixel_network_keeps_the_network_within_it(tmp_path):
+    state = SubpixelUNet(3, 1, (2, 4)).state_dict()
+    same(read_checkpoint(saved(tmp_path, {"state_dict": renamed(state, "model.")})).state, state)
+
+
 # What hostile and broken ones try.
 
 
@@ -240,7 +427,7 @@ def test_nothing_but_tensors_and_plain_data_is_made(tmp_path):
         "path": pathlib.Path("y"),
         "args": argparse.Namespace(a=1),
     }
-    found = read_archive(saved(tmp_path, content))
+    found = read_archive(saved(tmp_path, content)).content
     assert {type(value) for value in found.values()}.isdisjoint({type(value) for value in content.values()})
     assert len({type(value) for value in found.values()}) == 1
 
@@ -372,9 +559,59 @@ def test_torchscript(tmp_path, name):
     refused(tmp_path / name, "TorchScript", "state_dict")
 
 
-def test_old_format(tmp_path):
-    torch.save({"w": torch.ones(3)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
-    refused(tmp_path / "a.pth", "before PyTorch 1.6", "save it again")
+def old_format(folder, content, name="old.pth"):
+    torch.save(content, folder / name, _use_new_zipfile_serialization=False)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval"])
+def test_calls_in_the_old_format(tmp_path, bait, name):
+    import os
+
+    attack = Calls(os.system, f"touch {bait}") if name == "os.system" else Calls(eval, f"open({str(bait)!r}, 'w')")
+    refused(old_format(tmp_path, {"state_dict": {"w": torch.ones(1)}, "x": attack}), name)
+
+
+def test_a_pickle_that_torch_did_not_write(tmp_path, bait):
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"w": Calls(eval, f"open({str(bait)!r}, 'w')")}, protocol=2))
+    refused(tmp_path / "a.pth", "not one that torch.save writes")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.6, 0.99])
+def test_truncated_files_of_the_old_format(tmp_path, state, share):
+    path = old_format(tmp_path, state)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    refused(path, "copied to its end")
+
+
+def test_what_follows_the_old_format_is_refused(tmp_path, state):
+    path = old_format(tmp_path, state)
+    path.write_bytes(path.read_bytes() + b"more")
+    refused(path, "added to its end")
+
+
+def test_an_old_file_that_declares_more_data_than_it_has(tmp_path):
+    path = old_format(tmp_path, {"w": torch.zeros(4)})
+    content = path.read_bytes()
+    giant = b"\x8a\x06" + (10**12).to_bytes(6, "little")
+    assert content.count(b"K\x04N") == 1
+    path.write_bytes(content.replace(b"K\x04N", giant + b"N"))
+    refused(path, "declares 4000000000000 bytes")
+    path.write_bytes(content.replace(b"K\x04N", b"K\x03N").replace(b"K\x04\x85", b"K\x03\x85"))
+    refused(path, "declared in two ways")
+
+
+def test_every_damaged_byte_of_an_old_file_is_survived(tmp_path):
+    path = old_format(tmp_path, {"state_dict": {"w": torch.zeros(4)}, "epoch": np.int64(3)})
+    content = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= int(generator.integers(1, 256))
+        path.write_bytes(bytes(damaged))
+        with suppress(ModelError):
+            assert all(value.numel() <= 4 for value in read_checkpoint(path).state.values())
 
 
 def test_whole_network(tmp_path):
@@ -413,7 +650,7 @@ def test_truncated_safetensors(tmp_path, state):
     [
         ([torch.ones(1)], "a list"),
         ({}, "empty"),
-        ({"epoch": 3, "model": {"w": torch.ones(1)}}, "epoch, model"),
+        ({"epoch": 3, "other": {"w": torch.ones(1)}}, "epoch, other"),
         ({"state_dict": 3}, "'state_dict' holds no weights"),
         ({"state_dict": {"w": torch.ones(1), "version": 3}}, "version"),
         ({"w": torch.ones(3, dtype=torch.int32)}, "torch.int32"),

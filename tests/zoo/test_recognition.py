@@ -64,7 +64,8 @@ def test_two_that_fit_are_both_named():
 
 def test_what_was_seen_is_told_where_nothing_fits():
     with pytest.raises(
-        ModelError, match=r"none of unet, cbam_resunet, hrnet, attention_unet. Seen: fc\.weight \(2, 3\)\."
+        ModelError,
+        match=r"none of unet, cbam_resunet, hrnet, attention_unet, subpixel_unet. Seen: fc\.weight \(2, 3\)\.",
     ):
         recognise({"fc.weight": torch.zeros(2, 3)})
     with pytest.raises(ModelError, match="Seen: nothing"):

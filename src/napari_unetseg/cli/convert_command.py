@@ -140,6 +140,7 @@ def _lines(converted: "Converted") -> list[str]:
     return [
         f"{converted.source}: {card.architecture.name} ({arguments})",
         f"prepared  intensities by {card.normalisation.kind}, images {size}",
+        *([f"weights   of {converted.entry!r}"] if converted.entry else []),
         f"left out  {', '.join(unused_entries(converted.dropped, converted.extras)) or 'nothing'}",
         f"size      {converted.bytes_before / 1e6:.1f} MB, now {converted.bytes_after / 1e6:.1f} MB",
         f"model     {card.name} in {converted.folder}",

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,14 +15,13 @@ from torch import Tensor
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.compatibility import list_first
 from napari_unetseg.zoo.discovery import SUFFIXES
+from napari_unetseg.zoo.state_dicts import find_state_dict, unwrap
 from napari_unetseg.zoo.torch_archive import CheckpointRefused, read_archive
 
-_WEIGHTS_KEYS = ("model_state_dict", "state_dict")
-# Data parallel training and torch.compile wrap a network, or a part of it, in another.
-_WRAPPERS = frozenset({"module", "_orig_mod"})
 _AUXILIARY_HEADS = "deep_outputs."
+# BatchNorm counts batches since PyTorch 0.4.1, and nothing depends on the count.
+_MEAN, _COUNTER = ".running_mean", ".num_batches_tracked"
 _MAX_HEADER = 16 * 2**20
 _WEIGHT_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -43,7 +42,9 @@ class Checkpoint:
     dropped
         Names of weights that no output depends on, left out of `state`.
     extras
-        What else was in the file (optimizer state, settings...), left out too.
+        What else was in the file (optimizer state, settings, running means of the weights...), left out too.
+    entry
+        Where in the file the weights were, as ``"state_dict.model"``; empty where they were all that it holds.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Checkpoint:
     state: dict[str, Tensor]
     dropped: tuple[str, ...]
     extras: tuple[str, ...]
+    entry: str
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -60,7 +62,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     ----------
     path
         A `.pth`, `.pt` or `.ckpt` file that `torch.save` wrote, or a `.safetensors` file. It holds a
-        state dict, or a dict with one under ``model_state_dict`` or ``state_dict``.
+        state dict, or a dict with one in it; see `find_state_dict` and `unwrap`.
 
     Raises
     ------
@@ -98,22 +100,30 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def _copied(path: Path) -> Checkpoint:
     """Read a checkpoint whose weights still have the types of the file."""
     if path.suffix.lower() == ".safetensors":
-        return _checkpoint(path, "safetensors", _read_safetensors(path), ())
-    weights, extras = _weights_in(read_archive(path))
-    return _checkpoint(path, "torch", weights, extras)
+        return _checkpoint(path, "safetensors", _read_safetensors(path), "", ())
+    file = read_archive(path)
+    found = find_state_dict(file.content)
+    weights = {key: file.tensor(stored) for key, stored in found.weights.items()}
+    return _checkpoint(path, "torch", weights, found.entry, found.extras)
 
 
 def _checkpoint(
-    path: Path, kind: Literal["torch", "safetensors"], weights: Mapping[str, Tensor], extras: tuple[str, ...]
+    path: Path,
+    kind: Literal["torch", "safetensors"],
+    weights: Mapping[str, Tensor],
+    entry: str,
+    extras: tuple[str, ...],
 ) -> Checkpoint:
-    named = _without_wrappers(weights)
+    named, prefix, beside = unwrap(weights)
     # Many weights can be views of the same bytes; each of them would be copied.
-    if sum(value.nbytes for value in named.values()) > path.stat().st_size:
+    if sum(value.nbytes for value in weights.values()) > path.stat().st_size:
         raise CheckpointRefused(Sentence("its weights take more bytes than the file has"))
     dropped = tuple(key for key in named if key.startswith(_AUXILIARY_HEADS)) + _dead_block(named)
     unused = frozenset(dropped)
     state = {key: _plain(key, value) for key, value in named.items() if key not in unused}
-    return Checkpoint(path, kind, state, dropped, extras)
+    for key in [key for key in state if key.endswith(_MEAN)]:
+        state.setdefault(key.removesuffix(_MEAN) + _COUNTER, torch.zeros((), dtype=torch.int64))
+    return Checkpoint(path, kind, state, dropped, extras + beside, ".".join(filter(None, (entry, prefix))))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -128,44 +138,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointRefused(
             Sentence("it is not a safetensors file, or was not copied to its end ({reason})", reason=error)
         ) from error
-
-
-def _weights_in(content: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """Find the state dict, and name the other entries."""
-    if not isinstance(content, Mapping):
-        raise CheckpointRefused(Sentence("it holds a {kind}, not a dict of weights", kind=type(content).__name__))
-    found = next((key for key in _WEIGHTS_KEYS if key in content), None)
-    weights = content if found is None else content[found]
-    if not isinstance(weights, Mapping) or not weights:
-        raise CheckpointRefused(f"its entry {found!r} holds no weights" if found else "it is an empty dict")
-    others = [key for key, value in weights.items() if not isinstance(value, Tensor) or not isinstance(key, str)]
-    if others and found is None:
-        raise CheckpointRefused(
-            Sentence(
-                "it has neither {keys}, and is no state dict itself: its entries are {names}",
-                keys=" nor ".join(map(repr, _WEIGHTS_KEYS)),
-                names=list_first([str(key) for key in weights]),
-            )
-        )
-    if others:
-        raise CheckpointRefused(
-            Sentence(
-                "its entry {found!r} holds more than named weights: {names}",
-                found=found,
-                names=list_first([str(key) for key in others]),
-            )
-        )
-    return weights, () if found is None else tuple(str(key) for key in content if key != found)
-
-
-def _without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    named: dict[str, Tensor] = {}
-    for key, value in weights.items():
-        name = ".".join(part for part in key.split(".") if part not in _WRAPPERS)
-        if name in named:
-            raise CheckpointRefused(Sentence("it holds two weights named {name}", name=name))
-        named[name] = value
-    return named
 
 
 def _dead_block(named: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -183,8 +155,8 @@ def _dead_block(named: Mapping[str, Tensor]) -> tuple[str, ...]:
 
 
 def _plain(key: str, value: Tensor) -> Tensor:
-    if key.endswith("num_batches_tracked") and value.dtype == torch.int64:
-        return value.clone()
+    if key.endswith(_COUNTER):
+        return value.to(torch.int64, copy=True)
     if value.dtype not in _WEIGHT_DTYPES or value.layout != torch.strided:
         raise CheckpointRefused(
             Sentence(

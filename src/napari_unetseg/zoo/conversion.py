@@ -40,6 +40,8 @@ class Converted:
         Names of weights that no output depends on.
     extras
         What else was in the checkpoint (optimizer state, settings...).
+    entry
+        Where in the checkpoint the weights were; see `Checkpoint`.
     bytes_before, bytes_after
         Size of the checkpoint and of the package's weights.
     """
@@ -49,6 +51,7 @@ class Converted:
     card: ModelCard
     dropped: tuple[str, ...]
     extras: tuple[str, ...]
+    entry: str
     bytes_before: int
     bytes_after: int
 
@@ -105,6 +108,7 @@ def convert_checkpoint(
         card=written,
         dropped=checkpoint.dropped,
         extras=checkpoint.extras,
+        entry=checkpoint.entry,
         bytes_before=checkpoint.path.stat().st_size,
         bytes_after=(folder / written.weights.file).stat().st_size,
     )

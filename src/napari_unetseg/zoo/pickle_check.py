@@ -2,75 +2,126 @@
 
 torch's restricted unpickler (``weights_only=True``) calls only functions on its list, but it calls them
 with whatever arguments the file gives: a few bytes can ask it for terabytes of memory, or for a tensor
-over memory that is not there. So the instructions are first followed here with stand-ins in place of
+over memory that is not there. So the instructions are only followed here, with stand-ins in place of
 objects. Nothing is looked up, called or allocated; each call is checked against what `torch.save` writes.
 """
 
 import pickletools
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from napari_unetseg.zoo.pickle_rules import (
     CALLS,
-    ELEMENT_SIZES,
+    COMPLETED,
     IGNORED,
     PLAIN_TYPES,
-    Container,
+    STORAGES,
     Global,
     Made,
     PickleRefused,
     Storage,
-    allowed_name,
+    StoredTensor,
     check_tensor,
+    full_name,
+    is_allowed,
+    unneeded,
 )
 
 _INSTRUCTIONS = 1_000_000
 """A published checkpoint with the largest network and its optimizer state takes about a tenth."""
 
+_DAMAGE = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
 
-def check_pickle(content: bytes, records: Mapping[str, int]) -> None:
-    """Follow a checkpoint's pickle and refuse whatever `torch.save` would not have written.
 
-    Parameters
+@dataclass(frozen=True)
+class Followed:
+    """What is in a pickle.
+
+    Attributes
     ----------
     content
-        The pickle.
-    records
-        Bytes of each storage in the file, by its key.
+        Its object, of dicts, lists, tuples and plain values; `StoredTensor` in place of tensors, `Made` and `Global` in
+        place of everything else.
+    storages
+        The data that its tensors need, by their keys.
+    """
+
+    content: Any
+    storages: Mapping[str, Storage]
+
+
+def follow_pickle(content: bytes) -> Followed:
+    """Follow a checkpoint's pickle and refuse whatever `torch.save` would not have written.
 
     Raises
     ------
     PickleRefused
         If it names a global that is not on the list, calls one in an unusual way, declares a tensor
-        that its storage or the file does not hold, asks for much more work than its size suggests, or
-        is damaged.
+        that its storage does not hold, asks for much more work than its size suggests, or is damaged.
     """
     try:
-        _Follower(records).follow(content)
+        return _Follower(len(content)).follow(content)
     except PickleRefused:
         raise
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
+    except _DAMAGE as error:
         raise PickleRefused(f"its pickle is damaged ({error})") from error
+
+
+def cut_pickle(stream: BytesIO) -> bytes:
+    """Return the bytes of the pickle that begins where a stream stands, and leave it behind them.
+
+    Raises
+    ------
+    PickleRefused
+        If there is no whole pickle of a sane number of instructions.
+    """
+    start = stream.tell()
+    try:
+        for count, _ in enumerate(pickletools.genops(stream)):
+            _check_count(count)
+    except _DAMAGE as error:
+        raise PickleRefused(f"it is damaged or was not copied to its end ({error})") from error
+    length = stream.tell() - start
+    stream.seek(start)
+    return stream.read(length)
+
+
+def _check_count(count: int) -> None:
+    if count > _INSTRUCTIONS:
+        raise PickleRefused(f"its pickle has more than {_INSTRUCTIONS} instructions")
 
 
 class _Follower:
     """A pickle machine whose objects are stand-ins."""
 
-    def __init__(self, records: Mapping[str, int]) -> None:
-        self._records = records
-        self._storages: dict[str, tuple[str, int]] = {}
+    def __init__(self, max_copies: int) -> None:
+        self._storages: dict[str, Storage] = {}
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
         self._copies = 0
-
-    def follow(self, content: bytes) -> None:
         # A call may copy what it is given, and `torch.save` writes each thing to be copied once.
-        self._max_copies = len(content)
-        for count, (name, argument) in enumerate(_instructions(content)):
-            if count > _INSTRUCTIONS:
-                raise PickleRefused(f"its pickle has more than {_INSTRUCTIONS} instructions")
-            self._step(name, argument)
+        self._max_copies = max_copies
+
+    def follow(self, content: bytes) -> Followed:
+        for count, (operation, argument, _position) in enumerate(pickletools.genops(content)):
+            _check_count(count)
+            self._check_unknown(operation.name)
+            self._step(operation.name, argument)
+        result = self._stack[-1]
+        if isinstance(result, Global):
+            raise PickleRefused(f"it holds {result.name}, not a dict of weights")
+        return Followed(result, self._storages)
+
+    def _check_unknown(self, name: str) -> None:
+        """Refuse a class of somebody's own wherever no instance is made of it, without arguments."""
+        top, below = self._stack[-1:], self._stack[-2:-1]
+        for found, allowed in ((top, ("BINPUT", "LONG_BINPUT", "EMPTY_TUPLE")), (below, ("NEWOBJ",))):
+            if found and isinstance(found[0], Global) and not is_allowed(found[0].name) and name not in allowed:
+                raise unneeded(found[0].name, found[0].name)
 
     def _step(self, name: str, argument: Any) -> None:
         stack = self._stack
@@ -81,7 +132,7 @@ class _Follower:
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(self._memo[argument])
         elif name == "GLOBAL":
-            stack.append(Global(allowed_name(argument)))
+            stack.append(Global(full_name(argument)))
         elif name in ("REDUCE", "NEWOBJ"):
             arguments, function = stack.pop(), stack.pop()
             stack.append(self._call(function, arguments))
@@ -98,7 +149,7 @@ class _Follower:
             self._stack.append(items)
         elif name in ("APPEND", "APPENDS"):
             added = [stack.pop()] if name == "APPEND" else self._since_mark()
-            self._add(self._stack[-1], "list", added)
+            self._add(self._stack[-1], added)
         elif name in ("SETITEM", "SETITEMS"):
             added = [stack.pop(), stack.pop()][::-1] if name == "SETITEM" else self._since_mark()
             self._set(self._stack[-1], added)
@@ -118,10 +169,8 @@ class _Follower:
 
     def _charge(self, value: Any) -> None:
         """Count what a call may copy."""
-        if isinstance(value, str | bytes | tuple):
+        if isinstance(value, str | bytes | tuple | list | dict):
             self._copies += len(value)
-        elif isinstance(value, Container):
-            self._copies += value.items
         if self._copies > self._max_copies:
             raise PickleRefused("its pickle copies the same data over and over")
 
@@ -131,69 +180,83 @@ class _Follower:
         name = function.name
         for argument in arguments:
             self._charge(argument)
-        if name in IGNORED:
+        if name in IGNORED or not is_allowed(name):
             return Made(name)
         if name not in CALLS:
             raise PickleRefused(f"its pickle calls {name}")
         if not CALLS[name](arguments):
             raise PickleRefused(f"its pickle calls {name} as torch.save would not")
-        if name == "torch._utils._rebuild_tensor_v2":
+        if name in _TENSORS:
             check_tensor(*arguments[:4])
-        return Container("dict") if name == "collections.OrderedDict" else Made(name)
+        return _MADE[name](arguments) if name in _MADE else Made(name)
 
     def _build(self, target: Any, state: Any) -> None:
         for part in state if isinstance(state, tuple) else (state,):
             self._charge(part)
-        ordered = isinstance(target, Container) and target.kind == "dict"
-        if not ordered and not (isinstance(target, Made) and target.by in IGNORED):
+        completed = isinstance(target, Made) and (target.by in COMPLETED or not is_allowed(target.by))
+        if not completed and not isinstance(target, OrderedDict):
             raise PickleRefused("its pickle changes an object after it was made")
 
     def _storage(self, identity: Any) -> Storage:
-        word, kind, key, location, numel = identity
-        if word != "storage" or not isinstance(kind, Global) or kind.name not in ELEMENT_SIZES:
+        word, kind, key, location, numel, *view = identity
+        if word != "storage" or not isinstance(kind, Global) or kind.name not in STORAGES:
             raise PickleRefused("its pickle refers to something other than a tensor's data")
-        if not isinstance(key, str) or not isinstance(location, str) or type(numel) is not int:
+        # Before PyTorch 1.6 a sixth entry might say that the data are part of others.
+        usual = isinstance(key, str) and isinstance(location, str) and type(numel) is int and numel >= 0
+        if not usual or view not in ([], [None]):
             raise PickleRefused("its pickle refers to a tensor's data in an unusual way")
-        declared = numel * ELEMENT_SIZES[kind.name]
-        if key not in self._records:
-            raise PickleRefused(f"it holds no data for the tensor storage {key!r}")
-        if declared != self._records[key]:
-            raise PickleRefused(
-                f"the tensor storage {key!r} declares {declared} bytes, but the file holds {self._records[key]}"
-            )
-        if self._storages.setdefault(key, (kind.name, numel)) != (kind.name, numel):
+        storage = Storage(key, kind.name, numel)
+        if self._storages.setdefault(key, storage) != storage:
             raise PickleRefused(f"the tensor storage {key!r} is declared in two ways")
-        return Storage(numel)
+        return storage
 
     @staticmethod
-    def _add(target: Any, kind: str, added: list[Any]) -> None:
-        if not isinstance(target, Container) or target.kind != kind:
-            raise PickleRefused(f"its pickle fills something that is not a {kind}")
-        target.items += len(added)
-        target.plain = target.plain and all(isinstance(item, PLAIN_TYPES) for item in added)
+    def _add(target: Any, added: list[Any]) -> None:
+        if isinstance(target, list):
+            target += added
+        elif not _is_collection(target):
+            raise PickleRefused("its pickle fills something that is not a list")
 
-    def _set(self, target: Any, added: list[Any]) -> None:
-        self._add(target, "dict", added)
+    @staticmethod
+    def _set(target: Any, added: list[Any]) -> None:
+        if not isinstance(target, dict) and not _is_collection(target):
+            raise PickleRefused("its pickle fills something that is not a dict")
         # Hashing nested tuples takes time without limit.
-        if not all(isinstance(key, PLAIN_TYPES) for key in added[::2]):
+        if not all(isinstance(key, (*PLAIN_TYPES, Made, Global)) or _is_flat(key) for key in added[::2]):
             raise PickleRefused("its pickle has a dict whose keys are not plain values")
+        if isinstance(target, dict):
+            target.update(zip(added[::2], added[1::2], strict=True))
 
 
-def _instructions(content: bytes) -> Iterator[tuple[str, Any]]:
-    for operation, argument, _position in pickletools.genops(content):
-        yield operation.name, argument
+def _is_collection(target: Any) -> bool:
+    return isinstance(target, Made) and (target.by in IGNORED or not is_allowed(target.by))
 
 
+def _is_flat(key: Any) -> bool:
+    return isinstance(key, tuple) and len(key) <= _MAX_KEY and all(isinstance(part, PLAIN_TYPES) for part in key)
+
+
+_MAX_KEY = 8
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_TENSORS = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
+
+_MADE: Mapping[str, Callable[[tuple[Any, ...]], Any]] = {
+    "collections.OrderedDict": lambda _: OrderedDict(),
+    "collections.defaultdict": lambda _: {},
+    "torch._utils._rebuild_tensor_v2": lambda arguments: StoredTensor(*arguments[:4]),
+    "torch._utils._rebuild_parameter": lambda arguments: arguments[0],
+}
+"""What comes of the calls whose results matter."""
 
 _LITERALS: Mapping[str, Callable[[Any], Any]] = {
     "NONE": lambda _: None,
     "NEWFALSE": lambda _: False,
     "NEWTRUE": lambda _: True,
-    "EMPTY_LIST": lambda _: Container("list"),
-    "EMPTY_DICT": lambda _: Container("dict"),
-    "EMPTY_SET": lambda _: Container("set"),
+    "EMPTY_LIST": lambda _: [],
+    "EMPTY_DICT": lambda _: {},
+    "EMPTY_SET": lambda _: Made("builtins.set"),
     **dict.fromkeys(
-        ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"), lambda value: value
+        ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING"),
+        lambda value: value,
     ),
 }

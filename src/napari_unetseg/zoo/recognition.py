@@ -80,8 +80,41 @@ def read_attention_unet(shapes: Shapes) -> Architecture | None:
     )
 
 
-READERS: tuple[Reader, ...] = (read_unet, read_cbam_resunet, read_hrnet, read_attention_unet)
-RECOGNISED = ("unet", "cbam_resunet", "hrnet", "attention_unet")
+def read_subpixel_unet(shapes: Shapes) -> Architecture | None:
+    """Recognise `SubpixelUNet`: the U-Net within it, which takes the pixels of a block as channels."""
+    within = read_unet({key.removeprefix("unet."): shape for key, shape in shapes.items() if key.startswith("unet.")})
+    if within is None:
+        return None
+    taken, given = within.arguments["in_channels"], within.arguments["out_channels"]
+    block = next((side for side in (2, 4) if taken in (side**2, 3 * side**2) and given % side**2 == 0), None)
+    if block is None:
+        return None
+    channels = {"in_channels": taken // block**2, "out_channels": given // block**2, "block": block}
+    return Architecture(name="subpixel_unet", arguments={**within.arguments, **channels})
+
+
+# The last kernel of each network, by which it is found under a wrapper's name. That of a sub-pixel U-Net is within
+# another U-Net, which is no network by itself.
+_LAST_KERNELS = ("unet.final_conv.weight", "final_conv.weight", "final_conv.4.weight", "last_layer.3.weight")
+_MAX_NETWORKS = 8
+
+
+def find_networks(shapes: Shapes) -> tuple[str, ...]:
+    """Return the prefixes of the names under which there is something like a known network; "" where there is none."""
+    prefixes: list[str] = []
+    for key in shapes:
+        for end in _LAST_KERNELS:
+            if f".{key}".endswith(f".{end}") and len(prefixes) < _MAX_NETWORKS:
+                prefix = key.removesuffix(end)
+                below = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+                if any(reader(below) for reader in READERS):
+                    prefixes.append(prefix)
+                    break
+    return tuple(prefixes)
+
+
+READERS: tuple[Reader, ...] = (read_unet, read_cbam_resunet, read_hrnet, read_attention_unet, read_subpixel_unet)
+RECOGNISED = ("unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet")
 
 
 def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) -> tuple[Architecture, ...]:

@@ -1,49 +1,86 @@
 """What `torch.save` wrote, read so that a file from a stranger can do no harm.
 
 A checkpoint is a zip archive of one pickle and the bytes of each tensor storage, all stored as they
-are. Its sizes are compared with the file's, its pickle is followed (see `pickle_check`), and only then
-torch reads it, with ``weights_only=True`` and the tensors mapped from the file rather than copied.
+are; before PyTorch 1.6 it was pickles and bytes alone (see `old_torch_file`). Its sizes are compared with
+the file's, and its pickle is followed rather than run (see `pickle_check`). Only then tensors are made
+of the bytes that they name, mapped from the file rather than copied.
 """
 
 import struct
-import threading
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.pickle_check import check_pickle
-from napari_unetseg.zoo.pickle_rules import IGNORED, PickleRefused
+from napari_unetseg.zoo.old_torch_file import read_old_file
+from napari_unetseg.zoo.pickle_check import Followed, follow_pickle
+from napari_unetseg.zoo.pickle_rules import STORAGES, PickleRefused, StoredTensor
 
 _MAX_INDEX = 16 * 2**20
 _MAX_PICKLE = 64 * 2**20
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = 20
-
-# The list of allowed globals belongs to the process: one reader at a time changes it.
-_reading = threading.Lock()
+_ORDER = b"little"
+# Of an entry's own header: what it begins with, and how long its name and the rest are.
+_ENTRY = struct.Struct("<4s22x2H")
 
 
 class CheckpointRefused(Exception):
     """The file is not what `torch.save` writes; the text says why."""
 
 
-class _Ignored:
-    """Stands for everything in a checkpoint that is neither a tensor nor plain data; keeps nothing."""
+@dataclass(frozen=True)
+class TorchFile:
+    """A file that `torch.save` wrote.
 
-    def __init__(self, *_arguments: Any) -> None: ...
+    Attributes
+    ----------
+    path
+        The file.
+    content
+        Its object: plain data, with `StoredTensor` in place of tensors and `Made` in place of everything else.
+    offsets
+        Where the data of each storage begin in the file, by its key.
+    """
 
-    def __new__(cls, *_arguments: Any) -> "_Ignored":
-        return super().__new__(cls)
+    path: Path
+    content: Any
+    offsets: Mapping[str, int]
 
-    def __setstate__(self, _state: Any) -> None: ...
+    def tensor(self, stored: StoredTensor) -> torch.Tensor:
+        """Make a tensor of `content`: a view of the file, on the CPU.
+
+        Raises
+        ------
+        CheckpointRefused
+            If torch has no such tensor.
+        """
+        storage = stored.storage
+        start = self.offsets[storage.key]
+        data = self._mapped[start : start + storage.nbytes]
+        dtype = getattr(torch, STORAGES[storage.kind][0])
+        if start % dtype.itemsize:
+            data = data.clone()
+        try:
+            return torch.empty(0, dtype=dtype).set_(data, stored.offset, stored.size, stored.stride)
+        except (RuntimeError, OverflowError, TypeError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise CheckpointRefused(Sentence("torch cannot read it ({reason})", reason=first_line)) from error
+
+    @cached_property
+    def _mapped(self) -> torch.UntypedStorage:
+        size = self.path.stat().st_size
+        return torch.from_file(str(self.path), shared=False, size=size, dtype=torch.uint8).untyped_storage()
 
 
-def read_archive(path: Path) -> Any:
-    """Return the object in a file that `torch.save` wrote; its tensors are views of the file.
+def read_archive(path: Path) -> TorchFile:
+    """Read a file that `torch.save` wrote; no tensor is made yet.
 
     Raises
     ------
@@ -52,26 +89,41 @@ def read_archive(path: Path) -> Any:
     OSError
         If it cannot be read.
     """
-    _check_start(path)
+    with path.open("rb") as file:
+        is_old = file.read(2) == b"\x80\x02"
     try:
-        with zipfile.ZipFile(path) as archive:
-            check_pickle(*_checked_content(archive, path.stat().st_size))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError) as error:
+        followed, offsets = read_old_file(path, _MAX_PICKLE) if is_old else _read_zip(path)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, struct.error) as error:
         raise CheckpointRefused(
             Sentence("it is damaged or was not copied to its end ({reason})", reason=error)
         ) from error
     except PickleRefused as error:
         raise CheckpointRefused(str(error)) from error
-    allowed: list[Any] = [(_Ignored, name) for name in IGNORED]
-    try:
-        with _reading, torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except OSError:
-        raise
-    # Of a damaged file, torch's reader may raise anything.
-    except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        raise CheckpointRefused(Sentence("torch cannot read it ({reason})", reason=first_line)) from error
+    return TorchFile(path, followed.content, offsets)
+
+
+def _read_zip(path: Path) -> tuple[Followed, dict[str, int]]:
+    _check_start(path)
+    with zipfile.ZipFile(path) as archive:
+        pickled, entries = _checked_content(archive, path.stat().st_size)
+        followed = follow_pickle(pickled)
+    for key, storage in followed.storages.items():
+        if key not in entries:
+            raise PickleRefused(f"it holds no data for the tensor storage {key!r}")
+        if storage.nbytes != entries[key].file_size:
+            raise PickleRefused(
+                f"the tensor storage {key!r} declares {storage.nbytes} bytes, but the file holds "
+                f"{entries[key].file_size}"
+            )
+    with path.open("rb") as file:
+        offsets = {}
+        for key, storage in followed.storages.items():
+            file.seek(entries[key].header_offset)
+            word, name, extra = _ENTRY.unpack(file.read(_ENTRY.size))
+            offsets[key] = file.tell() + name + extra
+            if word != b"PK\x03\x04" or offsets[key] + storage.nbytes > file.seek(0, 2):
+                raise PickleRefused(f"the data of the tensor storage {key!r} are not where the file says")
+    return followed, offsets
 
 
 def _check_start(path: Path) -> None:
@@ -83,13 +135,6 @@ def _check_start(path: Path) -> None:
         tail = file.read()
     if not size:
         raise CheckpointRefused(Sentence("it is empty"))
-    if start[:2] == b"\x80\x02":
-        raise CheckpointRefused(
-            Sentence(
-                "it has the format that torch.save wrote before PyTorch 1.6. Where you trust it, load it "
-                "with torch and save it again"
-            )
-        )
     if start != b"PK\x03\x04":
         raise CheckpointRefused(Sentence("it is not a file that torch.save writes"))
     if len(tail) < _END.size or not tail[-_END.size :].startswith(b"PK\x05\x06"):
@@ -103,8 +148,8 @@ def _check_start(path: Path) -> None:
         )
 
 
-def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[str, int]]:
-    """Return the pickle, and the bytes of each tensor storage by its key."""
+def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[str, zipfile.ZipInfo]]:
+    """Return the pickle, and the entry of each tensor storage by its key."""
     entries = archive.infolist()
     names = {entry.filename for entry in entries}
     folder = entries[0].filename.partition("/")[0] if entries else ""
@@ -140,6 +185,9 @@ def _checked_content(archive: zipfile.ZipFile, size: int) -> tuple[bytes, dict[s
         raise CheckpointRefused(
             Sentence("its pickle has {size} bytes, more than any checkpoint needs", size=pickled.file_size)
         )
+    order = f"{folder}/byteorder"
+    if order in names and (archive.getinfo(order).file_size != len(_ORDER) or archive.read(order) != _ORDER):
+        raise CheckpointRefused(Sentence("it was written by a machine that orders bytes the other way"))
     data = f"{folder}/data/"
-    sizes = {entry.filename.removeprefix(data): entry.file_size for entry in entries if entry.filename.startswith(data)}
-    return archive.read(pickled), sizes
+    stored = {entry.filename.removeprefix(data): entry for entry in entries if entry.filename.startswith(data)}
+    return archive.read(pickled), stored
