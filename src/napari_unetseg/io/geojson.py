@@ -58,8 +58,9 @@ def write_geojson(
         Plane of each contour; None where the image is a single plane. An object of several planes becomes a
         feature in each.
     measurements
-        Columns by name, with a ``label`` column that says which object a row describes; they become the
-        feature's ``measurements``. Values that are no finite numbers are left out.
+        Columns by name, with a ``label`` column that says which object a row describes, and of stacks ``z``, ``t``
+        and ``c`` that say in which plane; they become the feature's ``measurements``. Values that are no finite
+        numbers are left out.
     classification
         QuPath's class of all objects; None leaves them without one.
     scale, unit
@@ -74,9 +75,9 @@ def write_geojson(
     pieces: dict[tuple[int, Position], list[Contour]] = {}
     for contour, position in zip(contours, positions or [Position()] * len(contours), strict=True):
         pieces.setdefault((int(contour.label), position), []).append(contour)
-    rows = _rows_by_label(measurements or {})
+    places, rows = _rows_by_place(measurements or {})
     features = [
-        _feature(label, position, parts, rows.get(label, {}), classification)
+        _feature(label, position, parts, rows.get((label, *_place(position, places)), {}), classification)
         for (label, position), parts in pieces.items()
     ]
     collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
@@ -160,18 +161,24 @@ def _ring(vertices: NDArray[np.float64]) -> list[list[float]]:
     return ring
 
 
-def _rows_by_label(columns: Columns) -> dict[int, dict[str, float]]:
+def _rows_by_place(columns: Columns) -> tuple[tuple[str, ...], dict[tuple[int, ...], dict[str, float]]]:
+    """Return the columns that name a plane, and each row by its label and its place in those."""
     if "label" not in columns:
-        return {}
-    labels = [int(label) for label in columns["label"]]
-    rows: dict[int, dict[str, float]] = {label: {} for label in labels}
+        return (), {}
+    places = tuple(name for name in ("z", "t", "c") if name in columns)
+    keys = [tuple(map(int, key)) for key in zip(*(columns[name] for name in ("label", *places)), strict=True)]
+    rows: dict[tuple[int, ...], dict[str, float]] = {key: {} for key in keys}
     for name, values in columns.items():
         if name == "label" or not np.issubdtype(np.asarray(values).dtype, np.number):
             continue
-        for label, value in zip(labels, values, strict=True):
+        for key, value in zip(keys, values, strict=True):
             if np.isfinite(value):
-                rows[label][name] = round(float(value), 6)
-    return rows
+                rows[key][name] = round(float(value), 6)
+    return places, rows
+
+
+def _place(position: Position, places: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(getattr(position, name) or 0 for name in places)
 
 
 def _features(content: Any) -> list[dict[str, Any]]:

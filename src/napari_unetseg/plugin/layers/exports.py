@@ -232,18 +232,23 @@ def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFi
     rows = [row for row, _, _ in rings]
     labels = number_unlabelled([_label(features, row) for row in rows])
     groups: dict[tuple[int, Position], tuple[list[Ring], list[Ring]]] = {}
+    first_row: dict[tuple[int, Position], int] = {}
     for label, (row, position, ring) in zip(labels, rings, strict=True):
         is_hole = "ring" in features and features["ring"][row] == "hole"
         groups.setdefault((label, position), ([], []))[is_hole].append(ring)
+        first_row.setdefault((label, position), row)
     joined = [(join_rings(label, *group), position) for (label, position), group in groups.items()]
     scale, unit = pixel_size(meta, axes.plane)
-    contours = [contour for parts, _ in joined for contour in parts]
-    objects = features.loc[rows].assign(label=labels).drop_duplicates("label")
+    # As in the table of a stack, an object has a row in each plane.
+    objects = features.loc[list(first_row.values())].assign(label=[label for label, _ in first_row])
+    for letter in axes.letters.lower():
+        objects[letter] = [getattr(position, letter) for _, position in first_row]
+    areas = [sum(contour.area for contour in parts) for parts, _ in joined]
     numbers = features["label"].tolist() if "label" in features else [None] * len(data)
     return ContourFile(
-        contours,
+        [contour for parts, _ in joined for contour in parts],
         [position for parts, position in joined for _ in parts],
-        _measurements(current_columns(objects, contours, data, numbers, meta)),
+        _measurements(current_columns(objects, areas, data, numbers, meta)),
         counts_of_kinds(left_out),
         scale,
         unit,

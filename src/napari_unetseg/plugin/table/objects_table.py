@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.io.table import write_table
 from napari_unetseg.language import mark, tr, tr_count
-from napari_unetseg.plugin.layers.exports import table_of_labels
+from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
 from napari_unetseg.plugin.table.histogram import Histogram
 from napari_unetseg.plugin.table.table_model import ObjectsModel
 from napari_unetseg.plugin.workers.background import Task, start
@@ -176,7 +176,7 @@ class ObjectTable(QWidget):
             return
         data, meta, _ = self._layer.as_layer_data_tuple()
         start(
-            Task(lambda _: write_table(path, {str(k): v.to_numpy() for k, v in table_of_labels(data, meta).items()})),
+            Task(lambda _: write_table(path, _saved_columns(data, meta))),
             returned=lambda _: self.saved.emit(path),
             errored=self.failed.emit,
             finished=lambda: None,
@@ -221,6 +221,13 @@ def _columns(layer: Labels) -> dict[str, NDArray[Any]]:
     if "index" not in features:
         return {}
     return {"label" if name == "index" else str(name): features[name].to_numpy() for name in features.columns}
+
+
+def _saved_columns(data: LayerArray, meta: LayerMeta) -> dict[str, NDArray[Any]]:
+    """Return the measurements of the objects as they are now, whatever was painted since they were shown."""
+    from napari_unetseg.plugin.layers.exports import table_of_labels  # pandas
+
+    return {str(name): values.to_numpy() for name, values in table_of_labels(data, meta).items()}
 
 
 def _present(part: Part | None) -> Part:
