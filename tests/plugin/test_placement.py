@@ -26,7 +26,7 @@ REGION: Region = ((2, 22), (3, 30))
 UNITS = ("um", "nm", "pixel", "mm")
 
 numbers = st.floats(-20, 20, allow_nan=False).map(lambda value: round(value, 3))
-sizes = st.floats(0.1, 5, allow_nan=False).map(lambda value: round(value, 3))
+sizes = st.floats(0.1, 5, allow_nan=False).flatmap(lambda value: st.sampled_from([round(value, 3), -round(value, 3)]))
 slants = st.floats(-0.5, 0.5, allow_nan=False).map(lambda value: round(value, 3))
 
 

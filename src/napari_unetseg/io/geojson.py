@@ -62,8 +62,9 @@ def write_geojson(
         Plane of each contour; None where the image is a single plane. An object of several planes becomes a
         feature in each.
     measurements
-        Columns by name, with a ``label`` column that says which object a row describes; they become the
-        feature's ``measurements``. Values that are no finite numbers are left out.
+        Columns by name, with a ``label`` column that says which object a row describes, and of stacks ``z``, ``t``
+        and ``c`` that say in which plane; they become the feature's ``measurements``. Values that are no finite
+        numbers are left out.
     classification
         QuPath's class of all objects; None leaves them without one.
     scale, unit
@@ -83,9 +84,9 @@ def write_geojson(
     for contour, position, own in zip(contours, positions or [Position()] * len(contours), known, strict=True):
         pieces.setdefault((int(contour.label), position), []).append(contour)
         of_object.setdefault((int(contour.label), position), own)
-    rows = _rows_by_label(measurements or {})
+    places, rows = _rows_by_place(measurements or {})
     features = [
-        _feature(label, position, parts, rows.get(label, {}), of_object[label, position])
+        _feature(label, position, parts, rows.get((label, *_place(position, places)), {}), of_object[label, position])
         for (label, position), parts in pieces.items()
     ]
     _make_identifiers_unique(features)
@@ -188,18 +189,24 @@ def _ring(vertices: NDArray[np.float64]) -> list[list[float]]:
     return ring
 
 
-def _rows_by_label(columns: Columns) -> dict[int, dict[str, float]]:
+def _rows_by_place(columns: Columns) -> tuple[tuple[str, ...], dict[tuple[int, ...], dict[str, float]]]:
+    """Return the columns that name a plane, and each row by its label and its place in those."""
     if "label" not in columns:
-        return {}
-    labels = [int(label) for label in columns["label"]]
-    rows: dict[int, dict[str, float]] = {label: {} for label in labels}
+        return (), {}
+    places = tuple(name for name in ("z", "t", "c") if name in columns)
+    keys = [tuple(map(int, key)) for key in zip(*(columns[name] for name in ("label", *places)), strict=True)]
+    rows: dict[tuple[int, ...], dict[str, float]] = {key: {} for key in keys}
     for name, values in columns.items():
         if name == "label" or not np.issubdtype(np.asarray(values).dtype, np.number):
             continue
-        for label, value in zip(labels, values, strict=True):
+        for key, value in zip(keys, values, strict=True):
             if np.isfinite(value):
-                rows[label][name] = round(float(value), 6)
-    return rows
+                rows[key][name] = round(float(value), 6)
+    return places, rows
+
+
+def _place(position: Position, places: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(getattr(position, name) or 0 for name in places)
 
 
 def _pixel_size(document: Any) -> tuple[tuple[float, float] | None, str | None]:

@@ -61,6 +61,21 @@ def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], 
     return [path]
 
 
+def save_labels_as_tiff(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
+    """Write a Labels layer as napari does, but one of a part of an image with the size of the whole, 0 around it.
+
+    `save_labels_as_ome_tiff` explains the arguments.
+    """
+    from napari_builtins.io import napari_write_labels
+
+    record = provenance_of(meta)
+    if record.get("region"):
+        planes, axes = stack_of(data, meta)
+        data = axes.whole_planes(np.asarray(planes))
+    written = napari_write_labels(path, data, dict(meta))
+    return [written] if written else []
+
+
 def _units(meta: LayerMeta, axes: FileAxes) -> list[str] | None:
     """Return the unit of each axis in a file; the pixel for a plane whose pixels are no rectangles."""
     if meta.get("units") is None or meta.get("scale") is None:

@@ -233,21 +233,25 @@ def contours_of_shapes(data: Sequence[LayerArray], meta: LayerMeta) -> ContourFi
     rows = [row for row, _, _ in rings]
     labels = number_unlabelled([_label(features, row) for row in rows])
     groups: dict[tuple[int, Position], tuple[list[Ring], list[Ring]]] = {}
-    known: dict[tuple[int, Position], ObjectProperties] = {}
+    first_row: dict[tuple[int, Position], int] = {}
     for label, (row, position, ring) in zip(labels, rings, strict=True):
         is_hole = "ring" in features and features["ring"][row] == "hole"
         groups.setdefault((label, position), ([], []))[is_hole].append(ring)
-        known.setdefault((label, position), from_row(features.loc[row]))
+        first_row.setdefault((label, position), row)
     joined = [(join_rings(label, *group), position) for (label, position), group in groups.items()]
-    properties = [known[place] for place, (parts, _) in zip(groups, joined, strict=True) for _ in parts]
+    known = [from_row(features.loc[row]) for row in first_row.values()]
+    properties = [own for own, (parts, _) in zip(known, joined, strict=True) for _ in parts]
     scale, unit = pixel_size(meta, axes.plane)
-    contours = [contour for parts, _ in joined for contour in parts]
-    objects = features.loc[rows].assign(label=labels).drop_duplicates("label")
+    # As in the table of a stack, an object has a row in each plane.
+    objects = features.loc[list(first_row.values())].assign(label=[label for label, _ in first_row])
+    for letter in axes.letters.lower():
+        objects[letter] = [getattr(position, letter) for _, position in first_row]
+    areas = [sum(contour.area for contour in parts) for parts, _ in joined]
     numbers = features["label"].tolist() if "label" in features else [None] * len(data)
     return ContourFile(
-        contours,
+        [contour for parts, _ in joined for contour in parts],
         [position for parts, position in joined for _ in parts],
-        _measurements(current_columns(objects, contours, data, numbers, meta)),
+        _measurements(current_columns(objects, areas, data, numbers, meta)),
         counts_of_kinds(left_out),
         scale,
         unit,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from napari_unetseg.layer_style import OUTLINES_KEY
 from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
-from napari_unetseg.postprocessing.contours import Contour
 from napari_unetseg.postprocessing.layer_data import outline_sums
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.stacks import stack_tables
@@ -102,16 +101,16 @@ def _are_equal(before: pd.DataFrame, now: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def current_columns(
-    rows: pd.DataFrame, contours: Sequence[Contour], data: Sequence[LayerArray], labels: Sequence[Any], meta: LayerMeta
+    rows: pd.DataFrame, areas: Sequence[float], data: Sequence[LayerArray], labels: Sequence[Any], meta: LayerMeta
 ) -> pd.DataFrame:
     """Bring the table of a Shapes layer in line with its outlines.
 
     Parameters
     ----------
     rows
-        One for each object, with a column ``label``.
-    contours
-        The outlines of all objects.
+        One for each object in each plane, with a column ``label``.
+    areas
+        How many pixels the outlines of each enclose.
     data, labels
         Vertices of all shapes of the layer, and the label of each in the table.
     meta
@@ -122,11 +121,8 @@ def current_columns(
         return rows
     known, sums = record.get("outlines", {}), outline_sums(data, labels)
     changed = ~rows["label"].isin([label for label, value in sums.items() if known.get(label) == value])
-    columns = [name for name in record.get("columns", ()) if name in rows.columns]
-    areas: dict[int, float] = {}
-    for contour in contours:
-        areas[contour.label] = areas.get(contour.label, 0.0) + contour.area
-    for name in columns:
-        values = rows["label"].map(areas) if name in ("area", "area_px") else pd.Series(np.nan, rows.index)
-        rows = rows.assign(**{name: rows[name].where(~changed, values)})
+    for name in record.get("columns", ()):
+        if name in rows.columns:
+            values = areas if name in ("area", "area_px") else np.nan
+            rows = rows.assign(**{name: np.where(changed, values, rows[name])})
     return rows

@@ -54,6 +54,9 @@ TIPS = {
     RunOn.FOLDER: mark("Image files of a folder, without opening them here."),
 }
 
+_EXACT = 6
+"""Decimals of a pixel that count; further ones are what a change of units leaves."""
+
 _NO_IMAGE = mark("Choose an image first.")
 _NO_STACK = mark("The image is one plane. If that is not so, click the line under it that tells its axes.")
 _IN_3D = mark("The canvas is in 3-D. Switch to 2-D to show a region of one plane.")
@@ -145,7 +148,7 @@ def _seen_corners(layer: ImageLike, viewer: "ViewerModel", layer_axes: LayerAxes
     """Return the first and the last pixel of the plane that the canvas shows, (2, 2)."""
     if is_converted(layer, viewer.dims):
         # napari takes the camera's coordinates for those of the layer.
-        found = canvas_place(layer, viewer.dims).to_pixels(_view_corners(viewer))
+        found = np.round(canvas_place(layer, viewer.dims).to_pixels(_view_corners(viewer)), _EXACT)
         shape = [full_resolution(layer).shape[axis] for axis in layer_axes.plane]
         box = np.stack([np.floor(found.min(axis=0)), np.ceil(found.max(axis=0))])
         inside: NDArray[np.float64] = np.clip(box, 0, np.array(shape) - 1)
@@ -176,10 +179,9 @@ def _rectangle_region(layer: ImageLike, viewer: "ViewerModel", layer_axes: Layer
     if layer_axes.plane != shown_axes(layer, viewer.dims):
         raise UnetsegError(tr(_TURNED))
     found = canvas_place(layer, viewer.dims).to_pixels(canvas_place(shapes, viewer.dims).to_world(vertices))
-    # Pixels whose centre lies within; to them a rectangle's edge may come as close as half a pixel. What a change of
-    # units leaves behind the comma is no distance.
-    first, last = np.round(found.min(axis=0), 6), np.round(found.max(axis=0), 6)
-    return _clipped(np.ceil(first), np.floor(last), layer, layer_axes, tr(_OUTSIDE))
+    found = np.round(found, _EXACT)
+    # Pixels whose centre lies within; to them a rectangle's edge may come as close as half a pixel.
+    return _clipped(np.ceil(found.min(axis=0)), np.floor(found.max(axis=0)), layer, layer_axes, tr(_OUTSIDE))
 
 
 def _only_rectangle(viewer: "ViewerModel") -> tuple[ShapesLike, NDArray[np.float64]]:

@@ -93,12 +93,12 @@ def canvas_place(layer: LayerLike, dims: ViewerDims) -> CanvasPlace:
 def axes_on_canvas(layer: LayerLike, dims: ViewerDims) -> tuple[int, int]:
     """Return the axes of a layer along the rows and columns of the canvas.
 
-    A layer has the last axes of the viewer; of fewer, it shows its own in the order that the viewer's have.
+    A layer has the last axes of the viewer, in the order that the viewer shows them.
     """
-    order = tuple(dims.order)[-layer.ndim :]
+    missing = len(dims.order) - layer.ndim
+    order = [axis - missing for axis in dims.order if axis >= missing]
     first, second = order[-2:]
-    missing = layer.ndim - len(order)
-    return sorted(order).index(first) + missing, sorted(order).index(second) + missing
+    return first, second
 
 
 def is_converted(layer: LayerLike, dims: ViewerDims) -> bool:

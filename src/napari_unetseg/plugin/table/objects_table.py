@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 
 from napari_unetseg.io.table import write_table
 from napari_unetseg.language import grouped, mark, tr
-from napari_unetseg.plugin.layers.exports import table_of_labels
+from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
 from napari_unetseg.plugin.parts.messages import copy_text
 from napari_unetseg.plugin.parts.words import count
 from napari_unetseg.plugin.table.column_titles import column_title
@@ -213,7 +213,7 @@ class ObjectTable(QWidget):
             return
         data, meta, _ = self._layer.as_layer_data_tuple()
         start(
-            Task(lambda _: write_table(path, {str(k): v.to_numpy() for k, v in table_of_labels(data, meta).items()})),
+            Task(lambda _: write_table(path, _saved_columns(data, meta))),
             returned=lambda _: self.saved.emit(path),
             errored=self.failed.emit,
             finished=lambda: None,
@@ -258,3 +258,8 @@ def _values(column: "pd.Series[Any]") -> NDArray[Any]:
     if is_numeric_dtype(column) and column.hasnans:
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return np.asarray(column.to_numpy())
+
+
+def _saved_columns(data: LayerArray, meta: LayerMeta) -> dict[str, NDArray[Any]]:
+    """Return the measurements of the objects as they are now, whatever was painted since they were shown."""
+    return {str(name): _values(column) for name, column in table_of_labels(data, meta).items()}
