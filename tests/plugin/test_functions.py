@@ -176,7 +176,7 @@ def test_the_palette_checks_and_loads_the_model_in_the_panel(make_napari_viewer:
     widget = commands.open_widget(viewer)
     assert widget.health.expanded
     qtbot.waitUntil(lambda: not widget.health.checking, timeout=30_000)
-    assert widget.health.light.state == "healthy"
+    assert widget.health.light.state == "ready"
 
 
 def test_the_palette_shows_the_card(make_napari_viewer: Any) -> None:
@@ -195,7 +195,7 @@ def test_magicgui_makes_a_button_of_a_command(make_napari_viewer: Any, qtbot: An
     form()
     widget = commands.open_widget(viewer)
     qtbot.waitUntil(lambda: not widget.health.checking, timeout=30_000)
-    assert widget.health.light.state == "healthy"
+    assert widget.health.light.state == "ready"
 
 
 def test_without_a_selected_image_the_entries_say_what_to_do(make_napari_viewer: Any) -> None:

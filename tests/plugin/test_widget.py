@@ -248,9 +248,9 @@ def test_models_that_cannot_be_used_are_listed_but_not_offered(make_napari_viewe
     viewer.add_image(np.zeros((8, 8)))
     offered = widget.inputs.model
     listed = [offered.itemText(row) for row in range(offered.count())]
-    assert listed == ["mine (broken)", "HRNetV2 (weights needed)", "", "Add model..."]
+    assert listed == ["mine (broken)", "▸ Models without weights (1)", "HRNetV2 (weights needed)", "", "Add model..."]
     assert not any(offered.model().item(row).isEnabled() for row in range(offered.count()))
-    assert "Put its checkpoint" in offered.itemData(1, Qt.ItemDataRole.ToolTipRole)
+    assert "Put its checkpoint" in offered.itemData(2, Qt.ItemDataRole.ToolTipRole)
     assert not widget.runner.run.isEnabled()
     assert widget.message.text.text() == words.NO_MODEL
 

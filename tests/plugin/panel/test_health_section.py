@@ -113,7 +113,7 @@ def test_check_tells_what_is_loaded_and_where(opened: SegmentationWidget, answer
         assert button.toolTip() == "Wait for the answer."
     answered(health)
     assert health.badge.kind == "good"
-    assert health.summary.full.startswith("healthy · CPU · pool 0 %")
+    assert health.summary.full == "ready"
     assert f"Last check {datetime.now():%H:}" in health.panel.words.full
     assert health.panel.device.full.startswith("CPU")
     assert health.panel.reason.full
@@ -141,8 +141,8 @@ def test_a_broken_model_is_told_with_details_to_copy(
     assert not last_error.copy.isEnabled()
     witness.error = ModelError("bright/weights.safetensors: cut off. Copy it again.")
     press(opened, "reload", answered)
-    assert (health.badge.kind, health.light.state) == ("error", "problem")
-    assert health.summary.full == "problem · The model could not be reloaded."
+    assert (health.badge.kind, health.light.state) == ("error", "trouble")
+    assert health.summary.full == "trouble · The model could not be reloaded."
     assert health.panel.words.full == (
         "The model could not be reloaded. bright/weights.safetensors: cut off. Copy it again."
     )
@@ -215,7 +215,8 @@ def test_a_run_fills_the_sparkline_and_locks_the_buttons(
     gated.release.set()
     qtbot.waitUntil(lambda: not widget.controller.running, timeout=20_000)
     assert health.badge.kind == "good"
-    assert "p95" in health.summary.full
+    assert health.summary.full == "ready"
+    assert "p95" in health.panel.latency.full
     assert len(health.panel.sparkline.values) >= 1
     assert health.panel.latency.full.startswith("median")
     assert all(button.isEnabled() for button in health.panel.buttons.values())

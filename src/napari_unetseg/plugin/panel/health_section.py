@@ -179,7 +179,7 @@ class HealthSection(QWidget):
     def _on_failed(self, action: HealthAction, error: Exception) -> None:
         failure = describe_error(error)
         failed = tr(_FAILED[action])
-        self._judge(Light("error", tr("problem"), f"{failed} {failure.sentence}", (failed,)), action)
+        self._judge(Light("error", tr("trouble"), f"{failed} {failure.sentence}", failed), action)
         self._add_error(ErrorDetails(failure.sentence, datetime.now().astimezone(), failure.details))
         self._show_light()
         if action != "refresh":

@@ -22,17 +22,17 @@ DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 
 @dataclass(frozen=True)
 class Light:
-    """The health light: its state in a word or two, what that means, and the figures that go with it."""
+    """The health light: its state in a word or two, what that means, and what failed, if anything did."""
 
     kind: BadgeKind
     state: str
     words: str
-    figures: tuple[str, ...] = ()
+    failed: str = ""
 
     @property
     def summary(self) -> str:
-        """One line, as ``"healthy · CPU · pool 30 % · p95 140 ms"``."""
-        return " · ".join((self.state, *self.figures))
+        """One calm line, as ``"ready"`` or ``"trouble · The check failed."``; figures stand in the section."""
+        return " · ".join(part for part in (self.state, self.failed) if part)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def light(health: "Health", action: HealthAction) -> Light:
         else tr("Not checked since it was loaded")
     )
     if not health.service_healthy:
-        kind, state, words = "error", tr("problem"), " ".join(map(translated, health.problems))
+        kind, state, words = "error", tr("trouble"), " ".join(map(translated, health.problems))
     elif health.warnings:
         kind, state, words = (
             "warning",
@@ -82,27 +82,10 @@ def light(health: "Health", action: HealthAction) -> Light:
     else:
         kind, state, words = (
             "good",
-            tr("healthy"),
+            tr("ready"),
             tr("Ready. {check}{answer}.").format(check=when, answer=_answer(health)),
         )
-    return Light(kind, state, words, key_figures(health))
-
-
-def key_figures(health: "Health") -> tuple[str, ...]:
-    """Return ``("CPU", "pool 30 %", "p95 140 ms")``, as far as they are known."""
-    figures = []
-    if device := health.model_info.device:
-        figures.append("CPU" if device == "cpu" else "GPU")
-    if health.model_loaded:
-        usage = health.memory_usage
-        figures.append(
-            tr("pool {percent:.0f} %").format(
-                percent=100 * max(usage.input_pool_utilization, usage.output_pool_utilization)
-            )
-        )
-    if (p95 := health.performance.latency_p95_ms) is not None:
-        figures.append(f"p95 {milliseconds(p95)}")
-    return tuple(figures)
+    return Light(kind, state, words)
 
 
 def error_details(health: "Health", action: HealthAction, now: datetime) -> ErrorDetails | None:
