@@ -262,4 +262,6 @@ def _values(column: "pd.Series[Any]") -> NDArray[Any]:
 
 def _saved_columns(data: LayerArray, meta: LayerMeta) -> dict[str, NDArray[Any]]:
     """Return the measurements of the objects as they are now, whatever was painted since they were shown."""
+    from napari_unetseg.plugin.layers.exports import table_of_labels  # pandas
+
     return {str(name): _values(column) for name, column in table_of_labels(data, meta).items()}
