@@ -56,6 +56,11 @@ class Edits:
         """Return no edits of an image (Y, X)."""
         return cls(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, bool))
 
+    @property
+    def count(self) -> int:
+        """How many objects were edited, drawn or deleted."""
+        return int(np.count_nonzero(np.union1d(self.kept, self.regions)))
+
     def note(
         self,
         shown: NDArray[np.int32],
@@ -102,6 +107,12 @@ class Edits:
         highest = int(self.regions.max(initial=0))
         number[fresh] = np.arange(highest + 1, highest + 1 + np.count_nonzero(fresh))
         return number
+
+
+def count_changed(shown: NDArray[np.integer], drawn: NDArray[np.integer]) -> int:
+    """Count the objects that gained or lost a pixel; both label images have the same shape."""
+    different = shown != drawn
+    return int(np.count_nonzero(np.union1d(shown[different], drawn[different])))
 
 
 def relabel_around(

@@ -56,7 +56,8 @@ class TableDock(QObject):
         self._result = result
         labels = result.layer("labels")
         if isinstance(labels, Labels):
-            labels.mouse_drag_callbacks.append(pick)
+            if pick not in labels.mouse_drag_callbacks:
+                labels.mouse_drag_callbacks.append(pick)
             labels.events.selected_label.connect(self._highlight)
             self.table.follow(labels)
 
