@@ -109,12 +109,6 @@ class Edits:
         return number
 
 
-def count_changed(shown: NDArray[np.integer], drawn: NDArray[np.integer]) -> int:
-    """Count the objects that gained or lost a pixel; both label images have the same shape."""
-    different = shown != drawn
-    return int(np.count_nonzero(np.union1d(shown[different], drawn[different])))
-
-
 def relabel_around(
     edits: Edits, found: NDArray[np.int32], min_size: int = 0
 ) -> tuple[NDArray[np.int32], dict[int, int]]:

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from napari_unetseg.zoo.card import ModelCard
 
 KEPT_BYTES = 1024**3
-"""Most memory of the probability maps that are kept beside that of the selected result: as much as one stack may
-take before its maps go to disk. It holds those of 80 planes of 1024 x 1024, or of five of 4096 x 4096."""
+"""Most memory of the probability maps that are kept, as much as one stack may take before its maps go to disk: those
+of 80 planes of 1024 x 1024, or of five of 4096 x 4096."""
+
+KEPT_ANYWAY = 2
+"""Results whose maps are kept however large they are: the selected one, and the one before, to go back and forth."""
 
 _NEXT_RUN = mark("For the next run")
 _NEXT_RUN_TIP = mark("The next run uses these values; after it they belong to its result.")
@@ -280,9 +283,10 @@ class KeptResults(QObject):
             self._results.remove(self.selected)
             self._results.append(self.selected)
         total = 0
-        for result in reversed(self._results):
+        kept = [result for result in reversed(self._results) if result.adjustable]
+        for place, result in enumerate(kept):
             total += result.kept_bytes
-            if total > KEPT_BYTES and result is not self.selected and not result.relabelling.busy:
+            if place >= KEPT_ANYWAY and total > KEPT_BYTES and not result.relabelling.busy:
                 result.relabelling.stop()
                 result.adjustable = False
 

@@ -19,7 +19,7 @@ from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
-from napari_unetseg.postprocessing.edits import Edits, count_changed, relabel_around
+from napari_unetseg.postprocessing.edits import Edits, relabel_around
 from napari_unetseg.postprocessing.layer_data import (
     Outlines,
     Output,
@@ -243,19 +243,16 @@ class RelabelController(QObject):
         self.stale.emit(stale)
 
     def _on_touch(self) -> None:
-        if self._result is not None:
+        # Of a stack, which users paint on itself, nothing tells what it was before: its record says that it was edited.
+        if self._result is not None and self._base is not None and can_edit(self._base):
             self._counter.ask(self._result.serial)
 
     def _prepare_count(self, serial: int) -> Callable[[Task[int]], int]:
         result, reading = self._result, self._reading
         if result is None or reading is None:
             raise RuntimeError("There is no result whose edits could be counted.")
-        edits = reading.edits
-        if can_edit(reading.segmentation):
-            drawing = result.drawing()
-            return lambda task: _count_edited(edits, drawing)
-        painted = result.painted_stack()
-        return lambda task: 1 if painted is None else count_changed(*painted)
+        edits, drawing = reading.edits, result.drawing()
+        return lambda task: _count_edited(edits, drawing)
 
     def _on_counted(self, serial: int, count: int) -> None:
         # Labels that are on their way bring a count of their own.

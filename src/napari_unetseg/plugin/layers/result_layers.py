@@ -25,7 +25,7 @@ FAINT = 0.3
 """Share of its opacity that a layer keeps while what it shows is of before."""
 
 EDITED_KEY = "edited_objects"
-"""Under which a record has how many objects were edited, drawn or deleted by hand."""
+"""Under which a record has how many objects were edited, drawn or deleted by hand; 1 for any number in a stack."""
 
 
 class ShownResult:
@@ -181,13 +181,6 @@ class ShownResult:
         redrawn = self._redrawn and isinstance(contours, Shapes)
         return Drawing(self._shown, painted, self._rings, self._read_rings() if redrawn else None)
 
-    def painted_stack(self) -> tuple[NDArray[np.int32], NDArray[np.integer]] | None:
-        """Return the labels of a stack as they were shown and as they are; None if nobody painted on them."""
-        labels = self.layer("labels")
-        if labels is None or not self._painted or self._redrawn:
-            return None
-        return self.plane.placement.expand(self._shown), labels.data
-
     def dim(self, stale: bool) -> None:
         """Show the contours faintly while they are of before; the user may still set their opacity."""
         contours = self._pixels if self._in_pixels else self.layer("contours")
@@ -310,7 +303,7 @@ class ShownResult:
         self.serial += 1
         self.edited = str(event.source.name)
         if not any(EDITED_KEY in layer.metadata.get(METADATA_KEY, {}) for layer in self.layers):
-            self.count_edited(1)  # until they are counted
+            self.count_edited(1)  # until they are counted, which those of a stack are not
         self.on_touch()
 
     def _on_visible(self, event: Any) -> None:
