@@ -109,7 +109,7 @@ def make_widget(
             lambda w=widget: (
                 not (
                     w.controller.running
-                    or w.live.busy
+                    or w.results.busy
                     or w.health.checking
                     or w.object_size.estimator.busy
                     or w.run_forecast.busy
@@ -133,4 +133,4 @@ def press_run(qtbot: Any) -> Callable[[SegmentationWidget], None]:
 @pytest.fixture
 def settle(qtbot: Any) -> Callable[[SegmentationWidget], None]:
     """Wait until the sliders' last movement has reached the layers."""
-    return lambda widget: qtbot.waitUntil(lambda: not widget.live.busy, timeout=20_000)
+    return lambda widget: qtbot.waitUntil(lambda: not widget.results.busy, timeout=20_000)

@@ -17,10 +17,10 @@ from napari_unetseg.plugin.dock.headline import Headline
 from napari_unetseg.plugin.dock.image_follower import ImageFollower
 from napari_unetseg.plugin.dock.image_watch import ImageWatch
 from napari_unetseg.plugin.dock.input_rows import Inputs
-from napari_unetseg.plugin.dock.last_result import LastResult
+from napari_unetseg.plugin.dock.kept_results import KeptResults
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
 from napari_unetseg.plugin.dock.relabelling import RelabelController
-from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, remember, restore_rows
+from napari_unetseg.plugin.dock.remembered_settings import remember, restore_rows
 from napari_unetseg.plugin.dock.rerun import plan_rerun, show_recipe
 from napari_unetseg.plugin.dock.result_actions import ResultActions
 from napari_unetseg.plugin.dock.rows import Rows
@@ -100,7 +100,7 @@ class SegmentationWidget(QWidget):
         AddModelRows(self.model_adder, rows, self._lock)
         self.table = TableDock(napari_viewer, self.adjust.table, self)
         self.headline = Headline(napari_viewer, rows, self)
-        self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self.headline, self)
+        self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
         self._connect()
@@ -111,13 +111,13 @@ class SegmentationWidget(QWidget):
 
     @property
     def live(self) -> RelabelController:
-        """What reads the labels of the last result again."""
-        return self.last_result.relabelling
+        """What reads the labels of the selected result again."""
+        return self.results.relabelling
 
     @property
     def result(self) -> ShownResult | None:
-        """The layers of the last result; None before the first run."""
-        return self.last_result.shown
+        """The layers of the selected result, else of the last one; None if there is none of the chosen image."""
+        return None if self.results.selected is None else self.results.selected.shown
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the viewer's images; napari calls this when layers come, go or change their name."""
@@ -165,8 +165,8 @@ class SegmentationWidget(QWidget):
         flip_contours(self.viewer.layers)
 
     def update_result(self) -> None:
-        """Bring labels, contours and table of the last result in line with what was edited by hand."""
-        self.last_result.update()
+        """Bring labels, contours and table of the selected result in line with what was edited by hand."""
+        self.results.update()
 
     def cancel(self) -> None:
         """Stop the run, as the Cancel button does."""
@@ -180,7 +180,7 @@ class SegmentationWidget(QWidget):
             self.controller.cancel()
             self.folder.cancel()
             self.model_adder.cancel()
-            self.live.stop()
+            self.results.stop()
             self.table.close()
             self.object_size.show_layer(None, None)
             self.run_forecast.stop()
@@ -194,13 +194,11 @@ class SegmentationWidget(QWidget):
         return ModelChoice(str(package.path), self.inputs.device_key(), self._rows.segment_options(), title)
 
     def _on_made(self, outcome: Outcome) -> None:
-        apply_opacities(outcome.layers)
-        ShownResult(self.viewer, outcome.job.plane, outcome.layers, outcome.segmentation.labels)
+        self.results.add(outcome)
 
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
-        apply_opacities(outcome.layers)
-        self.last_result.show(replace(outcome, faults=(*outcome.faults, *self._image_watch.end())))
+        self.results.show(replace(outcome, faults=(*outcome.faults, *self._image_watch.end())))
         self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
@@ -228,7 +226,8 @@ class SegmentationWidget(QWidget):
     def _on_image(self, event: Any = None) -> None:
         plane = self.inputs.show_viewer(self.viewer)
         self.object_size.show_layer(self.inputs.layer(), plane)
-        self.adjust.set_pixel_area(None if plane is None else plane.pixel_area)
+        adjusted = self.results.plane(plane)
+        self.adjust.set_pixel_area(None if adjusted is None else adjusted.pixel_area)
         if not self.controller.running:
             self._allow_run()
 
@@ -245,8 +244,7 @@ class SegmentationWidget(QWidget):
         package = self.inputs.package()
         self._on_device()
         self.object_size.use_card(None if package is None else package.card)
-        if package is not None:
-            self.adjust.set_parameters(package.card.parameters)
+        self.results.show_next_run()
         self._allow_run()
 
     def _on_device(self) -> None:

@@ -56,6 +56,11 @@ class Edits:
         """Return no edits of an image (Y, X)."""
         return cls(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, bool))
 
+    @property
+    def count(self) -> int:
+        """How many objects were edited, drawn or deleted."""
+        return int(np.count_nonzero(np.union1d(self.kept, self.regions)))
+
     def note(
         self,
         shown: NDArray[np.int32],

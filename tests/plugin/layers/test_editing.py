@@ -154,7 +154,7 @@ def test_what_is_painted_while_labels_are_on_their_way_is_not_lost(
     result.live._worker._start_next()  # the worker has its picture of the layers now
     labels.data_setitem((np.array([2, 2, 3, 3]), np.array([2, 3, 2, 3])), 7)
     settle(result)
-    assert shown == [1]
+    assert shown == [result.result.serial]
     assert mask_at(result, (2, 2)).sum() == 4
 
 

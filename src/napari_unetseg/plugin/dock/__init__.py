@@ -2,8 +2,8 @@
 
 The rows: `input_rows` (image, `axes_row`, `run_on_box`, `model_box`, device), `object_size_row`, `run_row`,
 `adjustments` and `result_actions`. `rows` hands them to what reads and sets them: `run_messages` says what a run is
-at, `add_model_rows` what happens while a model is added, `run_forecast` what a run would take, and `last_result`
-shows what came of one and keeps its layers in step with sliders and edits, by `relabelling` in a worker. `rerun`
+at, `add_model_rows` what happens while a model is added, `run_forecast` what a run would take, and `kept_results`
+shows what came of each and keeps its layers in step with sliders and edits, by `relabelling` in a worker. `rerun`
 finds the image of a result that is run again, `remembered_settings` restores what was chosen in the session before,
 and `shortcuts` are the keys.
 """

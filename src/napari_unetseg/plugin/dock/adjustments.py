@@ -1,13 +1,13 @@
 """From probabilities to objects, and what to show of them: the lower rows of the widget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
-from superqt import QLabeledDoubleSlider, QLabeledSlider
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from superqt import QElidingLabel, QLabeledDoubleSlider, QLabeledSlider
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.parts.form import form_grid
@@ -16,11 +16,12 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 MORE_TIP = mark("What is seldom needed: smoothing, holes, the diameter of the objects, averaging over flips.")
 _TABLE_TIP = mark("Opens a table below the image: a row an object, with sorting, a histogram and CSV export.")
+_RESET_TIP = mark("Brings back the values that the model itself suggests.")
 _WIDE_AREA = "px · 8,888 µm²"
 
 
 class _FractionSlider(QLabeledDoubleSlider):
-    """Sets a number from 0 to 1."""
+    """Sets a number from 0 to 1, in steps of 0.01; one that was given is kept to its last digit until it is moved."""
 
     def __init__(self) -> None:
         super().__init__(Qt.Orientation.Horizontal)
@@ -28,12 +29,18 @@ class _FractionSlider(QLabeledDoubleSlider):
         self.setSingleStep(0.01)  # type: ignore[arg-type]
         self.setDecimals(2)
         self.edited = self.valueChanged
+        self._given: float | None = None
+        self.edited.connect(self._on_moved)
 
     def parameter(self) -> float:
-        return round(float(self.value()), 2)
+        return round(float(self.value()), 2) if self._given is None else self._given
 
     def set_parameter(self, value: float) -> None:
         self.setValue(value)
+        self._given = value
+
+    def _on_moved(self) -> None:
+        self._given = None
 
 
 class _CountSlider(QLabeledSlider):
@@ -143,7 +150,10 @@ _OUTPUTS: dict[Output, tuple[str, str]] = {
 
 
 class Adjustments(QWidget):
-    """What acts on the last result at once, without the network, and the outputs.
+    """What acts on a result at once, without the network, and its outputs; without a result, what the next run does.
+
+    `changed` tells that a parameter was moved, `output_chosen` that an output was ticked or unticked, and
+    `reset_requested` that the model's own parameters are wanted: by somebody, not by the window itself.
 
     Attributes
     ----------
@@ -153,9 +163,13 @@ class Adjustments(QWidget):
         The rows that are seldom needed, to be shown elsewhere: hole filling and smoothing.
     table
         Whether there is a table of the objects; to be shown elsewhere, too.
+    next_run
+        Parameters of the next run, where those that are shown are of a result of another model; None: as shown.
     """
 
     changed = Signal()
+    output_chosen = Signal(str, bool)
+    reset_requested = Signal()
     threshold: _FractionSlider
     min_size: _CountSlider
 
@@ -170,31 +184,66 @@ class Adjustments(QWidget):
         self.table = QCheckBox(tr("Table"))
         self.table.setToolTip(tr(_TABLE_TIP))
         self.outputs = {output: QCheckBox(tr(title)) for output, (title, _) in _OUTPUTS.items()}
+        self.owner = QElidingLabel()
+        self.reset = QPushButton(tr("Reset"))
+        self.reset.setToolTip(tr(_RESET_TIP))
+        self.next_run: DecodeParameters | None = None
+        self._locked = self._fixed = False
+        self._offered: set[Output] = set(self.outputs)
+        self._chosen: set[Output] = {"labels", "contours"}
         self._pixel_area: tuple[float, str] | None = None
         for output, box in self.outputs.items():
-            box.setChecked(output != "confidence")
+            box.setChecked(output in self._chosen)
             box.setToolTip(tr(_OUTPUTS[output][1]))
+            box.toggled.connect(partial(self._on_output, output))
         self.more = QWidget()
         self._arrange()
         for control in self.controls.values():
             control.edited.connect(self._on_changed)
+        self.reset.clicked.connect(self.reset_requested)
 
     def parameters(self) -> dict[str, Any]:
-        """Keyword arguments for `SegmentationService.segment` and `Segmentation.relabel`."""
+        """Return what the rows show: keyword arguments for `Segmentation.relabel`."""
         return {name: control.parameter() for name, control in self.controls.items()}
 
+    def next_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the next run: keyword arguments for `SegmentationService.segment`."""
+        return self.parameters() if self.next_run is None else self.next_run.model_dump()
+
     def set_parameters(self, parameters: DecodeParameters) -> None:
-        """Show a model's defaults."""
+        """Show parameters of a model or a result; `changed` does not tell of it."""
         before = self.blockSignals(True)
         for name, control in self.controls.items():
             control.set_parameter(getattr(parameters, name))
         self.blockSignals(before)
-        self._on_changed()
+        self._show_area()
+
+    def show_owner(self, line: str, tip: str, next_run: DecodeParameters | None = None, fixed: bool = False) -> None:
+        """Say whose parameters the rows show; where they are fixed, nobody can move them."""
+        self.owner.setText(line)
+        self.owner.setToolTip(tip)
+        self.next_run, self._fixed = next_run, fixed
+        self.lock(self._locked)
+
+    def show_outputs(self, present: Collection[Output] | None, offered: Collection[Output] = tuple(_OUTPUTS)) -> None:
+        """Tick what a result has, and offer what can be made of it; None: what was chosen last, for the next run."""
+        self._offered = set(offered)
+        for output, box in self.outputs.items():
+            with QSignalBlocker(box):
+                box.setChecked(output in (self._chosen if present is None else present))
+        self.lock(self._locked)
 
     def chosen_outputs(self) -> tuple[Output, ...]:
         """Return the outputs that are ticked, with the confidence map the agreement that belongs to it."""
-        ticked: list[Output] = [output for output, box in self.outputs.items() if box.isChecked()]
-        return (*ticked, "agreement") if "confidence" in ticked else tuple(ticked)
+        return with_agreement([output for output, box in self.outputs.items() if box.isChecked()])
+
+    def describe(self, parameters: DecodeParameters) -> str:
+        """Name parameters with their values, as the rows would show them."""
+        values = {tr(row.title): getattr(parameters, name) for name, row in _ROWS.items()}
+        return " · ".join(
+            f"{title} {('✓' if value else '-') if isinstance(value, bool) else f'{value:g}'}"
+            for title, value in values.items()
+        )
 
     def set_pixel_area(self, pixel_area: tuple[float, str] | None) -> None:
         """Say the minimum size in physical units as well, where a pixel's area is known."""
@@ -203,12 +252,19 @@ class Adjustments(QWidget):
 
     def lock(self, locked: bool) -> None:
         """Grey out everything during a run; the table stays, since it shows what is there."""
-        for widget in (*self.controls.values(), *self.outputs.values()):
-            widget.setEnabled(not locked)
+        self._locked = locked
+        for widget in (*self.controls.values(), self.reset):
+            widget.setEnabled(not (locked or self._fixed))
+        for output, box in self.outputs.items():
+            box.setEnabled(not locked and output in self._offered)
 
     def _on_changed(self) -> None:
         self._show_area()
         self.changed.emit()
+
+    def _on_output(self, output: Output, ticked: bool) -> None:
+        self._chosen = self._chosen | {output} if ticked else self._chosen - {output}
+        self.output_chosen.emit(output, ticked)
 
     def _show_area(self) -> None:
         # The number of pixels stands in the slider's own box, to the left of this.
@@ -221,6 +277,12 @@ class Adjustments(QWidget):
 
     def _arrange(self) -> None:
         grid = form_grid(self, 2)
+        self.reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        line = QHBoxLayout()
+        line.setSpacing(6)
+        line.addWidget(self.owner, 1)
+        line.addWidget(self.reset)
+        grid.addLayout(line, 0, 0, 1, 3)
         self._add_rows(grid, [name for name, row in _ROWS.items() if not row.seldom], columns=2)
         self._add_rows(form_grid(self.more, 2), [name for name, row in _ROWS.items() if row.seldom], columns=1)
         boxes = QHBoxLayout()
@@ -232,7 +294,7 @@ class Adjustments(QWidget):
 
     def _add_rows(self, grid: QGridLayout, names: Sequence[str], columns: int) -> None:
         """Add the rows of parameters; controls have so many columns to the right of that of the labels."""
-        for at, name in enumerate(names):
+        for at, name in enumerate(names, grid.rowCount()):
             control, title = self.controls[name], tr(_ROWS[name].title)
             if isinstance(control, _Switch):
                 control.setText(title)
@@ -244,6 +306,11 @@ class Adjustments(QWidget):
             grid.addWidget(control, at, 1, 1, columns - 1 if control is self.min_size else columns)
             if control is self.min_size:
                 grid.addWidget(self.area, at, 2)
+
+
+def with_agreement(outputs: Sequence[Output]) -> tuple[Output, ...]:
+    """Add to the confidence map the agreement, which is made where the network ran several times."""
+    return (*outputs, "agreement") if "confidence" in outputs else tuple(outputs)
 
 
 class _AreaLabel(QLabel):

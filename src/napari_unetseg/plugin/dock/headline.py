@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr
@@ -11,14 +10,10 @@ from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.result_summary import Summary
-from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-_SHOWING_OBJECTS: tuple[Output, ...] = ("labels", "contours")
-_OTHERS: tuple[Output, ...] = ("confidence", "agreement")
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,6 @@ class Headline(QObject):
         super().__init__(parent)
         self._viewer, self._rows = viewer, rows
         self._report: ResultReport | None = None
-        self._layers: list[Layer] = []
         self._edited = False
         self._obstacle: str | None = None
         self._unseen: list[str] = []
@@ -76,12 +70,15 @@ class Headline(QObject):
 
     def show(self, report: ResultReport) -> None:
         """Sum up a result, until `clear`, the next one, or the end of its layers."""
-        self._report, self._edited = report, False
-        made = {output: report.shown.layer(output) for output in (*_SHOWING_OBJECTS, *_OTHERS)}
-        every = [layer for layer in made.values() if layer is not None]
-        self._layers = [layer for output in _SHOWING_OBJECTS if (layer := made[output]) is not None] or every
-        self._show_line()
+        self._take(report)
         self._say()
+
+    def turn_to(self, report: ResultReport | None) -> None:
+        """Sum up another result, or none, as layers are selected: what somebody else says stays."""
+        is_own = self._rows.message.text.text() in (self._said, "")
+        self._take(report)
+        if is_own:
+            self._say()
 
     def show_edited(self) -> None:
         """Say that the objects were changed by hand, so that their count is of before."""
@@ -90,8 +87,7 @@ class Headline(QObject):
 
     def clear(self) -> None:
         """Say nothing of a result: a run begins."""
-        self._report, self._layers = None, []
-        self._show_line()
+        self._take(None)
 
     def refresh(self, obstacle: str | None) -> None:
         """Speak of the images and layers as they are now.
@@ -115,10 +111,15 @@ class Headline(QObject):
 
     def _forget_removed(self) -> bool:
         """Clear the line if the layers of its result are gone; tell whether they are."""
-        gone = self._report is not None and not any(layer in self._viewer.layers for layer in self._layers)
+        gone = self._report is not None and not self._report.shown.layers
         if gone:
             self.clear()
         return gone
+
+    def _take(self, report: ResultReport | None) -> None:
+        self._report = report
+        self._edited = report is not None and report.shown.edited is not None
+        self._show_line()
 
     def _show_line(self) -> None:
         line = ""

@@ -30,6 +30,8 @@ class RememberedSettings:
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     labels, contours, confidence
         Which outputs are made.
+    hide_older
+        Whether a run hides the older results that lie where its own lies.
     labels_opacity, contours_opacity, confidence_opacity
         How their layers look, 0 to 1.
     """
@@ -39,6 +41,7 @@ class RememberedSettings:
     labels: bool = True
     contours: bool = True
     confidence: bool = False
+    hide_older: bool = True
     labels_opacity: float = 0.5
     contours_opacity: float = 0.7
     confidence_opacity: float = 0.6
@@ -81,6 +84,11 @@ def apply_opacities(layers: Mapping[Output, Layer]) -> None:
     settings = _read_settings()
     for output, layer in layers.items():
         layer.opacity = settings.opacity(output)
+
+
+def hides_older_results() -> bool:
+    """Whether a run hides the older results that lie where its own lies."""
+    return _read_settings().hide_older
 
 
 def _read_settings() -> RememberedSettings:

@@ -42,13 +42,12 @@ def plan_rerun(
 
 
 def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
-    """Let the rows show what is being run again."""
+    """Let the rows show what is being run again; the sliders show it with the result."""
     rows.inputs.choose_layer(plane.source)
     rows.inputs.choose_model(recipe.model.name)
     rows.object_size.diameter.setValue(recipe.diameter or 0)
     rows.object_size.augment.setChecked(recipe.augment)
     rows.inputs.link.setChecked(recipe.link)
-    rows.adjustments.set_parameters(recipe.parameters)
 
 
 def _source_layer(recipe: "RunRecipe", layers: Iterable[Layer], chosen: ImageLayer | None) -> ImageLayer:

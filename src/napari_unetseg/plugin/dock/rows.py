@@ -21,5 +21,5 @@ class Rows:
     adjustments: Adjustments
 
     def segment_options(self) -> dict[str, Any]:
-        """Keyword arguments for `SegmentationService.segment`, but for those of a stack."""
-        return self.adjustments.parameters() | self.object_size.segment_options()
+        """Keyword arguments of the next run for `SegmentationService.segment`, but for those of a stack."""
+        return self.adjustments.next_parameters() | self.object_size.segment_options()

@@ -13,7 +13,7 @@ from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
 from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
 from napari_unetseg.plugin.layers.outputs import fresh_names, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
-from napari_unetseg.postprocessing.layer_data import Outlines, Output, outline_record
+from napari_unetseg.postprocessing.layer_data import OUTPUTS, Outlines, Output, outline_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 FAINT = 0.3
 """Share of its opacity that a layer keeps while what it shows is of before."""
 
+EDITED_KEY = "edited_objects"
+"""Under which a record has how many objects were edited, drawn or deleted by hand; 1 for any number in a stack."""
+
 
 class ShownResult:
     """Result layers that follow the sliders; objects that were edited by hand stay as they are.
 
-    A layer the user removed is not made again.
+    A layer the user removed is not made again unless it is wanted again. A copy of a layer does not belong to the
+    result, though its metadata say the same.
 
     Parameters
     ----------
@@ -49,7 +53,13 @@ class ShownResult:
     edited
         Name of the layer that was changed by hand since it was last shown, if any.
     serial
-        Goes up with every change by hand.
+        Goes up with every change by hand, undoing included.
+    wanted
+        Outputs of which layers are to be made.
+    on_touch
+        Called after every change by hand, undoing included.
+    on_outputs
+        Called after a layer was shown or hidden.
     """
 
     def __init__(
@@ -63,28 +73,52 @@ class ShownResult:
         self.plane = plane
         self.edited: str | None = None
         self.serial = 0
+        self.wanted: set[Output] = set()
+        self.on_touch: Callable[[], None] = lambda: None
+        self.on_outputs: Callable[[], None] = lambda: None
         self._viewer = viewer
-        self._layers = dict(layers)
+        self._layers: dict[Output, Layer] = {}
+        self._put_away: set[Output] = set()
         self._shown = labels
         self._on_edit = on_edit
         self._painted = self._redrawn = False
         self._updating = self._stale = False
         self._opacity: float | None = None
         self._pixels: Labels | None = None
-        names = fresh_names(plane.name, tuple(layers), {str(layer.name) for layer in viewer.layers})
+        self._in_pixels = False
+        self._names = fresh_names(plane.name, OUTPUTS, {str(layer.name) for layer in viewer.layers})
         for output, layer in layers.items():
-            layer.name = names[output]
-            viewer.add_layer(layer)
-            if output == "labels" or isinstance(layer, Shapes):
-                layer.events.data.connect(self._note_edit)
-            if output == "labels":
-                layer.events.paint.connect(self._note_edit)
-            if isinstance(layer, Shapes):
-                new_areas(layer)
-        self._rings = self._read_rings()
+            self.add(output, layer)
         if "labels" in layers:
             # The status bar tells what the pointer is on for the active layer only.
             viewer.layers.selection.active = layers["labels"]
+
+    def add(self, output: Output, layer: Layer) -> None:
+        """Add the layer of an output to the viewer; labels go below contours."""
+        layer.name = self._names[output]
+        for other in self.layers[:1]:
+            layer.metadata[METADATA_KEY] = other.metadata.get(METADATA_KEY, {})
+        self._layers[output] = layer
+        self.wanted.discard(output)
+        self._put_away.discard(output)
+        contours = self.layer("contours")
+        active = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        if output != "contours" and contours is not None:
+            layers = self._viewer.layers
+            layers.move(layers.index(layer), layers.index(contours))
+            layers.selection.active = active
+        layer.events.visible.connect(self._on_visible)
+        if output == "labels" or isinstance(layer, Shapes):
+            layer.events.data.connect(self._note_edit)
+        if output == "labels":
+            layer.events.paint.connect(self._note_edit)
+            # A stroke of the brush is told of when it ends; undoing by nothing but that the layer is drawn anew.
+            layer.events.labels_update.connect(self._note_stroke)
+            layer.events.set_data.connect(self._note_undo)
+        if isinstance(layer, Shapes):
+            new_areas(layer)
+            self._rings = self._read_rings()
 
     @property
     def refuses(self) -> str | None:
@@ -95,6 +129,48 @@ class ShownResult:
         """Return the layer of an output, if there was one and it still is in the viewer."""
         layer = self._layers.get(output)
         return layer if layer is not None and layer in self._viewer.layers else None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All layers of the result that still are in the viewer."""
+        every = [*self._layers.values(), *([] if self._pixels is None else [self._pixels])]
+        return [layer for layer in every if layer in self._viewer.layers]
+
+    @property
+    def name(self) -> str:
+        """What to call the result by: the name of its labels or, without these, of another layer."""
+        layers = self.layers
+        labels = self.layer("labels")
+        return str((labels or layers[0]).name) if layers else self.plane.name
+
+    def owns(self, layer: Layer | None) -> bool:
+        """Whether a layer is one of the result, and no copy of it."""
+        own = unwrapped(layer)
+        return own is not None and any(own is unwrapped(one) for one in (*self._layers.values(), self._pixels))
+
+    def has(self, output: Output) -> bool:
+        """Whether there is a layer of an output that was not put away, be it hidden for a while."""
+        layer = self.layer(output)
+        return layer is not None and (output not in self._put_away or any(one.visible for one in self._seen(output)))
+
+    def put_away(self, output: Output) -> None:
+        """Hide the layer of an output; what was drawn on it is not lost."""
+        self.wanted.discard(output)
+        self._put_away.add(output)
+        for layer in self._seen(output):
+            layer.visible = False
+
+    def bring_back(self, output: Output) -> bool:
+        """Show the layer of an output again; False if there is none."""
+        self._put_away.discard(output)
+        for layer in self._seen(output):
+            layer.visible = True
+        return self.layer(output) is not None
+
+    def hide(self) -> None:
+        """Hide all layers, as the eye of the layer list does."""
+        for layer in self.layers:
+            layer.visible = False
 
     def drawing(self) -> Drawing | None:
         """Take a picture of what was changed by hand since the layers were last shown; None if nothing was."""
@@ -107,7 +183,7 @@ class ShownResult:
 
     def dim(self, stale: bool) -> None:
         """Show the contours faintly while they are of before; the user may still set their opacity."""
-        contours = self._pixels if self._pixels is not None and self._pixels.visible else self.layer("contours")
+        contours = self._pixels if self._in_pixels else self.layer("contours")
         self._stale = stale
         if contours is None:
             return
@@ -129,20 +205,28 @@ class ShownResult:
         data
             A copy of its labels for the layer, with the dimensions of the layer.
         edited
-            How many of its objects were edited by hand.
+            How many of its objects were edited, drawn or deleted by hand.
         """
-        record = result_metadata(segmentation, self.plane) | ({"edited_objects": edited} if edited else {})
         with self._own_change():
-            for output in self._layers:
-                layer = self.layer(output)
-                if layer is not None:
-                    layer.metadata[METADATA_KEY] = record
+            for layer in self.layers:
+                layer.metadata[METADATA_KEY] = result_metadata(segmentation, self.plane)
+            self.count_edited(edited)
             labels = self.layer("labels")
             if labels is not None:
                 labels.data = data
                 labels.features = {}
+                if self._painted:
+                    forget_history(labels)
         self._shown = segmentation.labels
         self.edited, self._painted, self._redrawn = None, False, False
+
+    def count_edited(self, count: int) -> None:
+        """Record on every layer how many objects were edited, drawn or deleted by hand."""
+        for layer in self.layers:
+            # Never in place: a copy of the layer has the same record.
+            known = layer.metadata.get(METADATA_KEY, {})
+            record = {key: value for key, value in known.items() if key != EDITED_KEY}
+            layer.metadata[METADATA_KEY] = record | ({EDITED_KEY: count} if count else {})
 
     def show_details(self, features: "pd.DataFrame", outlines: Outlines | NDArray[np.int32]) -> None:
         """Replace the measurements and the contours; where they are pixels, a Labels layer shows them."""
@@ -163,8 +247,9 @@ class ShownResult:
             contours.features = outlines.features
             contours.metadata |= outline_record(outlines.polygons, outlines.features)
             new_areas(contours)
-            if self._pixels is not None:
-                self._pixels.visible = False
+            if self._pixels is not None and self._in_pixels:
+                contours.visible, self._pixels.visible = self._pixels.visible, False
+            self._in_pixels = False
             return
         # The Shapes layer stays, empty, since it may be needed again: napari 0.9.2 does not survive adding a layer
         # right after one with many shapes was removed, on software OpenGL.
@@ -177,7 +262,14 @@ class ShownResult:
             self._viewer.layers.insert(self._viewer.layers.index(contours) + 1, self._pixels)
         else:
             self._pixels.data = outlines
-        self._pixels.visible = True
+        if not self._in_pixels:
+            self._pixels.visible = contours.visible
+        self._in_pixels = True
+
+    def _seen(self, output: Output) -> list[Layer]:
+        """Return what shows an output: contours may be pixels for a while."""
+        layer = self._pixels if output == "contours" and self._in_pixels else self.layer(output)
+        return [layer] if layer is not None and layer in self._viewer.layers else []
 
     def _read_rings(self) -> list[LabelledRing]:
         contours = self.layer("contours")
@@ -193,11 +285,31 @@ class ShownResult:
         # Contours of before are replaced in a moment; what is drawn on them until then has no object to belong to.
         if self._updating or (self._stale and isinstance(event.source, Shapes)):
             return
+        self._on_touched(event)
+        self._on_edit(str(event.source.name))
+
+    def _note_stroke(self, event: Any) -> None:
+        if not self._updating:
+            self._on_touched(event)
+
+    def _note_undo(self, event: Any) -> None:
+        # Without an edit since the labels were shown there is nothing to undo.
+        if self.edited is not None and not self._updating:
+            self.serial += 1
+            self.on_touch()
+
+    def _on_touched(self, event: Any) -> None:
         self._painted |= isinstance(event.source, Labels)
         self._redrawn |= isinstance(event.source, Shapes)
         self.serial += 1
         self.edited = str(event.source.name)
-        self._on_edit(self.edited)
+        if not any(EDITED_KEY in layer.metadata.get(METADATA_KEY, {}) for layer in self.layers):
+            self.count_edited(1)  # until they are counted, which those of a stack are not
+        self.on_touch()
+
+    def _on_visible(self, event: Any) -> None:
+        self._put_away = {output for output in self._put_away if not any(one.visible for one in self._seen(output))}
+        self.on_outputs()
 
     @contextmanager
     def _own_change(self) -> Iterator[None]:
@@ -206,3 +318,29 @@ class ShownResult:
             yield
         finally:
             self._updating = False
+
+
+def unwrapped(layer: Layer | None) -> Layer | None:
+    """Return a layer itself: napari hands plugins proxies, which no layer is the same as."""
+    return getattr(layer, "__wrapped__", layer)
+
+
+def forget_history(labels: Labels) -> None:
+    """Drop what Undo and Redo would bring back, since it belongs to labels that are no longer there."""
+    mode = labels.mode
+    # This is how napari drops it: what cannot be edited has no history.
+    labels.editable = False
+    labels.editable = True
+    labels.mode = mode
+
+
+def lies_over(one: Plane, other: Plane) -> bool:
+    """Whether what was segmented of two planes covers, in part, the same pixels of one image."""
+    if unwrapped(one.source) is not unwrapped(other.source):
+        return False
+    if any(other.index.get(axis, at) != at for axis, at in one.index.items()):
+        return False
+    if one.region is None or other.region is None or one.placement.plane_axes != other.placement.plane_axes:
+        return True
+    pairs = zip(one.region, other.region, strict=True)
+    return all(first[0] < second[1] and second[0] < first[1] for first, second in pairs)
