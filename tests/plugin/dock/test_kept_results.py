@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
-from napari_unetseg.plugin.layers.run_on import RunOn
+from napari_unetseg.plugin.layers.run_areas import RunOn
 from numpy.typing import NDArray
 
 from napari_unetseg.layer_style import METADATA_KEY
