@@ -68,30 +68,37 @@ class Headline(QObject):
         self._viewer, self._rows = viewer, rows
         self._report: ResultReport | None = None
         self._layers: list[Layer] = []
-        self._edited = False
         self._obstacle: str | None = None
         self._unseen: list[str] = []
         self._said = ""
         viewer.layers.events.removed.connect(self._on_removed)
 
     def show(self, report: ResultReport) -> None:
-        """Sum up a result, until `clear`, the next one, or the end of its layers."""
-        self._report, self._edited = report, False
-        made = {output: report.shown.layer(output) for output in (*_SHOWING_OBJECTS, *_OTHERS)}
-        every = [layer for layer in made.values() if layer is not None]
-        self._layers = [layer for output in _SHOWING_OBJECTS if (layer := made[output]) is not None] or every
-        self._show_line()
+        """Sum up a result that is new, or whose objects are, and say what there is to know of it."""
+        self._take(report)
         self._say()
 
-    def show_edited(self) -> None:
-        """Say that the objects were changed by hand, so that their count is of before."""
-        self._edited = True
-        self._show_line()
+    def select(self, report: ResultReport | None) -> None:
+        """Sum up a result that is selected, or none; what was said of it when it was shown stays."""
+        before = self._report
+        if report is None or before is None or (report.shown, report.summary) != (before.shown, before.summary):
+            self._take(report)
+            self._renew()
 
     def clear(self) -> None:
         """Say nothing of a result: a run begins."""
-        self._report, self._layers = None, []
-        self._show_line()
+        self._take(None)
+
+    def update_line(self) -> None:
+        """Sum up the result as it is now that its objects may have been changed by hand."""
+        line = ""
+        if (report := self._report) is not None:
+            plane = report.shown.plane
+            elsewhere = self._rows.inputs.layer() != plane.source
+            count = report.summary.count if report.shown.edited is None else None
+            line = words.result_line(count, report.seconds, plane.place, plane.name if elsewhere else None)
+        self._rows.runner.result.setText(line)
+        self._rows.runner.result.setToolTip(line)
 
     def refresh(self, obstacle: str | None) -> None:
         """Speak of the images and layers as they are now.
@@ -104,45 +111,49 @@ class Headline(QObject):
         before, self._unseen = self._unseen, self._rows.inputs.unseen(self._viewer)
         self._obstacle = obstacle
         self._forget_removed()
-        self._show_line()
-        news = obstacle is not None or (self._unseen and self._unseen != before)
-        if news or self._rows.message.text.text() in (self._said, ""):
+        self.update_line()
+        if obstacle is not None or (self._unseen and self._unseen != before):
+            self._say()
+        else:
+            self._renew()
+
+    def _take(self, report: ResultReport | None) -> None:
+        self._report, self._layers = report, []
+        if report is not None:
+            made = {output: report.shown.layer(output) for output in (*_SHOWING_OBJECTS, *_OTHERS)}
+            every = [layer for layer in made.values() if layer is not None]
+            self._layers = [layer for output in _SHOWING_OBJECTS if (layer := made[output]) is not None] or every
+        self.update_line()
+
+    def _renew(self) -> None:
+        """Say what there is to say, unless somebody else has the word."""
+        if self._rows.message.text.text() in (self._said, ""):
             self._say()
 
     def _on_removed(self, event: Any = None) -> None:
-        if self._forget_removed() and self._rows.message.text.text() == self._said:
-            self._say()
+        if self._forget_removed():
+            self._renew()
 
     def _forget_removed(self) -> bool:
         """Clear the line if the layers of its result are gone; tell whether they are."""
         gone = self._report is not None and not any(layer in self._viewer.layers for layer in self._layers)
         if gone:
-            self.clear()
+            self._take(None)
         return gone
-
-    def _show_line(self) -> None:
-        line = ""
-        if (report := self._report) is not None:
-            plane = report.shown.plane
-            elsewhere = self._rows.inputs.layer() != plane.source
-            count = None if self._edited else report.summary.count
-            line = words.result_line(count, report.seconds, plane.place, plane.name if elsewhere else None)
-        self._rows.runner.result.setText(line)
-        self._rows.runner.result.setToolTip(line)
 
     def _say(self) -> None:
         """Say which image cannot be seen, what there is to know of the result, and what can be done next."""
-        report, found, parts = self._report, True, list(self._unseen)
-        if report is None:
-            parts.append(self._obstacle or tr(words.READY_UNSEEN if self._unseen else words.READY))
-        else:
-            found = report.summary.count > 0
-            nothing = "" if found else words.nothing_found(report.summary, report.parameters)
-            notes = [note for note in (nothing, report.warning, report.remark) if note]
-            parts += notes + ([self._obstacle] if self._obstacle else [] if notes else [tr(words.DONE)])
-        warn = self._unseen or not found or (report is not None and report.warning)
+        report, unseen = self._report, [] if self._obstacle else self._unseen
+        found = report is None or report.summary.count > 0
+        notes = [] if report is None else [report.warning, report.remark]
+        if report is not None and not found:
+            notes.insert(0, words.nothing_found(report.summary, report.parameters))
+        parts = [part for part in (*unseen, *notes, self._obstacle) if part]
+        if report is None and not self._obstacle:
+            parts.append(tr(words.READY_UNSEEN if unseen else words.READY))
+        self._said = " ".join(parts) or tr(words.DONE)
+        warn = unseen or not found or (report is not None and report.warning)
         action = None if report is None else self._suggestion(report)
-        self._said = " ".join(parts)
         self._rows.message.show_message(self._said, "warning" if warn else "plain", action=action)
 
     def _suggestion(self, report: ResultReport) -> Any:

@@ -107,7 +107,7 @@ class LastResult(QObject):
 
     def _on_edit(self, layer: str) -> None:
         if self.shown is not None and not self._controller.running:
-            self._headline.show_edited()
+            self._headline.update_line()
         if self.shown is not None and not self._controller.running and not self.shown.refuses:
             update = (tr("Update"), tr(UPDATE_TIP), self.update)
             self._rows.message.show_message(tr(EDITED).format(layer=layer), action=update)
