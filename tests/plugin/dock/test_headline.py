@@ -129,10 +129,11 @@ def test_the_count_names_its_image_while_another_is_chosen(
     [
         (["cells labels"], "3 objects"),
         (["cells contours"], "3 objects"),
-        (["cells labels", "cells contours"], ""),
+        (["cells labels", "cells contours"], "3 objects"),
+        (["cells labels", "cells contours", "cells confidence"], ""),
     ],
 )
-def test_the_count_goes_with_the_layers_that_show_objects(
+def test_the_count_goes_with_the_last_layer_of_its_result(
     make_widget: MakeWidget, press_run: Step, squares: Squares, removed: list[str], said: str
 ) -> None:
     widget = make_widget(squares)

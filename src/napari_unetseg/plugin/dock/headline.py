@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr
@@ -11,14 +10,11 @@ from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.result_summary import Summary
-from napari_unetseg.postprocessing.layer_data import Output
+from napari_unetseg.postprocessing.layer_data import OUTPUTS
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-_SHOWING_OBJECTS: tuple[Output, ...] = ("labels", "contours")
-_OTHERS: tuple[Output, ...] = ("confidence", "agreement")
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,6 @@ class Headline(QObject):
         super().__init__(parent)
         self._viewer, self._rows = viewer, rows
         self._report: ResultReport | None = None
-        self._layers: list[Layer] = []
         self._obstacle: str | None = None
         self._unseen: list[str] = []
         self._said = ""
@@ -118,11 +113,7 @@ class Headline(QObject):
             self._renew()
 
     def _take(self, report: ResultReport | None) -> None:
-        self._report, self._layers = report, []
-        if report is not None:
-            made = {output: report.shown.layer(output) for output in (*_SHOWING_OBJECTS, *_OTHERS)}
-            every = [layer for layer in made.values() if layer is not None]
-            self._layers = [layer for output in _SHOWING_OBJECTS if (layer := made[output]) is not None] or every
+        self._report = report
         self.update_line()
 
     def _renew(self) -> None:
@@ -136,7 +127,7 @@ class Headline(QObject):
 
     def _forget_removed(self) -> bool:
         """Clear the line if the layers of its result are gone; tell whether they are."""
-        gone = self._report is not None and not any(layer in self._viewer.layers for layer in self._layers)
+        gone = self._report is not None and all(self._report.shown.layer(output) is None for output in OUTPUTS)
         if gone:
             self._take(None)
         return gone
