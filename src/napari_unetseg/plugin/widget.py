@@ -28,9 +28,11 @@ from napari_unetseg.plugin.dock.run_forecast import RunForecast
 from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
+from napari_unetseg.plugin.dock.target_outline import TargetOutline
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
+from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
 from napari_unetseg.plugin.layers.sight import SIGHT_EVENTS, grid_of
@@ -93,6 +95,8 @@ class SegmentationWidget(QWidget):
         restore_rows(rows)
         self.controller = RunController(services, self)
         self.image_follower = ImageFollower(napari_viewer, self.inputs, self)
+        pointed_at = (self.inputs.image, self.inputs.pin, self.runner.run)
+        self.target_outline = TargetOutline(self._outlined, pointed_at, self)
         self._image_watch = ImageWatch(napari_viewer)
         self.run_messages = RunMessages(self.controller, rows)
         self.run_forecast = RunForecast(napari_viewer, rows, self)
@@ -222,6 +226,10 @@ class SegmentationWidget(QWidget):
         self._lock(False)
         self.health.run_ended()
         self.runner.idle()
+
+    def _outlined(self) -> list[ImageLike]:
+        """Return what a run would be on, where it could be on something else."""
+        return self.inputs.targets(self.viewer) if self.inputs.image.count() > 1 else []
 
     def _on_image(self, event: Any = None) -> None:
         plane = self.inputs.show_viewer(self.viewer)

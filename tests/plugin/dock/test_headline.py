@@ -8,9 +8,12 @@ import pytest
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
+from napari_unetseg.plugin.dock.headline import ResultReport
 from napari_unetseg.plugin.layers.run_areas import RunOn
 from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 MakeWidget = Callable[..., SegmentationWidget]
 Step = Callable[[SegmentationWidget], None]
@@ -39,7 +42,7 @@ def test_a_hidden_image_is_told_before_run_and_after(
     assert widget.inputs.axes.text().startswith("'cells' is hidden. Y X · ")
     press_run(widget)
     assert line(widget) == "3 objects"
-    assert message(widget) == f"'cells' is hidden. {words.DONE}"
+    assert message(widget) == "'cells' is hidden."
     cells.visible = True
     assert message(widget) == words.DONE
     assert widget.message.badge.kind == "plain"
@@ -116,7 +119,7 @@ def test_the_count_names_its_image_while_another_is_chosen(
     press_run(widget)
     other = widget.viewer.add_image(squares, name="other", visible=False)
     assert line(widget) == "3 objects in 'cells'"
-    assert message(widget) == f"'other' is hidden. {words.DONE}"
+    assert message(widget) == "'other' is hidden."
     widget.viewer.layers.remove(other)
     assert line(widget) == "3 objects"
 
@@ -126,10 +129,11 @@ def test_the_count_names_its_image_while_another_is_chosen(
     [
         (["cells labels"], "3 objects"),
         (["cells contours"], "3 objects"),
-        (["cells labels", "cells contours"], ""),
+        (["cells labels", "cells contours"], "3 objects"),
+        (["cells labels", "cells contours", "cells confidence"], ""),
     ],
 )
-def test_the_count_goes_with_the_layers_that_show_objects(
+def test_the_count_goes_with_the_last_layer_of_its_result(
     make_widget: MakeWidget, press_run: Step, squares: Squares, removed: list[str], said: str
 ) -> None:
     widget = make_widget(squares)
@@ -227,3 +231,17 @@ def test_without_an_output_run_says_what_to_tick(make_widget: MakeWidget, press_
     widget.result_actions.rerun.click()
     assert not widget.controller.running
     assert message(widget).startswith(words.NO_OUTPUT)
+
+
+def test_a_result_that_is_selected_is_summed_up(make_widget: MakeWidget, press_run: Step, squares: Squares) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    assert widget.result is not None
+    older = ResultReport(widget.result, Summary(0, highest=0.3, suggestion=0.25), DecodeParameters(), 1.0)
+    widget.headline.select(older)
+    assert line(widget) == "0 objects"
+    assert not widget.message.action.isHidden()
+    widget.message.show_message("Copied.", "good")
+    widget.headline.select(None)
+    assert line(widget) == ""
+    assert message(widget) == "Copied."

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
-from napari_unetseg.plugin.layers.run_areas import RunOn
 from numpy.typing import NDArray
 
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.dock import kept_results, remembered_settings
 from napari_unetseg.plugin.dock.remembered_settings import RememberedSettings
+from napari_unetseg.plugin.layers.run_areas import RunOn
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService

@@ -10,6 +10,7 @@ from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.result_summary import Summary
+from napari_unetseg.postprocessing.layer_data import OUTPUTS
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 if TYPE_CHECKING:
@@ -62,32 +63,35 @@ class Headline(QObject):
         super().__init__(parent)
         self._viewer, self._rows = viewer, rows
         self._report: ResultReport | None = None
-        self._edited = False
         self._obstacle: str | None = None
         self._unseen: list[str] = []
         self._said = ""
         viewer.layers.events.removed.connect(self._on_removed)
 
     def show(self, report: ResultReport) -> None:
-        """Sum up a result, until `clear`, the next one, or the end of its layers."""
+        """Sum up a result that is new, or whose objects are, and say what there is to know of it."""
         self._take(report)
         self._say()
 
-    def turn_to(self, report: ResultReport | None) -> None:
-        """Sum up another result, or none, as layers are selected: what somebody else says stays."""
-        is_own = self._rows.message.text.text() in (self._said, "")
+    def select(self, report: ResultReport | None) -> None:
+        """Sum up a result that is selected, or none; what was said of it when it was shown stays."""
         self._take(report)
-        if is_own:
-            self._say()
-
-    def show_edited(self) -> None:
-        """Say that the objects were changed by hand, so that their count is of before."""
-        self._edited = True
-        self._show_line()
+        self._renew()
 
     def clear(self) -> None:
         """Say nothing of a result: a run begins."""
         self._take(None)
+
+    def update_line(self) -> None:
+        """Sum up the result as it is now that its objects may have been changed by hand."""
+        line = ""
+        if (report := self._report) is not None:
+            plane = report.shown.plane
+            elsewhere = self._rows.inputs.layer() != plane.source
+            count = report.summary.count if report.shown.edited is None else None
+            line = words.result_line(count, report.seconds, plane.place, plane.name if elsewhere else None)
+        self._rows.runner.result.setText(line)
+        self._rows.runner.result.setToolTip(line)
 
     def refresh(self, obstacle: str | None) -> None:
         """Speak of the images and layers as they are now.
@@ -100,50 +104,45 @@ class Headline(QObject):
         before, self._unseen = self._unseen, self._rows.inputs.unseen(self._viewer)
         self._obstacle = obstacle
         self._forget_removed()
-        self._show_line()
-        news = obstacle is not None or (self._unseen and self._unseen != before)
-        if news or self._rows.message.text.text() in (self._said, ""):
+        self.update_line()
+        if obstacle is not None or (self._unseen and self._unseen != before):
             self._say()
-
-    def _on_removed(self, event: Any = None) -> None:
-        if self._forget_removed() and self._rows.message.text.text() == self._said:
-            self._say()
-
-    def _forget_removed(self) -> bool:
-        """Clear the line if the layers of its result are gone; tell whether they are."""
-        gone = self._report is not None and not self._report.shown.layers
-        if gone:
-            self.clear()
-        return gone
+        else:
+            self._renew()
 
     def _take(self, report: ResultReport | None) -> None:
         self._report = report
-        self._edited = report is not None and report.shown.edited is not None
-        self._show_line()
+        self.update_line()
 
-    def _show_line(self) -> None:
-        line = ""
-        if (report := self._report) is not None:
-            plane = report.shown.plane
-            elsewhere = self._rows.inputs.layer() != plane.source
-            count = None if self._edited else report.summary.count
-            line = words.result_line(count, report.seconds, plane.place, plane.name if elsewhere else None)
-        self._rows.runner.result.setText(line)
-        self._rows.runner.result.setToolTip(line)
+    def _renew(self) -> None:
+        """Say what there is to say, unless somebody else has the word."""
+        if self._rows.message.text.text() in (self._said, ""):
+            self._say()
+
+    def _on_removed(self, event: Any = None) -> None:
+        if self._forget_removed():
+            self._renew()
+
+    def _forget_removed(self) -> bool:
+        """Clear the line if the layers of its result are gone; tell whether they are."""
+        gone = self._report is not None and all(self._report.shown.layer(output) is None for output in OUTPUTS)
+        if gone:
+            self._take(None)
+        return gone
 
     def _say(self) -> None:
         """Say which image cannot be seen, what there is to know of the result, and what can be done next."""
-        report, found, parts = self._report, True, list(self._unseen)
-        if report is None:
-            parts.append(self._obstacle or tr(words.READY_UNSEEN if self._unseen else words.READY))
-        else:
-            found = report.summary.count > 0
-            nothing = "" if found else words.nothing_found(report.summary, report.parameters)
-            notes = [note for note in (nothing, report.warning, report.remark) if note]
-            parts += notes + ([self._obstacle] if self._obstacle else [] if notes else [tr(words.DONE)])
-        warn = self._unseen or not found or (report is not None and report.warning)
+        report, unseen = self._report, [] if self._obstacle else self._unseen
+        found = report is None or report.summary.count > 0
+        notes = [] if report is None else [report.warning, report.remark]
+        if report is not None and not found:
+            notes.insert(0, words.nothing_found(report.summary, report.parameters))
+        parts = [part for part in (*unseen, *notes, self._obstacle) if part]
+        if report is None and not self._obstacle:
+            parts.append(tr(words.READY_UNSEEN if unseen else words.READY))
+        self._said = " ".join(parts) or tr(words.DONE)
+        warn = unseen or not found or (report is not None and report.warning)
         action = None if report is None else self._suggestion(report)
-        self._said = " ".join(parts)
         self._rows.message.show_message(self._said, "warning" if warn else "plain", action=action)
 
     def _suggestion(self, report: ResultReport) -> Any:

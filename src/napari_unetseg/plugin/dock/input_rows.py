@@ -14,6 +14,7 @@ from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
 from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
+from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
 from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes, why_not
 from napari_unetseg.plugin.layers.sight import why_unseen
@@ -153,17 +154,19 @@ class Inputs(QWidget):
         self.axes.show_axes(" ".join([*self.unseen(viewer), description]))
         return plane
 
-    def unseen(self, viewer: "ViewerModel") -> list[str]:
-        """Say which of the images that a run would be on cannot be seen, and why."""
+    def targets(self, viewer: "ViewerModel") -> list[ImageLike]:
+        """Return the images that a run would be on."""
         chosen = self.layer()
         if chosen is None:
             return []
         try:
-            planes = choose_planes(self.run_on.choice(), chosen, viewer, self.axis_choices)
-            layers = [plane.source for plane in planes]
+            return [plane.source for plane in choose_planes(self.run_on.choice(), chosen, viewer, self.axis_choices)]
         except UnetsegError:  # which Run says
-            layers = [chosen]
-        reasons = [why_unseen(layer, viewer) for layer in layers]
+            return [chosen]
+
+    def unseen(self, viewer: "ViewerModel") -> list[str]:
+        """Say which of the images that a run would be on cannot be seen, and why."""
+        reasons = [why_unseen(layer, viewer) for layer in self.targets(viewer)]
         return [reason for reason in reasons if reason is not None]
 
     def segment_options(self) -> dict[str, Any]:

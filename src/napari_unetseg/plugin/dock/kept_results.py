@@ -251,7 +251,7 @@ class KeptResults(QObject):
                 adjustments.set_parameters(package.card.parameters)
             self._show_outputs()
             if not self._controller.running:
-                self._headline.turn_to(None if result is None else result.report)
+                self._headline.select(None if result is None else result.report)
         self._show_owner()
 
     def _show_owner(self) -> None:
@@ -343,7 +343,7 @@ class KeptResults(QObject):
         if result is None or self._controller.running:
             return
         if result is self.selected:
-            self._headline.show_edited()
+            self._headline.update_line()
         if result.adjustable and not result.shown.refuses:
             update = (tr("Update"), tr(UPDATE_TIP), partial(self._update, result))
             self._rows.message.show_message(tr(EDITED).format(layer=layer), action=update)

@@ -67,6 +67,7 @@ class ImageLike(PixelLayer, Protocol):
     corner_pixels: NDArray[np.integer]
     data_level: int
     downsample_factors: NDArray[np.float64]
+    bounding_box: Any
 
 
 class ShapesLike(LayerLike, Protocol):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.layers.plane import full_resolution
+from napari_unetseg.plugin.layers.world import layer_place, world_place
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -66,7 +67,7 @@ def grid_of(viewer: "ViewerModel") -> Any:
 def _has_shown_plane(layer: ImageLayer, viewer: "ViewerModel") -> bool:
     """Tell whether the sliders stand within the layer, along the axes that are not on display."""
     shape = full_resolution(layer).shape
-    place = np.asarray(layer.world_to_data(viewer.dims.point))
+    place = layer_place(layer, viewer.dims.point, viewer.dims)
     hidden = [axis for axis in range(layer.ndim) if axis not in _shown_axes(layer, viewer)]
     return all(-0.5 <= place[axis] <= shape[axis] - 0.5 for axis in hidden)
 
@@ -93,7 +94,7 @@ def _covers(upper: ImageLayer, lower: ImageLayer, viewer: "ViewerModel") -> bool
     if full_resolution(upper).shape[-1] == 4 if upper.rgb else np.asarray(upper.colormap.colors)[:, 3].min() < 1:
         return False
     shape, axes = full_resolution(upper).shape, _shown_axes(upper, viewer)
-    inside = [np.asarray(upper.world_to_data(corner))[axes] for corner in _corners(lower, viewer)]
+    inside = [layer_place(upper, corner, viewer.dims)[axes] for corner in _corners(lower, viewer)]
     ends = np.array([shape[axis] for axis in axes]) - 0.5
     tolerance = 1e-3  # of a pixel
     return all((place >= -0.5 - tolerance).all() and (place <= ends + tolerance).all() for place in inside)
@@ -102,11 +103,11 @@ def _covers(upper: ImageLayer, lower: ImageLayer, viewer: "ViewerModel") -> bool
 def _corners(layer: ImageLayer, viewer: "ViewerModel") -> list[NDArray[np.float64]]:
     """Return where in the world the corners of the plane on display are, pixel edges included."""
     shape, axes = full_resolution(layer).shape, _shown_axes(layer, viewer)
-    place = np.array(layer.world_to_data(viewer.dims.point), dtype=float)
+    place = layer_place(layer, viewer.dims.point, viewer.dims)
     corners = []
     for ends in product(*((-0.5, shape[axis] - 0.5) for axis in axes)):
         place[axes] = ends
         corner = np.array(viewer.dims.point, dtype=float)
-        corner[-layer.ndim :] = layer.data_to_world(place)
+        corner[-layer.ndim :] = world_place(layer, place, viewer.dims)
         corners.append(corner)
     return corners

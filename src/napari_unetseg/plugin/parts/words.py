@@ -11,7 +11,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 NO_IMAGE = mark("Open an image, or try File > Open Sample > napari-unetseg.")
 NO_MODEL = mark("No model can be used. Reinstall napari-unetseg, or put a model folder into the user's model folder.")
-NO_OUTPUT = mark("Tick Labels, Contours or Confidence map first, so that there is something to add.")
+NO_OUTPUT = mark("Tick Labels, Contours or Confidence map first.")
 READY = mark("Press Run to find the objects of the plane on display.")
 READY_UNSEEN = mark("Press Run to segment it all the same.")
 DONE = mark("Move the sliders to adjust the result: its layers follow at once.")
