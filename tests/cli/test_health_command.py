@@ -49,3 +49,11 @@ def test_the_bundled_model_meets_its_known_answer(call):
     run = call("health", "--model", "nuclei", "--device", "cpu")
     assert run.exit_code == 0
     assert "off its known answer by up to" in run.stdout
+
+
+def test_the_precision_is_said_once(call, bright_model, monkeypatch):
+    monkeypatch.setenv("UNET_MODEL_PRECISION", "auto")
+    lines = call("health", "--model", bright_model, "--device", "cpu").stdout.splitlines()
+    (runs,) = [line for line in lines if line.startswith("runs ")]
+    assert ": float32: " not in runs
+    assert ": bfloat16: " not in runs

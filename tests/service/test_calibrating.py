@@ -48,6 +48,15 @@ def test_int8_runs_after_a_calibration_and_says_how_well(service, squares):
     assert "Dice of 1.0000" in service.model_info().backend_reason
 
 
+def test_a_service_that_loads_at_once_is_made_and_says_that_it_was_not_calibrated(bright_model, settings, squares):
+    with SegmentationService(bright_model, settings=settings(model__eager_loading=True), precision="int8") as service:
+        health = service.health()
+        assert not health.service_healthy
+        assert "was not calibrated for int8" in health.problems[0]
+        assert service.segment(squares).provenance.precision == "int8"
+        assert service.health().service_healthy
+
+
 @pytest.fixture
 def calibrated_on(monkeypatch):
     """Names of the images that models are calibrated on, one list a calibration."""

@@ -67,7 +67,9 @@ def _lines(report: "Health") -> list[str]:
     if report.model_info.device is not None:
         lines.append(f"device  {report.model_info.device}: {report.device_reason}")
     if report.backend_reason is not None:
-        lines.append(f"runs    {report.precision} with {report.backend}: {report.backend_reason}")
+        # The reason may begin with the precision, which is said already.
+        reason = report.backend_reason.removeprefix(f"{report.precision}: ")
+        lines.append(f"runs    {report.precision} with {report.backend}: {reason}")
     if report.dummy_inference_ms is not None:
         answer = report.known_answer
         met = "" if answer is None else f", off its known answer by up to {answer.max_difference:.1g}"

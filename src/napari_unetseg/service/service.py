@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings, load_settings
+from napari_unetseg.errors import NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
@@ -98,7 +100,8 @@ class SegmentationService:
         self._runner = Runner(self._models, self.settings)
         self._health_checker = HealthChecker(self.settings)
         if preferred.eager_loading:
-            self.initialize()
+            with suppress(NotCalibrated):  # `health` says so, and the first run calibrates it
+                self.initialize()
 
     @property
     def package(self) -> ModelPackage:

@@ -10,6 +10,7 @@ import torch
 
 from napari_unetseg.errors import out_of_memory_says
 from napari_unetseg.inference.backends.device import choose_device
+from napari_unetseg.inference.backends.make_backend import keep_to_cores
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.postprocessing.decoding import decode
@@ -79,6 +80,7 @@ def train(
     if tensorboard is not None:
         require_tensorboard()
     chosen = choose_device(device)
+    keep_to_cores()
     pairs = find_pairs(data)
     groups = group_by_appearance(pairs, recipe.split.distance)
     held = _hold_out(pairs, groups, recipe, validation_list, data)

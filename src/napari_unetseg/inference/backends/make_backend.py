@@ -1,5 +1,8 @@
 """Puts a network behind the runtime that was chosen for it."""
 
+import torch
+
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.malloc import keep_freed_memory
@@ -8,6 +11,15 @@ from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import ModelCard
+
+
+def keep_to_cores() -> None:
+    """Let PyTorch compute in no more threads than there are cores for this process now; the other runtimes follow it.
+
+    By itself it counts those that there were when it was imported, and knows nothing of a container's share.
+    """
+    if torch.get_num_threads() > usable_cores():
+        torch.set_num_threads(usable_cores())
 
 
 def make_backend(
@@ -39,6 +51,7 @@ def make_backend(
     UnetsegError
         If the runtime is not installed, or the network cannot be brought into its form.
     """
+    keep_to_cores()
     if plan.backend == "torch":
         if keeps_memory and device.kind == "cpu":
             keep_freed_memory()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.errors import ModelError, UnetsegError, is_out_of_memory
 from napari_unetseg.inference.backends import cancelled_error, unloaded
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.array_backend import ArrayBackend
@@ -98,9 +98,14 @@ def open_session(file: Path, *, cuda: bool = False) -> "InferenceSession":
         providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
+    # By itself it starts a thread for each core of the machine, and ties it to that. As many as PyTorch's here.
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(file, options, providers=providers)
     except Exception as error:  # its errors share no other class
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             Sentence(
                 "{file}: ONNX Runtime cannot read it ({reason}). Delete it and export it again.",

@@ -145,6 +145,8 @@ def _compile(model: "Model", precision: str) -> "CompiledModel":
     try:
         return openvino_core().compile_model(model, "CPU", config)
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             Sentence("OpenVINO cannot compile this network ({reason}). Use the backend torch.", reason=error)
         ) from error

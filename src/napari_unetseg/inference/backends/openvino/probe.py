@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import UnetsegError, last_line
 from napari_unetseg.inference.backends.openvino.library import (
     cache_folder,
@@ -135,7 +136,9 @@ def compute_samples() -> dict[str, float]:
     for precision in _MAX_ERROR:
         model = _convolution(openvino, pixels, kernels, in_int8=precision == "int8")
         hint = "bf16" if precision == "bfloat16" else "f32"
-        compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        compiled = openvino_core().compile_model(
+            model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": usable_cores()}
+        )
         result = compiled(pixels)[0]
         differences[precision] = float(np.abs(result - expected).max() / np.abs(expected).max())
     return differences
