@@ -8,6 +8,7 @@ from napari.utils.notifications import show_warning
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
+from napari_unetseg.io.ome_tiff import label_type
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import pixel_size, step_sizes
@@ -45,14 +46,15 @@ def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], 
     stack, axes = stack_of(data, meta)
     order = (*axes.stack, *axes.plane)
     units = _units(meta, axes.plane, axes.stack)
-    labels = axes.whole_planes(np.asarray(stack))
+    labels = np.asarray(stack)
     if labels.min(initial=0) < 0:
         negative = tr("The layer '{layer}' has negative labels, which OME-TIFF files do not hold.")
         raise UnetsegError(negative.format(layer=meta.get("name")))
     with errors_in_users_language():
         write_ome_labels(
             path,
-            labels,
+            # In its final type, so that the frame round a region takes no memory.
+            axes.whole_planes(labels.astype(label_type(labels), copy=False)),
             axes=f"{axes.letters}YX",
             scale=[step_sizes(meta)[axis] for axis in order] if units is not None else None,
             units=units,

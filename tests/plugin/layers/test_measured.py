@@ -103,6 +103,16 @@ def test_stacks_are_measured_in_each_plane(service: SegmentationService, squares
     assert table["confidence"].isna().tolist() == [False, True]
 
 
+def test_a_table_that_names_no_planes_is_measured_anew() -> None:
+    data = np.zeros((2, 6, 6), int)
+    data[0, :2, :3], data[1, :4, :3] = 1, 1
+    layer = Labels(data, features={"index": [1], "area_px": [6], "confidence": [0.9]})
+    table = saved(layer)
+    assert table["z"].tolist() == [0, 1]
+    assert table["area_px"].tolist() == [6, 12]
+    assert "confidence" not in table
+
+
 def test_outlines_that_nobody_edited_keep_their_numbers(made: dict[Any, Any]) -> None:
     table = saved_shapes(made["contours"])
     assert table["area"].tolist() == [64, 36, 16]
