@@ -114,6 +114,59 @@ def test_the_layer_that_belongs_to_another_is_found() -> None:
         image_of(labels, [elsewhere])
 
 
+def region_of(stack: bool) -> tuple[ImageLayer, Labels]:
+    """A flipped image in micrometres, and labels in nanometres of a part of it, or of a part of a plane of a stack."""
+    pixels = np.arange(4 * 30 * 40, dtype=float).reshape(4, 30, 40)
+    image = ImageLayer(
+        pixels if stack else pixels[2], name="image", scale=(2, -0.5, 0.5)[-2 - stack :], units="um", rotate=0
+    )
+    corner = (2, 5, 7)[-2 - stack :]
+    labels = np.zeros((1, 10, 12)[-2 - stack :], np.int32)
+    labels[..., 2:5, 3:7] = 4
+    placed = {"scale": 1000 * image.scale, "translate": 1000 * np.asarray(image.data_to_world(corner)), "units": "nm"}
+    return image, Labels(labels, name="part", **placed)
+
+
+@pytest.mark.parametrize("stack", [False, True])
+def test_a_part_of_an_image_is_measured_in_the_pixels_of_the_image(stack: bool) -> None:
+    image, part = region_of(stack)
+    elsewhere = ImageLayer(image.data, name="elsewhere")
+    assert image_of(part, [elsewhere, part, image]) is image
+    table = measured_again(part, image)
+    assert table["index"].tolist() == [4]
+    assert table[["area_px", "centroid_y_px", "centroid_x_px"]].to_numpy().tolist() == [[12, 8, 11.5]]
+    assert table["mean_intensity"].tolist() == [image.data[..., 7:10, 10:14][2 if stack else ...].mean()]
+    assert ("z" in table) == stack
+    assert not stack or table["z"].tolist() == [2]
+
+
+@pytest.mark.parametrize("stack", [False, True])
+def test_contours_of_a_part_of_an_image_are_drawn_into_the_image(stack: bool) -> None:
+    image, part = region_of(stack)
+    contours = Layer.create(*contours_from_labels(part))
+    assert reference_layer(contours, [image, part]) is part
+    assert reference_layer(contours, [image]) is image
+    drawn = Layer.create(*labels_from_contours(contours, image))
+    assert converting.has_same_transform(drawn, image)
+    assert drawn.units == image.units
+    expected = np.zeros(image.data.shape, np.int32)
+    expected[(2, slice(7, 10), slice(10, 14))[-2 - stack :]] = 4
+    np.testing.assert_array_equal(drawn.data, expected)
+
+
+def test_labels_that_were_moved_away_are_still_of_their_image() -> None:
+    record = {"image": "image", "region": [[5, 15], [7, 19]], "plane_size": [30, 40], "layer_axes": ["Y", "X"]}
+    labels = Labels(np.ones((10, 12), np.int32), translate=(300, 300), metadata={layer_style.METADATA_KEY: record})
+    image = ImageLayer(np.arange(1200.0).reshape(30, 40), name="image")
+    assert image_of(labels, [image]) is image
+    assert measured_again(labels, image)["mean_intensity"].tolist() == [image.data[5:15, 7:19].mean()]
+
+
+def test_labels_that_reach_beyond_an_image_do_not_belong_to_it() -> None:
+    with pytest.raises(UnetsegError, match="No image"):
+        image_of(Labels(np.ones((10, 12), np.int32), translate=(25, 0)), [ImageLayer(np.zeros((30, 40)))])
+
+
 def run(command: str) -> None:
     get_app_model().commands.execute_command(f"napari-unetseg.{command}").result()
 

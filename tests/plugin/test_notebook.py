@@ -65,6 +65,19 @@ def test_a_stack_in_a_notebook_knows_its_axes(service: SegmentationService, squa
         assert read_axes(3, labels.as_layer_data_tuple()[1]).letters == letters
 
 
+def test_a_part_of_an_image_is_added_where_it_lies(service: SegmentationService, squares: NDArray[np.uint16]) -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(squares, scale=(0.5, 0.25), units="um")
+    plane = shown_plane(image, viewer.dims, region=((16, 48), (24, 64)))
+    part = Image(squares[16:, 24:], scale=(0.5, 0.25), unit="micrometer", origin=(16, 24))
+    result = service.segment(part)
+    made = build_layers(layer_data(service.segment(plane.read()), plane, ("labels", "contours")))
+    for layer, expected in zip(result.add_to(viewer), made.values(), strict=True):
+        np.testing.assert_allclose(layer.data_to_world((0, 0)), expected.data_to_world((0, 0)))
+        assert layer.metadata["napari_unetseg"]["region"] == [[16, 48], [24, 64]]
+    assert result.measurements["centroid_y_px"].tolist() == [22.5, 41.5]
+
+
 def test_painting_on_the_labels_changes_no_result(segmentation: Segmentation) -> None:
     labels, _ = segmentation.add_to(ViewerModel())
     before = segmentation.labels.copy()

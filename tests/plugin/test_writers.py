@@ -24,9 +24,9 @@ from napari_unetseg.io import Position, read_geojson, read_image, read_rois
 from napari_unetseg.plugin import writers
 from napari_unetseg.plugin.converting import contours_from_labels, measured_again
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
-from napari_unetseg.plugin.layers.plane import shown_plane
+from napari_unetseg.plugin.layers.plane import shown_plane, shown_stack
 from napari_unetseg.postprocessing.contours import rasterise
-from napari_unetseg.service import Segmentation
+from napari_unetseg.service import Segmentation, SegmentationService
 
 PLUGIN = "napari-unetseg"
 READERS = {".zip": read_rois, ".geojson": read_geojson}
@@ -302,3 +302,130 @@ def test_what_others_write_with_few_attributes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.ome.tif").array, holed())
     writers.save_labels_as_rois(str(tmp_path / "a.zip"), holed(), {})
     assert len(read_rois(tmp_path / "a.zip").contours) == 5
+
+
+def whole(path: Path) -> NDArray[Any]:
+    """The label image that a file holds, of contours as large as the image of `parts`."""
+    if path.suffix in READERS:
+        return rasterise(list(READERS[path.suffix](path).contours), (48, 64))
+    return read_image(path).array
+
+
+@pytest.fixture
+def parts(service: SegmentationService, squares: NDArray[np.uint16]) -> dict[Any, Layer]:
+    """The result of rows 10 to 44 and columns 20 to 60, in which lie two of the three squares."""
+    image = ImageLayer(squares, name="cells", scale=(-0.5, 0.5), translate=(3, 4), units="um")
+    plane = shown_plane(image, ViewerModel().dims, region=((10, 45), (20, 61)))
+    return build_layers(layer_data(service.segment(plane.read()), plane, ("labels", "contours")))
+
+
+@pytest.mark.parametrize(
+    ("output", "ending"),
+    [*(("labels", ending) for ending in (".zip", ".geojson", ".ome.tif", ".tif")), *(("contours", e) for e in READERS)],
+)
+def test_a_result_of_a_region_is_saved_where_it_lies_in_its_image(
+    tmp_path: Path, parts: dict[Any, Layer], squares: NDArray[np.uint16], output: str, ending: str
+) -> None:
+    parts[output].save(tmp_path / f"a{ending}")
+    expected = squares > 0
+    expected[4:12, 4:12] = False
+    np.testing.assert_array_equal(whole(tmp_path / f"a{ending}") > 0, expected)
+    if ending == ".geojson":
+        content = json.loads((tmp_path / "a.geojson").read_text())
+        assert content["pixel_size"] == {"y": 0.5, "x": 0.5, "unit": "micrometer"}
+
+
+def test_the_table_of_a_region_counts_from_the_image(parts: dict[Any, Layer], tmp_path: Path) -> None:
+    layer = parts["labels"]
+    assert layer.features["centroid_y_px"].tolist() == [22.5, 41.5]
+    assert layer.features["centroid_x_um"].tolist() == [16.25, 25.75]
+    assert layer.features["bbox_min_x_px"].tolist() == [30, 50]
+    layer.save(tmp_path / "a.geojson")
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert [one["properties"]["measurements"]["centroid_x_px"] for one in features] == [32.5, 51.5]
+
+
+def test_what_is_painted_on_a_region_is_saved_with_its_own_measurements(
+    parts: dict[Any, Layer], tmp_path: Path
+) -> None:
+    parts["labels"].data[0:3, 0:5] = 7
+    parts["labels"].save(tmp_path / "a.geojson")
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    (drawn,) = (one["properties"]["measurements"] for one in features if one["properties"]["label"] == 7)
+    assert (drawn["area_px"], drawn["area_um2"]) == (15, 3.75)
+    assert (drawn["centroid_y_px"], drawn["centroid_x_px"]) == (11, 22)
+    assert "confidence" not in drawn
+    assert "mean_intensity" not in drawn
+
+
+def test_a_region_of_a_plane_of_a_stack_keeps_plane_and_place(
+    tmp_path: Path, service: SegmentationService, squares: NDArray[np.uint16]
+) -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.stack([squares] * 4), scale=(3, 0.5, 0.5), units="um")
+    viewer.dims.set_current_step(0, 2)
+    plane = shown_plane(image, viewer.dims, region=((16, 48), (24, 64)))
+    layer = build_layers(layer_data(service.segment(plane.read()), plane, ("labels",)))["labels"]
+    layer.save(tmp_path / "a.geojson")
+    read = read_geojson(tmp_path / "a.geojson")
+    assert set(read.positions) == {Position(z=2)}
+    assert [tuple(contour.exterior.min(axis=0)) for contour in read.contours] == [(19.5, 29.5), (39.5, 49.5)]
+
+
+def test_a_record_without_the_size_of_the_image_gives_a_frame_that_is_large_enough(tmp_path: Path) -> None:
+    meta = {"metadata": {"napari_unetseg": {"region": [[5, 14], [7, 19]]}}}
+    writers.save_labels_as_ome_tiff(str(tmp_path / "a.ome.tif"), holed(), meta)
+    found = read_image(tmp_path / "a.ome.tif").array
+    assert found.shape == (14, 19)
+    np.testing.assert_array_equal(found[5:, 7:], holed())
+
+
+def test_a_flipped_layer_has_sizes_that_files_can_state(tmp_path: Path) -> None:
+    layer = Labels(np.stack([holed()] * 2), scale=(-3, -0.5, 0.25), units="um")
+    layer.save(tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert [pixels[f"PhysicalSize{axis}"] for axis in "ZYX"] == [3, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("ending", [".ome.tif", ".geojson"])
+def test_a_sheared_layer_is_saved_without_a_pixel_size_and_that_is_told(
+    tmp_path: Path, reported: list[str], ending: str
+) -> None:
+    Labels(holed(), name="cells", shear=[0.2], units="um").save(tmp_path / f"a{ending}")
+    (text,) = reported
+    assert text.startswith("The layer 'cells' is sheared")
+    assert "PhysicalSize" not in (tmp_path / f"a{ending}").read_bytes().decode("latin1")
+    assert "pixel_size" not in (tmp_path / f"a{ending}").read_bytes().decode("latin1")
+
+
+@pytest.mark.parametrize("kind", ["labels", "shapes"])
+def test_an_object_of_several_planes_has_the_measurements_of_each(
+    tmp_path: Path, service: SegmentationService, squares: NDArray[np.uint16], kind: str
+) -> None:
+    smaller = squares.copy()
+    smaller[4:6] = 0
+    viewer = ViewerModel()
+    image = viewer.add_image(np.stack([squares, smaller]), axis_labels=("z", "y", "x"))
+    plane = shown_stack(image, viewer.dims)
+    layers = build_layers(layer_data(service.segment(plane.read(), link=True), plane, ("labels", "contours")))
+    layers["labels" if kind == "labels" else "contours"].save(tmp_path / "a.geojson")
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    one = {
+        f["geometry"]["plane"]["z"]: f["properties"]["measurements"] for f in features if f["properties"]["label"] == 1
+    }
+    assert {z: values.get("area_px", values.get("area")) for z, values in one.items()} == {0: 64, 1: 48}
+
+
+def test_opened_outlines_that_are_changed_lose_the_measurements_of_before(tmp_path: Path) -> None:
+    features = {"index": [1, 2, 3, 4], "area_px": [24, 1, 7, 4], "mean_intensity": [5.0, 6, 7, 8]}
+    Labels(holed(), features=features).save(tmp_path / "a.geojson")
+    (shapes,) = ViewerModel().open(tmp_path / "a.geojson", plugin=PLUGIN)
+    row = list(shapes.features["label"]).index(4)
+    shapes.data = [polygon + (0.0 if at != row else 1.0) for at, polygon in enumerate(shapes.data)]
+    shapes.save(tmp_path / "b.geojson")
+    written = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    measured = {one["properties"]["label"]: one["properties"].get("measurements", {}) for one in written}
+    assert "mean_intensity" not in measured[4]
+    assert measured[4]["area_px"] == 4
+    assert measured[2] == {"area_px": 1, "mean_intensity": 6} | measured[2]

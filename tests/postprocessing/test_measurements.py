@@ -202,3 +202,15 @@ def test_without_a_foreground_there_is_no_confidence():
         for foreground in (np.ones((1, 3), np.float32), None)
     )
     assert set(with_it) - set(without) == {"confidence"}
+
+
+def test_positions_in_a_part_of_an_image_count_from_the_image():
+    whole = np.zeros((30, 40), int)
+    whole[8:13, 20:24], whole[15:17, 30:37] = 1, 2
+    arguments = {"foreground": None, "scale": (0.5, 0.25), "unit": "micrometer"}
+    expected = measure(whole, intensity=whole[None], **arguments)
+    part = whole[6:20, 11:39]
+    found = measure(part, intensity=part[None], origin=(6, 11), **arguments)
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)

@@ -112,9 +112,11 @@ def test_a_part_of_an_image_is_cut_out_of_it(result: Segmentation) -> None:
     reported = result.provenance.as_dict() | {"region": [[5, 60], [0, 33]]}
     script = as_python(RunRecipe.of(reported))
     compile(script, "script", "exec")
-    assert "array=image.array[5:60, 0:33]" in script
+    assert "array=image.array[5:60, 0:33], origin=(5, 0))" in script
     layer = as_python(RunRecipe.of(reported | {"path": None, "axes": "ZYXC", "rgb": True, "plane": {0: 2}}))
     assert "pixels[2, :, 5:60, 0:33, :]" in layer
+    assert "name=layer.name, origin=(5, 0))" in layer
+    compile(layer, "layer", "exec")
     assert " IMAGE " in as_command(RunRecipe.of(reported))
 
 

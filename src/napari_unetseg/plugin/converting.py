@@ -191,16 +191,17 @@ def _offset_in(layer: PixelLayer, image: ImageLike) -> tuple[int, ...] | None:
     if layer.ndim != image.ndim:
         return None
     shape, whole = full_resolution(layer).shape, full_resolution(image).shape
-    offset = pixel_offset(layer, image)
-    record = layer.metadata.get(METADATA_KEY) or {}
-    if offset is None and record.get("image") == image.name:
+    offsets = [pixel_offset(layer, image)]
+    if (layer.metadata.get(METADATA_KEY) or {}).get("image") == image.name:
         axes = read_axes(layer.ndim, layer_attributes(layer))
         places = dict(zip((*axes.stack, *axes.plane), (*axes.start, *axes.origin), strict=True))
-        offset = tuple(places[axis] for axis in range(layer.ndim))
-    inside = offset is not None and all(
-        at >= 0 and at + length <= every for at, length, every in zip(offset, shape, whole, strict=False)
-    )
-    return offset if inside else None
+        offsets.append(tuple(places[axis] for axis in range(layer.ndim)))
+    for offset in offsets:
+        if offset is not None and all(
+            at >= 0 and at + length <= every for at, length, every in zip(offset, shape, whole, strict=False)
+        ):
+            return offset
+    return None
 
 
 def layer_attributes(layer: LayerLike) -> LayerMeta:

@@ -8,16 +8,17 @@ from napari.utils.notifications import show_warning
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
+from napari_unetseg.io.ome_tiff import label_type
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import pixel_size, step_sizes
 from napari_unetseg.plugin.layers.exports import (
-    FileAxes,
     contours_of_labels,
     contours_of_shapes,
     describe_left_out,
     model_of,
     provenance_of,
+    read_axes,
     stack_of,
 )
 from napari_unetseg.plugin.layers.napari_types import LayerArray, LayerMeta
@@ -44,20 +45,22 @@ def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], 
     path = _with_ending(path, ".ome.tif", ".ome.tiff", ".tif", ".tiff")
     stack, axes = stack_of(data, meta)
     order = (*axes.stack, *axes.plane)
-    units = _units(meta, axes)
-    labels = axes.whole_planes(np.asarray(stack))
+    units = _units(meta, axes.plane, axes.stack)
+    labels = np.asarray(stack)
     if labels.min(initial=0) < 0:
         negative = tr("The layer '{layer}' has negative labels, which OME-TIFF files do not hold.")
         raise UnetsegError(negative.format(layer=meta.get("name")))
     with errors_in_users_language():
         write_ome_labels(
             path,
-            labels,
+            # In its final type, so that the frame round a region takes no memory.
+            axes.whole_planes(labels.astype(label_type(labels), copy=False)),
             axes=f"{axes.letters}YX",
             scale=[step_sizes(meta)[axis] for axis in order] if units is not None else None,
             units=units,
             provenance=provenance_of(meta),
         )
+    _warn_of_shear(meta, axes.plane)
     return [path]
 
 
@@ -74,16 +77,6 @@ def save_labels_as_tiff(path: str, data: LayerArray | Sequence[LayerArray], meta
         data = axes.whole_planes(np.asarray(planes))
     written = napari_write_labels(path, data, dict(meta))
     return [written] if written else []
-
-
-def _units(meta: LayerMeta, axes: FileAxes) -> list[str] | None:
-    """Return the unit of each axis in a file; the pixel for a plane whose pixels are no rectangles."""
-    if meta.get("units") is None or meta.get("scale") is None:
-        return None
-    units = [str(unit) for unit in meta["units"]]
-    own = [units[axis] for axis in axes.plane]
-    sheared = own[0] == own[1] and pixel_size(meta, axes.plane)[0] is None
-    return [*(units[axis] for axis in axes.stack), *(["pixel"] * 2 if sheared else own)]
 
 
 def save_labels_as_rois(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
@@ -128,7 +121,29 @@ def _save_geojson(path: str, found: ContourFile, meta: LayerMeta) -> list[str]:
             properties=found.properties,
         )
     _warn_of_left_out(found, meta)
+    if meta.get("scale") is not None:
+        _warn_of_shear(meta, read_axes(len(meta["scale"]), meta).plane)
     return [path]
+
+
+def _units(meta: LayerMeta, plane: tuple[int, int], stack: Sequence[int]) -> list[str] | None:
+    """Return the unit of each axis in a file, planes first; the pixel for a plane whose pixels are no rectangles."""
+    if meta.get("units") is None or meta.get("scale") is None:
+        return None
+    units = [str(unit) for unit in meta["units"]]
+    own = ["pixel"] * 2 if _is_sheared(meta, plane) else [units[axis] for axis in plane]
+    return [*(units[axis] for axis in stack), *own]
+
+
+def _is_sheared(meta: LayerMeta, plane: tuple[int, int]) -> bool:
+    first, second = (str(meta["units"][axis]) for axis in plane)
+    return first == second != "pixel" and pixel_size(meta, plane)[0] is None
+
+
+def _warn_of_shear(meta: LayerMeta, plane: tuple[int, int]) -> None:
+    if meta.get("units") is not None and meta.get("scale") is not None and _is_sheared(meta, plane):
+        warning = tr("The layer '{layer}' is sheared, so the file does not say how large its pixels are.")
+        show_warning(warning.format(layer=meta.get("name")))
 
 
 def _with_ending(path: str, *endings: str) -> str:

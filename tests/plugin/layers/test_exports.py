@@ -151,6 +151,23 @@ def test_pixels_have_a_size_where_both_axes_have_one_unit() -> None:
     assert pixel_size(attributes((4, 5), scale=(0.5, 0.25)), (0, 1)) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("change", "size"),
+    [
+        ({"scale": (-0.5, 0.25)}, (0.5, 0.25)),
+        ({"scale": (-0.5, -0.25), "rotate": 30}, (0.5, 0.25)),
+        ({"scale": (0.5, 0.25), "affine": np.diag([-2, 3, 1])}, (1, 0.75)),
+        ({"scale": (1e-9, 2e-9)}, (1e-9, 2e-9)),
+        ({"scale": (0.5, 0.25), "shear": [0.1]}, None),
+        ({"scale": (0.5, 0.25), "affine": [[1, 0.1, 0], [0, 1, 0], [0, 0, 1]]}, None),
+    ],
+)
+def test_the_size_of_a_pixel_is_how_far_pixels_lie_apart(change: dict[str, Any], size: Any) -> None:
+    found, unit = pixel_size(attributes((4, 5), units="um", **change), (0, 1))
+    assert found == (None if size is None else pytest.approx(size, rel=1e-12))
+    assert unit == (None if size is None else "micrometer")
+
+
 def test_the_full_resolution_of_a_pyramid_is_taken() -> None:
     fine = np.ones((8, 8), int)
     found = contours_of_labels([fine, fine[::2, ::2]], {"multiscale": True})

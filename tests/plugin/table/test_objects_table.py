@@ -126,6 +126,17 @@ def test_the_table_is_saved_as_csv_in_the_order_of_the_labels(qtbot: Any, tmp_pa
     assert rows == [["label", "area_px", "confidence"], ["2", "16", "0.9"], ["5", "4", ""], ["9", "36", "0.75"]]
 
 
+def test_what_was_painted_since_is_saved_as_it_is(qtbot: Any, tmp_path: Path) -> None:
+    layer, table = measured(), ObjectTable(lambda parent, name: tmp_path / "table.csv")
+    table.follow(layer)
+    layer.data[layer.data == 9] = 0
+    layer.data[layer.data == 5] = 2
+    with qtbot.waitSignal(table.saved, timeout=20_000):
+        table.save.click()
+    with (tmp_path / "table.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["label", "area_px", "confidence"], ["2", "20", ""]]
+
+
 def test_a_file_that_cannot_be_written_is_told(qtbot: Any, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     table = ObjectTable(lambda parent, name: tmp_path / "file" / "table.csv")

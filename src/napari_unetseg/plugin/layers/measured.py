@@ -74,8 +74,8 @@ def current_rows(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     places = [name for name in ("t", "z", "c") if name in now.columns]
     keys = ["label", *(name for name in places if name in shared)]
     if now.duplicated(keys).any():
-        # Which row is of which plane is not known.
-        return now[shared]
+        # Which of the rows before is of which plane is not known.
+        return now[["label", *places, *(name for name in shared if name not in ("label", *places))]]
     old = before.drop_duplicates(keys).set_index(keys)
     found = old.reindex(pd.MultiIndex.from_frame(now[keys]) if len(keys) > 1 else pd.Index(now["label"], name="label"))
     same = _are_equal(found.reset_index(drop=True), now.reset_index(drop=True))
