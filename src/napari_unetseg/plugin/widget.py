@@ -36,6 +36,7 @@ from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
 from napari_unetseg.plugin.parts.collapsible import CollapsibleRows
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
+from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.workers.run_controller import RunController
 from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
@@ -45,7 +46,7 @@ from napari_unetseg.zoo.registry import Listed, list_models
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-WIDTH = 336
+WIDTH = 350
 _FLIP_TIP = mark("Shows or hides the contours of all results:")
 
 
@@ -295,9 +296,11 @@ class SegmentationWidget(QWidget):
 
     def _arrange(self) -> None:
         self.setMinimumWidth(WIDTH)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 6, 9, 6)
-        column.setSpacing(4)
+        self.column = ScrollingColumn()
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self.column)
+        column = self.column.rows
         seldom = [self.adjust.more, self.inputs.link, self.object_size.more]
         self.more = CollapsibleRows(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)
         upper = (self.inputs, self.object_size, self.runner, self.message)
