@@ -17,6 +17,7 @@ from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.last_result import LastResult
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
+from napari_unetseg.plugin.dock.panel_drops import PanelDrops
 from napari_unetseg.plugin.dock.relabelling import RelabelController
 from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, remember, restore_rows
 from napari_unetseg.plugin.dock.rerun import plan_rerun, show_recipe
@@ -98,6 +99,7 @@ class SegmentationWidget(QWidget):
         self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
+        self.drops = PanelDrops(self, napari_viewer, self.folder, self.model_adder, self.message, self._occupied)
         self._connect()
         self._bind_keys()
         self._on_theme()
@@ -175,6 +177,9 @@ class SegmentationWidget(QWidget):
             self.object_size.show_layer(None, None)
             self.run_forecast.stop()
         return bool(super().event(event))
+
+    def _occupied(self) -> bool:
+        return self.controller.running or self.model_adder.busy or self.folder.running
 
     def _model_choice(self) -> ModelChoice | None:
         package = self.inputs.package()
