@@ -97,7 +97,9 @@ class FolderDialog(QDialog):
         if len(paths) == 1 and paths[0].is_dir():
             self.form.show_search(paths[0], ALL)
         elif kinds == {"image"} and len(folders) == 1 and not any(path.is_dir() for path in paths):
-            self.form.show_search(paths[0].parent, ";".join(escape(path.name) for path in paths))
+            names = ";".join(escape(path.name) for path in paths)
+            # A name with what separates patterns cannot be told apart: all of the folder, as the list then shows.
+            self.form.show_search(paths[0].parent, ALL if "," in names or names.count(";") >= len(paths) else names)
         else:
             self.message.show_message(tr(folder_words.NOT_TAKEN), "warning")
 
