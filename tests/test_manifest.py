@@ -79,9 +79,10 @@ def test_menus_are_among_those_napari_opens_to_plugins(contributions: dict[str, 
     assert set(contributions["menus"]) <= OPEN_MENUS | own
 
 
-def test_the_widget_and_two_samples_are_offered(manifest: PluginManifest) -> None:
+def test_the_widget_and_samples_for_all_bundled_models_are_offered(manifest: PluginManifest) -> None:
     assert [widget.display_name for widget in manifest.contributions.widgets or []] == ["U-Net Segmentation"]
-    assert len(manifest.contributions.sample_data or []) >= 2
+    keys = {str(sample.key) for sample in manifest.contributions.sample_data or []}
+    assert keys == {"nuclei", "tissue", "cells", "spheroids", "hand"}
 
 
 def test_the_icon_is_in_the_package(manifest: PluginManifest) -> None:

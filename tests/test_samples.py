@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_unetseg.samples import SAMPLES, nuclei, nuclei_with_truth, tissue, tissue_with_truth
+from napari_unetseg.samples import (
+    SAMPLES,
+    cells_with_truth,
+    hand_with_truth,
+    nuclei,
+    nuclei_with_truth,
+    spheroids_with_truth,
+    tissue,
+    tissue_with_truth,
+)
+from napari_unetseg.service import SegmentationService
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -45,3 +55,21 @@ def test_nuclei_are_whole_and_some_touch(draw, fewest, most):
     pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
     touching = {tuple(sorted(pair)) for a, b in pairs for pair in zip(a[a != b], b[a != b], strict=True) if min(pair)}
     assert fewest <= len(touching) <= most
+
+
+@pytest.mark.parametrize(
+    ("model", "draw", "fewest", "overlap"),
+    [
+        ("nuclei", nuclei_with_truth, 90, 0.9),
+        ("nuclei", tissue_with_truth, 200, 0.85),
+        ("cells", cells_with_truth, 36, 0.9),
+        ("spheroids", spheroids_with_truth, 6, 0.95),
+        ("nails", hand_with_truth, 4, 0.93),
+    ],
+)
+def test_each_bundled_model_does_well_on_its_sample(model, draw, fewest, overlap):
+    image, labels = draw()
+    found = SegmentationService(model, "cpu").segment(image).labels
+    assert fewest <= found.max() <= labels.max() + 2
+    both = np.count_nonzero((found > 0) & (labels > 0))
+    assert 2 * both / (np.count_nonzero(found) + np.count_nonzero(labels)) >= overlap

@@ -156,7 +156,7 @@ def test_every_word_of_the_window_is_looked_up(
 def test_no_word_of_the_column_is_cut_off(open_in: Callable[..., SegmentationWidget], name: str) -> None:
     language.use(name)
     widget = open_in()
-    assert widget.minimumSizeHint().width() <= WIDTH
+    assert widget.column.content.minimumSizeHint().width() <= WIDTH
     plain = [child for child in widget.findChildren(QWidget) if type(child) in (QPushButton, QCheckBox, QLabel)]
     shown = [child for child in plain if child.isVisible() and child.text()]
     assert len(shown) > 30

@@ -554,7 +554,7 @@ def test_every_control_explains_itself(make_widget: MakeWidget, squares: Squares
 def test_the_minimum_size_is_also_told_in_physical_units(make_widget: MakeWidget, squares: Squares) -> None:
     widget = make_widget(ImageLayer(squares, scale=(0.5, 0.5), units="um"))
     widget.adjust.min_size.setValue(20)
-    assert widget.adjust.area.text() == "px · 5 µm²"
+    assert widget.adjust.area.text() == "20 px · 5 µm²"
     assert widget.adjust.min_size.value() == 20
 
 

@@ -17,6 +17,21 @@ def open_tissue() -> list[LayerData]:
     return _layer_data(samples.tissue())
 
 
+def open_cells() -> list[LayerData]:
+    """Return the drawn cells in phase contrast as layer data."""
+    return _layer_data(samples.cells())
+
+
+def open_spheroids() -> list[LayerData]:
+    """Return the drawn spheroids in bright field as layer data."""
+    return _layer_data(samples.spheroids())
+
+
+def open_hand() -> list[LayerData]:
+    """Return the drawn hand as layer data."""
+    return _layer_data(samples.hand())
+
+
 def _layer_data(image: Image) -> list[LayerData]:
     arguments: dict[str, Any] = {"name": image.name, "axis_labels": ("y", "x")}
     if image.rgb:

@@ -19,6 +19,7 @@ from napari_unetseg.plugin.dock.image_watch import ImageWatch
 from napari_unetseg.plugin.dock.input_rows import Inputs
 from napari_unetseg.plugin.dock.kept_results import KeptResults
 from napari_unetseg.plugin.dock.object_size_row import ObjectSize
+from napari_unetseg.plugin.dock.panel_drops import PanelDrops
 from napari_unetseg.plugin.dock.relabelling import RelabelController
 from napari_unetseg.plugin.dock.remembered_settings import remember, restore_rows
 from napari_unetseg.plugin.dock.rerun import plan_rerun, show_recipe
@@ -41,6 +42,7 @@ from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
 from napari_unetseg.plugin.parts.collapsible import CollapsibleRows
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
+from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.workers.run_controller import RunController
 from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
@@ -50,7 +52,7 @@ from napari_unetseg.zoo.registry import Listed, list_models
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-WIDTH = 336
+WIDTH = 350
 _FLIP_TIP = mark("Shows or hides the contours of all results:")
 
 
@@ -107,6 +109,7 @@ class SegmentationWidget(QWidget):
         self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self._arrange()
+        self.drops = PanelDrops(self, napari_viewer, self.folder, self.model_adder, self.message, self._occupied)
         self._connect()
         self._bind_keys()
         self._on_theme()
@@ -189,6 +192,9 @@ class SegmentationWidget(QWidget):
             self.object_size.show_layer(None, None)
             self.run_forecast.stop()
         return bool(super().event(event))
+
+    def _occupied(self) -> bool:
+        return self.controller.running or self.model_adder.busy or self.folder.running
 
     def _model_choice(self) -> ModelChoice | None:
         package = self.inputs.package()
@@ -334,9 +340,11 @@ class SegmentationWidget(QWidget):
 
     def _arrange(self) -> None:
         self.setMinimumWidth(WIDTH)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 6, 9, 6)
-        column.setSpacing(4)
+        self.column = ScrollingColumn()
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self.column)
+        column = self.column.rows
         seldom = [self.adjust.more, self.inputs.link, self.object_size.more]
         self.more = CollapsibleRows(tr("More"), tr(MORE_TIP), seldom, self.adjust.table)
         upper = (self.inputs, self.object_size, self.runner, self.message)

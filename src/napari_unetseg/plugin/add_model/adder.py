@@ -74,8 +74,14 @@ class ModelAdder(QObject):
             return
         path = self._choose(self._window)
         if path is not None:
-            self._path, models = path, self._models
-            self._start(words.reading(path.name), lambda task: _examine(path, models, task), self._open_dialog)
+            self.add(path)
+
+    def add(self, path: Path) -> None:
+        """Examine a file, or the folder of a model package; nothing happens while another one is being added."""
+        if self.busy or self.dialog is not None:
+            return
+        self._path, models = path, self._models
+        self._start(words.reading(path.name), lambda task: _examine(path, models, task), self._open_dialog)
 
     def cancel(self) -> None:
         """Ask the worker to stop; `stopped` follows when it did."""

@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QWidget
 from superqt import QElidingLabel, QLabeledDoubleSlider, QLabeledSlider
 
-from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.parts.form import form_grid
+from napari_unetseg.language import grouped, mark, tr
+from napari_unetseg.plugin.parts.form import LABEL_WIDTH, form_grid
 from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 MORE_TIP = mark("What is seldom needed: smoothing, holes, the diameter of the objects, averaging over flips.")
 _TABLE_TIP = mark("Opens a table below the image: a row an object, with sorting, a histogram and CSV export.")
 _RESET_TIP = mark("Brings back the values that the model itself suggests.")
-_WIDE_AREA = "px · 8,888 µm²"
+_VALUE_WIDTH = 40
 
 
 class _FractionSlider(QLabeledDoubleSlider):
@@ -28,6 +29,7 @@ class _FractionSlider(QLabeledDoubleSlider):
         self.setRange(0.0, 1.0)
         self.setSingleStep(0.01)  # type: ignore[arg-type]
         self.setDecimals(2)
+        _even_value(self)
         self.edited = self.valueChanged
         self._given: float | None = None
         self.edited.connect(self._on_moved)
@@ -52,6 +54,7 @@ class _CountSlider(QLabeledSlider):
         self.setRange(0, largest)
         # Its own preferred width would widen the column.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        _even_value(self)
         self.edited = self.valueChanged
 
     def parameter(self) -> int:
@@ -60,6 +63,13 @@ class _CountSlider(QLabeledSlider):
     def set_parameter(self, value: int) -> None:
         self.setMaximum(max(self._largest, self._stretch * value))
         self.setValue(value)
+
+
+def _even_value(slider: QLabeledSlider) -> None:
+    """Give the box of a slider's value one width whatever its range, so that all sliders end at one line."""
+    if (box := slider.findChild(QLineEdit)) is not None:
+        # superqt computes the width anew with every range and font, by the style.
+        box.setStyleSheet(f"background: transparent; border: 0; min-width: {_VALUE_WIDTH}px")
 
 
 class _Switch(QCheckBox):
@@ -179,7 +189,9 @@ class Adjustments(QWidget):
         for name, control in self.controls.items():
             control.setToolTip(tr(_ROWS[name].tip))
             setattr(self, name, control)
-        self.area = _AreaLabel()
+        self.area = QLabel()
+        self.area.setStyleSheet("font-size: 8pt")
+        self.area.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.area.setToolTip(self.min_size.toolTip())
         self.table = QCheckBox(tr("Table"))
         self.table.setToolTip(tr(_TABLE_TIP))
@@ -197,6 +209,7 @@ class Adjustments(QWidget):
             box.setToolTip(tr(_OUTPUTS[output][1]))
             box.toggled.connect(partial(self._on_output, output))
         self.more = QWidget()
+        self._labels: list[QLabel] = []
         self._arrange()
         for control in self.controls.values():
             control.edited.connect(self._on_changed)
@@ -258,6 +271,14 @@ class Adjustments(QWidget):
         for output, box in self.outputs.items():
             box.setEnabled(not locked and output in self._offered)
 
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Give labels one width, in the font that comes with the first show, so that all sliders begin at one line."""
+        super().showEvent(event)
+        for label in self._labels:
+            label.ensurePolished()
+        for grid in self._grids:
+            grid.setColumnMinimumWidth(0, max(LABEL_WIDTH, *(label.sizeHint().width() for label in self._labels)))
+
     def _on_changed(self) -> None:
         self._show_area()
         self.changed.emit()
@@ -267,8 +288,7 @@ class Adjustments(QWidget):
         self.output_chosen.emit(output, ticked)
 
     def _show_area(self) -> None:
-        # The number of pixels stands in the slider's own box, to the left of this.
-        words = "px"
+        words = f"{grouped(int(self.min_size.value()))} px"
         if self._pixel_area is not None:
             area, unit = self._pixel_area
             size = int(self.min_size.value()) * area
@@ -282,44 +302,34 @@ class Adjustments(QWidget):
         line.setSpacing(6)
         line.addWidget(self.owner, 1)
         line.addWidget(self.reset)
-        grid.addLayout(line, 0, 0, 1, 3)
-        self._add_rows(grid, [name for name, row in _ROWS.items() if not row.seldom], columns=2)
-        self._add_rows(form_grid(self.more, 2), [name for name, row in _ROWS.items() if row.seldom], columns=1)
+        grid.addLayout(line, 0, 0, 1, 2)
+        seldom = form_grid(self.more, 2)
+        self._grids = (grid, seldom)
+        self._add_rows(grid, [name for name, row in _ROWS.items() if not row.seldom])
+        self._add_rows(seldom, [name for name, row in _ROWS.items() if row.seldom])
         boxes = QHBoxLayout()
         boxes.setSpacing(6)
         for box in self.outputs.values():
             boxes.addWidget(box)
         boxes.addStretch()
-        grid.addLayout(boxes, grid.rowCount(), 0, 1, 3)
+        grid.addLayout(boxes, grid.rowCount(), 0, 1, 2)
 
-    def _add_rows(self, grid: QGridLayout, names: Sequence[str], columns: int) -> None:
-        """Add the rows of parameters; controls have so many columns to the right of that of the labels."""
-        for at, name in enumerate(names, grid.rowCount()):
-            control, title = self.controls[name], tr(_ROWS[name].title)
+    def _add_rows(self, grid: QGridLayout, names: Sequence[str]) -> None:
+        for name in names:
+            control, title, at = self.controls[name], tr(_ROWS[name].title), grid.rowCount()
             if isinstance(control, _Switch):
                 control.setText(title)
-                grid.addWidget(control, at, 0, 1, 1 + columns)
+                grid.addWidget(control, at, 0, 1, 2)
                 continue
             label = QLabel(title)
             label.setToolTip(control.toolTip())
+            self._labels.append(label)
             grid.addWidget(label, at, 0)
-            grid.addWidget(control, at, 1, 1, columns - 1 if control is self.min_size else columns)
+            grid.addWidget(control, at, 1)
             if control is self.min_size:
-                grid.addWidget(self.area, at, 2)
+                grid.addWidget(self.area, at + 1, 1)
 
 
 def with_agreement(outputs: Sequence[Output]) -> tuple[Output, ...]:
     """Add to the confidence map the agreement, which is made where the network ran several times."""
     return (*outputs, "agreement") if "confidence" in outputs else tuple(outputs)
-
-
-class _AreaLabel(QLabel):
-    """Has room for any area in whichever font the window has, so that the slider beside it keeps its length."""
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        hint = super().sizeHint()
-        shown, wide = (self.fontMetrics().size(0, text).width() for text in (self.text(), _WIDE_AREA))
-        return QSize(hint.width() + max(0, wide - shown), hint.height())
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
-        return self.sizeHint()

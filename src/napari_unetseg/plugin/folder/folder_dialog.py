@@ -1,6 +1,7 @@
 """The window that segments the images of a folder: puts form, table and buttons together."""
 
 from collections.abc import Callable, Sequence
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetseg.batch.events import BatchCounts, Event
+from napari_unetseg.batch.find_images import ALL
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.file_table import FileTable
@@ -22,6 +24,7 @@ from napari_unetseg.plugin.folder.folder_form import (
 )
 from napari_unetseg.plugin.folder.folder_run import FolderController, FolderJob, ModelChoice, Search, prepare_search
 from napari_unetseg.plugin.folder.open_result import Opener
+from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
@@ -84,6 +87,21 @@ class FolderDialog(QDialog):
         self._idle()
         self.refresh()
         self.form.folder.setText(last_folder())
+        FileDrops(self).dropped.connect(self.take)
+
+    def take(self, paths: Sequence[Path]) -> None:
+        """Fill in a folder, or images of one, that were dropped here; during a batch they are left alone."""
+        if self.controller.running:
+            return
+        kinds, folders = {drop_kind(path) for path in paths}, {path.parent for path in paths}
+        if len(paths) == 1 and paths[0].is_dir():
+            self.form.show_search(paths[0], ALL)
+        elif kinds == {"image"} and len(folders) == 1 and not any(path.is_dir() for path in paths):
+            names = ";".join(escape(path.name) for path in paths)
+            # A name with what separates patterns cannot be told apart: all of the folder, as the list then shows.
+            self.form.show_search(paths[0].parent, ALL if "," in names or names.count(";") >= len(paths) else names)
+        else:
+            self.message.show_message(tr(folder_words.NOT_TAKEN), "warning")
 
     def refresh(self) -> None:
         """Show what the panel says, as when the window is opened again."""

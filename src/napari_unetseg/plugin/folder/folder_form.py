@@ -63,6 +63,11 @@ class FolderForm(QWidget):
         folder = _path(self.folder)
         return None if folder is None else Search(folder, self.pattern.text(), self.recursive.isChecked())
 
+    def show_search(self, folder: Path, pattern: str) -> None:
+        """Fill in which images are meant."""
+        self.pattern.setText(pattern)
+        self.folder.setText(str(folder))
+
     def output_folder(self) -> Path | None:
         """Return where the results go; None while nothing is named."""
         return _path(self.output)

@@ -10,6 +10,7 @@ COLUMNS = (mark("Image"), mark("Status"), mark("Objects"), mark("Time"), mark("M
 TABLE_TIP = mark("Double-click a row to open its image with its labels in napari.")
 NO_MODEL_CHOSEN = mark("Choose a model in the panel first.")
 NO_FOLDER = mark("Choose a folder of images.")
+NOT_TAKEN = mark("Drop a folder here, or images of one folder.")
 NO_IMAGES = mark("No image fits. Change the pattern, or look into sub-folders.")
 LOOKING = mark("Looking for images...")
 READY_TO_RUN = mark("Press Run. What is done already is skipped; Cancel keeps what is finished.")

@@ -42,7 +42,7 @@ _FAILED: dict[HealthAction, str] = {
 }
 _NOT_ASKED = Light("idle", mark("not asked yet"), mark("Open for the first time: the figures are on their way."))
 _NO_MODEL = Light("idle", mark("no model"), mark("Choose a model that can be used."))
-_MIN_HEIGHT = 64
+_MIN_HEIGHT = 200
 _RUNNING = mark("Segmenting. The buttons wait for the end of the run.")
 
 
@@ -221,7 +221,6 @@ class HealthSection(QWidget):
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        # So little that the window keeps its height where More is open, too, on a screen of 800 pixels.
         self.area.setMinimumHeight(_MIN_HEIGHT)
         # Open, the section takes the height that the rows above it leave.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
