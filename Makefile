@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format catalogues build compare structure clean
+.PHONY: help demo test lint format catalogues build compare structure floors clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -23,6 +23,7 @@ help:
 	@echo "make build      sdist and wheel in dist/"
 	@echo "make compare    BASE=DIR  labels and times of this checkout against another one's"
 	@echo "make structure  rooms, arrows and names counted; BASE=DIR for another checkout beside it"
+	@echo "make floors     the lowest versions in pyproject.toml, installed and used; 3 GB for a while"
 	@echo "make clean      remove what was built, and .venv"
 
 $(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
@@ -66,6 +67,9 @@ compare: $(INSTALLED)
 
 structure: $(INSTALLED)
 	$(BIN)/python benchmarks/structure.py $(BASE) .
+
+floors:
+	$(XVFB) $(PYTHON) .ci/floors.py
 
 clean:
 	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ from typing import Any
 from napari_unetseg.networks.attention_unet import AttentionUNet
 from napari_unetseg.networks.base import SegmentationNetwork
 from napari_unetseg.networks.cbam_resunet import CBAMResUNet
+from napari_unetseg.networks.facts import check_limits
 from napari_unetseg.networks.hrnet import HRNet
 from napari_unetseg.networks.subpixel_unet import SubpixelUNet
 from napari_unetseg.networks.unet import UNet
@@ -31,4 +32,5 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> SegmentationNetwor
     ValueError
         If it takes the argument but not this value.
     """
+    check_limits(arguments)
     return ARCHITECTURES[architecture](**arguments)

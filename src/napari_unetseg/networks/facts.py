@@ -20,6 +20,10 @@ NORM: Norm = "batch"
 BLOCK = 2
 """Defaults of the networks' arguments."""
 
+MAX_DEPTH = 10
+MAX_CHANNELS = 8192
+"""Beyond any network of use: the deepest published one halves its maps 5 times, the widest has 3072 channels."""
+
 
 @dataclass(frozen=True)
 class NetworkFacts:
@@ -174,6 +178,30 @@ _FACTS: Mapping[str, Callable[[Mapping[str, Any]], NetworkFacts]] = {
 }
 
 
+def check_limits(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments of a network that no computer could hold, before anything is made of them.
+
+    Raises
+    ------
+    ValueError
+        If the network would be deeper than `MAX_DEPTH`, or a map would have more than `MAX_CHANNELS`.
+    """
+    depth = _number(arguments.get("depth", 0))
+    levels = max((len(value) - 1 for value in arguments.values() if isinstance(value, list | tuple)), default=0)
+    if max(depth, levels) > MAX_DEPTH:
+        raise ValueError(f"the network may halve its maps {MAX_DEPTH} times at most")
+    given = (value if isinstance(value, list | tuple) else [value] for value in arguments.values())
+    widest = max((_number(value) for values in given for value in values), default=0)
+    if "base_channels" in arguments:
+        widest = max(widest, _number(arguments["base_channels"]) * 2 ** max(depth, 0))
+    if widest > MAX_CHANNELS:
+        raise ValueError(f"a map of the network may have {MAX_CHANNELS} channels at most")
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int | float) else 0
+
+
 def network_facts(architecture: str, arguments: Mapping[str, Any]) -> NetworkFacts:
     """Return the facts of the network that `napari_unetseg.networks.build` makes of the same.
 
@@ -186,6 +214,7 @@ def network_facts(architecture: str, arguments: Mapping[str, Any]) -> NetworkFac
     """
     facts = _FACTS[architecture]
     try:
+        check_limits(arguments)
         return facts(arguments)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"No {architecture} can be built from {dict(arguments)}.") from error

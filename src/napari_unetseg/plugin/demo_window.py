@@ -30,7 +30,7 @@ def open_demo(screenshot: Path | None) -> None:
     UnetsegError
         If the run fails while a screenshot was asked for, or the picture cannot be written.
     """
-    viewer = napari.Viewer(title="napari-unetseg", show_welcome_screen=False)
+    viewer = napari.Viewer(title="napari-unetseg")
     viewer.window.resize(*_SIZE)
     viewer.open_sample(PLUGIN, SAMPLE)
     widget = open_widget(viewer)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.facts import check_limits
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 CARD_FILE = "model.yaml"
@@ -31,7 +32,7 @@ BackendName = Literal["torch", "openvino", "onnxruntime"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Architecture(_Strict):
@@ -39,6 +40,12 @@ class Architecture(_Strict):
 
     name: ArchitectureName
     arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("arguments")
+    @classmethod
+    def _can_be_held(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        check_limits(arguments)
+        return arguments
 
 
 class Percentile(_Strict):
@@ -125,6 +132,9 @@ class WeightsFile(_Strict):
     sha256: str = Field(pattern="^([0-9a-f]{64})?$")
 
 
+ImageSide = Annotated[int, Field(ge=16, le=16384)]
+"""A side to which images are stretched, in pixels; a larger one would need more memory than there is."""
+
 ObjectSizes = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 """Least and largest typical diameter of objects, in pixels, that a model sees well."""
 
@@ -175,7 +185,7 @@ class ModelCard(_Strict):
     object_sizes: ObjectSizes | None = None
     pixel_size: float | None = Field(None, gt=0)
     normalisation: Normalisation = Percentile()
-    image_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
+    image_size: tuple[ImageSide, ImageSide] | None = None
     outputs: tuple[Head, ...] = Field(min_length=1)
     decoder: Literal["seeded_watershed", "threshold"]
     parameters: DecodeParameters = DecodeParameters()

@@ -1,0 +1,81 @@
+"""Prove the lowest versions in pyproject.toml: install exactly those in a new environment, and use the package there.
+
+Usage: floors.py [EXTRA ...], by default with the extra `train`. What a dependency needs itself is as new as it may be.
+Windows need a screen: xvfb-run floors.py.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("segment", "models", "health", "train", "evaluate", "convert", "export", "config", "benchmark", "demo")
+TESTS = (
+    "tests/cli/test_main.py",
+    "tests/cli/test_segment_command.py",
+    "tests/io/test_read.py",
+    "tests/io/test_ome_tiff.py",
+    "tests/plugin/test_functions.py",
+)
+
+
+def main(extras: Sequence[str]) -> None:
+    """Install and try the lowest versions; the environment goes afterwards."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"]]
+    for extra in extras:
+        declared += project["optional-dependencies"][extra]
+    with tempfile.TemporaryDirectory(prefix="floors-") as folder:
+        pins = Path(folder, "floors.txt")
+        pins.write_text("\n".join(floors(declared)) + "\n", encoding="utf-8")
+        venv.create(Path(folder, "venv"), with_pip=True)
+        scripts = Path(folder, "venv", "Scripts" if os.name == "nt" else "bin")
+        package = f"{ROOT}[{','.join(extras)}]"
+        tools = ("pytest>=8", "pytest-qt>=4.4", "hypothesis", "pyqt6", "matplotlib")
+        install = [scripts / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--constraint", pins]
+        run(folder, *install, "--editable", package, *tools)
+        run(folder, scripts / "python", "-m", "pip", "list")
+        for command in COMMANDS:
+            run(folder, scripts / "napari-unetseg", command, "--help")
+        run(folder, scripts / "napari-unetseg", "models")
+        demo = (scripts / "napari-unetseg", "demo", "--output", "demo", "--screenshot", "window.png")
+        run(folder, *demo)
+        # Warnings of old versions are not ours to mend.
+        pytest = [scripts / "python", "-m", "pytest", "-q", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
+        run(ROOT, *pytest, *TESTS)
+
+
+def floors(declared: Sequence[str]) -> Iterator[str]:
+    """Give the lowest version of each requirement as a constraint; the highest of several floors."""
+    lowest: dict[str, str] = {}
+    for requirement in declared:
+        found = re.match(r"([\w.-]+)(?:\[[^]]*\])?>=([\w.]+)", requirement)
+        if found is None:
+            sys.exit(f"{requirement}: this has no lowest version.")
+        name, version = found.groups()
+        if name not in lowest or parts(lowest[name]) < parts(version):
+            lowest[name] = version
+    yield from (f"{name}=={version}" for name, version in lowest.items())
+
+
+def parts(version: str) -> list[int]:
+    """Split a version for comparing."""
+    return [int(part) for part in version.split(".")]
+
+
+def run(folder: str | Path, *line: str | Path) -> None:
+    """Run a program in a folder, and stop everything where it fails."""
+    sys.stderr.write(f"$ {' '.join(map(str, line))}\n")
+    code = subprocess.run(list(map(str, line)), cwd=folder, check=False).returncode  # noqa: S603
+    if code:
+        sys.exit(f"{line[0]} failed ({code}).")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["train"])
