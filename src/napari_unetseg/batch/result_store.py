@@ -14,6 +14,7 @@ from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
+from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
 
 
@@ -131,7 +132,9 @@ class ResultStore:
         UnetsegError
             If the journal cannot be written.
         """
-        message = one_line(error).removeprefix(f"{current.file}: ").removeprefix(f"{current.file.name}: ")
+        message = one_line(error)
+        for named in (current.file, current.file.name):
+            message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
         record = self._record(current, "failed", results=earlier.results if earlier else (), message=message)
         return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
