@@ -62,8 +62,8 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> 
     return Image(array, letters, rgb, sizes.scale, sizes.unit, path.name, steps=steps, remarks=sizes.remarks)
 
 
-def stated_axes(path: Path) -> str:
-    """Return the axes that a TIFF file states, a letter for each of its array; empty where it states none.
+def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Return the axes that a TIFF file states, as tifffile letters them, and its shape; no letter if it states none.
 
     Raises
     ------
@@ -71,8 +71,8 @@ def stated_axes(path: Path) -> str:
         Whatever tifffile raises where the file is none of its kind.
     """
     with tifffile.TiffFile(path) as file:
-        axes: str = file.series[0].axes
-    return axes if set(axes) <= set(_STATED) else ""
+        series = file.series[0]
+        return series.axes if set(series.axes) <= set(_STATED) else "", tuple(series.shape)
 
 
 def _only_image(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
