@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
-from napari_unetseg.io.tiff_colours import as_picture, is_as_stored
+from napari_unetseg.io.tiff_colours import as_picture, is_as_stored, without_alpha
 from napari_unetseg.io.tiff_sizes import read_sizes
 from napari_unetseg.language import Sentence
 
@@ -51,7 +51,9 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> 
         array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
         array, axes = _without_single_places(array, series)
         rgb = False
-        if not stored:
+        if stored:
+            array, axes = without_alpha(array, axes, series)
+        else:
             array, axes, rgb = as_picture(path, array, axes, series)
         array, letters = _placed(path, array, axes, series, named)
         sizes = read_sizes(file)
