@@ -594,3 +594,19 @@ def test_a_folder_that_cannot_be_written_is_raised(service, save, folder, events
 
 def test_no_files_are_done_at_once(service, folder):
     assert segment_files(service, BatchJob((), folder / "out"), report=print).total == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_a_name_that_is_no_utf8_stops_nobody(run, save, folder):
+    save("a.tif", 2)
+    out = folder / "out"
+    for name in (b"zelle_\xfc.tif", b"zelle_\xe4.tif"):
+        shutil.copy(folder / "a.tif", folder / os.fsdecode(name))
+    counts = run(results=tuple(ResultKind))
+    assert (counts.count("failed"), counts.count("done")) == (0, counts.total)
+    assert {"zelle_%FC.tif", "zelle_%E4.tif"} <= set(standing(out))
+    assert count_objects(out) == {"a.tif": 2, "zelle_%FC.tif": 2, "zelle_%E4.tif": 2}
+    labels = [read_image(out / f"zelle_{name}_labels.tif").array for name in ("%FC", "%E4")]
+    np.testing.assert_array_equal(*labels)
+    again = run(results=tuple(ResultKind))
+    assert again.count("skipped") == again.total == counts.total

@@ -58,7 +58,32 @@ def test_letters_that_are_no_axes_are_refused(call, tmp_path, axes):
     assert "--axes" in run.stderr
 
 
-def test_a_stack_without_axes_is_refused_with_the_way_out(call, stack, bright_model, tmp_path):
-    run = call("segment", tmp_path / "stack.tif", "--model", bright_model)
+def test_a_stack_whose_axes_nobody_states_is_refused_with_the_way_out(call, stack, bright_model, tmp_path):
+    tifffile.imwrite(tmp_path / "pages.tif", stack[0, 1], photometric="minisblack")
+    run = call("segment", tmp_path / "pages.tif", "--model", bright_model)
     assert run.exit_code == 1
     assert "say what its axes are" in run.stderr
+
+
+def test_axes_and_steps_that_a_file_states_are_believed(call, stack, bright_model, tmp_path):
+    metadata = {"axes": "TZYX", "unit": "nm", "spacing": 250, "finterval": 4.5}
+    path, out = tmp_path / "stated.tif", tmp_path / "out"
+    tifffile.imwrite(path, stack[:, 1], imagej=True, resolution=(0.01, 0.01), metadata=metadata)
+    run = call("segment", path, "--model", bright_model, "--output", out, "--save", "ome-tiff")
+    assert run.exit_code == 0, run.output
+    expected = SegmentationService(bright_model, "cpu").segment(Image(stack[:, 1], "TZYX"))
+    for name in ("stated_labels.tif", "stated_labels.ome.tif"):
+        labels = read_image(out / name)
+        assert labels.axes == "TZYX"
+        np.testing.assert_array_equal(labels.array, expected.labels)
+        assert labels.steps_along("TZYX") == ((4.5, 250, 100, 100), ("second", "nanometer", "nanometer", "nanometer"))
+
+
+def test_axes_in_another_order_than_the_file_states_mix_nothing_up(call, stack, bright_model, tmp_path):
+    options = ("--model", bright_model, "--channel", 1)
+    for axes in ("TCZYX", "ZCTYX"):
+        run = call("segment", tmp_path / "stack.tif", "--output", tmp_path / axes, "--axes", axes, *options)
+        assert run.exit_code == 0, run.output
+    first, second = (read_image(tmp_path / axes / "stack_labels.tif") for axes in ("TCZYX", "ZCTYX"))
+    assert first.axes == second.axes == "TZYX"
+    np.testing.assert_array_equal(first.array, second.array)

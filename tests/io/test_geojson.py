@@ -275,6 +275,11 @@ def test_what_has_no_area_is_counted_and_the_others_are_read(tmp_path, geometry,
     assert read.left_out == (said,)
 
 
+def test_an_empty_place_in_a_list_of_features_is_counted(tmp_path):
+    read = read_document(tmp_path, {"type": "FeatureCollection", "features": [None, feature(square(7))]})
+    assert (places(read), read.left_out) == ([(7, 1)], ("1 unplaced object",))
+
+
 def test_points_beside_areas_in_a_collection_are_counted(tmp_path):
     points = [{"type": "Point", "coordinates": [0, 0]}] * 2
     read = read_document(tmp_path, feature({"type": "GeometryCollection", "geometries": [*points, square(4)]}))

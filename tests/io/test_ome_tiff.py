@@ -72,3 +72,35 @@ def test_labels_out_of_range_are_refused(tmp_path):
     with pytest.raises(ValueError, match="labels run from -1 to 3"):
         write_ome_labels(tmp_path / "a.ome.tif", np.array([[-1, 3]]))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", [0, float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_size_is_left_out(tmp_path, bad):
+    path = tmp_path / "a.ome.tif"
+    units = ("second", "micrometer", "micrometer", "micrometer")
+    write_ome_labels(path, np.ones((2, 3, 4, 5), int), axes="TZYX", scale=(bad, 2, bad, 0.5), units=units)
+    reported, _ = pixels(path)
+    assert "TimeIncrement" not in reported
+    assert "PhysicalSizeY" not in reported
+    assert (reported["PhysicalSizeZ"], reported["PhysicalSizeX"]) == (2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("unit", "symbol", "name"),
+    [("micron", "µm", "micrometer"), ("angstrom", "Å", "angstrom"), ("picometer", "pm", "picometer"),
+     ("inch", "in", "inch")],
+)  # fmt: skip
+def test_flipped_layers_and_rare_units_make_valid_files(tmp_path, unit, symbol, name):
+    path = tmp_path / "a.ome.tif"
+    write_ome_labels(path, np.ones((4, 5), int), scale=(np.float32(-0.5), 0.25), units=(unit, unit))
+    reported, _ = pixels(path)
+    assert (reported["PhysicalSizeY"], reported["PhysicalSizeYUnit"]) == (0.5, symbol)
+    assert (read_image(path).scale, read_image(path).unit) == ((0.5, 0.25), name)
+
+
+def test_a_record_of_numbers_that_json_does_not_hold(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    write_ome_labels(path, np.ones((4, 5), int), provenance={"mean": np.float32("nan"), "image": "zelle_\udcfc"})
+    with tifffile.TiffFile(path) as file:
+        described = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"]
+    assert (described if isinstance(described, dict) else json.loads(described)) == {"mean": None, "image": "zelle_%FC"}

@@ -1,5 +1,8 @@
 """Pictures and arrays, and files that are neither."""
 
+import os
+import sys
+
 import imagecodecs
 import imageio.v3 as imageio
 import numpy as np
@@ -174,3 +177,16 @@ def test_a_large_compressed_file_is_read(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "large.tif", pixels, compression="zlib")
     monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 1000)
     np.testing.assert_array_equal(read_image(tmp_path / "large.tif").array, pixels)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+@pytest.mark.parametrize("suffix", ["png", "tif", "npy"])
+def test_a_name_that_is_no_utf8_is_read_and_said(tmp_path, suffix):
+    pixels = RNG.integers(0, 255, (5, 6), dtype=np.uint8)
+    plain = tmp_path / f"a.{suffix}"
+    np.save(plain, pixels) if suffix == "npy" else imageio.imwrite(plain, pixels)
+    path = plain.rename(tmp_path / os.fsdecode(b"zelle_\xfc." + suffix.encode()))
+    image = read_image(path)
+    np.testing.assert_array_equal(image.array, pixels)
+    assert (image.name, image.path) == (f"zelle_%FC.{suffix}", str(path))
+    assert image.remarks == (f"The name of the file is not UTF-8; results and tables write it as zelle_%FC.{suffix}.",)

@@ -334,6 +334,7 @@ def test_the_alpha_of_greys_is_no_channel(tmp_path):
     image = read_image(tmp_path / "a.tif")
     assert image.axes == "YX"
     np.testing.assert_array_equal(image.array, array[..., 0])
+    np.testing.assert_array_equal(read_label_image(tmp_path / "a.tif").array, array[..., 0])
     tifffile.imwrite(tmp_path / "b.tif", array, photometric="minisblack", extrasamples=["unspecified"])
     assert read_image(tmp_path / "b.tif").array.shape == (8, 9, 2)
 

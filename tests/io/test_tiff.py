@@ -79,3 +79,18 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UnetsegError, match=r"a\.tif: cannot be written"):
         write_labels(tmp_path / "taken" / "a.tif", np.ones((2, 2), int))
+
+
+@pytest.mark.parametrize("unit", ["angstrom", "picometer", "micron", "inch"])
+def test_rare_units_come_back(tmp_path, unit):
+    scale = (0.5, 0.25) if unit != "inch" else (1e-5, 2e-5)
+    write_labels(tmp_path / "a.tif", np.ones((4, 5), int), scale=scale, unit=unit)
+    image = read_image(tmp_path / "a.tif")
+    assert image.scale == pytest.approx(scale)
+    assert image.unit == {"micron": "micrometer"}.get(unit, unit)
+
+
+@pytest.mark.parametrize("scale", [(0, 1), (float("nan"), 1), (1, float("inf"))])
+def test_what_is_no_pixel_size_is_left_out(tmp_path, scale):
+    write_labels(tmp_path / "a.tif", np.ones((4, 5), int), scale=scale, unit="micrometer")
+    assert read_image(tmp_path / "a.tif").scale is None

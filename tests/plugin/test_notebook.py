@@ -114,6 +114,16 @@ def test_a_stack_adds_its_layers(
     assert sorted({float(ring[0, 0]) for ring in contours.data}) == [0, 2]
 
 
+def test_the_steps_of_a_stack_are_those_of_its_layers(
+    service: SegmentationService, squares: NDArray[np.uint16]
+) -> None:
+    steps = {"T": (30.0, "second"), "Z": (2.5, "micrometer")}
+    stack = Image(np.stack([[squares] * 3] * 2), "TZYX", scale=(0.5, 0.25), unit="nanometer", steps=steps)
+    (labels,) = service.segment(stack).add_to(ViewerModel(), contours=False)
+    np.testing.assert_array_equal(labels.scale, (30, 2.5, 0.5, 0.25))
+    assert [str(unit) for unit in labels.units] == ["second", "micrometer", "nanometer", "nanometer"]
+
+
 def test_nothing_and_too_much_can_be_added(
     make_napari_viewer: Any, segmentation: Segmentation, service: SegmentationService, monkeypatch: Any
 ) -> None:

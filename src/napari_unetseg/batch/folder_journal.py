@@ -14,6 +14,7 @@ from napari_unetseg.bounded_text import json_lines
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import sync
 from napari_unetseg.language import Sentence
+from napari_unetseg.printable import printable
 
 JOURNAL_FILE = "segmentation_journal.jsonl"
 LARGEST_JOURNAL = 10**9
@@ -133,9 +134,9 @@ class FolderJournal:
     def key(self, image: Path) -> str:
         """Return the name by which an image is recorded."""
         try:
-            return Path(os.path.relpath(image.resolve(), self.folder.resolve())).as_posix()
+            return printable(Path(os.path.relpath(image.resolve(), self.folder.resolve())).as_posix())
         except ValueError:  # Windows: on another drive
-            return image.resolve().as_posix()
+            return printable(image.resolve().as_posix())
 
     def record(self, image: Path) -> Record | None:
         """Return what is known of an image; None if nothing."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from napari_unetseg.printable import printable
+
 DEFAULT_FOLDER = "segmented"
 
 
@@ -96,10 +98,10 @@ def plan_targets(
         Places that images have from an earlier run, by the image's absolute path. These images keep theirs,
         and those that are not among `paths` hold theirs against newcomers.
     """
-    kept = kept or {}
-    inputs = {path.resolve() for path in paths}
-    used = {_key(target.folder, target.stem) for target in kept.values()}
-    others = {_key(target.folder, target.stem) for path, target in kept.items() if path not in inputs}
+    known = {_identity(path): target for path, target in (kept or {}).items()}
+    inputs = {_identity(path) for path in paths}
+    used = {_key(target.folder, target.stem) for target in known.values()}
+    others = {_key(target.folder, target.stem) for path, target in known.items() if path not in inputs}
     folders = {path: output_folder(path, output) for path in paths}
     stems = {path: result_stem(path) for path in paths}
     # Those that keep their place take part, so that a run that goes on names the rest as it would have done.
@@ -110,7 +112,7 @@ def plan_targets(
         stems |= {path: rename(path) for path in clashing}
     targets: dict[Path, Target] = {}
     for path in paths:
-        if (target := kept.get(path.resolve())) is None:
+        if (target := known.get(_identity(path))) is None:
             stem, number = stems[path], 1
             while _key(folders[path], stem) in used:
                 number += 1
@@ -123,7 +125,12 @@ def plan_targets(
 
 def result_stem(path: Path) -> str:
     """Return what the results of an image begin with: its name without ``.tif``, ``.ome.tif`` and the like."""
-    return path.stem.removesuffix(".ome")
+    return printable(path.stem.removesuffix(".ome"))
+
+
+def _identity(path: Path) -> str:
+    """Tell images apart by the name that a journal can hold."""
+    return printable(str(path.resolve()))
 
 
 def _key(folder: Path, stem: str) -> tuple[Path, str]:
@@ -132,12 +139,12 @@ def _key(folder: Path, stem: str) -> tuple[Path, str]:
 
 
 def _with_suffix(path: Path) -> str:
-    return path.name.replace(".", "_")
+    return printable(path.name).replace(".", "_")
 
 
 def _with_folder(path: Path) -> str:
-    return f"{path.absolute().parent.name}_{result_stem(path)}"
+    return f"{printable(path.absolute().parent.name)}_{result_stem(path)}"
 
 
 def _with_both(path: Path) -> str:
-    return f"{path.absolute().parent.name}_{_with_suffix(path)}"
+    return f"{printable(path.absolute().parent.name)}_{_with_suffix(path)}"

@@ -18,6 +18,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
+from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
 
 
@@ -217,7 +218,9 @@ class ResultStore:
         UnetsegError
             If the journal cannot be written.
         """
-        message = one_line(error).removeprefix(f"{current.file}: ").removeprefix(f"{current.file.name}: ")
+        message = one_line(error)
+        for named in (current.file, current.file.name):
+            message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
         before = {"results": earlier.results, "written": earlier.written} if earlier else {}
         record = self._record(current, "failed", **before, message=message)

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from napari_unetseg.batch.folder_journal import FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.printable import printable
 
 OBJECTS = "segmentation_objects.csv"
 FILES = "segmentation_files.csv"
@@ -49,8 +50,8 @@ def _names(keys: Iterable[str], folder: Path) -> dict[str, str]:
     try:
         above = Path(os.path.commonpath([path.parent for path in paths.values()]))
     except ValueError:  # Windows: on several drives
-        return {key: path.as_posix() for key, path in paths.items()}
-    return {key: path.relative_to(above).as_posix() for key, path in paths.items()}
+        return {key: printable(path.as_posix()) for key, path in paths.items()}
+    return {key: printable(path.relative_to(above).as_posix()) for key, path in paths.items()}
 
 
 def _write_files(path: Path, records: list[Record], waiting: list[str], names: dict[str, str]) -> None:

@@ -114,6 +114,9 @@ def _flattened(path: Path, document: Any) -> Iterator[dict[str, Any]]:
         item, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise _too_deep(path)
+        if item is None and depth > 0:
+            yield {}
+            continue
         inner = item if isinstance(item, list) else item["features"] if item["type"] == "FeatureCollection" else None
         if inner is not None:
             if not isinstance(inner, list):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
-from napari_unetseg.io.tiff_colours import as_picture, is_as_stored
+from napari_unetseg.io.tiff_colours import as_picture, is_as_stored, without_alpha
 from napari_unetseg.io.tiff_sizes import read_sizes
 from napari_unetseg.language import Sentence
 
@@ -51,7 +51,9 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> 
         array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
         array, axes = _without_single_places(array, series)
         rgb = False
-        if not stored:
+        if stored:
+            array, axes = without_alpha(array, axes, series)
+        else:
             array, axes, rgb = as_picture(path, array, axes, series)
         array, letters = _placed(path, array, axes, series, named)
         sizes = read_sizes(file)
@@ -62,8 +64,8 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> 
     return Image(array, letters, rgb, sizes.scale, sizes.unit, path.name, steps=steps, remarks=sizes.remarks)
 
 
-def stated_axes(path: Path) -> str:
-    """Return the axes that a TIFF file states, a letter for each of its array; empty where it states none.
+def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Return the axes that a TIFF file states, as tifffile letters them, and its shape; no letter if it states none.
 
     Raises
     ------
@@ -71,8 +73,8 @@ def stated_axes(path: Path) -> str:
         Whatever tifffile raises where the file is none of its kind.
     """
     with tifffile.TiffFile(path) as file:
-        axes: str = file.series[0].axes
-    return axes if set(axes) <= set(_STATED) else ""
+        series = file.series[0]
+        return series.axes if set(series.axes) <= set(_STATED) else "", tuple(series.shape)
 
 
 def _only_image(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:

@@ -49,8 +49,7 @@ def as_picture(
         If the colours are of a kind that is not read.
     """
     photometric = _photometric(series)
-    if photometric in _GREY and "S" in axes:
-        array, axes = _without_alpha(array, axes, series.keyframe.extrasamples)
+    array, axes = without_alpha(array, axes, series)
     if photometric == PHOTOMETRIC.MINISWHITE:
         return _inverted(array, series.keyframe.bitspersample), axes, False
     if photometric == PHOTOMETRIC.PALETTE and series.keyframe.colormap is not None and array.dtype.kind in "bu":
@@ -80,7 +79,11 @@ def _photometric(series: tifffile.TiffPageSeries) -> PHOTOMETRIC | int:
     return found
 
 
-def _without_alpha(array: NDArray[Any], axes: str, extra: tuple[int, ...]) -> tuple[NDArray[Any], str]:
+def without_alpha(array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries) -> tuple[NDArray[Any], str]:
+    """Leave out what says how opaque the pixels of a grey image are, and the axis of samples if one is left."""
+    extra = series.keyframe.extrasamples
+    if "S" not in axes or series.keyframe.photometric not in _GREY or not any(one in _ALPHA for one in extra):
+        return array, axes
     axis = axes.index("S")
     first = array.shape[axis] - len(extra)
     kept = [sample for sample in range(array.shape[axis]) if sample < first or extra[sample - first] not in _ALPHA]

@@ -15,6 +15,7 @@ from napari_unetseg.config.keys import PREFIX
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
+from napari_unetseg.printable import printable
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.segmentation import Segmentation
 
@@ -48,7 +49,7 @@ def save_debug_outputs(result: Segmentation, settings: Settings, request_id: str
             write_confidence(folder / f"probability_{head}.tif", plane, scale=scale, unit=unit)
         write_labels(folder / "labels.tif", result.labels, scale=scale, unit=unit)
         with whole_file(folder / "run.json") as file:
-            file.write_text(json.dumps(run, indent=2, ensure_ascii=False), encoding="utf-8")
+            file.write_text(printable(json.dumps(run, indent=2, ensure_ascii=False)), encoding="utf-8")
     except UnetsegError as error:
         raise UnetsegError(
             Sentence("The debug outputs of {image}: {reason} {hint}", image=provenance.image, reason=error, hint=_HINT)

@@ -18,6 +18,7 @@ import psutil
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.printable import printable
 from napari_unetseg.service.requests import request_id
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class KeyValueFormatter(logging.Formatter):
         """Return the record in one line, and the traceback below it if there is one."""
         pairs = [f"{key}={_quoted(value)}" for key, value in _fields(record).items()]
         trace = [self.formatException(record.exc_info)] if record.exc_info else []
-        return "\n".join([" ".join(pairs), *trace])
+        return printable("\n".join([" ".join(pairs), *trace]))
 
 
 class JsonFormatter(logging.Formatter):
@@ -71,7 +72,7 @@ class JsonFormatter(logging.Formatter):
         fields = _fields(record)
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False, default=str)
+        return printable(json.dumps(fields, ensure_ascii=False, default=str))
 
 
 class _Lines(logging.StreamHandler[TextIO]):

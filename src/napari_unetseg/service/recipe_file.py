@@ -11,6 +11,7 @@ import napari_unetseg
 from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
+from napari_unetseg.printable import printable
 from napari_unetseg.service.run_recipe import RunRecipe, RunRecipeError, release
 
 _HEAD = """\
@@ -29,7 +30,7 @@ def write_run_recipe(path: str | Path, recipe: RunRecipe) -> None:
     """
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     with whole_file(Path(path)) as temporary:
-        temporary.write_text(_HEAD + text, encoding="utf-8")
+        temporary.write_text(printable(_HEAD + text), encoding="utf-8")
 
 
 def read_run_recipe(path: str | Path) -> RunRecipe:

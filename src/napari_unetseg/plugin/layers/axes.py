@@ -9,6 +9,7 @@ import numpy as np
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
+from napari_unetseg.plugin.layers.file_axes import axes_in_file
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerMeta
 
 OTHER = ""
@@ -146,7 +147,7 @@ class AxisChoices:
 
 
 def guess(layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
-    """Read the axes of a layer as its labels say, its metadata, and where both are silent its shape.
+    """Read the axes of a layer as its labels say, its metadata, its file, and where all are silent its shape.
 
     The two axes on display are those of the plane, whatever they are called. Of the others without a name, the
     shortest is guessed to hold channels if it has up to `MAX_CHANNELS` places and is shorter than the rest, or if
@@ -154,7 +155,9 @@ def guess(layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
     """
     data = layer.data[0] if layer.multiscale else layer.data
     roles: dict[int, str] = dict(zip(shown, "YX", strict=True))
-    for axis, name in enumerate(names_of_axes(layer.axis_labels, layer.metadata, layer.ndim)):
+    known = names_of_axes(layer.axis_labels, layer.metadata, layer.ndim)
+    stated = axes_in_file(layer) or [""] * layer.ndim
+    for axis, name in enumerate(name or other for name, other in zip(known, stated, strict=True)):
         if axis not in roles and name:
             role = role_of(name)
             roles[axis] = role if role not in roles.values() else OTHER

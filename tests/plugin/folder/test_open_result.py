@@ -1,0 +1,27 @@
+"""A file of a batch and its labels lie where the file says."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from napari_unetseg.batch.events import Event
+from napari_unetseg.batch.output_files import Target
+from napari_unetseg.io import write_ome_labels
+from napari_unetseg.plugin.folder.open_result import read_layers
+
+
+def test_a_stack_and_its_labels_have_the_steps_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.arange(2 * 3 * 2 * 20 * 30, dtype=np.uint16).reshape(2, 3, 2, 20, 30)
+    metadata = {"axes": "TZCYX", "unit": "um", "spacing": 2.5, "finterval": 30.0}
+    tifffile.imwrite(path, pixels, imagej=True, resolution=(4, 2), metadata=metadata)
+    labels = np.zeros((2, 3, 20, 30), int)
+    labels[1, 2, 3:5, 4:9] = 7
+    write_ome_labels(tmp_path / "a_labels.tif", labels, axes="TZYX")
+    image, objects = read_layers(Event(path, "done", target=Target(tmp_path, "a")))
+    np.testing.assert_array_equal(image.data, np.moveaxis(pixels, 2, 0))
+    np.testing.assert_array_equal(image.scale, (1, 30, 2.5, 0.5, 0.25))
+    np.testing.assert_array_equal(objects.data, labels)
+    np.testing.assert_array_equal(objects.scale, (30, 2.5, 0.5, 0.25))
+    assert [str(unit) for unit in objects.units] == ["second", "micrometer", "micrometer", "micrometer"]
