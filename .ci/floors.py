@@ -21,8 +21,17 @@ TESTS = (
     "tests/cli/test_segment_command.py",
     "tests/io/test_read.py",
     "tests/io/test_ome_tiff.py",
-    "tests/plugin/test_functions.py",
 )
+CONTEXT_MENU = """
+import napari, numpy as np
+from napari_unetseg.plugin import commands
+viewer = napari.Viewer(show=False)
+viewer.window.add_plugin_dock_widget("napari-unetseg")
+labels = viewer.add_labels(np.pad(np.ones((9, 9), int), 9))
+viewer.layers.selection = {labels}
+commands.labels_to_contours(viewer)
+viewer.close()
+"""
 
 
 def main(extras: Sequence[str]) -> None:
@@ -46,6 +55,7 @@ def main(extras: Sequence[str]) -> None:
         run(folder, scripts / "napari-unetseg", "models")
         demo = (scripts / "napari-unetseg", "demo", "--output", "demo", "--screenshot", "window.png")
         run(folder, *demo)
+        run(folder, scripts / "python", "-c", CONTEXT_MENU)
         # Warnings of old versions are not ours to mend.
         pytest = [scripts / "python", "-m", "pytest", "-q", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
         run(ROOT, *pytest, *TESTS)
