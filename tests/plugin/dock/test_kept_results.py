@@ -139,6 +139,7 @@ def test_an_older_result_that_is_selected_brings_its_values_and_follows_again(
         assert widget.adjust.min_size.value() == size
         assert widget.adjust.owner.text().startswith(name.replace("contours", "labels"))
     assert widget.runner.result.text().startswith(words.count(1))
+    assert widget.message.text.text() == words.DONE
     slide(widget, settle, 30)
     assert (count(widget), count(widget, "cells labels [2]")) == (2, 3)
     assert len(layer(widget, "cells contours").data) == 2
@@ -390,7 +391,7 @@ def test_probabilities_that_take_too_much_memory_are_let_go(
     assert not widget.adjust.min_size.isEnabled()
     assert not widget.adjust.outputs["confidence"].isEnabled()
     assert "no longer adjustable" in widget.adjust.owner.text()
-    assert "Run again" in widget.adjust.owner.toolTip()
+    assert "Run again" in widget.message.text.text()
     widget.adjust.min_size.setValue(5)
     settle(widget)
     assert count(widget) == 1

@@ -43,7 +43,7 @@ _OWNED_TIP = mark(
     "These values are those of '{result}'. Move them to change it at once; the next run with its model uses them,\n"
     "too. To change an older result, select one of its layers."
 )
-_OTHER_MODEL = mark("{result} · next run: {model}'s own values")
+_OTHER_MODEL = mark("{result} · next run: {model} defaults")
 _OTHER_MODEL_TIP = mark(
     "These values are those of '{result}', which another model made. The next run uses what {model} itself suggests:"
 )
@@ -243,12 +243,19 @@ class KeptResults(QObject):
                 adjustments.set_parameters(result.parameters)
                 adjustments.set_pixel_area(result.shown.plane.pixel_area)
                 self._table.follow(result.shown)
-                self._show_count()
                 self._let_go()
+                self._sum_up(result)
             elif before is not None and package is not None and not _is_of(before, package.card):
                 adjustments.set_parameters(package.card.parameters)
             self._show_outputs()
         self._show_owner()
+
+    def _sum_up(self, result: KeptResult) -> None:
+        if self._controller.running:
+            return
+        self._show_summary(result.summary, result.parameters, "")
+        if not result.adjustable:
+            self._rows.message.show_message(tr(_LET_GO_TIP).format(result=result.shown.name), "warning")
 
     def _show_owner(self) -> None:
         adjustments, package, result = self._rows.adjustments, self._rows.inputs.package(), self.selected
