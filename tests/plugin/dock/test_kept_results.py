@@ -278,9 +278,8 @@ def test_output_boxes_act_on_the_selected_result_and_show_what_it_has(
 ) -> None:
     widget.adjust.outputs["contours"].setChecked(False)
     press_run(widget)
-    slide(widget, settle, 20)
     layer(widget).fill((6, 6), 0)
-    slide(widget, settle, 21)
+    slide(widget, settle, 20)
     for output in ("contours", "confidence"):
         widget.adjust.outputs[output].setChecked(True)
     settle(widget)
