@@ -354,6 +354,8 @@ def test_a_copy_of_a_layer_does_not_follow_the_sliders(
     settle(widget)
     assert "edited_objects" not in record(widget, "copy")
     assert_reproduced(widget, service, squares)
+    layer(widget, "copy").fill((6, 6), 0)
+    assert record(widget, "copy")["edited_objects"] == 1
 
 
 def test_results_outlive_their_image_and_go_with_their_last_layer(

@@ -9,13 +9,13 @@ from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import mark, tr, translated
-from napari_unetseg.layer_style import MAX_CONTOURS
+from napari_unetseg.layer_style import MAX_CONTOURS, METADATA_KEY
 from napari_unetseg.plugin.dock.adjustments import with_agreement
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, hides_older_results
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
-from napari_unetseg.plugin.layers.result_layers import ShownResult, lies_over, unwrapped
+from napari_unetseg.plugin.layers.result_layers import EDITED_KEY, ShownResult, lies_over, unwrapped
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.plugin.table.table_dock import TableDock
@@ -139,6 +139,7 @@ class KeptResults(QObject):
         rows.adjustments.output_chosen.connect(self._on_output)
         rows.inputs.image_changed.connect(self.choose)
         viewer.layers.selection.events.changed.connect(self.choose)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         table.failed.connect(self._on_failed)
 
@@ -327,6 +328,20 @@ class KeptResults(QObject):
                 result.shown.put_away(one)
             elif not result.shown.bring_back(one):
                 result.relabelling.make([one])
+
+    def _on_inserted(self, event: Any) -> None:
+        layer: Layer = event.value
+        if METADATA_KEY in layer.metadata:
+            for name in ("paint", "data"):
+                if name in layer.events.emitters:
+                    layer.events.emitters[name].connect(self._on_edited)
+
+    def _on_edited(self, event: Any) -> None:
+        """Record that a copy of a layer, or a result from a file, was edited: nothing else follows it."""
+        layer: Layer = event.source
+        record = layer.metadata.get(METADATA_KEY, {})
+        if EDITED_KEY not in record and not any(result.shown.owns(layer) for result in self._results):
+            layer.metadata[METADATA_KEY] = {**record, EDITED_KEY: 1}
 
     def _on_removed(self, event: Any) -> None:
         layer: Layer | None = event.value
