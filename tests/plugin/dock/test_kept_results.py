@@ -139,6 +139,7 @@ def test_an_older_result_that_is_selected_brings_its_values_and_follows_again(
         assert widget.adjust.min_size.value() == size
         assert widget.adjust.owner.text().startswith(name.replace("contours", "labels"))
     assert widget.runner.result.text().startswith(words.count(1))
+    assert widget.message.text.text() == words.DONE
     slide(widget, settle, 30)
     assert (count(widget), count(widget, "cells labels [2]")) == (2, 3)
     assert len(layer(widget, "cells contours").data) == 2
@@ -277,9 +278,8 @@ def test_output_boxes_act_on_the_selected_result_and_show_what_it_has(
 ) -> None:
     widget.adjust.outputs["contours"].setChecked(False)
     press_run(widget)
-    slide(widget, settle, 20)
     layer(widget).fill((6, 6), 0)
-    slide(widget, settle, 21)
+    slide(widget, settle, 20)
     for output in ("contours", "confidence"):
         widget.adjust.outputs[output].setChecked(True)
     settle(widget)
@@ -354,6 +354,8 @@ def test_a_copy_of_a_layer_does_not_follow_the_sliders(
     settle(widget)
     assert "edited_objects" not in record(widget, "copy")
     assert_reproduced(widget, service, squares)
+    layer(widget, "copy").fill((6, 6), 0)
+    assert record(widget, "copy")["edited_objects"] == 1
 
 
 def test_results_outlive_their_image_and_go_with_their_last_layer(
@@ -390,7 +392,7 @@ def test_probabilities_that_take_too_much_memory_are_let_go(
     assert not widget.adjust.min_size.isEnabled()
     assert not widget.adjust.outputs["confidence"].isEnabled()
     assert "no longer adjustable" in widget.adjust.owner.text()
-    assert "Run again" in widget.adjust.owner.toolTip()
+    assert "Run again" in widget.message.text.text()
     widget.adjust.min_size.setValue(5)
     settle(widget)
     assert count(widget) == 1

@@ -9,14 +9,14 @@ from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject
 
 from napari_unetseg.language import mark, tr, translated
-from napari_unetseg.layer_style import MAX_CONTOURS
+from napari_unetseg.layer_style import MAX_CONTOURS, METADATA_KEY
 from napari_unetseg.plugin.dock.adjustments import with_agreement
 from napari_unetseg.plugin.dock.headline import Headline, ResultReport
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, hides_older_results
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
-from napari_unetseg.plugin.layers.result_layers import ShownResult, lies_over, unwrapped
+from napari_unetseg.plugin.layers.result_layers import EDITED_KEY, ShownResult, lies_over, unwrapped
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.workers.run_controller import RunController
@@ -43,7 +43,7 @@ _OWNED_TIP = mark(
     "These values are those of '{result}'. Move them to change it at once; the next run with its model uses them,\n"
     "too. To change an older result, select one of its layers."
 )
-_OTHER_MODEL = mark("{result} · next run: {model}'s own values")
+_OTHER_MODEL = mark("{result} · next run: {model} defaults")
 _OTHER_MODEL_TIP = mark(
     "These values are those of '{result}', which another model made. The next run uses what {model} itself suggests:"
 )
@@ -142,6 +142,7 @@ class KeptResults(QObject):
         rows.adjustments.output_chosen.connect(self._on_output)
         rows.inputs.image_changed.connect(self.choose)
         viewer.layers.selection.events.changed.connect(self.choose)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         table.failed.connect(self._on_failed)
 
@@ -293,6 +294,8 @@ class KeptResults(QObject):
             if place >= KEPT_ANYWAY and total > KEPT_BYTES and not result.relabelling.busy:
                 result.relabelling.stop()
                 result.adjustable = False
+                tip = tr(_LET_GO_TIP).format(result=result.shown.name)
+                result.report = replace(result.report, warning=tip)
 
     def _on_adjusted(self) -> None:
         result = self.selected
@@ -324,6 +327,20 @@ class KeptResults(QObject):
                 result.shown.put_away(one)
             elif not result.shown.bring_back(one):
                 result.relabelling.make([one])
+
+    def _on_inserted(self, event: Any) -> None:
+        layer: Layer = event.value
+        if METADATA_KEY in layer.metadata:
+            for name in ("paint", "data"):
+                if name in layer.events.emitters:
+                    layer.events.emitters[name].connect(self._on_edited)
+
+    def _on_edited(self, event: Any) -> None:
+        """Record that a copy of a layer, or a result from a file, was edited: nothing else follows it."""
+        layer: Layer = event.source
+        record = layer.metadata.get(METADATA_KEY, {})
+        if EDITED_KEY not in record and not any(result.shown.owns(layer) for result in self._results):
+            layer.metadata[METADATA_KEY] = {**record, EDITED_KEY: 1}
 
     def _on_removed(self, event: Any) -> None:
         layer: Layer | None = event.value

@@ -83,6 +83,7 @@ class ShownResult:
         self._on_edit = on_edit
         self._painted = self._redrawn = False
         self._updating = self._stale = False
+        self._rings: list[LabelledRing] = []
         self._opacity: float | None = None
         self._pixels: Labels | None = None
         self._in_pixels = False
