@@ -26,6 +26,7 @@ from napari_unetseg.plugin.dock.run_forecast import RunForecast
 from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
+from napari_unetseg.plugin.dock.try_all import TryAll
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
@@ -96,6 +97,7 @@ class SegmentationWidget(QWidget):
         self.table = TableDock(napari_viewer, self.adjust.table, self)
         self.last_result = LastResult(napari_viewer, self.controller, rows, self.table, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
+        self.try_all = TryAll(napari_viewer, rows, services, self.run, self)
         self._arrange()
         self._connect()
         self._bind_keys()
@@ -168,6 +170,7 @@ class SegmentationWidget(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
             self.folder.cancel()
+            self.try_all.stop()
             self.model_adder.cancel()
             self.live.stop()
             self.table.close()
@@ -255,6 +258,7 @@ class SegmentationWidget(QWidget):
         self.result_actions.lock(locked)
         if locked:
             self.runner.run.setEnabled(False)
+            self.runner.try_all.setEnabled(False)
         else:
             self._allow_run()
 

@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.image import Image
+from napari_unetseg.image import TRIAL_SIDE, Image
 from napari_unetseg.postprocessing.blocks import middle_span
 from napari_unetseg.postprocessing.fit import Fit
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.zoo.registry import ModelPackage
-
-TRIAL_SIDE = 512
-"""Most pixels along each axis of what models are tried on: enough to judge by, and quick."""
 
 
 class Segment(Protocol):

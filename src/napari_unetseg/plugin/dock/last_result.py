@@ -10,6 +10,7 @@ from napari_unetseg.language import tr, translated
 from napari_unetseg.layer_style import MAX_CONTOURS
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.dock.try_all import channels_left, try_all_action
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
@@ -64,6 +65,7 @@ class LastResult(QObject):
         self.shown: ShownResult | None = None
         self._source: ImageLayer | None = None
         self._seconds = 0.0
+        self._unlike = False
         rows.adjustments.changed.connect(self._on_adjusted)
         self.relabelling.relabelled.connect(self._on_relabelled)
         self.relabelling.detailed.connect(self._on_detailed)
@@ -77,6 +79,9 @@ class LastResult(QObject):
         if outcome.remarks:
             self._rows.inputs.choose_layer(self._source)  # of several layers the last one, which the sliders act on
         labels = outcome.segmentation.labels
+        if self.shown is not None:
+            self.shown.remove_if_empty()
+        self._unlike = outcome.segmentation.fit is not None and outcome.segmentation.fit.is_unlike
         self.shown = ShownResult(self._viewer, outcome.job.plane, outcome.layers, labels, self._on_edit)
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         self._table.follow(self.shown)
@@ -127,7 +132,8 @@ class LastResult(QObject):
         self._rows.runner.result.setText(f"{words.count(summary.count)} · {words.duration(self._seconds)}")
         if summary.count:
             text = f"{warning} {remark}".strip() or tr(words.DONE)
-            self._rows.message.show_message(text, "warning" if warning else "plain")
+            offer = try_all_action(self._rows) if warning and self._unlike else None
+            self._rows.message.show_message(text, "warning" if warning else "plain", action=offer)
             return
         action = None
         if (suggestion := summary.suggestion) is not None:
@@ -137,5 +143,7 @@ class LastResult(QObject):
                 tip,
                 lambda: self._rows.adjustments.threshold.setValue(suggestion),
             )
-        text = f"{words.nothing_found(summary, parameters)} {warning} {remark}".strip()
-        self._rows.message.show_message(text, "warning", action=action)
+        left = "" if self.shown is None else channels_left(self._viewer, self._rows, self.shown.plane)
+        text = " ".join(filter(None, (words.nothing_found(summary, parameters), left, warning, remark)))
+        actions = [*([action] if action else []), try_all_action(self._rows)]
+        self._rows.message.show_message(text, "warning", action=actions[0], second=(*actions, None)[1])

@@ -96,6 +96,13 @@ class ShownResult:
         layer = self._layers.get(output)
         return layer if layer is not None and layer in self._viewer.layers else None
 
+    def remove_if_empty(self) -> None:
+        """Take the layers away again where they show no object and nobody drew one, to make room for the next try."""
+        if self.edited is None and not self._shown.any():
+            for output in self._layers:
+                if (layer := self.layer(output)) is not None:
+                    self._viewer.layers.remove(layer)
+
     def drawing(self) -> Drawing | None:
         """Take a picture of what was changed by hand since the layers were last shown; None if nothing was."""
         if self.edited is None:
