@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.postprocessing.fit import MIDDLE_SIDE, measure_fit
+from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE
+from napari_unetseg.postprocessing.fit import measure_fit
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 PARAMETERS = DecodeParameters(threshold=0.5, min_size=20, min_confidence=0.8)

@@ -8,7 +8,7 @@ from napari_unetseg.errors import Cancelled, ImageError, ModelError
 from napari_unetseg.image import TRIAL_SIDE
 from napari_unetseg.postprocessing.fit import Fit
 from napari_unetseg.service import best_first
-from napari_unetseg.service.trials import Piece, Trial, pieces_of
+from napari_unetseg.service.trials import ModelTrial, Piece, pieces_of
 from napari_unetseg.zoo.registry import read_package
 
 
@@ -131,9 +131,9 @@ def test_what_is_no_image_and_no_model_is_refused_in_words(service, squares):
 
 def test_the_best_fit_comes_first_then_what_found_nothing_then_what_failed(package):
     piece, one = Piece(Image(np.zeros((4, 4)))), np.ones((4, 4), np.int32)
-    good, poor = (Trial(package, piece, one, 0.9, Fit(doubt, 0.0)) for doubt in (0.1, 0.5))
-    empty = Trial(package, piece, one * 0, None, Fit(0.0, 0.0))
-    failed = Trial(package, piece, error=ModelError("no"))
+    good, poor = (ModelTrial(package, piece, one, 0.9, Fit(doubt, 0.0)) for doubt in (0.1, 0.5))
+    empty = ModelTrial(package, piece, one * 0, None, Fit(0.0, 0.0))
+    failed = ModelTrial(package, piece, error=ModelError("no"))
     assert best_first([failed, empty, poor, good]) == [good, poor, empty, failed]
 
 
@@ -153,7 +153,7 @@ def test_a_result_says_how_well_the_image_fits_and_warns_where_it_does_not(servi
     result = service.segment(faint)
     assert result.fit.score == pytest.approx(0.2, abs=0.02)
     assert result.fit.is_unlike
-    assert "The image looks unlike what Bright objects knows" in result.warnings[-1]
+    assert result.warnings[0].startswith("The image looks unlike what Bright objects knows")
 
 
 def test_a_slider_changes_nothing_of_the_fit(service, squares):

@@ -196,7 +196,7 @@ class SegmentationWidget(QWidget):
         self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
-            self.object_size.show_found(outcome.diameter)
+            self.object_size.show_found(outcome.diameter, unsure=outcome.unsure)
 
     def _on_cancelled(self) -> None:
         self._end_of_run()

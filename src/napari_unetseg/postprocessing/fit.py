@@ -7,16 +7,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_unetseg.language import Sentence
-from napari_unetseg.postprocessing.blocks import middle_span
+from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, middle_span
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 
-UNLIKE_BELOW = 0.62
+UNLIKE_BELOW = 0.58
 """A score below which an image looks unlike what a model knows: chosen on images of four kinds so that about one in a
 hundred that were shown to their own model lies below (docs/choosing-a-model.md)."""
-
-MIDDLE_SIDE = 1024
-"""Pixels of the middle of an image that are looked at along each axis."""
 
 
 @dataclass(frozen=True)
@@ -75,4 +72,6 @@ def measure_fit(foreground: NDArray[np.floating], parameters: DecodeParameters) 
 
 def unlike_warning(model: str) -> Sentence:
     """Say that an image looks unlike what a model knows, and what to do."""
-    return Sentence("The image looks unlike what {model} knows. Another model may fit better: try all.", model=model)
+    return Sentence(
+        "The image looks unlike what {model} knows. Try all models, or give the diameter of your objects.", model=model
+    )

@@ -235,7 +235,7 @@ def read_objects(
             prediction.probability, card.heads, parameters, axes=plane.stack_axes, link=options.link, cancel=cancel
         ),
         provenance=provenance,
-        warnings=(*fallback, *remarks, *prediction.warnings, *unlike),
+        warnings=(*fallback, *remarks, *unlike, *prediction.warnings),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
         link=options.link,

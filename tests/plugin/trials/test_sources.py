@@ -11,10 +11,10 @@ from napari_unetseg.image import TRIAL_SIDE
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import guess
 from napari_unetseg.plugin.layers.plane import Region, shown_axes, shown_plane
-from napari_unetseg.plugin.trials.sources import Source, is_source, sources_of
+from napari_unetseg.plugin.trials.sources import ChannelSource, is_source, sources_of
 
 
-def sources(viewer: ViewerModel, layer: ImageLayer, region: Region | None = None) -> list[Source]:
+def sources(viewer: ViewerModel, layer: ImageLayer, region: Region | None = None) -> list[ChannelSource]:
     layer_axes = guess(layer, shown_axes(layer, viewer.dims))
     return sources_of(shown_plane(layer, viewer.dims, layer_axes, region), layer_axes, viewer.layers)
 

@@ -22,7 +22,7 @@ _PLACED_BY = ("scale", "translate", "rotate", "shear")
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ChannelSource:
     """One channel of what is on display.
 
     Attributes
@@ -58,7 +58,7 @@ class Source:
         return Image(pixels, "YXC" if rgb else "YX", rgb=rgb, name=str(self.layer.name))
 
 
-def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -> list[Source]:
+def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -> list[ChannelSource]:
     """List what can be tried instead of a plane, itself included.
 
     Parameters
@@ -73,7 +73,7 @@ def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -
 
     Returns
     -------
-    list of Source
+    list of ChannelSource
         One for each channel, in their order.
     """
     layer, axes = plane.source, layer_axes.plane
@@ -84,7 +84,7 @@ def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -
     channel = layer_axes.channel
     if channel is not None and shape[channel] > 1:
         return [
-            Source(
+            ChannelSource(
                 tr("channel {number}").format(number=place + 1),
                 layer,
                 channel,
@@ -97,10 +97,12 @@ def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -
         ]
     alike = [other for other in layers if _is_channel_beside(layer, other)]
     every: list[ImageLike] = alike if len(alike) > 1 else [layer]
-    return [Source(str(one.name) * (len(every) > 1), one, None, None, plane.index, region, axes) for one in every]
+    return [
+        ChannelSource(str(one.name) * (len(every) > 1), one, None, None, plane.index, region, axes) for one in every
+    ]
 
 
-def is_source(source: Source, plane: Plane) -> bool:
+def is_source(source: ChannelSource, plane: Plane) -> bool:
     """Tell whether a plane shows this channel."""
     return source.layer == plane.source and (source.axis is None or plane.index.get(source.axis) == source.place)
 

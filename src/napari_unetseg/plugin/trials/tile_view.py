@@ -24,7 +24,8 @@ from napari_unetseg.plugin.trials.trial_run import TrialTile
 if TYPE_CHECKING:
     from napari.utils.theme import Theme
 
-PICTURE = 216
+PICTURE = 200
+"""Side of a tile's picture on the screen, in pixels."""
 _MARGIN = 8
 _GAP = 6
 _BAR = 4
@@ -154,7 +155,6 @@ class _TilePainter(QStyledItemDelegate):
         self._draw_patch(painter, option, colours)
         inner = option.rect.adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
         frame = QRect(inner.left(), inner.top(), PICTURE, PICTURE)
-        painter.fillRect(frame, QColor("black"))
         picture = _pixmap(tile)
         fitted = picture.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
         place = QRect(frame.topLeft(), fitted)
@@ -188,13 +188,20 @@ class _TilePainter(QStyledItemDelegate):
             return
         bold = QFont(option.font)
         bold.setBold(True)
-        sign = self.colours.error if tile.trial.error is not None else self.colours.warning
-        lines = ((title(tile), bold, self.colours.text), (what_was_found(tile), option.font, self.colours.text))
-        for number, (text, font, colour) in enumerate((*lines, (remark(tile), option.font, sign))):
-            painter.setFont(font)
-            painter.setPen(colour)
-            height = option.fontMetrics.lineSpacing() + 1
+        height = option.fontMetrics.lineSpacing() + 1
+        lines = ((title(tile), bold), (what_was_found(tile), option.font), (remark(tile), option.font))
+        for number, (text, font) in enumerate(lines):
             line = QRect(place.left(), place.top() + number * height, place.width(), height)
+            if number == 2 and text:
+                # A patch of colour, since yellow words could not be read on a light theme.
+                sign = self.colours.error if tile.trial.error is not None else self.colours.warning
+                patch = QRect(line.left(), line.center().y() - 4, 9, 9)
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(sign)
+                painter.drawRoundedRect(patch, 2, 2)
+                line.setLeft(patch.right() + _GAP)
+            painter.setFont(font)
+            painter.setPen(self.colours.text)
             elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, line.width())
             painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, elided)
 

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.plugin.trials.sources import Source
+from napari_unetseg.plugin.trials.sources import ChannelSource
 from napari_unetseg.plugin.workers.background import Task, start
 from napari_unetseg.plugin.workers.services import ServiceFactory
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.trials import Trial
+    from napari_unetseg.service.trials import ModelTrial
 
-PICTURE_SIDE = 256
+DRAWN_SIDE = 256
 """Most pixels along a side of a tile's picture."""
 
 
@@ -27,7 +27,7 @@ class TrialJob:
     """Which models are tried on which channels, and on which device."""
 
     packages: Sequence[ModelPackage]
-    sources: Sequence[Source]
+    sources: Sequence[ChannelSource]
     device: str
 
     @property
@@ -46,8 +46,8 @@ class TrialTile:
         uint8 (Y, X, 3): the outlines drawn over the image, or the image alone where the model failed.
     """
 
-    trial: "Trial"
-    source: Source
+    trial: "ModelTrial"
+    source: ChannelSource
     picture: NDArray[np.uint8]
 
 
@@ -123,4 +123,4 @@ def _run(job: TrialJob, services: ServiceFactory, task: Task[None]) -> None:
     for trial in run_trials(service.segment, job.packages, tuple(pieces), task.reports.progressed.emit, task.cancelled):
         image = trial.piece.image
         labels = np.zeros(image.shape, np.int32) if trial.labels is None else trial.labels
-        task.reports.made.emit(TrialTile(trial, pieces[trial.piece], small_overlay(image, labels, PICTURE_SIDE)))
+        task.reports.made.emit(TrialTile(trial, pieces[trial.piece], small_overlay(image, labels, DRAWN_SIDE)))

@@ -16,7 +16,7 @@ from napari_unetseg.plugin.workers.services import ServiceFactory
 if TYPE_CHECKING:
     from napari.utils.theme import Theme
 
-_SIZE = (764, 720)
+_SIZE = (724, 740)
 _EXPLANATION = mark(
     "What each model finds in the middle of the view, the best fit first. Click a tile to choose its model and channel."
 )
