@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_unetseg import Image, SegmentationService
+from napari_unetseg import Image, SegmentationService, samples
 from napari_unetseg.errors import Cancelled, ImageError, ModelError
 from napari_unetseg.image import TRIAL_SIDE
 from napari_unetseg.postprocessing.fit import Fit
@@ -160,3 +160,11 @@ def test_a_slider_changes_nothing_of_the_fit(service, squares):
     result = service.segment(squares)
     assert service.segment(squares, threshold=0.9, min_size=90).fit == result.fit
     assert result.relabel(min_size=90).fit == result.fit
+
+
+def test_bundled_models_know_their_own_samples():
+    with SegmentationService("nuclei", "cpu") as service:
+        for image in (samples.nuclei(), samples.tissue()):
+            trials = best_first(service.try_all(image, models=["cells", "nuclei"]))
+            assert [trial.package.name for trial in trials] == ["nuclei", "cells"]
+            assert [trial.fit.is_unlike for trial in trials] == [False, True]

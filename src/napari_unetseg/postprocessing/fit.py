@@ -57,13 +57,14 @@ def measure_fit(foreground: NDArray[np.floating], parameters: DecodeParameters) 
     """
     plane = foreground[middle_plane(foreground.shape[:-2])]
     middle = tuple(middle_span(length, MIDDLE_SIDE) for length in plane.shape)
-    seen = np.nan_to_num(np.asarray(plane[middle], np.float32))
+    seen = np.asarray(plane[middle])
     mask = seen >= parameters.threshold
     if not mask.any():
         return None
-    pieces, count = ndimage.label(mask)
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    means = np.bincount(pieces.ravel(), weights=seen.ravel(), minlength=count + 1)[1:] / sizes
+    numbered, count = ndimage.label(mask)
+    pieces = numbered[mask]  # which are much fewer than all pixels
+    sizes = np.bincount(pieces, minlength=count + 1)[1:]
+    means = np.bincount(pieces, weights=seen[mask], minlength=count + 1)[1:] / sizes
     kept = (sizes >= parameters.min_size) & (means >= parameters.min_confidence)
     objects = kept if kept.any() else np.ones_like(kept)
     mean = np.average(means[objects], weights=sizes[objects])
