@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SIZE = (724, 740)
 _EXPLANATION = mark(
-    "What each model finds in the middle of the view, the best fit first. Click a tile to choose its model and channel."
+    "What each model finds in the middle of the view, best fit first. A click chooses model and channel."
 )
 _BEGINNING = mark("Preparing the first model...")
 _DONE = mark("Choose a tile, then press Run. Nothing was added to the viewer.")
