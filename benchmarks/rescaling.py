@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from object_size import rescaled
 from skimage.transform import resize
 
-from napari_unetseg import SegmentationService
+from napari_unetseg import Image, SegmentationService
 from napari_unetseg.inference.size_estimate import area_weighted_diameter, estimate_diameter, typical_diameter
 from napari_unetseg.plugin.dock.object_size_row import is_far_off, likely_diameter
 from napari_unetseg.postprocessing.blocks import middle_span
@@ -60,7 +61,7 @@ def main() -> None:
                 sys.stdout.flush()
 
 
-def measure(service: SegmentationService, image, labels) -> tuple[object, ...]:  # type: ignore[no-untyped-def]
+def measure(service: SegmentationService, image: Image, labels: NDArray[np.int32]) -> tuple[object, ...]:
     """Return the rest of a row."""
     true = typical_diameter(labels, 1)
     run = service.segment(image)
