@@ -12,7 +12,7 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 
 UNLIKE_BELOW = 0.58
-"""A score below which an image looks unlike what a model knows: chosen on images of four kinds so that none of 119 that
+"""A score below which an image looks unlike what a model knows: chosen on images of four kinds so that none of 167 that
 were shown to their own model lies below (docs/choosing-a-model.md)."""
 
 
