@@ -2,9 +2,10 @@
 
 Run with ``python benchmarks/model_fit.py DATA`` where DATA holds a folder of images and masks, as the command ``train``
 takes it, for each bundled model and by its name; of ``nails_web`` beside them all images are taken for nails. Every
-image is shown to every model. The images held out from training are divided in two by their groups of like images:
-the score and its limit were chosen on one half, with a sample of the training images, and are judged on the other half
-and ``nails_web``, and on the pictures that come with scikit-image, which no model knows.
+image is shown to its own model whole, and its middle 512 pixels to the others. The images held out from training are
+divided in two by their groups of like images: the score and its limit were chosen on one half, with a sample of the
+training images, and are judged on the other half and ``nails_web``, and on the pictures that come with scikit-image,
+which no model knows.
 """
 
 import argparse
@@ -18,13 +19,14 @@ import skimage.data
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.io import read_image
+from napari_unetseg.service.trials import pieces_of
 from napari_unetseg.training.dataset import Pair, find_pairs
 from napari_unetseg.training.split import group_by_appearance, read_validation_list
 from napari_unetseg.training.train import VALIDATION_FILE
 from napari_unetseg.zoo.registry import bundled_model_folder
 
 MODELS = ("nuclei", "cells", "spheroids", "nails")
-TRAINING_IMAGES = 40
+TRAINING_IMAGES = 30
 GROUP_DISTANCE = 1.0
 NO_KIND = "none"
 PICTURES = (
@@ -105,7 +107,8 @@ def show(model: str, images: Sequence[tuple[str, str, Image]], *, augment: bool)
         for part, kind, image in images:
             if augment and kind != model:
                 continue
-            result = service.segment(image, augment=augment)
+            whole = kind == model
+            result = service.segment(image if whole else pieces_of(image)[0].image, augment=augment)
             score = None if result.fit is None else result.fit.score
             yield Shown(part, kind, model, score, result.fit is not None and result.fit.is_unlike, result.count)
 

@@ -54,7 +54,7 @@ FLOORS = {
     "plugin": (
         {"layers", "parts"},
         {"workers"},
-        {"add_model", "folder", "panel", "table"},
+        {"add_model", "folder", "panel", "table", "trials"},
         {"dock"},
     ),
     "inference": (

@@ -18,6 +18,9 @@ READ_AT_ONCE = 2**29
 """Bytes up to which a plane that is not in memory is read whole, so that each part of its file is read once. Of a
 larger one each tile is read when its turn comes."""
 
+TRIAL_SIDE = 512
+"""Most pixels along each axis of what models are tried on: enough to judge by, and quick."""
+
 _ROWS_AT_ONCE = 1024
 
 

@@ -214,3 +214,15 @@ def test_ctrl_c_stops_the_process(command, save_squares, bright_model, tmp_path)
     assert errors.startswith("Stopped. ")
     assert "Traceback" not in errors
     assert names(tmp_path / "out") == ["a_labels.tif", "a_table.csv"]
+
+
+def test_an_image_unlike_what_the_model_knows_is_told_on_stderr_and_in_the_table_of_files(call, bright_model, tmp_path):
+    faint = np.zeros((60, 80), np.float32)
+    faint[5:45, 5:65] = 0.52  # of which the model is hardly sure
+    faint[50, 70] = 1
+    np.save(tmp_path / "a.npy", faint)
+    run = call("segment", tmp_path / "a.npy", "--model", bright_model, "--device", "cpu")
+    sentence = "The image looks unlike what Bright objects knows."
+    assert f"{tmp_path / 'a.npy'}: warning: {sentence}" in run.stderr
+    assert sentence not in run.stdout
+    assert sentence in (tmp_path / "segmented" / "segmentation_files.csv").read_text(encoding="utf-8")

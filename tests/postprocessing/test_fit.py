@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_unetseg.postprocessing.fit import MIDDLE_SIDE, measure_fit
+from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE
+from napari_unetseg.postprocessing.fit import measure_fit
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 PARAMETERS = DecodeParameters(threshold=0.5, min_size=20, min_confidence=0.8)
@@ -21,9 +22,15 @@ def test_a_decided_map_fits_perfectly():
     assert (fit.doubt, fit.dropped, fit.score, fit.is_unlike) == (0, 0, 1, False)
 
 
-def test_doubt_is_the_mean_of_what_is_missing_to_certainty():
-    # Of a flat map, p (1 - p) over p is 1 - p.
+def test_doubt_is_what_the_mean_probability_of_the_objects_lacks():
     assert measure_fit(block(0.9), PARAMETERS).doubt == pytest.approx(0.1, abs=1e-6)
+    dropped_and_faint = block(0.9) + np.roll(block(0.75), 20, axis=1) + np.roll(block(0.3), 20, axis=0)
+    assert measure_fit(dropped_and_faint, PARAMETERS).doubt == pytest.approx(0.1, abs=1e-6)
+
+
+def test_a_large_object_counts_more_than_a_small_one():
+    foreground = block(1.0, side=10) + np.roll(block(0.8, side=5), 20, axis=1)
+    assert measure_fit(foreground, PARAMETERS).doubt == pytest.approx(0.2 * 25 / 125, abs=1e-6)
 
 
 def test_what_the_models_own_limits_drop_counts():
@@ -36,7 +43,7 @@ def test_what_the_models_own_limits_drop_counts():
 
 def test_an_undecided_map_looks_unlike():
     fit = measure_fit(block(0.55), PARAMETERS)
-    assert fit.score == pytest.approx(1 - 0.45 - 0.5, abs=1e-6)
+    assert (fit.doubt, fit.dropped, fit.score) == (pytest.approx(0.45, abs=1e-6), 1, 0)
     assert fit.is_unlike
 
 
@@ -50,7 +57,7 @@ def test_where_nothing_is_seen_nothing_is_said(foreground):
 
 
 def test_nothing_but_zeros_at_a_threshold_of_zero():
-    assert measure_fit(block(0.0), DecodeParameters(threshold=0.0)).doubt == 1
+    assert measure_fit(block(0.0), DecodeParameters(threshold=0.0)).score == 0
 
 
 def test_pixels_without_a_value_are_background():

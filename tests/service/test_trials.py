@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from napari_unetseg import Image, SegmentationService
+from napari_unetseg import Image, SegmentationService, samples
 from napari_unetseg.errors import Cancelled, ImageError, ModelError
+from napari_unetseg.image import TRIAL_SIDE
 from napari_unetseg.postprocessing.fit import Fit
 from napari_unetseg.service import best_first
-from napari_unetseg.service.trials import TRIAL_SIDE, Piece, Trial, pieces_of
+from napari_unetseg.service.trials import ModelTrial, Piece, pieces_of
 from napari_unetseg.zoo.registry import read_package
 
 
@@ -130,9 +131,9 @@ def test_what_is_no_image_and_no_model_is_refused_in_words(service, squares):
 
 def test_the_best_fit_comes_first_then_what_found_nothing_then_what_failed(package):
     piece, one = Piece(Image(np.zeros((4, 4)))), np.ones((4, 4), np.int32)
-    good, poor = (Trial(package, piece, one, 0.9, Fit(doubt, 0.0)) for doubt in (0.1, 0.5))
-    empty = Trial(package, piece, one * 0, None, Fit(0.0, 0.0))
-    failed = Trial(package, piece, error=ModelError("no"))
+    good, poor = (ModelTrial(package, piece, one, 0.9, Fit(doubt, 0.0)) for doubt in (0.1, 0.5))
+    empty = ModelTrial(package, piece, one * 0, None, Fit(0.0, 0.0))
+    failed = ModelTrial(package, piece, error=ModelError("no"))
     assert best_first([failed, empty, poor, good]) == [good, poor, empty, failed]
 
 
@@ -142,7 +143,7 @@ def package(bright_model):
 
 
 def test_a_result_says_how_well_the_image_fits_and_warns_where_it_does_not(service, squares):
-    # The model says sigmoid(20 x - 10) of an intensity x of 0..1, which is 0.6 at 0.52.
+    # The model says sigmoid(20 x - 10) of an intensity x of 0..1, which is 0.6 at 0.52: 0.4 are missing, twice.
     result = service.segment(squares)
     assert result.fit.score > 0.95
     assert not any("unlike" in warning for warning in result.warnings)
@@ -150,12 +151,20 @@ def test_a_result_says_how_well_the_image_fits_and_warns_where_it_does_not(servi
     faint[5:45, 5:65] = 0.52
     faint[50, 70] = 1
     result = service.segment(faint)
-    assert result.fit.score == pytest.approx(0.6, abs=0.02)
+    assert result.fit.score == pytest.approx(0.2, abs=0.02)
     assert result.fit.is_unlike
-    assert "The image looks unlike what Bright objects knows" in result.warnings[-1]
+    assert result.warnings[0].startswith("The image looks unlike what Bright objects knows")
 
 
 def test_a_slider_changes_nothing_of_the_fit(service, squares):
     result = service.segment(squares)
     assert service.segment(squares, threshold=0.9, min_size=90).fit == result.fit
     assert result.relabel(min_size=90).fit == result.fit
+
+
+def test_bundled_models_know_their_own_samples():
+    with SegmentationService("nuclei", "cpu") as service:
+        for image in (samples.nuclei(), samples.tissue()):
+            trials = best_first(service.try_all(image, models=["cells", "nuclei"]))
+            assert [trial.package.name for trial in trials] == ["nuclei", "cells"]
+            assert [trial.fit.is_unlike for trial in trials] == [False, True]

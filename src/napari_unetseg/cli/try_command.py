@@ -12,7 +12,7 @@ from napari_unetseg.errors import one_line
 from napari_unetseg.io.text_columns import in_columns
 
 if TYPE_CHECKING:
-    from napari_unetseg.service import Trial
+    from napari_unetseg.service import ModelTrial
 
 _TITLES = ("model", "channel", "objects", "confidence", "fit", "")
 
@@ -58,7 +58,7 @@ def try_command(
         raise typer.Exit(1)
 
 
-def _row(trial: "Trial") -> tuple[str, ...]:
+def _row(trial: "ModelTrial") -> tuple[str, ...]:
     channel = "" if trial.piece.channel is None else str(trial.piece.channel)
     if trial.error is not None:
         return trial.package.name, channel, "failed", "", "", ""
@@ -67,7 +67,7 @@ def _row(trial: "Trial") -> tuple[str, ...]:
     return trial.package.name, channel, str(trial.count), confidence, fit, sign
 
 
-def _save(trials: "list[Trial]", folder: Path, stem: str) -> None:
+def _save(trials: "list[ModelTrial]", folder: Path, stem: str) -> None:
     from napari_unetseg.errors import UnetsegError
     from napari_unetseg.io.overlay import write_overlay
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.inference.size_estimate import area_weighted_diameter
 from napari_unetseg.language import Sentence
-from napari_unetseg.postprocessing.blocks import middle_span
+from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, middle_span
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
@@ -22,9 +22,6 @@ a size that it does not know."""
 
 MAX_RESCALING = 4.0
 """No image is rescaled further for what a first run found: so far off, it may have found dirt."""
-
-MIDDLE_SIDE = 1024
-"""Pixels of the middle of an image that are looked at along each axis."""
 
 
 class SizedCard(Protocol):

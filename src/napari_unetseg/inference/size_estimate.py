@@ -13,6 +13,9 @@ FAR_OFF = 2.0
 """Objects that many times larger or smaller than those of the training are far off: at half and at double size
 bundled models that see an image as it is lose from a tenth to half of their average precision."""
 
+FAR_OFF_WITHIN = 3.0
+"""The same of a model that names the sizes it sees well, for objects that lie among these."""
+
 _SIDE = 512
 _MIN_OBJECTS_ACROSS = 8
 _AGREEMENT = 1.25

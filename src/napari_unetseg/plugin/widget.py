@@ -30,6 +30,7 @@ from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
 from napari_unetseg.plugin.dock.target_outline import TargetOutline
+from napari_unetseg.plugin.dock.try_all import TryAll
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
@@ -108,6 +109,7 @@ class SegmentationWidget(QWidget):
         self.headline = Headline(napari_viewer, rows, self)
         self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
+        self.try_all = TryAll(napari_viewer, rows, services, self.run, self.results.use_model_values, self)
         self._arrange()
         self.drops = PanelDrops(self, napari_viewer, self.folder, self.model_adder, self.message, self._occupied)
         self._connect()
@@ -186,6 +188,7 @@ class SegmentationWidget(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
             self.folder.cancel()
+            self.try_all.stop()
             self.model_adder.cancel()
             self.results.stop()
             self.table.close()
@@ -212,7 +215,7 @@ class SegmentationWidget(QWidget):
         self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
-            self.object_size.show_found(outcome.diameter)
+            self.object_size.show_found(outcome.diameter, unsure=outcome.unsure)
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
@@ -294,6 +297,7 @@ class SegmentationWidget(QWidget):
         self.result_actions.lock(locked)
         if locked:
             self.runner.run.setEnabled(False)
+            self.runner.try_all.setEnabled(False)
         else:
             self._allow_run()
 

@@ -9,6 +9,9 @@ Block = tuple[slice, ...]
 STRIP = 2**22
 """Pixels of a strip."""
 
+MIDDLE_SIDE = 1024
+"""Pixels along each axis of the middle of an image, where the middle says enough of all of it."""
+
 
 def strips(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield the rows of an image (Y, X) in strips of about `STRIP` pixels, from top to bottom."""

@@ -18,18 +18,18 @@ from napari_unetseg.service.reports import Failure, Health, Initialization, Mode
 from napari_unetseg.service.run_recipe import RunRecipe, tiled_settings
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.service import SegmentationService
-from napari_unetseg.service.trials import Trial, best_first
+from napari_unetseg.service.trials import ModelTrial, best_first
 
 __all__ = [
     "Failure",
     "Health",
     "Initialization",
     "ModelInfo",
+    "ModelTrial",
     "Provenance",
     "RunRecipe",
     "Segmentation",
     "SegmentationService",
-    "Trial",
     "best_first",
     "read_run_recipe",
     "tiled_settings",

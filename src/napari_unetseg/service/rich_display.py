@@ -70,8 +70,26 @@ def thumbnail(segmentation: "Segmentation") -> NDArray[np.uint8]:
     uint8 (Y, X, 3), red, green and blue.
     """
     index = middle_plane(segmentation.labels.shape[:-2])
-    image, labels = segmentation.image.plane(index), segmentation.labels[index]
-    factor = -(-max(labels.shape) // MAX_SIDE)
+    return small_overlay(segmentation.image.plane(index), segmentation.labels[index], MAX_SIDE)
+
+
+def small_overlay(image: Image, labels: NDArray[np.int32], max_side: int) -> NDArray[np.uint8]:
+    """Draw outlines, a pixel wide, over an image that is made smaller until it has at most so many pixels a side.
+
+    Parameters
+    ----------
+    image
+        One plane.
+    labels
+        (Y, X), of the same shape.
+    max_side
+        In pixels.
+
+    Returns
+    -------
+    uint8 (Y, X, 3), red, green and blue.
+    """
+    factor = -(-max(labels.shape) // max_side)
     return draw_overlay(_smaller(image, factor), labels[factor // 2 :: factor, factor // 2 :: factor])
 
 

@@ -28,7 +28,7 @@ from napari_unetseg.service.reports import Failure, Health, Initialization, Mode
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import OnStage, Runner
 from napari_unetseg.service.segmentation import Segmentation
-from napari_unetseg.service.trials import Trial, pieces_of, run_trials
+from napari_unetseg.service.trials import ModelTrial, pieces_of, run_trials
 from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import ModelPackage, usable_models
 
@@ -267,7 +267,7 @@ class SegmentationService:
         models: Sequence[str | Path] | None = None,
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
-    ) -> Iterator[Trial]:
+    ) -> Iterator[ModelTrial]:
         """Try every model on the middle of an image, and on each of its channels, to see which fits.
 
         Models are loaded one after the other and let go as `with_model` has it. See
@@ -287,7 +287,7 @@ class SegmentationService:
 
         Yields
         ------
-        Trial
+        ModelTrial
             As each is done. Where a model fails its trial says why, and the others go on.
 
         Raises

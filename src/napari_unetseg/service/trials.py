@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.image import Image
+from napari_unetseg.image import TRIAL_SIDE, Image
 from napari_unetseg.postprocessing.blocks import middle_span
 from napari_unetseg.postprocessing.fit import Fit
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.zoo.registry import ModelPackage
 
-TRIAL_SIDE = 512
-"""Most pixels along each axis of what models are tried on: enough to judge by, and quick."""
 
-
-class Segment(Protocol):
+class SegmentPiece(Protocol):
     """As much of `SegmentationService.segment` as trials need."""
 
     def __call__(self, image: Image, *, model: str, cancel: CancelFlag | None) -> Segmentation:
@@ -45,7 +42,7 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class ModelTrial:
     """What one model made of one piece.
 
     Attributes
@@ -84,7 +81,7 @@ class Trial:
         return self.fit.score if self.fit is not None and self.count else -1.0
 
 
-def best_first(trials: Iterable[Trial]) -> list[Trial]:
+def best_first(trials: Iterable[ModelTrial]) -> list[ModelTrial]:
     """Sort trials by how well the piece fits the model."""
     return sorted(trials, key=lambda trial: trial.rank, reverse=True)
 
@@ -108,12 +105,12 @@ def pieces_of(image: Image) -> list[Piece]:
 
 
 def run_trials(
-    segment: Segment,
+    segment: SegmentPiece,
     packages: Sequence[ModelPackage],
     pieces: Sequence[Piece],
     progress: Progress | None = None,
     cancel: CancelFlag | None = None,
-) -> Iterator[Trial]:
+) -> Iterator[ModelTrial]:
     """Try every model on every piece, model after model, so that few are in memory at a time.
 
     Parameters
@@ -129,7 +126,7 @@ def run_trials(
 
     Yields
     ------
-    Trial
+    ModelTrial
         As each is done. Of a model that fails, the error; the others go on.
 
     Raises
@@ -146,13 +143,13 @@ def run_trials(
             progress(done + 1, total)
 
 
-def _try(segment: Segment, package: ModelPackage, piece: Piece, cancel: CancelFlag | None) -> Trial:
+def _try(segment: SegmentPiece, package: ModelPackage, piece: Piece, cancel: CancelFlag | None) -> ModelTrial:
     try:
         result = segment(piece.image, model=str(package.source), cancel=cancel)
     except Cancelled:
         raise
     except Exception as error:
-        return Trial(package, piece, error=error)
+        return ModelTrial(package, piece, error=error)
     sure = None if result.confidence is None else result.confidence.mask_mean
     # The probabilities are let go: of many trials they would take most of the memory.
-    return Trial(package, piece, result.labels, sure, result.fit)
+    return ModelTrial(package, piece, result.labels, sure, result.fit)

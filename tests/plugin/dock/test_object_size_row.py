@@ -208,3 +208,50 @@ def test_far_off_is_more_than_twice_what_the_model_will_see(
 
 def test_nothing_known_gives_nothing() -> None:
     assert likely_diameter(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("image_diameter", "found", "far"),
+    [
+        *((30, None, False), (37, None, True), (48, None, False)),  # among the sizes it sees well, 8 to 40
+        *((100, None, False), (100, 100, False), (100, 20, True)),  # it looks again, but where it found pieces
+        *((5, None, False), (5, 5, False)),
+    ],
+)
+def test_a_model_that_rescales_by_itself_is_warned_of_where_it_does_not(
+    card: ModelCard, image_diameter: float, found: float | None, far: bool
+) -> None:
+    choosy = card.model_copy(update={"object_sizes": (8.0, 40.0)})
+    assert is_far_off(choosy, image_diameter, None, found=found) is far
+
+
+def test_a_model_that_was_unsure_of_what_it_saw_is_warned_of(card: ModelCard) -> None:
+    fixed = card.model_copy(update={"image_size": (64, 32), "object_size": None})
+    for each in (card, card.model_copy(update={"object_sizes": (8.0, 18.0)})):
+        assert is_far_off(each, 12, None, found=12, unsure=True)
+        assert is_far_off(each, None, None, unsure=True)
+        assert not is_far_off(each, 12, None, found=12)
+    assert not is_far_off(fixed, 12, None, unsure=True)
+
+
+def test_the_sign_comes_with_an_unsure_result_and_goes_with_rescale(
+    make_widget: MakeWidget, press_run: Press, estimated: Press
+) -> None:
+    faint = np.zeros((60, 90), np.float32)
+    faint[5:17, 5:17] = faint[30:42, 40:52] = 0.52  # of which the model is hardly sure
+    faint[50, 70] = 1
+    widget = make_widget(faint)
+    rows = widget.object_size
+    estimated(widget)
+    press_run(widget)
+    assert rows.text.text() == "expects objects of 12 px, yours: 14 px"
+    assert rows.badge.kind == "warning"
+    assert "unsure" in rows.text.toolTip()
+    rows.rescale.click()
+    assert rows.diameter.value() == pytest.approx(13.5, abs=0.1)
+    assert rows.badge.kind == "plain"
+    widget.inputs.choose_layer(widget.viewer.add_image(discs(12), name="sure"))
+    rows.diameter.setValue(0)
+    estimated(widget)
+    press_run(widget)
+    assert rows.badge.kind == "plain"

@@ -65,7 +65,8 @@ def test_every_control_says_what_it_is_for(make_widget: MakeWidget, squares: Squ
     rows = (widget.inputs, widget.runner, widget.adjust, widget.result_actions, widget.more)
     controls = [one for row in rows for one in row.findChildren(QWidget) if one.focusPolicy() & Qt.FocusPolicy.TabFocus]
     # The lists that combo boxes drop are theirs, and a message's button is told with the message.
-    own = [one for one in controls if not isinstance(one, QListView) and one is not widget.message.action]
+    told = (widget.message.action, widget.message.second)
+    own = [one for one in controls if not isinstance(one, QListView) and one not in told]
     silent = [
         one for one in own if not (one.toolTip() or (one.parentWidget() is not None and one.parentWidget().toolTip()))
     ]

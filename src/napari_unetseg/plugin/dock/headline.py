@@ -7,8 +7,10 @@ from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.dock.try_all import channels_left, try_all_action
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.parts.messages import Action
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.postprocessing.layer_data import OUTPUTS
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -33,6 +35,8 @@ class ResultReport:
         What went otherwise than one would expect.
     remark
         What else there is to know.
+    unlike
+        Whether the image looks unlike what the model knows.
     """
 
     shown: ShownResult
@@ -41,6 +45,7 @@ class ResultReport:
     seconds: float
     warning: str = ""
     remark: str = ""
+    unlike: bool = False
 
 
 class Headline(QObject):
@@ -136,19 +141,23 @@ class Headline(QObject):
         found = report is None or report.summary.count > 0
         notes = [] if report is None else [report.warning, report.remark]
         if report is not None and not found:
-            notes.insert(0, words.nothing_found(report.summary, report.parameters))
+            left = channels_left(self._viewer, self._rows, report.shown.plane)
+            notes = [words.nothing_found(report.summary, report.parameters), left, *notes]
         parts = [part for part in (*unseen, *notes, self._obstacle) if part]
         if report is None and not self._obstacle:
             parts.append(tr(words.READY_UNSEEN if unseen else words.READY))
         self._said = " ".join(parts) or tr(words.DONE)
         warn = unseen or not found or (report is not None and report.warning)
-        action = None if report is None else self._suggestion(report)
-        self._rows.message.show_message(self._said, "warning" if warn else "plain", action=action)
+        first, second, *_ = [*([] if report is None else self._actions(report)), None, None]
+        self._rows.message.show_message(self._said, "warning" if warn else "plain", action=first, second=second)
 
-    def _suggestion(self, report: ResultReport) -> Any:
-        """Return the button that sets the threshold to where there is something; None where that would not help."""
-        if (suggestion := report.summary.suggestion) is None:
-            return None
-        tip = tr("Sets the threshold to where the model is just sure enough of something.")
-        title = tr("Set to {threshold:.2f}").format(threshold=suggestion)
-        return title, tip, lambda: self._rows.adjustments.threshold.setValue(suggestion)
+    def _actions(self, report: ResultReport) -> list[Action]:
+        """Return the buttons that help on: one sets the threshold to where there is something, another tries all."""
+        actions: list[Action] = []
+        if (suggestion := report.summary.suggestion) is not None:
+            tip = tr("Sets the threshold to where the model is just sure enough of something.")
+            title = tr("Set to {threshold:.2f}").format(threshold=suggestion)
+            actions.append((title, tip, lambda: self._rows.adjustments.threshold.setValue(suggestion)))
+        if not report.summary.count or report.unlike:
+            actions.append(try_all_action(self._rows))
+        return actions

@@ -137,6 +137,7 @@ class KeptResults(QObject):
         self._idle = RelabelController(self)
         self._results: list[KeptResult] = []
         self.selected: KeptResult | None = None
+        self._afresh = False
         rows.adjustments.changed.connect(self._on_adjusted)
         rows.adjustments.reset_requested.connect(self._on_reset)
         rows.adjustments.output_chosen.connect(self._on_output)
@@ -192,11 +193,15 @@ class KeptResults(QObject):
         if outcome.remarks:
             # Of several layers the last one, which the sliders act on.
             self._rows.inputs.choose_layer(outcome.job.plane.source)
+        for older in list(self._results):
+            older.shown.remove_if_empty()
         result = self.add(outcome)
+        fit = outcome.segmentation.fit
         warnings = [translated(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]
         if isinstance(outcome.layers.get("contours"), Labels):
             warnings.append(words.too_many_contours(MAX_CONTOURS))
         result.report = replace(result.report, warning=" ".join(warnings), remark=" ".join(outcome.remarks))
+        result.report = replace(result.report, unlike=fit is not None and fit.is_unlike)
         self._headline.show(result.report)
 
     def update(self) -> None:
@@ -223,6 +228,11 @@ class KeptResults(QObject):
             self._rows.adjustments.set_parameters(package.card.parameters)
         self._show_owner()
 
+    def use_model_values(self) -> None:
+        """Let the next run use what the chosen model itself suggests, whatever the selected result was read with."""
+        self._afresh = True
+        self.show_next_run()
+
     def plane(self, chosen: "Plane | None") -> "Plane | None":
         """Return the plane that the rows are about: that of the selected result, else the one chosen for a run."""
         return chosen if self.selected is None else self.selected.shown.plane
@@ -242,6 +252,7 @@ class KeptResults(QObject):
         before, self.selected = self.selected, result
         adjustments = self._rows.adjustments
         if result is not before:
+            self._afresh = False
             package = self._rows.inputs.package()
             if result is not None:
                 adjustments.set_parameters(result.parameters)
@@ -261,7 +272,8 @@ class KeptResults(QObject):
             adjustments.show_owner(tr(_NEXT_RUN), tr(_NEXT_RUN_TIP))
             return
         name = result.shown.name
-        card = None if package is None or _is_of(result, package.card) else package.card
+        as_shown = package is None or (_is_of(result, package.card) and not self._afresh)
+        card = None if package is None or as_shown else package.card
         next_run = None if card is None else card.parameters
         if not result.adjustable:
             adjustments.show_owner(tr(_LET_GO).format(result=name), tr(_LET_GO_TIP).format(result=name), next_run, True)
@@ -298,6 +310,9 @@ class KeptResults(QObject):
                 result.report = replace(result.report, warning=tip)
 
     def _on_adjusted(self) -> None:
+        if self._afresh:
+            self._afresh = False
+            self._show_owner()
         result = self.selected
         if result is None or not result.adjustable or self._controller.running:
             return

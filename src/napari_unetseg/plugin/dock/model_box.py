@@ -63,6 +63,10 @@ class ModelBox(QComboBox):
         package = self.currentData()
         return package if isinstance(package, ModelPackage) else None
 
+    def packages(self) -> list[ModelPackage]:
+        """Return all models that can be chosen, in their order."""
+        return [self.itemData(row) for row in self._usable()]
+
     def set_models(self, models: Sequence[Listed]) -> None:
         """Offer these models instead; the one that is chosen stays so if it is among them."""
         before = self.package()

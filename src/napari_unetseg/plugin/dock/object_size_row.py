@@ -16,13 +16,13 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_unetseg.inference.size_estimate import FAR_OFF, estimate_diameter
+from napari_unetseg.inference.size_estimate import FAR_OFF, FAR_OFF_WITHIN, estimate_diameter
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.parts.badge import Badge
 from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
-from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.card import ModelCard, is_within_sizes
 
 if TYPE_CHECKING:
     from napari.utils.theme import Theme
@@ -43,7 +43,11 @@ _NO_SIZE_TIP = mark(
     "This model cannot rescale: it names no object size that it expects, or sees all images at one size."
 )
 _UNKNOWN_TIP = mark("The size of your objects is not known yet. Run once, or type their diameter.")
-_FAR_TIP = mark("Your objects are more than twice as large or as small as the model expects. Press Rescale, then Run.")
+_FAR_TIP = mark("Your objects are much larger or smaller than the model expects. Press Rescale, then Run.")
+_UNSURE_TIP = mark(
+    "The model is unsure of what it found, as where objects are much larger or smaller than it expects. Press\n"
+    "Rescale, or type their diameter under More, then Run."
+)
 _AUGMENT_TIP = mark(
     "Runs the model on eight flips and turns of the image and averages what it says: a little more reliable,\n"
     "and eight times as slow. Each object's row in the table then also tells how far the eight agree."
@@ -89,6 +93,7 @@ class ObjectSize(QWidget):
         self._card: ModelCard | None = None
         self._shown: tuple[ImageLayer | None, tuple[tuple[int, int], ...]] | None = None
         self._found: float | None = None
+        self._unsure = False
         self._guessed: float | None = None
         self._locked = False
         self._arrange()
@@ -124,14 +129,23 @@ class ObjectSize(QWidget):
             return
         self._shown = shown
         self._found = self._guessed = None
+        self._unsure = False
         self.estimator.stop()
         if plane is not None and plane.in_memory:
             self.estimator.ask(plane)
         self._show()
 
-    def show_found(self, diameter: float | None) -> None:
-        """Take over what a run found; None, of too few objects, leaves the guess."""
-        self._found = diameter
+    def show_found(self, diameter: float | None, *, unsure: bool = False) -> None:
+        """Take over what a run found; None, of too few objects, leaves the guess.
+
+        Parameters
+        ----------
+        diameter
+            Typical diameter of the objects in pixels.
+        unsure
+            Whether the model was unsure of them and saw the image as it is.
+        """
+        self._found, self._unsure = diameter, unsure
         self._show()
 
     def lock(self, locked: bool) -> None:
@@ -153,19 +167,24 @@ class ObjectSize(QWidget):
     def _on_not_estimated(self, plane: "Plane", error: Exception) -> None:
         self._on_estimated(plane, None)
 
+    def _is_far_off(self) -> bool:
+        unsure = self._unsure and self._diameter() is None
+        return is_far_off(self._card, self.image_diameter, self._diameter(), found=self._found, unsure=unsure)
+
     def _rescale(self) -> None:
         # A second press takes the first one back, unless another image's objects ask for another diameter.
-        back = self._diameter() is not None and not is_far_off(self._card, self.image_diameter, self._diameter())
+        back = self._diameter() is not None and not self._is_far_off()
         self.diameter.setValue(0 if back or self.image_diameter is None else self.image_diameter)
         self._show()
 
     def _show(self) -> None:
         can, image_diameter = can_rescale(self._card), self.image_diameter
         text = comparison(self._card, self._found, self._guessed)
-        far = is_far_off(self._card, image_diameter, self._diameter())
+        far = self._is_far_off()
         self.badge.show_kind("warning" if far else "plain")
         self.text.setText(text)
-        self.text.setToolTip(f"{text}.\n{tr(_FAR_TIP)}" if far else text)
+        tip = tr(_UNSURE_TIP if self._unsure and self._diameter() is None else _FAR_TIP)
+        self.text.setToolTip(f"{text}.\n{tip}" if far else text)
         by_itself = rescales_by_itself(self._card)
         self.diameter.setSpecialValueText(tr("automatic") if by_itself else tr("not rescaled"))
         self.diameter.setEnabled(can and not self._locked)
@@ -242,14 +261,40 @@ def rescales_by_itself(card: ModelCard | None) -> bool:
     return card is not None and can_rescale(card) and card.object_sizes is not None
 
 
-def is_far_off(card: ModelCard | None, image_diameter: float | None, diameter: float | None) -> bool:
-    """Whether the model, if the image is rescaled for `diameter`, sees objects far from the size it expects.
+def is_far_off(
+    card: ModelCard | None,
+    image_diameter: float | None,
+    diameter: float | None,
+    *,
+    found: float | None = None,
+    unsure: bool = False,
+) -> bool:
+    """Whether the model sees objects far from the size it expects, as far as that can be told.
 
-    Never where no diameter is set and the model rescales by itself what it does not see well.
+    Parameters
+    ----------
+    card
+        Of the model.
+    image_diameter
+        Diameter of the image's objects in pixels, found or guessed; None if not known.
+    diameter
+        That by which the image is rescaled; None: it is not, unless the model does it by itself.
+    found
+        What a run found; None before one.
+    unsure
+        Whether that run saw the image as it is and was unsure. A model that sees objects far too large finds pieces
+        of them, which may have any size, so that sizes alone do not tell.
     """
-    if card is None or card.object_size is None or image_diameter is None or not can_rescale(card):
+    if card is None or card.object_size is None or not can_rescale(card):
         return False
-    if diameter is None and rescales_by_itself(card):
+    if unsure:
+        return True
+    if image_diameter is None:
         return False
+    if diameter is None and card.object_sizes is not None:
+        if not is_within_sizes(image_diameter, card.object_sizes):
+            # It looks again by itself, unless it took pieces of the size that it knows for whole.
+            return is_within_sizes(found, card.object_sizes)
+        return image_diameter > FAR_OFF_WITHIN * card.object_size
     ratio = image_diameter / (diameter or card.object_size)
     return not 1 / FAR_OFF <= ratio <= FAR_OFF

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari.utils.theme import Theme
 
 _RUN_TIP = mark("Find the objects of the plane on display. Results are new layers; nothing is overwritten.")
+_TRY_ALL = mark("Try all...")
+_TRY_TIP = mark("Shows what every model finds in the middle of the view, on every channel, to choose from.")
 _CANCEL_TIP = mark("Stop the run. Nothing is added to the viewer.")
 _PROGRESS_TIP = mark(
     "Tiles of the image that the network has finished, and the time the others will take at that pace."
@@ -52,6 +54,9 @@ class RunRow(QWidget):
         super().__init__(parent)
         self.run = QPushButton(tr("Run"))
         self.run.setMinimumHeight(30)
+        self.try_all = QPushButton(tr(_TRY_ALL))
+        self.try_all.setMinimumHeight(30)
+        self.try_all.setToolTip(tr(_TRY_TIP))
         self.forecast = QElidingLabel()
         self.forecast.setElideMode(Qt.TextElideMode.ElideRight)
         self.badge = Badge()
@@ -127,6 +132,7 @@ class RunRow(QWidget):
     def allow(self, reason: str | None) -> None:
         """Enable Run, or say in its tooltip why it cannot be pressed."""
         self.run.setEnabled(reason is None)
+        self.try_all.setEnabled(reason is None)
         self.run.setToolTip(reason or with_key(tr(_RUN_TIP), RUN))
 
     def _arrange(self, message_buttons: QWidget) -> None:
@@ -146,6 +152,10 @@ class RunRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self.run)
+        first = QHBoxLayout()
+        first.setSpacing(4)
+        first.addWidget(self.run, 1)
+        first.addWidget(self.try_all)
+        column.addLayout(first)
         column.addLayout(middle)
         column.addLayout(last)

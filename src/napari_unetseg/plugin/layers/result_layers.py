@@ -173,6 +173,12 @@ class ShownResult:
         for layer in self.layers:
             layer.visible = False
 
+    def remove_if_empty(self) -> None:
+        """Take the layers away again where they show no object and nobody drew one, to make room for the next try."""
+        if self.edited is None and not self._shown.any():
+            for layer in self.layers:
+                self._viewer.layers.remove(layer)
+
     def drawing(self) -> Drawing | None:
         """Take a picture of what was changed by hand since the layers were last shown; None if nothing was."""
         if self.edited is None:

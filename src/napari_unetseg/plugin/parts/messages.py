@@ -26,6 +26,9 @@ from napari_unetseg.plugin.parts.words import FailureText
 
 _LINES = 3
 
+Action = tuple[str, str, Callable[[], None]]
+"""Words, tooltip and effect of a button."""
+
 
 class MessageArea(QWidget):
     """A message that stays until the next one.
@@ -47,14 +50,17 @@ class MessageArea(QWidget):
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.area = QScrollArea()
-        self.action = QPushButton()
+        self.action, self.second = QPushButton(), QPushButton()
         self.details = QPushButton(tr("Details"))
         self.details.setToolTip(tr("The full text of the error, to read or to copy into a report."))
         self.buttons = QStackedWidget()
         self._no_button = QWidget()
+        self._actions = QWidget()
         self._on_action: Callable[[], None] | None = None
+        self._on_second: Callable[[], None] | None = None
         self._failure: FailureText | None = None
         self.action.clicked.connect(self._act)
+        self.second.clicked.connect(self._act_second)
         self.details.clicked.connect(self._open_details)
         self._arrange()
         self.show_message("")
@@ -64,7 +70,8 @@ class MessageArea(QWidget):
         text: str,
         kind: BadgeKind = "plain",
         *,
-        action: tuple[str, str, Callable[[], None]] | None = None,
+        action: Action | None = None,
+        second: Action | None = None,
         failure: FailureText | None = None,
     ) -> None:
         """Replace the message.
@@ -77,6 +84,8 @@ class MessageArea(QWidget):
             Gives the badge its glyph and colour.
         action
             Words, tooltip and effect of a button.
+        second
+            Those of another one beside it.
         failure
             Offers its details, rather than an action.
         """
@@ -89,7 +98,13 @@ class MessageArea(QWidget):
             words, tip, self._on_action = action
             self.action.setText(words)
             self.action.setToolTip(tip)
-            self.buttons.setCurrentWidget(self.action)
+            self.buttons.setCurrentWidget(self._actions)
+        self.action.setVisible(action is not None)
+        self.second.setVisible(second is not None)
+        if second is not None:
+            words, tip, self._on_second = second
+            self.second.setText(words)
+            self.second.setToolTip(tip)
         if failure is not None:
             self.buttons.setCurrentWidget(self.details)
 
@@ -107,6 +122,10 @@ class MessageArea(QWidget):
         if self._on_action is not None:
             self._on_action()
 
+    def _act_second(self) -> None:
+        if self._on_second is not None:
+            self._on_second()
+
     def _open_details(self) -> None:
         if self._failure is not None:
             details_dialog(self._failure.details, self).open()
@@ -122,7 +141,12 @@ class MessageArea(QWidget):
         line.setSpacing(6)
         line.addWidget(self.badge, 0, Qt.AlignmentFlag.AlignTop)
         line.addWidget(self.area, 1)
-        for page in (self._no_button, self.action, self.details):
+        beside = QHBoxLayout(self._actions)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(4)
+        beside.addWidget(self.action, 1)
+        beside.addWidget(self.second)
+        for page in (self._no_button, self._actions, self.details):
             self.buttons.addWidget(page)
 
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Layer
+from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
-from napari_unetseg.inference.size_estimate import typical_diameter
+from napari_unetseg.inference.size_estimate import area_weighted_diameter, typical_diameter
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Plane
@@ -22,6 +24,8 @@ from napari_unetseg.postprocessing.stacks import middle_plane
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health, ModelInfo, RunRecipe, Segmentation
+
+_FEW = 2  # objects of a size are no chance; one alone may be anything
 
 LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", "calibrating", "running", "finishing"
 
@@ -71,6 +75,12 @@ class Outcome:
     diameter: float | None = None
     remarks: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the model was unsure of what it saw, and saw the image as it is."""
+        fit = self.segmentation.fit
+        return fit is not None and fit.is_unlike and self.segmentation.provenance.resized_to is None
 
 
 def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], progress: Progress) -> Outcome:
@@ -123,8 +133,13 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
         seconds=time.perf_counter() - clock,
         info=service.model_info(),
         health=service.health(dummy_inference=False),
-        diameter=typical_diameter(labels[middle_plane(labels.shape[:-2])]),
+        diameter=_diameter(labels[middle_plane(labels.shape[:-2])]),
     )
+
+
+def _diameter(labels: NDArray[np.int32]) -> float | None:
+    """Return the typical diameter of objects; of a few ones that of most of their pixels, None of one alone."""
+    return typical_diameter(labels) or area_weighted_diameter(labels, _FEW)
 
 
 @dataclass(frozen=True)
