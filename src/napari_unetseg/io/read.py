@@ -17,7 +17,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
-from napari_unetseg.language import Sentence, mark
+from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 
 # What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
@@ -28,7 +28,6 @@ _DEEP_PNG = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR.{8}\x10[\x02\x04\x06]", re.D
 # A colour PNM file, and its largest value.
 _PPM = re.compile(rb"P[36](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _HEADER = 1024
-_NOT_UTF8 = mark("The name of the file is not UTF-8; results and tables write it as {name}.")
 
 
 def read_image(path: str | Path, axes: str | None = None) -> Image:
@@ -77,7 +76,11 @@ def _read(path: Path, reader: Callable[[Path], Image]) -> Image:
     _check_file(path)
     try:
         image, name = reader(path), printable(path.name)
-        remarks = [*image.remarks, Sentence(_NOT_UTF8, name=name)] if name != path.name else image.remarks
+        remarks = list(image.remarks)
+        if name != path.name:
+            remarks.append(
+                Sentence("The name of the file is not UTF-8; results and tables write it as {name}.", name=name)
+            )
         return replace(image, name=name, path=str(path.absolute()), remarks=tuple(remarks))
     except (ImageError, MemoryError):
         raise
