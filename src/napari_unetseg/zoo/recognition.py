@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from napari_unetseg.errors import ModelError
@@ -139,7 +140,13 @@ def recognise(state: Mapping[str, Tensor], readers: Sequence[Reader] = READERS) 
         what was seen where they look like none.
     """
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    candidates = [architecture for reader in readers if (architecture := reader(shapes))]
+    try:
+        candidates = [architecture for reader in readers if (architecture := reader(shapes))]
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ModelError(
+            Sentence("The weights are of a network beyond what can be run: {reason}.", reason=reason)
+        ) from error
     faults = [_mismatch(candidate, shapes) for candidate in candidates]
     fitting = tuple(candidate for candidate, fault in zip(candidates, faults, strict=True) if not fault)
     if fitting:

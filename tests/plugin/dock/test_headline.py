@@ -118,8 +118,10 @@ def test_the_count_names_its_image_while_another_is_chosen(
     widget = make_widget(squares)
     press_run(widget)
     other = widget.viewer.add_image(squares, name="other", visible=False)
+    assert line(widget) == "", "the sliders are about the next run, on an image without results"
+    assert message(widget).startswith("'other' is hidden.")
+    widget.viewer.layers.selection.active = widget.viewer.layers["cells labels"]
     assert line(widget) == "3 objects in 'cells'"
-    assert message(widget) == "'other' is hidden."
     widget.viewer.layers.remove(other)
     assert line(widget) == "3 objects"
 

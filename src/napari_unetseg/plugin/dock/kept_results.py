@@ -72,6 +72,8 @@ class KeptResult:
         Parameters that its model suggests.
     report
         What the rows say of it.
+    found_nothing
+        Whether its run found no object.
     adjustable
         Whether its probabilities are kept.
     """
@@ -82,6 +84,7 @@ class KeptResult:
     model: tuple[str, str]
     defaults: DecodeParameters
     report: ResultReport
+    found_nothing: bool
     adjustable: bool = True
 
     @property
@@ -175,6 +178,7 @@ class KeptResults(QObject):
             (provenance.model, provenance.sha256),
             DecodeParameters.model_validate(outcome.info.card["parameters"]),
             ResultReport(shown, outcome.summary, segmentation.parameters, outcome.seconds),
+            found_nothing=outcome.summary.count == 0,
         )
         as_labels = isinstance(outcome.layers.get("contours"), Labels)
         relabelling.follow(segmentation, shown, outlines_as_labels=as_labels)
@@ -194,7 +198,8 @@ class KeptResults(QObject):
             # Of several layers the last one, which the sliders act on.
             self._rows.inputs.choose_layer(outcome.job.plane.source)
         for older in list(self._results):
-            older.shown.remove_if_empty()
+            if older.found_nothing:
+                older.shown.remove_if_empty()
         result = self.add(outcome)
         fit = outcome.segmentation.fit
         warnings = [translated(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]

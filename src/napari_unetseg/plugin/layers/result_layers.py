@@ -252,7 +252,7 @@ class ShownResult:
         if isinstance(outlines, Outlines):
             contours.data = outlines.polygons
             contours.features = outlines.features
-            contours.metadata |= outline_record(outlines.polygons, outlines.features)
+            contours.metadata.update(outline_record(outlines.polygons, outlines.features))
             new_areas(contours)
             if self._pixels is not None and self._in_pixels:
                 contours.visible, self._pixels.visible = self._pixels.visible, False
