@@ -2,13 +2,14 @@
 
 * `read` opens any image file as an `Image`; `read_tiff` does TIFF: its axes, with `tiff_sizes` its sizes, with
   `tiff_colours` what its numbers mean. `physical_size` knows units under all their names.
-* `tiff` and `ome_tiff` write label images and maps, `overlay` a picture to judge a segmentation by, `table` a CSV file.
-* `geojson` (QuPath) and `rois` (ImageJ) write contours and read them back; `contour_file` is what both have in common:
-  contours, the plane of each, and what a file holds besides. `geojson_features` reads whatever legal form a GeoJSON
-  document has; `object_properties` is what QuPath knows of an object.
-* `atomic` makes every file whole or not there, `file_owner` says whose half-written ones are and sweeps those of killed
-  processes, `json_text` writes JSON that others can read; `hashing` names a file by its content; `suffixes`, `text_columns` and
-  `plotting` are small helps.
+* `tiff` and `ome_tiff` write label images and maps, `overlay` a picture to judge a segmentation by, `table` a CSV
+  file.
+* `geojson` (QuPath) and `rois` (ImageJ) write contours and read them back; `contour_file` is what both have in
+  common: contours, the plane of each, and what a file holds besides. `geojson_features` reads whatever legal form a
+  GeoJSON document has; `object_properties` is what QuPath knows of an object.
+* `atomic` makes every file whole or not there, `file_owner` says whose half-written ones are and sweeps those of
+  killed processes, `json_text` writes JSON that others can read; `hashing` names a file by its content; `suffixes`,
+  `text_columns` and `plotting` are small helps.
 
 The names below load the libraries that they need on first use.
 """
