@@ -68,7 +68,7 @@ def test_all_fits_and_no_word_is_cut_off(
         left, right = left_and_right(section, widget)
         assert 0 <= left < right <= column.viewport().width()
         assert section.height() >= section.minimumSizeHint().height()
-    assert widget.health.area.height() >= 200
+    assert widget.health.area.height() >= 160
     assert widget.table.table.view.height() >= 80
     assert [child.full for child in widget.health.findChildren(Lines) if child.isVisible() and child.width() < 40] == []
 

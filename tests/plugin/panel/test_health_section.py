@@ -259,7 +259,7 @@ def test_it_fits_beside_the_layer_list_at_1280_by_800(opened: SegmentationWidget
     area = opened.health.area
     assert opened.width() < 360
     assert area.mapTo(window, area.rect().bottomRight()).y() < 800
-    qtbot.waitUntil(lambda: area.height() >= 200, timeout=20_000)
+    qtbot.waitUntil(lambda: area.height() >= 160, timeout=20_000)
     assert opened.health.panel.width() <= area.viewport().width()
     for button in opened.health.panel.buttons.values():
         words = button.fontMetrics().horizontalAdvance(button.text())

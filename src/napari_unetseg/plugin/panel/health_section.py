@@ -42,7 +42,7 @@ _FAILED: dict[HealthAction, str] = {
 }
 _NOT_ASKED = Light("idle", mark("not asked yet"), mark("Open for the first time: the figures are on their way."))
 _NO_MODEL = Light("idle", mark("no model"), mark("Choose a model that can be used."))
-_MIN_HEIGHT = 180
+_MIN_HEIGHT = 160
 _RUNNING = mark("Segmenting. The buttons wait for the end of the run.")
 
 
