@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QItemSelectionModel, Qt
@@ -148,15 +149,25 @@ def test_a_file_that_cannot_be_written_is_told(qtbot: Any, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("place", "label"), [((2, 2), 2), ((12, 5), 9), ((8, 20), 1)])
 @pytest.mark.parametrize("dragged", [False, True])
-def test_a_click_on_an_object_selects_it_and_a_drag_does_not(place: tuple[int, int], label: int, dragged: bool) -> None:
+@pytest.mark.parametrize("unit_of_the_world", ["um", "nm"])
+def test_a_click_on_an_object_selects_it_and_a_drag_does_not(
+    place: tuple[int, int], label: int, dragged: bool, unit_of_the_world: str
+) -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_layer(measured())
+    layer.units = "um"
+    if unit_of_the_world == "nm":
+        viewer.add_image(np.zeros((4, 4)), units="nm")
+    scale = 1000 if unit_of_the_world == "nm" else 1
+
     class Event:
         type = "mouse_press"
-        position = place
+        position = (place[0] * scale, place[1] * scale)
         view_direction = None
         dims_displayed = (0, 1)
 
-    layer, event = measured(), Event()
-    steps = pick(layer, event)
+    event = Event()
+    steps = pick(layer, event, dims=viewer.dims)
     next(steps)
     if dragged:
         event.type = "mouse_move"

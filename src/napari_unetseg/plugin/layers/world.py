@@ -62,11 +62,16 @@ def world_place(layer: LayerLike, pixel: ArrayLike, dims: ViewerDims) -> NDArray
 
 def layer_place(layer: LayerLike, place: ArrayLike, dims: ViewerDims) -> NDArray[np.float64]:
     """Return which pixel of a layer, float64 (ndim,), lies at a place in the world of a viewer."""
+    return np.asarray(layer.world_to_data(own_place(layer, place, dims)), float)
+
+
+def own_place(layer: LayerLike, place: ArrayLike, dims: ViewerDims) -> NDArray[np.float64]:
+    """Return a place in the world of a viewer as a layer alone counts it, float64 (ndim,): in its own units and axes."""
     place = np.asarray(place, float)
     own = np.zeros(layer.ndim)
     count = min(len(place), layer.ndim)
     own[layer.ndim - count :] = place[len(place) - count :]
-    return np.asarray(layer.world_to_data(own / _unit_lengths(layer, dims)), float)
+    return np.asarray(own / _unit_lengths(layer, dims), np.float64)
 
 
 def slider_place(layer: LayerLike, dims: ViewerDims, plane_axes: tuple[int, int]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.layers.world import world_place
+from napari_unetseg.plugin.layers.world import ViewerDims, own_place, world_place
 from napari_unetseg.plugin.table.objects_table import ObjectTable
 from napari_unetseg.plugin.table.removal import Pixels, Removal, check_removable, find_pixels, outlines_of
 from napari_unetseg.plugin.workers.background import Task, start
@@ -120,7 +121,7 @@ class TableDock(QObject):
         layer = getattr(layer, "__wrapped__", layer)
         if isinstance(layer, Labels):
             self.table.watch.watch(layer)
-            layer.mouse_drag_callbacks.append(pick)
+            layer.mouse_drag_callbacks.append(partial(pick, dims=self._viewer.dims))
             layer.events.selected_label.connect(self._on_object)
             layer.events.data.connect(self._on_replaced)
         elif isinstance(layer, Shapes):
@@ -256,7 +257,7 @@ def middle_of(data: Any, label: int, plane: Mapping[int, int] = MappingProxyType
     return places.mean(axis=0) + first if len(places) else None
 
 
-def pick(layer: Labels, event: Any) -> Iterator[None]:
+def pick(layer: Labels, event: Any, *, dims: ViewerDims) -> Iterator[None]:
     """Select the object that is clicked on, unless the mouse is dragged or has a tool; a napari mouse callback."""
     if layer.mode != "pan_zoom":
         return
@@ -267,8 +268,8 @@ def pick(layer: Labels, event: Any) -> Iterator[None]:
         yield
     if dragged:
         return
-    value = layer.get_value(
-        event.position, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True
-    )
+    # A layer takes any place for one in its own units.
+    place = own_place(layer, event.position, dims)
+    value = layer.get_value(place, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True)
     if value:
         layer.selected_label = int(value)
