@@ -66,7 +66,7 @@ def layer_place(layer: LayerLike, place: ArrayLike, dims: ViewerDims) -> NDArray
 
 
 def own_place(layer: LayerLike, place: ArrayLike, dims: ViewerDims) -> NDArray[np.float64]:
-    """Return a place in the world of a viewer as a layer alone counts it, float64 (ndim,): in its own units and axes."""
+    """Return a place in the world of a viewer as a layer alone counts it, float64 (ndim,): its own units and axes."""
     place = np.asarray(place, float)
     own = np.zeros(layer.ndim)
     count = min(len(place), layer.ndim)
