@@ -158,9 +158,10 @@ class Window(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 20))
     def choose_image(self, which: int) -> None:
-        images = [layer for layer in self.viewer.layers if layer in self.sources.values()]
-        if layer := self._pick(images, which):
-            self.widget.inputs.choose_layer(layer)
+        box = self.widget.inputs.image
+        if box.count():
+            box.setCurrentIndex(which % box.count())
+            box.activated.emit(box.currentIndex())
 
     @rule(part=st.floats(0, 1))
     def move_through_the_stack(self, part: float) -> None:
@@ -333,7 +334,7 @@ class Window(RuleBasedStateMachine):
         transform = {"scale": layer.scale, "translate": layer.translate, "units": layer.units}
         drawn = Shapes([corners], shape_type="rectangle", name="rectangle", **transform)
         self.viewer.add_layer(drawn)
-        self.widget.inputs.choose_layer(layer)
+        self.viewer.layers.selection = {layer}
 
     def _made_again(self, record: dict[str, Any]) -> NDArray[np.int32]:
         key = repr({name: record[name] for name in ("image", "plane", "parameters", "model", "augmented", "link")})
