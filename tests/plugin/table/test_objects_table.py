@@ -2,13 +2,14 @@
 
 import csv
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtTest import QTest
@@ -386,6 +387,33 @@ def test_delete_removes_objects_and_undo_brings_them_back(
     widget.adjust.threshold.setValue(0.4)
     settle(widget)
     assert len(column(table, 0)) == 1, "what was deleted stays away when the sliders move"
+
+
+@pytest.mark.parametrize("of_copy", [True, False])
+def test_delete_leaves_the_labels_and_outlines_of_a_copy_alone(
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, qtbot: Any, of_copy: bool
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    layers = widget.viewer.layers
+    for name in ("cells labels", "cells contours"):
+        data, state, kind = layers[name].as_layer_data_tuple()
+        layers.append(Layer.create(deepcopy(data), state | {"name": f"{name} copy"}, kind))
+    names = ["cells labels", "cells labels copy"]
+    changed, spared = (layers[name] for name in (reversed(names) if of_copy else names))
+    layers.selection.active = changed
+    widget.adjust.table.click()
+    select(widget.table.table, 1)
+    QTest.keyClick(widget.table.table.view, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: not (changed.data == 2).any(), timeout=20_000)
+    settle(widget)
+    assert np.unique(spared.data).tolist() == [0, 1, 2, 3]
+    assert sorted(spared.features["index"]) == [1, 2, 3]
+    shown = {name: sorted(layers[name].features["label"]) for name in ("cells contours", "cells contours copy")}
+    less, all_three = [1, 3], [1, 2, 3]
+    assert shown == dict(zip(shown, (all_three, less) if of_copy else (less, all_three), strict=True))
+    changed.undo()
+    assert [sorted(layers[name].features["label"]) for name in shown] == [all_three] * 2
 
 
 def test_undone_deletion_is_no_edit(

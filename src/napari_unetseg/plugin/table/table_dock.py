@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Labels, Shapes
@@ -50,6 +51,7 @@ class TableDock(QObject):
         self._box = box
         self._dock: Any = None
         self._result: ShownResult | None = None
+        self._results: WeakSet[ShownResult] = WeakSet()
         self._search: Task[NDArray[np.float64] | None] | None = None
         self._removals: list[Removal] = []
         self._highlighting = False
@@ -69,6 +71,7 @@ class TableDock(QObject):
     def follow(self, result: ShownResult) -> None:
         """Show the objects of a result."""
         self._result = result
+        self._results.add(result)
         labels = result.layer("labels")
         if isinstance(labels, Labels):
             self.table.follow(labels)
@@ -140,7 +143,7 @@ class TableDock(QObject):
         if self._highlighting:
             return
         with self._own_selection():
-            for outlines in outlines_of(layer, list(self._viewer.layers)):
+            for outlines in outlines_of(layer, self._viewer.layers, self._results):
                 if isinstance(outlines, Shapes) and "label" in outlines.features:
                     rows = np.flatnonzero(outlines.features["label"].isin(labels))
                     outlines.selected_data = set(rows.tolist())
@@ -150,7 +153,7 @@ class TableDock(QObject):
         outlines, layer = event.source, self.table.layer
         if self._highlighting or layer is None or not outlines.selected_data or "label" not in outlines.features:
             return
-        if outlines in outlines_of(layer, [outlines]):
+        if outlines_of(layer, [outlines], self._results):
             with self._own_selection():
                 self.table.select(outlines.features["label"].to_numpy()[sorted(outlines.selected_data)])
 
@@ -172,7 +175,7 @@ class TableDock(QObject):
         except UnetsegError as error:
             self.failed.emit(error)
             return
-        outlines = outlines_of(layer, list(self._viewer.layers))
+        outlines = outlines_of(layer, self._viewer.layers, self._results)
         arrays = [layer.data, *(one.data for one in outlines if isinstance(one, Labels))]
 
         def remove(pixels: list[Pixels]) -> None:
