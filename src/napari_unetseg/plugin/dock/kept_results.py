@@ -347,6 +347,8 @@ class KeptResults(QObject):
                 result.shown.put_away(one)
             elif not result.shown.bring_back(one):
                 result.relabelling.make([one])
+                if result.shown.edited is not None and not result.shown.refuses:
+                    self._update(result)  # a new layer shows what was drawn on the others, too
 
     def _on_inserted(self, event: Any) -> None:
         layer: Layer = event.value
