@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 from napari_unetseg.plugin.table.column_titles import column_title
 from napari_unetseg.plugin.table.objects_table import ObjectTable
 from napari_unetseg.plugin.table.table_dock import pick
+from napari_unetseg.plugin.table.table_model import ObjectsModel
 from napari_unetseg.plugin.widget import SegmentationWidget
 
 MakeWidget = Callable[..., SegmentationWidget]
@@ -315,6 +316,26 @@ def test_a_hundred_thousand_rows_are_one_range_for_qt(qtbot: Any) -> None:
     assert len(table.selected_labels()) == count
     assert len(table.view.selectionModel().selection()) == 1
     assert len(set(formatted)) < 200, "only what is on display is formatted"
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_few_of_many_rows_are_asked_how_wide_they_are(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    asked: list[int] = []
+    data = ObjectsModel.data
+    monkeypatch.setattr(
+        ObjectsModel, "data", lambda self, at, role=0: (asked.append(at.row()), data(self, at, role))[1]
+    )
+    table, layer = ObjectTable(), measured()
+    qtbot.addWidget(table)
+    if is_open:
+        table.show()
+        qtbot.waitExposed(table)
+    table.follow(layer)
+    layer.features = pd.DataFrame({"index": range(1, 20_001), "area_px": range(20_000)})
+    assert table.model.rowCount() == 20_000
+    assert len(set(asked)) <= 100
 
 
 def test_a_changed_layer_is_told_until_it_is_measured_again_also_after_undo(qtbot: Any) -> None:
