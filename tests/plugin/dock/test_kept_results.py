@@ -415,6 +415,24 @@ def test_a_layer_that_is_wanted_after_an_edit_shows_the_edit(
     assert not layer(widget).data[6, 6]
 
 
+def test_no_layer_of_a_stack_that_was_painted_on_shows_other_objects(
+    widget: SegmentationWidget, press_run: Step, settle: Step, squares: Squares
+) -> None:
+    widget.viewer.add_image(np.stack([squares] * 3), name="stack", axis_labels=("z", "y", "x"))
+    widget.inputs.run_on.choose(RunOn.STACK)
+    widget.adjust.outputs["contours"].setChecked(False)
+    press_run(widget)
+    layer(widget, "stack labels").fill((0, 6, 6), 0)
+    widget.adjust.outputs["contours"].click()
+    settle(widget)
+    assert "stack contours" not in widget.viewer.layers
+    assert not widget.adjust.outputs["contours"].isChecked()
+    assert widget.message.text.text() == words.edited("stack labels")
+    widget.adjust.outputs["confidence"].click()
+    settle(widget)
+    assert layer(widget, "stack confidence").data.shape == (3, *squares.shape)
+
+
 def test_undo_brings_no_outlines_of_before_among_those_that_are_pixels(
     widget: SegmentationWidget, press_run: Step, settle: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
