@@ -208,3 +208,22 @@ def test_of_the_last_result_they_bring_the_other_layer_in_line(
     settle(widget)
     assert layers["cells labels"].data.max() == 1
     assert len(layers["cells labels"].features) == 1
+
+
+def test_labels_are_measured_on_the_image_they_were_made_of_whatever_it_is_called_now(
+    make_widget: MakeWidget, press_run: Step, squares: Any
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    viewer = widget.viewer
+    viewer.layers["cells"].name = "nuclei"
+    viewer.add_image(squares * 0 + 3, name="cells")
+    labels = viewer.layers["cells labels"]
+    image = image_of(labels, list(viewer.layers))
+    assert image.name == "nuclei"
+    assert measured_again(labels, image)["mean_intensity"].tolist() == [1000, 1000, 1000]
+    copy = Layer.create(*labels.as_layer_data_tuple())
+    copy.translate = (300, 300)
+    assert image_of(copy, list(viewer.layers)).name == "nuclei"
+    viewer.layers.remove("nuclei")
+    assert image_of(labels, list(viewer.layers)).name == "cells"

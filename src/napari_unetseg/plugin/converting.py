@@ -22,6 +22,7 @@ from napari_unetseg.plugin.layers.exports import FileAxes, read_axes, stack_of
 from napari_unetseg.plugin.layers.measured import measure_planes
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerLike, LayerMeta, PixelLayer, ShapesLike
 from napari_unetseg.plugin.layers.plane import full_resolution
+from napari_unetseg.plugin.layers.sources import source_among
 from napari_unetseg.plugin.layers.world import pixel_offset
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.postprocessing.edits import DrawnRing, draw_rings
@@ -150,11 +151,13 @@ def image_of(layer: PixelLayer, layers: Sequence[LayerLike]) -> ImageLike:
     UnetsegError
         If there is none.
     """
-    made_of = (layer.metadata.get(METADATA_KEY) or {}).get("image")
+    record = layer.metadata.get(METADATA_KEY) or {}
     images: list[ImageLike] = [
         one for one in layers if isinstance(one, ImageLayer) and METADATA_KEY not in one.metadata
     ]
-    for image in sorted(images, key=lambda one: one.name != made_of):
+    source = source_among(record, images)
+    # By its name where the very image is not known.
+    for image in sorted(images, key=lambda one: (one is not source, one.name != record.get("image"))):
         if _offset_in(layer, image) is not None:
             return image
     raise UnetsegError(tr("No image lies where '{layer}' does, with as many pixels.").format(layer=layer.name))
@@ -192,7 +195,8 @@ def _offset_in(layer: PixelLayer, image: ImageLike) -> tuple[int, ...] | None:
         return None
     shape, whole = full_resolution(layer).shape, full_resolution(image).shape
     offsets = [pixel_offset(layer, image)]
-    if (layer.metadata.get(METADATA_KEY) or {}).get("image") == image.name:
+    record = layer.metadata.get(METADATA_KEY) or {}
+    if record.get("image") == image.name or source_among(record, [image]) is not None:
         axes = read_axes(layer.ndim, layer_attributes(layer))
         places = dict(zip((*axes.stack, *axes.plane), (*axes.start, *axes.origin), strict=True))
         offsets.append(tuple(places[axis] for axis in range(layer.ndim)))

@@ -11,6 +11,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
+from napari_unetseg import layer_style
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.dock import kept_results, remembered_settings
 from napari_unetseg.plugin.dock.remembered_settings import RememberedSettings
@@ -356,6 +357,95 @@ def test_a_copy_of_a_layer_does_not_follow_the_sliders(
     assert_reproduced(widget, service, squares)
     layer(widget, "copy").fill((6, 6), 0)
     assert record(widget, "copy")["edited_objects"] == 1
+
+
+@pytest.mark.parametrize("kind", ["ellipse", "rectangle", "line", "path"])
+def test_outlines_stay_outlines_whatever_was_drawn_among_them(
+    widget: SegmentationWidget, press_run: Step, settle: Step, kind: str
+) -> None:
+    press_run(widget)
+    contours = layer(widget, "cells contours")
+    corners = [[20.0, 5], [20, 15], [30, 15], [30, 5]]
+    contours.selected_data = {0}
+    contours.remove_selected()
+    contours.add(np.array(corners[: 2 if kind == "line" else 4]), shape_type=kind)
+    widget.update_result()
+    settle(widget)
+    area = kind in ("ellipse", "rectangle")
+    assert set(contours.shape_type) == {"polygon"}
+    assert len(contours.data) == count(widget) == 2 + area
+    assert sorted(contours.features["label"]) == list(range(1, 3 + area))
+    assert bool(layer(widget).data[25, 10]) == area
+    slide(widget, settle, 5)
+    assert len(contours.data) == count(widget) == 2 + area
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (2, 48, 64)])
+def test_labels_whose_pixels_were_replaced_by_others_are_left_to_the_user(
+    widget: SegmentationWidget, press_run: Step, settle: Step, shape: tuple[int, ...]
+) -> None:
+    press_run(widget)
+    theirs = layer(widget)
+    theirs.data = np.full(shape, 7, np.int32)
+    assert record(widget)["edited_objects"] == 1
+    slide(widget, settle, 20)
+    assert (theirs.data == 7).all()
+    assert theirs.data.shape == shape
+    assert len(layer(widget, "cells contours").data) == 2
+    theirs.fill((0,) * len(shape), 3)
+    settle(widget)
+    assert widget.runner.result.text().startswith("2 objects")
+    widget.adjust.outputs["labels"].click()
+    settle(widget)
+    made = [one.data for one in widget.viewer.layers if isinstance(one, Labels) and one.data.shape == (48, 64)]
+    assert [int(data.max()) for data in made] == [2]
+
+
+def test_a_layer_that_is_wanted_after_an_edit_shows_the_edit(
+    widget: SegmentationWidget, press_run: Step, settle: Step
+) -> None:
+    widget.adjust.outputs["contours"].setChecked(False)
+    press_run(widget)
+    layer(widget).fill((6, 6), 0)
+    widget.adjust.outputs["contours"].click()
+    settle(widget)
+    contours = layer(widget, "cells contours")
+    assert contours.features["area"].tolist() == [36, 16]
+    assert layer(widget).features["area_px"].tolist() == [36, 16]
+    assert not layer(widget).data[6, 6]
+
+
+def test_no_layer_of_a_stack_that_was_painted_on_shows_other_objects(
+    widget: SegmentationWidget, press_run: Step, settle: Step, squares: Squares
+) -> None:
+    widget.viewer.add_image(np.stack([squares] * 3), name="stack", axis_labels=("z", "y", "x"))
+    widget.inputs.run_on.choose(RunOn.STACK)
+    widget.adjust.outputs["contours"].setChecked(False)
+    press_run(widget)
+    layer(widget, "stack labels").fill((0, 6, 6), 0)
+    widget.adjust.outputs["contours"].click()
+    settle(widget)
+    assert "stack contours" not in widget.viewer.layers
+    assert not widget.adjust.outputs["contours"].isChecked()
+    assert widget.message.text.text() == words.edited("stack labels")
+    widget.adjust.outputs["confidence"].click()
+    settle(widget)
+    assert layer(widget, "stack confidence").data.shape == (3, *squares.shape)
+
+
+def test_undo_brings_no_outlines_of_before_among_those_that_are_pixels(
+    widget: SegmentationWidget, press_run: Step, settle: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer_style, "MAX_CONTOURS", 0)
+    press_run(widget)
+    contours = layer(widget, "cells contours")
+    assert isinstance(contours, Labels)
+    contours.fill((40, 50), 0)
+    slide(widget, settle, 20)
+    before = contours.data.copy()
+    contours.undo()
+    np.testing.assert_array_equal(contours.data, before)
+    assert np.unique(before).tolist() == [0, 1, 2]
 
 
 def test_results_outlive_their_image_and_go_with_their_last_layer(

@@ -104,6 +104,19 @@ def test_a_record_that_says_too_little_is_told(make_widget: MakeWidget, press_ru
         assert "not fully recorded" in widget.message.text.text()
 
 
+def test_a_renamed_image_is_found_though_another_has_its_name_now(
+    make_widget: MakeWidget, press_run: Step, qtbot: Any, squares: Squares
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    layers = widget.viewer.layers
+    layers["cells"].name = "nuclei"
+    widget.viewer.add_image(squares[::-1, ::-1], name="cells")
+    layers.selection.select_only(layers["cells labels"])
+    press_again(widget, qtbot)
+    np.testing.assert_array_equal(layers["nuclei labels"].data, layers["cells labels"].data)
+
+
 @pytest.fixture
 def record(segmentation: Any) -> dict[str, Any]:
     reported: dict[str, Any] = segmentation.provenance.as_dict()

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtTest import QTest
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import QApplication
 from napari_unetseg.plugin.table.column_titles import column_title
 from napari_unetseg.plugin.table.objects_table import ObjectTable
 from napari_unetseg.plugin.table.table_dock import pick
+from napari_unetseg.plugin.table.table_model import ObjectsModel
 from napari_unetseg.plugin.widget import SegmentationWidget
 
 MakeWidget = Callable[..., SegmentationWidget]
@@ -327,6 +329,26 @@ def test_a_hundred_thousand_rows_are_one_range_for_qt(qtbot: Any) -> None:
     assert len(set(formatted)) < 200, "only what is on display is formatted"
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+def test_few_of_many_rows_are_asked_how_wide_they_are(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    asked: list[int] = []
+    data = ObjectsModel.data
+    monkeypatch.setattr(
+        ObjectsModel, "data", lambda self, at, role=0: (asked.append(at.row()), data(self, at, role))[1]
+    )
+    table, layer = ObjectTable(), measured()
+    qtbot.addWidget(table)
+    if is_open:
+        table.show()
+        qtbot.waitExposed(table)
+    table.follow(layer)
+    layer.features = pd.DataFrame({"index": range(1, 20_001), "area_px": range(20_000)})
+    assert table.model.rowCount() == 20_000
+    assert len(set(asked)) <= 100
+
+
 def test_a_changed_layer_is_told_until_it_is_measured_again_also_after_undo(qtbot: Any) -> None:
     table, layer = ObjectTable(), measured()
     table.follow(layer)
@@ -397,6 +419,33 @@ def test_delete_removes_objects_and_undo_brings_them_back(
     widget.adjust.threshold.setValue(0.4)
     settle(widget)
     assert len(column(table, 0)) == 1, "what was deleted stays away when the sliders move"
+
+
+@pytest.mark.parametrize("of_copy", [True, False])
+def test_delete_leaves_the_labels_and_outlines_of_a_copy_alone(
+    make_widget: MakeWidget, press_run: Step, settle: Step, squares: Squares, qtbot: Any, of_copy: bool
+) -> None:
+    widget = make_widget(squares)
+    press_run(widget)
+    layers = widget.viewer.layers
+    for name in ("cells labels", "cells contours"):
+        data, state, kind = layers[name].as_layer_data_tuple()
+        layers.append(Layer.create(deepcopy(data), state | {"name": f"{name} copy"}, kind))
+    names = ["cells labels", "cells labels copy"]
+    changed, spared = (layers[name] for name in (reversed(names) if of_copy else names))
+    layers.selection.active = changed
+    widget.adjust.table.click()
+    select(widget.table.table, 1)
+    QTest.keyClick(widget.table.table.view, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: not (changed.data == 2).any(), timeout=20_000)
+    settle(widget)
+    assert np.unique(spared.data).tolist() == [0, 1, 2, 3]
+    assert sorted(spared.features["index"]) == [1, 2, 3]
+    shown = {name: sorted(layers[name].features["label"]) for name in ("cells contours", "cells contours copy")}
+    less, all_three = [1, 3], [1, 2, 3]
+    assert shown == dict(zip(shown, (all_three, less) if of_copy else (less, all_three), strict=True))
+    changed.undo()
+    assert [sorted(layers[name].features["label"]) for name in shown] == [all_three] * 2
 
 
 def test_undone_deletion_is_no_edit(

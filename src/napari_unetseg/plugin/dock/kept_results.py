@@ -346,7 +346,14 @@ class KeptResults(QObject):
             if not ticked:
                 result.shown.put_away(one)
             elif not result.shown.bring_back(one):
+                if result.shown.refuses and one in ("labels", "contours"):
+                    # What was painted on a stack is in its layer alone: new layers would not show the same objects.
+                    self._rows.message.show_message(words.edited(result.shown.refuses), "warning")
+                    self._show_outputs()
+                    continue
                 result.relabelling.make([one])
+                if result.shown.edited is not None and not result.shown.refuses:
+                    self._update(result)  # a new layer shows what was drawn on the others, too
 
     def _on_inserted(self, event: Any) -> None:
         layer: Layer = event.value

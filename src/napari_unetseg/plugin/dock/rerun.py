@@ -1,6 +1,6 @@
 """Repeat the run that made a result: which image it is of, and what is to be run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image as ImageLayer
@@ -11,6 +11,7 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.axes import OTHER, LayerAxes
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, plane_at, stack_at
+from napari_unetseg.plugin.layers.sources import source_among
 
 if TYPE_CHECKING:
     from napari_unetseg.service import RunRecipe
@@ -26,7 +27,8 @@ def plan_rerun(
     record
         How it came about, as its layers have it.
     layers
-        Those of the viewer. The image is the one of the same file or, where it has none, of the same name.
+        Those of the viewer. The image is the very layer that was segmented; where that is gone, the one of the same
+        file or, where it has none, of the same name.
     chosen
         The image to take where that is gone.
 
@@ -38,7 +40,9 @@ def plan_rerun(
     from napari_unetseg.service import RunRecipe
 
     recipe = RunRecipe.of(record)
-    return recipe, _plane(recipe, _source_layer(recipe, layers, chosen))
+    images = [layer for layer in layers if isinstance(layer, ImageLayer)]
+    layer = source_among(record, images) or _source_layer(recipe, images, chosen)
+    return recipe, _plane(recipe, layer)
 
 
 def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
@@ -50,9 +54,8 @@ def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
     rows.inputs.link.setChecked(recipe.link)
 
 
-def _source_layer(recipe: "RunRecipe", layers: Iterable[Layer], chosen: ImageLayer | None) -> ImageLayer:
+def _source_layer(recipe: "RunRecipe", images: Sequence[ImageLayer], chosen: ImageLayer | None) -> ImageLayer:
     source = recipe.source
-    images = [layer for layer in layers if isinstance(layer, ImageLayer)]
     named = [layer for layer in images if str(layer.name) == source.image]
     same_file = [layer for layer in images if source.path is not None and layer.source.path == source.path]
     both = [layer for layer in named if layer in same_file]

@@ -7,6 +7,7 @@ from napari.layers import Layer
 
 from napari_unetseg.layer_style import AXES_KEY
 from napari_unetseg.plugin.layers.plane import Plane
+from napari_unetseg.plugin.layers.sources import remember_source
 from napari_unetseg.postprocessing.layer_data import LayerData, Output, make_layer_data
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def result_metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any
     if plane.region is not None:
         region = {"region": [list(span) for span in plane.region], "plane_size": list(plane.size)}
     record = segmentation.provenance.as_dict()
+    remember_source(record, plane.source)
     return record | {"plane": dict(plane.index), AXES_KEY: list(plane.known_roles)} | region
 
 

@@ -80,6 +80,7 @@ class ShownResult:
         self._layers: dict[Output, Layer] = {}
         self._put_away: set[Output] = set()
         self._shown = labels
+        self._whole = plane.placement.expand(labels).shape
         self._on_edit = on_edit
         self._painted = self._redrawn = False
         self._updating = self._stale = False
@@ -244,13 +245,15 @@ class ShownResult:
                 labels.features = features
             if isinstance(contours, Labels):
                 contours.data = outlines
+                forget_history(contours)
             elif isinstance(contours, Shapes):
                 self._show_contours(contours, outlines)
         self._rings = self._read_rings()
 
     def _show_contours(self, contours: Shapes, outlines: Outlines | NDArray[np.int32]) -> None:
         if isinstance(outlines, Outlines):
-            contours.data = outlines.polygons
+            # With their kind: napari would take over those of the shapes before, such as an ellipse that was drawn.
+            contours.data = [(polygon, "polygon") for polygon in outlines.polygons]
             contours.features = outlines.features
             contours.metadata.update(outline_record(outlines.polygons, outlines.features))
             new_areas(contours)
@@ -269,6 +272,7 @@ class ShownResult:
             self._viewer.layers.insert(self._viewer.layers.index(contours) + 1, self._pixels)
         else:
             self._pixels.data = outlines
+            forget_history(self._pixels)
         if not self._in_pixels:
             self._pixels.visible = contours.visible
         self._in_pixels = True
@@ -292,8 +296,23 @@ class ShownResult:
         # Contours of before are replaced in a moment; what is drawn on them until then has no object to belong to.
         if self._updating or (self._stale and isinstance(event.source, Shapes)):
             return
+        if isinstance(event.source, Labels) and event.source.data.shape != self._whole:
+            self._let_go_of_labels(event.source)
+            return
         self._on_touched(event)
         self._on_edit(str(event.source.name))
+
+    def _let_go_of_labels(self, layer: Labels) -> None:
+        """Leave a layer that somebody gave pixels which are no labels of this plane to them."""
+        events = layer.events
+        for emitter in (events.data, events.paint):
+            emitter.disconnect(self._note_edit)
+        events.labels_update.disconnect(self._note_stroke)
+        events.set_data.disconnect(self._note_undo)
+        events.visible.disconnect(self._on_visible)
+        del self._layers["labels"]
+        layer.metadata[METADATA_KEY] = {**layer.metadata.get(METADATA_KEY, {}), EDITED_KEY: 1}
+        self.on_outputs()
 
     def _note_stroke(self, event: Any) -> None:
         if not self._updating:

@@ -1,6 +1,6 @@
 """Objects that are removed from the layers of a result, for as long as they can be brought back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import Sentence
 from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.layers.result_layers import ShownResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +25,34 @@ def find_pixels(data: Any, labels: NDArray[np.integer]) -> Pixels:
     return np.nonzero(np.isin(np.asarray(data), labels))
 
 
-def outlines_of(labels: Labels, layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers that show the outlines of the result that a Labels layer belongs to."""
+def outlines_of(labels: Labels, layers: Iterable[Layer], results: Iterable[ShownResult]) -> list[Layer]:
+    """Return the layers that show the outlines of the result that a Labels layer belongs to.
+
+    Parameters
+    ----------
+    labels
+        The layer.
+    layers
+        Those to look through.
+    results
+        The results of the window. A copy of one of their layers has the same record and belongs to none of them; it
+        goes with copies alone, as do layers of a result from a file with one another.
+    """
     record = labels.metadata.get(METADATA_KEY)
     if record is None:
         return []
-    of_result = [layer for layer in layers if layer is not labels and layer.metadata.get(METADATA_KEY) == record]
-    return [layer for layer in of_result if isinstance(layer, Labels | Shapes)]
+    owners = list(results)
+    owner = next((result for result in owners if result.owns(labels)), None)
+    others = [layer for layer in layers if layer is not labels and _may_be_outlines(layer)]
+    if owner is not None:
+        return [layer for layer in others if owner.owns(layer) and layer is not owner.layer("labels")]
+    alike = [layer for layer in others if layer.metadata.get(METADATA_KEY) == record]
+    return [layer for layer in alike if not any(result.owns(layer) for result in owners)]
+
+
+def _may_be_outlines(layer: Layer) -> bool:
+    """Tell outlines, drawn or in pixels, from labels, which have a table of their objects."""
+    return isinstance(layer, Shapes) or (isinstance(layer, Labels) and "index" not in layer.features)
 
 
 def check_removable(layer: Labels) -> None:

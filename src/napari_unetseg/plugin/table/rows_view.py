@@ -13,6 +13,7 @@ from napari_unetseg.plugin.table.table_model import ObjectsModel
 
 _FLAGS = QItemSelectionModel.SelectionFlag
 _Part = TypeVar("_Part")
+_ROWS_ASKED = 50
 
 
 class RowsView(QTableView):
@@ -45,8 +46,9 @@ class RowsView(QTableView):
         rows.setVisible(False)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
         head.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        # Of 100,000 rows only those on display tell how wide a column has to be.
-        head.setResizeContentsPrecision(0)
+        # Of 100,000 rows only some tell how wide a column has to be. With 0, for those on display, Qt asks every row of
+        # a table that is closed, at every movement of a slider.
+        head.setResizeContentsPrecision(_ROWS_ASKED)
         self._selection().selectionChanged.connect(self.chosen)
         self.doubleClicked.connect(lambda index: self.opened.emit(index.row()))
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Labels, Shapes
@@ -51,6 +52,7 @@ class TableDock(QObject):
         self._box = box
         self._dock: Any = None
         self._result: ShownResult | None = None
+        self._results: WeakSet[ShownResult] = WeakSet()
         self._search: Task[NDArray[np.float64] | None] | None = None
         self._removals: list[Removal] = []
         self._highlighting = False
@@ -70,6 +72,7 @@ class TableDock(QObject):
     def follow(self, result: ShownResult) -> None:
         """Show the objects of a result."""
         self._result = result
+        self._results.add(result)
         labels = result.layer("labels")
         if isinstance(labels, Labels):
             self.table.follow(labels)
@@ -141,7 +144,7 @@ class TableDock(QObject):
         if self._highlighting:
             return
         with self._own_selection():
-            for outlines in outlines_of(layer, list(self._viewer.layers)):
+            for outlines in outlines_of(layer, self._viewer.layers, self._results):
                 if isinstance(outlines, Shapes) and "label" in outlines.features:
                     rows = np.flatnonzero(outlines.features["label"].isin(labels))
                     outlines.selected_data = set(rows.tolist())
@@ -151,7 +154,7 @@ class TableDock(QObject):
         outlines, layer = event.source, self.table.layer
         if self._highlighting or layer is None or not outlines.selected_data or "label" not in outlines.features:
             return
-        if outlines in outlines_of(layer, [outlines]):
+        if outlines_of(layer, [outlines], self._results):
             with self._own_selection():
                 self.table.select(outlines.features["label"].to_numpy()[sorted(outlines.selected_data)])
 
@@ -173,7 +176,7 @@ class TableDock(QObject):
         except UnetsegError as error:
             self.failed.emit(error)
             return
-        outlines = outlines_of(layer, list(self._viewer.layers))
+        outlines = outlines_of(layer, self._viewer.layers, self._results)
         arrays = [layer.data, *(one.data for one in outlines if isinstance(one, Labels))]
 
         def remove(pixels: list[Pixels]) -> None:
