@@ -261,7 +261,7 @@ def _columns(labels: Sequence[int], places: Sequence[Position], features: Sequen
     names = dict.fromkeys(name for feature in features for name in feature.measurements if name != "label")
     if not names:
         return {}
-    rows = {}
+    rows: dict[tuple[int, Position], Mapping[str, float]] = {}
     for label, place, feature in zip(labels, places, features, strict=True):
         rows.setdefault((label, place), feature.measurements)
     columns: dict[str, list[Any]] = {"label": [label for label, _ in rows]}
