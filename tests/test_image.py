@@ -133,6 +133,20 @@ def test_what_is_no_step_of_a_stack_is_refused(step):
         Image(np.zeros((3, 4, 5)), "ZYX", steps={"Z": (step, "micrometer")}, name="odd")
 
 
+@pytest.mark.parametrize(
+    "steps", [5, "Z", None, [1], {"Z": 1}, {"Z": (1,)}, {"Z": (1, 5)}, {"ZT": (1, "s")}, {5: (1, "s")}]
+)
+def test_what_names_no_steps_is_refused(steps):
+    with pytest.raises(ImageError, match="odd"):
+        Image(np.zeros((3, 4, 5)), "ZYX", steps=steps, name="odd")
+
+
+@pytest.mark.parametrize("axes", [5, True, None, 1.5, b"YX", ["Y", "X"], ("Y", "X")])
+def test_axes_that_are_no_text_are_refused(axes):
+    with pytest.raises(ImageError, match="name no image"):
+        Image(np.zeros((4, 5)), axes)
+
+
 def test_steps_are_those_of_the_axes_that_are_left():
     steps = {"T": (30.0, "second"), "Z": (2.5, "micrometer")}
     image = Image(np.zeros((2, 3, 4, 5)), "TZYX", scale=(0.5, 0.25), unit="nanometer", steps=steps)

@@ -61,18 +61,52 @@ _OUT_OF_MEMORY = (
     "failed to map segment",
     NO_KERNEL,
     "could not create a memory",
+    "without exception set",
+    "without setting an exception",
 )
 """Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS), ONNX Runtime, OpenVINO, Python, and Linux where it loads a
-library say it where the class does not. The last two are oneDNN's, which computes convolutions on the CPU and says no
-more when it has no memory to work in."""
+library say it where the class does not. Two are oneDNN's, which computes convolutions on the CPU and says no more when
+it has no memory to work in; the last two are what Python says of a library that was denied memory and did not say so.
+"""
+
+_MOST_CAUSES = 8
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of a library means that there was not enough memory; what is written for people says it."""
-    if isinstance(error, UnetsegError):
-        return False
-    message = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in message for sign in _OUT_OF_MEMORY)
+    return _lack_of_memory(error) is not None
+
+
+def _lack_of_memory(error: BaseException) -> BaseException | None:
+    """Return the error that says so: a library's own, or the one that it was raised from."""
+    found: BaseException | None = error
+    for _ in range(_MOST_CAUSES):
+        if found is None or isinstance(found, UnetsegError):
+            return None
+        message = str(found).lower()
+        if isinstance(found, MemoryError) or any(sign in message for sign in _OUT_OF_MEMORY):
+            return found
+        found = found.__cause__
+    return None
+
+
+@contextmanager
+def panics_are_errors() -> Iterator[None]:
+    """Raise a MemoryError where safetensors panics, as it does where Python gives it no memory.
+
+    A panic is no `Exception`, and would pass everything that waits for one.
+
+    Raises
+    ------
+    MemoryError
+        If a library panics in the block.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise MemoryError(str(error)) from None
 
 
 @contextmanager
@@ -98,7 +132,8 @@ def one_line(error: BaseException) -> str:
     text = printable(" ".join(str(error).split()))
     if isinstance(error, UnetsegError):
         return text
-    if is_out_of_memory(error):
+    if (lack := _lack_of_memory(error)) is not None:
+        text = printable(" ".join(str(lack).split()))
         reason = f" ({text})" if text else ""
         return f"not enough memory{reason}; close other programs or images, or work on a part at a time"
     return f"unexpected {type(error).__name__}: {text}"

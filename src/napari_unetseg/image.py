@@ -1,7 +1,7 @@
 """The image that walks through the rooms: an array that says what its axes mean."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,9 +103,9 @@ class Image:
             raise ImageError(
                 Sentence("{image}: the image is empty (shape {shape}).", image=self.name, shape=self.array.shape)
             )
-        sizes = {"YX": self.scale, **{axis: (step,) for axis, (step, _) in self.steps.items()}}
-        for axes, size in sizes.items():
-            if size is not None and not _are_sizes(size, len(axes)):
+        steps = self.steps.items() if isinstance(self.steps, Mapping) else [("steps", (self.steps,))]
+        for axes, size in {"YX": self.scale, **dict(steps)}.items():
+            if size is not None and not (_are_sizes(size, 2) if axes == "YX" else _is_step(axes, size)):
                 raise ImageError(
                     Sentence(
                         "{image}: {size} cannot be the size of a step along {axes}. Give each axis a number above 0, "
@@ -264,9 +264,16 @@ def _for_numpy(array: NDArray[Any]) -> NDArray[Any]:
     return array if hasattr(array, "__array_function__") else np.asarray(array)
 
 
-def _is_readable(axes: str) -> bool:
+def _is_readable(axes: Any) -> bool:
+    if not isinstance(axes, str):
+        return False
     plane = "".join(axis for axis in axes if axis in "YXC")
     return plane in PLANES and axes.isalpha() and axes.isupper() and len(set(axes)) == len(axes)
+
+
+def _is_step(axis: Any, step: Any) -> bool:
+    is_pair = isinstance(step, Sequence) and len(step) == 2 and isinstance(step[1], str)
+    return is_pair and isinstance(axis, str) and len(axis) == 1 and _are_sizes(step[:1], 1)
 
 
 def _are_sizes(values: Any, number: int) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.errors import DeviceError, UnetsegError, is_out_of_memory
+from napari_unetseg.errors import DeviceError, UnetsegError, is_out_of_memory, one_line, panics_are_errors
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.out_of_memory import Limit, Limits
@@ -42,6 +42,12 @@ class Scarce:
         return self._backend.run(batch, cancel, out)
 
 
+def caused_by(cause):
+    error = RuntimeError("the export failed")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -60,6 +66,8 @@ class Scarce:
         Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bad allocation"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
         OSError(12, "Cannot allocate memory"),
+        SystemError("error return without exception set"),
+        caused_by(MemoryError()),
     ],
     ids=str,
 )
@@ -68,10 +76,29 @@ def test_every_librarys_words_are_understood(error):
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("shape mismatch"), DeviceError("GPU memory ran out: not enough memory")]
+    "error",
+    [
+        RuntimeError("shape mismatch"),
+        DeviceError("GPU memory ran out: not enough memory"),
+        caused_by(ValueError("shape")),
+        caused_by(DeviceError("GPU memory ran out: not enough memory")),
+    ],
 )
 def test_other_errors_are_none_of_it(error):
     assert not is_out_of_memory(error)
+
+
+def test_what_is_said_of_it_is_the_words_of_the_cause():
+    said = one_line(caused_by(OSError(12, "Cannot allocate memory")))
+    assert said.startswith("not enough memory ([Errno 12] Cannot allocate memory);")
+
+
+def test_a_panic_of_safetensors_is_a_lack_of_memory():
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(MemoryError, match="null"), panics_are_errors():
+        raise panic("PyObject pointer is null")
+    with pytest.raises(KeyboardInterrupt), panics_are_errors():
+        raise KeyboardInterrupt
 
 
 def test_pytorch_itself_is_understood():

@@ -154,6 +154,13 @@ def test_an_object_of_two_planes_is_a_feature_in_each(tmp_path):
     assert one["id"] != two["id"]
 
 
+def test_measurements_of_an_object_of_two_planes_come_back_with_each(tmp_path):
+    contours = trace_contours(np.ones((2, 2), int)) * 2
+    table = {"label": [1, 1], "z": [0, 1], "area": [5.0, 7.0]}
+    write_geojson(tmp_path / "a.geojson", contours, positions=[Position(z=0), Position(z=1)], measurements=table)
+    assert read_geojson(tmp_path / "a.geojson").measurements == table
+
+
 def test_pixel_size_and_measurements_come_back(tmp_path):
     table = {"label": [1, 2], "area": [3.5, float("nan")], "confidence": [0.25, 0.5]}
     write(tmp_path, np.array([[1, 0, 2]]), measurements=table, scale=(0.5, 0.25), unit="micrometer")
@@ -296,6 +303,23 @@ def test_a_label_is_a_whole_number_however_it_is_written(tmp_path, label):
 def test_what_is_no_label_leaves_the_next_number(tmp_path, label):
     read = read_document(tmp_path, [feature(square(0), label=label), feature(square(20), label=8)])
     assert places(read) == [(0, 9), (20, 8)]
+
+
+def test_a_label_that_measured_objects_share_joins_none_of_them(tmp_path):
+    measured = [feature(square(left), label=3, measurements={"area": left}) for left in (0, 20)]
+    read = read_document(tmp_path, [*measured, feature(square(40), label=4)])
+    assert places(read) == [(0, 5), (20, 6), (40, 4)]
+    np.testing.assert_array_equal(read.measurements["area"], [0, 20, np.nan])
+
+
+def test_pieces_that_share_a_label_and_were_not_measured_are_one_object(tmp_path):
+    pieces = [feature(square(left), label=3) for left in (0, 20)]
+    assert places(read_document(tmp_path, pieces)) == [(0, 3), (20, 3)]
+
+
+def test_a_measurement_that_is_called_label_is_no_label(tmp_path):
+    measured = feature(square(0), label=4, measurements={"label": 9, "area": 1})
+    assert read_document(tmp_path, measured).measurements == {"label": [4], "area": [1.0]}
 
 
 def test_a_name_that_several_objects_share_joins_none_of_them(tmp_path):

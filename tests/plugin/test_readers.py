@@ -62,3 +62,41 @@ def test_what_qupath_knows_of_an_object_survives_the_layer(tmp_path: Path) -> No
     assert one["id"] == "0d1b" != two["id"]
     assert {key: one["properties"][key] for key in known} == known
     assert "classification" not in two["properties"]
+
+
+def test_an_object_has_in_each_plane_what_was_measured_there(tmp_path: Path) -> None:
+    ring = [[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [ring], "plane": {"c": -1, "z": z, "t": 0}},
+            "properties": {"label": 3, "measurements": {"area": area}},
+        }
+        for z, area in ((0, 5), (2, 7))
+    ]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (data,) = open_geojson(str(tmp_path / "a.geojson"))
+    layer = Layer.create(*data)
+    assert [polygon[0, 0] for polygon in layer.data] == [0, 2]
+    assert layer.features[["label", "z", "area"]].to_numpy().tolist() == [[3, 0, 5], [3, 2, 7]]
+    save_shapes_as_geojson(str(tmp_path / "b.geojson"), layer.data, layer.as_layer_data_tuple()[1])
+    written = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    assert [one["properties"]["measurements"]["area"] for one in written] == [5, 7]
+
+
+def test_measurements_named_as_columns_of_ours_leave_those_alone(tmp_path: Path) -> None:
+    ring = [[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]
+    own = {
+        "label": 4,
+        "classification": {"name": "Tumour"},
+        "measurements": {"ring": 2, "class": 3, "label": 9, "a": 1},
+    }
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": own}
+    (tmp_path / "a.geojson").write_text(json.dumps(feature))
+    ((_, arguments, _),) = open_geojson(str(tmp_path / "a.geojson"))
+    assert arguments["features"].to_dict("list") == {
+        "label": [4],
+        "ring": ["exterior"],
+        "a": [1.0],
+        "class": ["Tumour"],
+    }

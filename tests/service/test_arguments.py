@@ -57,6 +57,19 @@ def test_what_cannot_be_called_is_refused_before_the_network_runs(
     assert not service.model_info().loaded
 
 
+@pytest.mark.parametrize("wrong", [5, True, 1.5, "nuclei", "", b"nuclei", object()])
+def test_the_models_to_try_are_a_list(service: SegmentationService, wrong: object) -> None:
+    with pytest.raises(ParameterError, match=r"^models? = "):
+        service.try_all(IMAGE, models=wrong)
+
+
+@pytest.mark.parametrize("name", ["progress", "cancel"])
+def test_trials_listen_to_functions_alone(service: SegmentationService, name: str) -> None:
+    for wrong in NO_FUNCTIONS:
+        with pytest.raises(ParameterError, match=f"^{name} = "):
+            service.try_all(IMAGE, **{name: wrong})
+
+
 def test_relabelling_listens_to_functions_alone(service: SegmentationService) -> None:
     result = service.segment(IMAGE)
     with pytest.raises(ParameterError, match=r"^cancel = "):

@@ -13,6 +13,8 @@ def plain_errors() -> Iterator[None]:
     """Print an error that is written for people, or that memory ran out, as one line on stderr; exit with status 1."""
     try:
         yield
+    except typer.Exit:  # an error that was printed already is the cause of it
+        raise
     except Exception as error:
         if not (isinstance(error, UnetsegError) or is_out_of_memory(error)):
             raise

@@ -36,8 +36,8 @@ class ContourFile:
     positions
         Plane of each contour.
     measurements
-        Columns by name, a ``label`` column among them that says which object a row describes; empty if
-        there are none.
+        Columns by name, a ``label`` column among them that says which object a row describes, and where an object has
+        a row for each of its planes, ``z``, ``t`` and ``c`` that say which plane; empty if there are none.
     left_out
         What is no area and therefore not among the contours, such as ``"2 lines"``.
     scale, unit

@@ -101,8 +101,9 @@ def read_geojson(path: str | Path) -> ContourFile:
     """Read the areas of a GeoJSON file in pixel coordinates, as QuPath and `write_geojson` write them.
 
     It may be a collection of features, a list of them, one feature or a bare geometry. An object's label is the
-    property ``label``, else its name where that is a number and no other object of its plane has the same, else the
-    next number. Points, lines and whatever else encloses nothing are counted in `ContourFile.left_out`.
+    property ``label``, unless several measured objects of its plane have the same; else its name where that is a number
+    and no other object of its plane has the same; else the next number. Points, lines and whatever else encloses
+    nothing are counted in `ContourFile.left_out`.
 
     Raises
     ------
@@ -124,7 +125,10 @@ def read_geojson(path: str | Path) -> ContourFile:
                 reason=error,
             )
         ) from error
-    numbered = list(zip(_labels(features, positions), features, strict=True))
+    ends = accumulate(len(feature.areas) for feature in features)
+    places = [positions[end - 1] for end in ends]
+    labels = _labels(features, places)
+    numbered = list(zip(labels, features, strict=True))
     joined = [
         join_rings(label, [exterior], holes) for label, feature in numbered for _, (exterior, *holes) in feature.areas
     ]
@@ -133,7 +137,9 @@ def read_geojson(path: str | Path) -> ContourFile:
     properties = [one for one, parts in zip(known, joined, strict=True) for _ in parts]
     if all(one == ObjectProperties() for one in properties):
         properties = []
-    return ContourFile(contours, planes, _columns(dict(numbered)), counts_of_kinds(others), scale, unit, properties)
+    return ContourFile(
+        contours, planes, _columns(labels, places, features), counts_of_kinds(others), scale, unit, properties
+    )
 
 
 def _feature(
@@ -227,23 +233,40 @@ def _positions(planes: list[Mapping[str, Any]]) -> list[Position]:
     ]
 
 
-def _labels(features: Sequence[Feature], positions: Sequence[Position]) -> list[int]:
-    """Return the label of each feature; a name that objects of a plane share, such as that of a group, gives none."""
-    ends = accumulate(len(feature.areas) for feature in features)
-    places = [positions[end - 1] for end in ends]
-    unlabelled = [(one.number, place) for one, place in zip(features, places, strict=True) if one.label is None]
+def _labels(features: Sequence[Feature], places: Sequence[Position]) -> list[int]:
+    """Return the label of each feature.
+
+    A name that objects of a plane share, such as that of a group, gives none. Nor does a label that they share where
+    they were measured: parts of one object are one feature, or are not measured each by itself.
+    """
+    placed = list(zip(features, places, strict=True))
+    same = Counter((one.label, place) for one, place in placed)
+    measured = {(one.label, place) for one, place in placed if one.measurements}
+    labels = [
+        None if same[one.label, place] > 1 and (one.label, place) in measured else one.label for one, place in placed
+    ]
+    unlabelled = [(one.number, place) for one, place in placed if one.label is None]
     shared = {number for (number, _), count in Counter(unlabelled).items() if count > 1}
     shared |= {feature.label for feature in features}
     return number_unlabelled(
-        [one.label if one.label is not None or one.number in shared else one.number for one in features]
+        [
+            one.number if one.label is None and one.number not in shared else label
+            for one, label in zip(features, labels, strict=True)
+        ]
     )
 
 
-def _columns(features: Mapping[int, Feature]) -> Columns:
-    names = dict.fromkeys(name for feature in features.values() for name in feature.measurements)
+def _columns(labels: Sequence[int], places: Sequence[Position], features: Sequence[Feature]) -> Columns:
+    """Return what was measured, one row an object, and one for each plane of objects that lie in several."""
+    names = dict.fromkeys(name for feature in features for name in feature.measurements if name != "label")
     if not names:
         return {}
-    columns: dict[str, list[Any]] = {
-        name: [feature.measurements.get(name, np.nan) for feature in features.values()] for name in names
-    }
-    return {"label": list(features)} | columns
+    rows: dict[tuple[int, Position], Mapping[str, float]] = {}
+    for label, place, feature in zip(labels, places, features, strict=True):
+        rows.setdefault((label, place), feature.measurements)
+    columns: dict[str, list[Any]] = {"label": [label for label, _ in rows]}
+    if len(set(columns["label"])) < len(rows):
+        axes = [axis for axis in ("z", "t", "c") if any(getattr(place, axis) is not None for _, place in rows)]
+        columns |= {axis: [getattr(place, axis) or 0 for _, place in rows] for axis in axes}
+    measured: dict[str, list[Any]] = {name: [row.get(name, np.nan) for row in rows.values()] for name in names}
+    return columns | {name: values for name, values in measured.items() if name not in columns}

@@ -1,6 +1,6 @@
 """Contours from other programs, opened as Shapes layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +71,25 @@ def _shapes(path: str, found: ContourFile) -> list[LayerData]:
     if not rings:
         return [(None, arguments, "shapes")]
     features = pd.DataFrame({"label": [label for label, *_ in rings], "ring": [kind for _, kind, *_ in rings]})
+    known = zip(found.contours, found.properties, strict=True) if found.properties else ()
+    own = columns_of([one for contour, one in known for _ in (contour.exterior, *contour.holes)])
     if found.measurements:
-        features = features.merge(pd.DataFrame(found.measurements), on="label", how="left")
-    if found.properties:
-        known = zip(found.contours, found.properties, strict=True)
-        own = columns_of([one for contour, one in known for _ in (contour.exterior, *contour.holes)])
-        features = features.assign(**{name: texts for name, texts in own.items() if name not in features})
+        ours = {*features, *own}
+        measured = {name: values for name, values in found.measurements.items() if name == "label" or name not in ours}
+        features = _with_measurements(features, pd.DataFrame(measured), [position for *_, position in rings])
+    features = features.assign(**own)
     polygons = [
         np.column_stack([np.tile(_places(position, axes), (len(ring), 1)), ring]) for _, _, ring, position in rings
     ]
     arguments |= {"features": features, "metadata": outline_record(polygons, features)}
     return [(polygons, arguments | {"shape_type": "polygon"}, "shapes")]
+
+
+def _with_measurements(features: pd.DataFrame, table: pd.DataFrame, positions: Sequence[Position]) -> pd.DataFrame:
+    """Put beside each ring what was measured of its object, in its plane where the object has a row for each."""
+    axes = [axis for axis in ("z", "t", "c") if axis in table] if table["label"].duplicated().any() else []
+    places = {axis: [getattr(position, axis) or 0 for position in positions] for axis in axes}
+    return features.assign(**places).merge(table, on=["label", *axes], how="left")
 
 
 def _places(position: Position, axes: list[str]) -> list[float]:

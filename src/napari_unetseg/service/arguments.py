@@ -21,6 +21,22 @@ def check_model(model: Any) -> None:
         raise ParameterError(Sentence("model = {value!r}: give the name of a model, or the path of one.", value=model))
 
 
+def check_models(models: Any) -> None:
+    """Refuse what is not several models: one name alone, or what holds nothing; None stands for all.
+
+    Raises
+    ------
+    ParameterError
+        The message shows what was given.
+    """
+    is_one = isinstance(models, str | bytes | PathLike) or not isinstance(models, Iterable)
+    if models is not None and is_one:
+        check_model(models)
+        raise ParameterError(
+            Sentence("{name} = {value!r}: it must be {kind}, or None.", name="models", value=models, kind="list")
+        )
+
+
 def check_callbacks(**callbacks: Any) -> None:
     """Refuse what cannot be called, by the names of the arguments; None stands for nothing to call.
 

@@ -17,7 +17,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
-from napari_unetseg.service.arguments import check_callbacks, check_images, check_instance
+from napari_unetseg.service.arguments import check_callbacks, check_images, check_instance, check_models
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
@@ -285,9 +285,9 @@ class SegmentationService:
         cancel
             Polled before and within each trial; once it returns True `Cancelled` is raised.
 
-        Yields
-        ------
-        ModelTrial
+        Returns
+        -------
+        iterator of ModelTrial
             As each is done. Where a model fails its trial says why, and the others go on.
 
         Raises
@@ -295,8 +295,10 @@ class SegmentationService:
         UnetsegError
             If the image cannot be used, or there is no such model.
         """
+        check_models(models)
+        check_callbacks(progress=progress, cancel=cancel)
         packages = usable_models() if models is None else [self._packages.find(model) for model in models]
-        yield from run_trials(self.segment, packages, pieces_of(Image.of(image)), progress, cancel)
+        return run_trials(self.segment, packages, pieces_of(Image.of(image)), progress, cancel)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import ModelError, panics_are_errors
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.state_dicts import find_state_dict, unwrap
@@ -132,7 +132,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     if len(start) < 8 or struct.unpack("<Q", start)[0] > min(_MAX_HEADER, path.stat().st_size):
         raise CheckpointRefused(Sentence("it is not a safetensors file, or was not copied to its end"))
     try:
-        with safe_open(path, framework="pt") as file:
+        with panics_are_errors(), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is not a dict
     except SafetensorError as error:
         raise CheckpointRefused(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import ModelError, panics_are_errors
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE, MeanStd, ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
@@ -72,7 +72,7 @@ def read_known_answer(package: ModelPackage) -> StoredAnswer | None:
     if package.is_checkpoint or not path.is_file():
         return None
     try:
-        with safe_open(path, framework="numpy") as file:
+        with panics_are_errors(), safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             pixels, probability = (file.get_tensor(name).astype(np.float32) for name in ("pixels", "probability"))
     except (OSError, SafetensorError) as error:

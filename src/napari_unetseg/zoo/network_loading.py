@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import ModelError, panics_are_errors
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.zoo.card import CARD_FILE
@@ -124,7 +124,8 @@ def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
             )
         )
     try:
-        tensors = load(content)
+        with panics_are_errors():
+            tensors = load(content)
     except SafetensorError as error:
         raise ModelError(
             Sentence(

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import ModelError, panics_are_errors
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
@@ -56,7 +56,7 @@ def write_package(
     card = ModelCard.model_validate({**fields, "weights": WeightsFile(sha256="")})
     package = ModelPackage(folder, card, "path")
     answer = _answer(package, network_with(package, {name: _computed(tensor) for name, tensor in tensors.items()}))
-    with whole_file(package.weights) as path:
+    with whole_file(package.weights) as path, panics_are_errors():
         save_file(tensors, path)
         sha256 = hash_file(path)
     card = card.model_copy(update={"weights": WeightsFile(sha256=sha256)})
@@ -94,7 +94,7 @@ def _answer(package: ModelPackage, network: SegmentationNetwork) -> dict[str, Te
 
 
 def _write_answer(folder: Path, card: ModelCard, answer: dict[str, Tensor]) -> None:
-    with whole_file(folder / KNOWN_ANSWER_FILE) as path:
+    with whole_file(folder / KNOWN_ANSWER_FILE) as path, panics_are_errors():
         path.write_bytes(save(answer, metadata={SHA256_KEY: card.weights.sha256}))
 
 
