@@ -6,6 +6,7 @@ headline speaks of layers that are gone.
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,8 @@ class Window(RuleBasedStateMachine):
     @rule(which=st.integers(0, 20))
     def duplicate_a_result(self, which: int) -> None:
         if layer := self._pick(self._results(), which):
-            self.viewer.add_layer(Layer.create(*layer.as_layer_data_tuple()))
+            data, arguments, kind = layer.as_layer_data_tuple()
+            self.viewer.add_layer(Layer.create(deepcopy(data), arguments, kind))  # as napari's Duplicate does
 
     @rule(which=st.sampled_from(["bright", "faint"]))
     def choose_model(self, which: str) -> None:
