@@ -309,6 +309,16 @@ WRAPPED = {
         "state_dict.model",
         ("ema_model",),
     ),
+    "Lightning whose loss holds the network, too": lambda state: (
+        {"state_dict": renamed(state, "loss.net.") | renamed(state, "model.")},
+        "state_dict.model",
+        ("loss",),
+    ),
+    "Lightning with an average of the first step": lambda state: (
+        {"state_dict": renamed(state, "ema.") | renamed(state, "model.")},
+        "state_dict.model",
+        ("ema",),
+    ),
     "model": lambda state: ({"model": state, "epoch": 1}, "model", ("epoch",)),
     "net": lambda state: ({"net": state, "acc": 0.5}, "net", ("acc",)),
     "nnU-Net": lambda state: ({"network_weights": state, "init_args": {}}, "network_weights", ("init_args",)),

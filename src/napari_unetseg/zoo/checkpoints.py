@@ -115,8 +115,8 @@ def _checkpoint(
     extras: tuple[str, ...],
 ) -> Checkpoint:
     named, prefix, beside = unwrap(weights)
-    # Many weights can be views of the same bytes; each of them would be copied.
-    if sum(value.nbytes for value in weights.values()) > path.stat().st_size:
+    # Many weights can be views of the same bytes; each of those that are taken is copied.
+    if sum(value.nbytes for value in named.values()) > path.stat().st_size:
         raise CheckpointRefused(Sentence("its weights take more bytes than the file has"))
     dropped = tuple(key for key in named if key.startswith(_AUXILIARY_HEADS)) + _dead_block(named)
     unused = frozenset(dropped)

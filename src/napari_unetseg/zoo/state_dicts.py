@@ -157,7 +157,8 @@ def unwrap(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str, tuple
 def _chosen(prefixes: Sequence[str]) -> str:
     if "" in prefixes:
         return ""
-    plain = [prefix for prefix in prefixes if not _is_average(prefix)] or list(prefixes)
+    trained = [prefix for prefix in prefixes if not _words(prefix) & _TRAINING_ONLY] or list(prefixes)
+    plain = [prefix for prefix in trained if not _is_average(prefix)] or trained
     if len(plain) > 1:
         raise _several([prefix.rstrip(".") for prefix in plain])
     return plain[0]
