@@ -40,3 +40,17 @@ def test_torch_and_napari_stay_out_of_what_must_be_quick(words):
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("export", "nuclei", "-o", ""), "The value after -o is empty."),
+        (("segment", "a.png", "--output="), "The value of --output is empty."),
+        (("convert", "", "-o", "model"), "The value after convert is empty."),
+    ],
+)
+def test_an_empty_value_is_no_path(call, words, said):
+    result = call(*words)
+    assert result.exit_code == 2
+    assert said in result.output

@@ -26,7 +26,19 @@ from napari_unetseg.cli.try_command import try_command
 
 
 class _Commands(typer.core.TyperGroup):
-    """The commands; errors that none of them has put into words, such as a lack of memory, end in a line, too."""
+    """The commands; errors that none of them has put into words, such as a lack of memory, end in a line, too.
+
+    Nor does any of them mean an empty value, which an unset variable of a shell leaves: as a path it would be the
+    folder that one happens to be in.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for before, value in zip([None, *args], args, strict=False):
+            if value == "":
+                ctx.fail(f"The value after {before} is empty." if before else "The first argument is empty.")
+            if value.startswith("--") and value.endswith("="):
+                ctx.fail(f"The value of {value[:-1]} is empty.")
+        return list(super().parse_args(ctx, args))
 
     def invoke(self, ctx: Any) -> Any:
         with plain_errors():
