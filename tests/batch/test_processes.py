@@ -14,6 +14,7 @@ from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 
 # Says what happens in lines; where it is told to stop it waits for a line.
 WORKER = """
+import os
 import sys
 from pathlib import Path
 import tifffile
@@ -24,8 +25,11 @@ here, folder, stop = sys.argv[1:]
 sys.path.insert(0, here)
 from conftest import FakeService
 
+def say(line):
+    os.write(1, f"{line}\\n".encode())  # at once, since threads speak at the same time
+
 def wait(place):
-    print(place, flush=True)
+    say(place)
     if place == stop:
         sys.stdin.readline()
 
@@ -43,7 +47,7 @@ tifffile.imwrite = imwrite
 
 def report(event, counts):
     if event.status not in ("running", "waiting"):
-        print(event.status, event.file.name, flush=True)
+        say(f"{event.status} {event.file.name}")
 
 files = tuple(sorted(Path(folder).glob("*.npy")))
 segment_files(FakeService(), BatchJob(files, Path(folder) / "out"), report=report, read=read)
