@@ -114,7 +114,7 @@ def show_model_info(viewer: napari.viewer.Viewer) -> None:
 
 
 def labels_to_contours(viewer: napari.viewer.Viewer) -> None:
-    """Trace the objects of the selected Labels layer; of the panel's last result, bring its contours in line.
+    """Trace the objects of the selected Labels layer; of a result of the panel, bring its contours in line.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def labels_to_contours(viewer: napari.viewer.Viewer) -> None:
 
 
 def contours_to_labels(viewer: napari.viewer.Viewer) -> None:
-    """Draw the selected Shapes layer as objects; of the panel's last result, bring its labels in line.
+    """Draw the selected Shapes layer as objects; of a result of the panel, bring its labels in line.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def _later(work: Callable[[], _Value], done: Callable[[_Value], object]) -> None
 
 
 def _update_result(viewer: napari.viewer.Viewer, layer: Layer, wanted: Output) -> bool:
-    """Let the panel bring its last result in line, if the layer and the one wanted belong to it."""
+    """Let the panel bring its result in line, if the layer and the one wanted belong to it."""
     from napari_unetseg.plugin.widget import SegmentationWidget
 
     for widget in viewer.window.dock_widgets.values():

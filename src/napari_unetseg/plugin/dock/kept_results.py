@@ -1,15 +1,16 @@
 """The results of a window: each owns its parameters, and the rows show and change those of the selected one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject
 
-from napari_unetseg.language import mark, tr, translated
+from napari_unetseg.language import tr, translated
 from napari_unetseg.layer_style import MAX_CONTOURS, METADATA_KEY
+from napari_unetseg.plugin.dock.adjustable_result import LET_GO_TIP, KeptResult, is_made_by, show_owner
 from napari_unetseg.plugin.dock.adjustments import with_agreement
 from napari_unetseg.plugin.dock.headline import Headline, ResultReport
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_unetseg.plugin.layers.plane import Plane
-    from napari_unetseg.zoo.card import ModelCard
 
 KEPT_BYTES = 1024**3
 """Most memory of the probability maps that are kept, as much as one stack may take before its maps go to disk: those
@@ -36,65 +36,6 @@ of 80 planes of 1024 x 1024, or of five of 4096 x 4096."""
 
 KEPT_ANYWAY = 2
 """Results whose maps are kept however large they are: the selected one, and the one before, to go back and forth."""
-
-_NEXT_RUN = mark("For the next run")
-_NEXT_RUN_TIP = mark("The next run uses these values; after it they belong to its result.")
-_OWNED_TIP = mark(
-    "These values are those of '{result}'. Move them to change it at once; the next run with its model uses them,\n"
-    "too. To change an older result, select one of its layers."
-)
-_OTHER_MODEL = mark("{result} · next run: {model} defaults")
-_OTHER_MODEL_TIP = mark(
-    "These values are those of '{result}', which another model made. The next run uses what {model} itself suggests:"
-)
-_LET_GO = mark("{result} · no longer adjustable")
-_LET_GO_TIP = mark(
-    "To save memory, the probabilities of '{result}' were let go after later runs. "
-    "Press Run again to get a result with these values that can be adjusted."
-)
-
-
-@dataclass(eq=False)
-class KeptResult:
-    """A result with what acts on it.
-
-    Attributes
-    ----------
-    shown
-        Its layers.
-    relabelling
-        Reads its labels again, in workers.
-    parameters
-        What its labels were read with, also after the probabilities were let go.
-    model
-        Name and SHA-256 of the weights of its model.
-    defaults
-        Parameters that its model suggests.
-    report
-        What the rows say of it.
-    found_nothing
-        Whether its run found no object.
-    adjustable
-        Whether its probabilities are kept.
-    """
-
-    shown: ShownResult
-    relabelling: RelabelController
-    parameters: DecodeParameters
-    model: tuple[str, str]
-    defaults: DecodeParameters
-    report: ResultReport
-    found_nothing: bool
-    adjustable: bool = True
-
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes that its maps take."""
-        segmentation = self.relabelling.segmentation
-        if segmentation is None:
-            return 0
-        arrays = (segmentation.probability, segmentation.agreement, segmentation.labels)
-        return sum(array.nbytes for array in arrays if array is not None)
 
 
 class KeptResults(QObject):
@@ -264,7 +205,7 @@ class KeptResults(QObject):
                 adjustments.set_pixel_area(result.shown.plane.pixel_area)
                 self._table.follow(result.shown)
                 self._let_go()
-            elif before is not None and package is not None and not _is_of(before, package.card):
+            elif before is not None and package is not None and not is_made_by(before, package.card):
                 adjustments.set_parameters(package.card.parameters)
             self._show_outputs()
             if not self._controller.running:
@@ -272,23 +213,8 @@ class KeptResults(QObject):
         self._show_owner()
 
     def _show_owner(self) -> None:
-        adjustments, package, result = self._rows.adjustments, self._rows.inputs.package(), self.selected
-        if result is None:
-            adjustments.show_owner(tr(_NEXT_RUN), tr(_NEXT_RUN_TIP))
-            return
-        name = result.shown.name
-        as_shown = package is None or (_is_of(result, package.card) and not self._afresh)
-        card = None if package is None or as_shown else package.card
-        next_run = None if card is None else card.parameters
-        if not result.adjustable:
-            adjustments.show_owner(tr(_LET_GO).format(result=name), tr(_LET_GO_TIP).format(result=name), next_run, True)
-        elif card is None:
-            adjustments.show_owner(name, tr(_OWNED_TIP).format(result=name))
-        else:
-            model = tr(card.display_name)
-            tip = tr(_OTHER_MODEL_TIP).format(result=name, model=model)
-            line = tr(_OTHER_MODEL).format(result=name, model=model)
-            adjustments.show_owner(line, f"{tip}\n{adjustments.describe(card.parameters)}", next_run)
+        package = self._rows.inputs.package()
+        show_owner(self._rows.adjustments, self.selected, None if package is None else package.card, self._afresh)
 
     def _show_outputs(self) -> None:
         result = self.selected
@@ -311,7 +237,7 @@ class KeptResults(QObject):
             if place >= KEPT_ANYWAY and total > KEPT_BYTES and not result.relabelling.busy:
                 result.relabelling.stop()
                 result.adjustable = False
-                tip = tr(_LET_GO_TIP).format(result=result.shown.name)
+                tip = tr(LET_GO_TIP).format(result=result.shown.name)
                 result.report = replace(result.report, warning=tip)
 
     def _on_adjusted(self) -> None:
@@ -427,10 +353,3 @@ class KeptResults(QObject):
         self._show_outputs()
         if not self._controller.running:
             self._rows.message.show_failure(words.describe_error(error))
-
-
-def _is_of(result: KeptResult, card: "ModelCard") -> bool:
-    """Whether a model made a result; the weights of a published one are not known before they were read."""
-    name, sha256 = result.model
-    known = card.weights.sha256
-    return card.name == name and (not known or known == sha256)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class TableDock(QObject):
     """A table of objects below the image, as long as its box is ticked.
 
-    It shows the last result, or whichever measured Labels layer the user makes the active one. The objects of the
+    It shows the selected result, or whichever measured Labels layer the user makes the active one. The objects of the
     selected rows are highlighted among the contours of their result, and those selected there select their rows. A
     double click on a row goes to its object, and a click on an object in the image selects its row.
 
