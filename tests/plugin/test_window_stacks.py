@@ -112,6 +112,16 @@ def test_several_layers_without_a_fault_give_no_warning(
     assert widget.message.badge.kind == "plain"
 
 
+def test_of_several_layers_one_without_objects_has_its_result_too(
+    make_widget: MakeWidget, press_run: Step, squares: Squares
+) -> None:
+    widget = make_widget(ImageLayer(squares * 0, name="empty"), ImageLayer(squares, name="full"))
+    widget.viewer.layers.selection = set(widget.viewer.layers)
+    widget.inputs.run_on.choose(RunOn.SELECTED)
+    press_run(widget)
+    assert {"empty labels", "full labels"} <= set(names(widget))
+
+
 def test_cancel_keeps_the_layers_that_are_finished(
     make_widget: MakeWidget, gated: Any, qtbot: Any, squares: Squares
 ) -> None:

@@ -138,16 +138,20 @@ class KeptResults(QObject):
         if outcome.remarks:
             # Of several layers the last one, which the sliders act on.
             self._rows.inputs.choose_layer(outcome.job.plane.source)
-        for older in list(self._results):
-            if older.found_nothing:
+        else:
+            for older in [older for older in self._results if older.found_nothing]:
                 older.shown.remove_if_empty()
         result = self.add(outcome)
         fit = outcome.segmentation.fit
         warnings = [translated(warning) for warning in (*outcome.faults, *outcome.segmentation.warnings)]
         if isinstance(outcome.layers.get("contours"), Labels):
             warnings.append(words.too_many_contours(MAX_CONTOURS))
-        result.report = replace(result.report, warning=" ".join(warnings), remark=" ".join(outcome.remarks))
-        result.report = replace(result.report, unlike=fit is not None and fit.is_unlike)
+        result.report = replace(
+            result.report,
+            warning=" ".join(warnings),
+            remark=" ".join(outcome.remarks),
+            unlike=fit is not None and fit.is_unlike,
+        )
         self._headline.show(result.report)
 
     def update(self) -> None:
