@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from npe2 import PluginManager
 
+from napari_unetseg.plugin.layers import axes as layer_axes
 from napari_unetseg.plugin.layers.axes import guess
 
 
@@ -53,3 +54,10 @@ def test_a_file_that_states_nothing_or_is_gone_leaves_the_guess(tmp_path: Path) 
     layer = opened(tmp_path / "b.tif")
     (tmp_path / "b.tif").unlink()
     assert guess(layer, (1, 2)).roles == ("C", "Y", "X")
+
+
+def test_the_file_of_a_plane_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((20, 30), np.uint8), metadata={"axes": "YX"})
+    layer = opened(tmp_path / "a.ome.tif")
+    monkeypatch.setattr(layer_axes, "axes_in_file", lambda layer: pytest.fail("was asked"))
+    assert guess(layer, (0, 1)).roles == ("Y", "X")

@@ -156,7 +156,9 @@ def guess(layer: ImageLike, shown: tuple[int, int]) -> LayerAxes:
     data = layer.data[0] if layer.multiscale else layer.data
     roles: dict[int, str] = dict(zip(shown, "YX", strict=True))
     known = names_of_axes(layer.axis_labels, layer.metadata, layer.ndim)
-    stated = axes_in_file(layer) or [""] * layer.ndim
+    # The file is opened only if it can tell something: not for a plane.
+    asks = any(axis not in roles and not name for axis, name in enumerate(known))
+    stated = (axes_in_file(layer) if asks else "") or [""] * layer.ndim
     for axis, name in enumerate(name or other for name, other in zip(known, stated, strict=True)):
         if axis not in roles and name:
             role = role_of(name)
