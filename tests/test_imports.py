@@ -42,11 +42,15 @@ MAY_IMPORT = {
     "batch": BESIDE | OPTIONS | {"zoo", "service"},
     "benchmark": BESIDE | {"config", "networks", "zoo", "inference", "service"},
     "training": BESIDE | {"networks", "zoo", "inference"},
-    "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service"},
+    "api": BESIDE | OPTIONS | {"zoo", "inference"},
+    "client": BESIDE | OPTIONS | {"config", "zoo", "inference", "service", "api"},
+    "server": BESIDE | OPTIONS | {"config", "samples", "zoo", "inference", "service", "benchmark", "api"},
+    "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service", "client"},
     "__main__": {"cli"},
     "cli": BESIDE
     | OPTIONS
-    | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"},
+    | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"}
+    | {"client", "server"},
 }
 # What lies in a room, from the lowest floor up: a module or folder may import those of floors below its own, and those
 # of one floor do not know one another. What is not named stands on top.

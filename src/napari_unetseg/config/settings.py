@@ -263,6 +263,79 @@ class DevelopmentSettings(_Section):
     )
 
 
+class ServerSettings(_Section):
+    """Section `server`: what `napari-unetseg serve` answers to, and how much it takes on."""
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen at. The default one is heard on this machine alone; another one needs keys.",
+    )
+    port: Annotated[_Whole, Field(ge=0, le=65535)] = Field(8001, description="Port to listen at; 0: any free one.")
+    require_keys: bool = Field(
+        True,
+        description="Whether every request needs a key ('napari-unetseg keys') where the address is not this machine's "
+        "own. false: whoever reaches the port may use the server.",
+    )
+    keys_file: _Folder | None = Field(
+        None, description="File of the keys, kept as hashes. null: keys.json in the configuration folder."
+    )
+    max_request_mb: _Positive = Field(256.0, description="Largest request, in MB.")
+    max_megapixels: _Positive = Field(
+        64.0, description="Largest image, all planes and channels together, in millions of values."
+    )
+    max_compression: _Positive = Field(
+        1000.0, description="Most values that an image file may hold for each of its bytes."
+    )
+    max_batch: Annotated[_Whole, Field(ge=1)] = Field(64, description="Most images of one request.")
+    queue_size: Annotated[_Whole, Field(ge=1)] = Field(
+        64, description="Most images that are worked on or wait; requests beyond it are told to come again."
+    )
+    queue_megapixels: _Positive = Field(
+        512.0, description="Most values of all images that are worked on or wait, in millions."
+    )
+    batch_wait_ms: Annotated[_Real, Field(ge=0, le=1000)] = Field(
+        3.0, description="Milliseconds that a batch with room waits for images of other requests that are on their way."
+    )
+    measure_batch: bool = Field(
+        True, description="Whether the batch size is measured at the first start, where no benchmark has saved one."
+    )
+    timeout_s: _Positive = Field(120.0, description="Seconds after which a request is given up. Jobs have no limit.")
+    shutdown_s: _Positive = Field(30.0, description="Seconds that running requests have to end in at a stop.")
+    rate_per_minute: Annotated[_Whole, Field(ge=1)] | None = Field(
+        None, description="Most requests a minute of each key, or, without keys, of each address. null: no limit."
+    )
+    jobs_dir: _Folder = Field(
+        user_state_path("napari-unetseg", appauthor=False) / "jobs",
+        description="Where images and results of jobs are kept.",
+    )
+    jobs_keep_hours: _Positive = Field(24.0, description="Hours for which the result of a job is kept.")
+    jobs_max_gb: _Positive = Field(20.0, description="Most room on disk for jobs, in GB.")
+    audit_log: _Folder | None = Field(
+        None, description="File that gets a JSON line for each request, without its pixels. null: the log has them."
+    )
+
+
+class ClientSettings(_Section):
+    """Section `client`: how this machine speaks to a server."""
+
+    server: str | None = Field(
+        None, description="Address of the server whose models are used, such as http://lab:8001. null: this machine."
+    )
+    key: str | None = Field(
+        None,
+        description="Key for it. Better kept where other users cannot read it: the window keeps keys in the keyring.",
+        repr=False,
+    )
+    connect_timeout_s: _Positive = Field(10.0, description="Seconds to wait for a server to answer at all.")
+    parallel_requests: Annotated[_Whole, Field(ge=1, le=64)] = Field(
+        4, description="Images of a batch that are with the server at once."
+    )
+    ca_file: _Folder | None = Field(
+        None, description="Certificate (PEM) of the authority that signed the server's. null: those of the system."
+    )
+
+
 class Settings(BaseSettings):
     """All settings; what is not given comes from the environment, then from the defaults.
 
@@ -277,6 +350,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     unet: UnetSettings = UnetSettings()
+    server: ServerSettings = ServerSettings()
+    client: ClientSettings = ClientSettings()
     development: DevelopmentSettings = DevelopmentSettings()
 
     @classmethod
