@@ -22,6 +22,7 @@ from napari_unetseg.cli.keys_command import keys_app
 from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import segment_command
+from napari_unetseg.cli.serve_command import serve_command
 from napari_unetseg.cli.train_command import train_command
 from napari_unetseg.cli.try_command import try_command
 
@@ -87,6 +88,7 @@ _COMMANDS = (
     config_command,
     benchmark_command,
     demo_command,
+    serve_command,
 )
 for _command in _COMMANDS:
     app.command(_command.__name__.removesuffix("_command"))(_command)
