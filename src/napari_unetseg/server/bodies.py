@@ -66,7 +66,7 @@ async def read_image_request(request: Request) -> Callable[[], SentImage]:
     raise ApiError(
         415,
         "media_type_unsupported",
-        f"Send the image as {JSON} (image_data in base64), as {FORM} (field image), or its file as {OCTETS} or image/*.",
+        f"Send {JSON} (image_data in base64), {FORM} (field image), or the file alone as {OCTETS} or image/*.",
         headers={"Accept": f"{JSON}, {FORM}, {OCTETS}, image/*"},
     )
 

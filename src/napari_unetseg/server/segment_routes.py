@@ -60,11 +60,8 @@ def segment_router(context: ServerContext) -> APIRouter:
         """Find the objects of several images; one that cannot be used has an error in its place."""
         clock = perf_counter()
         context.workers.check_room()
-        batch = await asyncio.to_thread(await read_json_request(request, BatchRequest))
-        most = context.settings.server.max_batch
-        if len(batch.images) > most:
-            raise ApiError(422, "invalid_request", f"images: at most {most} at once.", "images")
-        model, identity = context.known_model(batch.model), request.state.request_id
+        read, identity = await read_json_request(request, BatchRequest), request.state.request_id
+        batch, model = await asyncio.to_thread(_checked_batch, context, read)
 
         def one(data: str) -> Work[SegmentationResponse]:
             def work(cancel: CancelFlag) -> SegmentationResponse:
@@ -155,10 +152,16 @@ def _several(image: Image) -> str:
     return f"The image has several planes ({image.axes}): send one, or ask for {TIFF}, which holds labels of all."
 
 
-def _response(
-    result: Segmentation, choices: SegmentChoices, identity: str, began: float
-) -> SegmentationResponse:
+def _response(result: Segmentation, choices: SegmentChoices, identity: str, began: float) -> SegmentationResponse:
     return segmentation_response(result, choices, identity, 1000 * (perf_counter() - began))
+
+
+def _checked_batch(context: ServerContext, read: Callable[[], BatchRequest]) -> tuple[BatchRequest, str | None]:
+    """Return a batch, and its model as verbs of the service take it."""
+    batch, most = read(), context.settings.server.max_batch
+    if len(batch.images) > most:
+        raise ApiError(422, "invalid_request", f"images: at most {most} at once.", "images")
+    return batch, context.known_model(batch.model)
 
 
 def _failure(error: Exception, identity: str) -> BatchFailure:
