@@ -16,7 +16,10 @@ from napari_unetseg.api.models import (
 )
 from napari_unetseg.server.bodies import FILE_FIELDS, FORM, JSON, OCTETS
 
-EXAMPLE_PNG = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAJElEQVR42mMUYUAFTAwkC7AwMDAwMJyAcCzIM4MMAUYRGhgKAPOHAUljpnixAAAAAElFTkSuQmCC"
+EXAMPLE_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAJElEQVR42mMUYU"
+    "AFTAwkC7AwMDAwMJyAcCzIM4MMAUYRGhgKAPOHAUljpnixAAAAAElFTkSuQmCC"
+)
 """A grey image of 16 x 16 pixels with a bright square, as requests send it."""
 
 _MEANINGS = {
