@@ -148,13 +148,13 @@ def last_parts(served: ServedPrediction, *, compress: bool) -> Iterator[bytes | 
     )
     yield _line({"prediction": header.model_dump(mode="json")})
     for array in arrays:
-        data = memoryview(np.ascontiguousarray(array, dtype="<f4").reshape(-1).view(np.uint8))
+        data = np.ascontiguousarray(array, dtype="<f4").reshape(-1).view(np.uint8).data
         for start in range(0, len(data), _BLOCK):
             block = data[start : start + _BLOCK]
             if compress:
                 from imagecodecs import zstd_encode
 
-                packed = zstd_encode(block, level=1)
+                packed = bytes(zstd_encode(bytes(block), level=1))
                 yield len(packed).to_bytes(_SIZE, "little")
                 yield packed
             else:
@@ -256,7 +256,7 @@ class PredictionReader:
         # As the server cuts them: no block holds parts of two arrays.
         edge = 4 * prod(wanted)
         self._targets = [
-            memoryview(flat[start : min(start + _BLOCK, stop)])
+            flat[start : min(start + _BLOCK, stop)].data
             for first, stop in ((0, edge), (edge, len(flat)))
             for start in range(first, stop, _BLOCK)
         ]
