@@ -124,8 +124,8 @@ def npy_parts(array: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
     return header.getvalue(), contiguous
 
 
-def line(kind: Literal["progress", "stage", "alive"], value: object) -> bytes:
-    """Write a line of the stream before its end."""
+def line(kind: str, value: object) -> bytes:
+    """Write a line of the stream before its end: of ``"progress"``, ``"stage"`` or ``"alive"``."""
     return _line({kind: value})
 
 
