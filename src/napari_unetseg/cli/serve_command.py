@@ -132,6 +132,10 @@ def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | 
         ssl_keyfile=ssl_keyfile,
         timeout_graceful_shutdown=round(settings.server.shutdown_s),
     )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # an SSLError is one
+        raise UnetsegError(f"The certificate or its key cannot be used: {error}.") from error
     server = _announcing(config, settings.server.host)
     startup = app.state.context.startup
 
