@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from fastapi import APIRouter, Request
@@ -144,10 +145,10 @@ def _segment(
     *,
     stacks: bool = False,
 ) -> Segmentation:
-    image = decode_image(sent.data, image_limits(context), media_type=sent.media_type, name="image")
-    if image.stack_axes and not stacks:
-        raise ApiError(422, "image_unreadable", _several(image), "image_data")
-    with context.workers.reserve(image.array.size):
+    decode = partial(decode_image, sent.data, image_limits(context), media_type=sent.media_type, name="image")
+    with context.workers.decoded(decode) as image:
+        if image.stack_axes and not stacks:
+            raise ApiError(422, "image_unreadable", _several(image), "image_data")
         result = context.service.segment(image, model=model, cancel=cancel, **sent.choices.segment_options())
     request.state.facts.image_done(result.labels.shape, result.provenance.model, result.count)
     return result
