@@ -1,13 +1,8 @@
-"""How large a request may be, whether it says so or not, and of how many parts a form may consist."""
+"""How large a request may be, whether it says so or not; `bodies` limits the parts of a form."""
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-MOST_FILES = 1
-MOST_FIELDS = 64
-LARGEST_FIELD = 2**16
-"""Bytes of a field of a form that is no file."""
 
 
 class RequestTooLarge(HTTPException):
@@ -43,6 +38,7 @@ class RequestLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Twenty digits are too many already, and thousands would be no number to Python.
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > self._most:
             raise RequestTooLarge(self._most)
