@@ -1,13 +1,18 @@
-"""A small app behind the layers of the server, in this process."""
+"""Images as requests send them, requests without a network, and a small app behind the layers of the server."""
 
+import base64
+import io
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
+from PIL import Image
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from napari_unetseg.config import Settings
@@ -15,6 +20,55 @@ from napari_unetseg.server.access import add_access
 from napari_unetseg.server.errors import add_error_handlers
 from napari_unetseg.server.metrics import Metrics
 from napari_unetseg.server.request_limits import RequestTooLarge
+
+
+@pytest.fixture(scope="session")
+def squares() -> np.ndarray:
+    """An image of three bright squares, uint8 (40, 48): `bright_model` finds exactly these."""
+    image = np.full((40, 48), 20, np.uint8)
+    for y, x in [(4, 5), (6, 30), (25, 12)]:
+        image[y : y + 9, x : x + 8] = 220
+    return image
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Write an array as an image file: ``encode(array, "PNG")``."""
+
+    def write(array: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(array).save(file, kind, **options)
+        return file.getvalue()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def as_text(encode: Callable[..., bytes]) -> Callable[..., str]:
+    """Write an array as an image file in base64, as `image_data` has it."""
+    return lambda array, kind="PNG", **options: base64.b64encode(encode(array, kind, **options)).decode()
+
+
+@pytest.fixture(scope="session")
+def read_png() -> Callable[[str], np.ndarray]:
+    """Read a picture that an answer holds in base64."""
+    return lambda text: np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+
+
+@pytest.fixture
+def make_request() -> Callable[..., Request]:
+    """A request whose body was read, for `Workers`; its client leaves when `gone` is set."""
+
+    def make(gone: Any = None, identity: str = "id-1") -> Request:
+        async def receive() -> dict[str, str]:
+            import asyncio
+
+            await (gone or asyncio.Event()).wait()
+            return {"type": "http.disconnect"}
+
+        return Request({"type": "http", "headers": [], "state": {"request_id": identity}}, receive)
+
+    return make
 
 
 def small_app(**server: Any) -> FastAPI:
