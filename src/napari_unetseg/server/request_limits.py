@@ -1,8 +1,13 @@
-"""How large a request may be, whether it says so or not; `bodies` limits the parts of a form."""
+"""How large a request may be, whether it says so or not, and of how many parts a form may consist."""
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_FILES = 1
+MOST_FIELDS = 64
+LARGEST_FIELD = 2**16
+"""Bytes of a field of a form that is no file."""
 
 
 class RequestTooLarge(HTTPException):
