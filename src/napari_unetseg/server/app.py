@@ -16,6 +16,7 @@ from napari_unetseg.server.errors import add_error_handlers
 from napari_unetseg.server.keys import keys_required
 from napari_unetseg.server.metrics import metrics_router
 from napari_unetseg.server.openapi import describe
+from napari_unetseg.server.predict_routes import predict_router
 from napari_unetseg.server.probe_routes import probe_router
 from napari_unetseg.server.segment_routes import segment_router
 from napari_unetseg.server.service_routes import published_router, service_router
@@ -62,7 +63,7 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     )
     app.state.context = context
     add_error_handlers(app)
-    for router in (segment_router, service_router, published_router, probe_router, metrics_router):
+    for router in (segment_router, predict_router, service_router, published_router, probe_router, metrics_router):
         app.include_router(router(context))
     describe(app, needs_keys=keys_required(settings.server), open_paths=OPEN_PATHS)
     add_access(app, context)  # last, so that it is around all others
