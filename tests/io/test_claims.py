@@ -145,3 +145,19 @@ def test_that_of_an_earlier_run_with_the_same_process_number_is_taken_over(targe
     with Claims() as run:
         assert run.claim(target)
         assert is_claimed(target)
+
+
+def test_what_another_took_over_before_it_is_removed_stays_theirs(target, ended, monkeypatch):
+    leave(target, ended)
+    theirs, is_stale = Claims(), claims._is_stale
+
+    def overtaken(path):
+        stale = is_stale(path)
+        monkeypatch.setattr(claims, "_is_stale", is_stale)
+        assert theirs.claim(path)
+        return stale
+
+    with theirs, Claims() as run:
+        monkeypatch.setattr(claims, "_is_stale", overtaken)
+        assert not run.claim(target)
+        assert is_claimed(target)

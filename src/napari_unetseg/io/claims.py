@@ -146,10 +146,11 @@ def _make(path: Path) -> bool:
 def _take_over(path: Path) -> bool:
     """Remove a claim of a process that has ended; return whether there may be none now."""
     try:
+        before = path.read_bytes()
         if not _is_stale(path):
             return False
         # Renamed first, so that of several processes that saw it one alone removes it.
-        aside, before = temporary_beside(path), path.read_bytes()
+        aside = temporary_beside(path)
         path.rename(aside)
         if aside.read_bytes() != before:  # another one had taken it over meanwhile
             os.link(aside, path)
