@@ -15,7 +15,7 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, out_of_memory_says
 from napari_unetseg.image import Image
-from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, rescaled_warning
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
@@ -98,6 +98,31 @@ class Runner:
                 prediction, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
                 result = self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
                 return _with_warnings(remarks, result)
+
+    def predict(self, package: ModelPackage, wanted: PredictRequest) -> tuple[Prediction, "LoadedModel"]:
+        """Compute what the network says of one plane; return it with the model that said it.
+
+        As with `run`, it is done for one call, counted, and written down where it fails; and a model that is to run in
+        int8 and was never calibrated for that is calibrated on this image first.
+        """
+        watch = Stopwatch()
+        image = wanted.image
+        with self._call(image.name):
+            remarks: tuple[str, ...] = ()
+            if (not_calibrated := self._missing_calibration(package)) is not None:
+                if not image.varies:
+                    raise not_calibrated
+                remarks = self._calibrate_on(package, image, wanted.cancel, None)
+            with self._models.borrow(package) as loaded_model:
+                with self.turn(wanted.cancel, watch), watch.stage("network"):
+                    (prediction,) = loaded_model.predict_many([wanted])
+                if isinstance(prediction, Exception):
+                    raise prediction
+                seconds = watch.stages["network"] / 1000
+                self.counter.succeeded(seconds)
+                work = Workload(image.shape, 1, wanted.diameter, wanted.augment)
+                self.throughput.note(loaded_model, network_pixels(loaded_model.card, work), seconds)
+                return replace(prediction, warnings=(*remarks, *prediction.warnings)), loaded_model
 
     def run_many(
         self,

@@ -1,0 +1,62 @@
+"""The server as an ASGI app: `create_app`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from napari_unetseg import __version__
+from napari_unetseg.config import Settings
+from napari_unetseg.server.context import ServerContext
+from napari_unetseg.server.errors import add_error_handlers
+from napari_unetseg.server.request_ids import RequestIds
+from napari_unetseg.server.service_routes import service_router
+from napari_unetseg.server.startup import Startup
+from napari_unetseg.server.workers import Workers
+
+if TYPE_CHECKING:
+    from napari_unetseg.service import SegmentationService
+
+
+def create_app(settings: Settings, service: "SegmentationService | None" = None) -> FastAPI:
+    """Return the server; ``app.state.context`` is its `ServerContext`.
+
+    Parameters
+    ----------
+    settings
+        What it goes by.
+    service
+        What does the work; it is closed when the app ends. None: one is made by the settings.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no such model.
+    """
+    from napari_unetseg.service import SegmentationService
+
+    service = service or SegmentationService(settings=settings)
+    context = ServerContext(settings, service, Workers(settings.server), Startup(service, settings))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        context.startup.begin()
+        yield
+        # In this order: work that was cancelled at a stop still has the model until it has seen that.
+        await asyncio.to_thread(context.workers.stop)
+        service.close()
+
+    app = FastAPIOffline(
+        title="napari-unetseg",
+        version=__version__,
+        lifespan=lifespan,
+        description="Find nuclei, cells and other objects in microscopy images with a U-Net.",
+    )
+    app.state.context = context
+    add_error_handlers(app)
+    app.include_router(service_router(context))
+    app.add_middleware(RequestIds)  # last, so that it is around all others
+    return app
