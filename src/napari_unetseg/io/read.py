@@ -1,7 +1,7 @@
 """Read a plane or a stack from an image file, as it looks or as it is numbered."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -160,7 +160,7 @@ def _read_picture(path: Path) -> Image:
         return picture_image(file, path)
 
 
-def picture_image(file: BinaryIO, label: str | Path, formats: Sequence[str] | None = None) -> Image:
+def picture_image(file: BinaryIO, label: str | Path, formats: tuple[str, ...] | None = None) -> Image:
     """Read a picture of one frame that Pillow knows, without loss of bits, and not turned by any orientation tag.
 
     Parameters

@@ -10,9 +10,11 @@ from fastapi_offline import FastAPIOffline
 
 from napari_unetseg import __version__
 from napari_unetseg.config import Settings
+from napari_unetseg.server.access import add_access
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import add_error_handlers
-from napari_unetseg.server.request_ids import RequestIds
+from napari_unetseg.server.metrics import metrics_router
+from napari_unetseg.server.probe_routes import probe_router
 from napari_unetseg.server.service_routes import service_router
 from napari_unetseg.server.startup import Startup
 from napari_unetseg.server.workers import Workers
@@ -58,5 +60,7 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     app.state.context = context
     add_error_handlers(app)
     app.include_router(service_router(context))
-    app.add_middleware(RequestIds)  # last, so that it is around all others
+    app.include_router(probe_router(context))
+    app.include_router(metrics_router(context))
+    add_access(app, context)  # last, so that it is around all others
     return app

@@ -1,10 +1,11 @@
 """What the endpoints of a server share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.config import Settings
 from napari_unetseg.server.errors import ApiError
+from napari_unetseg.server.metrics import Metrics
 from napari_unetseg.server.startup import Startup
 from napari_unetseg.server.workers import Workers
 from napari_unetseg.zoo.registry import usable_models
@@ -29,6 +30,8 @@ class ServerContext:
         Loads the model at the start, and says whether it is ready.
     jobs
         What works on jobs; None where there are none.
+    metrics
+        Counts requests, images and objects.
     """
 
     settings: Settings
@@ -36,6 +39,7 @@ class ServerContext:
     workers: Workers
     startup: Startup
     jobs: Any = None
+    metrics: Metrics = field(default_factory=Metrics)
 
     def known_model(self, name: str | None) -> str | None:
         """Return what a verb of the service takes for a model that a request names; None for its own.

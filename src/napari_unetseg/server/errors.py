@@ -150,7 +150,7 @@ def _of_http(error: HTTPException) -> ApiError:
         400: ("invalid_request", "The body of the request cannot be read."),
         404: ("not_found", "There is nothing at this address; /docs lists what there is."),
         405: ("method_not_allowed", "This address does not take that method."),
-        413: ("request_too_large", "The request is larger than this server takes."),
+        413: ("request_too_large", error.detail),
     }
     code, message = codes.get(error.status_code, ("http_error", HTTPStatus(error.status_code).phrase))
     return ApiError(error.status_code, code, message, headers=error.headers)
@@ -169,4 +169,6 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return error_response(api_error(error), request.state.request_id)
+    found = api_error(error)
+    request.state.error_code = found.code
+    return error_response(found, request.state.request_id)

@@ -52,4 +52,6 @@ class RequestIds:
             except Exception as error:
                 if began:
                     raise  # nothing but a broken connection can say so any more
-                await error_response(api_error(error), identity)(scope, receive, with_id)
+                found = api_error(error)
+                scope["state"]["error_code"] = found.code
+                await error_response(found, identity)(scope, receive, with_id)
