@@ -2,16 +2,16 @@
 
 import socket
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from pydantic import ValidationError
 
 from napari_unetseg.cli.opening import open_settings
 from napari_unetseg.cli.options import DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import plain_errors
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import ConfigError, UnetsegError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -50,10 +50,18 @@ def serve_command(
     """
     with plain_errors():
         _require_extra()
-        given = {"host": host, "port": port, "require_keys": False if no_keys else None}
-        settings = _changed(open_settings(), given, log_level)
+        from napari_unetseg.service.logs import start_logging
+
+        settings = open_settings()
+        if log_level is not None:
+            start_logging(log_level)
+        settings = changed_settings(
+            settings,
+            server={"host": host, "port": port, "require_keys": False if no_keys else None},
+            model={"name": model, "device": device},
+        )
         _check_keys(settings)
-        _serve(settings, model, device, ssl_certfile, ssl_keyfile)
+        _serve(settings, ssl_certfile, ssl_keyfile)
 
 
 def _require_extra() -> None:
@@ -64,55 +72,57 @@ def _require_extra() -> None:
         )
 
 
-def _changed(settings: "Settings", given: dict[str, Any], log_level: str | None) -> "Settings":
-    from napari_unetseg.service.logs import start_logging
+def changed_settings(settings: "Settings", *, server: dict[str, Any], model: dict[str, Any]) -> "Settings":
+    """Return settings with what the command line gives of the sections `server` and `unet.model`; None is left out.
 
-    if log_level is not None:
-        start_logging(log_level)
-    changes = {name: value for name, value in given.items() if value is not None}
-    return settings.model_copy(update={"server": settings.server.model_copy(update=changes)})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, or all that a name stands for, is heard on this machine alone."""
+    Raises
+    ------
+    ConfigError
+        If a value cannot be used.
+    """
+    values = settings.model_dump()
+    values["server"] |= {name: value for name, value in server.items() if value is not None}
+    values["unet"]["model"] |= {name: value for name, value in model.items() if value is not None}
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        pass
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+        return type(settings).model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(f"--{fault['loc'][-1]} {fault['input']}: {fault['msg']}.") from error
 
 
 def _check_keys(settings: "Settings") -> None:
-    """Refuse to be heard by others without keys, unless that is said aloud."""
+    """Refuse to be heard by others without keys, unless that is said aloud.
+
+    Raises
+    ------
+    UnetsegError
+        The message says how to make a key.
+    """
+    from napari_unetseg.server.keys import is_loopback, keys_path, keys_required, read_keys
+
     server = settings.server
-    if is_loopback(server.host):
-        return
-    if not server.require_keys:
+    if keys_required(server):
+        if any(key.revoked is None for key in read_keys(keys_path(server))):
+            return
+        raise UnetsegError(
+            f"At {server.host} other machines reach this server, and it has no keys yet. Make one for each user with "
+            "'napari-unetseg keys add NAME', or say --no-keys to let everybody use it."
+        )
+    if not is_loopback(server.host):
         typer.echo(
-            f"Warning: whoever reaches {server.host} may use this server, as --no-keys or server.require_keys says.",
+            f"WARNING: whoever reaches {server.host} may use this server without a key (--no-keys, or "
+            "server.require_keys in the settings).",
             err=True,
         )
-        return
-    raise UnetsegError(
-        f"At {server.host} other machines reach this server, and it has no keys yet. Make one for each user with "
-        "'napari-unetseg keys add NAME', or say --no-keys to let everybody use it."
-    )
 
 
-def _serve(
-    settings: "Settings", model: str | None, device: str | None, ssl_certfile: Path | None, ssl_keyfile: Path | None
-) -> None:
+def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | None) -> None:
     import uvicorn
 
     from napari_unetseg.server.app import create_app
-    from napari_unetseg.service import SegmentationService
 
     listener = _bind(settings.server.host, settings.server.port)
-    app = create_app(settings, SegmentationService(model, device, settings=settings))
+    app = create_app(settings)
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -14,8 +14,10 @@ from napari_unetseg.server.access import add_access
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import add_error_handlers
 from napari_unetseg.server.metrics import metrics_router
+from napari_unetseg.server.openapi import describe_bodies
 from napari_unetseg.server.probe_routes import probe_router
-from napari_unetseg.server.service_routes import service_router
+from napari_unetseg.server.segment_routes import segment_router
+from napari_unetseg.server.service_routes import published_router, service_router
 from napari_unetseg.server.startup import Startup
 from napari_unetseg.server.workers import Workers
 
@@ -59,8 +61,8 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     )
     app.state.context = context
     add_error_handlers(app)
-    app.include_router(service_router(context))
-    app.include_router(probe_router(context))
-    app.include_router(metrics_router(context))
+    for router in (segment_router, service_router, published_router, probe_router, metrics_router):
+        app.include_router(router(context))
+    describe_bodies(app)
     add_access(app, context)  # last, so that it is around all others
     return app

@@ -12,14 +12,13 @@ from starlette.requests import Request
 from napari_unetseg.api.images import decode_base64
 from napari_unetseg.api.models import SegmentationRequest, SegmentChoices
 from napari_unetseg.server.errors import ApiError, invalid_request
+from napari_unetseg.server.request_limits import LARGEST_FIELD, MOST_FIELDS, MOST_FILES
 
 JSON = "application/json"
 FORM = "multipart/form-data"
 OCTETS = "application/octet-stream"
 FILE_FIELDS = ("image", "file")
 """Names under which a form may hold the image."""
-
-_MOST_FIELDS = 50
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -66,7 +65,7 @@ async def read_image_request(request: Request) -> Callable[[], SentImage]:
     raise ApiError(
         415,
         "media_type_unsupported",
-        f"Send the image as {JSON} (image_data in base64), as {FORM} (field image), or its file as {OCTETS} or image/*.",
+        f"Send {JSON} (image_data in base64), {FORM} (field image), or the file alone as {OCTETS} or image/*.",
         headers={"Accept": f"{JSON}, {FORM}, {OCTETS}, image/*"},
     )
 
@@ -140,7 +139,7 @@ def _value(text: str) -> Any:
 
 async def _read_form(request: Request) -> tuple[tuple[bytes, str | None], dict[str, str]]:
     """Return the file of a form with its media type, and the other fields."""
-    async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
+    async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=LARGEST_FIELD) as form:
         uploads = {name: value for name, value in form.items() if isinstance(value, UploadFile)}
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
         name = next((name for name in FILE_FIELDS if name in uploads), None)

@@ -17,7 +17,8 @@ from napari_unetseg.api.models import (
 from napari_unetseg.server.bodies import FILE_FIELDS, FORM, JSON, OCTETS
 
 EXAMPLE_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAJElEQVR42mMUYUAFTAwkC7AwMDAwMJyAcCzIM4MMAUYRGhgKAPOHAUljpnixAAAAAElFTkSuQmCC"
+    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAJElEQVR42mMUYU"
+    "AFTAwkC7AwMDAwMJyAcCzIM4MMAUYRGhgKAPOHAUljpnixAAAAAElFTkSuQmCC"
 )
 """A grey image of 16 x 16 pixels with a bright square, as requests send it."""
 
@@ -128,7 +129,11 @@ def describe_bodies(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
             )
             models = (SegmentationRequest, BatchRequest, InitializeRequest)
             _, schemas = models_json_schema(

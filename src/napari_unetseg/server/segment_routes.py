@@ -48,7 +48,7 @@ def segment_router(context: ServerContext) -> APIRouter:
         kind = answer_kind(request.headers.get("accept"))
         context.workers.check_room()
         read = await read_image_request(request)
-        return await context.workers.run(request, _answer(context, read, kind, request.state.request_id))
+        return await context.workers.run(request, _answer(context, request, read, kind))
 
     @router.post(
         "/segment-batch",
@@ -60,17 +60,15 @@ def segment_router(context: ServerContext) -> APIRouter:
         """Find the objects of several images; one that cannot be used has an error in its place."""
         clock = perf_counter()
         context.workers.check_room()
-        batch = await asyncio.to_thread(await read_json_request(request, BatchRequest))
-        most = context.settings.server.max_batch
-        if len(batch.images) > most:
-            raise ApiError(422, "invalid_request", f"images: at most {most} at once.", "images")
-        model, identity = context.known_model(batch.model), request.state.request_id
+        read, identity = await read_json_request(request, BatchRequest), request.state.request_id
+        batch, model = await asyncio.to_thread(_checked_batch, context, read)
 
         def one(data: str) -> Work[SegmentationResponse]:
             def work(cancel: CancelFlag) -> SegmentationResponse:
                 began = perf_counter()
-                result = _segment(context, SentImage(decode_base64(data), None, batch), model, cancel)
-                return _response(result, batch, identity, began)
+                sent = SentImage(decode_base64(data), None, batch)
+                result = _segment(context, request, sent, model, cancel)
+                return segmentation_response(result, batch, identity, 1000 * (perf_counter() - began))
 
             return work
 
@@ -80,7 +78,7 @@ def segment_router(context: ServerContext) -> APIRouter:
             return BatchResponse(
                 success=True,
                 results=[_failure(item, identity) if isinstance(item, Exception) else item for item in results],
-                total_processing_time_ms=_milliseconds(clock),
+                total_processing_time_ms=round(1000 * (perf_counter() - clock)),
                 batch_size=len(results),
                 request_id=identity,
             ).model_dump_json()
@@ -119,30 +117,41 @@ def _preference(part: str) -> tuple[str, float]:
         return kind, 0.0
 
 
-def _answer(context: ServerContext, read: Callable[[], SentImage], kind: str, identity: str) -> Work[Response]:
+def _answer(context: ServerContext, request: Request, read: Callable[[], SentImage], kind: str) -> Work[Response]:
     """Return the work of one image, from the bytes of the request to those of the answer."""
 
     def work(cancel: CancelFlag) -> Response:
         clock = perf_counter()
         sent = read()
-        result = _segment(context, sent, context.known_model(sent.choices.model), cancel, stacks=kind == TIFF)
+        model = context.known_model(sent.choices.model)
+        result = _segment(context, request, sent, model, cancel, stacks=kind == TIFF)
         if kind == TIFF:
             return Response(to_tiff(result), media_type=TIFF)
         if kind == GEOJSON:
             return Response(to_geojson(result), media_type=GEOJSON)
-        return Response(_response(result, sent.choices, identity, clock).model_dump_json(), media_type=JSON)
+        milliseconds = 1000 * (perf_counter() - clock)
+        response = segmentation_response(result, sent.choices, request.state.request_id, milliseconds)
+        return Response(response.model_dump_json(), media_type=JSON)
 
     return work
 
 
 def _segment(
-    context: ServerContext, sent: SentImage, model: str | None, cancel: CancelFlag, *, stacks: bool = False
+    context: ServerContext,
+    request: Request,
+    sent: SentImage,
+    model: str | None,
+    cancel: CancelFlag,
+    *,
+    stacks: bool = False,
 ) -> Segmentation:
     image = decode_image(sent.data, image_limits(context), media_type=sent.media_type, name="image")
     if image.stack_axes and not stacks:
         raise ApiError(422, "image_unreadable", _several(image), "image_data")
     with context.workers.reserve(image.array.size):
-        return context.service.segment(image, model=model, cancel=cancel, **sent.choices.segment_options())
+        result = context.service.segment(image, model=model, cancel=cancel, **sent.choices.segment_options())
+    request.state.facts.image_done(result.labels.shape, result.provenance.model, result.count)
+    return result
 
 
 def image_limits(context: ServerContext) -> ImageLimits:
@@ -155,15 +164,13 @@ def _several(image: Image) -> str:
     return f"The image has several planes ({image.axes}): send one, or ask for {TIFF}, which holds labels of all."
 
 
-def _response(
-    result: Segmentation, choices: SegmentChoices, identity: str, began: float
-) -> SegmentationResponse:
-    return segmentation_response(result, choices, identity, 1000 * (perf_counter() - began))
+def _checked_batch(context: ServerContext, read: Callable[[], BatchRequest]) -> tuple[BatchRequest, str | None]:
+    """Return a batch, and its model as verbs of the service take it."""
+    batch, most = read(), context.settings.server.max_batch
+    if len(batch.images) > most:
+        raise ApiError(422, "invalid_request", f"images: at most {most} at once.", "images")
+    return batch, context.known_model(batch.model)
 
 
 def _failure(error: Exception, identity: str) -> BatchFailure:
     return BatchFailure(error=api_error(error).detail, request_id=identity)
-
-
-def _milliseconds(began: float) -> int:
-    return round(1000 * (perf_counter() - began))
