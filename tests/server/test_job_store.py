@@ -65,7 +65,7 @@ def ended():
 
 
 def add(store, image=b"pixels", owner="anna", **choices):
-    return store.add(image, SegmentChoices(**choices), owner=owner, request_id="r1", media_type="image/png", axes="ZYX")
+    return store.add(image, SegmentChoices(**choices), owner=owner, request_id="r1", media_type="image/png")
 
 
 def finish(store, job):
@@ -93,7 +93,7 @@ def test_a_job_is_there_after_a_restart_with_all_that_was_asked(store, open_stor
     found = open_store().find(job.job_id, "anna")
     assert found == job
     assert (found.state, found.choices.diameter, found.choices.return_labels) == ("waiting", 17.0, True)
-    assert (found.media_type, found.axes, found.request_id) == ("image/png", "ZYX", "r1")
+    assert (found.media_type, found.request_id) == ("image/png", "r1")
     assert open_store().image(found) == b"the image"
 
 
@@ -237,6 +237,21 @@ def test_a_full_disk_at_the_end_leaves_a_job_that_says_so(store, monkeypatch):
     assert (found.state, found.error.code) == ("failed", "no_room_for_jobs")
 
 
+def test_a_full_disk_keeps_no_job_from_being_removed(store, clock, folder, monkeypatch):
+    removed, expired = add(store), add(store)
+    finish(store, removed)
+    finish(store, expired)
+    for written in ("write_bytes", "write_text", "open"):
+        monkeypatch.setattr(Path, written, lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr(job_store, "disk_time", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    store.remove(store.find(removed.job_id, "anna"))
+    assert names(folder) == [expired.job_id]
+    clock.now += 24 * HOUR
+    with pytest.raises(NoRoomForJobs):
+        store.tidy()
+    assert names(folder) == []
+
+
 def test_one_alone_has_a_job(store, open_store):
     job = add(store)
     with (
@@ -311,8 +326,7 @@ def test_any_store_sees_that_a_job_shall_stop(store, open_store):
 def test_a_removed_job_is_not_found(store, open_store, folder):
     job, other = add(store), add(store)
     finish(store, job)
-    with store.claimed(job.job_id) as ours:
-        store.remove(ours)
+    store.remove(store.find(job.job_id, "anna"))
     assert store.find(job.job_id, "anna") is None
     assert open_store().jobs("anna") == [other]
     assert names(folder) == [other.job_id]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.server.access import add_access
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import add_error_handlers
+from napari_unetseg.server.job_routes import job_router, make_job_runner
 from napari_unetseg.server.metrics import metrics_router
 from napari_unetseg.server.openapi import describe_bodies
 from napari_unetseg.server.probe_routes import probe_router
@@ -44,13 +46,16 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
 
     service = service or SegmentationService(settings=settings)
     context = ServerContext(settings, service, Workers(settings.server), Startup(service, settings))
+    jobs = make_job_runner(context)
+    context = replace(context, jobs=jobs)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.startup.begin()
+        await asyncio.to_thread(jobs.start)
         yield
         # In this order: work that was cancelled at a stop still has the model until it has seen that.
-        await asyncio.to_thread(context.workers.stop)
+        await asyncio.gather(asyncio.to_thread(context.workers.stop), asyncio.to_thread(jobs.stop))
         service.close()
 
     app = FastAPIOffline(
@@ -61,7 +66,7 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     )
     app.state.context = context
     add_error_handlers(app)
-    for router in (segment_router, service_router, published_router, probe_router, metrics_router):
+    for router in (segment_router, job_router, service_router, published_router, probe_router, metrics_router):
         app.include_router(router(context))
     describe_bodies(app)
     add_access(app, context)  # last, so that it is around all others

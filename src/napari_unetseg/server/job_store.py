@@ -25,6 +25,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import sync, whole_file
 from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
 from napari_unetseg.io.file_owner import disk_time, has_ended, owner_of_temporary, temporary_beside
+from napari_unetseg.server.errors import ApiError
 
 ResultFormat = Literal["json", "tiff", "geojson"]
 
@@ -39,12 +40,18 @@ _DRAFT_LASTS_S = 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class NoRoomForJobs(UnetsegError):
+class NoRoomForJobs(ApiError):
     """There is no room for another job, or for a result."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(503, "no_room_for_jobs", message, headers={"Retry-After": "600"})
 
-class JobsUnavailable(UnetsegError):
+
+class JobsUnavailable(ApiError):
     """The folder of the jobs cannot be written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(503, "jobs_unavailable", message, headers={"Retry-After": "60"})
 
 
 class Job(BaseModel):
@@ -64,8 +71,8 @@ class Job(BaseModel):
         How far it is.
     choices
         What is wanted of the image.
-    media_type, axes
-        What the request said of the image.
+    media_type
+        What the request said that the image is.
     error
         Why it failed.
     """
@@ -80,7 +87,6 @@ class Job(BaseModel):
     state: JobState = "waiting"
     choices: SegmentChoices
     media_type: str | None = None
-    axes: str | None = None
     error: ErrorDetail | None = None
 
 
@@ -134,7 +140,6 @@ class JobStore:
         owner: str | None,
         request_id: str,
         media_type: str | None = None,
-        axes: str | None = None,
     ) -> Job:
         """Keep a new job, which waits.
 
@@ -152,7 +157,6 @@ class JobStore:
             created=self._clock(),
             choices=choices,
             media_type=media_type,
-            axes=axes,
         )
         place = self._folder / job.job_id
         draft = temporary_beside(place)
@@ -291,7 +295,15 @@ class JobStore:
             _log.warning("the progress of job %s cannot be written: %s", job.job_id, error.strerror or error)
 
     def remove(self, job: Job) -> None:
-        """Remove a job and all that belongs to it, at once for whoever looks; the caller has claimed it."""
+        """Remove a job that has ended, with all that belongs to it; it is gone at once for whoever looks.
+
+        No claim is needed, as nobody writes to it any more; a full disk may not have room for one.
+
+        Raises
+        ------
+        JobsUnavailable
+            If the folder cannot be written.
+        """
         with _explained():
             _remove(self._place(job))
 
@@ -306,26 +318,25 @@ class JobStore:
         if not self._folder.is_dir():
             return
         with _explained():
+            jobs = self._all()
+            for job in filter(self._is_expired, jobs):
+                self.remove(job)
             self._remove_drafts()
             sweep(self._folder)
-            for job in self._all():
-                if self._is_expired(job) or (
-                    job.state == "running" and not is_claimed(claim_path(self._folder, job.job_id))
-                ):
-                    self._tidy_job(job.job_id)
+            for job in jobs:
+                if job.state == "running" and not is_claimed(claim_path(self._folder, job.job_id)):
+                    self._end_of_killed(job.job_id)
 
-    def _tidy_job(self, job_id: str) -> None:
+    def _end_of_killed(self, job_id: str) -> None:
         with self.claimed(job_id) as job:
-            if job is None:
-                return
-            if self._is_expired(job):
-                self.remove(job)
-            elif job.state == "running" and self.is_asked_to_stop(job):
+            if job is None or job.state != "running":
+                return  # another server was faster
+            if self.is_asked_to_stop(job):
                 self.abandon(job, "cancelled")
-            elif job.state == "running":
-                _log.warning("job %s was interrupted: the server that worked on it has ended", job.job_id)
-                message = "The server stopped while it worked on this job, and nothing came of it. Send it again."
-                self.abandon(job, "interrupted", ErrorDetail(code="interrupted", message=message))
+                return
+            _log.warning("job %s was interrupted: the server that worked on it has ended", job.job_id)
+            message = "The server stopped while it worked on this job, and nothing came of it. Send it again."
+            self.abandon(job, "interrupted", ErrorDetail(code="interrupted", message=message))
 
     def _remove_drafts(self) -> None:
         now = disk_time(self._folder)
@@ -442,7 +453,7 @@ def _explained() -> Iterator[None]:
     """Say without paths what the operating system refused, as clients read it; the log has the whole."""
     try:
         yield
-    except (NoRoomForJobs, JobsUnavailable):
+    except ApiError:
         raise
     except (OSError, UnetsegError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
