@@ -18,7 +18,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
-from napari_unetseg.language import Sentence
+from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.printable import printable
 
 # What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
@@ -29,6 +29,8 @@ _DEEP_PNG = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR.{8}\x10[\x00\x02\x04\x06]", 
 # A colour PNM file, and its largest value.
 _PPM = re.compile(rb"P[36](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _HEADER = 1024
+# Some libraries repeat what they could not read.
+_LONGEST_REASON = 300
 
 
 def read_image(path: str | Path, axes: str | None = None) -> Image:
@@ -102,16 +104,21 @@ def unreadable_says(label: str | Path) -> Iterator[None]:
     except (ImageError, MemoryError):
         raise
     except Exception as error:
-        # Pillow names the object that it read from, which tells nobody anything.
-        unknown = isinstance(error, UnidentifiedImageError)
         raise ImageError(
             Sentence(
                 "{path}: cannot be read as an image ({reason}). It may be damaged or of a kind that is not "
                 "supported; open it in the program it came from and save it as TIFF or PNG.",
                 path=label,
-                reason=Sentence("its format is not recognised") if unknown else error,
+                reason=_reason(error),
             )
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # Pillow names the object that it read from
+        return Sentence("its format is not recognised")
+    said = error_sentence(error)
+    return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"
 
 
 def _check_file(path: Path) -> None:

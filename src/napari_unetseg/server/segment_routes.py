@@ -15,7 +15,6 @@ from napari_unetseg.api.models import (
     BatchRequest,
     BatchResponse,
     SegmentationResponse,
-    SegmentChoices,
 )
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.image import Image
