@@ -121,28 +121,28 @@ def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | 
 
     from napari_unetseg.server.app import create_app
 
-    listener = _bind(settings.server.host, settings.server.port)
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ssl_certfile=ssl_certfile,
-        ssl_keyfile=ssl_keyfile,
-        timeout_graceful_shutdown=round(settings.server.shutdown_s),
-    )
-    server = _announcing(config, settings.server.host)
-    startup = app.state.context.startup
+    with _bind(settings.server.host, settings.server.port) as listener:
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
+            timeout_graceful_shutdown=round(settings.server.shutdown_s),
+        )
+        try:
+            config.load()
+        except (OSError, ValueError) as error:  # an SSLError is one
+            raise UnetsegError(f"The certificate or its key cannot be used: {error}.") from error
+        server, startup = _announcing(config, settings.server.host), app.state.context.startup
 
-    def leave() -> None:
-        server.should_exit = True
+        def leave() -> None:
+            server.should_exit = True
 
-    startup.on_failure = leave
-    try:
+        startup.on_failure = leave
         server.run([listener])
-    finally:
-        listener.close()
     if startup.failure is not None:
         raise UnetsegError(startup.failure)
 
