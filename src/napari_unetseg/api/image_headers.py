@@ -33,7 +33,7 @@ _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # libjpeg goes over the whole picture for each scan; cameras and programs write about ten.
-_MOST_SCANS = 200
+_MOST_SCANS = 64
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _BMP_UNPACKED = (0, 3, 6)  # RGB, and RGB by masks
 
@@ -68,11 +68,13 @@ def declared_png(data: bytes) -> Declared:
     width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
         raise ValueError(Sentence("its header is damaged"))
-    frames, position = 1, 8
-    # What comes after the first pixels says nothing of frames.
-    while position + 12 <= len(data) and data[position + 4 : position + 8] != b"IDAT":
-        if data[position + 4 : position + 8] == b"acTL":
+    frames, position = 1, 33
+    while position + 12 <= len(data):
+        chunk = data[position + 4 : position + 8]
+        if chunk == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
+        if chunk == b"IHDR":  # Pillow would believe this one
+            raise ValueError(Sentence("its header is damaged"))
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     return Declared(height, width, _PNG_CHANNELS[colour], max(frames, 1))
 
@@ -87,21 +89,25 @@ def declared_jpeg(data: bytes) -> Declared:
     """
     if data.count(b"\xff\xda") > _MOST_SCANS:
         raise ValueError(Sentence("it is stored in far more scans than any camera or program writes"))
-    position = 2
+    found, position = None, 2
     while (position := data.find(b"\xff", position)) >= 0 and position + 1 < len(data):
         marker = data[position + 1]
         if marker in (0, 0xFF):
             position += 1
         elif marker in _WITHOUT_LENGTH:
             position += 2
-        elif marker in _FRAME_MARKERS:
-            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
-            return Declared(height, width, channels)
         elif marker in (_START_OF_SCAN, _END):
             break
         else:
+            if marker in _FRAME_MARKERS:
+                if found is not None:  # Pillow would believe this one
+                    raise ValueError(Sentence("its header is damaged"))
+                height, width, channels = struct.unpack_from(">HHB", data, position + 5)
+                found = Declared(height, width, channels)
             position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
-    raise ValueError(Sentence("its header is damaged"))
+    if found is None:
+        raise ValueError(Sentence("its header is damaged"))
+    return found
 
 
 def declared_bmp(data: bytes) -> Declared:
@@ -133,12 +139,9 @@ def declared_npy(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """
     file = BytesIO(data)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
-    if version not in read:
-        raise ValueError(Sentence("its header is damaged"))
     try:
-        shape, _, dtype = read[version](file)
-    except MemoryError as error:  # Python's parser says so of expressions that are nested too deeply
+        shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # whatever Python's parser stumbles upon; of deep nesting it says that memory ran out
         raise ValueError(Sentence("its header is damaged")) from error
     if dtype.hasobject:
         raise ValueError(Sentence("it holds Python objects, which are never opened"))
