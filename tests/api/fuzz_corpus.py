@@ -286,8 +286,10 @@ def _jpegs() -> Iterator[OddFile]:
     yield OddFile("no-frame.jpg", plain.replace(frame, b"", 1))
     yield OddFile("components.jpg", plain.replace(frame, frame[:9] + b"\xff" + frame[10:], 1))
     yield OddFile("twelve-bits.jpg", plain.replace(frame, frame[:4] + b"\x0c" + frame[5:], 1))
+    yield OddFile("junk.jpg", plain[:2] + b"\xff" * 10**6 + plain[2:])
+    yield OddFile("many-segments.jpg", plain[:2] + b"\xff\xe1\0\2" * 200_000 + plain[2:])
     yield OddFile("only-start.jpg", b"\xff\xd8\xff")
-    yield OddFile("only-markers.jpg", b"\xff\xd8" + b"\xff" * 5000)
+    yield OddFile("only-markers.jpg", b"\xff\xd8" + b"\xff" * 10**6)
     file = io.BytesIO()
     picture = Pillow.fromarray(noise)
     picture.save(file, "MPO", save_all=True, append_images=[picture])
@@ -337,6 +339,9 @@ def _tiffs() -> Iterator[OddFile]:
             yield OddFile(f"{name}-{value}.tif", tiff_of(tags(**{name: value, **more})))
     for left_out in range(len(good)):
         yield OddFile(f"without-{good[left_out][0]}.tif", tiff_of(good[:left_out] + good[left_out + 1 :]))
+    offsets = [(273, 4, 60_000, 200), (279, 4, 60_000, 200), *((c, *t) for c, *t in tags(1, 60_000, rows=1))]
+    shared = [tag for tag in offsets if not (tag[0] in (273, 279) and tag[2] == 1)]
+    yield OddFile("shared-strips.tif", tiff_of(sorted(shared))[:200] + struct.pack("<I", 240_000) * 60_200)
     yield OddFile("no-tags.tif", tiff_of([]))
     yield OddFile("loop.tif", tiff_of(good, following=8))
     yield OddFile("loop-of-two.tif", tiff_of(good, good, following=8))
