@@ -99,7 +99,7 @@ def declared_jpeg(data: bytes) -> Declared:
         raise ValueError(Sentence("it is stored in far more scans than any camera or program writes"))
     found, position, junk = None, 2, 0
     for _ in range(_MOST_PARTS):
-        marker_at = _MARKER.search(data, position)
+        marker_at = _MARKER.search(data, position, position + _MOST_JUNK + 2)
         if marker_at is None:
             break
         marker, junk = marker_at[0][1], junk + marker_at.start() - position
