@@ -103,7 +103,7 @@ class ModelIdentityResponse(ApiModel):
 
 
 class ConfidenceScores(ApiModel):
-    """Mean foreground probability of the image, its objects and its background, 0 to 1."""
+    """Mean foreground probability of the image, its objects and its background, 0 to 1; 0 for one without pixels."""
 
     overall_mean: float
     mask_mean: float
@@ -270,4 +270,11 @@ class JobResponse(ApiModel):
     expires: str | None = Field(description="ISO 8601 time after which the result is deleted; null before it is there.")
     error: ErrorDetail | None = None
     result_url: str | None = Field(None, description="Where the result is, once it is there.")
+    request_id: str
+
+
+class JobsResponse(ApiModel):
+    """Answer to GET /jobs."""
+
+    jobs: list[JobResponse] = Field(description="The jobs of this key, in the order of their arrival.")
     request_id: str
