@@ -346,8 +346,10 @@ def _tiffs() -> Iterator[OddFile]:
     yield OddFile("loop.tif", tiff_of(good, following=8))
     yield OddFile("loop-of-two.tif", tiff_of(good, good, following=8))
     yield OddFile("loop-below.tif", tiff_of(tags(sub=8)))
-    named = tiff(np.zeros((8, 8), np.uint8), metadata={"axes": "YX"}, extratags=[(330, 4, 2, (8, 8), True)])
-    yield OddFile("loops-below.tif", named)
+    # Two ways down from each, all of which lead to the first.
+    twice = tiff_of(sorted([*good, (270, 2, 20, 1500), (330, 4, 2, 1600)]))
+    twice = twice[:1500] + b'{"shape": [8, 8]}   ' + bytes(80) + struct.pack("<II", 8, 8) + twice[1608:]
+    yield OddFile("loops-below.tif", twice)
     yield OddFile("many-directories.tif", tiff_of(*[[(256, 4, 1, 1)]] * 10_000))
     yield OddFile("many-empty-directories.tif", tiff_of(*[[]] * 40_000))
     yield OddFile("all-tags.tif", tiff_of([(code, 4, 1, 1) for code in range(65_535)]))

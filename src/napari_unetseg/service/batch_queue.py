@@ -21,7 +21,7 @@ from napari_unetseg.service.stack_prediction import join_planes, read_planes, sh
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
 """An image, or a function that reads it when its turn comes."""
@@ -77,6 +77,8 @@ class BatchQueue:
         Called with counts of tiles, of the images that were taken in so far.
     cancel
         Polled before each image and while the network runs.
+    before_batch
+        Called before each batch of the device.
     together
         Whether tiles of several images share the device's batches.
     """
@@ -85,10 +87,11 @@ class BatchQueue:
         self,
         images: Iterable[Readable],
         options: SegmentOptions,
-        loaded_model: "LoadedModel",
+        loaded_model: "RunningModel",
         *,
         progress: Progress | None,
         cancel: CancelFlag | None,
+        before_batch: Callable[[], None],
         together: bool,
     ) -> None:
         self._images = images
@@ -103,6 +106,7 @@ class BatchQueue:
             augment=options.augment,
             progress=progress and share_progress(progress, lambda: (self._begun, self._expected)),
             cancel=cancel,
+            before_batch=before_batch,
         )
         entries = self._entries()
         if together:
@@ -221,7 +225,7 @@ def _cancelled(name: str) -> Cancelled:
 
 def _one_by_one(
     entries: Iterator[Image | Exception],
-    loaded_model: "LoadedModel",
+    loaded_model: "RunningModel",
     options: PredictOptions,
 ) -> Iterator[Prediction | Exception]:
     for entry in entries:
