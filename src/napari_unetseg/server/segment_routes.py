@@ -19,10 +19,11 @@ from napari_unetseg.api.models import (
 )
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.image import Image
+from napari_unetseg.server import openapi_examples as examples
 from napari_unetseg.server.bodies import JSON, SentImage, read_image_request, read_json_request
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import ApiError, api_error
-from napari_unetseg.server.openapi import BATCH_BODY, IMAGE_ANSWERS, IMAGE_BODY, problems
+from napari_unetseg.server.openapi import BATCH_BODY, IMAGE_ANSWERS, IMAGE_BODY, answers, problems
 from napari_unetseg.server.workers import Work
 from napari_unetseg.service.segmentation import Segmentation
 
@@ -37,7 +38,7 @@ def segment_router(context: ServerContext) -> APIRouter:
     @router.post(
         "/segment",
         openapi_extra=IMAGE_BODY,
-        responses={200: IMAGE_ANSWERS, **problems(400, 401, 404, 406, 413, 415, 422, 429, 503)},
+        responses={200: IMAGE_ANSWERS, **problems(400, 404, 406, 413, 415, 422, 503)},
     )
     async def segment(request: Request) -> Response:
         """Find the objects of one image.
@@ -54,7 +55,7 @@ def segment_router(context: ServerContext) -> APIRouter:
         "/segment-batch",
         openapi_extra=BATCH_BODY,
         response_model=BatchResponse,
-        responses=problems(400, 401, 404, 413, 415, 422, 429, 503),
+        responses=answers(examples.BATCH, 400, 404, 413, 415, 422, 503),
     )
     async def segment_batch(request: Request) -> Response:
         """Find the objects of several images; one that cannot be used has an error in its place."""
