@@ -49,10 +49,10 @@ def service_router(context: ServerContext) -> APIRouter:
     """Return the routes that tell of the server and its models."""
     router = APIRouter(prefix=PREFIX, tags=["service"])
 
-    @router.get("/health", responses=answers(examples.HEALTH))
-    def health() -> HealthResponse:
-        """Say how the service is doing, by what is known already: no network runs for it."""
-        return health_response(context.service.health(dummy_inference=False))
+    @router.get("/health", responses=answers(examples.HEALTH, 404, 422))
+    def health(model: str | None = None) -> HealthResponse:
+        """Say how the service is doing, by what is known already of its model or another: no network runs for it."""
+        return health_response(context.service.health(dummy_inference=False, model=context.known_model(model)))
 
     @router.get("/model-info", responses=answers(examples.MODEL_INFO, 404, 422, 503))
     def model_info(model: str | None = None) -> ModelInfoResponse:

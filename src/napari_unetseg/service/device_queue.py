@@ -20,7 +20,7 @@ from napari_unetseg.inference.prediction import Prediction, PredictOptions, Pred
 from napari_unetseg.service.logs import Stopwatch
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
 LONG_S = 1.0
 """Seconds after which those in line go before one that has the device, between two of its batches."""
@@ -48,7 +48,7 @@ class DeviceQueue:
         self._held_since = 0.0
         self._on_their_way: set[int] = set()
 
-    def predict(self, model: "LoadedModel", wanted: PredictRequest, watch: Stopwatch | None = None) -> Prediction:
+    def predict(self, model: "RunningModel", wanted: PredictRequest, watch: Stopwatch | None = None) -> Prediction:
         """Compute an image, together with those of other threads.
 
         Parameters
@@ -216,7 +216,7 @@ class _Call:
     """
 
     def __init__(
-        self, cancel: CancelFlag | None, model: "LoadedModel | None" = None, wanted: PredictRequest | None = None
+        self, cancel: CancelFlag | None, model: "RunningModel | None" = None, wanted: PredictRequest | None = None
     ) -> None:
         self.model = model
         self.wanted = wanted

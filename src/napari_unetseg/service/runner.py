@@ -26,7 +26,7 @@ from napari_unetseg.service.device_queue import DeviceQueue
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
-from napari_unetseg.service.model_cache import ModelCache
+from napari_unetseg.service.protocols import ModelLender, RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, check_options, read_objects
@@ -35,7 +35,6 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
-    from napari_unetseg.service.loaded_model import LoadedModel
 
 
 Stage = Literal["calibrating", "running"]
@@ -63,7 +62,7 @@ class Runner:
         Knows how fast they were.
     """
 
-    def __init__(self, models: ModelCache, settings: Settings) -> None:
+    def __init__(self, models: ModelLender, settings: Settings) -> None:
         self.counter = RunCounter()
         self.throughput = Throughput()
         self._models = models
@@ -101,7 +100,9 @@ class Runner:
                 result = self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
                 return _with_warnings(remarks, result)
 
-    def predict(self, package: ModelPackage, wanted: PredictRequest) -> tuple[Prediction, "LoadedModel"]:
+    def predict(
+        self, package: ModelPackage, wanted: PredictRequest, on_stage: OnStage | None = None
+    ) -> tuple[Prediction, RunningModel]:
         """Compute what the network says of one plane; return it with the model that said it.
 
         As with `run`, it is done for one call, counted, and written down where it fails; and a model that is to run in
@@ -114,7 +115,7 @@ class Runner:
             if (not_calibrated := self._missing_calibration(package)) is not None:
                 if not image.varies:
                     raise not_calibrated
-                remarks = self._calibrate_on(package, image, wanted.cancel, None)
+                remarks = self._calibrate_on(package, image, wanted.cancel, on_stage)
             with self._models.borrow(package) as loaded_model:
                 prediction = self._device.predict(loaded_model, wanted, watch)
                 seconds = watch.stages["network"] / 1000
@@ -241,7 +242,7 @@ class Runner:
     def _settle(
         self,
         item: BatchItem,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         options: SegmentOptions,
         watch: Stopwatch,
         cancel: CancelFlag | None,
@@ -257,7 +258,7 @@ class Runner:
 
     def _predict(
         self,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         image: Image,
         options: SegmentOptions,
         progress: Progress | None,
@@ -280,7 +281,7 @@ class Runner:
 
     def _look_again(
         self,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         plane: Image,
         prediction: Prediction,
         options: SegmentOptions,
@@ -305,7 +306,7 @@ class Runner:
 
     def _finish(
         self,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         plane: Image,
         prediction: Prediction,
         options: SegmentOptions,
