@@ -115,18 +115,26 @@ class _Run:
 
     def results(self) -> Iterator[Prediction | Exception]:
         while True:
-            for task in self._schedule.unsettled:
-                if task.is_cancelled:
-                    task.failure = _cancelled(task.image)
             for settled in self._schedule.due():
                 yield settled if isinstance(settled, Exception) else self._result(settled)
                 del settled  # its probabilities, before the next image needs room
+            if self._options.before_batch is not None and self._schedule.unsettled:
+                self._options.before_batch()
+            if self._drop_cancelled():
+                continue
             batch = self._schedule.next_batch(self._batch_size)
             if batch:
                 self._advance(batch)
             elif self._schedule.is_empty:
                 return
             del batch
+
+    def _drop_cancelled(self) -> bool:
+        """Give up the images whose own cancel was seen to be True; return whether there were any."""
+        cancelled = [task for task in self._schedule.unsettled if task.is_cancelled]
+        for task in cancelled:
+            task.failure = _cancelled(task.image)
+        return bool(cancelled)
 
     @property
     def _batch_size(self) -> int:

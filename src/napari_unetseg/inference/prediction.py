@@ -99,6 +99,8 @@ class PredictOptions:
         Puts the network onto the CPU where nothing else helps when memory runs out; None if it must not.
     on_step
         Called with each step that is taken because memory ran out, from the computing thread.
+    before_batch
+        Called before a batch is put together, from the computing thread; nothing runs on the device meanwhile.
     diameter
         Typical diameter of the objects in the images, in pixels. The network then sees them at the size that it
         was trained on, and its answer is brought back; None: images keep their size. See
@@ -118,6 +120,7 @@ class PredictOptions:
     limits: "Limits | None" = None
     fallback: "Fallback | None" = None
     on_step: "Callable[[MemoryStep], None] | None" = None
+    before_batch: Callable[[], None] | None = None
     diameter: float | None = None
     augment: bool = False
     progress: Progress | None = None

@@ -11,12 +11,14 @@ from fastapi_offline import FastAPIOffline
 
 from napari_unetseg import __version__
 from napari_unetseg.config import Settings
-from napari_unetseg.server.access import add_access
+from napari_unetseg.server.access import OPEN_PATHS, add_access
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import add_error_handlers
 from napari_unetseg.server.job_routes import job_router, make_job_runner
+from napari_unetseg.server.keys import keys_required
 from napari_unetseg.server.metrics import metrics_router
-from napari_unetseg.server.openapi import describe_bodies
+from napari_unetseg.server.openapi import describe
+from napari_unetseg.server.predict_routes import predict_router
 from napari_unetseg.server.probe_routes import probe_router
 from napari_unetseg.server.segment_routes import segment_router
 from napari_unetseg.server.service_routes import published_router, service_router
@@ -66,8 +68,9 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     )
     app.state.context = context
     add_error_handlers(app)
-    for router in (segment_router, job_router, service_router, published_router, probe_router, metrics_router):
+    routers = (segment_router, predict_router, job_router, service_router, published_router)
+    for router in (*routers, probe_router, metrics_router):
         app.include_router(router(context))
-    describe_bodies(app)
+    describe(app, needs_keys=keys_required(settings.server), open_paths=OPEN_PATHS)
     add_access(app, context)  # last, so that it is around all others
     return app

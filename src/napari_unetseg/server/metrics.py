@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from napari_unetseg import __version__
+from napari_unetseg.server.openapi import problems
 
 if TYPE_CHECKING:
     from napari_unetseg.server.context import ServerContext
@@ -114,7 +115,10 @@ def metrics_router(context: "ServerContext") -> APIRouter:
     context.metrics.watch(context)
 
     @router.get(
-        "/metrics", tags=["monitoring"], response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+        "/metrics",
+        tags=["monitoring"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}, **problems(401, 429)},
     )
     def metrics() -> Response:
         """Tell figures in the text format of Prometheus."""

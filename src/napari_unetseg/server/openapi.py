@@ -1,5 +1,6 @@
 """What /openapi.json says beyond what FastAPI finds by itself: bodies of several kinds, errors, and examples."""
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,17 +15,21 @@ from napari_unetseg.api.models import (
     SegmentationResponse,
     SegmentChoices,
 )
+from napari_unetseg.server import openapi_examples as examples
 from napari_unetseg.server.bodies import FILE_FIELDS, FORM, JSON, OCTETS
 
-EXAMPLE_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAJElEQVR42mMUYU"
-    "AFTAwkC7AwMDAwMJyAcCzIM4MMAUYRGhgKAPOHAUljpnixAAAAAElFTkSuQmCC"
-)
-"""A grey image of 16 x 16 pixels with a bright square, as requests send it."""
+TAGS = [
+    {"name": "segmentation", "description": "From images to objects."},
+    {"name": "jobs", "description": "Images that take longer than a request may."},
+    {"name": "prediction", "description": "The network alone, for napari-unetseg as a client."},
+    {"name": "service", "description": "The server, its models, and how it is doing."},
+    {"name": "monitoring", "description": "For Docker, Kubernetes and Prometheus."},
+]
 
 _MEANINGS = {
     400: "The body is no JSON, or no form.",
-    401: "A key is needed (header `Authorization: Bearer KEY`), and none or a wrong one was sent.",
+    401: "A key is needed (header `Authorization: Bearer KEY` or `X-API-Key: KEY`), and none or a wrong one was sent.",
+    403: "The request comes from the page of another web site, or calls this machine's own server by a foreign name.",
     404: "There is no such model or job.",
     406: "The answer cannot be of the wanted media type.",
     409: "The job is not in a state in which that can be done.",
@@ -34,12 +39,21 @@ _MEANINGS = {
     429: "Too many requests of this key or address; `Retry-After` says when to come again.",
     503: "Too much to do, out of time or memory, or the model cannot be used; see the code, and `Retry-After`.",
 }
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what a route answers when it fails, for its `responses`."""
+    """Return what a route answers when it fails, for its `responses`; `describe` adds 401, 403 and 429 to all."""
     return {status: {"model": ErrorResponse, "description": _MEANINGS[status]} for status in statuses}
+
+
+def answers(example: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route answers in JSON, by an example, and when it fails; see `problems`."""
+    return {200: {"content": {JSON: {"example": example}}}, **problems(*statuses)}
 
 
 def _body(content: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
@@ -66,14 +80,14 @@ def _form_schema() -> dict[str, Any]:
     }
 
 
-_REQUEST = {"image_data": EXAMPLE_PNG, "threshold": 0.5, "return_confidence": True}
+_REQUEST = {"image_data": examples.PNG, "threshold": 0.5, "return_confidence": True}
 
 IMAGE_BODY: dict[str, Any] = _body(
     {
         JSON: {
             "schema": _reference("SegmentationRequest"),
             "examples": {
-                "published": {"summary": "As published", "value": {"image_data": EXAMPLE_PNG, "threshold": 0.5}},
+                "published": {"summary": "As published", "value": {"image_data": examples.PNG, "threshold": 0.5}},
                 "more": {"summary": "With labels", "value": _REQUEST | {"return_labels": True, "diameter": 16}},
             },
         },
@@ -96,7 +110,7 @@ BATCH_BODY = _body(
             "examples": {
                 "published": {
                     "summary": "As published",
-                    "value": {"images": [{"image_data": EXAMPLE_PNG}, {"image_data": EXAMPLE_PNG}], "threshold": 0.5},
+                    "value": {"images": [{"image_data": examples.PNG}, {"image_data": examples.PNG}], "threshold": 0.5},
                 }
             },
         }
@@ -118,29 +132,61 @@ INITIALIZE_BODY = _body(
 IMAGE_ANSWERS: dict[str, Any] = {
     "model": SegmentationResponse,
     "description": "The objects.",
-    "content": {"image/tiff": _BINARY, "application/geo+json": {"schema": {"type": "object"}}},
+    "content": {
+        JSON: {"example": examples.SEGMENTATION},
+        "image/tiff": _BINARY,
+        "application/geo+json": {"schema": {"type": "object"}},
+    },
 }
 """Answers of POST /segment."""
 
 
-def describe_bodies(app: FastAPI) -> None:
-    """Let the OpenAPI document of an app define the bodies that its routes read themselves."""
+def describe(app: FastAPI, *, needs_keys: bool, open_paths: Collection[str]) -> None:
+    """Let the OpenAPI document of an app say what FastAPI does not see: bodies that routes read themselves, and keys.
+
+    Parameters
+    ----------
+    app
+        All of its routes are there.
+    needs_keys
+        Whether requests need a key.
+    open_paths
+        What is answered without one in any case, and as often as asked.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=app.description,
-                routes=app.routes,
-                tags=app.openapi_tags,
+                title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
             )
             models = (SegmentationRequest, BatchRequest, InitializeRequest)
             _, schemas = models_json_schema(
                 [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
             )
             document["components"]["schemas"] |= schemas["$defs"]
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    _add_common(operation, guarded=path not in open_paths, needs_keys=needs_keys)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(unused, None)
+            if needs_keys:
+                document["components"]["securitySchemes"] = _KEYS
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {"description": _MEANINGS[status], "content": {JSON: {"schema": _reference("ErrorResponse")}}}
+
+
+def _add_common(operation: dict[str, Any], *, guarded: bool, needs_keys: bool) -> None:
+    """Add what the layers around all routes may answer."""
+    known = operation["responses"]
+    for status in (401, 403, 429) if guarded else (403,):
+        known.setdefault(str(status), _problem(status))
+    if known.get("422", {}).get("content") == {JSON: {"schema": _reference("HTTPValidationError")}}:
+        known["422"] = _problem(422)  # where FastAPI takes its own for granted
+    if guarded and needs_keys:
+        operation["security"] = [{name: []} for name in _KEYS]

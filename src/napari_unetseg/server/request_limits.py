@@ -43,6 +43,7 @@ class RequestLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Twenty digits are too many already, and thousands would be no number to Python.
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > self._most:
             raise RequestTooLarge(self._most)

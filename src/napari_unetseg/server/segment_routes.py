@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from fastapi import APIRouter, Request
@@ -18,10 +19,11 @@ from napari_unetseg.api.models import (
 )
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.image import Image
+from napari_unetseg.server import openapi_examples as examples
 from napari_unetseg.server.bodies import JSON, SentImage, read_image_request, read_json_request
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import ApiError, api_error
-from napari_unetseg.server.openapi import BATCH_BODY, IMAGE_ANSWERS, IMAGE_BODY, problems
+from napari_unetseg.server.openapi import BATCH_BODY, IMAGE_ANSWERS, IMAGE_BODY, answers, problems
 from napari_unetseg.server.workers import Work
 from napari_unetseg.service.segmentation import Segmentation
 
@@ -36,7 +38,7 @@ def segment_router(context: ServerContext) -> APIRouter:
     @router.post(
         "/segment",
         openapi_extra=IMAGE_BODY,
-        responses={200: IMAGE_ANSWERS, **problems(400, 401, 404, 406, 413, 415, 422, 429, 503)},
+        responses={200: IMAGE_ANSWERS, **problems(400, 404, 406, 413, 415, 422, 503)},
     )
     async def segment(request: Request) -> Response:
         """Find the objects of one image.
@@ -53,7 +55,7 @@ def segment_router(context: ServerContext) -> APIRouter:
         "/segment-batch",
         openapi_extra=BATCH_BODY,
         response_model=BatchResponse,
-        responses=problems(400, 401, 404, 413, 415, 422, 429, 503),
+        responses=answers(examples.BATCH, 400, 404, 413, 415, 422, 503),
     )
     async def segment_batch(request: Request) -> Response:
         """Find the objects of several images; one that cannot be used has an error in its place."""
@@ -144,10 +146,10 @@ def _segment(
     *,
     stacks: bool = False,
 ) -> Segmentation:
-    image = decode_image(sent.data, image_limits(context), media_type=sent.media_type, name="image")
-    if image.stack_axes and not stacks:
-        raise ApiError(422, "image_unreadable", _several(image), "image_data")
-    with context.workers.reserve(image.array.size):
+    decode = partial(decode_image, sent.data, image_limits(context), media_type=sent.media_type, name="image")
+    with context.workers.decoded(decode) as image:
+        if image.stack_axes and not stacks:
+            raise ApiError(422, "image_unreadable", _several(image), "image_data")
         result = context.service.segment(image, model=model, cancel=cancel, **sent.choices.segment_options())
     request.state.facts.image_done(result.labels.shape, result.provenance.model, result.count)
     return result

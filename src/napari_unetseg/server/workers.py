@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Event, Lock
+from contextlib import ExitStack, contextmanager
+from threading import BoundedSemaphore, Event, Lock
 from typing import TypeVar
 
 from starlette.requests import Request
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.config.settings import ServerSettings
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
+from napari_unetseg.image import Image
 from napari_unetseg.server.errors import ApiError, busy
 from napari_unetseg.service.requests import request as request_id_of
 
@@ -34,6 +36,7 @@ class Workers:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.queue_size, thread_name_prefix="request")
+        self._decoding = BoundedSemaphore(usable_cores())
         self._lock = Lock()
         self._admitted = 0
         self._running = 0
@@ -147,6 +150,23 @@ class Workers:
         finally:
             with self._lock:
                 self._reserved -= values
+
+    @contextmanager
+    def decoded(self, decode: Callable[[], Image]) -> Iterator[Image]:
+        """Decode an image, and count its values as worked on until the block ends.
+
+        Only as many are decoded at once as there are cores, since what one takes is known afterwards.
+
+        Raises
+        ------
+        ApiError
+            See `reserve`.
+        """
+        with ExitStack() as stack:
+            with self._decoding:
+                image = decode()
+                stack.enter_context(self.reserve(image.array.size))
+            yield image
 
     def stop(self) -> None:
         """Ask what still runs to end, and wait until it has; nothing more is taken on."""
