@@ -57,7 +57,7 @@ _HEAT = np.array(
 )
 
 # An absolute path, of Windows too, up to its last part; folders may have spaces in their names.
-_FOLDERS = re.compile(r"(?<![\w/\\.:-])(?:[A-Za-z]:)?[/\\](?=[^\s/\\])(?:[^/\\\n\"':;(),]+[/\\])*")
+_FOLDERS = re.compile(r"(?<![\w/\\.:-])(?:[A-Za-z]:)?[/\\]{1,2}(?=[^\s/\\])(?:[^/\\\n\"':;(),]+[/\\])*")
 
 
 def check_one_plane(image: Image) -> None:
