@@ -2,11 +2,15 @@
 
 import json
 import logging
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import requests
 import tifffile
 import torch
 from typer.testing import CliRunner
@@ -405,6 +409,77 @@ def test_health_dumps_the_process_where_wanted(call, bright_model, monkeypatch, 
     if wanted:
         assert reported["debug"]["settings"]["development"]["enable_debug_endpoints"] is True
         assert "MainThread" in reported["debug"]["threads"]
+
+
+@shows("server.host", "server.port")
+def test_the_server_listens_where_it_shall(bright_model, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("UNET_SERVER_HOST", "localhost")
+    monkeypatch.setenv("UNET_SERVER_PORT", str(port))
+    line = [sys.executable, "-m", "napari_unetseg", "serve", "--model", bright_model, "--device", "cpu"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith(f"Listening on http://localhost:{port} ")
+            assert requests.get(f"http://localhost:{port}/livez", timeout=60).status_code == 200
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def client(bright_model):
+    """Make a client of a server with these settings of its own, in this process."""
+    from starlette.testclient import TestClient
+
+    from napari_unetseg.server.app import create_app
+
+    services = []
+
+    def of(**server) -> TestClient:
+        settings = Settings(server=server)
+        services.append(SegmentationService(bright_model, "cpu", settings=settings))
+        return TestClient(create_app(settings, services[-1]), base_url="http://127.0.0.1")
+
+    yield of
+    for service in services:
+        service.close()
+
+
+MODELS = "/api/unet/models"
+
+
+@shows("server.require_keys", "server.keys_file")
+def test_keys_of_the_file_are_asked_for_where_wanted(client, tmp_path):
+    from napari_unetseg.server.keys import add_key
+
+    key = {"X-API-Key": add_key(tmp_path / "a.json", "Ada")}
+    assert client(host="0.0.0.0", keys_file=tmp_path / "a.json").get(MODELS).status_code == 401
+    assert client(host="0.0.0.0", keys_file=tmp_path / "a.json").get(MODELS, headers=key).status_code == 200
+    assert client(host="0.0.0.0", keys_file=tmp_path / "b.json").get(MODELS, headers=key).status_code == 401
+    assert client(host="0.0.0.0", require_keys=False).get(MODELS).status_code == 200
+
+
+@shows("server.max_request_mb")
+@pytest.mark.parametrize(("most", "status"), [(0.001, 413), (1.0, 422)])
+def test_larger_requests_are_refused(client, most, status):
+    answer = client(max_request_mb=most).post("/api/unet/segment", json={"image_data": 2000 * "A"})
+    assert answer.status_code == status
+
+
+@shows("server.rate_per_minute")
+@pytest.mark.parametrize(("most", "statuses"), [(None, [200, 200, 200]), (2, [200, 200, 429])])
+def test_more_requests_a_minute_are_refused(client, most, statuses):
+    asking = client(rate_per_minute=most)
+    assert [asking.get(MODELS).status_code for _ in statuses] == statuses
+
+
+@shows("server.audit_log")
+def test_requests_are_written_down_where_wanted(client, tmp_path):
+    client(audit_log=tmp_path / "audit.jsonl").get(MODELS)
+    assert json.loads((tmp_path / "audit.jsonl").read_text())["path"] == MODELS
+    client().get(MODELS)
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 1
 
 
 def test_no_key_is_left_out():

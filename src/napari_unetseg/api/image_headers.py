@@ -34,7 +34,7 @@ _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # libjpeg goes over the whole picture for each scan; cameras and programs write about ten.
-_MOST_SCANS = 64
+_MOST_SCANS = 32
 # Chunks of a PNG, or segments of a JPEG before its scan, and bytes between the latter that belong to none: Pillow goes
 # through them one by one.
 _MOST_PARTS = 100_000
