@@ -1,11 +1,15 @@
 """Every key changes something: what, each test says; that none is left out, the last one."""
 
+import base64
+import io
 import json
 import logging
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +22,7 @@ from typer.testing import CliRunner
 from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.config.keys import dotted, fields
-from napari_unetseg.errors import DeviceError, UnetsegError
+from napari_unetseg.errors import Cancelled, DeviceError, UnetsegError
 from napari_unetseg.image import Image
 
 SHOWN: list[str] = []
@@ -465,6 +469,95 @@ def test_keys_of_the_file_are_asked_for_where_wanted(client, tmp_path):
 def test_larger_requests_are_refused(client, most, status):
     answer = client(max_request_mb=most).post("/api/unet/segment", json={"image_data": 2000 * "A"})
     assert answer.status_code == status
+
+
+def send(client, *arrays):
+    """Send images to POST /segment, or several to POST /segment-batch, and return the answer."""
+
+    def text(array):
+        file = io.BytesIO()
+        np.save(file, array)
+        return {"image_data": base64.b64encode(file.getvalue()).decode()}
+
+    if len(arrays) == 1:
+        return client.post("/api/unet/segment", json=text(arrays[0]))
+    return client.post("/api/unet/segment-batch", json={"images": [text(array) for array in arrays]})
+
+
+@shows("server.max_megapixels")
+@pytest.mark.parametrize(("most", "status"), [(0.001, 422), (1.0, 200)])
+def test_larger_images_are_refused(client, picture, most, status):
+    assert send(client(max_megapixels=most), picture.array).status_code == status
+
+
+@shows("server.max_compression")
+@pytest.mark.parametrize(("most", "status"), [(0.5, 422), (2.0, 200)])
+def test_images_that_unpack_to_more_are_refused(client, most, status):
+    # Only images of more than four million values are suspected.
+    assert send(client(max_compression=most), np.zeros((2100, 2100), np.uint8)).status_code == status
+
+
+@shows("server.max_batch")
+@pytest.mark.parametrize(("most", "status"), [(1, 422), (2, 200)])
+def test_longer_batches_are_refused(client, picture, most, status):
+    assert send(client(max_batch=most), picture.array, picture.array).status_code == status
+
+
+@shows("server.queue_size", "server.queue_megapixels")
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [({"queue_size": 1}, 503), ({"queue_size": 2}, 200), ({"queue_megapixels": 0.007}, 503), ({}, 200)],
+)
+def test_only_so_many_images_are_worked_on(client, picture, server, status):
+    serving, began, release = client(**server), threading.Event(), threading.Event()
+    service, segment = serving.app.state.context.service, serving.app.state.context.service.segment
+
+    def first_waits(*words, **options):
+        if not began.is_set():
+            began.set()
+            assert release.wait(60)
+        return segment(*words, **options)
+
+    service.segment = first_waits
+    with serving, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, serving, picture.array)
+        assert began.wait(60)
+        assert send(serving, picture.array).status_code == status
+        release.set()
+        assert first.result().status_code == 200
+
+
+@shows("server.timeout_s")
+def test_a_request_beyond_its_time_is_given_up(client, picture):
+    serving = client(timeout_s=0.05)
+
+    def until_cancelled(*_words, cancel, **_options):
+        while not cancel():
+            threading.Event().wait(0.01)
+        raise Cancelled("stopped")
+
+    serving.app.state.context.service.segment = until_cancelled
+    assert send(serving, picture.array).json()["error"]["code"] == "deadline_exceeded"
+
+
+@shows("server.shutdown_s")
+def test_the_time_of_a_stop_is_uvicorn_s(call, bright_model, monkeypatch):
+    seen = []
+    monkeypatch.setenv("UNET_SERVER_SHUTDOWN_S", "7")
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, _sockets: seen.append(self.config.timeout_graceful_shutdown))
+    assert call("serve", "--port", "0", "--model", bright_model, "--device", "cpu").exit_code == 0
+    assert seen == [7]
+
+
+@shows("server.measure_batch")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_batch_size_is_measured_where_wanted(client, monkeypatch, wanted):
+    measured = []
+    monkeypatch.setattr("napari_unetseg.server.startup.measure_batch_size", lambda package, _: measured.append(package))
+    context = client(measure_batch=wanted).app.state.context
+    context.startup.begin().join()
+    assert context.startup.ready
+    assert bool(measured) is wanted
 
 
 @shows("server.rate_per_minute")
