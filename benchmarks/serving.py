@@ -170,7 +170,8 @@ def measure(model: str, load: Load, rounds: int) -> dict[str, Found]:
         folder = Path(name)
         serve = ("-m", "napari_unetseg", "serve", "--port", "0", "--model", model)
         ours = address_of(stack.enter_context(process(*serve, folder=folder)))
-        peer = address_of(stack.enter_context(process(str(HERE / "serving_peer.py"), model, folder=folder)))
+        # -P: its folder has a click.py, which uvicorn would take for the library.
+        peer = address_of(stack.enter_context(process("-P", str(HERE / "serving_peer.py"), model, folder=folder)))
         local = stack.enter_context(process(__file__, "--be-batch", "--model", model, folder=folder))
 
         def ask(address: str, way: str, count: int, *, labels: bool, at_once: bool = True) -> float:
