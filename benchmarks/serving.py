@@ -2,7 +2,8 @@
 
 Run with ``python benchmarks/serving.py`` on a machine that has nothing else to do. Ways take turns, round after round,
 in one run; each is a process of its own, and the clients are a further one. Told are medians and ratios, as JSON in
-``benchmarks/results`` too.
+``benchmarks/results`` too. Beside the rates stand the processor's seconds for a request (of the server or of the
+process of `segment_batch`, not of the clients), which other programs on the machine disturb less.
 
 * ``ours``: ``napari-unetseg serve`` as it is started by default, with many clients at a time, which ask for labels;
 * ``one by one``: the same requests to the same server by one client, which waits for each answer;
@@ -33,6 +34,7 @@ from typing import Any
 
 import httpx2
 import numpy as np
+import psutil
 from machine import describe_machine, short_name
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -72,9 +74,10 @@ class Load:
 
 @dataclass
 class Found:
-    """Requests a second of each round, and the answers that were not what they should be."""
+    """Requests a second and the processor's seconds for one, of each round, and the answers that were wrong."""
 
     rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -123,9 +126,9 @@ def process(*words: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """Start a Python process with settings of its own and the libraries' own numbers of threads."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "MKL_", "UNET_"))}
     environment |= {f"XDG_{name}_HOME": str(folder) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
-    started = subprocess.Popen(  # noqa: S603 (our own words)
-        [sys.executable, *words], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with (folder / "log.txt").open("a") as log:
+        started = subprocess.Popen([sys.executable, *words], env=environment, stderr=log, **pipes)  # noqa: S603 (ours)
     try:
         yield started
     finally:
@@ -144,6 +147,12 @@ def line_of(started: "subprocess.Popen[str]") -> str:
 def address_of(started: "subprocess.Popen[str]") -> str:
     """Wait until a server listens; return where."""
     return line_of(started).split("Listening on ")[1].split()[0]
+
+
+def cpu_seconds(started: "subprocess.Popen[str]") -> float:
+    """Return what a process has had of the processor."""
+    times = psutil.Process(started.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def run_batches(model: str) -> None:
@@ -169,15 +178,17 @@ def measure(model: str, load: Load, rounds: int) -> dict[str, Found]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         serve = ("-m", "napari_unetseg", "serve", "--port", "0", "--model", model)
-        ours = address_of(stack.enter_context(process(*serve, folder=folder)))
+        ours = stack.enter_context(process(*serve, folder=folder))
         # -P: its folder has a click.py, which uvicorn would take for the library.
-        peer = address_of(stack.enter_context(process("-P", str(HERE / "serving_peer.py"), model, folder=folder)))
+        peer = stack.enter_context(process("-P", str(HERE / "serving_peer.py"), model, folder=folder))
         local = stack.enter_context(process(__file__, "--be-batch", "--model", model, folder=folder))
 
-        def ask(address: str, way: str, count: int, *, labels: bool, at_once: bool = True) -> float:
+        addresses = {one.pid: address_of(one) for one in (ours, peer)}
+
+        def ask(server: "subprocess.Popen[str]", way: str, count: int, *, labels: bool, at_once: bool = True) -> float:
             bodies = load.bodies(labels=labels)
             clock = time.perf_counter()
-            answers = asyncio.run(send(address, bodies, count, at_once=at_once))
+            answers = asyncio.run(send(addresses[server.pid], bodies, count, at_once=at_once))
             seconds = time.perf_counter() - clock
             found[way].wrong += faults(answers, expected if labels else None)
             return seconds
@@ -188,35 +199,44 @@ def measure(model: str, load: Load, rounds: int) -> dict[str, Found]:
             local.stdin.write(f"{len(load.pictures)} {count} {load.pictures[0].shape[0]}\n")
             return float(line_of(local))
 
-        ways: dict[str, Callable[[int], float]] = {
-            "ours": lambda count: ask(ours, "ours", count, labels=True),
-            "one by one": lambda count: ask(ours, "one by one", count, labels=True, at_once=False),
-            "segment_batch": batch,
-            "ours, mask": lambda count: ask(ours, "ours, mask", count, labels=False),
-            "peer": lambda count: ask(peer, "peer", count, labels=False),
+        ways: dict[str, tuple[subprocess.Popen[str], Callable[[int], float]]] = {
+            "ours": (ours, lambda count: ask(ours, "ours", count, labels=True)),
+            "one by one": (ours, lambda count: ask(ours, "one by one", count, labels=True, at_once=False)),
+            "segment_batch": (local, batch),
+            "ours, mask": (ours, lambda count: ask(ours, "ours, mask", count, labels=False)),
+            "peer": (peer, lambda count: ask(peer, "peer", count, labels=False)),
         }
-        for way in ways.values():
-            way(1)  # to warm up
+        for _, run in ways.values():
+            run(1)  # to warm up
+        if any(one.wrong for one in found.values()):
+            raise RuntimeError("\n".join(line for one in found.values() for line in one.wrong[:3]))
         for turn in range(rounds):
             for way in WAYS if turn % 2 == 0 else reversed(WAYS):
-                seconds = ways[way](load.requests)
-                found[way].rates.append(load.total / seconds)
-                sys.stderr.write(f"{way}: {found[way].rates[-1]:.2f} requests/s\n")
+                server, run = ways[way]
+                spent = cpu_seconds(server)
+                found[way].rates.append(load.total / run(load.requests))
+                found[way].cpu.append((cpu_seconds(server) - spent) / load.total)
+                sys.stderr.write(f"{way}: {found[way].rates[-1]:.2f} requests/s, CPU {found[way].cpu[-1]:.3f} s each\n")
     return found
 
 
 def summary(found: dict[str, Found]) -> dict[str, Any]:
     """Return medians, and the ratios with what is wanted of them."""
     medians = {way: statistics.median(one.rates) for way, one in found.items()}
-    ratios = {
-        f"{one} / {other}": {"ratio": round(medians[one] / medians[other], 3), "wanted": wanted}
-        for one, other, wanted in TARGETS
+    cpu = {way: statistics.median(one.cpu) for way, one in found.items()}
+    return {
+        "requests_per_s": {way: {"median": medians[way], "rounds": one.rates} for way, one in found.items()},
+        "cpu_s_per_request": {way: {"median": cpu[way], "rounds": one.cpu} for way, one in found.items()},
+        "ratios": {
+            f"{one} / {other}": {
+                "ratio": medians[one] / medians[other],
+                "wanted": wanted,
+                "ratio_by_cpu": cpu[other] / cpu[one],
+            }
+            for one, other, wanted in TARGETS
+        },
+        "wrong_answers": [line for one in found.values() for line in one.wrong],
     }
-    rates = {
-        way: {"median": round(medians[way], 3), "rounds": [round(rate, 3) for rate in one.rates]}
-        for way, one in found.items()
-    }
-    return {"requests_per_s": rates, "ratios": ratios, "wrong_answers": [line for one in found.values() for line in one.wrong]}
 
 
 def main() -> None:
@@ -241,7 +261,7 @@ def main() -> None:
     path = arguments.results / f"{machine['date']}-{short_name(machine)}-serving.json"
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     for pair, one in told["ratios"].items():
-        sys.stdout.write(f"{pair}: {one['ratio']:.2f} (wanted: {one['wanted']})\n")
+        sys.stdout.write(f"{pair}: {one['ratio']:.2f} (wanted: {one['wanted']}; by CPU {one['ratio_by_cpu']:.2f})\n")
     sys.stdout.write(f"wrong answers: {len(told['wrong_answers'])}\n{path}\n")
 
 

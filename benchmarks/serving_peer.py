@@ -1,9 +1,9 @@
 """The plainest server of a network that FastAPI and PyTorch make, as the authors of the published guide wrote theirs.
 
 A ``def`` endpoint, which FastAPI runs in its pool of threads; eager float32; PyTorch's own number of threads; Pillow
-for PNG; a cut at the threshold, and no objects. Network, weights and normalisation are those of our model, and the image
-keeps its size, so that it answers with (nearly) the same mask. It is what `serving.py` compares with, and nothing to
-deploy.
+for PNG; a cut at the threshold, and no objects. Network, weights and normalisation are those of our model, and the
+image keeps its size, so that it answers with (nearly) the same mask. It is what `serving.py` compares with, and nothing
+to deploy.
 
 Run with the name of a model; it prints its address once it listens.
 """
