@@ -118,8 +118,11 @@ def test_objects_name_one_another(manifests: dict[str, Any], container: Any) -> 
     assert (target["kind"], target["name"]) == ("Deployment", manifests["Deployment"]["metadata"]["name"])
     assert manifests["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == manifests["Deployment"]["spec"]["replicas"]
     assert manifests["Service"]["spec"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
-    config = next(v for v in manifests["Deployment"]["spec"]["template"]["spec"]["volumes"] if v["name"] == "config")
-    assert config["configMap"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
+    volumes = {one["name"]: one for one in manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
+    claim = manifests["PersistentVolumeClaim"]
+    assert volumes["data"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]  # as three pods share it
 
 
 def test_the_autoscaler_asks_for_the_metric_that_the_adapter_hands_on(deploy: Path, manifests: dict[str, Any]) -> None:
