@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ PROGRAM = """
 from napari_unetseg.config import Settings
 from napari_unetseg.server.ray_app import RayOptions, run_on_ray
 
-settings = Settings(server={"port": 0}, unet={"model": {"name": %r}})
+settings = Settings(server={"port": %d}, unet={"model": {"name": %r}})
 run_on_ray(settings, RayOptions(replicas=2, cpus=0.5), lambda url: print("Listening on", url, flush=True))
 print("ended")
 """
@@ -37,6 +38,9 @@ def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_two_replicas_answer_and_end_without_losing_a_request(bright_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray.serve")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     squares = np.zeros((64, 64), np.uint8)
     squares[8:20, 8:20] = squares[40:52, 30:42] = 200
     buffer = io.BytesIO()
@@ -46,7 +50,7 @@ def test_two_replicas_answer_and_end_without_losing_a_request(bright_model: Path
     environment = os.environ | homes | {"HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled"}
     with (tmp_path / "log.txt").open("w") as log:
         program = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM % str(bright_model)],
+            [sys.executable, "-c", PROGRAM % (port, str(bright_model))],
             env=environment | {"RAY_USAGE_STATS_ENABLED": "0"},
             stdout=subprocess.PIPE,
             stderr=log,
@@ -83,7 +87,3 @@ def test_two_replicas_answer_and_end_without_losing_a_request(bright_model: Path
         rest, _ = program.communicate(timeout=120)
     assert rest.splitlines()[-1] == "ended"
     assert program.returncode == 0
-
-
-def test_a_port_that_is_taken_is_told(bright_model: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray.serve")

@@ -11,6 +11,7 @@ Two ways lead here: `run_on_ray`, which `napari-unetseg serve --ray` calls, and 
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -114,7 +115,14 @@ def _builder(settings: Settings) -> "Callable[[], FastAPI]":
     return build
 
 
-def run_on_ray(settings: Settings, options: RayOptions, announce: Callable[[str, int], None]) -> None:
+def run_on_ray(
+    settings: Settings,
+    options: RayOptions,
+    announce: Callable[[str], None],
+    *,
+    ssl_certfile: Path | None = None,
+    ssl_keyfile: Path | None = None,
+) -> None:
     """Serve on this machine, or on the cluster that it belongs to, until SIGINT or SIGTERM.
 
     Parameters
@@ -124,7 +132,9 @@ def run_on_ray(settings: Settings, options: RayOptions, announce: Callable[[str,
     options
         How many replicas, and what each gets.
     announce
-        Called with host and port once all replicas are ready.
+        Called with the address once all replicas are ready.
+    ssl_certfile, ssl_keyfile
+        Certificate and its private key, for https.
     """
     import ray
     from ray import serve
@@ -134,9 +144,13 @@ def run_on_ray(settings: Settings, options: RayOptions, announce: Callable[[str,
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
-        serve.start(http_options={"host": settings.server.host, "port": settings.server.port})
+        host, port = settings.server.host, settings.server.port
+        files = {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile}
+        given = {name: str(path) for name, path in files.items() if path is not None}
+        serve.start(http_options={"host": host, "port": port, **given})
         serve.run(make_application(settings, options), name="napari-unetseg", route_prefix="/")
-        announce(settings.server.host, settings.server.port)
+        name = f"[{host}]" if ":" in host else host
+        announce(f"{'https' if given else 'http'}://{name}:{port}")
         stopped.wait()
     finally:
         serve.shutdown()
