@@ -14,6 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 seen=$("$folder/venv/bin/python" - <<'PYTHON'
 import asyncio
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
@@ -49,6 +50,7 @@ def closed():
     thread = threading.Thread(target=get)
     thread.start()
     asked.wait()
+    time.sleep(1)  # until it waits for the answer; what closes before meets it on its way
     client.close()
     thread.join(3)
     waited = thread.is_alive()
