@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.server.access import OPEN_PATHS, add_access
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import add_error_handlers
+from napari_unetseg.server.job_routes import job_router, make_job_runner
 from napari_unetseg.server.keys import keys_required
 from napari_unetseg.server.metrics import metrics_router
 from napari_unetseg.server.openapi import describe
@@ -46,13 +48,16 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
 
     service = service or SegmentationService(settings=settings)
     context = ServerContext(settings, service, Workers(settings.server), Startup(service, settings))
+    jobs = make_job_runner(context)
+    context = replace(context, jobs=jobs)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.startup.begin()
+        await asyncio.to_thread(jobs.start)
         yield
         # In this order: work that was cancelled at a stop still has the model until it has seen that.
-        await asyncio.to_thread(context.workers.stop)
+        await asyncio.gather(asyncio.to_thread(context.workers.stop), asyncio.to_thread(jobs.stop))
         service.close()
 
     app = FastAPIOffline(
@@ -63,7 +68,8 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     )
     app.state.context = context
     add_error_handlers(app)
-    for router in (segment_router, predict_router, service_router, published_router, probe_router, metrics_router):
+    routers = (segment_router, predict_router, job_router, service_router, published_router)
+    for router in (*routers, probe_router, metrics_router):
         app.include_router(router(context))
     describe(app, needs_keys=keys_required(settings.server), open_paths=OPEN_PATHS)
     add_access(app, context)  # last, so that it is around all others

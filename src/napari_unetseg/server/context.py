@@ -1,7 +1,7 @@
 """What the endpoints of a server share."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_unetseg.config import Settings
 from napari_unetseg.server.errors import ApiError
@@ -11,6 +11,7 @@ from napari_unetseg.server.workers import Workers
 from napari_unetseg.zoo.registry import usable_models
 
 if TYPE_CHECKING:
+    from napari_unetseg.server.job_runner import JobRunner
     from napari_unetseg.service import SegmentationService
 
 
@@ -38,7 +39,7 @@ class ServerContext:
     service: "SegmentationService"
     workers: Workers
     startup: Startup
-    jobs: Any = None
+    jobs: "JobRunner | None" = None
     metrics: Metrics = field(default_factory=Metrics)
 
     def known_model(self, name: str | None) -> str | None:
