@@ -27,9 +27,7 @@ def page(repository: Path) -> str:
 
 def examples(page: str) -> list[str]:
     """Python blocks and curl commands, in their order."""
-    found = re.finditer(
-        r"```python\n(?P<python>.*?)```|^    (?P<curl>curl (?:.*\\\n)*.*)$", page, re.DOTALL | re.MULTILINE
-    )
+    found = re.finditer(r"```python\n(?P<python>[\s\S]*?)```|^    (?P<curl>curl (?:.*\\\n)*.*)$", page, re.MULTILINE)
     return [match["python"] or match["curl"] for match in found]
 
 
