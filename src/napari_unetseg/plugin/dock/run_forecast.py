@@ -81,7 +81,7 @@ class RunForecast(QObject):
         self._worker.failed.connect(self._on_failed)
         inputs, object_size = rows.inputs, rows.object_size
         for changed in (
-            *(inputs.image_changed, inputs.model.chosen, inputs.device.currentIndexChanged),
+            *(inputs.image_changed, inputs.model.chosen, inputs.device.chosen),
             *(object_size.diameter.valueChanged, object_size.augment.toggled),
         ):
             changed.connect(self._on_changed)

@@ -111,7 +111,7 @@ def reason(health: "Health") -> str:
     return " ".join(translated(part) for part in (health.device_reason, health.backend_reason) if part)
 
 
-def host_meter(usage: "MemoryUsage") -> Meter:
+def host_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show this process's part of the machine's memory, then everybody else's."""
     process, total, available = usage.process_mb, usage.host_total_mb, usage.host_available_mb
     if process is None:
@@ -119,28 +119,32 @@ def host_meter(usage: "MemoryUsage") -> Meter:
     if total is None or available is None:
         return Meter((), size(process), tr("How much memory the computer has is not known."))
     own, taken = process / total, (total - available) / total
-    tip = tr("napari holds {own}; {free} of {total} are free.")
+    tip = tr(
+        "The server holds {own}; {free} of {total} are free."
+        if on_server
+        else "napari holds {own}; {free} of {total} are free."
+    )
     tip = tip.format(own=size(process), free=size(available), total=size(total))
     return Meter((own, max(taken - own, 0.0)), _part(process, total), tip)
 
 
-def device_meter(usage: "MemoryUsage") -> Meter:
+def device_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show the part of a GPU's memory that this process holds."""
     if usage.device_mb is None:
         return Meter((), tr("no GPU in use"), tr("The model does not run on a GPU, or is not loaded."))
     if not usage.device_total_mb:
         return Meter((), size(usage.device_mb), tr("How much memory the GPU has is not known."))
     words = _part(usage.device_mb, usage.device_total_mb)
-    tip = tr("napari holds {part}.").format(part=words)
+    tip = tr("The server holds {part}." if on_server else "napari holds {part}.").format(part=words)
     return Meter((usage.device_mb / usage.device_total_mb,), words, tip)
 
 
-def input_pool_meter(usage: "MemoryUsage") -> Meter:
+def input_pool_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show how much of the input pool is lent out."""
     return _pool(usage.input_pool_utilization, usage.input_pool_hits, usage.input_pool_misses, usage.pool_mb)
 
 
-def output_pool_meter(usage: "MemoryUsage") -> Meter:
+def output_pool_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show how much of the output pool is lent out."""
     return _pool(usage.output_pool_utilization, usage.output_pool_hits, usage.output_pool_misses, usage.pool_mb)
 
