@@ -101,7 +101,7 @@ def test_a_model_that_fails_says_why_and_the_others_go_on(service, bright_model,
 
 
 def test_usable_models_are_tried_where_none_is_named(service, squares, monkeypatch, dark_model):
-    from napari_unetseg.service import service as module
+    from napari_unetseg.service import packages as module
 
     monkeypatch.setattr(module, "usable_models", lambda: [read_package(dark_model, "user")])
     assert [trial.package.name for trial in service.try_all(squares)] == ["dark"]

@@ -20,7 +20,7 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
 from napari_unetseg.io.hashing import hash_file
-from napari_unetseg.service import Failure, Segmentation, SegmentationService
+from napari_unetseg.service import Failure, Segmentation, Segmenter
 
 _POLL = 0.2  # seconds between two looks at what other processes have finished
 
@@ -54,7 +54,7 @@ class BatchJob:
 
 
 def segment_files(
-    service: SegmentationService,
+    service: Segmenter,
     job: BatchJob,
     *,
     report: Callable[[Event, BatchCounts], None],
@@ -113,7 +113,7 @@ class _Found:
 class _Batch:
     def __init__(
         self,
-        service: SegmentationService,
+        service: Segmenter,
         job: BatchJob,
         report: Callable[[Event, BatchCounts], None],
         cancel: CancelFlag,

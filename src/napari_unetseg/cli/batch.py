@@ -14,7 +14,7 @@ from napari_unetseg.batch.events import FINISHED_STATUSES, BatchCounts, Event
 from napari_unetseg.batch.output_files import output_folder
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import OBJECTS
-from napari_unetseg.service import SegmentationService
+from napari_unetseg.service import Segmenter
 
 
 class BatchPrinter:
@@ -33,7 +33,7 @@ class BatchPrinter:
         How far it has come: those of `segment_files`, once it reports.
     """
 
-    def __init__(self, service: SegmentationService, job: BatchJob) -> None:
+    def __init__(self, service: Segmenter, job: BatchJob) -> None:
         self._service, self._job = service, job
         self._warned: Counter[str] = Counter()
         self.counts = BatchCounts(job.files)

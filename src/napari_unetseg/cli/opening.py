@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_unetseg.config import Settings
-    from napari_unetseg.service import SegmentationService
+    from napari_unetseg.service import Segmenter
 
 
 def open_service(
@@ -14,7 +14,7 @@ def open_service(
     backend: str | None = None,
     precision: str | None = None,
     settings: "Settings | None" = None,
-) -> "SegmentationService":
+) -> "Segmenter":
     """Make the service of a command, and write its records to stderr.
 
     Parameters

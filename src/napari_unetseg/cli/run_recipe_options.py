@@ -11,7 +11,7 @@ from napari_unetseg.cli.opening import open_settings
 
 if TYPE_CHECKING:
     from napari_unetseg.config import Settings
-    from napari_unetseg.service import SegmentationService
+    from napari_unetseg.service import Segmenter
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def tiled(window: int | None, batch_size: int | None) -> "Settings":
     return tiled_settings(window, batch_size, open_settings())
 
 
-def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["SegmentationService", dict[str, Any]]:
+def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["Segmenter", dict[str, Any]]:
     """Make the service that a recipe asks for, and the options that it sets for images.
 
     Parameters

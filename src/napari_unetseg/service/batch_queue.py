@@ -21,7 +21,7 @@ from napari_unetseg.service.stack_prediction import join_planes, read_planes, sh
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
 """An image, or a function that reads it when its turn comes."""
@@ -85,7 +85,7 @@ class BatchQueue:
         self,
         images: Iterable[Readable],
         options: SegmentOptions,
-        loaded_model: "LoadedModel",
+        loaded_model: "RunningModel",
         *,
         progress: Progress | None,
         cancel: CancelFlag | None,
@@ -221,7 +221,7 @@ def _cancelled(name: str) -> Cancelled:
 
 def _one_by_one(
     entries: Iterator[Image | Exception],
-    loaded_model: "LoadedModel",
+    loaded_model: "RunningModel",
     options: PredictOptions,
 ) -> Iterator[Prediction | Exception]:
     for entry in entries:

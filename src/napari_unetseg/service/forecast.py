@@ -38,6 +38,7 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
 TimeBasis = Literal["runs", "benchmark", "guess"]
 """Where a time comes from: runs of this session, a saved benchmark, or the size of the network."""
@@ -132,26 +133,22 @@ class Throughput:
         self._lock = Lock()
         self._runs: dict[tuple[str, ...], deque[tuple[float, float]]] = {}
 
-    def note(self, loaded_model: "LoadedModel", pixels: float, seconds: float) -> None:
+    def note(self, loaded_model: "RunningModel", pixels: float, seconds: float) -> None:
         """Remember that so many pixels, as the network saw them and each time it did, took so long."""
         with self._lock:
             runs = self._runs.setdefault(_key(loaded_model), deque(maxlen=_RUNS_REMEMBERED))
             runs.append((pixels, seconds))
 
-    def seconds_per_pixel(self, loaded_model: "LoadedModel") -> float | None:
+    def seconds_per_pixel(self, loaded_model: "RunningModel") -> float | None:
         """Return the pace of the last few runs; None before one."""
         with self._lock:
             runs = self._runs.get(_key(loaded_model))
             return sum(seconds for _, seconds in runs) / sum(pixels for pixels, _ in runs) if runs else None
 
 
-def _key(loaded_model: "LoadedModel") -> tuple[str, ...]:
-    return (
-        loaded_model.card.weights.sha256,
-        loaded_model.device.kind,
-        loaded_model.plan.backend,
-        loaded_model.plan.precision,
-    )
+def _key(running_model: "RunningModel") -> tuple[str, ...]:
+    facts = running_model.facts
+    return running_model.card.weights.sha256, facts.device, facts.backend, facts.precision
 
 
 def network_pixels(card: ModelCard, work: Workload) -> float:

@@ -17,6 +17,7 @@ from napari_unetseg.inference.backends.selection import BackendRequest, Executio
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.predict import predict, predict_many, tile_limits
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.inference.tiling.plan import TileLimits
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.service.calibrating import refuse_inexact_int8
@@ -109,6 +110,26 @@ class LoadedModel:
         return self._backend.device
 
     @property
+    def facts(self) -> RunFacts:
+        """How the network is computed."""
+        with self._lock:
+            plan, backend = self._plan, self._backend
+        device = backend.device
+        return RunFacts(
+            device=device.kind,
+            device_reason=device.reason,
+            backend=plan.backend,
+            backend_reason=plan.reason,
+            precision=backend.precision,
+            warnings=tuple(warning for warning in (device.warning, plan.warning) if warning),
+        )
+
+    @property
+    def server(self) -> None:
+        """No server computes."""
+        return None
+
+    @property
     def pools(self) -> BufferPools:
         """Buffers that are kept from image to image."""
         return self._backend.pools
@@ -154,6 +175,10 @@ class LoadedModel:
                 (self._plan, self._backend), self._fallback = self._fallback(), None
                 self._batch_shape = self._batch_shape_on(self._backend.device.kind, self._plan)
             return self._backend
+
+    def release_memory(self) -> None:
+        """Let go of what is kept for the next run."""
+        self.backend.release_memory()
 
     def close(self) -> None:
         """Free the memory of weights and buffers; nothing can be run afterwards."""

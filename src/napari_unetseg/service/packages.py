@@ -14,7 +14,7 @@ from napari_unetseg.service.arguments import check_model
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain_card_error
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint, find_variant
 from napari_unetseg.zoo.published import published_with
-from napari_unetseg.zoo.registry import DEFAULT_MODEL, ModelPackage, find_model
+from napari_unetseg.zoo.registry import DEFAULT_MODEL, ModelPackage, find_model, usable_models
 
 _VARIANTS_OF = "attention_unet_"
 
@@ -141,6 +141,10 @@ class ModelFinder:
         if str(model) not in self._others:
             self._others[str(model)] = find_configured(model, self._settings)
         return self._others[str(model)]
+
+    def usable(self) -> list[ModelPackage]:
+        """Return the models of this machine that can be used by name."""
+        return usable_models()
 
     def read_again(self, package: ModelPackage) -> ModelPackage:
         """Return a package as it is on disk now.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
@@ -18,9 +17,9 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch")
+_DECODING = ("numpy", "scipy", "scikit-image")
 
 # What of a card decides the numbers, the parameters aside, which are recorded as they were used.
 _DECISIVE = {"architecture", "input_channels", "object_size", "normalisation", "image_size", "outputs", "decoder"}
@@ -54,7 +53,8 @@ class Provenance:
     augmented
         Whether the probabilities are the mean over eight flips and turns.
     versions
-        Versions of this package and of the libraries that shape the numbers.
+        Versions of this package and of the libraries that shape the numbers; those of the network, where a server
+        computed it, are in `server`.
     started, seconds
         Start as ISO 8601 with time zone; duration of the network's part in seconds. In a batch, the mean
         over the images so far.
@@ -75,6 +75,9 @@ class Provenance:
         Whether objects keep their number along the axes Z and T of a stack.
     sampled
         Every how many rows and columns of the image were looked at for the percentiles of its intensities; 1: all.
+    server
+        Where a server computed the network: its ``address`` and ``version``, and the ``versions`` of its libraries.
+        None: this machine did.
     """
 
     image: str
@@ -106,6 +109,7 @@ class Provenance:
     batch_size: int = 1
     link: bool = False
     sampled: int = 1
+    server: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -113,7 +117,7 @@ class Provenance:
 
 
 def record(
-    loaded_model: "LoadedModel",
+    running_model: "RunningModel",
     prediction: "Prediction",
     *,
     plane: Image,
@@ -123,25 +127,26 @@ def record(
     seconds: float,
 ) -> Provenance:
     """Write down what was used; `Provenance` explains each part. `plane` is what was segmented."""
+    facts, card = running_model.facts, running_model.card
     return Provenance(
         image=plane.name,
-        model=loaded_model.card.name,
-        sha256=loaded_model.card.weights.sha256,
+        model=card.name,
+        sha256=card.weights.sha256,
         parameters=parameters.model_dump(),
-        device=loaded_model.device.kind,
-        device_reason=loaded_model.device.reason,
-        backend=loaded_model.plan.backend,
-        precision=loaded_model.backend.precision,
+        device=facts.device,
+        device_reason=facts.device_reason,
+        backend=facts.backend,
+        precision=facts.precision,
         window=prediction.window,
         halo=prediction.halo,
         tiles=prediction.tiles,
         resized_to=prediction.resized_to,
-        versions=dict(_versions()),
+        versions=library_versions(*(() if running_model.server else ("torch",))),
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         request_id=request_id(),
-        model_source=loaded_model.source,
-        card_sha256=card_fingerprint(loaded_model.card),
+        model_source=running_model.source,
+        card_sha256=card_fingerprint(card),
         path=plane.path,
         axes=plane.axes,
         rgb=plane.rgb,
@@ -149,14 +154,26 @@ def record(
         largest_window=prediction.largest_window,
         batch_size=prediction.batch_size,
         sampled=prediction.sampled,
+        server=running_model.server,
         **{recorded_as(name): getattr(options, name) for name in ImageOptions.model_fields},
     )
 
 
+def library_versions(*network: str) -> dict[str, str]:
+    """Return the versions of this package, of the libraries that read objects off a map, and of those of the network.
+
+    Raises
+    ------
+    PackageNotFoundError
+        If one is not installed.
+    """
+    return {"napari-unetseg": napari_unetseg.__version__} | {name: _version(name) for name in (*_DECODING, *network)}
+
+
 @cache
-def _versions() -> Mapping[str, str]:
-    """Look the versions up, which takes as long as a small image: they do not change while a program runs."""
-    return {"napari-unetseg": napari_unetseg.__version__} | {name: version(name) for name in _LIBRARIES}
+def _version(name: str) -> str:
+    """Look a version up, which takes as long as a small image: it does not change while a program runs."""
+    return version(name)
 
 
 def recorded_as(option: str) -> str:

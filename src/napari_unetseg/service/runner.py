@@ -25,7 +25,7 @@ from napari_unetseg.service.debug_outputs import save_debug_outputs
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
-from napari_unetseg.service.model_cache import ModelCache
+from napari_unetseg.service.protocols import ModelLender, RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, check_options, read_objects
@@ -34,7 +34,6 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
-    from napari_unetseg.service.loaded_model import LoadedModel
 
 
 Stage = Literal["calibrating", "running"]
@@ -62,7 +61,7 @@ class Runner:
         Knows how fast they were.
     """
 
-    def __init__(self, models: ModelCache, settings: Settings) -> None:
+    def __init__(self, models: ModelLender, settings: Settings) -> None:
         self.counter = RunCounter()
         self.throughput = Throughput()
         self._models = models
@@ -212,7 +211,7 @@ class Runner:
     def _settle(
         self,
         item: BatchItem,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         options: SegmentOptions,
         watch: Stopwatch,
         cancel: CancelFlag | None,
@@ -228,7 +227,7 @@ class Runner:
 
     def _look_again(
         self,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         plane: Image,
         prediction: Prediction,
         options: SegmentOptions,
@@ -254,7 +253,7 @@ class Runner:
 
     def _finish(
         self,
-        loaded_model: "LoadedModel",
+        loaded_model: RunningModel,
         plane: Image,
         prediction: Prediction,
         options: SegmentOptions,
@@ -317,7 +316,7 @@ class Runner:
 
 
 def _predict(
-    loaded_model: "LoadedModel",
+    loaded_model: RunningModel,
     image: Image,
     options: SegmentOptions,
     progress: Progress | None,

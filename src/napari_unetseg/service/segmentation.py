@@ -27,7 +27,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def check_options(options: SegmentOptions, card: ModelCard) -> None:
 
 
 def read_objects(
-    loaded_model: "LoadedModel",
+    running_model: "RunningModel",
     plane: Image,
     prediction: "Prediction",
     options: SegmentOptions,
@@ -226,9 +226,9 @@ def read_objects(
     OutOfMemory
         If there is not enough for it, even without what the network keeps for its next run.
     """
-    card, parameters = loaded_model.card, options.parameters(loaded_model.card)
+    card, parameters = running_model.card, options.parameters(running_model.card)
     provenance = record(
-        loaded_model,
+        running_model,
         prediction,
         plane=plane,
         options=options,
@@ -236,7 +236,6 @@ def read_objects(
         started=started,
         seconds=seconds,
     )
-    fallback = (warning for warning in (loaded_model.device.warning, loaded_model.plan.warning) if warning)
     fit = measure_fit(prediction.probability[card.heads.index("foreground")], card.parameters)
     unlike = (unlike_warning(card.display_name),) if fit is not None and fit.is_unlike else ()
     return Segmentation(
@@ -244,9 +243,9 @@ def read_objects(
         probability=prediction.probability,
         heads=card.heads,
         parameters=parameters,
-        labels=_decode_at_any_price(loaded_model, plane, prediction, parameters, link=options.link, cancel=cancel),
+        labels=_decode_at_any_price(running_model, plane, prediction, parameters, link=options.link, cancel=cancel),
         provenance=provenance,
-        warnings=(*fallback, *plane.remarks, *remarks, *prediction.warnings, *unlike),
+        warnings=(*running_model.facts.warnings, *plane.remarks, *remarks, *prediction.warnings, *unlike),
         with_confidence=with_confidence,
         agreement=prediction.agreement,
         link=options.link,
@@ -255,7 +254,7 @@ def read_objects(
 
 
 def _decode_at_any_price(
-    loaded_model: "LoadedModel",
+    running_model: "RunningModel",
     plane: Image,
     prediction: "Prediction",
     parameters: DecodeParameters,
@@ -266,7 +265,7 @@ def _decode_at_any_price(
     """Decode what the network has finished; where memory runs out, again without what it keeps for its next run."""
 
     def decode() -> NDArray[np.int32]:
-        heads, axes = loaded_model.card.heads, plane.stack_axes
+        heads, axes = running_model.card.heads, plane.stack_axes
         return decode_stack(prediction.probability, heads, parameters, axes=axes, link=link, cancel=cancel)
 
     try:
@@ -274,7 +273,7 @@ def _decode_at_any_price(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    loaded_model.backend.release_memory()
+    running_model.release_memory()
     with out_of_memory_says(_no_memory_to_decode(plane)):
         return decode()
 

@@ -2,11 +2,10 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -16,28 +15,24 @@ from napari_unetseg.errors import NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
-from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
-from napari_unetseg.service.arguments import check_callbacks, check_images, check_instance, check_models
-from napari_unetseg.service.batch_queue import Readable
+from napari_unetseg.service.arguments import check_callbacks, check_images, check_instance
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
 from napari_unetseg.service.health_check import HealthChecker
 from napari_unetseg.service.model_cache import ModelCache
 from napari_unetseg.service.packages import ModelFinder
-from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
+from napari_unetseg.service.reports import Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.runner import OnStage, Runner
-from napari_unetseg.service.segmentation import Segmentation
-from napari_unetseg.service.trials import ModelTrial, pieces_of, run_trials
-from napari_unetseg.signatures import shows_fields
-from napari_unetseg.zoo.registry import ModelPackage, usable_models
+from napari_unetseg.service.runner import Runner
+from napari_unetseg.service.verbs import SegmentVerbs
+from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.service.loaded_model import LoadedModel
 
 
-class SegmentationService:
+class SegmentationService(SegmentVerbs):
     """Segment images with one model, or with several.
 
     Nothing is loaded until the first `segment`, `health` or `initialize` (but see the setting
@@ -77,6 +72,8 @@ class SegmentationService:
         If there is no such backend or precision, the backend does not compute in it, or an argument is of a wrong kind.
     """
 
+    _packages: ModelFinder
+
     def __init__(
         self,
         model: str | Path | None = None,
@@ -103,11 +100,6 @@ class SegmentationService:
             with suppress(NotCalibrated):  # `health` says so, and the first run calibrates it
                 self.initialize()
 
-    @property
-    def package(self) -> ModelPackage:
-        """The model that is used where a call names no other."""
-        return self._packages.own
-
     def with_model(self, model: str | Path | None) -> "SegmentationService":
         """Return this service with another model of its own: memory, device, counts and settings are shared.
 
@@ -123,182 +115,6 @@ class SegmentationService:
         other = copy.copy(self)
         other._packages = ModelFinder(model, self.settings)
         return other
-
-    @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
-    def segment(
-        self,
-        image: Image | NDArray[Any],
-        *,
-        model: str | Path | None = None,
-        progress: Progress | None = None,
-        cancel: CancelFlag | None = None,
-        on_stage: OnStage | None = None,
-        **options: Unpack[SegmentKeywords],
-    ) -> Segmentation:
-        """Find the objects of one image, or of every plane of a stack.
-
-        `min_size` counts pixels of the image, whatever the diameter.
-
-        Parameters
-        ----------
-        image
-            An `Image`, or an array that `Image.of` understands; any size from 1 x 1 pixel. Of a stack, such as
-            ``Image(array, "TCZYX")``, each plane is segmented as it would be alone.
-        model
-            Another model than the service's own, for this call.
-        options
-            What is wanted of the image; see `napari_unetseg.segment_options.SegmentOptions`. Decoder parameters that
-            are left out are the model card's.
-        progress
-            Called as ``progress(done, total)`` with counts of tiles, each counted eight times with `augment`; in
-            the calling thread.
-        cancel
-            Polled while the network runs; once it returns True the call raises `Cancelled`.
-        on_stage
-            Called with ``"calibrating"`` where the model is to run in int8 and was never calibrated for that, so that
-            it is calibrated on this image first, and then with ``"running"``; in the calling thread.
-
-        Raises
-        ------
-        Cancelled
-            If `cancel` returned True.
-        UnetsegError
-            If the image, the model, the device or a parameter cannot be used, or the service was closed.
-        """
-        check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
-        return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
-
-    @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
-    def segment_batch(
-        self,
-        images: Iterable[Readable],
-        *,
-        model: str | Path | None = None,
-        progress: Progress | None = None,
-        cancel: CancelFlag | None = None,
-        on_stage: OnStage | None = None,
-        **options: Unpack[SegmentKeywords],
-    ) -> list[Segmentation | Failure]:
-        """Find the objects of many images; results come in the order of the images.
-
-        An image that cannot be segmented gives a `Failure` in its place and the others go on. Once
-        `cancel` returns True, what is finished is returned and the rest are failures that say so.
-
-        Parameters
-        ----------
-        images
-            See `iter_batch`, which keeps fewer results in memory.
-        model
-            Another model than the service's own, for this call.
-        options
-            As in `segment`, the same for every image.
-        progress
-            Called as ``progress(done, total)`` with counts of images.
-        cancel
-            Polled while the network runs.
-        on_stage
-            As for `iter_batch`.
-
-        Raises
-        ------
-        UnetsegError
-            If the model, the device or a parameter cannot be used, or the service was closed.
-        """
-        check_images(images)
-        check_callbacks(progress=progress)
-        images = list(images)
-        results: list[Segmentation | Failure] = []
-        for result in self.iter_batch(images, model=model, cancel=cancel, on_stage=on_stage, **options):
-            results.append(result)
-            if progress is not None:
-                progress(len(results), len(images))
-        return results
-
-    @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
-    def iter_batch(
-        self,
-        images: Iterable[Readable],
-        *,
-        model: str | Path | None = None,
-        progress: Progress | None = None,
-        cancel: CancelFlag | None = None,
-        on_stage: OnStage | None = None,
-        **options: Unpack[SegmentKeywords],
-    ) -> Iterator[Segmentation | Failure]:
-        """Find the objects of many images, one after the other, as results are asked for.
-
-        Tiles of several images share the device's batches, unless the setting
-        `unet.inference.enable_batch_processing` is off. Only a few images are in memory at a time.
-
-        Parameters
-        ----------
-        images
-            Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
-        model
-            Another model than the service's own, for this call.
-        options
-            As in `segment`, the same for every image.
-        progress
-            Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
-        on_stage
-            As for `segment`; it is the first image that can be read which a model is calibrated on.
-        cancel
-            As in `segment_batch`.
-
-        Returns
-        -------
-        Iterator of Segmentation or Failure
-            One an image, in their order.
-
-        Raises
-        ------
-        UnetsegError
-            See `segment_batch`.
-        """
-        check_images(images)
-        check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
-        package = self._packages.find(model)
-        return self._runner.run_many(package, images, SegmentOptions.of(**options), progress, cancel, on_stage)
-
-    def try_all(
-        self,
-        image: Image | NDArray[Any],
-        *,
-        models: Sequence[str | Path] | None = None,
-        progress: Progress | None = None,
-        cancel: CancelFlag | None = None,
-    ) -> Iterator[ModelTrial]:
-        """Try every model on the middle of an image, and on each of its channels, to see which fits.
-
-        Models are loaded one after the other and let go as `with_model` has it. See
-        `napari_unetseg.service.trials.best_first` for the order in which to look at them.
-
-        Parameters
-        ----------
-        image
-            As `segment` takes it. Its middle 512 pixels are looked at, of a stack those of the middle plane; an RGB
-            image as it is, each channel of another one alone.
-        models
-            Names or paths; None for all that can be used.
-        progress
-            Called as ``progress(done, total)`` with counts of trials.
-        cancel
-            Polled before and within each trial; once it returns True `Cancelled` is raised.
-
-        Returns
-        -------
-        iterator of ModelTrial
-            As each is done. Where a model fails its trial says why, and the others go on.
-
-        Raises
-        ------
-        UnetsegError
-            If the image cannot be used, or there is no such model.
-        """
-        check_models(models)
-        check_callbacks(progress=progress, cancel=cancel)
-        packages = usable_models() if models is None else [self._packages.find(model) for model in models]
-        return run_trials(self.segment, packages, pieces_of(Image.of(image)), progress, cancel)
 
     def initialize(
         self, force_reload: bool = False, warm_up: bool = True, *, model: str | Path | None = None
@@ -457,14 +273,6 @@ class SegmentationService:
     def close(self) -> None:
         """Free everything. Calls that need a model raise `UnetsegError` from now on; those under way end well."""
         self._models.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _load(self, package: ModelPackage) -> "LoadedModel":
         # torch is imported here, in whichever thread first needs the model.

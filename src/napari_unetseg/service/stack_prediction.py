@@ -16,10 +16,10 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.loaded_model import LoadedModel
+    from napari_unetseg.service.protocols import RunningModel
 
 
-def predict_stack(loaded_model: "LoadedModel", image: Image, options: PredictOptions) -> Prediction:
+def predict_stack(loaded_model: "RunningModel", image: Image, options: PredictOptions) -> Prediction:
     """Compute the planes of a stack together; what is wrong with one of them is raised.
 
     Parameters

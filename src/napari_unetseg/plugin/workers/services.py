@@ -9,9 +9,9 @@ from napari_unetseg.errors import ConfigError
 from napari_unetseg.plugin.workers.preload_torch import read_torch_libraries
 
 if TYPE_CHECKING:
-    from napari_unetseg.service import RunRecipe, SegmentationService
+    from napari_unetseg.service import RunRecipe, Segmenter
 
-ServiceFactory = Callable[[str, str], "SegmentationService"]
+ServiceFactory = Callable[[str, str], "Segmenter"]
 """Gives the service for a model and a device; called in worker threads only."""
 
 AUTOMATIC = "auto"
@@ -29,11 +29,11 @@ class SharedServices:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._by_device: dict[str, SegmentationService] = {}
-        self._by_model: dict[tuple[str, str], SegmentationService] = {}
-        self._of_recipe: tuple[str, SegmentationService] | None = None
+        self._by_device: dict[str, Segmenter] = {}
+        self._by_model: dict[tuple[str, str], Segmenter] = {}
+        self._of_recipe: tuple[str, Segmenter] | None = None
 
-    def shared_service(self, model: str, device: str) -> "SegmentationService":
+    def shared_service(self, model: str, device: str) -> "Segmenter":
         """Return the one service for this model and device.
 
         Parameters
@@ -61,11 +61,11 @@ class SharedServices:
                 self._by_model[model, device] = service
             return self._by_model[model, device]
 
-    def known_service(self, model: str, device: str) -> "SegmentationService | None":
+    def known_service(self, model: str, device: str) -> "Segmenter | None":
         """Return the service for this model and device if there is one already."""
         return self._by_model.get((model, device))
 
-    def recipe_service(self, recipe: "RunRecipe") -> "SegmentationService":
+    def recipe_service(self, recipe: "RunRecipe") -> "Segmenter":
         """Return a service that runs as a recipe says; that of the recipe before gives its memory back.
 
         Raises
