@@ -22,7 +22,7 @@ from napari_unetseg.plugin.dock.object_size_row import ObjectSize
 from napari_unetseg.plugin.dock.panel_drops import PanelDrops
 from napari_unetseg.plugin.dock.relabelling import RelabelController
 from napari_unetseg.plugin.dock.remembered_settings import remember, restore_rows
-from napari_unetseg.plugin.dock.rerun import plan_rerun, show_recipe
+from napari_unetseg.plugin.dock.rerun import device_of, plan_rerun, show_recipe
 from napari_unetseg.plugin.dock.result_actions import ResultActions
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.dock.run_forecast import RunForecast
@@ -168,10 +168,10 @@ class SegmentationWidget(QWidget):
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
-        options = recipe.segment_options()
+        options, device = recipe.segment_options(), device_of(recipe)
         self._image_watch.begin([plane.source])
-        self._show_running(recipe.model.name)
-        self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
+        self._show_running(recipe.model.name, device)
+        self.controller.start([SegmentJob(plane, recipe.model.source, device, options, outputs, recipe)])
         show_recipe(self._rows, recipe, plane)
         self._lock(True)
 

@@ -21,7 +21,7 @@ _TIP = mark(
 _SERVER_TIP = mark(
     "Let a computer with a GPU run the network: images are sent to it, and all else stays on this computer."
 )
-_ENTRY = mark("Server {server}")
+ENTRY = mark("Server {server}")
 _ENTRY_TIP = mark("The network runs on {address}. Images are sent there; all else stays on this computer.")
 _ALLOWED_ROLE = 255  # flags of a row of Qt's own model: 0 greys it out, None is the default
 
@@ -79,7 +79,7 @@ class DeviceBox(QComboBox):
             return
         row = len(DEVICES) + len(self.servers())
         with QSignalBlocker(self):
-            self.insertItem(row, tr(_ENTRY).format(server=server_name(address)), address)
+            self.insertItem(row, tr(ENTRY).format(server=server_name(address)), address)
         self.setItemData(row, tr(_ENTRY_TIP).format(address=address), Qt.ItemDataRole.ToolTipRole)
 
     def remove_server(self, address: str) -> None:

@@ -59,6 +59,7 @@ class ServerRows(QObject):
         self._viewer, self._rows, self._servers, self._window = viewer, rows, servers, window
         self._controller = controller
         self._known: ServerModels | None = None
+        self._said = ""
         self.dialog: ServerDialog | None = None
         self._worker: LatestWorker[str, ServerModels] = LatestWorker(self._prepare, _PAUSE_MS, self)
         self._worker.answered.connect(self._on_answered)
@@ -76,6 +77,8 @@ class ServerRows(QObject):
         """Ask the chosen server which models it has; where none is chosen, offer those of this machine alone."""
         server = self._rows.inputs.device.server()
         self._known = None
+        if self._said and self._rows.message.text.text() == self._said:
+            self._rows.message.show_message("")  # it was about another server, or another key
         if server is None:
             self._worker.stop()
             self._rows.inputs.model.set_server_models("", ())
@@ -145,5 +148,7 @@ class ServerRows(QObject):
     def _on_failed(self, server: str, error: Exception) -> None:
         self._rows.inputs.model.set_server_models("", ())
         if not self._controller.running:
-            self._rows.message.show_failure(describe_error(error), self.action())
+            failure = describe_error(error)
+            self._said = failure.sentence
+            self._rows.message.show_failure(failure, self.action())
         self.changed.emit()

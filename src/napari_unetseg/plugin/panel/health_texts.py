@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_unetseg.language import grouped, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import BadgeKind
+from napari_unetseg.plugin.parts.words import DEVICE_NAMES
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
@@ -17,7 +18,6 @@ HealthAction = Literal["refresh", "check", "reload", "warm up", "free", "run"]
 
 LOADS: tuple[HealthAction, ...] = ("check", "reload", "warm up")
 NOTHING = "-"
-DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,3 @@ def is_server(device: str) -> bool:
 def server_name(address: str) -> str:
     """Return what people call a server: ``"lab:8001"`` of ``"http://lab:8001"``."""
     return urlsplit(address).netloc or address
-
-
-def is_private(address: str) -> bool:
-    """Whether a server is this machine itself, so that nobody can listen in between."""
-    host = urlsplit(address).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")

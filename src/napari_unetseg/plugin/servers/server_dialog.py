@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import tr, translated
+from napari_unetseg.language import tr
 from napari_unetseg.plugin.parts.badge import Badge
-from napari_unetseg.plugin.parts.form import form_grid
+from napari_unetseg.plugin.parts.form import LABEL_WIDTH, form_grid
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.servers import server_words as words
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from napari_unetseg.client import ServerReport
 
-_WIDTH = 480
+_WIDTH = 500
+_NOTE_LINES = 3
+_BUTTON = (LABEL_WIDTH - 10, 26)
 _PAUSE_MS = 200
 
 
@@ -69,8 +72,8 @@ class ServerDialog(QDialog):
         self.key = QLineEdit()
         self.key.setEchoMode(QLineEdit.EchoMode.Password)
         self.key.setToolTip(tr(words.KEY_TIP))
-        self.badge, self.note = Badge(), QLabel()
-        self.facts = {name: QLabel() for name in words.FACTS}
+        self.badge, self.note = Badge(), _text()
+        self.facts = {name: _text() for name in words.FACTS}
         self.message = MessageArea()
         self.test, self.remove = QPushButton(tr("Test")), QPushButton(tr("Remove"))
         self.cancel, self.save = QPushButton(tr("Cancel")), QPushButton(tr("Save"))
@@ -102,51 +105,46 @@ class ServerDialog(QDialog):
             self._task.quit()
         super().done(result)
 
-    def _checked(self) -> str | None:
-        """Return the address as it is kept; None if it is no address."""
+    def _checked(self) -> str:
+        """Return the address as it is kept; empty if it is none."""
         try:
             return self._servers.checked_address(self.address.text())
         except UnetsegError:
-            return None
+            return ""
 
     def _on_edited(self) -> None:
         """Say what is wrong with the address, and forget what another one answered."""
         self._tester.stop()
         self._show_facts(None)
-        fault = ""
-        try:
-            address = self._servers.checked_address(self.address.text())
-        except UnetsegError as error:
-            address = ""
-            fault = translated(error) if self.address.text().strip() else tr(words.ADDRESS_TIP)
+        address, text = self._checked(), self.address.text().strip()
+        fault = "" if address else words.address_fault(text)
         for button, tip in ((self.test, words.TEST_TIP), (self.save, words.SAVE_TIP)):
             button.setEnabled(not fault)
             button.setToolTip(fault or tr(tip))
-        wrong = bool(fault and self.address.text().strip())
-        self.message.show_message(fault or tr(words.READY), "warning" if wrong else "plain")
+        self.message.show_message(fault or tr(words.READY), "warning" if fault and text else "plain")
         if address and address != self._known.address:
             self._reader.ask(address)
         self._show_note()
 
     def _show_note(self) -> None:
         """Say where the key is kept, and whether it would travel unprotected."""
-        address = self._checked() or ""
+        address = self._checked()
         known = self._known if self._known.address == address else KnownKey(address, False, self._known.in_keyring)
         self.key.setPlaceholderText(tr(words.KEY_KEPT if known.exists else words.KEY_NONE))
         has_key = bool(self.key.text()) or known.exists
-        warn = words.travels_unprotected(address, has_key)
+        warn = bool(address) and words.travels_unprotected(address, has_key)
         sentences = [tr(words.UNPROTECTED)] if warn else []
         if has_key:
             sentences.append(tr(words.KEYRING if known.in_keyring else words.NO_KEYRING))
         self.badge.show_kind("warning" if warn or (has_key and not known.in_keyring) else "plain")
-        self.note.setText(" ".join(sentences))
+        self.note.setText("\n".join(sentences))
 
     def _show_facts(self, report: "ServerReport | None") -> None:
         for name, text in words.facts(report).items():
             self.facts[name].setText(text)
 
     def _start_test(self) -> None:
-        if (address := self._checked()) is not None:
+        if address := self._checked():
             self._show_facts(None)
             self.message.show_message(words.testing(address), "busy")
             self._tester.ask((address, self.key.text().strip()), at_once=True)
@@ -174,7 +172,7 @@ class ServerDialog(QDialog):
 
     def _start_saving(self) -> None:
         address, key = self._checked(), self.key.text().strip()
-        if address is None or self._task is not None:
+        if not address or self._task is not None:
             return
         self._then = lambda: self.saved.emit(address)
         self._start(lambda: self._servers.keep_key(address, key) if key else None)
@@ -223,50 +221,67 @@ class ServerDialog(QDialog):
         self._reader.failed.connect(self._on_reading_failed)
 
     def _arrange(self) -> None:
-        explanation = QLabel(tr(words.EXPLANATION))
-        explanation.setWordWrap(True)
+        explanation = _text(tr(words.EXPLANATION))
         form = form_grid(None, 6)
         for row, (title, line) in enumerate(((tr("Address"), self.address), (tr("Key"), self.key))):
-            label = QLabel(title)
+            label = _text(title)
+            label.setAlignment(Qt.AlignmentFlag.AlignVCenter)
             label.setBuddy(line)
             label.setToolTip(line.toolTip())
             form.addWidget(label, row, 0)
             form.addWidget(line, row, 1)
-        # Hold their lines open, so that nothing moves while something is typed or asked.
-        self.note.setWordWrap(True)
-        self.note.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.note.setFixedHeight(3 * (self.note.fontMetrics().lineSpacing() + 1))
         note = QHBoxLayout()
+        note.setContentsMargins(4, 0, 0, 0)
         note.setSpacing(6)
         note.addWidget(self.badge, 0, Qt.AlignmentFlag.AlignTop)
         note.addWidget(self.note, 1)
         form.addLayout(note, 2, 1)
-        for row, (name, (title, tip)) in enumerate(words.FACTS.items(), start=3):
-            label, value = QLabel(tr(title)), self.facts[name]
+        test = QHBoxLayout()
+        test.setSpacing(10)
+        test.addWidget(self.test, 0, Qt.AlignmentFlag.AlignTop)
+        test.addWidget(self.message, 1)
+        test.addWidget(self.message.buttons, 0, Qt.AlignmentFlag.AlignTop)
+        facts = form_grid(None, 6)
+        for row, (name, (title, tip)) in enumerate(words.FACTS.items()):
+            label, value = _text(tr(title)), self.facts[name]
             for part in (label, value):
                 part.setToolTip(tr(tip))
-            value.setWordWrap(True)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            form.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
-            form.addWidget(value, row, 1)
+            facts.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+            facts.addWidget(value, row, 1)
         buttons = QHBoxLayout()
-        for button in (self.test, self.remove):
-            buttons.addWidget(button)
+        buttons.addWidget(self.remove)
         buttons.addStretch()
-        buttons.addWidget(self.message.buttons)
         for button in (self.cancel, self.save):
             buttons.addWidget(button)
+        for button in (self.test, self.remove, self.cancel, self.save):
+            button.setMinimumSize(*_BUTTON)
         for button in (self.test, self.remove, self.cancel):
             button.setAutoDefault(False)  # Enter in a line saves
         self.save.setDefault(True)
         column = QVBoxLayout(self)
-        column.setSpacing(10)
+        column.setContentsMargins(14, 14, 14, 12)
+        column.setSpacing(12)
         column.addWidget(explanation)
-        column.addLayout(form)
+        for part in (form, test, facts):
+            column.addLayout(part)
         column.addStretch()
-        column.addWidget(self.message)
         column.addLayout(buttons)
         self.setMinimumWidth(_WIDTH)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Hold the lines of the note open, in the font that comes with the first show, so that nothing moves."""
+        self.note.setFixedHeight(_NOTE_LINES * (self.note.fontMetrics().lineSpacing() + 1))
+        super().showEvent(event)
+
+
+def _text(words: str = "") -> QLabel:
+    """Make a label of several lines that begins where the boxes do."""
+    label = QLabel(words)
+    label.setWordWrap(True)
+    label.setStyleSheet("padding: 0;")
+    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+    return label
 
 
 def _ignore(_: None) -> None: ...

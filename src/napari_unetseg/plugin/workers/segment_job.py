@@ -215,10 +215,21 @@ def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[li
         except Exception as error:
             if len(jobs) == 1:
                 raise
+            if is_server(job.device) and _is_gone(error):
+                if len(faults) == index:
+                    raise
+                return [*faults, *(_not_segmented(left.plane.name, error) for left in jobs[index:])]
             faults.append(_not_segmented(job.plane.name, error))
     if len(faults) == len(jobs):
         raise UnetsegError(" ".join([tr("No layer was segmented."), *faults]))
     return faults
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether a server would answer the next layer no better."""
+    from napari_unetseg.client.errors import KeyRefused, ServerDied, ServerUnreachable
+
+    return isinstance(error, KeyRefused | ServerDied | ServerUnreachable)
 
 
 def _not_segmented(name: str, error: Exception) -> str:

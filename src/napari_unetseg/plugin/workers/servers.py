@@ -50,16 +50,17 @@ class Servers:
         self._session_keys: dict[str, str] = {}
 
     def checked_address(self, text: str) -> str:
-        """Return the address that somebody typed in the form in which it is kept.
+        """Return the address that somebody typed in the form in which it is kept; a bare ``lab:8001`` is one, too.
 
         Raises
         ------
-        ServerError
+        ParameterError
             If it is none.
         """
-        from napari_unetseg.client.server_address import read_address
+        from napari_unetseg.client.server_address import ServerAddress
 
-        return read_address(text)
+        text = text.strip()
+        return ServerAddress.of(text if "://" in text else f"http://{text}").url
 
     def check(self, address: str, key: str | None) -> "ServerReport":
         """Ask a server what it is.
@@ -77,3 +78,45 @@ class Servers:
         from napari_unetseg.client import check_server
 
         return check_server(address, key or self.key(address))
+
+    def key(self, address: str) -> str | None:
+        """Return the key that was given for this session; None leaves it to keyring and settings."""
+        with self._lock:
+            return self._session_keys.get(address)
+
+    def known_key(self, address: str) -> KnownKey:
+        """Say whether there is a key for a server, and where it would be kept."""
+        from napari_unetseg.client.key_store import NoKeyring, has_keyring, read_key
+
+        try:
+            kept, in_keyring = read_key(address), has_keyring()
+        except NoKeyring:
+            kept, in_keyring = None, False
+        return KnownKey(address, kept is not None or self.key(address) is not None, in_keyring)
+
+    def keep_key(self, address: str, key: str) -> None:
+        """Keep the key for a server, in this process where no keyring takes it."""
+        from napari_unetseg.client.key_store import NoKeyring, save_key
+
+        try:
+            save_key(address, key)
+        except NoKeyring:
+            with self._lock:
+                self._session_keys[address] = key
+        else:
+            with self._lock:
+                self._session_keys.pop(address, None)
+
+    def forget_key(self, address: str) -> None:
+        """Forget the key for a server.
+
+        Raises
+        ------
+        NoKeyring
+            If it is in a keyring that cannot be changed.
+        """
+        from napari_unetseg.client.key_store import forget_key
+
+        with self._lock:
+            self._session_keys.pop(address, None)
+        forget_key(address)

@@ -5,8 +5,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from napari_unetseg.config import load_settings
-from napari_unetseg.errors import ConfigError
+from napari_unetseg.errors import ConfigError, UnetsegError
 from napari_unetseg.plugin.workers.preload_torch import read_torch_libraries
+from napari_unetseg.plugin.workers.servers import Servers
 
 if TYPE_CHECKING:
     from napari_unetseg.service import RunRecipe, Segmenter
@@ -84,6 +85,7 @@ class SharedServices:
             return self._of_recipe[1]
 
 
+shared_servers = Servers()
 _services = SharedServices()
 shared_service = _services.shared_service
 known_service = _services.known_service
@@ -98,6 +100,15 @@ def preferred_model() -> str | None:
     try:
         return load_settings().settings.unet.model.name
     except ConfigError:
+        return None
+
+
+def preferred_server() -> str | None:
+    """Return the address of the server that the settings name; None if they name none, or what they name is none."""
+    try:
+        server = load_settings().settings.client.server
+        return None if server is None else shared_servers.checked_address(server)
+    except UnetsegError:
         return None
 
 
