@@ -12,7 +12,7 @@ from napari_unetseg import language
 from napari_unetseg.client import ServerReport
 from napari_unetseg.plugin.dock import remembered_settings
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.plugin.workers.servers import KnownKey, ServerModels, Servers
+from napari_unetseg.plugin.workers.servers import KnownKey, Servers
 from napari_unetseg.service import Segmentation, SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, read_package
 
@@ -100,18 +100,12 @@ class FakeServers(Servers):
         self.error: Exception | None = None
         self.asked: list[tuple[str, str | None]] = []
 
-    def check(self, address: str, key: str | None) -> Any:
+    def check(self, address: str, key: str | None = None) -> ServerReport:
         self.asked.append((address, key or self.keys.get(address)))
         if self.error is not None:
             raise self.error
         models = tuple(package.name for package in self.packages)
-        return ServerReport(address=address, version="1.2.3", models=models, device="cuda", seconds=0.012)
-
-    def models(self, address: str) -> ServerModels:
-        self.asked.append((address, self.keys.get(address)))
-        if self.error is not None:
-            raise self.error
-        return ServerModels(self.packages, "1.2.3")
+        return ServerReport(address, "1.2.3", models, "cuda", 0.012, self.packages)
 
     def known_key(self, address: str) -> KnownKey:
         return KnownKey(address, address in self.keys, self.has_keyring)

@@ -18,12 +18,15 @@ from napari_unetseg.plugin.servers.server_dialog import ServerDialog
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 from napari_unetseg.plugin.workers.run_controller import RunController
-from napari_unetseg.plugin.workers.servers import ServerModels, Servers
+from napari_unetseg.plugin.workers.servers import Servers
+from napari_unetseg.plugin.workers.services import forget_service
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QWidget
+
+    from napari_unetseg.client import ServerReport
 
 _PAUSE_MS = 100
 
@@ -58,10 +61,10 @@ class ServerRows(QObject):
         super().__init__(window)
         self._viewer, self._rows, self._servers, self._window = viewer, rows, servers, window
         self._controller = controller
-        self._known: ServerModels | None = None
+        self._report: ServerReport | None = None
         self._said = ""
         self.dialog: ServerDialog | None = None
-        self._worker: LatestWorker[str, ServerModels] = LatestWorker(self._prepare, _PAUSE_MS, self)
+        self._worker: LatestWorker[str, ServerReport] = LatestWorker(self._prepare, _PAUSE_MS, self)
         self._worker.answered.connect(self._on_answered)
         self._worker.failed.connect(self._on_failed)
         rows.inputs.device.server_requested.connect(self.open)
@@ -76,7 +79,7 @@ class ServerRows(QObject):
     def ask(self) -> None:
         """Ask the chosen server which models it has; where none is chosen, offer those of this machine alone."""
         server = self._rows.inputs.device.server()
-        self._known = None
+        self._report = None
         if self._said and self._rows.message.text.text() == self._said:
             self._rows.message.show_message("")  # it was about another server, or another key
         if server is None:
@@ -95,7 +98,7 @@ class ServerRows(QObject):
     def obstacle(self, package: ModelPackage) -> str | None:
         """Say why a model cannot be run on the chosen server; None if it can, or if that is not known."""
         server = self._rows.inputs.device.server()
-        if server is None or self._known is None or self._known.has(package):
+        if server is None or self._report is None or package.name in self._report.models:
             return None
         return words.lacks_model(server, model_title(package.card))
 
@@ -126,6 +129,7 @@ class ServerRows(QObject):
         self.dialog = None
 
     def _on_saved(self, address: str) -> None:
+        forget_service(address)  # which had the key from before
         device = self._rows.inputs.device
         device.add_server(address)
         remember_server(address)
@@ -137,12 +141,12 @@ class ServerRows(QObject):
         self._rows.inputs.device.remove_server(address)
         forget_server(address)
 
-    def _prepare(self, server: str) -> "Callable[[Task[ServerModels]], ServerModels]":
-        return lambda task: self._servers.models(server)
+    def _prepare(self, server: str) -> "Callable[[Task[ServerReport]], ServerReport]":
+        return lambda task: self._servers.check(server)
 
-    def _on_answered(self, server: str, known: ServerModels) -> None:
-        self._known = known
-        self._rows.inputs.model.set_server_models(server, known.packages)
+    def _on_answered(self, server: str, report: "ServerReport") -> None:
+        self._report = report
+        self._rows.inputs.model.set_server_models(server, report.packages)
         self.changed.emit()
 
     def _on_failed(self, server: str, error: Exception) -> None:

@@ -1,10 +1,8 @@
-"""The servers that the windows of this process know: their keys, what they say of themselves, and their models."""
+"""The servers that the windows of this process know: their keys, and what they say of themselves."""
 
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
-
-from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.client import ServerReport
@@ -25,18 +23,6 @@ class KnownKey:
     address: str
     exists: bool
     in_keyring: bool
-
-
-@dataclass(frozen=True)
-class ServerModels:
-    """Which models a server has, and the version of its napari-unetseg."""
-
-    packages: tuple[ModelPackage, ...]
-    version: str
-
-    def has(self, package: ModelPackage) -> bool:
-        """Whether the server has a model of this name."""
-        return any(one.name == package.name for one in self.packages)
 
 
 class Servers:
@@ -62,8 +48,8 @@ class Servers:
         text = text.strip()
         return ServerAddress.of(text if "://" in text else f"http://{text}").url
 
-    def check(self, address: str, key: str | None) -> "ServerReport":
-        """Ask a server what it is.
+    def check(self, address: str, key: str | None = None) -> "ServerReport":
+        """Ask a server what it is, and which models it has.
 
         Parameters
         ----------
