@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +108,78 @@ licence: CC0-1.0
         encoding="utf-8",
     )
     return folder
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A process of `napari-unetseg serve`.
+
+    Attributes
+    ----------
+    url
+        Its address, such as ``"http://127.0.0.1:40321"``.
+    process
+        The process; what it says on stderr is in `log`.
+    log
+        A file.
+    """
+
+    url: str
+    process: "subprocess.Popen[str]"
+    log: Path
+
+
+@contextmanager
+def running_server(folder: Path, *words: object, **environment: str) -> "Iterator[RunningServer]":
+    """Start `napari-unetseg serve --port 0` and wait until it answers; at the end it is stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    line = [sys.executable, "-m", "napari_unetseg", "serve", "--port", "0", *map(str, words)]
+    own = {"UNET_SERVER_MEASURE_BATCH": "false", "UNET_SERVER_JOBS_DIR": str(folder / "jobs"), "OMP_NUM_THREADS": "1"}
+    log = folder / "server.log"
+    with log.open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **own, **environment}
+        )
+    try:
+        assert process.stdout is not None
+        announced = process.stdout.readline()
+        assert announced.startswith("Listening on "), log.read_text(encoding="utf-8")
+        yield RunningServer(announced.split()[2], process, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def server(bright_model: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RunningServer]":
+    """A server of `bright_model` for all tests, which leave it as it is."""
+    with running_server(tmp_path_factory.mktemp("server"), "--model", bright_model) as running:
+        yield running
+
+
+@pytest.fixture
+def start_server(bright_model: Path, tmp_path: Path) -> "Iterator[Callable[..., RunningServer]]":
+    """Start a server of `bright_model` with words of the command and variables of the environment of its own.
+
+    ``start_server("--no-keys", UNET_SERVER_QUEUE_SIZE="1")``; at the end of the test it is stopped.
+    """
+    with ExitStack() as stack:
+
+        def start(*words: object, **environment: str) -> RunningServer:
+            folder = tmp_path / f"server{len(started)}"
+            started.append(folder)
+            return stack.enter_context(running_server(folder, "--model", bright_model, *words, **environment))
+
+        started: list[Path] = []
+        yield start
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "batch": BESIDE | OPTIONS | {"zoo", "service"},
     "benchmark": BESIDE | {"config", "networks", "zoo", "inference", "service"},
     "training": BESIDE | {"networks", "zoo", "inference"},
-    "api": BESIDE | OPTIONS | {"zoo", "inference"},
+    "api": BESIDE | OPTIONS | {"zoo", "inference", "service"},
     "client": BESIDE | OPTIONS | {"config", "zoo", "inference", "service", "api"},
     "server": BESIDE | OPTIONS | {"config", "samples", "zoo", "inference", "service", "benchmark", "api"},
     "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service", "client"},

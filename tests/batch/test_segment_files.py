@@ -17,15 +17,15 @@ import pytest
 import tifffile
 
 from napari_unetseg.batch.background_writer import MAX_WAITING
-from napari_unetseg.batch.claims import claim_path
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
-from napari_unetseg.batch.output_files import ResultKind, Target
+from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ParameterError, UnetsegError
 from napari_unetseg.io import read_image
+from napari_unetseg.io.claims import claim_path
 from napari_unetseg.io.file_owner import temporary_beside, this_process
 
 OWN = {FILES, JOURNAL_FILE, OBJECTS}
@@ -329,7 +329,7 @@ def test_what_killed_runs_left_is_swept_when_the_next_one_starts(run, save, fold
     left = out / mine.name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
     for path in (mine, left):
         path.write_text("half")
-    claim = claim_path(Target(out, "a"))
+    claim = claim_path(out, "a")
     claim.write_text(json.dumps({"pid": process.pid, "host": this_process().host}))
     assert run().count("skipped") == 1
     assert [path for path in out.iterdir() if path.name.startswith(".")] == [mine]

@@ -7,7 +7,7 @@ import pytest
 from napari_unetseg.errors import Cancelled, ImageError, ModelError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.predict import predict, predict_many
-from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 
 SHAPES = [(64, 64), (30, 90), (64, 64), (64, 64), (150, 90), (1, 1), (64, 64), (30, 90)]
 
@@ -176,6 +176,80 @@ def test_the_next_result_is_computed_only_when_it_is_asked_for(card, counting):
     assert counting.shapes == []
     next(results)
     assert len(counting.shapes) == 1
+
+
+# Requests of their own
+
+
+def test_each_request_is_seen_as_it_says_itself(make, card):
+    backend = make.backend(make.network())
+    wanted = [(None, False), (20.0, False), (None, True), (20.0, True), (None, False)]
+    card = card.model_copy(update={"object_size": 10.0})
+    given = [PredictRequest(image, *wishes) for image, wishes in zip(images([(64, 64)] * 5), wanted, strict=True)]
+    together = list(predict_many(given, card, backend, PredictOptions(batch_size=4)))
+    for request, result in zip(given, together, strict=True):
+        alone = predict(
+            request.image, card, backend, PredictOptions(diameter=request.diameter, augment=request.augment)
+        )
+        np.testing.assert_allclose(result.probability, alone.probability, atol=5e-6)
+        assert result.resized_to == alone.resized_to
+        assert (result.agreement is None) == (alone.agreement is None) == (not request.augment)
+
+
+def test_an_image_among_requests_is_seen_as_the_options_say(card, counting):
+    image = Image(noise(16, 16))
+    plain, own = predict_many([image, PredictRequest(image)], card, counting, PredictOptions(augment=True))
+    assert (plain.agreement is None, own.agreement is None) == (False, True)
+
+
+def test_only_tiles_that_are_augmented_alike_share_a_batch(card, counting):
+    given = [PredictRequest(image, augment=index % 2 == 1) for index, image in enumerate(images([(16, 16)] * 4))]
+    list(predict_many(given, card, counting, PredictOptions(batch_size=4)))
+    assert [shape[0] for shape in counting.shapes] == [2] * 9
+
+
+def test_each_request_is_told_its_own_progress(card, counting):
+    told = [[], [], []]
+    given = [
+        PredictRequest(image, augment=augment, progress=lambda *done, to=to: to.append(done))
+        for image, augment, to in zip(images([(40, 40), (100, 40), (40, 40)]), (False, False, True), told, strict=True)
+    ]
+    list(predict_many(given, card, counting, PredictOptions(window=40, batch_size=2)))
+    assert told == [[(1, 1)], [(1, 4), (3, 4), (4, 4)], [(done, 8) for done in range(1, 9)]]
+
+
+def test_a_cancelled_request_ends_alone_before_the_next_batch(card, counting):
+    given = images([(40, 40)] * 4)
+    given[1] = PredictRequest(Image(noise(100, 40), name="long"), cancel=lambda: len(counting.shapes) == 2)
+    results = list(predict_many(given, card, counting, PredictOptions(window=40, batch_size=2)))
+    assert [type(result) for result in results] == [Prediction, Cancelled, Prediction, Prediction]
+    assert str(results[1]).startswith("long:")
+    assert [shape[0] for shape in counting.shapes] == [2, 2, 2]
+
+
+def test_a_request_that_is_cancelled_at_once_is_never_computed(card, counting):
+    given = [PredictRequest(Image(noise(8, 8)), cancel=lambda: True), Image(noise(8, 8))]
+    results = list(predict_many(given, card, counting))
+    assert [type(result) for result in results] == [Cancelled, Prediction]
+    assert len(counting.shapes) == 1
+
+
+def test_the_network_stops_for_a_cancel_only_where_nobody_else_shares_the_batch(make, card):
+    polls = {"alone": 0, "shared": 0}
+
+    def cancel_of(name):
+        def cancel():
+            polls[name] += 1
+            return polls[name] > 4  # past those before the batch
+
+        return cancel
+
+    backend = make.backend(make.network())
+    alone = PredictRequest(Image(noise(32, 32)), cancel=cancel_of("alone"))
+    shared = [PredictRequest(Image(noise(64, 64)), cancel=cancel_of("shared")), Image(noise(64, 64, seed=1))]
+    results = list(predict_many([alone, *shared], card, backend, PredictOptions(batch_size=2)))
+    # What was computed for the others was computed for it, too.
+    assert [type(result) for result in results] == [Cancelled, Prediction, Prediction]
 
 
 # Buffers

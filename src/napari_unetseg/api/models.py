@@ -271,3 +271,10 @@ class JobResponse(ApiModel):
     error: ErrorDetail | None = None
     result_url: str | None = Field(None, description="Where the result is, once it is there.")
     request_id: str
+
+
+class JobsResponse(ApiModel):
+    """Answer to GET /jobs."""
+
+    jobs: list[JobResponse] = Field(description="The jobs of this key, in the order of their arrival.")
+    request_id: str

@@ -9,7 +9,7 @@ line prints and the folder window draws.
 * `result_store` knows what is done already and writes results, each kind by `saving`. `folder_journal` gets a line,
   synced to the disk, as each file is finished, so that a killed run loses only what was not written yet; `fingerprint`
   is the model and the parameters by which a file counts as done.
-* `result_check` tells by size and hash whether the files that the journal vouches for are as they were written, and
-  `claims` keep processes that share a folder from doing an image twice.
+* `result_check` tells by size and hash whether the files that the journal vouches for are as they were written.
+  `io.claims` keep processes that share a folder from doing an image twice.
 * `summary_tables` writes the two tables of a folder from the journal and the tables of its images, however a run ends.
 """

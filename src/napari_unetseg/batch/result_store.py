@@ -7,15 +7,15 @@ from time import monotonic
 from typing import Any, Literal, Self
 
 from napari_unetseg.batch import summary_tables
-from napari_unetseg.batch.claims import Claims, is_claimed, sweep
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, output_folder, plan_targets, with_always
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, output_folder, plan_targets, with_always
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
+from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
@@ -97,24 +97,24 @@ class ResultStore:
             If the output folder cannot be used.
         """
         target, journal = self._targets[file], self._journal(file)
-        if not self._claims.claim(target):
+        if not self._claims.claim(_claim_path(target)):
             return False
         journal.refresh()
         if not journal.holds_another(file, target.stem):
             return True
         # Another process, which was given other files, has meanwhile used this name for one of them.
-        self._claims.release(target)
+        self._claims.release(_claim_path(target))
         others = {path.resolve(): place for path, place in self._targets.items() if path != file}
         self._targets[file] = plan_targets([file], self._output, others | dict(journal.targets()))[file]
         return self.claim(file)
 
     def release(self, file: Path) -> None:
         """Let other processes have a file."""
-        self._claims.release(self._targets[file])
+        self._claims.release(_claim_path(self._targets[file]))
 
     def is_claimed(self, file: Path) -> bool:
         """Whether a process works on a file."""
-        return is_claimed(self._targets[file])
+        return is_claimed(_claim_path(self._targets[file]))
 
     def finished_event(self, file: Path, sha256: str, *, redo: bool = False) -> Event | None:
         """Return the event of a file that is finished in the same way; None if it is to be done.
@@ -286,3 +286,7 @@ class ResultStore:
 
 def _written(path: Path) -> WrittenFile:
     return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))
+
+
+def _claim_path(target: Target) -> Path:
+    return claim_path(target.folder, target.stem)

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.io import (
-    Position,
-    write_confidence,
-    write_geojson,
-    write_labels,
-    write_ome_labels,
-    write_overlay,
-    write_rois,
-    write_table,
-)
+from napari_unetseg.io import write_confidence, write_overlay, write_rois, write_table
 from napari_unetseg.language import Sentence
+from napari_unetseg.service.result_files import (
+    contour_positions,
+    write_contour_file,
+    write_label_file,
+    write_ome_file,
+)
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
@@ -57,13 +54,13 @@ def save_results(segmentation: "Segmentation", target: Target, results: Collecti
     """
     check_savable(segmentation.image, results)
     writers: dict[ResultKind, Callable[[Path, Segmentation], None]] = {
-        ResultKind.CONTOURS: _write_contours,
+        ResultKind.CONTOURS: write_contour_file,
         ResultKind.ROIS: _write_rois,
-        ResultKind.OME_TIFF: _write_ome_tiff,
+        ResultKind.OME_TIFF: write_ome_file,
         ResultKind.CONFIDENCE: _write_confidence,
         ResultKind.TABLE: _write_table,
         ResultKind.OVERLAY: _write_overlay,
-        ResultKind.LABELS: _write_labels,
+        ResultKind.LABELS: write_label_file,
     }
     paths = []
     for result, write in writers.items():
@@ -74,48 +71,13 @@ def save_results(segmentation: "Segmentation", target: Target, results: Collecti
     return paths
 
 
-def _write_labels(path: Path, segmentation: "Segmentation") -> None:
-    image, provenance = segmentation.image, segmentation.provenance.as_dict()
-    if image.stack_axes:
-        _write_ome_tiff(path, segmentation)
-    else:
-        write_labels(path, segmentation.labels, scale=image.scale, unit=image.unit, provenance=provenance)
-
-
 def _write_confidence(path: Path, segmentation: "Segmentation") -> None:
     image = segmentation.image
     write_confidence(path, segmentation.foreground, scale=image.scale, unit=image.unit)
 
 
-def _write_contours(path: Path, segmentation: "Segmentation") -> None:
-    image = segmentation.image
-    write_geojson(
-        path,
-        segmentation.contours,
-        positions=_positions(segmentation),
-        measurements=segmentation.measurements,
-        classification=segmentation.provenance.model,
-        scale=image.scale,
-        unit=image.unit,
-    )
-
-
 def _write_rois(path: Path, segmentation: "Segmentation") -> None:
-    write_rois(path, segmentation.contours, positions=_positions(segmentation))
-
-
-def _write_ome_tiff(path: Path, segmentation: "Segmentation") -> None:
-    image, provenance = segmentation.image, segmentation.provenance.as_dict()
-    axes = f"{image.stack_axes}YX"
-    scale, units = image.steps_along(axes)
-    write_ome_labels(
-        path,
-        segmentation.labels,
-        axes=axes,
-        scale=scale,
-        units=units,
-        provenance=provenance,
-    )
+    write_rois(path, segmentation.contours, positions=contour_positions(segmentation))
 
 
 def _write_table(path: Path, segmentation: "Segmentation") -> None:
@@ -124,13 +86,3 @@ def _write_table(path: Path, segmentation: "Segmentation") -> None:
 
 def _write_overlay(path: Path, segmentation: "Segmentation") -> None:
     write_overlay(path, segmentation.image, segmentation.labels)
-
-
-def _positions(segmentation: "Segmentation") -> list[Position]:
-    """Name the plane of each contour."""
-    axes = segmentation.image.stack_axes.lower()
-    return [
-        Position(**dict(zip(axes, index, strict=True)))
-        for index, contours in segmentation.plane_contours.items()
-        for _ in contours
-    ]

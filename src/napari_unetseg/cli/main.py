@@ -18,9 +18,11 @@ from napari_unetseg.cli.demo_command import demo_command
 from napari_unetseg.cli.evaluate_command import evaluate_command
 from napari_unetseg.cli.export_command import export_command
 from napari_unetseg.cli.health_command import health_command
+from napari_unetseg.cli.keys_command import keys_app
 from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import segment_command
+from napari_unetseg.cli.serve_command import serve_command
 from napari_unetseg.cli.train_command import train_command
 from napari_unetseg.cli.try_command import try_command
 
@@ -86,6 +88,8 @@ _COMMANDS = (
     config_command,
     benchmark_command,
     demo_command,
+    serve_command,
 )
 for _command in _COMMANDS:
     app.command(_command.__name__.removesuffix("_command"))(_command)
+app.add_typer(keys_app)

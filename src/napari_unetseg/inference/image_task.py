@@ -5,9 +5,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.image import Image
+from napari_unetseg.inference.augmentation import ORIENTATIONS
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.inference.prediction import Prediction
+from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.inference.resampling import Resampler
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import TilePlan
@@ -23,14 +23,13 @@ class ImageTask:
 
     Parameters
     ----------
-    image
-        Any size from 1 x 1.
+    request
+        The image, and what is wanted of it. With `augment` the network's answers hold, after the heads, how far
+        its passes agree.
     card
         Card of the model.
     tile_plan
         How the image is divided.
-    with_agreement
-        Whether the network's answers hold, after the heads, how far its passes agree.
 
     Attributes
     ----------
@@ -40,17 +39,24 @@ class ImageTask:
         Why there will be no result; None as long as there may be one.
     alone
         Whether its tiles must not share a batch with those of other images.
+    passes_of_batch
+        Passes that are done over its tiles in the batch under way.
     """
 
-    def __init__(self, image: Image, card: ModelCard, tile_plan: TilePlan, with_agreement: bool = False) -> None:
+    def __init__(self, request: PredictRequest, card: ModelCard, tile_plan: TilePlan) -> None:
+        image = request.image
+        self.request = request
         self.image = image
         self.warnings: list[str] = []
         self.failure: Exception | None = None
         self.alone = False
+        self.passes_of_batch = 0
+        self._cancelled = False
+        self._passes_per_tile = len(ORIENTATIONS) if request.augment else 1
         self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
         self._resampler = Resampler(image.shape, tile_plan.resized_to) if tile_plan.resized_to else None
-        self._map, remarks = allocate_map((self._heads + with_agreement, *image.shape), image.name)
+        self._map, remarks = allocate_map((self._heads + request.augment, *image.shape), image.name)
         self.warnings += remarks
         self._start(tile_plan)
 
@@ -87,6 +93,28 @@ class ImageTask:
     def is_settled(self) -> bool:
         """Whether it is finished or has failed."""
         return self.done == self.total
+
+    @property
+    def passes_done(self) -> int:
+        """Passes of the network over its tiles that are done; without augmentation as many as tiles."""
+        return self.done * self._passes_per_tile + self.passes_of_batch
+
+    @property
+    def passes(self) -> int:
+        """Passes of the network over its tiles that are or will be done."""
+        return self.total * self._passes_per_tile
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its own `cancel` was ever seen to be True."""
+        cancel = self.request.cancel
+        self._cancelled = self._cancelled or (cancel is not None and cancel())
+        return self._cancelled
+
+    def report(self) -> None:
+        """Tell its own progress."""
+        if self.request.progress is not None:
+            self.request.progress(self.passes_done, self.passes)
 
     def take(self, count: int) -> list[int]:
         """Take up to so many tiles that wait; return their places in `tile_plan.tiles`."""

@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, OutOfMemory, is_out_of_memory, out_of_memory_says
 from napari_unetseg.image import Image
-from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
+from napari_unetseg.inference.augmentation import average_orientations
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, no_memory_for, nothing_left, step_down
-from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.schedule import Schedule, TileBatch
 from napari_unetseg.inference.tiling.plan import BATCH_SIZES, TileLimits, TilePlan, pixels_that_fit, plan_tiling
 from napari_unetseg.zoo.card import ModelCard
@@ -53,7 +54,10 @@ def predict(image: Image, card: ModelCard, backend: Backend, options: PredictOpt
 
 
 def predict_many(
-    images: Iterable[Image | Exception], card: ModelCard, backend: Backend, options: PredictOptions | None = None
+    images: Iterable[Image | PredictRequest | Exception],
+    card: ModelCard,
+    backend: Backend,
+    options: PredictOptions | None = None,
 ) -> Iterator[Prediction | Exception]:
     """Compute the probability maps of images of any sizes; tiles of several images share a batch.
 
@@ -65,7 +69,8 @@ def predict_many(
     Parameters
     ----------
     images
-        Drawn from as they are needed. An exception in the place of an image is handed through.
+        Drawn from as they are needed. An `Image` is seen as `options` say, a `PredictRequest` as it says itself. An
+        exception in the place of an image is handed through.
     card
         Card of the model that `backend` runs.
     backend
@@ -77,7 +82,8 @@ def predict_many(
     ------
     Prediction or Exception
         One for each image, in their order. What cannot be computed gives its exception, and the others
-        go on; once `cancel` was seen to be True, what is not finished gives `Cancelled`.
+        go on, as they do where its own `cancel` was seen to be True; once that of `options` was, all that is not
+        finished gives `Cancelled`.
     """
     return _Run(images, card, backend, options or PredictOptions()).results()
 
@@ -92,7 +98,11 @@ class _Run:
     """Images on their way through a network."""
 
     def __init__(
-        self, images: Iterable[Image | Exception], card: ModelCard, backend: Backend, options: PredictOptions
+        self,
+        images: Iterable[Image | PredictRequest | Exception],
+        card: ModelCard,
+        backend: Backend,
+        options: PredictOptions,
     ) -> None:
         self._card = card
         self._backend = backend
@@ -100,15 +110,18 @@ class _Run:
         self._options = replace(options, limits=self._limits)
         self._fallback = options.fallback
         self._requested_batch = options.batch_size
-        self._augments = options.augment
         self._cancelled = False
-        self._schedule = Schedule(images, self._prepare)
+        self._schedule = Schedule(map(self._request, images), self._prepare)
 
     def results(self) -> Iterator[Prediction | Exception]:
         while True:
             for settled in self._schedule.due():
                 yield settled if isinstance(settled, Exception) else self._result(settled)
                 del settled  # its probabilities, before the next image needs room
+            if self._options.before_batch is not None and self._schedule.unsettled:
+                self._options.before_batch()
+            if self._drop_cancelled():
+                continue
             batch = self._schedule.next_batch(self._batch_size)
             if batch:
                 self._advance(batch)
@@ -116,29 +129,43 @@ class _Run:
                 return
             del batch
 
+    def _drop_cancelled(self) -> bool:
+        """Give up the images whose own cancel was seen to be True; return whether there were any."""
+        cancelled = [task for task in self._schedule.unsettled if task.is_cancelled]
+        for task in cancelled:
+            task.failure = _cancelled(task.image)
+        return bool(cancelled)
+
     @property
     def _batch_size(self) -> int:
         kind = self._backend.device.kind
         size = self._requested_batch or BATCH_SIZES[kind]
         return min(size, self._limits.of(kind).batch_size or size)
 
-    def _prepare(self, image: Image) -> ImageTask:
-        if self._is_cancelled():
+    def _request(self, given: Image | PredictRequest | Exception) -> PredictRequest | Exception:
+        if isinstance(given, Image):
+            return PredictRequest(given, self._options.diameter, self._options.augment)
+        return given
+
+    def _prepare(self, request: PredictRequest) -> ImageTask:
+        image = request.image
+        if self._is_cancelled() or (request.cancel is not None and request.cancel()):
             raise _cancelled(image)
         try:
-            return self._task(image)
+            return self._task(request)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
         self._backend.release_memory()
         with out_of_memory_says(no_memory_for(image)):
-            return self._task(image)
+            return self._task(request)
 
-    def _task(self, image: Image) -> ImageTask:
-        return ImageTask(image, self._card, self._plan_tiling(image), self._augments)
+    def _task(self, request: PredictRequest) -> ImageTask:
+        return ImageTask(request, self._card, self._plan_tiling(request))
 
-    def _plan_tiling(self, image: Image) -> TilePlan:
-        resized_to = size_for_network(image.shape, self._card, self._options.diameter, image.name)
+    def _plan_tiling(self, request: PredictRequest) -> TilePlan:
+        image = request.image
+        resized_to = size_for_network(image.shape, self._card, request.diameter, image.name)
         limits = tile_limits(self._options, self._backend.device)
         return plan_tiling(resized_to or image.shape, self._card, self._backend, limits, resized_to, image.name)
 
@@ -161,12 +188,16 @@ class _Run:
             self._give_up()
             return
         failure = self._compute(batch)
+        for task, _ in batch:
+            task.passes_of_batch = 0
         if failure is None:
-            if not self._augments:
-                self._report()
+            if not batch[0][0].request.augment:
+                self._report(batch)
         elif isinstance(failure, Cancelled):
-            self._cancelled = True
-            self._give_up()
+            _put_back(batch)
+            if not all(task.is_cancelled for task, _ in batch):
+                self._cancelled = True
+                self._give_up()
         elif isinstance(failure, MemoryError):
             _put_back(batch)
             self._step_down(batch)
@@ -185,7 +216,8 @@ class _Run:
                 for (task, index), window in zip(batch, windows, strict=True):
                     task.read(index, window)
                 output_view = self._place(batch)
-                outputs = self._run(windows, probabilities if output_view is None else output_view[np.newaxis])
+                place = probabilities if output_view is None else output_view[np.newaxis]
+                outputs = self._run(batch, windows, place)
                 for (task, index), output in zip(batch, outputs, strict=True):
                     task.write(index, output)
         except Exception as error:
@@ -200,29 +232,41 @@ class _Run:
 
     def _place(self, batch: TileBatch) -> NDArray[np.float32] | None:
         """Return where a lone answer belongs, so that a large one is not in memory twice."""
-        if len(batch) > 1 or self._augments:
+        if len(batch) > 1 or batch[0][0].request.augment:
             return None
         task, index = batch[0]
         return task.output_view(index)
 
-    def _run(self, windows: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        cancel = self._options.cancel
-        if not self._augments:
+    def _run(
+        self, batch: TileBatch, windows: NDArray[np.float32], probabilities: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        cancel = self._cancel_of(batch)
+        if not batch[0][0].request.augment:
             return self._backend.run(windows, cancel, probabilities)
         return average_orientations(
             lambda turned: self._backend.run(turned, cancel),
             windows,
             self._card.heads,
-            lambda passes: self._report(passes * len(windows)),
+            lambda _passes: self._report_pass(batch),
         )
 
-    def _report(self, passes: int = 0) -> None:
-        """Tell the progress: finished tiles, or passes over tiles where there are several."""
-        progress = self._options.progress
-        if progress is not None:
-            done, total = self._schedule.progress
-            each = len(ORIENTATIONS) if self._augments else 1
-            progress(done * each + passes, total * each)
+    def _cancel_of(self, batch: TileBatch) -> CancelFlag | None:
+        """Return what stops a batch: a cancel of all, or of each image that it is of."""
+        if self._options.cancel is None and any(task.request.cancel is None for task, _ in batch):
+            return None
+        return lambda: self._is_cancelled() or all(task.is_cancelled for task, _ in batch)
+
+    def _report_pass(self, batch: TileBatch) -> None:
+        for task, _ in batch:
+            task.passes_of_batch += 1
+        self._report(batch)
+
+    def _report(self, batch: TileBatch) -> None:
+        """Tell the progress of all, and of each image of a batch: passes of the network over tiles."""
+        if self._options.progress is not None:
+            self._options.progress(*self._schedule.progress)
+        for task in dict.fromkeys(task for task, _ in batch):
+            task.report()
 
     def _shape(self, batch: TileBatch) -> tuple[int, int, int, int]:
         height, width = batch[0][0].window_shape
@@ -245,7 +289,7 @@ class _Run:
         _log.warning("%s: %s", first.image.name, step.text)
         for task in self._schedule.unsettled:
             task.warnings.append(step.text)
-            task.replan(self._plan_tiling(task.image))
+            task.replan(self._plan_tiling(task.request))
         on_step = self._options.on_step
         if on_step is not None:
             on_step(step)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_unetseg.callbacks import CancelFlag, Progress
 
 if TYPE_CHECKING:
+    from napari_unetseg.image import Image
     from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
 
 
@@ -56,6 +57,29 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class PredictRequest:
+    """An image, and what is wanted of it, whatever images it is computed with.
+
+    Attributes
+    ----------
+    image
+        Any size from 1 x 1.
+    diameter, augment
+        As for `PredictOptions`.
+    progress
+        Called with the tiles of this image that are done, and all it has, each counted eight times with `augment`.
+    cancel
+        Polled before each batch, and while one with tiles of this image alone runs. The other images go on.
+    """
+
+    image: "Image"
+    diameter: float | None = None
+    augment: bool = False
+    progress: Progress | None = None
+    cancel: CancelFlag | None = None
+
+
+@dataclass(frozen=True)
 class PredictOptions:
     """How images are computed.
 
@@ -75,16 +99,19 @@ class PredictOptions:
         Puts the network onto the CPU where nothing else helps when memory runs out; None if it must not.
     on_step
         Called with each step that is taken because memory ran out, from the computing thread.
+    before_batch
+        Called before a batch is put together, from the computing thread; nothing runs on the device meanwhile.
     diameter
         Typical diameter of the objects in the images, in pixels. The network then sees them at the size that it
         was trained on, and its answer is brought back; None: images keep their size. See
-        `napari_unetseg.inference.object_size`.
+        `napari_unetseg.inference.object_size`. A `PredictRequest` has its own.
     augment
-        Whether the network is run on eight flips and turns of each tile, and their answers averaged.
+        Whether the network is run on eight flips and turns of each tile, and their answers averaged. A
+        `PredictRequest` has its own.
     progress
-        Called after each batch, or each pass over it.
+        Called after each batch, or each pass over it, with the tiles of all images.
     cancel
-        Polled before each batch, and by the backend while it runs.
+        Polled before each batch, and by the backend while it runs; it ends all images.
     """
 
     window: int | None = None
@@ -93,6 +120,7 @@ class PredictOptions:
     limits: "Limits | None" = None
     fallback: "Fallback | None" = None
     on_step: "Callable[[MemoryStep], None] | None" = None
+    before_batch: Callable[[], None] | None = None
     diameter: float | None = None
     augment: bool = False
     progress: Progress | None = None

@@ -1,14 +1,14 @@
 """In which order the tiles of many images are computed.
 
 The first image that is not finished comes first. Its batch is filled with tiles of the same shape of
-the images after it, which are taken in only as long as the batch has room: while a batch is full, no
-image waits half done for another. Results are given in the order of the images.
+the images after it that are augmented as it is, and which are taken in only as long as the batch has room: while
+a batch is full, no image waits half done for another. Results are given in the order of the images.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 
-from napari_unetseg.image import Image
 from napari_unetseg.inference.image_task import ImageTask
+from napari_unetseg.inference.prediction import PredictRequest
 
 MAX_PIXELS_UNDER_WAY = 4096 * 4096
 """Pixels of images under way beyond which no further image is taken in."""
@@ -25,17 +25,19 @@ class Schedule:
 
     Parameters
     ----------
-    images
+    requests
         Drawn from one at a time. An exception in the place of an image is its result.
     prepare
-        Makes a task of an image; what it raises is that image's result.
+        Makes a task of a request; what it raises is that image's result.
     """
 
-    def __init__(self, images: Iterable[Image | Exception], prepare: Callable[[Image], ImageTask]) -> None:
-        self._source = iter(images)
+    def __init__(
+        self, requests: Iterable[PredictRequest | Exception], prepare: Callable[[PredictRequest], ImageTask]
+    ) -> None:
+        self._source = iter(requests)
         self._prepare = prepare
         self._under_way: list[ImageTask | Exception] = []
-        self._tiles_given = 0
+        self._passes_given = 0
 
     def due(self) -> Iterator[ImageTask | Exception]:
         """Give the results whose turn it is: settled tasks, and exceptions of images that never became one."""
@@ -44,7 +46,7 @@ class Schedule:
             if isinstance(first, ImageTask):
                 if not first.is_settled:
                     return
-                self._tiles_given += first.done
+                self._passes_given += first.passes_done
             yield self._under_way.pop(0)
 
     def next_batch(self, size: int) -> TileBatch:
@@ -79,11 +81,11 @@ class Schedule:
         if len(self._under_way) >= most_images or pixels >= MAX_PIXELS_UNDER_WAY:
             return False
         try:
-            image = next(self._source)
+            request = next(self._source)
         except StopIteration:
             return False
         try:
-            self._under_way.append(image if isinstance(image, Exception) else self._prepare(image))
+            self._under_way.append(request if isinstance(request, Exception) else self._prepare(request))
         except Exception as error:
             self._under_way.append(error)
         return True
@@ -100,11 +102,12 @@ class Schedule:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Tiles that are finished, and all tiles of the images taken in so far."""
+        """Passes of the network over tiles that are done, and all of the images taken in so far."""
         tasks = [task for task in self._under_way if isinstance(task, ImageTask)]
-        done, total = sum(task.done for task in tasks), sum(task.total for task in tasks)
-        return self._tiles_given + done, self._tiles_given + total
+        done, total = sum(task.passes_done for task in tasks), sum(task.passes for task in tasks)
+        return self._passes_given + done, self._passes_given + total
 
 
 def _match(task: ImageTask, first: ImageTask) -> bool:
-    return task.window_shape == first.window_shape and not task.alone
+    alike = task.window_shape == first.window_shape and task.request.augment == first.request.augment
+    return alike and not task.alone

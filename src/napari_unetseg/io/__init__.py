@@ -8,8 +8,9 @@
   common: contours, the plane of each, and what a file holds besides. `geojson_features` reads whatever legal form a
   GeoJSON document has; `object_properties` is what QuPath knows of an object.
 * `atomic` makes every file whole or not there, `file_owner` says whose half-written ones are and sweeps those of
-  killed processes, `json_text` writes JSON that others can read; `hashing` names a file by its content; `suffixes`,
-  `text_columns` and `plotting` are small helps.
+  killed processes, and `claims` say which process does which piece of the work of a folder.
+* `json_text` writes JSON that others can read; `hashing` names a file by its content; `suffixes`, `text_columns` and
+  `plotting` are small helps.
 
 The names below load the libraries that they need on first use.
 """

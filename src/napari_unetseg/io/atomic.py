@@ -2,12 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.file_owner import temporary_beside
 from napari_unetseg.language import Sentence
+
+
+def open_or_whole(file: str | Path | BinaryIO) -> AbstractContextManager[Path | BinaryIO]:
+    """Hand out what writers write to: an open file, such as one in memory, as it is; of a path a `whole_file`."""
+    return whole_file(Path(file)) if isinstance(file, str | Path) else nullcontext(file)
 
 
 @contextmanager

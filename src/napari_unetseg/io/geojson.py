@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.atomic import open_or_whole
 from napari_unetseg.io.contour_file import (
     Columns,
     ContourFile,
@@ -35,7 +35,7 @@ _NO_CHANNEL = -1  # QuPath: all of them
 
 
 def write_geojson(
-    path: str | Path,
+    path: str | Path | BinaryIO,
     contours: Sequence[Contour],
     *,
     positions: Sequence[Position] | None = None,
@@ -55,7 +55,7 @@ def write_geojson(
     Parameters
     ----------
     path
-        File to write; one that exists is replaced.
+        File to write; one that exists is replaced. Or an open file, such as one in memory.
     contours
         Outlines in pixel coordinates (y, x).
     positions
@@ -93,8 +93,12 @@ def write_geojson(
     collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
     if scale is not None and unit and (sizes := [length(step) for step in scale]) and None not in sizes:
         collection["pixel_size"] = {"y": sizes[0], "x": sizes[1], "unit": unit}
-    with whole_file(Path(path)) as temporary:
-        temporary.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False), encoding="utf-8")
+    content = json.dumps(collection, separators=(",", ":"), allow_nan=False).encode()
+    with open_or_whole(path) as opened:
+        if isinstance(opened, Path):
+            opened.write_bytes(content)
+        else:
+            opened.write(content)
 
 
 def read_geojson(path: str | Path) -> ContourFile:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.atomic import open_or_whole
 from napari_unetseg.io.json_text import json_text
 from napari_unetseg.io.physical_size import length, length_symbol, time_symbol
 from napari_unetseg.printable import printable
@@ -29,7 +29,7 @@ def label_type(labels: NDArray[np.integer[Any]]) -> type[np.unsignedinteger[Any]
 
 
 def write_ome_labels(
-    path: str | Path,
+    path: str | Path | BinaryIO,
     labels: NDArray[np.integer[Any]],
     *,
     axes: str = "YX",
@@ -42,7 +42,7 @@ def write_ome_labels(
     Parameters
     ----------
     path
-        File to write, ending in ``.ome.tif``; one that exists is replaced.
+        File to write, ending in ``.ome.tif``; one that exists is replaced. Or an open file, such as one in memory.
     labels
         Any integer dtype, no negative values; 0 is background.
     axes
@@ -60,16 +60,17 @@ def write_ome_labels(
     UnetsegError
         If the file cannot be written.
     """
-    path = Path(path)
     array = labels.astype(label_type(labels), copy=False)
-    metadata: dict[str, Any] = {"axes": axes, "Name": printable(path.name.removesuffix(".ome.tif"))}
+    metadata: dict[str, Any] = {"axes": axes}
+    if isinstance(path, str | Path):
+        metadata["Name"] = printable(Path(path).name.removesuffix(".ome.tif"))
     if provenance:
         metadata["Description"] = json_text(provenance)
     if scale is not None and units is not None:
         for axis, step, unit in zip(axes, scale, units, strict=True):
             metadata |= _size(axis, step, unit)
-    with whole_file(path) as temporary:
-        tifffile.imwrite(temporary, array, ome=True, compression="zlib", photometric="minisblack", metadata=metadata)
+    with open_or_whole(path) as opened:
+        tifffile.imwrite(opened, array, ome=True, compression="zlib", photometric="minisblack", metadata=metadata)
 
 
 def _size(axis: str, step: float, unit: str | None) -> dict[str, Any]:

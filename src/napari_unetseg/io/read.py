@@ -1,33 +1,36 @@
 """Read a plane or a stack from an image file, as it looks or as it is numbered."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
-import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
-from napari_unetseg.language import Sentence
+from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.printable import printable
 
 # What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
 _CONVERSIONS = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "LA": "L", "La": "L", "PA": "RGBA"}
 
-# The start of a PNG file up to its bit depth and colour type: RGB, grey and alpha, or RGB and alpha, of 16 bits.
-_DEEP_PNG = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR.{8}\x10[\x02\x04\x06]", re.DOTALL)
+# The start of a PNG file up to its bit depth and colour type: grey or RGB, with or without alpha, of 16 bits.
+_DEEP_PNG = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR.{8}\x10[\x00\x02\x04\x06]", re.DOTALL)
 # A colour PNM file, and its largest value.
 _PPM = re.compile(rb"P[36](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _HEADER = 1024
+# Some libraries repeat what they could not read.
+_LONGEST_REASON = 300
 
 
 def read_image(path: str | Path, axes: str | None = None) -> Image:
@@ -74,25 +77,48 @@ def read_label_image(path: str | Path) -> Image:
 
 def _read(path: Path, reader: Callable[[Path], Image]) -> Image:
     _check_file(path)
-    try:
+    with unreadable_says(path):
         image, name = reader(path), printable(path.name)
-        remarks = list(image.remarks)
-        if name != path.name:
-            remarks.append(
-                Sentence("The name of the file is not UTF-8; results and tables write it as {name}.", name=name)
-            )
-        return replace(image, name=name, path=str(path.absolute()), remarks=tuple(remarks))
+    remarks = list(image.remarks)
+    if name != path.name:
+        remarks.append(Sentence("The name of the file is not UTF-8; results and tables write it as {name}.", name=name))
+    return replace(image, name=name, path=str(path.absolute()), remarks=tuple(remarks))
+
+
+@contextmanager
+def unreadable_says(label: str | Path) -> Iterator[None]:
+    """Say what failed in a block that reads an image by other libraries, which raise whatever they stumble upon.
+
+    Parameters
+    ----------
+    label
+        What the message calls the image: its file or name.
+
+    Raises
+    ------
+    ImageError
+        For whatever was raised, but that memory ran out.
+    """
+    try:
+        yield
     except (ImageError, MemoryError):
         raise
-    except Exception as error:  # readers raise whatever their parsing stumbles upon
+    except Exception as error:
         raise ImageError(
             Sentence(
                 "{path}: cannot be read as an image ({reason}). It may be damaged or of a kind that is not "
                 "supported; open it in the program it came from and save it as TIFF or PNG.",
-                path=path,
-                reason=error,
+                path=label,
+                reason=_reason(error),
             )
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # Pillow names the object that it read from
+        return Sentence("its format is not recognised")
+    said = error_sentence(error)
+    return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"
 
 
 def _check_file(path: Path) -> None:
@@ -126,52 +152,74 @@ def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
 def _read_npy(path: Path, axes: str | None) -> Image:
     # A large file is looked into rather than read.
     in_file = path.stat().st_size > READ_AT_ONCE
-    array: NDArray[Any] = np.load(path, mmap_mode="r" if in_file else None, allow_pickle=False)
+    return npy_image(np.load(path, mmap_mode="r" if in_file else None, allow_pickle=False), axes, path.name)
+
+
+def npy_image(array: NDArray[Any], axes: str | None, name: str) -> Image:
+    """Return the array of an ``.npy`` file as an image, as `Image.of` does where its axes are not named."""
     if axes is None:
-        return Image.of(array, name=path.name)
-    return Image(array if len(axes) == array.ndim else array.squeeze(), axes, name=path.name)
+        return Image.of(array, name=name)
+    return Image(array if len(axes) == array.ndim else array.squeeze(), axes, name=name)
 
 
 def _read_picture(path: Path) -> Image:
     with path.open("rb") as file:
-        header = file.read(_HEADER)
-    # Pillow would cut the colours of both down to 8 bits.
+        return picture_image(file, path)
+
+
+def picture_image(file: BinaryIO, label: str | Path, formats: tuple[str, ...] | None = None) -> Image:
+    """Read a picture of one frame that Pillow knows, without loss of bits, and not turned by any orientation tag.
+
+    Parameters
+    ----------
+    file
+        An open file.
+    label
+        What messages call it.
+    formats
+        Pillow's names of those that it may be; None: any.
+
+    Raises
+    ------
+    ImageError
+        If there are several frames, or colours whose bits would be lost.
+    Exception
+        Whatever Pillow raises where the file is damaged; see `unreadable_says`.
+    """
+    header = file.read(_HEADER)
+    file.seek(0)
+    # Pillow would cut the colours of both down to 8 bits, and old versions have no 16-bit greys.
     if _DEEP_PNG.match(header):
-        return _read_deep_png(path)
+        array = imagecodecs.png_decode(file.read())
+        return _picture(array[..., 0] if array.shape[-1] == 2 else array)
     if (ppm := _PPM.match(header)) and int(ppm[1]) > 255:
         raise ImageError(
             Sentence(
-                "{path}: has colours of more than 8 bits, which are read from PNG and TIFF; save it as one.", path=path
+                "{path}: has colours of more than 8 bits, which are read from PNG and TIFF; save it as one.", path=label
             )
         )
-    frames = imageio.improps(path, plugin="pillow", index=...).n_images or 1  # type: ignore[arg-type]
-    if frames > 1:
-        raise ImageError(
-            Sentence(
-                "{path}: holds {frames} frames; save the one to segment as an image of its own.",
-                path=path,
-                frames=frames,
+    with Pillow.open(file, formats=formats) as picture:
+        frames = getattr(picture, "n_frames", 1)
+        if frames > 1:
+            raise ImageError(
+                Sentence(
+                    "{path}: holds {frames} frames; save the one to segment as an image of its own.",
+                    path=label,
+                    frames=frames,
+                )
             )
-        )
-    mode = imageio.immeta(path, plugin="pillow", index=0)["mode"]
-    array = imageio.imread(path, plugin="pillow", index=0, mode=_CONVERSIONS.get(mode))
-    return _picture(array, path)
+        palette = picture.palette if picture.mode == "P" else None
+        mode = palette.mode if palette else _CONVERSIONS.get(picture.mode)
+        return _picture(np.array(picture.convert(mode) if mode else picture))
 
 
 def _read_numbered_picture(path: Path) -> Image:
     with Pillow.open(path) as picture:
         if getattr(picture, "n_frames", 1) == 1 and picture.mode in ("P", "PA"):
             numbers = np.asarray(picture)
-            return Image(numbers if numbers.ndim == 2 else numbers[..., 0], "YX", name=path.name)
+            return Image(numbers if numbers.ndim == 2 else numbers[..., 0], "YX")
     return _read_picture(path)
 
 
-def _read_deep_png(path: Path) -> Image:
-    array = imagecodecs.png_decode(path.read_bytes())
-    return _picture(array[..., 0] if array.shape[-1] == 2 else array, path)
-
-
-def _picture(array: NDArray[Any], path: Path) -> Image:
-    if array.ndim == 2:
-        return Image(array, "YX", name=path.name)
-    return Image(array, "YXC", rgb=True, name=path.name)
+def _picture(array: NDArray[Any]) -> Image:
+    return Image(array, "YX") if array.ndim == 2 else Image(array, "YXC", rgb=True)

@@ -45,23 +45,48 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> 
         file, if there is more than one image, or if the colours are of a kind that is not read.
     """
     with tifffile.TiffFile(path) as file:
-        series = _only_image(path, file)
-        # Of a large file that is not compressed, pixels stay where they are until they are needed.
-        in_file = series.dataoffset is not None and series.nbytes > READ_AT_ONCE and (stored or is_as_stored(series))
-        array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
-        array, axes = _without_single_places(array, series)
-        rgb = False
-        if stored:
-            array, axes = without_alpha(array, axes, series)
-        else:
-            array, axes, rgb = as_picture(path, array, axes, series)
-        array, letters = _placed(path, array, axes, series, named)
-        sizes = read_sizes(file)
+        return tiff_image(file, path, named, stored=stored)
+
+
+def tiff_image(file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False) -> Image:
+    """Read an open TIFF file, as `read_tiff` does.
+
+    Parameters
+    ----------
+    file
+        It may be in memory.
+    path
+        Of the file; of one in memory, what messages call it.
+    named, stored
+        As `read_tiff` takes them.
+
+    Raises
+    ------
+    ImageError
+        As `read_tiff` does.
+    """
+    series, name = _only_image(path, file), Path(path).name
+    # Of a large file that is not compressed, pixels stay where they are until they are needed.
+    in_file = (
+        file.filehandle.is_file
+        and series.dataoffset is not None
+        and series.nbytes > READ_AT_ONCE
+        and (stored or is_as_stored(series))
+    )
+    array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
+    array, axes = _without_single_places(array, series)
+    rgb = False
+    if stored:
+        array, axes = without_alpha(array, axes, series)
+    else:
+        array, axes, rgb = as_picture(path, array, axes, series)
+    array, letters = _placed(path, array, axes, series, named)
+    sizes = read_sizes(file, name)
     if not in_file:
         # ImageJ writes the other byte order, which not everything takes.
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     steps = {axis: step for axis, step in sizes.steps.items() if axis in letters}
-    return Image(array, letters, rgb, sizes.scale, sizes.unit, path.name, steps=steps, remarks=sizes.remarks)
+    return Image(array, letters, rgb, sizes.scale, sizes.unit, name, steps=steps, remarks=sizes.remarks)
 
 
 def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
@@ -77,7 +102,7 @@ def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
         return series.axes if set(series.axes) <= set(_STATED) else "", tuple(series.shape)
 
 
-def _only_image(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+def _only_image(path: str | Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     """Return the image of a file, beside which there are at most smaller versions of it.
 
     Raises
@@ -127,7 +152,7 @@ def _without_single_places(array: NDArray[Any], series: tifffile.TiffPageSeries)
 
 
 def _placed(
-    path: Path, array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries, named: str | None
+    path: str | Path, array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries, named: str | None
 ) -> tuple[NDArray[Any], str]:
     """Return the array with the letters of its axes, those of Y before X."""
     stated = axes.replace("S", "C") if set(axes) <= set(_STATED) and not {"C", "S"} <= set(axes) else None

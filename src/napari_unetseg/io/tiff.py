@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.atomic import open_or_whole
 from napari_unetseg.io.json_text import json_text
 from napari_unetseg.io.ome_tiff import label_type, write_ome_labels
 from napari_unetseg.io.physical_size import length, length_symbol
@@ -18,7 +18,7 @@ _ASCII_UNITS = {"\u00b5m": "um", "Å": "angstrom"}
 
 
 def write_labels(
-    path: str | Path,
+    path: str | Path | BinaryIO,
     labels: NDArray[np.integer[Any]],
     *,
     scale: tuple[float, float] | None = None,
@@ -33,7 +33,7 @@ def write_labels(
     Parameters
     ----------
     path
-        File to write; one that exists is replaced.
+        File to write; one that exists is replaced. Or an open file, such as one in memory.
     labels
         (Y, X), any integer dtype, no negative values; 0 is background.
     scale, unit
@@ -52,7 +52,7 @@ def write_labels(
     dtype = label_type(labels)
     if dtype is np.uint16:
         text = json_text(provenance) if provenance else None
-        _write_imagej(Path(path), labels.astype(dtype), scale, unit, text)
+        _write_imagej(path, labels.astype(dtype), scale, unit, text)
     else:
         write_ome_labels(path, labels, scale=scale, units=(unit, unit), provenance=provenance)
 
@@ -80,11 +80,15 @@ def write_confidence(
     UnetsegError
         If the file cannot be written.
     """
-    _write_imagej(Path(path), confidence.astype(np.float32), scale, unit, None)
+    _write_imagej(path, confidence.astype(np.float32), scale, unit, None)
 
 
 def _write_imagej(
-    path: Path, array: NDArray[Any], scale: tuple[float, float] | None, unit: str | None, info: str | None
+    file: str | Path | BinaryIO,
+    array: NDArray[Any],
+    scale: tuple[float, float] | None,
+    unit: str | None,
+    info: str | None,
 ) -> None:
     metadata: dict[str, Any] = {"axes": "YX"}
     resolution = None
@@ -95,9 +99,9 @@ def _write_imagej(
     if height is not None and width is not None and symbol is not None:
         resolution = (1 / width, 1 / height)
         metadata["unit"] = _ASCII_UNITS.get(symbol, symbol)
-    with whole_file(path) as temporary:
+    with open_or_whole(file) as opened:
         tifffile.imwrite(
-            temporary,
+            opened,
             array,
             imagej=True,
             compression="zlib",

@@ -26,7 +26,7 @@ def is_as_stored(series: tifffile.TiffPageSeries) -> bool:
 
 
 def as_picture(
-    path: Path, array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries
+    path: str | Path, array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries
 ) -> tuple[NDArray[Any], str, bool]:
     """Return the pixels as the picture shows them, with their axes, and whether these are colours.
 

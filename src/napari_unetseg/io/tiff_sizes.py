@@ -27,16 +27,17 @@ class Sizes:
     remarks: tuple[str, ...] = ()
 
 
-def read_sizes(file: tifffile.TiffFile) -> Sizes:
+def read_sizes(file: tifffile.TiffFile, name: str) -> Sizes:
     """Read pixel size and steps. A negative size is taken as its magnitude; what is no size is left out and said.
 
     Resolution tags of files that come from neither OME nor ImageJ, and inches of ImageJ, are printing resolutions
-    (72 dpi) far more often than pixel sizes: they count where nothing could be printed so finely.
+    (72 dpi) far more often than pixel sizes: they count where nothing could be printed so finely. Remarks call the file
+    by its name.
     """
     if file.is_ome and file.ome_metadata:
-        return _ome_sizes(file.filename, file.ome_metadata)
+        return _ome_sizes(name, file.ome_metadata)
     if file.is_imagej and file.imagej_metadata:
-        return _imagej_sizes(file)
+        return _imagej_sizes(name, file)
     return _plain_sizes(file)
 
 
@@ -50,7 +51,7 @@ def _ome_sizes(name: str, xml: str) -> Sizes:
     return _sizes(name, sizes, units | {"T": pixels.get("TimeIncrementUnit", "s")})
 
 
-def _imagej_sizes(file: tifffile.TiffFile) -> Sizes:
+def _imagej_sizes(name: str, file: tifffile.TiffFile) -> Sizes:
     stated: Mapping[str, Any] = file.imagej_metadata or {}
     unit = str(stated.get("unit", ""))
     y_size, x_size = _resolution(file)
@@ -58,7 +59,7 @@ def _imagej_sizes(file: tifffile.TiffFile) -> Sizes:
         unit = ""
     units = {"Y": stated.get("yunit", unit), "X": unit, "Z": stated.get("zunit", unit), "T": stated.get("tunit", "sec")}
     steps = {"Z": stated.get("spacing"), "T": stated.get("finterval") or None}
-    return _sizes(file.filename, {"Y": y_size, "X": x_size} | steps, units)
+    return _sizes(name, {"Y": y_size, "X": x_size} | steps, units)
 
 
 def _plain_sizes(file: tifffile.TiffFile) -> Sizes:

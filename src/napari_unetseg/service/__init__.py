@@ -5,8 +5,8 @@ on a server are the `verbs`. It hands each on to what does it: `packages` finds 
 lends it as a `loaded_model`, and `runner` runs images through it, one device for all callers. Batches wait in a
 `batch_queue`, stacks go plane by plane (`stack_prediction`), and a model chosen to run in int8 is calibrated on the
 way (`calibrating`). What comes of an image is a `segmentation` with its `provenance`; `viewer_layers` and
-`rich_display` show it, `debug_outputs` keeps it. `run_recipe`, `recipe_file` and `recipe_text` let a run be repeated.
-`trials` shows a piece of an image to every model.
+`rich_display` show it, `result_files` writes it, `debug_outputs` keeps it. `run_recipe`, `recipe_file` and
+`recipe_text` let a run be repeated. `trials` shows a piece of an image to every model.
 
 `forecast` says before a run what it will take, by what `machine_profile` keeps of measurements on this machine.
 `describe` says what a model is, `health_check` whether it is well, `counters` how runs went, in the dataclasses of

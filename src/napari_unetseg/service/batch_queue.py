@@ -77,6 +77,8 @@ class BatchQueue:
         Called with counts of tiles, of the images that were taken in so far.
     cancel
         Polled before each image and while the network runs.
+    before_batch
+        Called before each batch of the device.
     together
         Whether tiles of several images share the device's batches.
     """
@@ -89,6 +91,7 @@ class BatchQueue:
         *,
         progress: Progress | None,
         cancel: CancelFlag | None,
+        before_batch: Callable[[], None],
         together: bool,
     ) -> None:
         self._images = images
@@ -103,6 +106,7 @@ class BatchQueue:
             augment=options.augment,
             progress=progress and share_progress(progress, lambda: (self._begun, self._expected)),
             cancel=cancel,
+            before_batch=before_batch,
         )
         entries = self._entries()
         if together:

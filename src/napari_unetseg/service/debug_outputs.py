@@ -19,6 +19,7 @@ from napari_unetseg.printable import printable
 from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.segmentation import Segmentation
 
+_HIDDEN = "(hidden)"
 _HINT = "Correct development.debug_output_dir, or set development.save_debug_outputs to false."
 
 
@@ -85,15 +86,22 @@ def _make_folder(parent: Path, provenance: Provenance, request_id: str) -> Path:
 
 
 def debug_dump(settings: Settings) -> dict[str, Any]:
-    """Return plain values: the settings, the environment variables that look like ours, and what each thread does."""
+    """Return plain values: the settings, the environment variables that look like ours, and what each thread does.
+
+    The key for a server is hidden.
+    """
     frames = sys._current_frames()  # what the standard library has for this
     threads = {
         thread.name: traceback.format_stack(frames[thread.ident])
         for thread in threading.enumerate()
         if thread.ident in frames
     }
+    shown = settings.model_dump(mode="json")
+    secret = shown["client"]["key"]
+    shown["client"]["key"] = secret and _HIDDEN
+    variables = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return {
-        "settings": settings.model_dump(mode="json"),
-        "variables": {name: value for name, value in os.environ.items() if name.startswith(PREFIX)},
+        "settings": shown,
+        "variables": {name: _HIDDEN if value == secret else value for name, value in variables.items()},
         "threads": threads,
     }

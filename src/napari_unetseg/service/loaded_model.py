@@ -16,7 +16,7 @@ from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
 from napari_unetseg.inference.out_of_memory import Limits, MemoryStep
 from napari_unetseg.inference.predict import predict, predict_many, tile_limits
-from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.inference.tiling.plan import TileLimits
 from napari_unetseg.networks import SegmentationNetwork
@@ -151,7 +151,7 @@ class LoadedModel:
         return predict(image, self.card, backend, complete)
 
     def predict_many(
-        self, images: Iterable[Image | Exception], options: PredictOptions | None = None
+        self, images: Iterable[Image | PredictRequest | Exception], options: PredictOptions | None = None
     ) -> Iterator[Prediction | Exception]:
         """Compute many images together; see `napari_unetseg.inference.predict.predict_many`."""
         backend, complete = self._complete(options or PredictOptions())

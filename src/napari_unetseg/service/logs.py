@@ -112,7 +112,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.stages[name] = self.stages.get(name, 0.0) + 1000 * (perf_counter() - clock)
+            self.add(name, perf_counter() - clock)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to what a stage took."""
+        self.stages[name] = self.stages.get(name, 0.0) + 1000 * seconds
 
 
 class RequestLog:

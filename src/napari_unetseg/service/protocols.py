@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
-from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.segment_options import SegmentKeywords
 from napari_unetseg.service.reports import Failure, Health, Initialization, ModelInfo
@@ -55,7 +55,7 @@ class RunningModel(Protocol):
         ...
 
     def predict_many(
-        self, images: Iterable[Image | Exception], options: PredictOptions | None = None
+        self, images: Iterable[Image | PredictRequest | Exception], options: PredictOptions | None = None
     ) -> Iterator[Prediction | Exception]:
         """Compute many planes, with results in their order; what is wrong with one takes its place."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from math import prod
-from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from numpy.typing import NDArray
@@ -15,13 +15,14 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, out_of_memory_says
 from napari_unetseg.image import Image
-from napari_unetseg.inference.prediction import Prediction, PredictOptions
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, rescaled_warning
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
+from napari_unetseg.service.device_queue import DeviceQueue
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
@@ -67,7 +68,9 @@ class Runner:
         self._models = models
         self._settings = settings
         self._request_log = RequestLog(settings)
-        self._working = Lock()
+        self._device = DeviceQueue(
+            settings.server.batch_wait_ms / 1000, together=settings.unet.inference.enable_batch_processing
+        )
 
     def run(
         self,
@@ -80,7 +83,7 @@ class Runner:
     ) -> Segmentation:
         """Segment one image; `SegmentationService.segment` explains the rest."""
         watch = Stopwatch()
-        with self._call(image.name if isinstance(image, Image) else "image"):
+        with self._call(image.name if isinstance(image, Image) else "image"), self._device.on_its_way():
             options = SegmentOptions.of(**keywords)
             plane = options.plane_of(Image.of(image))
             remarks: tuple[str, ...] = ()
@@ -92,11 +95,34 @@ class Runner:
             with self._models.borrow(package) as loaded_model:
                 check_options(options, loaded_model.card)
                 started = datetime.now(UTC).astimezone()
-                with self.turn(cancel, watch), watch.stage("network"):
-                    prediction = _predict(loaded_model, plane, options, progress, cancel)
+                prediction = self._predict(loaded_model, plane, options, progress, cancel, watch)
                 prediction, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
                 result = self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
                 return _with_warnings(remarks, result)
+
+    def predict(
+        self, package: ModelPackage, wanted: PredictRequest, on_stage: OnStage | None = None
+    ) -> tuple[Prediction, RunningModel]:
+        """Compute what the network says of one plane; return it with the model that said it.
+
+        As with `run`, it is done for one call, counted, and written down where it fails; and a model that is to run in
+        int8 and was never calibrated for that is calibrated on this image first.
+        """
+        watch = Stopwatch()
+        image = wanted.image
+        with self._call(image.name), self._device.on_its_way():
+            remarks: tuple[str, ...] = ()
+            if (not_calibrated := self._missing_calibration(package)) is not None:
+                if not image.varies:
+                    raise not_calibrated
+                remarks = self._calibrate_on(package, image, wanted.cancel, on_stage)
+            with self._models.borrow(package) as loaded_model:
+                prediction = self._device.predict(loaded_model, wanted, watch)
+                seconds = watch.stages["network"] / 1000
+                self.counter.succeeded(seconds)
+                work = Workload(image.shape, 1, wanted.diameter, wanted.augment)
+                self.throughput.note(loaded_model, network_pixels(loaded_model.card, work), seconds)
+                return replace(prediction, warnings=(*remarks, *prediction.warnings)), loaded_model
 
     def run_many(
         self,
@@ -131,7 +157,15 @@ class Runner:
             del drawn, plane  # the network runs without the first image, once that is done
         with self._models.borrow(package) as loaded_model:
             check_options(options, loaded_model.card)
-            queue = BatchQueue(images, options, loaded_model, progress=progress, cancel=cancel, together=together)
+            queue = BatchQueue(
+                images,
+                options,
+                loaded_model,
+                progress=progress,
+                cancel=cancel,
+                before_batch=self._device.let_others_go,
+                together=together,
+            )
             for index in count():
                 # The id is the batch's, and not that of what its reader does between two results.
                 with request(identity):
@@ -192,14 +226,11 @@ class Runner:
     @contextmanager
     def turn(self, cancel: CancelFlag | None = None, watch: Stopwatch | None = None) -> Iterator[None]:
         """Wait for the device, still listening to `cancel`; others wait until the block ends."""
-        with (watch or Stopwatch()).stage("wait"):
-            while not self._working.acquire(timeout=0.1):
-                if cancel is not None and cancel():
-                    raise Cancelled("Cancelled while another image was being segmented.")
-        try:
+        clock = perf_counter()
+        with self._device.turn(cancel):
+            if watch is not None:
+                watch.add("wait", perf_counter() - clock)
             yield
-        finally:
-            self._working.release()
 
     def _next_item(self, queue: BatchQueue, cancel: CancelFlag | None, watch: Stopwatch) -> BatchItem | None:
         try:
@@ -225,6 +256,29 @@ class Runner:
         except Exception as error:
             return Failure(item.name, error)
 
+    def _predict(
+        self,
+        loaded_model: RunningModel,
+        image: Image,
+        options: SegmentOptions,
+        progress: Progress | None,
+        cancel: CancelFlag | None,
+        watch: Stopwatch,
+    ) -> Prediction:
+        """Compute one plane, together with those of other calls, or all of a stack."""
+        if not image.stack_axes:
+            wanted = PredictRequest(image, options.diameter, options.augment, progress, cancel)
+            return self._device.predict(loaded_model, wanted, watch)
+        how = PredictOptions(
+            diameter=options.diameter,
+            augment=options.augment,
+            progress=progress,
+            cancel=cancel,
+            before_batch=self._device.let_others_go,
+        )
+        with self.turn(cancel, watch), watch.stage("network"):
+            return predict_stack(loaded_model, image, how)
+
     def _look_again(
         self,
         loaded_model: RunningModel,
@@ -246,8 +300,7 @@ class Runner:
             return prediction, options
         rescaled = options.model_copy(update={"diameter": diameter})
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
-        with self.turn(cancel, watch), watch.stage("network"):
-            rescaled_prediction = _predict(loaded_model, plane, rescaled, more, cancel)
+        rescaled_prediction = self._predict(loaded_model, plane, rescaled, more, cancel, watch)
         remark = rescaled_warning(plane.name, diameter, loaded_model.card)
         return replace(rescaled_prediction, warnings=(remark, *rescaled_prediction.warnings)), rescaled
 
@@ -313,18 +366,6 @@ class Runner:
             if not isinstance(error, Cancelled | ParameterError):
                 self.counter.failed(error, identity)
             self._request_log.failed(image, error)
-
-
-def _predict(
-    loaded_model: RunningModel,
-    image: Image,
-    options: SegmentOptions,
-    progress: Progress | None,
-    cancel: CancelFlag | None,
-) -> Prediction:
-    """Compute one plane, or all of a stack together."""
-    how = PredictOptions(diameter=options.diameter, augment=options.augment, progress=progress, cancel=cancel)
-    return predict_stack(loaded_model, image, how) if image.stack_axes else loaded_model.predict(image, how)
 
 
 def _with_warnings(warnings: tuple[str, ...], result: _Value) -> _Value:

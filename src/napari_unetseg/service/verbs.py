@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.image import Image
+from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.arguments import check_callbacks, check_images, check_models
 from napari_unetseg.service.batch_queue import Readable
+from napari_unetseg.service.protocols import RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.runner import OnStage, Runner
 from napari_unetseg.service.segmentation import Segmentation
@@ -93,6 +95,43 @@ class SegmentVerbs(ABC):
         """
         check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
         return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
+
+    def predict(
+        self,
+        image: Image,
+        *,
+        model: str | Path | None = None,
+        diameter: float | None = None,
+        augment: bool = False,
+        progress: Progress | None = None,
+        cancel: CancelFlag | None = None,
+        on_stage: OnStage | None = None,
+    ) -> tuple[Prediction, RunningModel]:
+        """Compute what the network says of one plane, and read no objects off it.
+
+        Parameters
+        ----------
+        image
+            One plane.
+        model, diameter, augment, progress, cancel, on_stage
+            As in `segment`; without a diameter the network sees the image as it is.
+
+        Returns
+        -------
+        prediction
+            The probabilities.
+        model
+            What computed them.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` returned True.
+        UnetsegError
+            If the image, the model, the device or the diameter cannot be used, or the service was closed.
+        """
+        wanted = PredictRequest(image, diameter, augment, progress, cancel)
+        return self._runner.predict(self._packages.find(model), wanted, on_stage)
 
     @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
     def segment_batch(

@@ -10,16 +10,15 @@ from dataclasses import asdict
 
 import pytest
 
-from napari_unetseg.batch import claims
-from napari_unetseg.batch.claims import Claims, claim_path, is_claimed, sweep
-from napari_unetseg.batch.output_files import Target
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io import claims
+from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
 from napari_unetseg.io.file_owner import Owner, this_process
 
 
 @pytest.fixture
 def target(tmp_path):
-    return Target(tmp_path / "out", "a")
+    return claim_path(tmp_path / "out", "a")
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +28,15 @@ def ended():
     return Owner(process.pid, this_process().host)
 
 
-def leave(target, owner, age=0.0, content=None):
+def leave(path, owner, age=0.0, content=None):
     """Leave a claim as another process would."""
-    path = claim_path(target)
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(asdict(owner)) if content is None else content)
     os.utime(path, (time.time() - age,) * 2)
 
 
 def hidden(target):
-    return [path.name for path in target.folder.iterdir()]
+    return [path.name for path in target.parent.iterdir()]
 
 
 def test_one_alone_has_a_claim_until_it_lets_go(target):
@@ -47,8 +45,8 @@ def test_one_alone_has_a_claim_until_it_lets_go(target):
         assert first.claim(target)
         assert is_claimed(target)
         assert not second.claim(target)
-        assert not second.claim(Target(target.folder, "A"))
-        assert second.claim(Target(target.folder, "b"))
+        assert not second.claim(claim_path(target.parent, "A"))
+        assert second.claim(claim_path(target.parent, "b"))
         first.release(target)
         assert not is_claimed(target)
         assert second.claim(target)
@@ -128,14 +126,38 @@ def test_what_another_took_over_is_not_removed(target):
 
 def test_sweeping_leaves_the_claims_of_others(target, ended):
     leave(target, ended)
-    leave(Target(target.folder, "b"), Owner(os.getpid(), "0" * 8))
-    leave(Target(target.folder, "c"), this_process())
-    sweep(target.folder)
-    assert [is_claimed(Target(target.folder, stem)) for stem in "abc"] == [False, True, True]
+    leave(claim_path(target.parent, "b"), Owner(os.getpid(), "0" * 8))
+    leave(claim_path(target.parent, "c"), this_process())
+    sweep(target.parent)
+    assert [is_claimed(claim_path(target.parent, stem)) for stem in "abc"] == [False, True, True]
     assert len(hidden(target)) == 2
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with Claims() as run, pytest.raises(UnetsegError, match="cannot be written"):
-        run.claim(Target(tmp_path / "file", "a"))
+        run.claim(claim_path(tmp_path / "file", "a"))
+
+
+def test_that_of_an_earlier_run_with_the_same_process_number_is_taken_over(target):
+    leave(target, this_process(), content=json.dumps(asdict(this_process()) | {"run": "before the restart"}))
+    assert not is_claimed(target)
+    with Claims() as run:
+        assert run.claim(target)
+        assert is_claimed(target)
+
+
+def test_what_another_took_over_before_it_is_removed_stays_theirs(target, ended, monkeypatch):
+    leave(target, ended)
+    theirs, is_stale = Claims(), claims._is_stale
+
+    def overtaken(path):
+        stale = is_stale(path)
+        monkeypatch.setattr(claims, "_is_stale", is_stale)
+        assert theirs.claim(path)
+        return stale
+
+    with theirs, Claims() as run:
+        monkeypatch.setattr(claims, "_is_stale", overtaken)
+        assert not run.claim(target)
+        assert is_claimed(target)

@@ -1,4 +1,4 @@
-"""Who works on which image of a folder of results: several processes share the work, and each image is done by one.
+"""Who works on which piece of the work of a folder: several processes share it, and each piece is done by one.
 
 A claim is a hidden file beside the results. It is made with its content in one step, so that one process alone gets
 it; its process touches it as long as it works. That of a process that has ended is taken over.
@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from uuid import uuid4
 
-from napari_unetseg.batch.output_files import Target
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.file_owner import (
     SILENT_AFTER,
@@ -27,6 +27,7 @@ from napari_unetseg.language import Sentence
 
 _PREFIX = ".unetseg-claim-"
 _LARGEST_CLAIM = 1000  # in bytes
+_RUN = uuid4().hex  # a container that starts again has the same process numbers, and maybe the same name
 
 
 class Claims:
@@ -50,15 +51,14 @@ class Claims:
             held, self._held = self._held, set()
         _remove(held)
 
-    def claim(self, target: Target) -> bool:
-        """Claim the place of an image's results; return whether this run has it now, and no other process.
+    def claim(self, path: Path) -> bool:
+        """Claim what `claim_path` gave; return whether this run has it now, and no other one.
 
         Raises
         ------
         UnetsegError
             If the operating system refuses.
         """
-        path = claim_path(target)
         try:
             with self._lock:
                 if path in self._held:
@@ -82,9 +82,8 @@ class Claims:
                 )
             ) from error
 
-    def release(self, target: Target) -> None:
-        """Let a claim go, once the journal says what became of the image."""
-        path = claim_path(target)
+    def release(self, path: Path) -> None:
+        """Let a claim go, once it is written down what became of the work."""
         with self._lock:
             if path in self._held:
                 self._held.remove(path)
@@ -100,15 +99,14 @@ class Claims:
                         continue  # another process took it over: both do the image, with one result
 
 
-def claim_path(target: Target) -> Path:
-    """Return the file that says who works on an image; case says nothing, as for `Target`."""
-    name = hashlib.sha256(target.stem.casefold().encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return target.folder / f"{_PREFIX}{name}"
+def claim_path(folder: Path, name: str) -> Path:
+    """Return the file that says who works on what has a name in a folder; case says nothing."""
+    digest = hashlib.sha256(name.casefold().encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return folder / f"{_PREFIX}{digest}"
 
 
-def is_claimed(target: Target) -> bool:
-    """Whether a process that has not ended works on an image."""
-    path = claim_path(target)
+def is_claimed(path: Path) -> bool:
+    """Whether a process that has not ended holds the claim `path`."""
     try:
         return not _is_stale(path)
     except OSError:
@@ -129,7 +127,7 @@ def _make(path: Path) -> bool:
     """Make a claim, unless there is one; return whether it was made."""
     draft = temporary_beside(path)
     try:
-        draft.write_text(json.dumps(asdict(this_process())), encoding="utf-8")
+        draft.write_text(json.dumps(asdict(this_process()) | {"run": _RUN}), encoding="utf-8")
         os.link(draft, path)
     except FileExistsError:
         return False
@@ -137,7 +135,7 @@ def _make(path: Path) -> bool:
         # The disk knows no links: between these two steps a killed process leaves a claim that says nothing.
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(this_process())))
+                file.write(json.dumps(asdict(this_process()) | {"run": _RUN}))
         except FileExistsError:
             return False
     finally:
@@ -148,10 +146,11 @@ def _make(path: Path) -> bool:
 def _take_over(path: Path) -> bool:
     """Remove a claim of a process that has ended; return whether there may be none now."""
     try:
+        before = path.read_bytes()
         if not _is_stale(path):
             return False
         # Renamed first, so that of several processes that saw it one alone removes it.
-        aside, before = temporary_beside(path), path.read_bytes()
+        aside = temporary_beside(path)
         path.rename(aside)
         if aside.read_bytes() != before:  # another one had taken it over meanwhile
             os.link(aside, path)
@@ -163,26 +162,28 @@ def _take_over(path: Path) -> bool:
 
 def _is_stale(path: Path) -> bool:
     touched = path.stat().st_mtime
-    owner = _owner(path)
-    now = disk_time(path.parent)
+    owner, run = _holder(path)
+    if owner == this_process():
+        return run not in (_RUN, None)
     # Which process made a claim that says nothing is not known, so it is taken as one of another machine.
-    return has_ended(owner or Owner(0, ""), touched, now)
+    return has_ended(owner or Owner(0, ""), touched, disk_time(path.parent))
 
 
-def _owner(path: Path) -> Owner | None:
+def _holder(path: Path) -> tuple[Owner | None, str | None]:
+    """Return which process made a claim, and which run of it; None for what the claim does not say."""
     with path.open("rb") as file:
         content = file.read(_LARGEST_CLAIM)
     try:
         said = json.loads(content)
-        return Owner(int(said["pid"]), str(said["host"]))
+        return Owner(int(said["pid"]), str(said["host"])), said.get("run")
     except (ValueError, TypeError, KeyError):
-        return None
+        return None, None
 
 
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
         try:
-            if _owner(path) == this_process():
+            if _holder(path)[0] == this_process():
                 path.unlink()
         except OSError:
             continue  # it was taken over, or the disk is gone

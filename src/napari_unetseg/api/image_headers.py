@@ -1,0 +1,152 @@
+"""What the first bytes of an image file say of it, read before anything is decoded: its kind and its size."""
+
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from napari_unetseg.language import Sentence
+
+PNG, JPEG, BMP, TIFF, NPY = SUPPORTED = ("PNG", "JPEG", "BMP", "TIFF", "NPY")
+"""Kinds of files that a request may hold."""
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"\xff\xd8\xff", JPEG),
+    (b"II*\0", TIFF),
+    (b"MM\0*", TIFF),
+    (b"II+\0", TIFF),
+    (b"MM\0+", TIFF),
+    (b"\x93NUMPY", NPY),
+    (b"GIF8", "GIF"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"BM", BMP),
+)
+_START_OF_SCAN, _END = 0xDA, 0xD9
+_FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+# libjpeg goes over the whole picture for each scan; cameras and programs write about ten.
+_MOST_SCANS = 200
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_BMP_UNPACKED = (0, 3, 6)  # RGB, and RGB by masks
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Size that a file says it has: pixels along Y and X, channels once palettes are colours, and frames."""
+
+    height: int
+    width: int
+    channels: int
+    frames: int = 1
+
+
+def kind_of(data: bytes) -> str | None:
+    """Return what kind of file bytes are, by how they begin: one of `SUPPORTED`, another one, or None."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[4:8] == b"ftyp":
+        return "HEIF"
+    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+
+
+def declared_png(data: bytes) -> Declared:
+    """Read the size of a PNG file.
+
+    Raises
+    ------
+    ValueError, struct.error
+        If there is none.
+    """
+    width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
+    if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
+        raise ValueError(Sentence("its header is damaged"))
+    frames, position = 1, 8
+    # What comes after the first pixels says nothing of frames.
+    while position + 12 <= len(data) and data[position + 4 : position + 8] != b"IDAT":
+        if data[position + 4 : position + 8] == b"acTL":
+            (frames,) = struct.unpack_from(">I", data, position + 8)
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return Declared(height, width, _PNG_CHANNELS[colour], max(frames, 1))
+
+
+def declared_jpeg(data: bytes) -> Declared:
+    """Read the size of a JPEG file, or of a JPEG stream in a TIFF file, going from marker to marker as libjpeg does.
+
+    Raises
+    ------
+    ValueError, struct.error
+        If there is none, or it has so many scans that it would take minutes.
+    """
+    if data.count(b"\xff\xda") > _MOST_SCANS:
+        raise ValueError(Sentence("it is stored in far more scans than any camera or program writes"))
+    position = 2
+    while (position := data.find(b"\xff", position)) >= 0 and position + 1 < len(data):
+        marker = data[position + 1]
+        if marker in (0, 0xFF):
+            position += 1
+        elif marker in _WITHOUT_LENGTH:
+            position += 2
+        elif marker in _FRAME_MARKERS:
+            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
+            return Declared(height, width, channels)
+        elif marker in (_START_OF_SCAN, _END):
+            break
+        else:
+            position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
+    raise ValueError(Sentence("its header is damaged"))
+
+
+def declared_bmp(data: bytes) -> Declared:
+    """Read the size of a BMP file.
+
+    Raises
+    ------
+    ValueError, struct.error
+        If there is none, or if it is run-length coded, which Pillow would take minutes for.
+    """
+    (header,) = struct.unpack_from("<I", data, 14)
+    if header == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        compression = 0
+    else:
+        width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
+    if compression not in _BMP_UNPACKED:
+        raise ValueError(Sentence("it is a compressed BMP file"))
+    return Declared(abs(height), max(width, 0), 4 if bits == 32 else 3)
+
+
+def declared_npy(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read shape and type of an ``.npy`` file.
+
+    Raises
+    ------
+    ValueError
+        If there are none, if it holds objects, or if it ends before its last value.
+    """
+    file = BytesIO(data)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in read:
+        raise ValueError(Sentence("its header is damaged"))
+    try:
+        shape, _, dtype = read[version](file)
+    except MemoryError as error:  # Python's parser says so of expressions that are nested too deeply
+        raise ValueError(Sentence("its header is damaged")) from error
+    if dtype.hasobject:
+        raise ValueError(Sentence("it holds Python objects, which are never opened"))
+    if any(length < 0 for length in shape):
+        raise ValueError(Sentence("its header is damaged"))
+    size = dtype.itemsize
+    for length in shape:
+        size *= length
+    if size > len(data) - file.tell():
+        raise ValueError(Sentence("it ends before its last value"))
+    return tuple(int(length) for length in shape), dtype

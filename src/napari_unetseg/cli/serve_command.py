@@ -1,0 +1,187 @@
+"""`napari-unetseg serve`: let other machines use this one's models over HTTP."""
+
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from napari_unetseg.cli.opening import open_settings
+from napari_unetseg.cli.options import DeviceOption, ModelOption
+from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.errors import ConfigError, UnetsegError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from napari_unetseg.config import Settings
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def serve_command(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen at. Default: 127.0.0.1, heard on this machine alone."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen at; 0: any free one. Default: 8001.")
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="Let whoever reaches the port use the server, without a key.")
+    ] = False,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Certificate, for https.")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Private key of the certificate.")
+    ] = None,
+    log_level: Annotated[
+        Level | None, typer.Option(case_sensitive=False, help="Least important records that are written to stderr.")
+    ] = None,
+) -> None:
+    """Answer to other programs and machines over HTTP, until Ctrl-C or SIGTERM; running requests are finished then.
+
+    Options that are left out are those of section 'server' of the settings; see 'napari-unetseg config'.
+    """
+    with plain_errors():
+        _require_extra()
+        from napari_unetseg.service.logs import start_logging
+
+        settings = open_settings()
+        if log_level is not None:
+            start_logging(log_level)
+        settings = changed_settings(
+            settings,
+            server={"host": host, "port": port, "require_keys": False if no_keys else None},
+            model={"name": model, "device": device},
+        )
+        _check_keys(settings)
+        _serve(settings, ssl_certfile, ssl_keyfile)
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("fastapi", "fastapi_offline", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise UnetsegError(
+            f'The server needs {missing[0]}, which is not installed: pip install "napari-unetseg[server]"'
+        )
+
+
+def changed_settings(settings: "Settings", *, server: dict[str, Any], model: dict[str, Any]) -> "Settings":
+    """Return settings with what the command line gives of the sections `server` and `unet.model`; None is left out.
+
+    Raises
+    ------
+    ConfigError
+        If a value cannot be used.
+    """
+    values = settings.model_dump()
+    values["server"] |= {name: value for name, value in server.items() if value is not None}
+    values["unet"]["model"] |= {name: value for name, value in model.items() if value is not None}
+    try:
+        return type(settings).model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(f"--{fault['loc'][-1]} {fault['input']}: {fault['msg']}.") from error
+
+
+def _check_keys(settings: "Settings") -> None:
+    """Refuse to be heard by others without keys, unless that is said aloud.
+
+    Raises
+    ------
+    UnetsegError
+        The message says how to make a key.
+    """
+    from napari_unetseg.server.keys import is_loopback, keys_path, keys_required, read_keys
+
+    server = settings.server
+    if keys_required(server):
+        if any(key.revoked is None for key in read_keys(keys_path(server))):
+            return
+        raise UnetsegError(
+            f"At {server.host} other machines reach this server, and it has no keys yet. Make one for each user with "
+            "'napari-unetseg keys add NAME', or say --no-keys to let everybody use it."
+        )
+    if not is_loopback(server.host):
+        typer.echo(
+            f"WARNING: whoever reaches {server.host} may use this server without a key (--no-keys, or "
+            "server.require_keys in the settings).",
+            err=True,
+        )
+
+
+def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | None) -> None:
+    import uvicorn
+
+    from napari_unetseg.server.app import create_app
+
+    with _bind(settings.server.host, settings.server.port) as listener:
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
+            timeout_graceful_shutdown=round(settings.server.shutdown_s),
+        )
+        try:
+            config.load()
+        except (OSError, ValueError) as error:  # an SSLError is one
+            raise UnetsegError(f"The certificate or its key cannot be used: {error}.") from error
+        server, startup = _announcing(config, settings.server.host), app.state.context.startup
+
+        def leave() -> None:
+            server.should_exit = True
+
+        startup.on_failure = leave
+        server.run([listener])
+    if startup.failure is not None:
+        raise UnetsegError(startup.failure)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the port, before anything that takes long.
+
+    Raises
+    ------
+    UnetsegError
+        If it is taken, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UnetsegError(f"{host} is no address of this machine ({error.strerror}).") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise UnetsegError(
+            f"Port {port} of {host} cannot be had ({error.strerror}). Stop the program that has it, or choose "
+            "another one with --port."
+        ) from error
+    return listener
+
+
+def _announcing(config: "uvicorn.Config", host: str) -> "uvicorn.Server":
+    """Return a server that says on stdout where it listens, once it does."""
+    import uvicorn
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            port = sockets[0].getsockname()[1] if sockets else config.port
+            name = f"[{host}]" if ":" in host else host
+            url = f"{'https' if config.is_ssl else 'http'}://{name}:{port}"
+            typer.echo(f"Listening on {url} (docs: {url}/docs)")
+
+    return Announcing(config)
