@@ -103,7 +103,7 @@ class ModelIdentityResponse(ApiModel):
 
 
 class ConfidenceScores(ApiModel):
-    """Mean foreground probability of the image, its objects and its background, 0 to 1."""
+    """Mean foreground probability of the image, its objects and its background, 0 to 1; 0 for one without pixels."""
 
     overall_mean: float
     mask_mean: float
