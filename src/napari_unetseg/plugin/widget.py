@@ -274,6 +274,11 @@ class SegmentationWidget(QWidget):
 
     def _on_device(self) -> None:
         self.health.choose(self.inputs.package(), self.inputs.device_key())
+        self.health.panel.show_version(self.servers.version)
+
+    def _on_server(self) -> None:
+        self.health.panel.show_version(self.servers.version)
+        self._allow_run_if_idle()
 
     def _open_card(self) -> None:
         package = self.inputs.package()
@@ -296,7 +301,7 @@ class SegmentationWidget(QWidget):
         self.runner.allow(obstacle)
         self.headline.refresh(obstacle)
 
-    def _on_allowing(self) -> None:
+    def _allow_run_if_idle(self) -> None:
         if not self.controller.running:
             self._allow_run()
 
@@ -324,11 +329,11 @@ class SegmentationWidget(QWidget):
         self.inputs.image_changed.connect(self._on_image)
         self.inputs.model.chosen.connect(self._on_model)
         self.inputs.device.chosen.connect(self._on_device)
-        self.servers.changed.connect(self._on_allowing)
+        self.servers.changed.connect(self._on_server)
         self.inputs.card.clicked.connect(self._open_card)
         self.inputs.run_on.folder_requested.connect(self.folder.open)
         for box in self.adjust.outputs.values():
-            box.toggled.connect(self._on_allowing)
+            box.toggled.connect(self._allow_run_if_idle)
         self.runner.run.clicked.connect(self.run)
         self.runner.cancel.clicked.connect(self.cancel)
         self.result_actions.rerun_requested.connect(self.run_again)

@@ -47,7 +47,8 @@ def plan_rerun(
 
 def device_of(recipe: "RunRecipe") -> str:
     """Return the device on which a run is repeated: the server that made the result, or one of this machine."""
-    return recipe.run.device
+    server = recipe.run.server
+    return recipe.run.device if server is None else server.address
 
 
 def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:

@@ -128,7 +128,7 @@ class RunForecast(QObject):
 
     def _on_failed(self, planned: PlannedRun, error: Exception) -> None:
         # The run itself will say what is wrong; a forecast is not worth a message.
-        self._show(None)
+        self._show(None, planned.device)
 
     def _show(self, forecast: "Forecast | None", device: str = "") -> None:
         warn = forecast is not None and (forecast.is_long or forecast.is_large)

@@ -76,6 +76,11 @@ class ServerRows(QObject):
         """Whether an answer of a server is still to come."""
         return self._worker.busy or (self.dialog is not None and self.dialog.busy)
 
+    @property
+    def version(self) -> str:
+        """Version of the chosen server; empty while it is not known."""
+        return "" if self._report is None else self._report.version
+
     def ask(self) -> None:
         """Ask the chosen server which models it has; where none is chosen, offer those of this machine alone."""
         server = self._rows.inputs.device.server()

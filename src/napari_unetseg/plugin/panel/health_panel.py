@@ -104,7 +104,7 @@ class HealthPanel(QWidget):
         self.remarks = Lines(2, tr(_REMARKS_TIP))
         self.last_error = LastErrorRow()
         self.host = QLabel()
-        self.server = ""
+        self.server, self._version, self._why = "", "", ""
         self.card = CardView()
         for action, button in self.buttons.items():
             button.clicked.connect(lambda _, action=action: self.pressed.emit(action))
@@ -115,11 +115,12 @@ class HealthPanel(QWidget):
     def show_model(self, package: ModelPackage | None, server: str = "") -> None:
         """Show a model of which there is no report yet, and what people call the server that runs it, if one does."""
         self.server = server
+        self._version = ""
         self.host.setText(tr(_SERVER if server else _METERS["host"][0]))
         self.card.show_model(package)
         for text in (self.device, self.latency, self.work, self.remarks):
             text.say(NOTHING)
-        self.reason.say(tr("It is chosen when the model loads."))
+        self._say_why("")
         self.sparkline.show_values(())
         for key in _METERS:
             self._show_meter(key, Meter((), NOTHING, ""))
@@ -129,7 +130,7 @@ class HealthPanel(QWidget):
         """Show all figures of a report."""
         self.card.show_info(info)
         self.device.say(health_texts.device(health))
-        self.reason.say(health_texts.reason(health) or tr("It is chosen when the model loads."))
+        self._say_why(health_texts.reason(health))
         for key, read in _READ.items():
             self._show_meter(key, read(health.memory_usage, bool(self.server)))
         self.sparkline.show_values(health.performance.recent_ms)
@@ -137,6 +138,11 @@ class HealthPanel(QWidget):
         self.work.say(health_texts.work(health.performance))
         self.remarks.say(health_texts.remarks(health))
         self.last_error.about = f"Model {info.display_name} ({info.checkpoint_path}), {health_texts.device(health)}"
+
+    def show_version(self, version: str) -> None:
+        """Name the version of the server."""
+        self._version = version
+        self._say_why(self._why)
 
     def allow(self, reason: str | None) -> None:
         """Enable the buttons, or say in their tooltips why they cannot be pressed."""
@@ -150,6 +156,12 @@ class HealthPanel(QWidget):
         for bar in self.bars.values():
             bar.use_theme(theme)
         self.sparkline.use_theme(theme)
+
+    def _say_why(self, why: str) -> None:
+        """Say on which server the model runs, if it does, and why on this device."""
+        self._why = why
+        where = health_texts.server_line(self.server, self._version)
+        self.reason.say(" ".join(part for part in (where, why or tr("It is chosen when the model loads.")) if part))
 
     def _show_meter(self, key: str, meter: Meter) -> None:
         self.bars[key].show_parts(meter.parts)

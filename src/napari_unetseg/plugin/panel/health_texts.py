@@ -111,6 +111,15 @@ def reason(health: "Health") -> str:
     return " ".join(translated(part) for part in (health.device_reason, health.backend_reason) if part)
 
 
+def server_line(server: str, version: str) -> str:
+    """Return ``"On lab:8001, napari-unetseg 0.9."``; empty for this machine."""
+    if not server:
+        return ""
+    if not version:
+        return tr("On {server}.").format(server=server)
+    return tr("On {server}, napari-unetseg {version}.").format(server=server, version=version)
+
+
 def host_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show this process's part of the machine's memory, then everybody else's."""
     process, total, available = usage.process_mb, usage.host_total_mb, usage.host_available_mb

@@ -71,11 +71,19 @@ class Servers:
             return self._session_keys.get(address)
 
     def known_key(self, address: str) -> KnownKey:
-        """Say whether there is a key for a server, and where it would be kept."""
-        from napari_unetseg.client.key_store import NoKeyring, has_keyring, read_key
+        """Say whether there is a key for a server, be it in the settings, and where another one would be kept.
+
+        Raises
+        ------
+        ConfigError
+            If the settings are wrong.
+        """
+        from napari_unetseg.client.key_store import NoKeyring, has_keyring, key_for
+        from napari_unetseg.client.server_address import ServerAddress
+        from napari_unetseg.config import load_settings
 
         try:
-            kept, in_keyring = read_key(address), has_keyring()
+            kept, in_keyring = key_for(ServerAddress.of(address), load_settings().settings.client), has_keyring()
         except NoKeyring:
             kept, in_keyring = None, False
         return KnownKey(address, kept is not None or self.key(address) is not None, in_keyring)

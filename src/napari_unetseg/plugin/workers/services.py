@@ -88,6 +88,11 @@ class SharedServices:
 
         return RemoteService(address, model, key=self._servers.key(address))
 
+    def _repeating_service(self, recipe: "RunRecipe", address: str) -> "Segmenter":
+        from napari_unetseg.client.repeated_run import repeating_service
+
+        return repeating_service(recipe, key=self._servers.key(address))
+
     def forget_service(self, address: str) -> None:
         """Connect to a server anew for the next run, as with another key; what runs there goes on."""
         with self._lock:
@@ -107,13 +112,15 @@ class SharedServices:
         Raises
         ------
         UnetsegError
-            If this machine cannot do what it says.
+            If this machine, or the server that it names, cannot do what it says.
         """
-        read_torch_libraries()
+        server = recipe.run.server
+        if server is None:
+            read_torch_libraries()
         requested = recipe.model_dump_json(include={"model", "run"})
         with self._lock:
             if self._of_recipe is None or self._of_recipe[0] != requested:
-                service = recipe.service()
+                service = recipe.service() if server is None else self._repeating_service(recipe, server.address)
                 if self._of_recipe is not None:
                     self._of_recipe[1].unload()
                 self._of_recipe = requested, service
