@@ -40,7 +40,7 @@ def answered(widget: SegmentationWidget, qtbot: Any) -> None:
 
 def models(widget: SegmentationWidget) -> list[str]:
     box = widget.inputs.model
-    return [box.itemText(box.findData(package)) for package in box.packages()]
+    return [box.itemText(row) for row in range(box.count()) if isinstance(box.itemData(row), ModelPackage)]
 
 
 @pytest.fixture
@@ -178,6 +178,7 @@ def test_a_model_that_the_server_lacks_cannot_be_run_there(
     widget = make_widget(squares)
     choose(widget, qtbot)
     assert not widget.runner.run.isEnabled()
+    assert widget.inputs.model.packages() == [other]  # for Try all
     said = "lab:8001 does not have Bright objects. Choose another model, or another device."
     assert widget.runner.run.toolTip() == widget.message.text.text() == said
     widget.inputs.choose_model("other")

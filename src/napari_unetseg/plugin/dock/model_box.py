@@ -53,6 +53,7 @@ class ModelBox(QComboBox):
         self._needing: list[int] = []
         self._models = list(models)
         self._server, self._on_server = "", list[ModelPackage]()
+        self._there: frozenset[str] | None = None
         self._awaited: str | None = None
         self._list = QListView()
         self.setView(self._list)
@@ -70,25 +71,32 @@ class ModelBox(QComboBox):
         return package if isinstance(package, ModelPackage) else None
 
     def packages(self) -> list[ModelPackage]:
-        """Return all models that can be chosen, in their order."""
-        return [self.itemData(row) for row in self._usable()]
+        """Return all models that can be chosen, in their order, without those that the chosen server lacks."""
+        packages: list[ModelPackage] = [self.itemData(row) for row in self._usable()]
+        return [package for package in packages if self._there is None or package.name in self._there]
 
     def set_models(self, models: Sequence[Listed]) -> None:
         """Offer these models of this machine instead; the one that is chosen stays so if it is among them."""
         self._models = list(models)
         self._refill()
 
-    def set_server_models(self, server: str, packages: Sequence[ModelPackage]) -> None:
-        """Offer also those of a server's models that this machine does not have; none, where the network runs here."""
+    def set_server_models(self, server: str, packages: Sequence[ModelPackage] | None) -> None:
+        """Offer also those of a server's models that this machine does not have.
+
+        Parameters
+        ----------
+        server
+            Its address; empty where the network runs on this machine.
+        packages
+            All that it has; None where that is not known.
+        """
+        self._there = None if packages is None else frozenset(package.name for package in packages)
+        packages = packages or ()
         here = {model.name for model in self._models if isinstance(model, ModelPackage)}
         beside = [package for package in packages if package.name not in here]
         if (server, beside) != (self._server, self._on_server):
             self._server, self._on_server = server, beside
             self._refill()
-
-    def is_on_server(self, package: ModelPackage) -> bool:
-        """Whether only the server has a model."""
-        return package in self._on_server
 
     def choose(self, name: str) -> None:
         """Choose a model by its name, or by its words; one that is not offered yet, as soon as a server has it."""

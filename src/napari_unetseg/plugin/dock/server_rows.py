@@ -89,7 +89,7 @@ class ServerRows(QObject):
             self._rows.message.show_message("")  # it was about another server, or another key
         if server is None:
             self._worker.stop()
-            self._rows.inputs.model.set_server_models("", ())
+            self._rows.inputs.model.set_server_models("", None)
         else:
             self._worker.ask(server)
         self.changed.emit()
@@ -155,7 +155,7 @@ class ServerRows(QObject):
         self.changed.emit()
 
     def _on_failed(self, server: str, error: Exception) -> None:
-        self._rows.inputs.model.set_server_models("", ())
+        self._rows.inputs.model.set_server_models("", None)
         if not self._controller.running:
             failure = describe_error(error)
             self._said = failure.sentence
