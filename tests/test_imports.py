@@ -58,7 +58,7 @@ FLOORS = {
     "plugin": (
         {"layers", "parts"},
         {"workers"},
-        {"add_model", "folder", "panel", "table", "trials"},
+        {"add_model", "folder", "panel", "servers", "table", "trials"},
         {"dock"},
     ),
     "inference": (

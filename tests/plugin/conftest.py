@@ -9,8 +9,10 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_unetseg import language
+from napari_unetseg.client import ServerReport
 from napari_unetseg.plugin.dock import remembered_settings
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.plugin.workers.servers import KnownKey, Servers
 from napari_unetseg.service import Segmentation, SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, read_package
 
@@ -87,16 +89,52 @@ def gated(service: SegmentationService) -> Iterator[GatedService]:
     gate.release.set()
 
 
+class FakeServers(Servers):
+    """A lab with one server; asks nothing of network and keyring."""
+
+    def __init__(self, *packages: ModelPackage) -> None:
+        super().__init__()
+        self.packages = packages
+        self.keys: dict[str, str] = {}
+        self.has_keyring = True
+        self.error: Exception | None = None
+        self.asked: list[tuple[str, str | None]] = []
+
+    def check(self, address: str, key: str | None = None) -> ServerReport:
+        self.asked.append((address, key or self.keys.get(address)))
+        if self.error is not None:
+            raise self.error
+        models = tuple(package.name for package in self.packages)
+        return ServerReport(address, "1.2.3", models, "cuda", 0.012, self.packages)
+
+    def known_key(self, address: str) -> KnownKey:
+        return KnownKey(address, address in self.keys, self.has_keyring)
+
+    def keep_key(self, address: str, key: str) -> None:
+        self.keys[address] = key
+
+    def forget_key(self, address: str) -> None:
+        self.keys.pop(address, None)
+
+
+@pytest.fixture
+def lab(package: ModelPackage) -> FakeServers:
+    """Servers of which every one has the model of the tests."""
+    return FakeServers(package)
+
+
 @pytest.fixture
 def make_widget(
-    make_napari_viewer_proxy: Any, package: ModelPackage, service: SegmentationService, qtbot: Any
+    make_napari_viewer_proxy: Any, package: ModelPackage, service: SegmentationService, lab: FakeServers, qtbot: Any
 ) -> Iterator[Callable[..., SegmentationWidget]]:
     """Make a viewer with the widget docked, and images in it."""
     made: list[SegmentationWidget] = []
 
     def make(*images: Any, model_choice: Any = service, **viewer_arguments: Any) -> SegmentationWidget:
         viewer = make_napari_viewer_proxy(**viewer_arguments)
-        widget = SegmentationWidget(viewer, services=lambda model, device: model_choice, models=lambda: [package])
+        widget = SegmentationWidget(
+            viewer, services=lambda model, device: model_choice, models=lambda: [package], servers=lab
+        )
         viewer.window.add_dock_widget(widget, name=DOCK)
         for image in images:
             viewer.add_layer(image if isinstance(image, ImageLayer) else ImageLayer(image, name="cells"))
@@ -113,6 +151,7 @@ def make_widget(
                     or w.health.checking
                     or w.object_size.estimator.busy
                     or w.run_forecast.busy
+                    or w.servers.busy
                 )
             ),
             timeout=20_000,

@@ -44,6 +44,7 @@ class ServerAddress:
             host = None
         if (
             host is None
+            or any(map(str.isspace, host))
             or parts.scheme not in ("http", "https")
             or parts.query
             or parts.fragment

@@ -22,12 +22,13 @@ from napari_unetseg.plugin.dock.object_size_row import ObjectSize
 from napari_unetseg.plugin.dock.panel_drops import PanelDrops
 from napari_unetseg.plugin.dock.relabelling import RelabelController
 from napari_unetseg.plugin.dock.remembered_settings import remember, restore_rows
-from napari_unetseg.plugin.dock.rerun import plan_rerun, show_recipe
+from napari_unetseg.plugin.dock.rerun import device_of, plan_rerun, show_recipe
 from napari_unetseg.plugin.dock.result_actions import ResultActions
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.dock.run_forecast import RunForecast
 from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
+from napari_unetseg.plugin.dock.server_rows import ServerRows
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
 from napari_unetseg.plugin.dock.target_outline import TargetOutline
 from napari_unetseg.plugin.dock.try_all import TryAll
@@ -47,7 +48,8 @@ from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.workers.run_controller import RunController
 from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
-from napari_unetseg.plugin.workers.services import ServiceFactory, shared_service
+from napari_unetseg.plugin.workers.servers import Servers
+from napari_unetseg.plugin.workers.services import ServiceFactory, shared_servers, shared_service
 from napari_unetseg.zoo.registry import Listed, list_models
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class SegmentationWidget(QWidget):
         Lists the models to offer.
     choose
         Asks for the file of a model to add.
+    servers
+        Asks servers, in workers, and keeps their keys.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class SegmentationWidget(QWidget):
         services: ServiceFactory = shared_service,
         models: Callable[[], Sequence[Listed]] = list_models,
         choose: ChooseFile = choose_file,
+        servers: Servers = shared_servers,
     ) -> None:
         super().__init__()
         activate_language()
@@ -105,6 +110,7 @@ class SegmentationWidget(QWidget):
         self.run_forecast = RunForecast(napari_viewer, rows, self)
         self.model_adder = ModelAdder(self, models, choose)
         AddModelRows(self.model_adder, rows, self._lock)
+        self.servers = ServerRows(napari_viewer, rows, servers, self.controller, self)
         self.table = TableDock(napari_viewer, self.adjust.table, self)
         self.headline = Headline(napari_viewer, rows, self)
         self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
@@ -146,7 +152,7 @@ class SegmentationWidget(QWidget):
         parameters = self._rows.segment_options() | self.inputs.segment_options()
         remember(self._rows, None if self.live.busy else self.result)
         self._image_watch.begin(plane.source for plane in planes)
-        self._show_running(tr(package.card.display_name))
+        self._show_running(tr(package.card.display_name), device)
         self.controller.start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes])
 
     def run_again(self, record: dict[str, Any]) -> None:
@@ -162,10 +168,10 @@ class SegmentationWidget(QWidget):
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
-        options = recipe.segment_options()
+        options, device = recipe.segment_options(), device_of(recipe)
         self._image_watch.begin([plane.source])
-        self._show_running(recipe.model.name)
-        self.controller.start([SegmentJob(plane, recipe.model.source, recipe.run.device, options, outputs, recipe)])
+        self._show_running(recipe.model.name, device)
+        self.controller.start([SegmentJob(plane, recipe.model.source, device, options, outputs, recipe)])
         show_recipe(self._rows, recipe, plane)
         self._lock(True)
 
@@ -194,6 +200,7 @@ class SegmentationWidget(QWidget):
             self.table.close()
             self.object_size.show_layer(None, None)
             self.run_forecast.stop()
+            self.servers.stop()
         return bool(super().event(event))
 
     def _occupied(self) -> bool:
@@ -212,7 +219,8 @@ class SegmentationWidget(QWidget):
     def _on_done(self, outcome: Outcome) -> None:
         self._end_of_run()
         self.results.show(replace(outcome, faults=(*outcome.faults, *self._image_watch.end())))
-        self.health.show_run(outcome.info, outcome.health)
+        if outcome.info is not None and outcome.health is not None:
+            self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
             self.object_size.show_found(outcome.diameter, unsure=outcome.unsure)
@@ -223,13 +231,13 @@ class SegmentationWidget(QWidget):
 
     def _on_failed(self, error: Exception) -> None:
         self._end_of_run()
-        self.run_messages.failed(error)
+        self.run_messages.failed(error, self.servers.action_for(error))
 
-    def _show_running(self, title: str) -> None:
+    def _show_running(self, title: str, device: str) -> None:
         self._lock(True)
         self.headline.clear()
         self.health.run_began()
-        self.run_messages.begin(title)
+        self.run_messages.begin(title, device)
 
     def _end_of_run(self) -> None:
         self._lock(False)
@@ -266,6 +274,11 @@ class SegmentationWidget(QWidget):
 
     def _on_device(self) -> None:
         self.health.choose(self.inputs.package(), self.inputs.device_key())
+        self.health.panel.show_version(self.servers.version)
+
+    def _on_server(self) -> None:
+        self.health.panel.show_version(self.servers.version)
+        self._allow_run_if_idle()
 
     def _open_card(self) -> None:
         package = self.inputs.package()
@@ -274,18 +287,21 @@ class SegmentationWidget(QWidget):
 
     def _obstacle(self) -> str | None:
         """Say what Run waits for; None if it can be pressed."""
-        if self.inputs.package() is None:
+        package = self.inputs.package()
+        if package is None:
             return tr(words.NO_MODEL)
         if self.inputs.layer() is None:
             return tr(words.NO_IMAGE)
-        return None if self.adjust.chosen_outputs() else tr(words.NO_OUTPUT)
+        if not self.adjust.chosen_outputs():
+            return tr(words.NO_OUTPUT)
+        return self.servers.obstacle(package)
 
     def _allow_run(self) -> None:
         obstacle = self._obstacle()
         self.runner.allow(obstacle)
         self.headline.refresh(obstacle)
 
-    def _on_outputs(self) -> None:
+    def _allow_run_if_idle(self) -> None:
         if not self.controller.running:
             self._allow_run()
 
@@ -312,11 +328,12 @@ class SegmentationWidget(QWidget):
     def _connect(self) -> None:
         self.inputs.image_changed.connect(self._on_image)
         self.inputs.model.chosen.connect(self._on_model)
-        self.inputs.device.currentIndexChanged.connect(self._on_device)
+        self.inputs.device.chosen.connect(self._on_device)
+        self.servers.changed.connect(self._on_server)
         self.inputs.card.clicked.connect(self._open_card)
         self.inputs.run_on.folder_requested.connect(self.folder.open)
         for box in self.adjust.outputs.values():
-            box.toggled.connect(self._on_outputs)
+            box.toggled.connect(self._allow_run_if_idle)
         self.runner.run.clicked.connect(self.run)
         self.runner.cancel.clicked.connect(self.cancel)
         self.result_actions.rerun_requested.connect(self.run_again)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
+from napari_unetseg.plugin.dock.device_box import DeviceBox
 from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
@@ -25,23 +26,12 @@ from napari_unetseg.zoo.registry import Listed, ModelPackage
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-DEVICES = {
-    "auto": mark("Automatic"),
-    "cuda": mark("NVIDIA GPU (cuda)"),
-    "mps": mark("Apple GPU (mps)"),
-    "cpu": mark("CPU"),
-}
-
 _IMAGE_TIP = mark(
     "The image layer to segment, at full resolution: the one that was last selected in the layer list, unless it is "
     "pinned."
 )
 _PIN_TIP = mark("Keeps this image, whichever layer is selected.")
 _CARD_TIP = mark("What this model was trained on, how well it does, and under which licence.")
-_DEVICE_TIP = mark(
-    "Where the network runs. Automatic is what the settings say, else a GPU if there is one, else the CPU.\n"
-    "Choose CPU when the GPU is busy or its memory is short; results are the same up to rounding."
-)
 _LINK_TIP = mark(
     "In a stack, what overlaps from plane to plane along Z gets one number, as one object in space, and what\n"
     "overlaps from time point to time point as well, as a track. Without it every plane has objects of its own.\n"
@@ -92,10 +82,7 @@ class Inputs(QWidget):
         self.card = QPushButton("i")
         self.card.setFixedWidth(_SIDE_WIDTH)
         self.card.setToolTip(tr(_CARD_TIP))
-        self.device = _narrow(QComboBox())
-        self.device.setToolTip(tr(_DEVICE_TIP))
-        for key, words in DEVICES.items():
-            self.device.addItem(tr(words), key)
+        self.device = _narrow(DeviceBox())
         self._arrange()
         self.image.currentIndexChanged.connect(self.image_changed)
         self.run_on.chosen.connect(self.image_changed)
@@ -136,8 +123,8 @@ class Inputs(QWidget):
         return self.axis_choices
 
     def device_key(self) -> str:
-        """Return ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``."""
-        return str(self.device.currentData())
+        """Return ``"auto"``, ``"cuda"``, ``"mps"``, ``"cpu"``, or the address of a server."""
+        return self.device.key()
 
     def show_viewer(self, viewer: "ViewerModel") -> Plane | None:
         """Show how the axes of the image are read and what a run can be on; return the plane on display."""

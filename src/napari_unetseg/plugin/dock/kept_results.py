@@ -117,7 +117,7 @@ class KeptResults(QObject):
             relabelling,
             segmentation.parameters,
             (provenance.model, provenance.sha256),
-            DecodeParameters.model_validate(outcome.info.card["parameters"]),
+            outcome.suggested,
             ResultReport(shown, outcome.summary, segmentation.parameters, outcome.seconds),
             found_nothing=outcome.summary.count == 0,
         )

@@ -7,7 +7,8 @@ from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import QComboBox, QListView, QWidget
 
 from napari_unetseg.language import mark, tr, translated
-from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
+from napari_unetseg.plugin.parts.card_text import model_purpose, model_title, title_and_origin
+from napari_unetseg.plugin.parts.server_names import server_name
 from napari_unetseg.zoo.registry import BrokenPackage, Listed, ModelPackage, WeightsNeeded
 
 ADD = mark("Add model...")
@@ -17,6 +18,7 @@ _MODEL_TIP = mark(
     "The trained network. Choose the one whose training images look like yours; (i) tells what they were."
 )
 _ADD_TIP = mark("Use a checkpoint of your own (.pth, .pt, .ckpt, .safetensors) or a model package.")
+_ON_SERVER = mark("{model} (on {server})")
 _FOLD_TIP = mark("Published models that can be used once their weights are there. Click, or press Enter, to see them.")
 # The model behind a combo box keeps the flags of its items here; 0 greys an item out.
 _FLAGS_ROLE = 255
@@ -28,6 +30,7 @@ _ENABLED = 32  # Qt.ItemFlag.ItemIsEnabled alone: can be pointed at, but not cho
 class ModelBox(QComboBox):
     """A combo box of models: first those that can be used, then the broken ones, which cannot be chosen.
 
+    Those that only a server has stand below those of this machine, as long as the server is chosen.
     Those that need weights are folded up under a row of their own, which a click, or Enter, unfolds. The last row is a
     command. Only the open list knows these two rows: wheel and arrow keys, which change what is chosen as they
     pass, stop before them.
@@ -48,12 +51,16 @@ class ModelBox(QComboBox):
         self.setToolTip(tr(_MODEL_TIP))
         self._before = -1
         self._needing: list[int] = []
+        self._models = list(models)
+        self._server, self._on_server = "", list[ModelPackage]()
+        self._there: frozenset[str] | None = None
+        self._awaited: str | None = None
         self._list = QListView()
         self.setView(self._list)
         self._list.installEventFilter(self)
         if (viewport := self._list.viewport()) is not None:
             viewport.installEventFilter(self)
-        self._fill(models)
+        self._fill()
         self.setCurrentIndex(next(iter(self._usable()), -1))
         self.currentIndexChanged.connect(self._on_changed)
         self.activated.connect(self._on_activated)
@@ -64,25 +71,42 @@ class ModelBox(QComboBox):
         return package if isinstance(package, ModelPackage) else None
 
     def packages(self) -> list[ModelPackage]:
-        """Return all models that can be chosen, in their order."""
-        return [self.itemData(row) for row in self._usable()]
+        """Return all models that can be chosen, in their order, without those that the chosen server lacks."""
+        packages: list[ModelPackage] = [self.itemData(row) for row in self._usable()]
+        return [package for package in packages if self._there is None or package.name in self._there]
 
     def set_models(self, models: Sequence[Listed]) -> None:
-        """Offer these models instead; the one that is chosen stays so if it is among them."""
-        before = self.package()
-        with QSignalBlocker(self):
-            self._fill(models)
-            self.setCurrentIndex(-1 if before is None else self._row_of(before.name))
-        if self.package() != before:
-            self.chosen.emit()
+        """Offer these models of this machine instead; the one that is chosen stays so if it is among them."""
+        self._models = list(models)
+        self._refill()
+
+    def set_server_models(self, server: str, packages: Sequence[ModelPackage] | None) -> None:
+        """Offer also those of a server's models that this machine does not have.
+
+        Parameters
+        ----------
+        server
+            Its address; empty where the network runs on this machine.
+        packages
+            All that it has; None where that is not known.
+        """
+        self._there = None if packages is None else frozenset(package.name for package in packages)
+        packages = packages or ()
+        here = {model.name for model in self._models if isinstance(model, ModelPackage)}
+        beside = [package for package in packages if package.name not in here]
+        if (server, beside) != (self._server, self._on_server):
+            self._server, self._on_server = server, beside
+            self._refill()
 
     def choose(self, name: str) -> None:
-        """Choose a model by its name, or by its words, if it is offered."""
+        """Choose a model by its name, or by its words; one that is not offered yet, as soon as a server has it."""
         row = self._row_of(name)
         if row < 0:
             row = self.findText(name)
         if isinstance(self.itemData(row), ModelPackage):
             self.setCurrentIndex(row)
+        else:
+            self._awaited = name
 
     @property
     def unfolded(self) -> bool:
@@ -148,12 +172,28 @@ class ModelBox(QComboBox):
     def _head(self) -> int:
         return self._needing[0] - 1
 
-    def _fill(self, models: Sequence[Listed]) -> None:
+    def _refill(self) -> None:
+        """Offer what there is now; what is chosen stays so, where it is gone another one is chosen."""
+        before = self.package()
+        awaited = self._awaited
+        with QSignalBlocker(self):
+            self._fill()
+            rows = [self._row_of(name) for name in (awaited, before and before.name) if name]
+            found = [row for row in rows if row >= 0]
+            self.setCurrentIndex(next(iter([*found, *self._usable()]), -1))
+        if self.package() != before:
+            self.chosen.emit()
+
+    def _fill(self) -> None:
+        models = self._models
         self.clear()
         needing = [model for model in models if isinstance(model, WeightsNeeded)]
         for model in models:
             if isinstance(model, ModelPackage):
                 self._append(title_and_origin(model), model_purpose(model.card), model)
+        for package in self._on_server:
+            words = tr(_ON_SERVER).format(model=model_title(package.card), server=server_name(self._server))
+            self._append(words, model_purpose(package.card), package)
         for model in models:
             if isinstance(model, BrokenPackage):
                 self._append(tr("{file} (broken)").format(file=model.path.name), translated(model.reason), model)
@@ -184,6 +224,7 @@ class ModelBox(QComboBox):
 
     def _on_changed(self, row: int) -> None:
         if row < self.count() - 1:
+            self._awaited = None
             self.chosen.emit()
 
     def _on_activated(self, row: int) -> None:

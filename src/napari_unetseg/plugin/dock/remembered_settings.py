@@ -11,7 +11,8 @@ from napari.layers import Layer
 
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.workers.services import preferred_model
+from napari_unetseg.plugin.parts.server_names import is_server
+from napari_unetseg.plugin.workers.services import preferred_model, preferred_server
 from napari_unetseg.postprocessing.layer_data import Output
 
 PLUGIN = "napari-unetseg"
@@ -27,7 +28,9 @@ class RememberedSettings:
     model
         Name of a model; empty where none was chosen yet.
     device
-        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+        ``"auto"``, ``"cuda"``, ``"mps"``, ``"cpu"``, or the address of a server; empty where none was chosen yet.
+    server
+        Address of the server that the Device box offers, whatever is chosen; empty for none.
     labels, contours, confidence
         Which outputs are made.
     hide_older
@@ -37,7 +40,8 @@ class RememberedSettings:
     """
 
     model: str = ""
-    device: str = "auto"
+    device: str = ""
+    server: str = ""
     labels: bool = True
     contours: bool = True
     confidence: bool = False
@@ -57,7 +61,11 @@ def restore_rows(rows: Rows) -> None:
     settings = _read_settings()
     device = rows.inputs.device
     rows.inputs.choose_model(settings.model or preferred_model() or "")
-    device.setCurrentIndex(max(0, device.findData(settings.device)))
+    preferred = preferred_server() or ""
+    for address in (preferred, settings.server, settings.device):
+        if is_server(address):
+            device.add_server(address)
+    device.choose(settings.device or preferred)
     for output, box in rows.adjustments.outputs.items():
         box.setChecked(bool(getattr(settings, output)))
 
@@ -77,6 +85,23 @@ def remember(rows: Rows, result: ShownResult | None) -> None:
     for name, value in changes.items():
         if getattr(panel, name) != value:
             setattr(panel, name, value)
+
+
+def remember_server(address: str) -> None:
+    """Keep the address of a server; its key is kept elsewhere."""
+    panel = _napari_settings()
+    if panel is not None and panel.server != address:
+        panel.server = address
+
+
+def forget_server(address: str) -> None:
+    """Keep the address of a server no longer."""
+    panel = _napari_settings()
+    if panel is None:
+        return
+    for name in ("server", "device"):
+        if getattr(panel, name) == address:
+            setattr(panel, name, "")
 
 
 def apply_opacities(layers: Mapping[Output, Layer]) -> None:

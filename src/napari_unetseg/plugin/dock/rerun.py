@@ -45,6 +45,12 @@ def plan_rerun(
     return recipe, _plane(recipe, layer)
 
 
+def device_of(recipe: "RunRecipe") -> str:
+    """Return the device on which a run is repeated: the server that made the result, or one of this machine."""
+    server = recipe.run.server
+    return recipe.run.device if server is None else server.address
+
+
 def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
     """Let the rows show what is being run again; the sliders show it with the result."""
     rows.inputs.choose_layer(plane.source)

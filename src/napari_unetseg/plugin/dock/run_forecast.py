@@ -9,10 +9,12 @@ from qtpy.QtCore import QObject
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
+from napari_unetseg.plugin.dock.device_box import ENTRY
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
 from napari_unetseg.plugin.layers.run_areas import choose_planes
 from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.parts.server_names import is_server, server_name
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 from napari_unetseg.plugin.workers.services import known_service, requested_device
@@ -76,12 +78,12 @@ class RunForecast(QObject):
         super().__init__(parent)
         self._viewer, self._rows = viewer, rows
         self._planned: PlannedRun | None = None
-        self._worker: LatestWorker[PlannedRun, Forecast] = LatestWorker(_prepare, _PAUSE_MS, self)
+        self._worker: LatestWorker[PlannedRun, Forecast | None] = LatestWorker(_prepare, _PAUSE_MS, self)
         self._worker.answered.connect(self._on_answered)
         self._worker.failed.connect(self._on_failed)
         inputs, object_size = rows.inputs, rows.object_size
         for changed in (
-            *(inputs.image_changed, inputs.model.chosen, inputs.device.currentIndexChanged),
+            *(inputs.image_changed, inputs.model.chosen, inputs.device.chosen),
             *(object_size.diameter.valueChanged, object_size.augment.toggled),
         ):
             changed.connect(self._on_changed)
@@ -121,16 +123,18 @@ class RunForecast(QObject):
     def _on_changed(self, *_: object) -> None:
         self.update()
 
-    def _on_answered(self, planned: PlannedRun, forecast: "Forecast") -> None:
-        self._show(forecast)
+    def _on_answered(self, planned: PlannedRun, forecast: "Forecast | None") -> None:
+        self._show(forecast, planned.device)
 
     def _on_failed(self, planned: PlannedRun, error: Exception) -> None:
         # The run itself will say what is wrong; a forecast is not worth a message.
-        self._show(None)
+        self._show(None, planned.device)
 
-    def _show(self, forecast: "Forecast | None") -> None:
+    def _show(self, forecast: "Forecast | None", device: str = "") -> None:
         warn = forecast is not None and (forecast.is_long or forecast.is_large)
-        self._rows.runner.show_forecast(forecast_line(forecast), explain_forecast(forecast), warn)
+        server = server_name(device) if is_server(device) else ""
+        line, explanation = forecast_line(forecast, server), explain_forecast(forecast, server)
+        self._rows.runner.show_forecast(line, explanation, warn)
 
 
 def plan_run(
@@ -160,8 +164,13 @@ def _shape(plane: Plane) -> tuple[tuple[int, int], int]:
     return (height, width), prod(int(whole[axis]) for axis in placement.stack_axes)
 
 
-def compute_forecast(planned: PlannedRun) -> "Forecast":
+def compute_forecast(planned: PlannedRun) -> "Forecast | None":
     """Forecast a run; call it in a worker. Loads neither torch nor the model.
+
+    Returns
+    -------
+    Forecast or None
+        None of a server that ran nothing for this window yet.
 
     Raises
     ------
@@ -175,19 +184,22 @@ def compute_forecast(planned: PlannedRun) -> "Forecast":
     service = known_service(str(planned.package.path), planned.device)
     if service is not None:
         return service.forecast(work)
+    if is_server(planned.device):
+        return None
     return forecast_run(planned.package, work, load_settings().settings, requested_device(planned.device))
 
 
-def _prepare(planned: PlannedRun) -> "Callable[[Task[Forecast]], Forecast]":
+def _prepare(planned: PlannedRun) -> "Callable[[Task[Forecast | None]], Forecast | None]":
     return lambda task: compute_forecast(planned)
 
 
-def forecast_line(forecast: "Forecast | None") -> str:
-    """Return ``"CPU · about 4 s · 180 MB"``; nothing if nothing is known."""
+def forecast_line(forecast: "Forecast | None", server: str = "") -> str:
+    """Return ``"CPU · about 4 s · 180 MB"``, the name of a server before it; nothing if nothing is known."""
     if forecast is None:
-        return ""
+        return tr(ENTRY).format(server=server) if server else ""
     device = _DEVICES[forecast.device]
-    parts = [device if forecast.precision in (None, "float32") else f"{device} {forecast.precision}"]
+    parts = [server] if server else []
+    parts.append(device if forecast.precision in (None, "float32") else f"{device} {forecast.precision}")
     if forecast.seconds is not None:
         parts.append(tr("about {time}").format(time=_about(forecast.seconds)))
     if forecast.memory_mb is not None:
@@ -195,10 +207,10 @@ def forecast_line(forecast: "Forecast | None") -> str:
     return " · ".join(parts)
 
 
-def explain_forecast(forecast: "Forecast | None") -> str:
+def explain_forecast(forecast: "Forecast | None", server: str = "") -> str:
     """Say why this device, and where the figures come from."""
     if forecast is None:
-        return ""
+        return tr(_UNKNOWN) if server else ""
     sentences = [translated(forecast.reason), tr(_UNKNOWN if forecast.basis is None else _BASIS[forecast.basis])]
     if forecast.memory_mb is not None:
         sentences.append(tr(_MEMORY).format(needed=_memory(forecast.memory_mb), free=_memory(forecast.free_mb)))

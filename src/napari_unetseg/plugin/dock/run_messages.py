@@ -5,8 +5,17 @@ from qtpy.QtCore import QObject
 from napari_unetseg.language import tr, tr_count
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.parts import words
+from napari_unetseg.plugin.parts.messages import Action
+from napari_unetseg.plugin.parts.server_names import is_server, server_name
 from napari_unetseg.plugin.workers.run_controller import RunController
-from napari_unetseg.plugin.workers.segment_job import CALIBRATING, CONVERTING, FINISHING, LOADING, CurrentLayer
+from napari_unetseg.plugin.workers.segment_job import (
+    CALIBRATING,
+    CONVERTING,
+    FINISHING,
+    LOADING,
+    WAITING,
+    CurrentLayer,
+)
 
 
 class RunMessages(QObject):
@@ -23,13 +32,13 @@ class RunMessages(QObject):
     def __init__(self, controller: RunController, rows: Rows) -> None:
         super().__init__(controller)
         self._controller, self._runner, self._message = controller, rows.runner, rows.message
-        self._model = ""
+        self._model, self._server = "", ""
         controller.stage.connect(self._on_stage)
         controller.progressed.connect(self._on_progress)
 
-    def begin(self, model: str) -> None:
-        """Say that a run with this model starts."""
-        self._model = model
+    def begin(self, model: str, device: str) -> None:
+        """Say that a run with this model on this device starts."""
+        self._model, self._server = model, server_name(device) if is_server(device) else ""
         self._runner.begin()
         self._runner.busy()
         self._message.show_message(tr("Preparing {model}...").format(model=model))
@@ -43,9 +52,9 @@ class RunMessages(QObject):
         """Say how far a cancelled run had come."""
         self._message.show_message(cancelled_text(self._runner.percent, self._controller.kept), "warning")
 
-    def failed(self, error: Exception) -> None:
-        """Say why a run failed."""
-        self._message.show_failure(words.describe_error(error))
+    def failed(self, error: Exception, action: Action | None = None) -> None:
+        """Say why a run failed, and offer what helps."""
+        self._message.show_failure(words.describe_error(error), action)
 
     def _on_stage(self, stage: str) -> None:
         if self._controller.cancelling:
@@ -59,21 +68,32 @@ class RunMessages(QObject):
             self._message.show_message(tr("Preparing {model} for int8 on this image...").format(model=self._model))
         elif stage == FINISHING:
             self._message.show_message(tr("Drawing the objects..."))
+        elif stage == WAITING:
+            self._message.show_message(tr("Waiting for the server ({server})...").format(server=self._server))
+        elif self._server:
+            self._message.show_message(tr("Running on {server}...").format(server=self._server))
         else:
             self._message.show_message(tr("Segmenting..."))
 
     def _on_progress(self, done: int, total: int) -> None:
         if not self._controller.cancelling:
-            self._message.show_message(segmenting_text(self._controller.current_layer))
+            self._message.show_message(segmenting_text(self._controller.current_layer, self._server))
             self._runner.progress(done, total)
 
 
-def segmenting_text(current_layer: CurrentLayer | None) -> str:
-    """Say that the network runs, and on which of several layers."""
+def segmenting_text(current_layer: CurrentLayer | None, server: str = "") -> str:
+    """Say that the network runs, on which of several layers, and on which server if it does."""
     if current_layer is None:
+        if server:
+            text = tr("Running on {server}. You can go on looking at your images.")
+            return text.format(server=server)
         return tr("Segmenting. You can go on looking at your images.")
-    text = tr("Segmenting {number} of {count}: {name}. You can go on looking at your images.")
-    return text.format(number=current_layer.number, count=current_layer.count, name=current_layer.name)
+    if server:
+        text = tr("Running on {server}, {number} of {count}: {name}. You can go on looking at your images.")
+    else:
+        text = tr("Segmenting {number} of {count}: {name}. You can go on looking at your images.")
+    number, count, name = current_layer.number, current_layer.count, current_layer.name
+    return text.format(server=server, number=number, count=count, name=name)
 
 
 def cancelled_text(percent: int | None, kept: int) -> str:

@@ -60,6 +60,14 @@ _READ = {
     "input": health_texts.input_pool_meter,
     "output": health_texts.output_pool_meter,
 }
+_SERVER = mark("Server")
+_SERVER_TIP = mark(
+    "Memory of the computer that the server runs on: first the part that the server holds, then that of all other "
+    "programs."
+)
+_NOT_THERE: dict[HealthAction, str] = {
+    "free": mark("The server decides itself which models it keeps in memory: others may be using them."),
+}
 _LATENCY_TIP = mark(
     "Time the network took for each of the last runs, newest at the right, without reading the image and drawing "
     "the layers. The line stands on zero; its highest point is the slowest of these runs.\n"
@@ -95,6 +103,8 @@ class HealthPanel(QWidget):
         )
         self.remarks = Lines(2, tr(_REMARKS_TIP))
         self.last_error = LastErrorRow()
+        self.host = QLabel()
+        self.server, self._version, self._why = "", "", ""
         self.card = CardView()
         for action, button in self.buttons.items():
             button.clicked.connect(lambda _, action=action: self.pressed.emit(action))
@@ -102,12 +112,15 @@ class HealthPanel(QWidget):
         self.allow(None)
         self.show_model(None)
 
-    def show_model(self, package: ModelPackage | None) -> None:
-        """Show a model of which there is no report yet."""
+    def show_model(self, package: ModelPackage | None, server: str = "") -> None:
+        """Show a model of which there is no report yet, and what people call the server that runs it, if one does."""
+        self.server = server
+        self._version = ""
+        self.host.setText(tr(_SERVER if server else _METERS["host"][0]))
         self.card.show_model(package)
         for text in (self.device, self.latency, self.work, self.remarks):
             text.say(NOTHING)
-        self.reason.say(tr("It is chosen when the model loads."))
+        self._say_why("")
         self.sparkline.show_values(())
         for key in _METERS:
             self._show_meter(key, Meter((), NOTHING, ""))
@@ -117,20 +130,26 @@ class HealthPanel(QWidget):
         """Show all figures of a report."""
         self.card.show_info(info)
         self.device.say(health_texts.device(health))
-        self.reason.say(health_texts.reason(health) or tr("It is chosen when the model loads."))
+        self._say_why(health_texts.reason(health))
         for key, read in _READ.items():
-            self._show_meter(key, read(health.memory_usage))
+            self._show_meter(key, read(health.memory_usage, bool(self.server)))
         self.sparkline.show_values(health.performance.recent_ms)
         self.latency.say(health_texts.latency(health.performance))
         self.work.say(health_texts.work(health.performance))
         self.remarks.say(health_texts.remarks(health))
         self.last_error.about = f"Model {info.display_name} ({info.checkpoint_path}), {health_texts.device(health)}"
 
+    def show_version(self, version: str) -> None:
+        """Name the version of the server."""
+        self._version = version
+        self._say_why(self._why)
+
     def allow(self, reason: str | None) -> None:
         """Enable the buttons, or say in their tooltips why they cannot be pressed."""
         for action, button in self.buttons.items():
-            button.setEnabled(reason is None)
-            button.setToolTip(reason or tr(BUTTONS[action][1]))
+            why_not = reason or (tr(_NOT_THERE[action]) if self.server and action in _NOT_THERE else None)
+            button.setEnabled(why_not is None)
+            button.setToolTip(why_not or tr(BUTTONS[action][1]))
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
@@ -138,10 +157,17 @@ class HealthPanel(QWidget):
             bar.use_theme(theme)
         self.sparkline.use_theme(theme)
 
+    def _say_why(self, why: str) -> None:
+        """Say on which server the model runs, if it does, and why on this device."""
+        self._why = why
+        where = health_texts.server_line(self.server, self._version)
+        self.reason.say(" ".join(part for part in (where, why or tr("It is chosen when the model loads.")) if part))
+
     def _show_meter(self, key: str, meter: Meter) -> None:
         self.bars[key].show_parts(meter.parts)
         self.figures[key].say(meter.words)
-        tip = " ".join(part for part in (tr(_METERS[key][1]), meter.tip) if part)
+        explanation = _SERVER_TIP if self.server and key == "host" else _METERS[key][1]
+        tip = " ".join(part for part in (tr(explanation), meter.tip) if part)
         for widget in (self.bars[key], self.figures[key]):
             widget.setToolTip(tip)
 
@@ -176,7 +202,7 @@ class HealthPanel(QWidget):
         grid.addWidget(self.device, 0, 1, 1, 2)
         grid.addWidget(self.reason, 1, 1, 1, 2)
         for row, (key, (words, tip)) in enumerate(_METERS.items(), start=2):
-            _add_label(grid, row, words, tip)
+            _add_label(grid, row, words, tip, self.host if key == "host" else None)
             grid.addWidget(self.bars[key], row, 1)
             grid.addWidget(self.figures[key], row, 2)
         _add_label(grid, 6, mark("Latency"), _LATENCY_TIP)
@@ -187,8 +213,9 @@ class HealthPanel(QWidget):
         return grid
 
 
-def _add_label(grid: QGridLayout, row: int, words: str, tip: str) -> None:
-    label = QLabel(tr(words))
+def _add_label(grid: QGridLayout, row: int, words: str, tip: str, label: QLabel | None = None) -> None:
+    label = label or QLabel()
+    label.setText(tr(words))
     label.setToolTip(tr(tip))
     grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
 

@@ -14,6 +14,7 @@ from napari_unetseg.plugin.panel.health_controller import HealthController, Heal
 from napari_unetseg.plugin.panel.health_panel import HealthPanel
 from napari_unetseg.plugin.panel.health_texts import ErrorDetails, HealthAction, Light
 from napari_unetseg.plugin.parts.badge import Badge
+from napari_unetseg.plugin.parts.server_names import is_server, server_name
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.workers.services import ServiceFactory
 from napari_unetseg.zoo.registry import ModelPackage
@@ -107,8 +108,8 @@ class HealthSection(QWidget):
         self.panel.buttons[action].click()
 
     def choose(self, package: ModelPackage | None, device: str) -> None:
-        """Show another model, or the same on another device."""
-        self.panel.show_model(package)
+        """Show another model, or the same on another device, which may be a server."""
+        self.panel.show_model(package, server_name(device) if is_server(device) else "")
         self.light, self._judged_by = _NO_MODEL if package is None else _NOT_ASKED, "refresh"
         self.controller.choose(None if package is None else ModelOnDevice(str(package.path), device))
         self._show_light()

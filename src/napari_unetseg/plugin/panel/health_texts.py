@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_unetseg.language import grouped, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import BadgeKind
+from napari_unetseg.plugin.parts.words import DEVICE_NAMES
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
@@ -17,7 +18,6 @@ HealthAction = Literal["refresh", "check", "reload", "warm up", "free", "run"]
 
 LOADS: tuple[HealthAction, ...] = ("check", "reload", "warm up")
 NOTHING = "-"
-DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,16 @@ def reason(health: "Health") -> str:
     return " ".join(translated(part) for part in (health.device_reason, health.backend_reason) if part)
 
 
-def host_meter(usage: "MemoryUsage") -> Meter:
+def server_line(server: str, version: str) -> str:
+    """Return ``"On lab:8001, napari-unetseg 0.9."``; empty for this machine."""
+    if not server:
+        return ""
+    if not version:
+        return tr("On {server}.").format(server=server)
+    return tr("On {server}, napari-unetseg {version}.").format(server=server, version=version)
+
+
+def host_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show this process's part of the machine's memory, then everybody else's."""
     process, total, available = usage.process_mb, usage.host_total_mb, usage.host_available_mb
     if process is None:
@@ -119,28 +128,32 @@ def host_meter(usage: "MemoryUsage") -> Meter:
     if total is None or available is None:
         return Meter((), size(process), tr("How much memory the computer has is not known."))
     own, taken = process / total, (total - available) / total
-    tip = tr("napari holds {own}; {free} of {total} are free.")
+    tip = tr(
+        "The server holds {own}; {free} of {total} are free."
+        if on_server
+        else "napari holds {own}; {free} of {total} are free."
+    )
     tip = tip.format(own=size(process), free=size(available), total=size(total))
     return Meter((own, max(taken - own, 0.0)), _part(process, total), tip)
 
 
-def device_meter(usage: "MemoryUsage") -> Meter:
+def device_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show the part of a GPU's memory that this process holds."""
     if usage.device_mb is None:
         return Meter((), tr("no GPU in use"), tr("The model does not run on a GPU, or is not loaded."))
     if not usage.device_total_mb:
         return Meter((), size(usage.device_mb), tr("How much memory the GPU has is not known."))
     words = _part(usage.device_mb, usage.device_total_mb)
-    tip = tr("napari holds {part}.").format(part=words)
+    tip = tr("The server holds {part}." if on_server else "napari holds {part}.").format(part=words)
     return Meter((usage.device_mb / usage.device_total_mb,), words, tip)
 
 
-def input_pool_meter(usage: "MemoryUsage") -> Meter:
+def input_pool_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show how much of the input pool is lent out."""
     return _pool(usage.input_pool_utilization, usage.input_pool_hits, usage.input_pool_misses, usage.pool_mb)
 
 
-def output_pool_meter(usage: "MemoryUsage") -> Meter:
+def output_pool_meter(usage: "MemoryUsage", on_server: bool = False) -> Meter:
     """Show how much of the output pool is lent out."""
     return _pool(usage.output_pool_utilization, usage.output_pool_hits, usage.output_pool_misses, usage.pool_mb)
 

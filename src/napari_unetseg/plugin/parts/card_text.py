@@ -6,7 +6,7 @@ from napari_unetseg.language import grouped, mark, tr
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 
-_ORIGINS = {"bundled": mark("bundled"), "user": mark("user"), "path": mark("path")}
+_ORIGINS = {"bundled": mark("bundled"), "user": mark("user"), "path": mark("path"), "server": mark("server")}
 _DIVIDES = mark("divides touching objects: yes")
 _DIVIDES_NOT = mark("divides touching objects: no")
 
@@ -46,8 +46,9 @@ def describe_model(package: ModelPackage) -> str:
         "* " + tr("licence: {licence}").format(licence=card.licence),
         "* " + tr("architecture: {name}").format(name=card.architecture.name),
         "* " + tr("weights: SHA-256 {hash}").format(hash=f"`{card.weights.sha256 or tr('not read yet')}`"),
-        "* " + tr("folder: {folder}").format(folder=f"`{package.path}`"),
     ]
+    if package.origin != "server":
+        lines.append("* " + tr("folder: {folder}").format(folder=f"`{package.path}`"))
     if card.training_data:
         lines += ["", f"## {tr('Trained on')}", ""]
         text = tr("{data}: {images} images, {licence}. {citation}")

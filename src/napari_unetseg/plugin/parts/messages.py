@@ -87,8 +87,10 @@ class MessageArea(QWidget):
         second
             Those of another one beside it.
         failure
-            Offers its details, rather than an action.
+            Offers its details, beside an action if there is one.
         """
+        if failure is not None and action is not None:
+            second = (self.details.text(), self.details.toolTip(), self._open_details)
         self._failure = failure
         self.text.setText(text)
         self.area.ensureVisible(0, 0)
@@ -105,12 +107,12 @@ class MessageArea(QWidget):
             words, tip, self._on_second = second
             self.second.setText(words)
             self.second.setToolTip(tip)
-        if failure is not None:
+        if failure is not None and action is None:
             self.buttons.setCurrentWidget(self.details)
 
-    def show_failure(self, failure: FailureText) -> None:
-        """Replace the message by an error, and offer its details."""
-        self.show_message(failure.sentence, "error", failure=failure)
+    def show_failure(self, failure: FailureText, action: Action | None = None) -> None:
+        """Replace the message by an error, and offer its details, and what helps."""
+        self.show_message(failure.sentence, "error", action=action, failure=failure)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Take the height from the font that the viewer's theme gives, which comes with the first show."""

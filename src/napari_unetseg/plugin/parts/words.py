@@ -14,6 +14,7 @@ NO_MODEL = mark("No model can be used. Reinstall napari-unetseg, or put a model 
 NO_OUTPUT = mark("Tick Labels, Contours or Confidence map first.")
 READY = mark("Press Run to find the objects of the plane on display.")
 READY_UNSEEN = mark("Press Run to segment it all the same.")
+DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 DONE = mark("Move the sliders to adjust the result: its layers follow at once.")
 
 

@@ -16,18 +16,21 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.parts.result_summary import Summary, summarise
+from napari_unetseg.plugin.parts.server_names import is_server
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.services import ServiceFactory, recipe_service
 from napari_unetseg.postprocessing.layer_data import Output
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 
 if TYPE_CHECKING:
-    from napari_unetseg.service import Health, ModelInfo, RunRecipe, Segmentation
+    from napari_unetseg.service import Health, ModelInfo, RunRecipe, Segmentation, Segmenter
 
 _FEW = 2  # objects of a size are no chance; one alone may be anything
 
 LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", "calibrating", "running", "finishing"
+WAITING = "waiting"  # for a server
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class SegmentJob:
 
     Attributes
     ----------
+    device
+        One of this machine, or the address of a server.
     parameters
         Keyword arguments of `SegmentationService.segment`: threshold, min_size, split, diameter, augment, link.
     recipe
@@ -56,6 +61,10 @@ class Outcome:
 
     Attributes
     ----------
+    suggested
+        Parameters that the model suggests.
+    info, health
+        What the service says of itself after the run; None where its server could not be asked any more.
     diameter
         Typical diameter of the objects found, in pixels, of a stack in its middle plane; None if they are too few
         to tell.
@@ -70,8 +79,9 @@ class Outcome:
     summary: Summary
     layers: Mapping[Output, Layer]
     seconds: float
-    info: "ModelInfo"
-    health: "Health"
+    suggested: DecodeParameters
+    info: "ModelInfo | None"
+    health: "Health | None"
     diameter: float | None = None
     remarks: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -103,12 +113,15 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
         If image, model or device cannot be used.
     """
     clock = time.perf_counter()
-    task.reports.stage.emit(LOADING)
+    on_server = is_server(job.device)
+    task.reports.stage.emit(WAITING if on_server else LOADING)
     service = services(job.model, job.device) if job.recipe is None else recipe_service(job.recipe)
     image = job.plane.read()
     if task.cancelled():
         raise Cancelled("Cancelled before the network ran.")
-    if service.model_info().loaded:
+    if on_server:
+        pass  # which says itself when it begins
+    elif service.model_info().loaded:
         task.reports.stage.emit(RUNNING)
     elif service.needs_conversion():
         task.reports.stage.emit(CONVERTING)
@@ -124,6 +137,7 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
         segmentation = replace(segmentation, warnings=(*remarks, *segmentation.warnings))
     task.reports.stage.emit(FINISHING)
     labels = segmentation.labels
+    info, health = _reports(service, on_server)
     layers = build_layers(layer_data(segmentation, job.plane, job.outputs))
     return Outcome(
         job=job,
@@ -131,10 +145,21 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
         summary=summarise(segmentation, task.cancelled),
         layers=layers,
         seconds=time.perf_counter() - clock,
-        info=service.model_info(),
-        health=service.health(dummy_inference=False),
+        suggested=service.package.card.parameters,
+        info=info,
+        health=health,
         diameter=_diameter(labels[middle_plane(labels.shape[:-2])]),
     )
+
+
+def _reports(service: "Segmenter", on_server: bool) -> "tuple[ModelInfo | None, Health | None]":
+    """Ask a service how it is; a server that cannot be asked any more takes no result back."""
+    try:
+        return service.model_info(), service.health(dummy_inference=False)
+    except UnetsegError:
+        if on_server:
+            return None, None
+        raise
 
 
 def _diameter(labels: NDArray[np.int32]) -> float | None:
@@ -190,10 +215,21 @@ def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[li
         except Exception as error:
             if len(jobs) == 1:
                 raise
+            if is_server(job.device) and _is_gone(error):
+                if len(faults) == index:
+                    raise
+                return [*faults, *(_not_segmented(left.plane.name, error) for left in jobs[index:])]
             faults.append(_not_segmented(job.plane.name, error))
     if len(faults) == len(jobs):
         raise UnetsegError(" ".join([tr("No layer was segmented."), *faults]))
     return faults
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether a server would answer the next layer no better."""
+    from napari_unetseg.client.errors import KeyRefused, ServerDied, ServerUnreachable
+
+    return isinstance(error, KeyRefused | ServerDied | ServerUnreachable)
 
 
 def _not_segmented(name: str, error: Exception) -> str:
