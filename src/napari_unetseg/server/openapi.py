@@ -32,6 +32,7 @@ _MEANINGS = {
     403: "The request comes from the page of another web site, or calls this machine's own server by a foreign name.",
     404: "There is no such model or job.",
     406: "The answer cannot be of the wanted media type.",
+    408: "The rest of the request did not come.",
     409: "The job is not in a state in which that can be done.",
     413: "The request is larger than this server takes.",
     415: "The body is of a media type that this server does not read.",
@@ -183,8 +184,11 @@ def _problem(status: int) -> dict[str, Any]:
 
 def _add_common(operation: dict[str, Any], *, guarded: bool, needs_keys: bool) -> None:
     """Add what the layers around all routes may answer."""
+    statuses: tuple[int, ...] = (401, 403, 429) if guarded else (403,)
+    if "requestBody" in operation:
+        statuses += (408, 413)
     known = operation["responses"]
-    for status in (401, 403, 429) if guarded else (403,):
+    for status in statuses:
         known.setdefault(str(status), _problem(status))
     if known.get("422", {}).get("content") == {JSON: {"schema": _reference("HTTPValidationError")}}:
         known["422"] = _problem(422)  # where FastAPI takes its own for granted
