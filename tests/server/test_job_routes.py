@@ -225,8 +225,10 @@ def test_a_folder_that_cannot_be_is_a_sentence(open_app, image, tmp_path):
     (tmp_path / "file").write_text("no folder")
     client = open_app(jobs_dir=tmp_path / "file" / "jobs")
     answer = client.post(JOBS, content=image, headers={"Content-Type": "image/png"})
-    assert code(answer) == (503, "jobs_unavailable")
-    assert str(tmp_path) not in answer.text
+    for refused in (answer, client.get(JOBS)):
+        assert code(refused) == (503, "jobs_unavailable")
+        assert str(tmp_path) not in refused.text
+    assert code(client.get(f"{JOBS}/{'0' * 32}")) == (404, "job_unknown")
 
 
 def test_what_a_stop_interrupts_is_done_after_the_next_start(open_app, gate, make_gate, image):

@@ -80,7 +80,7 @@ def job_router(context: ServerContext) -> APIRouter:
         answer = _answer(request, store, job)
         return Response(answer.model_dump_json(), 202, {"Location": _url(request, job)}, JSON)
 
-    @router.get("/jobs", responses=answers(examples.JOBS))
+    @router.get("/jobs", responses=answers(examples.JOBS, 503))
     def list_jobs(request: Request) -> JobsResponse:
         """List the jobs that were sent with this key."""
         jobs = [_answer(request, store, job) for job in store.jobs(_owner(request))]
