@@ -1,5 +1,6 @@
 """What the first bytes of an image file say of it, read before anything is decoded: its kind and its size."""
 
+import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -33,7 +34,12 @@ _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # libjpeg goes over the whole picture for each scan; cameras and programs write about ten.
-_MOST_SCANS = 200
+_MOST_SCANS = 64
+# Chunks of a PNG, or segments of a JPEG before its scan, and bytes between the latter that belong to none: Pillow goes
+# through them one by one.
+_MOST_PARTS = 100_000
+_MOST_JUNK = 2**16
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _BMP_UNPACKED = (0, 3, 6)  # RGB, and RGB by masks
 
@@ -68,13 +74,17 @@ def declared_png(data: bytes) -> Declared:
     width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
         raise ValueError(Sentence("its header is damaged"))
-    frames, position = 1, 8
-    # What comes after the first pixels says nothing of frames.
-    while position + 12 <= len(data) and data[position + 4 : position + 8] != b"IDAT":
-        if data[position + 4 : position + 8] == b"acTL":
+    frames, position = 1, 33
+    for _ in range(_MOST_PARTS):
+        if position + 12 > len(data):
+            return Declared(height, width, _PNG_CHANNELS[colour], max(frames, 1))
+        chunk = data[position + 4 : position + 8]
+        if chunk == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
+        if chunk == b"IHDR":  # Pillow would believe this one
+            raise ValueError(Sentence("its header is damaged"))
         position += 12 + int.from_bytes(data[position : position + 4], "big")
-    return Declared(height, width, _PNG_CHANNELS[colour], max(frames, 1))
+    raise ValueError(Sentence("it is made of far more parts than any program writes"))
 
 
 def declared_jpeg(data: bytes) -> Declared:
@@ -87,21 +97,25 @@ def declared_jpeg(data: bytes) -> Declared:
     """
     if data.count(b"\xff\xda") > _MOST_SCANS:
         raise ValueError(Sentence("it is stored in far more scans than any camera or program writes"))
-    position = 2
-    while (position := data.find(b"\xff", position)) >= 0 and position + 1 < len(data):
-        marker = data[position + 1]
-        if marker in (0, 0xFF):
-            position += 1
-        elif marker in _WITHOUT_LENGTH:
-            position += 2
-        elif marker in _FRAME_MARKERS:
-            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
-            return Declared(height, width, channels)
-        elif marker in (_START_OF_SCAN, _END):
+    found, position, junk = None, 2, 0
+    for _ in range(_MOST_PARTS):
+        marker_at = _MARKER.search(data, position, position + _MOST_JUNK + 2)
+        if marker_at is None:
             break
-        else:
-            position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
-    raise ValueError(Sentence("its header is damaged"))
+        marker, junk = marker_at[0][1], junk + marker_at.start() - position
+        position = marker_at.end()
+        if marker in (_START_OF_SCAN, _END) or junk > _MOST_JUNK:
+            break
+        if marker in _FRAME_MARKERS:
+            if found is not None:  # Pillow would believe this one
+                raise ValueError(Sentence("its header is damaged"))
+            height, width, channels = struct.unpack_from(">HHB", data, position + 3)
+            found = Declared(height, width, channels)
+        if marker not in _WITHOUT_LENGTH:
+            position += max(2, int.from_bytes(data[position : position + 2], "big"))
+    if found is None or junk > _MOST_JUNK:
+        raise ValueError(Sentence("its header is damaged"))
+    return found
 
 
 def declared_bmp(data: bytes) -> Declared:
@@ -133,12 +147,9 @@ def declared_npy(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """
     file = BytesIO(data)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
-    if version not in read:
-        raise ValueError(Sentence("its header is damaged"))
     try:
-        shape, _, dtype = read[version](file)
-    except MemoryError as error:  # Python's parser says so of expressions that are nested too deeply
+        shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # whatever Python's parser stumbles upon; of deep nesting it says that memory ran out
         raise ValueError(Sentence("its header is damaged")) from error
     if dtype.hasobject:
         raise ValueError(Sentence("it holds Python objects, which are never opened"))

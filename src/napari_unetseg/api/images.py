@@ -8,6 +8,7 @@ the same file, by the same code. Pictures are as they are stored: no orientation
 import base64
 import binascii
 import re
+import struct
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -41,7 +42,7 @@ _HARMLESS = 2**22
 _LONGEST_NAME = 200
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _DATA_URL = re.compile(r"data:image/[\w.+-]{1,60};base64,", re.ASCII | re.IGNORECASE)
-_WHITESPACE = {ord(character): None for character in " \t\r\n\f\v"}
+_WHITESPACE = b" \t\r\n\f\v"
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,15 @@ def decode_image(
     from napari_unetseg.io.read import unreadable_says
 
     with unreadable_says(name):
-        if kind == TIFF:
-            image = _decode_tiff(data, limits, name, axes)
-        elif kind == NPY:
-            image = _decode_npy(data, limits, name, axes)
-        else:
-            image = _decode_picture(data, limits, name, kind)
+        try:
+            if kind == TIFF:
+                image = _decode_tiff(data, limits, name, axes)
+            elif kind == NPY:
+                image = _decode_npy(data, limits, name, axes)
+            else:
+                image = _decode_picture(data, limits, name, kind)
+        except struct.error as error:
+            raise ValueError(Sentence("it ends too early")) from error
     return replace(image, name=name, path=None)
 
 
@@ -121,10 +125,11 @@ def decode_base64(text: str, *, max_bytes: int | None = None) -> bytes:
         If it is empty, longer than allowed, or no base64.
     """
     start = _DATA_URL.match(text)
-    packed = (text[start.end() :] if start else text).translate(_WHITESPACE)
+    # What is not ASCII is no base64 either.
+    packed = (text[start.end() :] if start else text).encode("ascii", "replace").translate(None, _WHITESPACE)
     if not packed:
         raise ImageError(Sentence("The image is empty; send the content of an image file in base64."))
-    if max_bytes is not None and len(packed) // 4 * 3 - packed[-2:].count("=") > max_bytes:
+    if max_bytes is not None and len(packed) // 4 * 3 - packed[-2:].count(b"=") > max_bytes:
         raise ImageError(
             Sentence(
                 "The image has more than {megabytes:g} MB, which is the most that is taken; send a part of it.",

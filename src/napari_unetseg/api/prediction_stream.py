@@ -29,6 +29,7 @@ from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.probability_maps import allocate_map
 
 PATH = "/predict"
+NPY = "application/x-npy"
 MEDIA_TYPE = "application/vnd.napari-unetseg.prediction"
 ALIVE_EVERY_S = 3.0
 """Seconds without a line after which the server says that it is still there."""
@@ -50,6 +51,11 @@ class PredictChoices(BaseModel):
     diameter: float | None = Field(None, description="See POST /segment; left out: the image is seen as it is.")
     augment: bool = Field(False, description="See POST /segment.")
     compress: bool = Field(False, description="Whether to compress the answer, without loss, for a slow network.")
+
+    def as_query(self) -> dict[str, str]:
+        """Return what was chosen as the parameters of a query."""
+        chosen = self.model_dump(mode="json", exclude_defaults=True)
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in chosen.items()}
 
 
 class PredictionHeader(BaseModel):

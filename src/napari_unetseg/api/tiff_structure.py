@@ -155,8 +155,12 @@ def open_tiff(data: bytes, file: Any) -> tifffile.TiffFile:
     for kind in _OWN_WAYS:
         if getattr(tiff, f"is_{kind}"):
             raise ValueError(Sentence("it is written in a way of its own ({kind})", kind=kind.upper()))
-    if any(_compression(page) not in _COMPRESSIONS for page in tiff.series[0].pages if page is not None):
+    pages = [page for page in tiff.series[0].pages if page is not None]
+    if any(_compression(page) not in _COMPRESSIONS for page in pages):
         raise ValueError(Sentence("it is compressed in a way that is not read here"))
+    # Strips that share their bytes are read again and again.
+    if sum(sum(page.databytecounts) for page in pages) > 2 * len(data) + _SHARED_BYTES:
+        raise ValueError(Sentence("its strips or tiles hold more than the file"))
     return tiff
 
 

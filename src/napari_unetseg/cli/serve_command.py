@@ -130,7 +130,7 @@ def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | 
             server_header=False,
             ssl_certfile=ssl_certfile,
             ssl_keyfile=ssl_keyfile,
-            timeout_graceful_shutdown=round(settings.server.shutdown_s),
+            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_s)),
         )
         try:
             config.load()

@@ -188,16 +188,16 @@ class JobRunner:
 
     def _report(self, job: Job) -> Callable[[int, int], None]:
         """Return what writes down how far a job is, but not for every tile of many."""
-        last = JobProgress()
+        written, part = (0, 0), 0.0
 
         def report(done: int, total: int) -> None:
-            nonlocal last
+            nonlocal written, part
+            step = total, _STEPS * done // max(total, 1)
+            if step == written:
+                return
             # There may turn out to be more tiles than were known, but nobody wants to see a part shrink.
-            part = max(last.part, done / total if total else 0.0)
-            step = JobProgress(done=done, total=total, part=part)
-            if total != last.total or int(_STEPS * part) > int(_STEPS * last.part):
-                self.store.write_progress(job, step)
-                last = step
+            written, part = step, max(part, done / max(total, 1))
+            self.store.write_progress(job, JobProgress(done=done, total=total, part=part))
 
         return report
 

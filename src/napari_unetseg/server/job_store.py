@@ -7,6 +7,7 @@ the claim of a job (`napari_unetseg.io.claims`) alone may write, so that several
 
 import errno
 import logging
+import os
 import re
 import shutil
 import time
@@ -340,16 +341,20 @@ class JobStore:
 
     def _remove_drafts(self) -> None:
         now = disk_time(self._folder)
-        for path in self._folder.glob(".unetseg-*"):
+        for path in [*self._folder.glob(".unetseg-*"), *self._folder.glob(f"{_DAMAGED}*")]:
             owner = owner_of_temporary(path)
-            if owner is None or not path.is_dir():
-                continue
-            touched = path.stat().st_mtime
-            if now - touched > _DRAFT_LASTS_S or has_ended(owner, touched, now, _DRAFT_LASTS_S):
+            try:
+                touched = path.stat().st_mtime
+            except FileNotFoundError:
+                continue  # it has become a job, or is removed by who made it
+            if path.name.startswith(_DAMAGED):
+                is_due = now - touched > self._keep_s
+            else:
+                is_due = owner is not None and (
+                    now - touched > _DRAFT_LASTS_S or has_ended(owner, touched, now, _DRAFT_LASTS_S)
+                )
+            if is_due and path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-        for path in self._folder.glob(f"{_DAMAGED}*"):
-            if now - path.stat().st_mtime > self._keep_s:
-                _remove(path)
 
     def _all(self) -> list[Job]:
         try:
@@ -415,11 +420,13 @@ class JobStore:
 
     def _check_room(self, size: int) -> None:
         used = count = 0
-        for path in self._folder.rglob("*"):
-            with suppress(FileNotFoundError):
-                used += max(path.stat().st_size, _BLOCK)
-                count += path.parent == self._folder
-        if count >= _MOST_JOBS or used + size > self._max_bytes:
+        for folder, _, files in os.walk(self._folder):  # which passes over what is removed meanwhile
+            used += _BLOCK
+            count += 1
+            for name in files:
+                with suppress(FileNotFoundError):
+                    used += max(Path(folder, name).stat().st_size, _BLOCK)
+        if count > _MOST_JOBS or used + size > self._max_bytes:
             raise NoRoomForJobs(
                 "The server has no room for this job. Delete jobs that you need no longer, or come again later."
             )

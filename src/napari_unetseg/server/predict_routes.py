@@ -15,6 +15,7 @@ from napari_unetseg.api.models import PREFIX
 from napari_unetseg.api.prediction_stream import (
     ALIVE_EVERY_S,
     MEDIA_TYPE,
+    NPY,
     PATH,
     PredictChoices,
     ServedPrediction,
@@ -29,8 +30,6 @@ from napari_unetseg.server.openapi import problems
 from napari_unetseg.server.segment_routes import image_limits
 from napari_unetseg.server.workers import Work
 from napari_unetseg.service.provenance import card_fingerprint, library_versions
-
-NPY = "application/x-npy"
 
 _NPY_MAGIC = b"\x93NUMPY"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

@@ -1,12 +1,13 @@
 """The outermost layer of the server (pure ASGI): an id for each request, and an answer to what nobody foresaw."""
 
 import re
+from asyncio import CancelledError
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from napari_unetseg.server.errors import api_error, error_response
+from napari_unetseg.server.errors import STOPPING, api_error, error_response
 from napari_unetseg.service.requests import request
 
 HEADER = "X-Request-ID"
@@ -49,9 +50,10 @@ class RequestIds:
         with request(identity):
             try:
                 await self._app(scope, receive, with_id)
-            except Exception as error:
+            except (Exception, CancelledError) as error:
                 if began:
                     raise  # nothing but a broken connection can say so any more
-                found = api_error(error)
+                # What uvicorn cancels ran longer than a stop may take; its own answer would be no JSON.
+                found = STOPPING if isinstance(error, CancelledError) else api_error(error)
                 scope["state"]["error_code"] = found.code
                 await error_response(found, identity)(scope, receive, with_id)

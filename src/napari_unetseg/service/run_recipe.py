@@ -38,6 +38,15 @@ class RecipeModel(_Section):
     card_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class RecipeServer(_Section):
+    """Which server ran the network, and the version of its napari-unetseg."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    address: str
+    version: str
+
+
 class RecipeRun(_Section):
     """How the network ran: what `Provenance` says under the same names."""
 
@@ -46,6 +55,7 @@ class RecipeRun(_Section):
     backend: str
     largest_window: int | None
     batch_size: int = Field(ge=1)
+    server: RecipeServer | None = None
 
     @property
     def wanted_precision(self) -> str:
@@ -123,7 +133,7 @@ class RunRecipe(ImageOptions, _Circumstances):
                     sha256=values["sha256"],
                     card_sha256=values["card_sha256"],
                 ),
-                run=RecipeRun.model_validate({name: values[name] for name in RecipeRun.model_fields}),
+                run=RecipeRun.model_validate({k: v for k, v in values.items() if k in RecipeRun.model_fields}),
                 parameters=DecodeParameters.model_validate(values["parameters"]),
                 source=RecipeSource.model_validate({k: v for k, v in values.items() if k in RecipeSource.model_fields}),
                 **{name: values[recorded_as(name)] for name in ImageOptions.model_fields},
@@ -145,7 +155,9 @@ class RunRecipe(ImageOptions, _Circumstances):
         return self.model_dump(include=set(ImageOptions.model_fields))
 
     def service(self, base: Settings | None = None) -> SegmentationService:
-        """Make a service that runs as this recipe says; the caller closes it.
+        """Make a service of this machine that runs as this recipe says; the caller closes it.
+
+        `napari_unetseg.client.repeating_service` does so for a recipe of a server, too.
 
         Parameters
         ----------
@@ -155,15 +167,24 @@ class RunRecipe(ImageOptions, _Circumstances):
         Raises
         ------
         RunRecipeError
-            If this machine's model is another one.
+            If this machine's model is another one, or a server ran the network.
         UnetsegError
             If there is no such model or backend.
         """
+        if self.run.server is not None:
+            raise RunRecipeError(
+                Sentence(
+                    "The server {server} ran the network of this recipe. In a notebook, "
+                    "napari_unetseg.client.repeating_service(recipe) uses it again; to run on this machine, take "
+                    "'server' out of the recipe.",
+                    server=self.run.server.address,
+                )
+            )
         settings = tiled_settings(self.run.largest_window, self.run.batch_size, base)
         model = self._find().source
         run = self.run
         service = SegmentationService(model, run.device, run.backend, precision=run.wanted_precision, settings=settings)
-        self._check(service.package)
+        self.check_model(service.package)
         return service
 
     @property
@@ -205,7 +226,14 @@ class RunRecipe(ImageOptions, _Circumstances):
                 raise
         return find_model(self.model.name)
 
-    def _check(self, package: ModelPackage) -> None:
+    def check_model(self, package: ModelPackage) -> None:
+        """Refuse another model than the one that made the result.
+
+        Raises
+        ------
+        RunRecipeError
+            If its weights or its card differ.
+        """
         card = package.card
         if card.weights.sha256 != self.model.sha256:
             raise RunRecipeError(

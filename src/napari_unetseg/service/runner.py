@@ -53,6 +53,8 @@ class Runner:
         Lends them.
     settings
         Those of the service.
+    device
+        Shares the device out. None: that of this machine, as the settings say.
 
     Attributes
     ----------
@@ -62,13 +64,13 @@ class Runner:
         Knows how fast they were.
     """
 
-    def __init__(self, models: ModelLender, settings: Settings) -> None:
+    def __init__(self, models: ModelLender, settings: Settings, device: DeviceQueue | None = None) -> None:
         self.counter = RunCounter()
         self.throughput = Throughput()
         self._models = models
         self._settings = settings
         self._request_log = RequestLog(settings)
-        self._device = DeviceQueue(
+        self._device = device or DeviceQueue(
             settings.server.batch_wait_ms / 1000, together=settings.unet.inference.enable_batch_processing
         )
 

@@ -25,7 +25,7 @@ from napari_unetseg.zoo.published import PUBLISHED, PublishedModel
 
 DEFAULT_MODEL = "nuclei"
 
-Origin = Literal["bundled", "user", "path"]
+Origin = Literal["bundled", "user", "path", "server"]
 
 
 @dataclass(frozen=True)

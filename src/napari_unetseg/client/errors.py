@@ -1,0 +1,23 @@
+"""What can go wrong between this machine and a server, in sentences that say what to do."""
+
+from napari_unetseg.errors import UnetsegError
+
+
+class ServerError(UnetsegError):
+    """A server cannot do what it was asked for."""
+
+
+class ServerUnreachable(ServerError):
+    """There is no answer from that address, or from something else than a server of ours."""
+
+
+class KeyRefused(ServerError):
+    """The server wants a key, or another one."""
+
+
+class ServerDied(ServerError):
+    """The server went away in the middle of an answer, or fell silent."""
+
+
+class ServerBusy(ServerError):
+    """The server has enough to do, and had when it was asked again."""
