@@ -3,7 +3,9 @@
 Run with ``python benchmarks/serving.py`` on a machine that has nothing else to do. Ways take turns, round after round,
 in one run; each is a process of its own, and the clients are a further one. Told are medians and ratios, as JSON in
 ``benchmarks/results`` too. Beside the rates stand the processor's seconds for a request (of the server or of the
-process of `segment_batch`, not of the clients), which other programs on the machine disturb less.
+process of `segment_batch`, not of the clients), which other programs on the machine disturb less. Where others do work,
+add ``--passive``: threads of OpenMP that wait for one another then sleep in all ways, instead of keeping the processor
+from the one they wait for, which made `segment_batch` four times as slow on a busy machine and the server hardly.
 
 * ``ours``: ``napari-unetseg serve`` as it is started by default, with many clients at a time, which ask for labels;
 * ``one by one``: the same requests to the same server by one client, which waits for each answer;
@@ -125,10 +127,11 @@ def faults(answers: list[list[httpx2.Response]], expected: Sequence[NDArray[np.i
 
 
 @contextmanager
-def process(*words: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def process(*words: str, folder: Path, passive: bool = False) -> Iterator["subprocess.Popen[str]"]:
     """Start a Python process with settings of its own and the libraries' own numbers of threads."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "MKL_", "UNET_"))}
     environment |= {f"XDG_{name}_HOME": str(folder) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    environment |= {"OMP_WAIT_POLICY": "PASSIVE"} if passive else {}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     with (folder / "log.txt").open("a") as log:
         started = subprocess.Popen([sys.executable, *words], env=environment, stderr=log, **pipes)  # noqa: S603 (ours)
@@ -173,7 +176,7 @@ def run_batches(model: str) -> None:
             sys.stdout.flush()
 
 
-def measure(model: str, load: Load, rounds: int) -> dict[str, Found]:
+def measure(model: str, load: Load, rounds: int, *, passive: bool) -> dict[str, Found]:
     """Let all ways take turns."""
     with SegmentationService(model) as service:
         expected = [service.segment(Image(picture), threshold=THRESHOLD).labels for picture in load.pictures]
@@ -181,10 +184,10 @@ def measure(model: str, load: Load, rounds: int) -> dict[str, Found]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         serve = ("-m", "napari_unetseg", "serve", "--port", "0", "--model", model)
-        ours = stack.enter_context(process(*serve, folder=folder))
+        ours = stack.enter_context(process(*serve, folder=folder, passive=passive))
         # -P: its folder has a click.py, which uvicorn would take for the library.
-        peer = stack.enter_context(process("-P", str(HERE / "serving_peer.py"), model, folder=folder))
-        local = stack.enter_context(process(__file__, "--be-batch", "--model", model, folder=folder))
+        peer = stack.enter_context(process("-P", str(HERE / "serving_peer.py"), model, folder=folder, passive=passive))
+        local = stack.enter_context(process(__file__, "--be-batch", "--model", model, folder=folder, passive=passive))
 
         addresses = {one.pid: address_of(one) for one in (ours, peer)}
 
@@ -250,6 +253,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=50, help="of each client in a round")
     parser.add_argument("--side", type=int, default=512, help="of the square images, in pixels")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--passive", action="store_true", help="let waiting threads of OpenMP sleep, in all ways")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument("--be-batch", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -258,8 +262,10 @@ def main() -> None:
         return
     machine = describe_machine()
     load = Load(draw(arguments.clients, arguments.side), arguments.requests)
-    asked = {key: getattr(arguments, key) for key in ("model", "clients", "requests", "side", "rounds")}
-    told = {"machine": machine, "asked": asked} | summary(measure(arguments.model, load, arguments.rounds))
+    asked = {key: getattr(arguments, key) for key in ("model", "clients", "requests", "side", "rounds", "passive")}
+    told = {"machine": machine, "asked": asked} | summary(
+        measure(arguments.model, load, arguments.rounds, passive=arguments.passive)
+    )
     arguments.results.mkdir(parents=True, exist_ok=True)
     path = arguments.results / f"{machine['date']}-{short_name(machine)}-serving.json"
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -257,7 +257,7 @@ def test_a_loaded_model_is_described_without_folders(service, result, bright_mod
     info = model_info_response(service.model_info(), 512)
     assert info.checkpoint_path == "weights.safetensors"
     assert info.model_parameters > 0
-    assert info.input_shape == (1, 3, 512, 512)
+    assert list(info.input_shape) == [1, 3, 512, 512]
     assert info.preprocessing_config["mean"] == [0.0, 0.0, 0.0]
     assert info.preprocessing_config["std"] == [1.0, 1.0, 1.0]
     assert info.device == "cpu"

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -573,6 +574,55 @@ def test_requests_are_written_down_where_wanted(client, tmp_path):
     assert json.loads((tmp_path / "audit.jsonl").read_text())["path"] == MODELS
     client().get(MODELS)
     assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 1
+
+
+JOBS = "/api/unet/jobs"
+
+
+def raw(array: np.ndarray) -> dict:
+    """An array as the body of a request."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return {"content": file.getvalue(), "headers": {"Content-Type": "application/octet-stream"}}
+
+
+@shows("server.jobs_dir")
+def test_jobs_are_kept_in_their_folder(client, tmp_path):
+    answer = client(jobs_dir=tmp_path / "jobs").post(JOBS, **raw(np.zeros((8, 8), np.uint8)))
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [answer.json()["job_id"]]
+
+
+@shows("server.jobs_keep_hours")
+def test_jobs_that_have_ended_are_kept_as_long_as_wanted(client, tmp_path):
+    asking = client(jobs_dir=tmp_path / "jobs", jobs_keep_hours=2)
+    job = asking.post(JOBS, **raw(np.zeros((8, 8), np.uint8))).json()
+    before = datetime.now(UTC).replace(microsecond=0)
+    expires = datetime.fromisoformat(asking.delete(f"{JOBS}/{job['job_id']}").json()["expires"])
+    assert before <= expires - timedelta(hours=2) <= datetime.now(UTC)
+
+
+@shows("server.jobs_max_gb")
+@pytest.mark.parametrize(("most", "status"), [(1e-4, 202), (1e-5, 503)])
+def test_jobs_take_no_more_room_than_they_may(client, tmp_path, most, status):
+    asking = client(jobs_dir=tmp_path / "jobs", jobs_max_gb=most)
+    assert asking.post(JOBS, **raw(np.zeros((100, 100), np.uint8))).status_code == status
+
+
+@shows("server.batch_wait_ms")
+@pytest.mark.parametrize("milliseconds", [0, 250])
+def test_a_batch_with_room_waits_so_long_for_those_on_their_way(bright_model, picture, monkeypatch, milliseconds):
+    settings = Settings(server={"batch_wait_ms": milliseconds}, unet={"inference": {"batch_size": 2}})
+    service = SegmentationService(bright_model, "cpu", settings=settings)
+    line, waited = service._runner._device, []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        line._on_their_way.clear()
+
+    monkeypatch.setattr(line._changed, "wait", wait)
+    line._on_their_way.add(-1)  # a thread that there is not
+    assert service.segment(picture).count > 0
+    assert [0 < seconds <= milliseconds / 1000 for seconds in waited] == [True] * bool(milliseconds)
 
 
 def test_no_key_is_left_out():

@@ -68,6 +68,10 @@ def test_requests_have_examples_that_are_answered(document, server):
         (models.ModelsResponse, examples.MODELS),
         (models.InitializeResponse, examples.INITIALIZED),
         (PublishedModelsResponse, examples.PUBLISHED),
+        (models.JobResponse, examples.JOB),
+        (models.JobResponse, examples.RUNNING_JOB),
+        (models.JobResponse, examples.CANCELLED_JOB),
+        (models.JobsResponse, examples.JOBS),
     ],
 )
 def test_examples_of_answers_are_such_answers(model, example):
