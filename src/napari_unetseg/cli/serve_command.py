@@ -15,6 +15,7 @@ from napari_unetseg.errors import ConfigError, UnetsegError
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
     from napari_unetseg.config import Settings
 
@@ -130,13 +131,13 @@ def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | 
             server_header=False,
             ssl_certfile=ssl_certfile,
             ssl_keyfile=ssl_keyfile,
-            timeout_graceful_shutdown=round(settings.server.shutdown_s),
+            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_s)),
         )
         try:
             config.load()
         except (OSError, ValueError) as error:  # an SSLError is one
             raise UnetsegError(f"The certificate or its key cannot be used: {error}.") from error
-        server, startup = _announcing(config, settings.server.host), app.state.context.startup
+        server, startup = _announcing(app, config, settings.server.host), app.state.context.startup
 
         def leave() -> None:
             server.should_exit = True
@@ -172,8 +173,8 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announcing(config: "uvicorn.Config", host: str) -> "uvicorn.Server":
-    """Return a server that says on stdout where it listens, once it does."""
+def _announcing(app: "FastAPI", config: "uvicorn.Config", host: str) -> "uvicorn.Server":
+    """Return a server that says on stdout where it listens, once it does, and to its app that it stops."""
     import uvicorn
 
     class Announcing(uvicorn.Server):
@@ -183,5 +184,9 @@ def _announcing(config: "uvicorn.Config", host: str) -> "uvicorn.Server":
             name = f"[{host}]" if ":" in host else host
             url = f"{'https' if config.is_ssl else 'http'}://{name}:{port}"
             typer.echo(f"Listening on {url} (docs: {url}/docs)")
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.stopping = True
+            await super().shutdown(sockets)
 
     return Announcing(config)

@@ -49,7 +49,7 @@ class NoRoomForJobs(ApiError):
 
 
 class JobsUnavailable(ApiError):
-    """The folder of the jobs cannot be written."""
+    """The folder of the jobs cannot be used."""
 
     def __init__(self, message: str) -> None:
         super().__init__(503, "jobs_unavailable", message, headers={"Retry-After": "60"})
@@ -182,11 +182,24 @@ class JobStore:
         return job if job and job.owner == owner and not self._is_expired(job) else None
 
     def jobs(self, owner: str | None) -> list[Job]:
-        """Return the jobs of a key, in the order of their arrival."""
-        return [job for job in self._all() if job.owner == owner and not self._is_expired(job)]
+        """Return the jobs of a key, in the order of their arrival.
+
+        Raises
+        ------
+        JobsUnavailable
+            If the folder cannot be read.
+        """
+        with _explained():
+            return [job for job in self._all() if job.owner == owner and not self._is_expired(job)]
 
     def waiting(self) -> list[Job]:
-        """Return the jobs of all keys that wait, in the order of their arrival."""
+        """Return the jobs of all keys that wait, in the order of their arrival.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be read.
+        """
         return [job for job in self._all() if job.state == "waiting"]
 
     def expires(self, job: Job) -> float | None:

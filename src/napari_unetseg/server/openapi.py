@@ -184,7 +184,7 @@ def _problem(status: int) -> dict[str, Any]:
 
 def _add_common(operation: dict[str, Any], *, guarded: bool, needs_keys: bool) -> None:
     """Add what the layers around all routes may answer."""
-    statuses = (401, 403, 429) if guarded else (403,)
+    statuses: tuple[int, ...] = (401, 403, 429) if guarded else (403,)
     if "requestBody" in operation:
         statuses += (408, 413)
     known = operation["responses"]

@@ -51,9 +51,14 @@ class RequestIds:
             try:
                 await self._app(scope, receive, with_id)
             except (Exception, CancelledError) as error:
-                if began:
+                found = api_error(error) if isinstance(error, Exception) else STOPPING
+                # What is cancelled without a stop has no client any more.
+                if began or (isinstance(error, CancelledError) and not _stops(scope)):
                     raise  # nothing but a broken connection can say so any more
-                # What uvicorn cancels ran longer than a stop may take; its own answer would be no JSON.
-                found = STOPPING if isinstance(error, CancelledError) else api_error(error)
                 scope["state"]["error_code"] = found.code
                 await error_response(found, identity)(scope, receive, with_id)
+
+
+def _stops(scope: Scope) -> bool:
+    """Whether what runs the app has said that it stops, by ``app.state.stopping``."""
+    return bool(getattr(scope["app"].state, "stopping", False))
