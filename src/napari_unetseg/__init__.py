@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_unetseg.client.remote_service import RemoteService as RemoteService
     from napari_unetseg.errors import Cancelled as Cancelled
     from napari_unetseg.errors import UnetsegError as UnetsegError
     from napari_unetseg.image import Image as Image
@@ -19,12 +20,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Cancelled": "errors",
     "Image": "image",
+    "RemoteService": "client.remote_service",
     "Segmentation": "service",
     "SegmentationService": "service",
     "UnetsegError": "errors",
 }
 
-__all__ = ["Cancelled", "Image", "Segmentation", "SegmentationService", "UnetsegError", "__version__"]
+__all__ = ["Cancelled", "Image", "RemoteService", "Segmentation", "SegmentationService", "UnetsegError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
