@@ -4,6 +4,7 @@ The environment is set while this file is imported: napari and platformdirs read
 first imported, before any fixture runs.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     import numpy as np
     import torch
@@ -273,3 +275,17 @@ class Golden:
 @pytest.fixture(scope="session")
 def golden() -> Golden:
     return Golden()
+
+
+@pytest.fixture(scope="session")
+def fuzz_corpus() -> "ModuleType":
+    """`tests/api/fuzz_corpus.py`, which makes bad and odd image files: ``fuzz_corpus.odd_files(2000)``."""
+    path = Path(__file__).parent / "api" / "fuzz_corpus.py"
+    spec = importlib.util.spec_from_file_location("fuzz_corpus", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look themselves up there.
+    sys.modules["fuzz_corpus"] = module
+    spec.loader.exec_module(module)
+    return module
