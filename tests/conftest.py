@@ -1,4 +1,4 @@
-"""Keep the tests off the user's settings, models and windows.
+"""Keep the tests off the user's settings, models, keys and windows.
 
 The environment is set while this file is imported: napari and platformdirs read it when they are
 first imported, before any fixture runs.
@@ -36,6 +36,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "napari.yaml")
 os.environ["NAPARI_APPLICATION_IPY_INTERACTIVE"] = "0"
 os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
 # Many tests know a network's numbers exactly. Without this: test_selection.py and test_loaded_model.py.
 os.environ["UNET_MODEL_PRECISION"] = "float32"
 

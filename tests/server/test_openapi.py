@@ -130,5 +130,15 @@ def test_every_answer_is_one_that_the_document_names(start_server, tmp_path):
 
 @pytest.mark.nightly
 def test_every_answer_to_many_requests_is_one_that_the_document_names(start_server, tmp_path):
-    words = ("--max-examples", "200", "--phases", "examples,coverage,fuzzing,stateful", "--checks", CHECKS)
+    """But for /predict, whose body schemathesis cannot write."""
+    words = (
+        "--exclude-path",
+        "/api/unet/predict",
+        "--max-examples",
+        "200",
+        "--phases",
+        "examples,coverage,fuzzing,stateful",
+        "--checks",
+        CHECKS,
+    )
     run_schemathesis(start_server().url, tmp_path, *words)
