@@ -165,6 +165,21 @@ def test_what_cannot_be_done_is_refused_before_it_is_kept(client, image, words, 
     assert client.get(JOBS).json()["jobs"] == []
 
 
+def test_a_client_that_left_before_the_image_was_checked_leaves_no_job(client, image, monkeypatch):
+    runner = client.app.state.context.jobs
+    workers = client.app.state.context.workers
+    decode = runner.decode
+
+    def and_leave(*words):
+        for flag in list(workers._flags):
+            flag.set()
+        return decode(*words)
+
+    monkeypatch.setattr(runner, "decode", and_leave)
+    client.post(JOBS, content=image, headers={"Content-Type": "image/png"})
+    assert client.get(JOBS).json()["jobs"] == []
+
+
 def test_delete_cancels_what_waits_and_what_runs_and_removes_what_has_ended(client, gate, image):
     running, waiting = send(client, image), send(client, image)
     gate.entered.acquire(timeout=20)

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from napari_unetseg.api.models import PREFIX, JobResponse, JobsResponse, SegmentationResponse, SegmentChoices
 from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.errors import Cancelled
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.server import openapi_examples as examples
 from napari_unetseg.server.bodies import JSON, read_image_request
@@ -58,9 +59,10 @@ def job_router(context: ServerContext) -> APIRouter:
 
         The answer comes as soon as the image is checked and kept. Its result is kept for a while, too.
         """
+        context.workers.check_room()
         read = await read_image_request(request)
 
-        def keep(_cancel: CancelFlag) -> Job:
+        def keep(cancel: CancelFlag) -> Job:
             sent = read()
             model = context.known_model(sent.choices.model)
             # Without the image, which the body of a request may hold beside them.
@@ -69,6 +71,8 @@ def job_router(context: ServerContext) -> APIRouter:
             check_options(SegmentOptions.of(**choices.segment_options()), package.card)
             with context.workers.decoded(partial(runner.decode, sent.data, sent.media_type)):
                 pass  # what cannot be decoded is refused before it is kept
+            if cancel():
+                raise Cancelled("The client went away, and would not know the job.")
             return runner.add(
                 sent.data,
                 choices.model_copy(update={"model": model}),
