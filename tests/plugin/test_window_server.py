@@ -67,7 +67,8 @@ def open_on(
     yield make
     for widget in made:
         qtbot.waitUntil(lambda w=widget: not busy(w), timeout=30_000)
-    for service in shared._by_device.values():
+    repeated = [] if shared._of_recipe is None else [shared._of_recipe[1]]
+    for service in (*shared._by_device.values(), *repeated):
         service.close()
 
 
