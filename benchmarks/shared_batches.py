@@ -7,7 +7,8 @@ are segmented by turns
 * by one call of `segment_batch`;
 * by one thread that calls `segment` for each.
 
-The order changes from round to round, and a first round is not counted. Every label image is compared with the one that
+The order changes from round to round, and a first round is not counted; processor time is that of the whole process,
+which other programs on the machine disturb less. Every label image is compared with the one that
 `segment` gives alone. How many threads torch computes with is an argument, because it may be set only once a process.
 """
 
@@ -82,23 +83,27 @@ def main() -> None:
         "one by one": one_by_one,
     }
     expected = one_by_one(service, images)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds, processor = ({name: list[float]() for name in ways} for _ in range(2))
     for number in range(arguments.rounds + 1):
         for name in ways if number % 2 else reversed(ways):
-            clock = time.perf_counter()
+            clock, spent = time.perf_counter(), time.process_time()
             found = ways[name](service, images)
             if number:
                 seconds[name].append(time.perf_counter() - clock)
+                processor[name].append(time.process_time() - spent)
             if any(not np.array_equal(*pair) for pair in zip(found, expected, strict=True)):
                 raise RuntimeError(f"{name}: labels differ from those of each image alone.")
-    median = {name: statistics.median(taken) for name, taken in seconds.items()}
+    median, spent_in = (
+        {name: statistics.median(taken) for name, taken in measured.items()} for measured in (seconds, processor)
+    )
     first = next(iter(median))
     say(f"{len(images)} images of {arguments.side} x {arguments.side}, {arguments.model} on ")
     say(f"{service.model_info().device}, torch threads {torch.get_num_threads()}, ")
     say(f"medians of {arguments.rounds} rounds; all labels equal\n\n{as_markdown(describe_machine())}\n\n")
-    say(f"| way | images/s | {first} over it |\n| --- | --- | --- |\n")
+    say(f"| way | images/s | {first} over it | processor ms an image |\n| --- | --- | --- | --- |\n")
     for name, taken in median.items():
-        say(f"| {name} | {len(images) / taken:.2f} | {taken / median[first]:.2f} |\n")
+        cost = 1000 * spent_in[name] / len(images)
+        say(f"| {name} | {len(images) / taken:.2f} | {taken / median[first]:.2f} | {cost:.0f} |\n")
 
 
 def make_service(arguments: argparse.Namespace) -> SegmentationService:

@@ -1,9 +1,10 @@
-"""Keep the tests off the user's settings, models and windows.
+"""Keep the tests off the user's settings, models, keys and windows.
 
 The environment is set while this file is imported: napari and platformdirs read it when they are
 first imported, before any fixture runs.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     import numpy as np
     import torch
@@ -34,6 +36,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "napari.yaml")
 os.environ["NAPARI_APPLICATION_IPY_INTERACTIVE"] = "0"
 os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
 # Many tests know a network's numbers exactly. Without this: test_selection.py and test_loaded_model.py.
 os.environ["UNET_MODEL_PRECISION"] = "float32"
 
@@ -272,3 +275,17 @@ class Golden:
 @pytest.fixture(scope="session")
 def golden() -> Golden:
     return Golden()
+
+
+@pytest.fixture(scope="session")
+def fuzz_corpus() -> "ModuleType":
+    """`tests/api/fuzz_corpus.py`, which makes bad and odd image files: ``fuzz_corpus.odd_files(2000)``."""
+    path = Path(__file__).parent / "api" / "fuzz_corpus.py"
+    spec = importlib.util.spec_from_file_location("fuzz_corpus", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look themselves up there.
+    sys.modules["fuzz_corpus"] = module
+    spec.loader.exec_module(module)
+    return module

@@ -6,10 +6,12 @@ what unpacks to much is zeros.
 
 import base64
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import imagecodecs
@@ -19,6 +21,7 @@ from PIL import Image as Pillow
 
 SEED = 23
 _MEGABYTES = 64
+_DRAWN_ID = re.compile(rb"urn:uuid:[-0-9a-f]{36}")
 _CUT, _FLIP, _FLIP_HEADER, _INSERT, _REMOVE, _JOIN = range(6)
 
 
@@ -134,10 +137,10 @@ def png(array: np.ndarray) -> bytes:
 
 
 def tiff(array: np.ndarray, **options: Any) -> bytes:
-    """Write a TIFF file."""
+    """Write a TIFF file, the same one every time."""
     file = io.BytesIO()
     tifffile.imwrite(file, array, **options)
-    return file.getvalue()
+    return _DRAWN_ID.sub(b"urn:uuid:" + b"0" * 36, file.getvalue())
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -209,6 +212,7 @@ def _pillow(picture: Pillow.Image, kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+@cache
 def _zeros(megabytes: int = _MEGABYTES) -> bytes:
     """Pack so many zeros; a thousandth of their size."""
     packer = zlib.compressobj(9)
@@ -346,9 +350,11 @@ def _tiffs() -> Iterator[OddFile]:
     yield OddFile("loop.tif", tiff_of(good, following=8))
     yield OddFile("loop-of-two.tif", tiff_of(good, good, following=8))
     yield OddFile("loop-below.tif", tiff_of(tags(sub=8)))
-    named = tiff(np.zeros((8, 8), np.uint8), metadata={"axes": "YX"}, extratags=[(330, 4, 2, (8, 8), True)])
-    yield OddFile("loops-below.tif", named)
-    yield OddFile("many-directories.tif", tiff_of(*[[(256, 4, 1, 1)]] * 10_000))
+    # Two ways down from each, all of which lead to the first.
+    twice = tiff_of(sorted([*good, (270, 2, 20, 1500), (330, 4, 2, 1600)]))
+    twice = twice[:1500] + b'{"shape": [8, 8]}   ' + bytes(80) + struct.pack("<II", 8, 8) + twice[1608:]
+    yield OddFile("loops-below.tif", twice)
+    yield OddFile("many-directories.tif", tiff_of(*[[(256, 4, 1, 1), (257, 4, 1, 1)]] * 10_000))
     yield OddFile("many-empty-directories.tif", tiff_of(*[[]] * 40_000))
     yield OddFile("all-tags.tif", tiff_of([(code, 4, 1, 1) for code in range(65_535)]))
     for count in (2, 1000, 2**16, 2**24, 2**32 - 1):
@@ -425,7 +431,7 @@ def _npys() -> Iterator[OddFile]:
 
 def _others() -> Iterator[OddFile]:
     picture = Pillow.fromarray(np.random.default_rng(SEED).integers(0, 256, (24, 30, 3), dtype=np.uint8))
-    for kind in ("GIF", "WEBP", "ICO", "PPM", "TGA", "PDF"):
+    for kind in ("GIF", "WEBP", "ICO", "PPM", "TGA"):
         yield OddFile(f"a.{kind.lower()}", _pillow(picture, kind), "image/png")
     frames = {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
     for kind in ("GIF", "WEBP"):
@@ -434,6 +440,7 @@ def _others() -> Iterator[OddFile]:
         "vector.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>',
         "page.html": b"<!doctype html><title>a</title>",
         "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n",
+        "page.pdf": b"%PDF-1.4\n%%EOF\n",
         "archive.gz": zlib.compress(bytes(100), wbits=31),
         "empty": b"",
         "zero": b"\0",

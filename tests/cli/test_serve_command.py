@@ -57,6 +57,14 @@ def test_an_option_goes_before_the_setting(start_server):
     assert not server.url.endswith(":99")
 
 
+def test_a_name_is_heard_at_all_of_its_addresses(start_server):
+    port = int(start_server("--host", "localhost").url.rpartition(":")[2])
+    addresses = {address[:2] for *_, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
+    assert addresses
+    for address in addresses:
+        socket.create_connection(address, timeout=60).close()
+
+
 def test_a_device_that_cannot_be_is_an_error(call):
     answer = call("serve", "--device", "abacus")
     assert answer.exit_code == 1

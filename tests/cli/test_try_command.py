@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from napari_unetseg.io import read_image
-from napari_unetseg.service import service as service_module
+from napari_unetseg.service import packages as service_module
 from napari_unetseg.zoo.registry import read_package
 
 

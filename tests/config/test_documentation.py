@@ -31,7 +31,7 @@ def test_the_page_has_a_row_for_every_key_and_for_no_other(rows):
 
 def test_the_page_states_the_defaults(rows):
     stated = {dotted(key): as_yaml(field.get_default()) for key, field in KEYS}
-    stated["development.debug_output_dir"] = "your state folder"
+    stated |= dict.fromkeys(("development.debug_output_dir", "server.jobs_dir"), "your state folder")
     assert rows == stated
 
 

@@ -1,12 +1,21 @@
 """Every key changes something: what, each test says; that none is left out, the last one."""
 
+import base64
+import io
 import json
 import logging
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import requests
 import tifffile
 import torch
 from typer.testing import CliRunner
@@ -14,7 +23,7 @@ from typer.testing import CliRunner
 from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.config.keys import dotted, fields
-from napari_unetseg.errors import DeviceError, UnetsegError
+from napari_unetseg.errors import Cancelled, DeviceError, UnetsegError
 from napari_unetseg.image import Image
 
 SHOWN: list[str] = []
@@ -405,6 +414,198 @@ def test_health_dumps_the_process_where_wanted(call, bright_model, monkeypatch, 
     if wanted:
         assert reported["debug"]["settings"]["development"]["enable_debug_endpoints"] is True
         assert "MainThread" in reported["debug"]["threads"]
+
+
+@shows("server.host", "server.port")
+def test_the_server_listens_where_it_shall(bright_model, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("UNET_SERVER_HOST", "localhost")
+    monkeypatch.setenv("UNET_SERVER_PORT", str(port))
+    line = [sys.executable, "-m", "napari_unetseg", "serve", "--model", bright_model, "--device", "cpu"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith(f"Listening on http://localhost:{port} ")
+            assert requests.get(f"http://localhost:{port}/livez", timeout=60).status_code == 200
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def client(bright_model):
+    """Make a client of a server with these settings of its own, in this process."""
+    from starlette.testclient import TestClient
+
+    from napari_unetseg.server.app import create_app
+
+    services = []
+
+    def of(**server) -> TestClient:
+        settings = Settings(server=server)
+        services.append(SegmentationService(bright_model, "cpu", settings=settings))
+        return TestClient(create_app(settings, services[-1]), base_url="http://127.0.0.1")
+
+    yield of
+    for service in services:
+        service.close()
+
+
+MODELS = "/api/unet/models"
+
+
+@shows("server.require_keys", "server.keys_file")
+def test_keys_of_the_file_are_asked_for_where_wanted(client, tmp_path):
+    from napari_unetseg.server.keys import add_key
+
+    key = {"X-API-Key": add_key(tmp_path / "a.json", "Ada")}
+    assert client(host="0.0.0.0", keys_file=tmp_path / "a.json").get(MODELS).status_code == 401
+    assert client(host="0.0.0.0", keys_file=tmp_path / "a.json").get(MODELS, headers=key).status_code == 200
+    assert client(host="0.0.0.0", keys_file=tmp_path / "b.json").get(MODELS, headers=key).status_code == 401
+    assert client(host="0.0.0.0", require_keys=False).get(MODELS).status_code == 200
+
+
+@shows("server.max_request_mb")
+@pytest.mark.parametrize(("most", "status"), [(0.001, 413), (1.0, 422)])
+def test_larger_requests_are_refused(client, most, status):
+    answer = client(max_request_mb=most).post("/api/unet/segment", json={"image_data": 2000 * "A"})
+    assert answer.status_code == status
+
+
+def send(client, *arrays):
+    """Send images to POST /segment, or several to POST /segment-batch, and return the answer."""
+
+    def text(array):
+        file = io.BytesIO()
+        np.save(file, array)
+        return {"image_data": base64.b64encode(file.getvalue()).decode()}
+
+    if len(arrays) == 1:
+        return client.post("/api/unet/segment", json=text(arrays[0]))
+    return client.post("/api/unet/segment-batch", json={"images": [text(array) for array in arrays]})
+
+
+@shows("server.max_megapixels")
+@pytest.mark.parametrize(("most", "status"), [(0.001, 422), (1.0, 200)])
+def test_larger_images_are_refused(client, picture, most, status):
+    assert send(client(max_megapixels=most), picture.array).status_code == status
+
+
+@shows("server.max_compression")
+@pytest.mark.parametrize(("most", "status"), [(0.5, 422), (2.0, 200)])
+def test_images_that_unpack_to_more_are_refused(client, most, status):
+    # Only images of more than four million values are suspected.
+    assert send(client(max_compression=most), np.zeros((2100, 2100), np.uint8)).status_code == status
+
+
+@shows("server.max_batch")
+@pytest.mark.parametrize(("most", "status"), [(1, 422), (2, 200)])
+def test_longer_batches_are_refused(client, picture, most, status):
+    assert send(client(max_batch=most), picture.array, picture.array).status_code == status
+
+
+@shows("server.queue_size", "server.queue_megapixels")
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [({"queue_size": 1}, 503), ({"queue_size": 2}, 200), ({"queue_megapixels": 0.007}, 503), ({}, 200)],
+)
+def test_only_so_many_images_are_worked_on(client, picture, server, status):
+    serving, began, release = client(**server), threading.Event(), threading.Event()
+    service, segment = serving.app.state.context.service, serving.app.state.context.service.segment
+
+    def first_waits(*words, **options):
+        if not began.is_set():
+            began.set()
+            assert release.wait(60)
+        return segment(*words, **options)
+
+    service.segment = first_waits
+    with serving, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, serving, picture.array)
+        assert began.wait(60)
+        assert send(serving, picture.array).status_code == status
+        release.set()
+        assert first.result().status_code == 200
+
+
+@shows("server.timeout_s")
+def test_a_request_beyond_its_time_is_given_up(client, picture):
+    serving = client(timeout_s=0.05)
+
+    def until_cancelled(*_words, cancel, **_options):
+        while not cancel():
+            threading.Event().wait(0.01)
+        raise Cancelled("stopped")
+
+    serving.app.state.context.service.segment = until_cancelled
+    assert send(serving, picture.array).json()["error"]["code"] == "deadline_exceeded"
+
+
+@shows("server.shutdown_s")
+def test_the_time_of_a_stop_is_uvicorn_s(call, bright_model, monkeypatch):
+    seen = []
+    monkeypatch.setenv("UNET_SERVER_SHUTDOWN_S", "7")
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, _sockets: seen.append(self.config.timeout_graceful_shutdown))
+    assert call("serve", "--port", "0", "--model", bright_model, "--device", "cpu").exit_code == 0
+    assert seen == [7]
+
+
+@shows("server.measure_batch")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_batch_size_is_measured_where_wanted(client, monkeypatch, wanted):
+    measured = []
+    monkeypatch.setattr("napari_unetseg.server.startup.measure_batch_size", lambda package, _: measured.append(package))
+    context = client(measure_batch=wanted).app.state.context
+    context.startup.begin().join()
+    assert context.startup.ready
+    assert bool(measured) is wanted
+
+
+@shows("server.rate_per_minute")
+@pytest.mark.parametrize(("most", "statuses"), [(None, [200, 200, 200]), (2, [200, 200, 429])])
+def test_more_requests_a_minute_are_refused(client, most, statuses):
+    asking = client(rate_per_minute=most)
+    assert [asking.get(MODELS).status_code for _ in statuses] == statuses
+
+
+@shows("server.audit_log")
+def test_requests_are_written_down_where_wanted(client, tmp_path):
+    client(audit_log=tmp_path / "audit.jsonl").get(MODELS)
+    assert json.loads((tmp_path / "audit.jsonl").read_text())["path"] == MODELS
+    client().get(MODELS)
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 1
+
+
+JOBS = "/api/unet/jobs"
+
+
+def raw(array: np.ndarray) -> dict:
+    """An array as the body of a request."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return {"content": file.getvalue(), "headers": {"Content-Type": "application/octet-stream"}}
+
+
+@shows("server.jobs_dir")
+def test_jobs_are_kept_in_their_folder(client, tmp_path):
+    answer = client(jobs_dir=tmp_path / "jobs").post(JOBS, **raw(np.zeros((8, 8), np.uint8)))
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [answer.json()["job_id"]]
+
+
+@shows("server.jobs_keep_hours")
+def test_jobs_that_have_ended_are_kept_as_long_as_wanted(client, tmp_path):
+    asking = client(jobs_dir=tmp_path / "jobs", jobs_keep_hours=2)
+    job = asking.post(JOBS, **raw(np.zeros((8, 8), np.uint8))).json()
+    before = datetime.now(UTC).replace(microsecond=0)
+    expires = datetime.fromisoformat(asking.delete(f"{JOBS}/{job['job_id']}").json()["expires"])
+    assert before <= expires - timedelta(hours=2) <= datetime.now(UTC)
+
+
+@shows("server.jobs_max_gb")
+@pytest.mark.parametrize(("most", "status"), [(1e-4, 202), (1e-5, 503)])
+def test_jobs_take_no_more_room_than_they_may(client, tmp_path, most, status):
+    asking = client(jobs_dir=tmp_path / "jobs", jobs_max_gb=most)
+    assert asking.post(JOBS, **raw(np.zeros((100, 100), np.uint8))).status_code == status
 
 
 def test_no_key_is_left_out():

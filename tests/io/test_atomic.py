@@ -1,9 +1,11 @@
 """A file is whole or not there."""
 
+import io
+
 import pytest
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.atomic import open_or_whole, whole_file
 
 
 def test_makes_folders_and_leaves_only_the_file(tmp_path):
@@ -37,3 +39,14 @@ def test_refusal_of_the_system_names_the_file(tmp_path):
     path = tmp_path / "taken" / "a.txt"
     with pytest.raises(UnetsegError, match=r"a\.txt: cannot be written"), whole_file(path) as temporary:
         temporary.write_text("whole")
+
+
+def test_an_open_file_is_handed_out_as_it_is_and_stays_open(tmp_path):
+    memory = io.BytesIO()
+    with open_or_whole(memory) as opened:
+        assert opened is memory
+    assert not memory.closed
+    with open_or_whole(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "a.txt").exists()
+    assert (tmp_path / "a.txt").read_text() == "whole"

@@ -1,5 +1,6 @@
 """Polygons that any GIS or QuPath rasterises to the same objects."""
 
+import io
 import json
 import uuid
 
@@ -424,3 +425,10 @@ def test_numbers_of_tables_are_written_as_json_has_them(tmp_path):
     ]
     assert one["properties"]["measurements"] == {"area": 2.5}
     assert read_geojson(tmp_path / "a.geojson").scale == (0.5, 0.5)
+
+
+def test_in_memory_it_is_the_same_file(tmp_path):
+    found, memory = trace_contours(np.kron(np.eye(3, dtype=int), np.ones((4, 4), int))), io.BytesIO()
+    write_geojson(tmp_path / "a.geojson", found, classification="cell")
+    write_geojson(memory, found, classification="cell")
+    assert memory.getvalue() == (tmp_path / "a.geojson").read_bytes()

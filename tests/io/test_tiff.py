@@ -1,5 +1,6 @@
 """Labels and confidence survive the way to disk and back."""
 
+import io
 import json
 
 import numpy as np
@@ -94,3 +95,15 @@ def test_rare_units_come_back(tmp_path, unit):
 def test_what_is_no_pixel_size_is_left_out(tmp_path, scale):
     write_labels(tmp_path / "a.tif", np.ones((4, 5), int), scale=scale, unit="micrometer")
     assert read_image(tmp_path / "a.tif").scale is None
+
+
+@pytest.mark.parametrize("most", [7, 70_000])
+def test_in_memory_it_is_the_same_file(tmp_path, most):
+    labels = np.array([[0, 1, most], [2, 2, 0]])
+    write_labels(tmp_path / "a.tif", labels, scale=(0.5, 0.25), unit="micrometer", provenance={"model": "m"})
+    memory = io.BytesIO()
+    write_labels(memory, labels, scale=(0.5, 0.25), unit="micrometer", provenance={"model": "m"})
+    (tmp_path / "b.tif").write_bytes(memory.getvalue())
+    first, second = (read_image(tmp_path / name) for name in ("a.tif", "b.tif"))
+    np.testing.assert_array_equal(second.array, labels)
+    assert (first.scale, first.unit, first.array.dtype) == (second.scale, second.unit, second.array.dtype)

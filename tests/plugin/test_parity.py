@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from napari_unetseg import SegmentationService
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.cli.main import app
+from napari_unetseg.client import RemoteService
 from napari_unetseg.io import read_image
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.functions import segment_layer
@@ -58,6 +59,7 @@ def test_every_face_gives_the_same_labels(
     make_widget: Callable[..., SegmentationWidget],
     press_run: Callable[[SegmentationWidget], None],
     qtbot: Any,
+    start_server: Callable[..., Any],
 ) -> None:
     # In a notebook.
     with SegmentationService(bright_model) as service:
@@ -90,6 +92,13 @@ def test_every_face_gives_the_same_labels(
     labels = next(data for data in returned.args[0] if data[2] == "labels")
     check_record(labels[1]["metadata"][METADATA_KEY])
     faces["function"] = labels[0]
+
+    server = start_server(UNET_MODEL_DEVICE="cpu")
+    with RemoteService(server.url, "bright") as service:
+        remote = service.segment(read_image(path), **OPTIONS)
+    check_record(remote.provenance.as_dict())
+    assert remote.probability.tobytes() == expected.probability.tobytes()
+    faces["server"] = remote.labels
 
     for face, found in faces.items():
         np.testing.assert_array_equal(found, expected.labels, err_msg=face)

@@ -4,6 +4,7 @@ import base64
 import io
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +16,18 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from napari_unetseg import SegmentationService
+from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.image import Image as UnetImage
 from napari_unetseg.server.access import add_access
 from napari_unetseg.server.errors import add_error_handlers
+from napari_unetseg.server.job_store import Job, JobStore
 from napari_unetseg.server.metrics import Metrics
 from napari_unetseg.server.request_limits import RequestTooLarge
+from napari_unetseg.service.requests import request_id
+from napari_unetseg.service.segmentation import Segmentation
 
 
 @pytest.fixture(scope="session")
@@ -157,3 +165,84 @@ def listen() -> Iterator[Callable[[FastAPI], str]]:
     for server, thread in running:
         server.should_exit = True
         thread.join()
+
+
+class WatchedStore(JobStore):
+    """A store of which one can wait for what is written."""
+
+    def __init__(self, folder: Path, *, keep_hours: float = 24, max_gb: float = 1) -> None:
+        super().__init__(folder, keep_hours=keep_hours, max_gb=max_gb)
+        self.changed = threading.Condition()
+
+    def _save(self, job: Job) -> None:
+        super()._save(job)
+        with self.changed:
+            self.changed.notify_all()
+
+    def wait_for(self, job: Job, *states: str) -> Job:
+        """Wait until a job has one of these states, or has ended; return how it stands then."""
+        found = job
+
+        def is_there() -> bool:
+            nonlocal found
+            found = self.find(job.job_id, job.owner) or job
+            return found.state in states or found.finished is not None
+
+        with self.changed:
+            self.changed.wait_for(is_there, timeout=20)
+        assert found.state in states, found
+        return found
+
+
+class Gate:
+    """A service that stands still after the first tile of a run until `release` is set or the run is cancelled."""
+
+    def __init__(self, service: SegmentationService) -> None:
+        self.service = service
+        self.entered = threading.Semaphore(0)
+        self.release = threading.Event()
+        self.seen: list[tuple[str | None, tuple[int, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.service, name)
+
+    def close(self) -> None:
+        """Leave the service open, which other tests use."""
+
+    def segment(
+        self, image: UnetImage, *, cancel: CancelFlag, progress: Progress = lambda done, total: None, **options: Any
+    ) -> Segmentation:
+        self.seen.append((request_id(), image.array.shape, options))
+        progress(1, 4)
+        self.entered.release()
+        while not self.release.wait(0.01):
+            if cancel():
+                raise Cancelled("stopped")
+        return self.service.segment(image, progress=progress, cancel=cancel, **options)
+
+
+@pytest.fixture(scope="session")
+def watched_store() -> type[WatchedStore]:
+    """The class of a store of which one can wait for what is written."""
+    return WatchedStore
+
+
+@pytest.fixture(scope="session")
+def bright_service(bright_model: Path) -> Iterator[SegmentationService]:
+    """A service of `bright_model`, which tests leave open."""
+    with SegmentationService(bright_model, "cpu") as service:
+        yield service
+
+
+@pytest.fixture
+def make_gate(bright_service: SegmentationService) -> Iterator[Callable[[], Gate]]:
+    """Make a service that stands still inside a run; at the end it goes on."""
+    made: list[Gate] = []
+
+    def make() -> Gate:
+        made.append(Gate(bright_service))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.release.set()

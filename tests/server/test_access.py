@@ -2,6 +2,8 @@ import json
 import logging
 
 import pytest
+from starlette.staticfiles import StaticFiles
+from starlette.testclient import TestClient
 
 from napari_unetseg.server.keys import add_key, revoke_key
 
@@ -212,3 +214,38 @@ def test_a_missing_file_of_keys_is_told_once(client_of, keys, caplog):
     told = [record for record in caplog.records if record.name == "napari_unetseg.server.keys"]
     assert len(told) == 1
     assert "keys add" in told[0].getMessage()
+
+
+def test_pages_that_are_open_open_nothing_beside_them(client_of, make_app, keys, tmp_path):
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "a.js").write_text("1")
+    app = make_app(**keys)
+    app.mount("/static-offline-docs", StaticFiles(directory=tmp_path / "static"))
+    client = client_of(app)
+    assert client.get("/static-offline-docs/a.js").text == "1"
+    for path in (
+        "../api/unet/health",
+        "..%2fapi/unet/health",
+        "../../keys.json",
+        "%2e%2e/keys.json",
+        "/api/unet/health",
+    ):
+        answer = client.get(f"/static-offline-docs/{path}")
+        assert answer.status_code in (401, 404)
+        assert "healthy" not in answer.text
+
+
+def test_an_address_that_a_proxy_made_up_is_kept_short(make_app, tmp_path):
+    app = make_app(audit_log=tmp_path / "audit.jsonl")
+    client = TestClient(app, base_url="http://127.0.0.1", client=(70_000 * "a", 1))
+    assert client.get(HEALTH).status_code == 200
+    assert len(json.loads((tmp_path / "audit.jsonl").read_text())["address"]) == 64
+
+
+def test_addresses_of_one_network_of_ipv6_count_together(make_app):
+    app = make_app(rate_per_minute=1)
+    statuses = [
+        TestClient(app, base_url="http://127.0.0.1", client=(address, 1)).get(HEALTH).status_code
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "10.0.0.1", "10.0.0.2", "fe80::1%eth0")
+    ]
+    assert statuses == [200, 429, 200, 200, 200, 200]

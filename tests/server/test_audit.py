@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from napari_unetseg.server.audit import AuditLog
+from napari_unetseg.server.audit import AuditLog, RequestRecords
+from napari_unetseg.server.metrics import Metrics
 
 HEALTH = "/api/unet/health"
 
@@ -105,29 +106,23 @@ def test_without_a_file_the_log_has_the_figures(client_of, caplog):
     assert record.figures["images"] == ["512x640"]
 
 
-def test_a_client_that_leaves_is_written_down(make_app, path):
-    """A server cancels what it runs for a client, or the endpoint ends without an answer."""
-    app = make_app(audit_log=path)
-    stack = app.build_middleware_stack()
+def test_a_request_whose_client_left_before_an_answer_is_written_down(path):
+    async def cut(scope, receive, send):
+        scope["state"]["request_id"] = "mine"
+        await receive()
+        raise asyncio.CancelledError
 
-    async def leave():
-        async def receive():
-            raise asyncio.CancelledError
+    async def receive():
+        return {"type": "http.request", "body": b"pixels", "more_body": True}
 
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/api/unet/raw",
-            "headers": [],
-            "query_string": b"",
-            "app": app,
-        }
-        with pytest.raises(asyncio.CancelledError):
-            await stack(scope, receive, None)
+    async def ask():
+        scope = {"type": "http", "method": "POST", "path": "/ä\nb", "headers": [], "client": None}
+        await RequestRecords(cut, AuditLog(path), Metrics())(scope, receive, None)
 
-    asyncio.run(leave())
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(ask())
     (line,) = lines(path)
-    assert line["status"] == 499
+    assert (line["request_id"], line["status"], line["bytes_in"], line["bytes_out"]) == ("mine", 499, 6, 0)
 
 
 def test_lines_of_several_writers_do_not_mix(path):

@@ -106,6 +106,7 @@ def context():
         startup=SimpleNamespace(ready=True),
         settings=SimpleNamespace(server=SimpleNamespace(queue_size=64)),
         metrics=Metrics(),
+        jobs=SimpleNamespace(store=SimpleNamespace(waiting=lambda: ["a", "b"])),
     )
 
 
@@ -121,6 +122,7 @@ def test_the_page_is_what_prometheus_reads_and_tells_how_the_server_stands(conte
         "unetseg_queue_running": 3,
         "unetseg_queue_waiting": 2,
         "unetseg_queue_limit": 64,
+        "unetseg_jobs_waiting": 2,
         "unetseg_model_loaded": 1,
         "process_resident_memory_bytes": 300 * 2**20,
         "unetseg_device_memory_bytes": 2**30,
@@ -136,3 +138,14 @@ def test_no_network_runs_for_the_figures(context):
     assert context.asked == []
     TestClient(app).get("/metrics")
     assert context.asked == [{"dummy_inference": False}]
+
+
+def test_a_folder_of_jobs_that_cannot_be_read_takes_no_other_figure_away(context):
+    def fail():
+        raise PermissionError
+
+    context.jobs.store.waiting = fail
+    context.metrics.watch(context)
+    found = samples(context.metrics)
+    assert ("unetseg_jobs_waiting",) not in found
+    assert found["unetseg_model_loaded",] == 1

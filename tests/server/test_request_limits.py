@@ -1,5 +1,6 @@
 """Against a real HTTP server, since how a body arrives is what matters here."""
 
+import asyncio
 import http.client
 import itertools
 import json
@@ -7,6 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+
+from napari_unetseg.server.errors import ApiError
+from napari_unetseg.server.request_limits import RequestLimit
 
 LIMIT = 100_000
 TOO_MUCH = LIMIT + 1
@@ -101,6 +105,80 @@ def test_an_endless_body_is_refused(url):
         assert answer.status == 413
     finally:
         connection.close()
+
+
+@pytest.fixture
+def reading():
+    """Let an app that reads bodies, behind limits, receive what a test puts into its queue."""
+    app = RequestLimit(reads_all, most=100, patience_s=3600)
+
+    def begin(app=app, *there):
+        parts = asyncio.Queue()
+        for message in there:
+            parts.put_nowait(message)
+        scope = {"type": "http", "headers": [], "state": {}}
+        return parts, asyncio.ensure_future(app(scope, parts.get, None))
+
+    return begin
+
+
+async def reads_all(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await receive()  # for the end of the connection
+
+
+def part(size, more=True):
+    return {"type": "http.request", "body": size * b"x", "more_body": more}
+
+
+async def is_read(parts):
+    while not parts.empty():
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def test_all_bodies_together_are_bounded_and_make_room_when_they_are_done_with(reading):
+    async def run():
+        begun = [reading() for _ in range(4)]
+        for parts, _ in begun:
+            parts.put_nowait(part(100))
+            await is_read(parts)
+        parts, refused = reading()
+        parts.put_nowait(part(1))
+        with pytest.raises(ApiError) as caught:
+            await refused
+        assert (caught.value.status, caught.value.code) == (503, "queue_full")
+        assert "Retry-After" in caught.value.headers
+        parts, first = begun[0]
+        parts.put_nowait(part(0, more=False))
+        parts.put_nowait({"type": "http.disconnect"})
+        await first
+        parts, taken = reading()
+        for message in (part(100, more=False), {"type": "http.disconnect"}):
+            parts.put_nowait(message)
+        await taken
+        for _, waiting in begun[1:]:
+            waiting.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_body_that_stops_arriving_is_given_up_and_a_wait_for_the_answer_is_not(reading):
+    async def run():
+        impatient = RequestLimit(reads_all, most=100, patience_s=0)
+        parts, stalled = reading(impatient)
+        with pytest.raises(ApiError) as caught:
+            await stalled
+        assert (caught.value.status, caught.value.code) == (408, "body_stalled")
+        parts, waiting = reading(impatient, part(10, more=False))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        parts.put_nowait({"type": "http.disconnect"})
+        await waiting
+
+    asyncio.run(run())
 
 
 def test_the_server_goes_on_after_a_refusal(url):

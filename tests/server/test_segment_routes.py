@@ -110,7 +110,7 @@ def test_outlines_as_geojson(segment, squares, as_text):
 
 
 def test_a_stack_is_answered_as_tiff_alone(segment, squares):
-    stack = npy(np.stack([squares, squares]))
+    stack = tiff(np.stack([squares, squares]), imagej=True, metadata={"axes": "ZYX"})
     words = {"data": stack, "headers": {"Content-Type": "application/octet-stream"}}
     assert segment(**words).json()["error"]["code"] == "image_unreadable"
     words["headers"]["Accept"] = "image/tiff"

@@ -57,7 +57,7 @@ _HEAT = np.array(
 )
 
 # An absolute path, of Windows too, up to its last part; folders may have spaces in their names.
-_FOLDERS = re.compile(r"(?<![\w/\\.:-])(?:[A-Za-z]:)?[/\\](?=[^\s/\\])(?:[^/\\\n\"':;(),]+[/\\])*")
+_FOLDERS = re.compile(r"(?<![\w/\\.:-])(?:[A-Za-z]:)?[/\\]{1,2}(?=[^\s/\\])(?:[^/\\\n\"':;(),]+[/\\])*")
 
 
 def check_one_plane(image: Image) -> None:
@@ -258,8 +258,8 @@ def model_info_response(info: ModelInfo, window: int) -> ModelInfoResponse:
         model_variant=info.model_variant,
         checkpoint_path=Path(info.checkpoint_path).name,
         model_parameters=info.model_parameters or 0,
-        input_shape=(batch, channels, height, width),
-        output_shape=(batch, heads or 0, height, width),
+        input_shape=[batch, channels, height, width],
+        output_shape=[batch, heads or 0, height, width],
         device=info.device or "not loaded",
         architecture_details=architecture,
         preprocessing_config=preprocessing,

@@ -34,13 +34,14 @@ _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # libjpeg goes over the whole picture for each scan; cameras and programs write about ten.
-_MOST_SCANS = 64
+_MOST_SCANS = 32
 # Chunks of a PNG, or segments of a JPEG before its scan, and bytes between the latter that belong to none: Pillow goes
 # through them one by one.
 _MOST_PARTS = 100_000
 _MOST_JUNK = 2**16
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_PNG_OPAQUE = (0, 2)
 _BMP_UNPACKED = (0, 3, 6)  # RGB, and RGB by masks
 
 
@@ -71,16 +72,18 @@ def declared_png(data: bytes) -> Declared:
     ValueError, struct.error
         If there is none.
     """
-    width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
         raise ValueError(Sentence("its header is damaged"))
-    frames, position = 1, 33
+    channels, frames, position = _PNG_CHANNELS[colour], 1, 33
     for _ in range(_MOST_PARTS):
         if position + 12 > len(data):
-            return Declared(height, width, _PNG_CHANNELS[colour], max(frames, 1))
+            return Declared(height, width, channels, max(frames, 1))
         chunk = data[position + 4 : position + 8]
         if chunk == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
+        if chunk == b"tRNS" and bits == 16 and colour in _PNG_OPAQUE:
+            channels = _PNG_CHANNELS[colour] + 1  # imagecodecs makes the colour that is transparent an alpha channel
         if chunk == b"IHDR":  # Pillow would believe this one
             raise ValueError(Sentence("its header is damaged"))
         position += 12 + int.from_bytes(data[position : position + 4], "big")

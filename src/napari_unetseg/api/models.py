@@ -219,10 +219,13 @@ class ModelInfoResponse(ApiModel):
     model_variant: str
     checkpoint_path: str = Field(description="Name of the file of the weights, without its folder.")
     model_parameters: int
-    input_shape: tuple[int, int, int, int] = Field(
-        description="(N, C, H, W). Where any size is taken, H and W are those of the largest window."
+    # Lists, as schemathesis 4.32 trips over tuples here.
+    input_shape: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="(N, C, H, W). Where any size is taken, H and W are those of the largest window.",
     )
-    output_shape: tuple[int, int, int, int]
+    output_shape: list[int] = Field(min_length=4, max_length=4)
     device: str
     architecture_details: dict[str, Any]
     preprocessing_config: dict[str, Any]

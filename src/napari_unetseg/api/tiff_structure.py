@@ -77,10 +77,11 @@ def walk_directories(data: bytes) -> Iterator[Declared]:
     """
     form = _form(data)
     (first,) = form.read(form.offset, data, 4 if form.offset == "I" else 8)
-    waiting, seen = [first], set[int]()
+    # Where the directories are, and whether they are of the chain: those below one are listed in it.
+    waiting, seen = [(first, True)], set[int]()
     tags = numbers = held = 0
     while waiting:
-        start = waiting.pop()
+        start, in_chain = waiting.pop()
         if not 8 <= start < len(data) - 1:
             continue
         if start in seen:
@@ -104,7 +105,9 @@ def walk_directories(data: bytes) -> Iterator[Declared]:
             values[code] = _values(form, data, position, kind, number, whole=code == _SUB_DIRECTORIES)
         yield from _declared(values)
         (following,) = form.read(form.offset, data, start + count * form.size(form.tag))
-        waiting += [*values.get(_SUB_DIRECTORIES, ()), following]
+        waiting += [(below, False) for below in values.get(_SUB_DIRECTORIES, ())]
+        if in_chain:
+            waiting.append((following, True))
 
 
 def _form(data: bytes) -> _Form:
@@ -156,8 +159,8 @@ def open_tiff(data: bytes, file: Any) -> tifffile.TiffFile:
         if getattr(tiff, f"is_{kind}"):
             raise ValueError(Sentence("it is written in a way of its own ({kind})", kind=kind.upper()))
     pages = [page for page in tiff.series[0].pages if page is not None]
-    if any(_compression(page) not in _COMPRESSIONS for page in pages):
-        raise ValueError(Sentence("it is compressed in a way that is not read here"))
+    if others := {_compression(page) for page in pages} - _COMPRESSIONS:
+        raise ValueError(Sentence("it is compressed as {kind}, which is not read here", kind=_name(others.pop())))
     # Strips that share their bytes are read again and again.
     if sum(sum(page.databytecounts) for page in pages) > 2 * len(data) + _SHARED_BYTES:
         raise ValueError(Sentence("its strips or tiles hold more than the file"))
@@ -175,6 +178,11 @@ def jpeg_parts(data: bytes, series: tifffile.TiffPageSeries) -> Iterator[Declare
 
 def _compression(page: tifffile.TiffPage | tifffile.TiffFrame) -> int:
     return int(page.keyframe.compression) if page.keyframe else 0
+
+
+def _name(compression: int) -> str:
+    known = {int(one): one.name for one in tifffile.COMPRESSION}
+    return known.get(compression, str(compression))
 
 
 def _check_ome(xml: str) -> None:

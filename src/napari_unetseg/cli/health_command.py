@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_unetseg.cli.opening import open_service
-from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption, PrecisionOption
+from napari_unetseg.cli.options import BackendOption, DeviceOption, ModelOption, PrecisionOption, ServerOption
 from napari_unetseg.errors import UnetsegError, one_line
 from napari_unetseg.zoo.registry import DEFAULT_MODEL
 
@@ -19,13 +19,17 @@ def health_command(
     device: DeviceOption = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
+    server: ServerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Load the model, run it on a small image, and report. Exit status: 0 if healthy, 1 if not."""
+    """Load the model, run it on a small image, and report; of a server, what it says of itself.
+
+    Exit status: 0 if healthy, 1 if not.
+    """
     from napari_unetseg.service.debug_outputs import debug_dump
 
     try:
-        service = open_service(model, device, backend, precision)
+        service = open_service(model, device, backend, precision, server=server)
         report = service.health()
     except UnetsegError as error:  # no such model, or wrong settings: there is nothing to report on
         _print_hopeless(model, one_line(error), as_json)

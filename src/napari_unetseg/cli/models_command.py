@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.io.text_columns import in_columns
 from napari_unetseg.zoo.card import headline
 from napari_unetseg.zoo.published import PublishedModel
@@ -22,9 +23,13 @@ _TITLES = ("name", "model", "from", "object size", "scores")
 
 def models_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole model cards.")] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="List those of this server instead, such as http://lab:8001."),
+    ] = None,
 ) -> None:
     """List the models that are installed, those that need weights, and those that cannot be used and why."""
-    found = list_models()
+    found = list_models() if server is None else _models_of(server)
     if as_json:
         typer.echo(json.dumps([_as_dict(model) for model in found], indent=2))
         return
@@ -38,7 +43,16 @@ def models_command(
         typer.echo("\nWeights needed (put a checkpoint into the folder, or see 'napari-unetseg convert --help'):")
     for model in needing:
         typer.echo(f"{model.name}: {model.model.display_name}, {_count(model.model)} parameters; {model.path}")
-    typer.echo(f"\nModels of your own go into {user_model_folder()}")
+    if server is None:
+        typer.echo(f"\nModels of your own go into {user_model_folder()}")
+
+
+def _models_of(server: str) -> list[Listed]:
+    with plain_errors():
+        from napari_unetseg.cli.opening import open_settings
+        from napari_unetseg.client import check_server
+
+        return list(check_server(server, settings=open_settings()).packages)
 
 
 def _row(model: ModelPackage) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from napari_unetseg.config import Settings
     from napari_unetseg.service import Segmenter
@@ -14,6 +16,7 @@ def open_service(
     backend: str | None = None,
     precision: str | None = None,
     settings: "Settings | None" = None,
+    server: str | None = None,
 ) -> "Segmenter":
     """Make the service of a command, and write its records to stderr.
 
@@ -23,15 +26,30 @@ def open_service(
         None for what the settings say.
     settings
         As `open_settings` returns them; None: it is called.
+    server
+        Address of the server that runs the network. None: what the settings say, unless one of `device`, `backend`
+        and `precision`, which are this machine's, is given.
 
     Raises
     ------
+    typer.BadParameter
+        If a server is named, and what this machine should do, too.
     UnetsegError
-        If the settings are wrong, or there is no such model, backend or precision.
+        If the settings are wrong, the server does not answer, or there is no such model, backend or precision.
     """
+    settings = settings or open_settings()
+    own = {"device": device, "backend": backend, "precision": precision}
+    given = [f"--{name}" for name, value in own.items() if value is not None]
+    if server is not None and given:
+        raise typer.BadParameter(f"the server decides {' and '.join(given)}; leave it out", param_hint="--server")
+    address = server or (None if given else settings.client.server)
+    if address is not None:
+        from napari_unetseg.client import RemoteService
+
+        return RemoteService(address, model, settings=settings)
     from napari_unetseg.service import SegmentationService
 
-    return SegmentationService(model, device, backend, precision=precision, settings=settings or open_settings())
+    return SegmentationService(model, device, backend, precision=precision, settings=settings)
 
 
 def open_settings() -> "Settings":

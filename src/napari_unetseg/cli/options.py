@@ -39,6 +39,15 @@ PrecisionOption = Annotated[
         help="Arithmetic of the network: auto, float32, bfloat16 or int8. Default: what 'napari-unetseg config' says.",
     ),
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Run the network on this server, such as http://lab:8001 ('napari-unetseg serve' there). Default: what "
+        "'napari-unetseg config' says, or this machine; this machine, too, where --device, --backend or --precision "
+        "is given.",
+    ),
+]
 
 # Where the command line has words of its own for an option.
 _SPECIAL: dict[str, dict[str, Any]] = {

@@ -66,13 +66,14 @@ def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["Segmenter", dict
     UnetsegError
         If it is no recipe, or this machine cannot do what it says.
     """
+    from napari_unetseg.client import repeating_service
     from napari_unetseg.service import read_run_recipe
 
     twice = [name.replace("_", " ") for name, value in given.items() if value is not None and value is not False]
     if twice:
         raise typer.BadParameter(f"decides {', '.join(twice)} already; leave one out", param_hint="--recipe")
     recipe = read_run_recipe(path)
-    service = recipe.service(open_settings())
+    service = repeating_service(recipe, open_settings())
     service.initialize(warm_up=False)
     for remark in (*recipe.remarks, *recipe.differences(service.model_info())):
         _log.warning(remark)

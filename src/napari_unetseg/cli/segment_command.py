@@ -11,6 +11,7 @@ from napari_unetseg.cli.options import (
     DeviceOption,
     ModelOption,
     PrecisionOption,
+    ServerOption,
     segment_option,
 )
 from napari_unetseg.cli.reporting import plain_errors
@@ -73,6 +74,7 @@ def segment_command(
     device: DeviceOption = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
+    server: ServerOption = None,
     window: WindowOption = None,
     batch_size: BatchSizeOption = None,
     recipe: RecipeOption = None,
@@ -111,10 +113,12 @@ def segment_command(
                 raise typer.Exit(1)
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
-                where = {"model": model, "device": device, "backend": backend, "precision": precision}
+                where = {"model": model, "device": device, "backend": backend, "precision": precision, "server": server}
                 service, segment_options = open_recipe(recipe, segment_options | where | tiles)
             else:
-                service = open_service(model, device, backend, precision, tiled(window, batch_size))
+                if server is not None and (window is not None or batch_size is not None):
+                    raise typer.BadParameter("the server decides --window and --batch-size", param_hint="--server")
+                service = open_service(model, device, backend, precision, tiled(window, batch_size), server)
             batch = BatchPrinter(service, BatchJob(inputs.paths, output, results, segment_options, read_options, again))
             batch.run()
     except KeyboardInterrupt:

@@ -1,6 +1,9 @@
 """`napari-unetseg serve`: let other machines use this one's models over HTTP."""
 
+import errno
 import socket
+import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,8 +18,11 @@ from napari_unetseg.errors import ConfigError, UnetsegError
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
     from napari_unetseg.config import Settings
+
+_LIBRARIES = ("fastapi", "fastapi_offline", "prometheus_client", "python_multipart", "uvicorn")
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -65,7 +71,7 @@ def serve_command(
 
 
 def _require_extra() -> None:
-    missing = [name for name in ("fastapi", "fastapi_offline", "uvicorn") if find_spec(name) is None]
+    missing = [name for name in _LIBRARIES if find_spec(name) is None]
     if missing:
         raise UnetsegError(
             f'The server needs {missing[0]}, which is not installed: pip install "napari-unetseg[server]"'
@@ -121,7 +127,8 @@ def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | 
 
     from napari_unetseg.server.app import create_app
 
-    with _bind(settings.server.host, settings.server.port) as listener:
+    with ExitStack() as open_sockets:
+        listeners = _bind(settings.server.host, settings.server.port, open_sockets)
         app = create_app(settings)
         config = uvicorn.Config(
             app,
@@ -130,50 +137,63 @@ def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | 
             server_header=False,
             ssl_certfile=ssl_certfile,
             ssl_keyfile=ssl_keyfile,
-            timeout_graceful_shutdown=round(settings.server.shutdown_s),
+            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_s)),
         )
         try:
             config.load()
         except (OSError, ValueError) as error:  # an SSLError is one
             raise UnetsegError(f"The certificate or its key cannot be used: {error}.") from error
-        server, startup = _announcing(config, settings.server.host), app.state.context.startup
+        server, startup = _announcing(app, config, settings.server.host), app.state.context.startup
 
         def leave() -> None:
             server.should_exit = True
 
         startup.on_failure = leave
-        server.run([listener])
+        server.run(listeners)
     if startup.failure is not None:
         raise UnetsegError(startup.failure)
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """Take the port, before anything that takes long.
+def _bind(host: str, port: int, stack: ExitStack) -> list[socket.socket]:
+    """Take the port at each address that a host stands for, before anything that takes long.
 
     Raises
     ------
     UnetsegError
-        If it is taken, or the address is not this machine's.
+        If it is taken, or no address is this machine's.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise UnetsegError(f"{host} is no address of this machine ({error.strerror}).") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
+    listeners: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        try:
+            listener = stack.enter_context(socket.socket(family, kind, protocol))
+            if sys.platform != "win32":  # where it would let two programs have one port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # A port that the system chose is the same for all.
+            chosen = listeners[0].getsockname()[1] if listeners and not port else port
+            listener.bind((address[0], chosen, *address[2:]))
+        except OSError as error:
+            failure = error
+            if error.errno == errno.EADDRINUSE:
+                break
+        else:
+            listeners.append(listener)
+    if failure is not None and (not listeners or failure.errno == errno.EADDRINUSE):
         raise UnetsegError(
-            f"Port {port} of {host} cannot be had ({error.strerror}). Stop the program that has it, or choose "
+            f"Port {port} of {host} cannot be had ({failure.strerror}). Stop the program that has it, or choose "
             "another one with --port."
-        ) from error
-    return listener
+        ) from failure
+    return listeners
 
 
-def _announcing(config: "uvicorn.Config", host: str) -> "uvicorn.Server":
-    """Return a server that says on stdout where it listens, once it does."""
+def _announcing(app: "FastAPI", config: "uvicorn.Config", host: str) -> "uvicorn.Server":
+    """Return a server that says on stdout where it listens, once it does, and to its app that it stops."""
     import uvicorn
 
     class Announcing(uvicorn.Server):
@@ -183,5 +203,9 @@ def _announcing(config: "uvicorn.Config", host: str) -> "uvicorn.Server":
             name = f"[{host}]" if ":" in host else host
             url = f"{'https' if config.is_ssl else 'http'}://{name}:{port}"
             typer.echo(f"Listening on {url} (docs: {url}/docs)")
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.stopping = True
+            await super().shutdown(sockets)
 
     return Announcing(config)

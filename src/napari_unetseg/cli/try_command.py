@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_unetseg.cli.opening import open_service
-from napari_unetseg.cli.options import BackendOption, DeviceOption, PrecisionOption
+from napari_unetseg.cli.options import BackendOption, DeviceOption, PrecisionOption, ServerOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.errors import one_line
 from napari_unetseg.io.text_columns import in_columns
@@ -34,6 +34,7 @@ def try_command(
     device: DeviceOption = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Try every model, and every channel, on the middle 512 pixels of an image.
 
@@ -47,7 +48,7 @@ def try_command(
         from napari_unetseg.service import best_first
 
         opened = read_image(image, axes.upper() if axes else None)
-        trials = best_first(open_service(None, device, backend, precision).try_all(opened))
+        trials = best_first(open_service(None, device, backend, precision, server=server).try_all(opened))
         if save is not None:
             _save(trials, save, image.stem)
     typer.echo("\n".join(in_columns([_TITLES, *(_row(trial) for trial in trials)], left=2)))

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_unetseg import __version__
@@ -33,7 +34,9 @@ it is there."""
 LOADING_S = 600.0
 """The same where a server answers once it has loaded a model."""
 
-_WAITED_S = 180.0  # for a server that has enough to do
+# How often, and seconds for how long together, a server is asked again that has enough to do.
+_MOST_TIMES = 60
+_WAITED_S = 180.0
 _LONGEST_WAIT_S = 60.0
 _CHUNK = 2**18
 _LARGEST_ERROR = 2**20
@@ -59,9 +62,18 @@ class Connection:
         Sent with each request; None: none is.
     settings
         `connect_timeout_s` and `ca_file` are read.
+
+    Raises
+    ------
+    ServerError
+        If the key can be none, or the extra ``[client]`` is not installed.
     """
 
     def __init__(self, address: ServerAddress, key: str | None, settings: ClientSettings) -> None:
+        if find_spec("httpx2") is None:
+            raise ServerError(
+                Sentence('To use a server this needs one more library: pip install "napari-unetseg[client]"')
+            )
         self.address = address
         self._settings = settings
         self._headers = {"User-Agent": f"napari-unetseg/{__version__}"}
@@ -168,8 +180,9 @@ class Connection:
 
         client = self._open_client()
         headers = {} if body is None else {"Content-Type": media_type, "Content-Length": str(sum(map(len, body)))}
-        waited = 0.0
+        waited, asked = 0.0, 0
         while True:
+            asked += 1
             with connection_errors(self.address, has_answered=self._has_answered):
                 async with client.stream(
                     method,
@@ -184,7 +197,7 @@ class Connection:
                     answer = await _read_error(response)
             self._has_answered = self._has_answered or code_of(answer) is not None
             wait = _wait_before_asking_again(response, answer)
-            if wait is None or waited + wait > _WAITED_S:
+            if wait is None or waited + wait > _WAITED_S or asked >= _MOST_TIMES:
                 raise error_of(response.status_code, answer, response.headers.get("location", ""), self.address)
             await asyncio.sleep(wait)
             waited += wait
@@ -215,8 +228,10 @@ class Connection:
 
     def _trusted(self) -> ssl.SSLContext | bool:
         """Return whose certificates are trusted."""
+        if self.address.url.startswith("http://"):
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and need not read whom the system trusts
         path = self._settings.ca_file
-        if path is None or self.address.url.startswith("http://"):
+        if path is None:
             return True
         try:
             return ssl.create_default_context(cafile=path)
@@ -279,7 +294,7 @@ def _wait_before_asking_again(response: "httpx2.Response", answer: bytes) -> flo
         return None
     if code is not None and code not in WORTH_ASKING_AGAIN:
         return None
-    return min(max(float(given), 0.5), _LONGEST_WAIT_S)
+    return min(float(given), _LONGEST_WAIT_S)
 
 
 def _checked_key(key: str) -> str:

@@ -1,6 +1,6 @@
 """Whether a server answers, and what it is: for the Test button, and before a server is chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from napari_unetseg.api.models import ModelInfoResponse
@@ -36,7 +36,7 @@ class ServerReport:
     models: tuple[str, ...]
     device: str | None
     seconds: float
-    packages: tuple[ServerModel, ...] = ()
+    packages: tuple[ServerModel, ...] = field(default=(), repr=False)
 
 
 def check_server(address: str, key: str | None = None, settings: Settings | None = None) -> ServerReport:

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from napari_unetseg.config.settings import ServerSettings
-from napari_unetseg.server.audit import AuditLog, RequestRecords
+from napari_unetseg.server.audit import AuditLog, RequestRecords, client_address
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import ApiError
 from napari_unetseg.server.keys import KeyCheck, is_loopback, keys_path, keys_required
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 def add_access(app: FastAPI, context: ServerContext) -> None:
     """Put the layers around an app; none must be added after them."""
     server = context.settings.server
-    app.add_middleware(RequestLimit, most=round(1e6 * server.max_request_mb))
+    app.add_middleware(RequestLimit, most=round(1e6 * server.max_request_mb), patience_s=server.timeout_s)
     app.add_middleware(Guard, server=server)
     app.add_middleware(RequestIds)
     app.add_middleware(RequestRecords, audit=AuditLog(server.audit_log), metrics=context.metrics)
@@ -97,8 +97,7 @@ class Guard:
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Ask for the key and for a token of its rate."""
-        client = scope.get("client")
-        user = f"address {_network(client[0])}" if client else "unknown"
+        user = f"address {_network(client_address(scope))}"
         if self._keys is not None:
             holder = self._holder(self._keys, headers)
             scope["state"]["facts"].key_name = holder

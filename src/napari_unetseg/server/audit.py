@@ -18,6 +18,7 @@ CLIENT_GONE = 499
 """Status in the records of requests whose client left before an answer began."""
 
 _LONGEST_PATH = 300
+_LONGEST_ADDRESS = 64
 
 _log = logging.getLogger("napari_unetseg.server.audit")
 
@@ -143,12 +144,11 @@ class RequestRecords:
             code = scope["state"].get("error_code")
             template = getattr(scope.get("route"), "path", None)
             self._metrics.request_done(scope["method"], template, status, seconds, code)
-            client = scope.get("client")
             figures = {
                 "time": began.isoformat(timespec="milliseconds"),
                 "request_id": scope["state"].get("request_id"),
                 "key": facts.key_name,
-                "address": client[0] if client else None,
+                "address": client_address(scope),
                 "method": scope["method"],
                 "path": _path(scope),
                 "status": status,
@@ -160,6 +160,12 @@ class RequestRecords:
                 "model": ", ".join(dict.fromkeys(facts.models)) or None,
             }
             self._audit.write({name: value for name, value in figures.items() if value is not None})
+
+
+def client_address(scope: Scope) -> str:
+    """Return where a request comes from; a proxy may have said it, so it can be any text."""
+    client = scope.get("client")
+    return str(client[0])[:_LONGEST_ADDRESS] if client else "unknown"
 
 
 def _path(scope: Scope) -> str:

@@ -41,6 +41,7 @@ class ServerContext:
     startup: Startup
     jobs: "JobRunner | None" = None
     metrics: Metrics = field(default_factory=Metrics)
+    _found: set[str] = field(default_factory=set)
 
     def known_model(self, name: str | None) -> str | None:
         """Return what a verb of the service takes for a model that a request names; None for its own.
@@ -54,6 +55,9 @@ class ServerContext:
         """
         if name is None or name == self.service.package.name:
             return None
-        if name not in {package.name for package in usable_models()}:
+        if name not in self._found:
+            # The service remembers what it has found, too.
+            self._found.update(package.name for package in usable_models())
+        if name not in self._found:
             raise ApiError(404, "model_unknown", "There is no such model; GET /models lists those there are.", "model")
         return name

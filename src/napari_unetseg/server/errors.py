@@ -80,6 +80,8 @@ INTERNAL_ERROR = ApiError(
     500, "internal_error", "The server failed at this request; its log has the reason under the request's id."
 )
 
+STOPPING = ApiError(503, "stopping", "The server is stopping. Come again once it is back.", headers=_RETRY)
+
 
 def busy(message: str) -> ApiError:
     """Say that the server has enough to do: 503 with `Retry-After`."""
@@ -128,7 +130,7 @@ def api_error(error: Exception) -> ApiError:
     if isinstance(error, Cancelled):
         return ApiError(499, "cancelled", "The client went away.")
     if isinstance(error, ServiceClosed):
-        return ApiError(503, "stopping", "The server is stopping.", headers=_RETRY)
+        return STOPPING
     if isinstance(error, OutOfMemory) or is_out_of_memory(error):
         _log.error("out of memory: %s", error)
         message = "The server has not enough memory for this image right now. Send a smaller one, or come again."
@@ -170,5 +172,13 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> Response:
     found = api_error(error)
+    if found.status == 405:
+        found.headers["Allow"] = _allowed(request)
     request.state.error_code = found.code
     return error_response(found, request.state.request_id)
+
+
+def _allowed(request: Request) -> str:
+    """Return all methods that an address takes; Starlette names those of its first route alone."""
+    operations = request.app.openapi()["paths"].get(getattr(request.scope.get("route"), "path", None), {})
+    return ", ".join(sorted(method.upper() for method in operations)) or "GET"

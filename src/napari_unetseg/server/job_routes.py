@@ -11,12 +11,13 @@ from starlette.responses import Response, StreamingResponse
 from napari_unetseg.api.models import PREFIX, JobResponse, JobsResponse, SegmentationResponse, SegmentChoices
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.segment_options import SegmentOptions
+from napari_unetseg.server import openapi_examples as examples
 from napari_unetseg.server.bodies import JSON, read_image_request
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import ApiError
 from napari_unetseg.server.job_runner import JobRunner
 from napari_unetseg.server.job_store import Job, JobStore, ResultFormat
-from napari_unetseg.server.openapi import IMAGE_ANSWERS, IMAGE_BODY, problems
+from napari_unetseg.server.openapi import IMAGE_ANSWERS, IMAGE_BODY, answers, problems
 from napari_unetseg.server.segment_routes import GEOJSON, TIFF, answer_kind, image_limits
 from napari_unetseg.service.segmentation import check_options
 
@@ -44,8 +45,11 @@ def job_router(context: ServerContext) -> APIRouter:
         response_model=JobResponse,
         openapi_extra=IMAGE_BODY,
         responses={
-            202: {"headers": {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}},
-            **problems(400, 401, 404, 413, 415, 422, 429, 503),
+            202: {
+                "headers": {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}},
+                "content": {JSON: {"example": examples.JOB}},
+            },
+            **problems(400, 404, 413, 415, 422, 503),
         },
     )
     async def send_job(request: Request) -> Response:
@@ -62,6 +66,8 @@ def job_router(context: ServerContext) -> APIRouter:
             choices = SegmentChoices(**sent.choices.model_dump(include=set(SegmentChoices.model_fields)))
             package = context.service.package if model is None else context.service.with_model(model).package
             check_options(SegmentOptions.of(**choices.segment_options()), package.card)
+            with context.workers.decoded(partial(runner.decode, sent.data, sent.media_type)):
+                pass  # what cannot be decoded is refused before it is kept
             return runner.add(
                 sent.data,
                 choices.model_copy(update={"model": model}),
@@ -74,13 +80,13 @@ def job_router(context: ServerContext) -> APIRouter:
         answer = _answer(request, store, job)
         return Response(answer.model_dump_json(), 202, {"Location": _url(request, job)}, JSON)
 
-    @router.get("/jobs", responses=problems(401, 429, 503))
+    @router.get("/jobs", responses=answers(examples.JOBS, 503))
     def list_jobs(request: Request) -> JobsResponse:
         """List the jobs that were sent with this key."""
         jobs = [_answer(request, store, job) for job in store.jobs(_owner(request))]
         return JobsResponse(jobs=jobs, request_id=request.state.request_id)
 
-    @router.get("/jobs/{job_id}", responses=problems(401, 404, 429, 503))
+    @router.get("/jobs/{job_id}", responses=answers(examples.RUNNING_JOB, 404))
     def job_status(request: Request, job_id: str) -> JobResponse:
         """Say how a job stands."""
         return _answer(request, store, _find(request, store, job_id))
@@ -88,7 +94,7 @@ def job_router(context: ServerContext) -> APIRouter:
     @router.get(
         "/jobs/{job_id}/result",
         response_model=SegmentationResponse,
-        responses={200: IMAGE_ANSWERS, **problems(401, 404, 406, 409, 429, 503)},
+        responses={200: IMAGE_ANSWERS, **problems(404, 406, 409)},
     )
     def job_result(request: Request, job_id: str) -> Response:
         """Return the result of a job, in the same forms as POST /segment; that of a stack as `image/tiff` alone."""
@@ -111,7 +117,14 @@ def job_router(context: ServerContext) -> APIRouter:
     @router.delete(
         "/jobs/{job_id}",
         response_model=JobResponse,
-        responses={202: {"model": JobResponse, "description": "It will stop."}, **problems(401, 404, 429, 503)},
+        responses={
+            202: {
+                "model": JobResponse,
+                "description": "It will stop.",
+                "content": {JSON: {"example": examples.RUNNING_JOB}},
+            },
+            **answers(examples.CANCELLED_JOB, 404, 503),
+        },
     )
     def delete_job(request: Request, job_id: str) -> Response:
         """Cancel a job that waits or runs; remove one that has ended, with its result.

@@ -92,19 +92,26 @@ class JobRunner:
             if any(thread.is_alive() for thread in started):
                 then()
 
-    def add(
-        self, data: bytes, choices: SegmentChoices, *, owner: str | None, request_id: str, media_type: str | None = None
-    ) -> Job:
-        """Check an image, and keep it as a job that waits.
+    def decode(self, data: bytes, media_type: str | None) -> Image:
+        """Decode an image as it will be when its turn comes.
 
         Raises
         ------
         ImageError
             If it cannot be read, or is too large.
+        """
+        return decode_image(data, self._limits, media_type=media_type, name="image")
+
+    def add(
+        self, data: bytes, choices: SegmentChoices, *, owner: str | None, request_id: str, media_type: str | None = None
+    ) -> Job:
+        """Keep an image, which can be decoded, as a job that waits.
+
+        Raises
+        ------
         NoRoomForJobs, JobsUnavailable
             If it cannot be kept.
         """
-        self._decode(data, media_type)
         job = self.store.add(data, choices, owner=owner, request_id=request_id, media_type=media_type)
         self._news.set()
         return job
@@ -167,7 +174,7 @@ class JobRunner:
         def cancel() -> bool:
             return self._give_up.is_set() or self.store.is_asked_to_stop(job)
 
-        image = self._decode(self.store.image(job), job.media_type)
+        image = self.decode(self.store.image(job), job.media_type)
         clock = time.perf_counter()
         segmentation = self._service.segment(
             image,
@@ -188,21 +195,18 @@ class JobRunner:
 
     def _report(self, job: Job) -> Callable[[int, int], None]:
         """Return what writes down how far a job is, but not for every tile of many."""
-        last = JobProgress()
+        written, part = (0, 0), 0.0
 
         def report(done: int, total: int) -> None:
-            nonlocal last
+            nonlocal written, part
+            step = total, _STEPS * done // max(total, 1)
+            if step == written:
+                return
             # There may turn out to be more tiles than were known, but nobody wants to see a part shrink.
-            part = max(last.part, done / total if total else 0.0)
-            step = JobProgress(done=done, total=total, part=part)
-            if total != last.total or int(_STEPS * part) > int(_STEPS * last.part):
-                self.store.write_progress(job, step)
-                last = step
+            written, part = step, max(part, done / max(total, 1))
+            self.store.write_progress(job, JobProgress(done=done, total=total, part=part))
 
         return report
-
-    def _decode(self, data: bytes, media_type: str | None) -> Image:
-        return decode_image(data, self._limits, media_type=media_type, name="image")
 
     def _say_unfinished(self) -> None:
         _log.warning("a job does not stop; after the next start it will be called interrupted")

@@ -7,6 +7,7 @@ the claim of a job (`napari_unetseg.io.claims`) alone may write, so that several
 
 import errno
 import logging
+import os
 import re
 import shutil
 import time
@@ -48,7 +49,7 @@ class NoRoomForJobs(ApiError):
 
 
 class JobsUnavailable(ApiError):
-    """The folder of the jobs cannot be written."""
+    """The folder of the jobs cannot be used."""
 
     def __init__(self, message: str) -> None:
         super().__init__(503, "jobs_unavailable", message, headers={"Retry-After": "60"})
@@ -181,11 +182,24 @@ class JobStore:
         return job if job and job.owner == owner and not self._is_expired(job) else None
 
     def jobs(self, owner: str | None) -> list[Job]:
-        """Return the jobs of a key, in the order of their arrival."""
-        return [job for job in self._all() if job.owner == owner and not self._is_expired(job)]
+        """Return the jobs of a key, in the order of their arrival.
+
+        Raises
+        ------
+        JobsUnavailable
+            If the folder cannot be read.
+        """
+        with _explained():
+            return [job for job in self._all() if job.owner == owner and not self._is_expired(job)]
 
     def waiting(self) -> list[Job]:
-        """Return the jobs of all keys that wait, in the order of their arrival."""
+        """Return the jobs of all keys that wait, in the order of their arrival.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be read.
+        """
         return [job for job in self._all() if job.state == "waiting"]
 
     def expires(self, job: Job) -> float | None:
@@ -340,16 +354,20 @@ class JobStore:
 
     def _remove_drafts(self) -> None:
         now = disk_time(self._folder)
-        for path in self._folder.glob(".unetseg-*"):
+        for path in [*self._folder.glob(".unetseg-*"), *self._folder.glob(f"{_DAMAGED}*")]:
             owner = owner_of_temporary(path)
-            if owner is None or not path.is_dir():
-                continue
-            touched = path.stat().st_mtime
-            if now - touched > _DRAFT_LASTS_S or has_ended(owner, touched, now, _DRAFT_LASTS_S):
+            try:
+                touched = path.stat().st_mtime
+            except FileNotFoundError:
+                continue  # it has become a job, or is removed by who made it
+            if path.name.startswith(_DAMAGED):
+                is_due = now - touched > self._keep_s
+            else:
+                is_due = owner is not None and (
+                    now - touched > _DRAFT_LASTS_S or has_ended(owner, touched, now, _DRAFT_LASTS_S)
+                )
+            if is_due and path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-        for path in self._folder.glob(f"{_DAMAGED}*"):
-            if now - path.stat().st_mtime > self._keep_s:
-                _remove(path)
 
     def _all(self) -> list[Job]:
         try:
@@ -415,11 +433,13 @@ class JobStore:
 
     def _check_room(self, size: int) -> None:
         used = count = 0
-        for path in self._folder.rglob("*"):
-            with suppress(FileNotFoundError):
-                used += max(path.stat().st_size, _BLOCK)
-                count += path.parent == self._folder
-        if count >= _MOST_JOBS or used + size > self._max_bytes:
+        for folder, _, files in os.walk(self._folder):  # which passes over what is removed meanwhile
+            used += _BLOCK
+            count += 1
+            for name in files:
+                with suppress(FileNotFoundError):
+                    used += max(Path(folder, name).stat().st_size, _BLOCK)
+        if count > _MOST_JOBS or used + size > self._max_bytes:
             raise NoRoomForJobs(
                 "The server has no room for this job. Delete jobs that you need no longer, or come again later."
             )

@@ -24,7 +24,6 @@ from napari_unetseg.config.loading import user_config_file
 from napari_unetseg.config.settings import ServerSettings
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.language import Sentence
 
 _PREFIX = "unetseg_"  # by which people, and programs that look for leaked secrets, know what it is
 _LARGEST_FILE = 2**22  # in bytes, some 15,000 keys
@@ -102,11 +101,7 @@ def read_keys(path: Path) -> list[ApiKey]:
         return []
     except OSError as error:
         raise KeyFileError(
-            Sentence(
-                "{path}: the keys cannot be read ({reason}). Let the user that runs the server read the file.",
-                path=path,
-                reason=error.strerror or error,
-            )
+            f"{path}: the keys cannot be read ({error.strerror or error}). Let the user that runs the server read it."
         ) from error
     try:
         if len(content) > _LARGEST_FILE:
@@ -114,12 +109,8 @@ def read_keys(path: Path) -> list[ApiKey]:
         return _Content.model_validate_json(content).keys
     except ValueError as error:  # pydantic's ValidationError is one
         raise KeyFileError(
-            Sentence(
-                "{path}: this is not a file of keys ({reason}). Take back a copy of it, or remove it and make new keys "
-                "with 'napari-unetseg keys add'.",
-                path=path,
-                reason=_reason(error),
-            )
+            f"{path}: this is not a file of keys ({_reason(error)}). Take back a copy of it, or remove it and make new "
+            "keys with 'napari-unetseg keys add'."
         ) from error
 
 
@@ -135,19 +126,13 @@ def add_key(path: Path, name: str) -> str:
     """
     if not (0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()):
         raise KeyFileError(
-            Sentence(
-                "{name} cannot be the name of a key. Take up to {most} letters, digits or signs.",
-                name=repr(name),
-                most=_LONGEST_NAME,
-            )
+            f"{name!r} cannot be the name of a key. Take up to {_LONGEST_NAME} letters, digits or signs."
         )
     key = _PREFIX + secrets.token_urlsafe(32)
     with _being_changed(path):
         keys = read_keys(path)
         if _holder(keys, name) is not None:
-            raise KeyFileError(
-                Sentence("There is a key {name} already. Choose another name, or revoke that one first.", name=name)
-            )
+            raise KeyFileError(f"There is a key {name} already. Choose another name, or revoke that one first.")
         made = ApiKey(name=name, sha256=_hash(key.encode()), last_digits=key[-4:], created=_now())
         _write(path, [*keys, made])
     return key
@@ -167,9 +152,7 @@ def revoke_key(path: Path, name: str) -> None:
         keys = read_keys(path)
         found = _holder(keys, name)
         if found is None:
-            raise KeyFileError(
-                Sentence("No key that opens is named {name}. See 'napari-unetseg keys list'.", name=name)
-            )
+            raise KeyFileError(f"No key that opens is named {name}. See 'napari-unetseg keys list'.")
         revoked = found.model_copy(update={"revoked": _now()})
         _write(path, [revoked if key is found else key for key in keys])
 
@@ -263,11 +246,7 @@ def _being_changed(path: Path) -> Iterator[None]:
         lock = beside.open("ab")
     except OSError as error:
         raise KeyFileError(
-            Sentence(
-                "{path}: the keys cannot be changed ({reason}). Choose another file in 'server.keys_file'.",
-                path=path,
-                reason=error.strerror or error,
-            )
+            f"{path}: the keys cannot be changed ({error.strerror or error}). Choose another file (server.keys_file)."
         ) from error
     with lock:
         if sys.platform == "win32":

@@ -4,6 +4,7 @@ No label takes a value that a client makes up: a route is named by its template,
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
@@ -86,6 +87,10 @@ class _State(Collector):
         yield _gauge("unetseg_queue_running", "Images that are worked on.", workers.running)
         yield _gauge("unetseg_queue_waiting", "Images that wait.", workers.waiting)
         yield _gauge("unetseg_queue_limit", "Most images that are worked on or wait.", limit)
+        if context.jobs is not None:
+            with suppress(OSError):  # the folder of the jobs cannot be read: what works on them says so in the log
+                waiting = len(context.jobs.store.waiting())
+                yield _gauge("unetseg_jobs_waiting", "Jobs that wait, of all servers that share their folder.", waiting)
         yield _gauge("unetseg_model_loaded", "Whether the server's own model is in memory.", health.model_loaded)
         yield _gauge("process_resident_memory_bytes", "Memory of the process.", _bytes(usage.process_mb))
         if usage.device_mb is not None:

@@ -32,6 +32,7 @@ _MEANINGS = {
     403: "The request comes from the page of another web site, or calls this machine's own server by a foreign name.",
     404: "There is no such model or job.",
     406: "The answer cannot be of the wanted media type.",
+    408: "The rest of the request did not come.",
     409: "The job is not in a state in which that can be done.",
     413: "The request is larger than this server takes.",
     415: "The body is of a media type that this server does not read.",
@@ -167,6 +168,8 @@ def describe(app: FastAPI, *, needs_keys: bool, open_paths: Collection[str]) -> 
             for path, operations in document["paths"].items():
                 for operation in operations.values():
                     _add_common(operation, guarded=path not in open_paths, needs_keys=needs_keys)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(unused, None)
             if needs_keys:
                 document["components"]["securitySchemes"] = _KEYS
             app.openapi_schema = document
@@ -175,10 +178,19 @@ def describe(app: FastAPI, *, needs_keys: bool, open_paths: Collection[str]) -> 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def _problem(status: int) -> dict[str, Any]:
+    return {"description": _MEANINGS[status], "content": {JSON: {"schema": _reference("ErrorResponse")}}}
+
+
 def _add_common(operation: dict[str, Any], *, guarded: bool, needs_keys: bool) -> None:
     """Add what the layers around all routes may answer."""
-    for status in (401, 403, 429) if guarded else (403,):
-        content = {JSON: {"schema": _reference("ErrorResponse")}}
-        operation["responses"].setdefault(str(status), {"description": _MEANINGS[status], "content": content})
+    statuses: tuple[int, ...] = (401, 403, 429) if guarded else (403,)
+    if "requestBody" in operation:
+        statuses += (408, 413)
+    known = operation["responses"]
+    for status in statuses:
+        known.setdefault(str(status), _problem(status))
+    if known.get("422", {}).get("content") == {JSON: {"schema": _reference("HTTPValidationError")}}:
+        known["422"] = _problem(422)  # where FastAPI takes its own for granted
     if guarded and needs_keys:
         operation["security"] = [{name: []} for name in _KEYS]

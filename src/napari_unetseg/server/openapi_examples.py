@@ -110,3 +110,19 @@ PUBLISHED: dict[str, Any] = {
         }
     ]
 }
+_JOB_ID = "0f2d1c6e9b7a4c55a8e3d2f1b0c9e8d7"
+JOB: dict[str, Any] = {
+    "job_id": _JOB_ID,
+    "state": "waiting",
+    "progress": 0.0,
+    "tiles_done": 0,
+    "tiles_total": 0,
+    "created": "2026-11-27T14:13:19+00:00",
+    "expires": None,
+    "error": None,
+    "result_url": None,
+    "request_id": _REQUEST_ID,
+}
+RUNNING_JOB: dict[str, Any] = JOB | {"state": "running", "progress": 0.25, "tiles_done": 16, "tiles_total": 64}
+CANCELLED_JOB: dict[str, Any] = JOB | {"state": "cancelled", "expires": "2026-11-28T14:13:25+00:00"}
+JOBS: dict[str, Any] = {"jobs": [RUNNING_JOB], "request_id": _REQUEST_ID}

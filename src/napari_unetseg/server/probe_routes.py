@@ -14,7 +14,10 @@ class ProbeResponse(ApiModel):
 
 
 def probe_router(context: ServerContext) -> APIRouter:
-    """Return GET /livez and GET /readyz, which tell what is known and compute nothing."""
+    """Return GET /livez and GET /readyz, which tell what is known and compute nothing.
+
+    A server that is being stopped need not say so: it takes no connections any more.
+    """
     router = APIRouter(tags=["monitoring"])
 
     @router.get("/livez")

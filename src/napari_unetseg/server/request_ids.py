@@ -1,12 +1,13 @@
 """The outermost layer of the server (pure ASGI): an id for each request, and an answer to what nobody foresaw."""
 
 import re
+from asyncio import CancelledError
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from napari_unetseg.server.errors import api_error, error_response
+from napari_unetseg.server.errors import STOPPING, api_error, error_response
 from napari_unetseg.service.requests import request
 
 HEADER = "X-Request-ID"
@@ -49,9 +50,15 @@ class RequestIds:
         with request(identity):
             try:
                 await self._app(scope, receive, with_id)
-            except Exception as error:
-                if began:
+            except (Exception, CancelledError) as error:
+                found = api_error(error) if isinstance(error, Exception) else STOPPING
+                # What is cancelled without a stop has no client any more.
+                if began or (isinstance(error, CancelledError) and not _stops(scope)):
                     raise  # nothing but a broken connection can say so any more
-                found = api_error(error)
                 scope["state"]["error_code"] = found.code
                 await error_response(found, identity)(scope, receive, with_id)
+
+
+def _stops(scope: Scope) -> bool:
+    """Whether what runs the app has said that it stops, by ``app.state.stopping``."""
+    return bool(getattr(scope["app"].state, "stopping", False))

@@ -16,11 +16,9 @@ _SCRIPT = """\
 # Segments {image!a} as napari-unetseg {version} did{when}.
 
 {imports}
-from napari_unetseg.service import tiled_settings
 
 {reading}
-settings = tiled_settings(window={window}, batch_size={batch_size})
-service = SegmentationService({model!a}, {device!a}, {backend!a}, precision={precision!a}, settings=settings)
+{service}
 if service.package.card.weights.sha256 != {sha256!a}:
     raise SystemExit("This is another model than the one that made the result.")
 result = service.segment(
@@ -31,9 +29,14 @@ print(result.count, "objects")
 # result.labels is the label image, result.measurements the table.
 """
 
-_FILE_IMPORTS = "from napari_unetseg import SegmentationService\nfrom napari_unetseg.io import read_image"
+_HERE = """\
+settings = tiled_settings(window={window}, batch_size={batch_size})
+service = SegmentationService({model!a}, {device!a}, {backend!a}, precision={precision!a}, settings=settings)"""
+
+_ON_A_SERVER = "service = RemoteService({address!a}, {model!a})"
+
 _CUT_IMPORT = "from dataclasses import replace\n\n"
-_LAYER_IMPORTS = "import napari\nimport numpy as np\n\nfrom napari_unetseg import Image, SegmentationService"
+_LAYER_IMPORTS = "import napari\nimport numpy as np\n\n"
 
 
 def as_python(recipe: RunRecipe) -> str:
@@ -42,22 +45,43 @@ def as_python(recipe: RunRecipe) -> str:
     An image from a file is read from it. Any other is taken from the layer of its name, so the script is for
     the console of the napari window that has it.
     """
-    source, run = recipe.source, recipe.run
+    source = recipe.source
     options = recipe.segment_options().items()
     return _SCRIPT.format(
         image=source.image,
         version=recipe.napari_unetseg,
         when=f" on {source.started[:10]}" if source.started else "",
-        imports=("" if source.region is None else _CUT_IMPORT) + _FILE_IMPORTS if source.path else _LAYER_IMPORTS,
+        imports=_imports(recipe),
         reading=_from_file(recipe) if source.path else _from_layer(recipe),
+        service=_service(recipe),
+        sha256=recipe.model.sha256,
+        options="\n".join(f"    {name}={value!r}," for name, value in options if value is not None),
+    )
+
+
+def _imports(recipe: RunRecipe) -> str:
+    source, is_here = recipe.source, recipe.run.server is None
+    names = [] if source.path else ["Image"]
+    names += ["SegmentationService"] if is_here else []
+    lines = [f"from napari_unetseg import {', '.join(names)}"] if names else []
+    lines += [] if is_here else ["from napari_unetseg.client import RemoteService"]
+    lines += ["from napari_unetseg.io import read_image"] if source.path else []
+    lines += ["from napari_unetseg.service import tiled_settings"] if is_here else []
+    before = (_CUT_IMPORT if source.region is not None else "") if source.path else _LAYER_IMPORTS
+    return before + "\n".join(lines)
+
+
+def _service(recipe: RunRecipe) -> str:
+    run, model = recipe.run, recipe.model
+    if run.server is not None:
+        return _ON_A_SERVER.format(address=run.server.address, model=model.name)
+    return _HERE.format(
         window=run.largest_window,
         batch_size=run.batch_size,
-        model=recipe.model.source,
+        model=model.source,
         device=run.device,
         backend=run.backend,
         precision=run.wanted_precision,
-        sha256=recipe.model.sha256,
-        options="\n".join(f"    {name}={value!r}," for name, value in options if value is not None),
     )
 
 
@@ -83,6 +107,9 @@ def as_command(recipe: RunRecipe, *, windows: bool | None = None) -> str:
 def command_options(recipe: RunRecipe) -> list[str]:
     """Return the options of `napari-unetseg segment` that say what the recipe says."""
     run = recipe.run
+    if run.server is not None:
+        words = ["--server", run.server.address, "--model", recipe.model.name]
+        return words + [word for name, value in recipe.segment_options().items() for word in _option(name, value)]
     options = ["--model", recipe.model.source, "--device", run.device, "--backend", run.backend]
     options += ["--precision", run.wanted_precision]
     options += [] if run.largest_window is None else ["--window", repr(run.largest_window)]

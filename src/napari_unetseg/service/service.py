@@ -37,8 +37,9 @@ class SegmentationService(SegmentVerbs):
 
     Nothing is loaded until the first `segment`, `health` or `initialize` (but see the setting
     `unet.model.eager_loading`), so making a service is quick; call those from a worker thread where a
-    window must not wait. Any number of threads may call any verb; the device works for one at a time.
-    As a context manager it is closed at the end of the block.
+    window must not wait. Any number of threads may call any verb; the device works for one run at a time,
+    in which images of calls that wait share its batches. As a context manager it is closed at the end of
+    the block.
 
     Parameters
     ----------
