@@ -91,16 +91,6 @@ def has_keyring() -> bool:
     return not isinstance(keyring.get_keyring(), Keyring)
 
 
-def has_keyring() -> bool:
-    """Whether there is something that can keep keys."""
-    keyring = _keyring()
-    if keyring is None:
-        return False
-    from keyring.backends import fail
-
-    return not isinstance(keyring.get_keyring(), fail.Keyring)
-
-
 def _keyring() -> ModuleType | None:
     """Return the library, which is in the extra ``[client]``; it takes a while to load."""
     try:

@@ -194,17 +194,16 @@ def _prepare(planned: PlannedRun) -> "Callable[[Task[Forecast | None]], Forecast
 
 
 def forecast_line(forecast: "Forecast | None", server: str = "") -> str:
-    """Return ``"CPU · about 4 s · 180 MB"``, the name of a server before it; nothing if nothing is known."""
+    """Return ``"CPU · about 4 s · 180 MB"``, the name of a server after it; nothing if nothing is known."""
     if forecast is None:
         return tr(ENTRY).format(server=server) if server else ""
     device = _DEVICES[forecast.device]
-    parts = [server] if server else []
-    parts.append(device if forecast.precision in (None, "float32") else f"{device} {forecast.precision}")
+    parts = [device if forecast.precision in (None, "float32") else f"{device} {forecast.precision}"]
     if forecast.seconds is not None:
         parts.append(tr("about {time}").format(time=_about(forecast.seconds)))
     if forecast.memory_mb is not None:
         parts.append(_memory(forecast.memory_mb))
-    return " · ".join(parts)
+    return " · ".join([*parts, server] if server else parts)
 
 
 def explain_forecast(forecast: "Forecast | None", server: str = "") -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_unetseg.client import ServerReport
 
-_WIDTH = 500
+_WIDTH = 560
 _NOTE_LINES = 3
 _BUTTON = (LABEL_WIDTH - 10, 26)
 _PAUSE_MS = 200
@@ -240,7 +240,6 @@ class ServerDialog(QDialog):
         test.setSpacing(10)
         test.addWidget(self.test, 0, Qt.AlignmentFlag.AlignTop)
         test.addWidget(self.message, 1)
-        test.addWidget(self.message.buttons, 0, Qt.AlignmentFlag.AlignTop)
         facts = form_grid(None, 6)
         for row, (name, (title, tip)) in enumerate(words.FACTS.items()):
             label, value = _text(tr(title)), self.facts[name]
@@ -252,8 +251,10 @@ class ServerDialog(QDialog):
         buttons = QHBoxLayout()
         buttons.addWidget(self.remove)
         buttons.addStretch()
+        buttons.addWidget(self.message.buttons)
         for button in (self.cancel, self.save):
             buttons.addWidget(button)
+        self.message.buttons.setMaximumSize(*_BUTTON)
         for button in (self.test, self.remove, self.cancel, self.save):
             button.setMinimumSize(*_BUTTON)
         for button in (self.test, self.remove, self.cancel):
@@ -263,8 +264,8 @@ class ServerDialog(QDialog):
         column.setContentsMargins(14, 14, 14, 12)
         column.setSpacing(12)
         column.addWidget(explanation)
-        for part in (form, test, facts):
-            column.addLayout(part)
+        for rows in (form, test, facts):
+            column.addLayout(rows)
         column.addStretch()
         column.addLayout(buttons)
         self.setMinimumWidth(_WIDTH)

@@ -100,7 +100,9 @@ class SharedServices:
             for model, device in list(self._by_model):
                 if device == address:
                     del self._by_model[model, device]
-            self._of_recipe = None
+            if self._of_recipe is not None:
+                self._of_recipe[1].unload()
+                self._of_recipe = None
 
     def known_service(self, model: str, device: str) -> "Segmenter | None":
         """Return the service for this model and device if there is one already."""
