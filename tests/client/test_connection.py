@@ -172,6 +172,22 @@ def test_a_closed_connection_says_so_and_a_released_one_works_on(scripted, conne
         connection.get("/models")
 
 
+def test_to_release_a_connection_leaves_what_is_under_way(scripted, connect):
+    server = scripted(fault(503, "queue_full", "Retry-After: 0"), http(200, b"yes"))
+    taken, go_on = [], threading.Event()
+
+    def take(part):
+        taken.append(part)
+        go_on.wait(30)
+
+    connection = connect(server.url)
+    future = connection.stream("/predict", {}, [b"abc"], "text/plain", take)
+    connection.release()
+    go_on.set()
+    future.result(30)
+    assert taken == [b"yes"]
+
+
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "é"])
 def test_a_key_that_is_none_is_refused(key, connect):
     with pytest.raises(ServerError, match="characters that no key has"):

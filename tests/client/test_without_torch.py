@@ -98,3 +98,11 @@ def test_the_other_commands_need_it_as_little(server, desk, squares, tmp_path, m
     done = desk(COMMAND, *words, "--server", server.url)
     assert done.returncode == 0, done.stderr
     assert "bright" in done.stdout.lower()
+
+
+def test_a_run_on_this_machine_says_what_is_missing(desk, bright_model, squares, tmp_path):
+    tifffile.imwrite(tmp_path / "cells.tif", squares)
+    done = desk(COMMAND, "segment", tmp_path / "cells.tif", "--model", bright_model, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "PyTorch is not installed" in done.stderr
+    assert "Traceback" not in done.stderr

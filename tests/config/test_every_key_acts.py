@@ -625,5 +625,57 @@ def test_a_batch_with_room_waits_so_long_for_those_on_their_way(bright_model, pi
     assert [0 < seconds <= milliseconds / 1000 for seconds in waited] == [True] * bool(milliseconds)
 
 
+@shows("client.server")
+def test_commands_use_the_server_that_is_set(server):
+    from napari_unetseg.cli.opening import open_service
+    from napari_unetseg.client import RemoteService
+
+    settings = Settings(client={"server": server.url})
+    with open_service(None, None, settings=settings) as service:
+        assert isinstance(service, RemoteService)
+    with open_service(None, "cpu", settings=settings) as service:
+        assert isinstance(service, SegmentationService)
+
+
+@shows("client.key", "client.connect_timeout_s")
+def test_the_key_is_sent_and_the_server_waited_for(monkeypatch):
+    import httpx2
+
+    from napari_unetseg.client import check_server
+
+    sent = []
+
+    def stream(client, method, url, **options):
+        sent.append((client.headers["Authorization"], options["timeout"].connect))
+        raise httpx2.ConnectError("no network in this test")
+
+    monkeypatch.setattr(httpx2.AsyncClient, "stream", stream)
+    with pytest.raises(UnetsegError):
+        check_server("http://lab:8001", settings=Settings(client={"key": "secret", "connect_timeout_s": 3}))
+    assert sent == [("Bearer secret", 3)]
+
+
+@shows("client.parallel_requests")
+@pytest.mark.parametrize("number", [1, 3])
+def test_so_many_images_are_with_the_server_at_once(server, picture, number):
+    from napari_unetseg.client import RemoteService
+
+    read = []
+    images = [lambda: read.append(1) or picture] * 5
+    with RemoteService(server.url, settings=Settings(client={"parallel_requests": number})) as service:
+        results = service.iter_batch(images)
+        next(results)
+        assert len(read) == number
+        results.close()
+
+
+@shows("client.ca_file")
+def test_certificates_are_checked_by_the_file(tmp_path):
+    from napari_unetseg.client import check_server
+
+    with pytest.raises(UnetsegError, match=r"client\.ca_file"):
+        check_server("https://127.0.0.1:9", settings=Settings(client={"ca_file": tmp_path / "none.pem"}))
+
+
 def test_no_key_is_left_out():
     assert sorted(SHOWN) == sorted(dotted(key) for key, _ in fields(Settings))

@@ -82,6 +82,7 @@ class Connection:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: httpx2.AsyncClient | None = None
+        self._under_way: set[Future[Any]] = set()
         self._has_answered = False
         self._closed = False
 
@@ -145,7 +146,9 @@ class Connection:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=_run, args=(self._loop,), name="server connection", daemon=True).start()
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._under_way = {other for other in self._under_way if not other.done()} | {future}
+            return future
 
     def check_open(self) -> None:
         """Raise `ConnectionClosed` after `close`."""
@@ -153,8 +156,10 @@ class Connection:
             raise ConnectionClosed
 
     def release(self) -> None:
-        """Let the connections to the server go; the next question makes new ones."""
+        """Let the connections to the server go, unless one is in use; the next question makes new ones."""
         with self._lock:
+            if not self._closed and any(not future.done() for future in self._under_way):
+                return
             loop, self._loop = self._loop, None
             client, self._client = self._client, None
         if loop is not None:

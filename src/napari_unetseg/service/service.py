@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings, load_settings
-from napari_unetseg.errors import NotCalibrated
+from napari_unetseg.errors import DeviceError, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
@@ -277,7 +277,17 @@ class SegmentationService(SegmentVerbs):
 
     def _load(self, package: ModelPackage) -> "LoadedModel":
         # torch is imported here, in whichever thread first needs the model.
-        from napari_unetseg.service.loaded_model import load_model
+        try:
+            from napari_unetseg.service.loaded_model import load_model
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise DeviceError(
+                Sentence(
+                    "PyTorch is not installed, so no model runs on this machine. Choose a server, or install it: "
+                    "pip install torch"
+                )
+            ) from error
 
         loaded_model = load_model(
             package,
