@@ -10,6 +10,7 @@ in Qt's thread pool, as the widget does it, with progress and Cancel listened to
 * by the service that it takes for this machine.
 
 The order changes from pair to pair, so that other work on the machine hits both alike, and a first pair is not counted.
+Where others do work, add ``--passive`` and set ``OMP_WAIT_POLICY=PASSIVE`` for this process; `serving.py` says why.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2048, help="side of the image in pixels")
     parser.add_argument("--pairs", type=int, default=5, help="pairs of runs that count")
     parser.add_argument("--model", default="nuclei")
+    parser.add_argument("--passive", action="store_true", help="let waiting threads of OpenMP sleep in the server")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the results")
     arguments = parser.parse_args()
     machine, pixels = describe_machine(), draw_image(arguments.side)
@@ -55,7 +57,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"server": [], "direct": []}
     with tempfile.TemporaryDirectory() as folder:
         serve = ("-m", "napari_unetseg", "serve", "--port", "0", "--model", arguments.model)
-        with process(*serve, folder=Path(folder)) as server:
+        with process(*serve, folder=Path(folder), passive=arguments.passive) as server:
             services, image = SharedServices(), Image(pixels, name="image")
             ways = {
                 "server": services.shared_service(arguments.model, address_of(server)),
@@ -76,7 +78,7 @@ def main() -> None:
     viewer.close()
     found = {
         "machine": machine,
-        "asked": {"side": arguments.side, "pairs": arguments.pairs, "model": arguments.model},
+        "asked": {key: getattr(arguments, key) for key in ("side", "pairs", "model", "passive")},
         "seconds": seconds,
         "medians": {way: statistics.median(times[1:]) for way, times in seconds.items()},
         "ratio": ratio(seconds["server"], seconds["direct"]),
