@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg import language
 from napari_unetseg.client import ServerReport
+from napari_unetseg.client.remote_models import ServerModel
 from napari_unetseg.plugin.dock import remembered_settings
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.plugin.workers.servers import KnownKey, Servers
@@ -105,7 +106,10 @@ class FakeServers(Servers):
         if self.error is not None:
             raise self.error
         models = tuple(package.name for package in self.packages)
-        return ServerReport(address, "1.2.3", models, "cuda", 0.012, self.packages)
+        return ServerReport(address, "1.2.3", models, "cuda", 0.012, self._on_server())
+
+    def _on_server(self) -> tuple[ServerModel, ...]:
+        return tuple(ServerModel(package.path, package.card, "server") for package in self.packages)
 
     def known_key(self, address: str) -> KnownKey:
         return KnownKey(address, address in self.keys, self.has_keyring)

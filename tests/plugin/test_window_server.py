@@ -168,6 +168,7 @@ def test_all_models_of_the_server_are_tried_there(open_on: OpenOn, squares: Squa
     widget = open_on(server.url, squares)
     widget.runner.try_all.click()
     qtbot.waitUntil(lambda: not widget.try_all.busy, timeout=60_000)
+    assert widget.try_all.dialog is not None
     trials = [tile.trial for tile in widget.try_all.dialog.view.tiles()]
     assert [trial.error for trial in trials] == [None] * len(widget.inputs.model.packages())
     assert {trial.package.name: trial.count for trial in trials}["bright"] == 3

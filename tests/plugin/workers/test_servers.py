@@ -18,7 +18,7 @@ LAB = "http://lab:8001"
 class Memory(KeyringBackend):
     """A keyring that keeps its passwords in memory."""
 
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

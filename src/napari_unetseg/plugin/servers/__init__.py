@@ -1,6 +1,5 @@
-"""Servers that run the network in place of this machine.
+"""The dialog of servers that run the network in place of this machine.
 
-`server_dialog` asks for an address and a key and tests them, `server_setup` opens it and keeps the key, and
-`server_models` asks a server which models it has; all that waits for the network or the keyring runs in workers.
-`server_words` are their sentences.
+`server_dialog` asks for an address and a key and tests them; what waits for the network or the keyring runs in workers.
+`server_words` are the sentences about servers.
 """
