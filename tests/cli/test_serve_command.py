@@ -33,14 +33,15 @@ def test_a_key_opens_another_address(start_server, tmp_path, call, monkeypatch):
     assert requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=60).status_code == 200
 
 
-def test_a_missing_extra_is_named(call, monkeypatch):
+@pytest.mark.parametrize(("library", "extra", "words"), [("uvicorn", "server", []), ("ray", "ray", ["--ray"])])
+def test_a_missing_extra_is_named(call, monkeypatch, library, extra, words):
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "napari_unetseg.cli.serve_command.find_spec", lambda name: None if name == "uvicorn" else found(name)
+        "napari_unetseg.cli.serve_command.find_spec", lambda name: None if name == library else found(name)
     )
-    answer = call("serve")
+    answer = call("serve", *words)
     assert answer.exit_code == 1
-    assert 'uvicorn, which is not installed: pip install "napari-unetseg[server]"' in answer.stderr
+    assert f'{library}, which is not installed: pip install "napari-unetseg[{extra}]"' in answer.stderr
 
 
 def test_a_port_that_is_taken_is_told(call):

@@ -96,7 +96,7 @@ def test_the_settings_in_the_configmap_are_settings(
 def test_a_stop_leaves_running_requests_their_time(manifests: dict[str, Any], container: Any) -> None:
     told = yaml.safe_load(manifests["ConfigMap"]["data"]["config.yaml"])["server"]["shutdown_s"]
     before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert manifests["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > before + told
+    assert manifests["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > before + 2 * told
 
 
 def test_the_variables_that_kubernetes_sets_for_a_service_stay_out(
@@ -154,4 +154,4 @@ def test_compose_stops_after_the_server_has_given_up(deploy: Path) -> None:
     settings = load_settings(deploy / "config.yaml").settings
     compose = yaml.safe_load((deploy / "compose.yaml").read_text(encoding="utf-8"))
     for told in compose["services"].values():
-        assert int(told["stop_grace_period"].removesuffix("s")) > settings.server.shutdown_s
+        assert int(told["stop_grace_period"].removesuffix("s")) > 2 * settings.server.shutdown_s

@@ -1,6 +1,7 @@
 """`napari-unetseg serve`: let other machines use this one's models over HTTP."""
 
 import errno
+import os
 import socket
 import sys
 from contextlib import ExitStack
@@ -46,6 +47,17 @@ def serve_command(
     ssl_keyfile: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Private key of the certificate.")
     ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray", help="Start the replicas with Ray Serve, on this machine or its cluster; needs the extra [ray]."
+        ),
+    ] = False,
+    replicas: Annotated[int, typer.Option(min=1, help="With --ray: how many servers.")] = 1,
+    cpus: Annotated[float, typer.Option(min=0, help="With --ray: cores for each replica.")] = 1.0,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="With --ray: GPUs for each replica; 0.5 lets two share one.")
+    ] = 0.0,
     log_level: Annotated[
         Level | None, typer.Option(case_sensitive=False, help="Least important records that are written to stderr.")
     ] = None,
@@ -55,7 +67,7 @@ def serve_command(
     Options that are left out are those of section 'server' of the settings; see 'napari-unetseg config'.
     """
     with plain_errors():
-        _require_extra()
+        _require_extra(with_ray=ray)
         from napari_unetseg.service.logs import start_logging
 
         settings = open_settings()
@@ -67,14 +79,23 @@ def serve_command(
             model={"name": model, "device": device},
         )
         _check_keys(settings)
-        _serve(settings, ssl_certfile, ssl_keyfile)
+        # Threads of OpenMP that wait for one another would keep the cores from those that decode and answer.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        if ray:
+            from napari_unetseg.server.ray_app import RayOptions, run_on_ray
+
+            options = RayOptions(replicas=replicas, cpus=cpus, gpus=gpus)
+            run_on_ray(settings, options, _announce, ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)
+        else:
+            _serve(settings, ssl_certfile, ssl_keyfile)
 
 
-def _require_extra() -> None:
-    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+def _require_extra(*, with_ray: bool) -> None:
+    missing = [name for name in (*_LIBRARIES, *(["ray"] if with_ray else [])) if find_spec(name) is None]
     if missing:
+        extra = "ray" if with_ray else "server"
         raise UnetsegError(
-            f'The server needs {missing[0]}, which is not installed: pip install "napari-unetseg[server]"'
+            f'The server needs {missing[0]}, which is not installed: pip install "napari-unetseg[{extra}]"'
         )
 
 
@@ -192,6 +213,10 @@ def _bind(host: str, port: int, stack: ExitStack) -> list[socket.socket]:
     return listeners
 
 
+def _announce(url: str) -> None:
+    typer.echo(f"Listening on {url} (docs: {url}/docs)")
+
+
 def _announcing(app: "FastAPI", config: "uvicorn.Config", host: str) -> "uvicorn.Server":
     """Return a server that says on stdout where it listens, once it does, and to its app that it stops."""
     import uvicorn
@@ -202,7 +227,7 @@ def _announcing(app: "FastAPI", config: "uvicorn.Config", host: str) -> "uvicorn
             port = sockets[0].getsockname()[1] if sockets else config.port
             name = f"[{host}]" if ":" in host else host
             url = f"{'https' if config.is_ssl else 'http'}://{name}:{port}"
-            typer.echo(f"Listening on {url} (docs: {url}/docs)")
+            _announce(url)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             app.state.stopping = True
