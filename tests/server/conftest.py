@@ -23,7 +23,8 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image as UnetImage
 from napari_unetseg.server.access import add_access
 from napari_unetseg.server.errors import add_error_handlers
-from napari_unetseg.server.job_store import Job, JobStore
+from napari_unetseg.server.job_record import Job
+from napari_unetseg.server.job_store import JobStore
 from napari_unetseg.server.metrics import Metrics
 from napari_unetseg.server.request_limits import RequestTooLarge
 from napari_unetseg.service.requests import request_id

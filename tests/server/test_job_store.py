@@ -18,7 +18,8 @@ from napari_unetseg.api.models import ErrorDetail, SegmentChoices
 from napari_unetseg.io.claims import claim_path
 from napari_unetseg.io.file_owner import Owner, temporary_beside, this_process
 from napari_unetseg.server import job_store
-from napari_unetseg.server.job_store import JobProgress, JobStore, JobsUnavailable, NoRoomForJobs
+from napari_unetseg.server.job_record import JobProgress, JobsUnavailable, NoRoomForJobs
+from napari_unetseg.server.job_store import JobStore
 
 HOUR = 3600
 RESULTS = {"json": b"{}", "tiff": b"II*", "geojson": b"[]"}

@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -148,6 +150,18 @@ def test_one_alone_is_computed_at_once_in_its_own_thread(model, ran):
     np.testing.assert_array_equal(prediction.probability, alone(wanted()))
     assert set(model.threads) == {threading.get_ident()}
     assert watch.stages.keys() == {"wait", "network"}
+
+
+def test_nothing_of_a_call_outlives_it(queue, model):
+    image = noise()
+    gc.disable()
+    try:
+        prediction = queue.predict(model, PredictRequest(image))
+        kept = weakref.ref(image), weakref.ref(prediction.probability)
+        del image, prediction
+        assert [one() for one in kept] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_without_sharing_each_has_a_run_of_its_own(model, ran):

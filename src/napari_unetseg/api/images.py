@@ -33,9 +33,6 @@ from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 
-MEDIA_TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "application/x-npy")
-"""Those of the files that are read, in the order of `image_headers.SUPPORTED`."""
-
 _HARMLESS = 2**22
 """Values that any file may hold, however small it is: an empty image is nothing bad."""
 

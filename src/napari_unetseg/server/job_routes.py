@@ -15,8 +15,9 @@ from napari_unetseg.server import openapi_examples as examples
 from napari_unetseg.server.bodies import JSON, read_image_request
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import ApiError
+from napari_unetseg.server.job_record import Job
 from napari_unetseg.server.job_runner import JobRunner
-from napari_unetseg.server.job_store import Job, JobStore, ResultFormat
+from napari_unetseg.server.job_store import JobStore, ResultFormat
 from napari_unetseg.server.openapi import IMAGE_ANSWERS, IMAGE_BODY, answers, problems
 from napari_unetseg.server.segment_routes import GEOJSON, TIFF, answer_kind, image_limits
 from napari_unetseg.service.segmentation import check_options

@@ -13,7 +13,8 @@ from napari_unetseg.api.models import SegmentChoices
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
 from napari_unetseg.server.errors import ApiError, api_error
-from napari_unetseg.server.job_store import Job, JobProgress, JobStore, ResultFormat
+from napari_unetseg.server.job_record import Job, JobProgress
+from napari_unetseg.server.job_store import JobStore, ResultFormat
 from napari_unetseg.server.metrics import Metrics
 from napari_unetseg.service.requests import request
 
@@ -26,7 +27,7 @@ LOOK_AGAIN_S = 30.0
 """Seconds after which the folder is looked at without being told: for expired jobs, and for those of other servers."""
 
 _STEPS = 200  # as often progress is written at most
-_LAST_TILE_S = 20.0  # in which a job that was asked to stop has seen that
+_LAST_TILE_S = 10.0  # that a job which was asked to stop has at least to see that
 
 
 class JobRunner:
@@ -43,7 +44,7 @@ class JobRunner:
     metrics
         Counts the images.
     patience_s
-        Seconds that running jobs have to end in at a stop.
+        Seconds of a stop. For the first half of them running jobs may come to their end, and are stopped then.
     workers
         Number of threads.
 
@@ -85,7 +86,8 @@ class JobRunner:
         self._stopping.set()
         self._news.set()
         started = [thread for thread in self._threads if thread.ident]
-        for patience, then in ((self._patience_s, self._give_up.set), (_LAST_TILE_S, self._say_unfinished)):
+        half = self._patience_s / 2
+        for patience, then in ((half, self._give_up.set), (max(half, _LAST_TILE_S), self._say_unfinished)):
             end = time.monotonic() + patience
             for thread in started:
                 thread.join(max(0.0, end - time.monotonic()))

@@ -19,7 +19,7 @@ from threading import Lock
 from typing import BinaryIO, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from napari_unetseg.api.models import ErrorDetail, JobState, SegmentChoices
 from napari_unetseg.errors import UnetsegError
@@ -27,6 +27,7 @@ from napari_unetseg.io.atomic import sync, whole_file
 from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
 from napari_unetseg.io.file_owner import disk_time, has_ended, owner_of_temporary, temporary_beside
 from napari_unetseg.server.errors import ApiError
+from napari_unetseg.server.job_record import Job, JobProgress, JobsUnavailable, NoRoomForJobs
 
 ResultFormat = Literal["json", "tiff", "geojson"]
 
@@ -39,64 +40,6 @@ _MOST_JOBS = 10_000  # each costs files and a look at every one of them
 _BLOCK = 4096  # bytes on disk that the smallest file takes
 _DRAFT_LASTS_S = 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class NoRoomForJobs(ApiError):
-    """There is no room for another job, or for a result."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(503, "no_room_for_jobs", message, headers={"Retry-After": "600"})
-
-
-class JobsUnavailable(ApiError):
-    """The folder of the jobs cannot be used."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(503, "jobs_unavailable", message, headers={"Retry-After": "60"})
-
-
-class Job(BaseModel):
-    """How a job stands.
-
-    Attributes
-    ----------
-    job_id
-        32 hexadecimal digits, drawn at random.
-    owner
-        Id of the key that sent it; None where there are no keys.
-    request_id
-        Of the request that sent it; the result bears it, too.
-    created, finished
-        Seconds since 1970; `finished` is None until the job has come to an end.
-    state
-        How far it is.
-    choices
-        What is wanted of the image.
-    media_type
-        What the request said that the image is.
-    error
-        Why it failed.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    job_id: str
-    owner: str | None
-    request_id: str
-    created: float
-    finished: float | None = None
-    state: JobState = "waiting"
-    choices: SegmentChoices
-    media_type: str | None = None
-    error: ErrorDetail | None = None
-
-
-class JobProgress(BaseModel):
-    """Tiles that are done, of all that are known, and which part of the job that is; the part never shrinks."""
-
-    done: int = 0
-    total: int = 0
-    part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,7 +72,8 @@ class JobStore:
         self._keep_s = 3600 * keep_hours
         self._max_bytes = 1e9 * max_gb
         self._clock = clock
-        self._writing = Lock()  # one at a time, or what several threads write would not fit though each alone does
+        # One thread at a time writes images and results: what each has room for, all may not have.
+        self._writing = Lock()
         self._lock = Lock()
         self._known: dict[str, _Read] = {}
 
@@ -322,7 +266,7 @@ class JobStore:
             _remove(self._place(job))
 
     def tidy(self) -> None:
-        """Remove what has expired, and what killed processes left; say of jobs that they were running that they failed.
+        """Remove what has expired, and what killed servers left; say of jobs that these ran that they ended with them.
 
         Raises
         ------

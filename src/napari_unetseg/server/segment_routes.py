@@ -69,7 +69,8 @@ def segment_router(context: ServerContext) -> APIRouter:
                 began = perf_counter()
                 sent = SentImage(decode_base64(data), None, batch)
                 result = _segment(context, request, sent, model, cancel)
-                return segmentation_response(result, batch, identity, 1000 * (perf_counter() - began))
+                variant = context.service.model_info(model).model_variant
+                return segmentation_response(result, batch, identity, 1000 * (perf_counter() - began), variant=variant)
 
             return work
 
@@ -131,7 +132,8 @@ def _answer(context: ServerContext, request: Request, read: Callable[[], SentIma
         if kind == GEOJSON:
             return Response(to_geojson(result), media_type=GEOJSON)
         milliseconds = 1000 * (perf_counter() - clock)
-        response = segmentation_response(result, sent.choices, request.state.request_id, milliseconds)
+        variant, identity = context.service.model_info(model).model_variant, request.state.request_id
+        response = segmentation_response(result, sent.choices, identity, milliseconds, variant=variant)
         return Response(response.model_dump_json(), media_type=JSON)
 
     return work

@@ -156,6 +156,7 @@ class DeviceQueue:
         if call.run is not None and call.run.driver is call:
             begun = call.run.end() if call.run.is_broken else call.run.hand_over()
             self._line[:0] = begun
+        call.run = None
         if self._holder is call:
             self._give_on()
 
@@ -287,7 +288,7 @@ class _Run:
     calls
         Those whose outcomes are to come, in that order.
     driver
-        Whose thread computes.
+        Whose thread computes; None: nobody's any more.
     is_broken
         Whether that was stopped in the middle, so that nobody can go on.
     batch_begun
@@ -298,7 +299,7 @@ class _Run:
         if first.model is None:
             raise RuntimeError("Who has the device alone shares no run.")
         self.model = first.model
-        self.driver = first
+        self.driver: _Call | None = first
         self.calls: deque[_Call] = deque()
         self.is_broken = False
         self.batch_begun = monotonic()
@@ -341,12 +342,15 @@ class _Run:
         if not waiting:
             return self.end()
         self.driver = waiting[0]
-        return [self.driver]
+        return waiting[:1]
 
     def end(self) -> "list[_Call]":
         """Compute nothing any more; return those who still wait for it."""
-        self._outcomes = iter(())  # with all that is half done
         waiting = [call for call in self.calls if not call.has_left and call.outcome is None]
+        # Nothing that belonged to a call may outlive it.
+        self._outcomes = iter(())
+        self.driver = None
+        self.calls.clear()
         for call in waiting:
             call.run = None
         return waiting
