@@ -608,23 +608,6 @@ def test_jobs_take_no_more_room_than_they_may(client, tmp_path, most, status):
     assert asking.post(JOBS, **raw(np.zeros((100, 100), np.uint8))).status_code == status
 
 
-@shows("server.batch_wait_ms")
-@pytest.mark.parametrize("milliseconds", [0, 250])
-def test_a_batch_with_room_waits_so_long_for_those_on_their_way(bright_model, picture, monkeypatch, milliseconds):
-    settings = Settings(server={"batch_wait_ms": milliseconds}, unet={"inference": {"batch_size": 2}})
-    service = SegmentationService(bright_model, "cpu", settings=settings)
-    line, waited = service._runner._device, []
-
-    def wait(seconds: float) -> None:
-        waited.append(seconds)
-        line._on_their_way.clear()
-
-    monkeypatch.setattr(line._changed, "wait", wait)
-    line._on_their_way.add(-1)  # a thread that there is not
-    assert service.segment(picture).count > 0
-    assert [0 < seconds <= milliseconds / 1000 for seconds in waited] == [True] * bool(milliseconds)
-
-
 @shows("client.server")
 def test_commands_use_the_server_that_is_set(server):
     from napari_unetseg.cli.opening import open_service
@@ -675,6 +658,26 @@ def test_certificates_are_checked_by_the_file(tmp_path):
 
     with pytest.raises(UnetsegError, match=r"client\.ca_file"):
         check_server("https://127.0.0.1:9", settings=Settings(client={"ca_file": tmp_path / "none.pem"}))
+<<<<<<< HEAD
+=======
+
+
+@shows("server.batch_wait_ms")
+@pytest.mark.parametrize("milliseconds", [0, 250])
+def test_a_batch_with_room_waits_so_long_for_those_on_their_way(bright_model, picture, monkeypatch, milliseconds):
+    settings = Settings(server={"batch_wait_ms": milliseconds}, unet={"inference": {"batch_size": 2}})
+    service = SegmentationService(bright_model, "cpu", settings=settings)
+    line, waited = service._runner._device, []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        line._on_their_way.clear()
+
+    monkeypatch.setattr(line._changed, "wait", wait)
+    line._on_their_way.add(-1)  # a thread that there is not
+    assert service.segment(picture).count > 0
+    assert [0 < seconds <= milliseconds / 1000 for seconds in waited] == [True] * bool(milliseconds)
+>>>>>>> client
 
 
 def test_no_key_is_left_out():

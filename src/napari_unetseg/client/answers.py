@@ -1,6 +1,6 @@
 """What answers of a server mean that are no results: each is an error in words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from napari_unetseg.api.models import ErrorDetail, ErrorResponse
 from napari_unetseg.client.errors import KeyRefused, ServerBusy, ServerDied, ServerError, ServerUnreachable
 from napari_unetseg.client.server_address import ServerAddress
 from napari_unetseg.errors import DeviceError, ImageError, ModelError, OutOfMemory, ParameterError
-from napari_unetseg.language import Sentence, mark
+from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def error_of_detail(detail: ErrorDetail, server: ServerAddress, request_id: str 
     """Return the error that a server of ours describes."""
     code, reason = detail.code, printable(detail.message)
     if code in _SAID:
-        kind, template = _SAID[code]
-        return kind(Sentence(template, server=server))
+        return _SAID[code](server)
     if code in _KINDS:
         return _KINDS[code](Sentence("{server}: {reason}", server=server, reason=reason))
     if code == "internal_error":
@@ -70,60 +69,69 @@ def error_of_detail(detail: ErrorDetail, server: ServerAddress, request_id: str 
     return ServerError(Sentence("{server}: {reason}", server=server, reason=reason))
 
 
-_SAID = {
-    "key_missing": (
-        KeyRefused,
-        mark(
+_SAID: dict[str, Callable[[ServerAddress], Exception]] = {
+    "key_missing": lambda server: KeyRefused(
+        Sentence(
             "{server}: the server wants a key. Ask for one whoever runs it, and enter it with the server, or set the "
-            "variable UNET_CLIENT_KEY."
-        ),
+            "variable UNET_CLIENT_KEY.",
+            server=server,
+        )
     ),
-    "key_refused": (
-        KeyRefused,
-        mark("{server}: the server does not know the key, or it was revoked. Ask for another one whoever runs it."),
+    "key_refused": lambda server: KeyRefused(
+        Sentence(
+            "{server}: the server does not know the key, or it was revoked. Ask for another one whoever runs it.",
+            server=server,
+        )
     ),
-    "request_too_large": (
-        ServerError,
-        mark(
+    "request_too_large": lambda server: ServerError(
+        Sentence(
             "{server}: the image is larger than the server takes. Segment a part of it, or have server.max_request_mb "
-            "raised there."
-        ),
+            "raised there.",
+            server=server,
+        )
     ),
-    "deadline_exceeded": (
-        ServerError,
-        mark(
+    "deadline_exceeded": lambda server: ServerError(
+        Sentence(
             "{server}: the server took longer than it may for an image. Segment a part of it, or have server.timeout_s "
-            "raised there."
-        ),
+            "raised there.",
+            server=server,
+        )
     ),
-    "out_of_memory": (
-        OutOfMemory,
-        mark("{server}: the server has not enough memory for this image. Segment a part of it, or try again later."),
+    "out_of_memory": lambda server: OutOfMemory(
+        Sentence(
+            "{server}: the server has not enough memory for this image. Segment a part of it, or try again later.",
+            server=server,
+        )
     ),
-    "model_unusable": (
-        ModelError,
-        mark("{server}: the model cannot be used there; the server's log says why. Choose another model."),
+    "model_unusable": lambda server: ModelError(
+        Sentence(
+            "{server}: the model cannot be used there; the server's log says why. Choose another model.", server=server
+        )
     ),
-    "device_unusable": (
-        DeviceError,
-        mark("{server}: the server's device cannot be used; its log says why. Tell whoever runs it."),
+    "device_unusable": lambda server: DeviceError(
+        Sentence("{server}: the server's device cannot be used; its log says why. Tell whoever runs it.", server=server)
     ),
-    "model_unknown": (
-        ModelError,
-        mark("{server}: the server does not have this model any more. Choose another one."),
+    "model_unknown": lambda server: ModelError(
+        Sentence("{server}: the server does not have this model any more. Choose another one.", server=server)
     ),
-    "queue_full": (
-        ServerBusy,
-        mark("{server}: the server has enough to do, and had each time it was asked again. Try again later."),
+    "queue_full": lambda server: ServerBusy(
+        Sentence(
+            "{server}: the server has enough to do, and had each time it was asked again. Try again later.",
+            server=server,
+        )
     ),
-    "too_many_requests": (
-        ServerBusy,
-        mark(
-            "{server}: these are more requests than the server takes of one key or machine a minute. Try again later."
-        ),
+    "too_many_requests": lambda server: ServerBusy(
+        Sentence(
+            "{server}: these are more requests than the server takes of one key or machine a minute. Try again later.",
+            server=server,
+        )
     ),
-    "stopping": (ServerDied, mark("{server}: the server is stopping. Try again when it is back.")),
-    "cancelled": (ServerDied, mark("{server}: the server ended this request. Try again.")),
+    "stopping": lambda server: ServerDied(
+        Sentence("{server}: the server is stopping. Try again when it is back.", server=server)
+    ),
+    "cancelled": lambda server: ServerDied(
+        Sentence("{server}: the server ended this request. Try again.", server=server)
+    ),
 }
 
 _KINDS = {
