@@ -658,8 +658,6 @@ def test_certificates_are_checked_by_the_file(tmp_path):
 
     with pytest.raises(UnetsegError, match=r"client\.ca_file"):
         check_server("https://127.0.0.1:9", settings=Settings(client={"ca_file": tmp_path / "none.pem"}))
-<<<<<<< HEAD
-=======
 
 
 @shows("server.batch_wait_ms")
@@ -677,7 +675,6 @@ def test_a_batch_with_room_waits_so_long_for_those_on_their_way(bright_model, pi
     line._on_their_way.add(-1)  # a thread that there is not
     assert service.segment(picture).count > 0
     assert [0 < seconds <= milliseconds / 1000 for seconds in waited] == [True] * bool(milliseconds)
->>>>>>> client
 
 
 def test_no_key_is_left_out():

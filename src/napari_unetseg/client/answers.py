@@ -1,6 +1,6 @@
 """What answers of a server mean that are no results: each is an error in words."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -54,8 +54,8 @@ def code_of(body: bytes) -> str | None:
 def error_of_detail(detail: ErrorDetail, server: ServerAddress, request_id: str = "") -> Exception:
     """Return the error that a server of ours describes."""
     code, reason = detail.code, printable(detail.message)
-    if code in _SAID:
-        return _SAID[code](server)
+    if (said := _said(code, server)) is not None:
+        return said
     if code in _KINDS:
         return _KINDS[code](Sentence("{server}: {reason}", server=server, reason=reason))
     if code == "internal_error":
@@ -69,70 +69,92 @@ def error_of_detail(detail: ErrorDetail, server: ServerAddress, request_id: str 
     return ServerError(Sentence("{server}: {reason}", server=server, reason=reason))
 
 
-_SAID: dict[str, Callable[[ServerAddress], Exception]] = {
-    "key_missing": lambda server: KeyRefused(
+def _said(code: str, server: ServerAddress) -> Exception | None:
+    """Return the error of a code for which a desk has words of its own."""
+    match code:
+        case "key_missing":
+            return KeyRefused(
+                Sentence(
+                    "{server}: the server wants a key. Ask for one whoever runs it, and enter it with the "
+                    "server, or set the variable UNET_CLIENT_KEY.",
+                    server=server,
+                )
+            )
+        case "key_refused":
+            return KeyRefused(
+                Sentence(
+                    "{server}: the server does not know the key, or it was revoked. Ask for another one "
+                    "whoever runs it.",
+                    server=server,
+                )
+            )
+        case "request_too_large":
+            return _too_large(server)
+        case "deadline_exceeded":
+            return ServerError(
+                Sentence(
+                    "{server}: the server took longer than it may for an image. Segment a part of it, or "
+                    "have server.timeout_s raised there.",
+                    server=server,
+                )
+            )
+        case "out_of_memory":
+            return OutOfMemory(
+                Sentence(
+                    "{server}: the server has not enough memory for this image. Segment a part of it, or try "
+                    "again later.",
+                    server=server,
+                )
+            )
+        case "model_unusable":
+            return ModelError(
+                Sentence(
+                    "{server}: the model cannot be used there; the server's log says why. Choose another model.",
+                    server=server,
+                )
+            )
+        case "device_unusable":
+            return DeviceError(
+                Sentence(
+                    "{server}: the server's device cannot be used; its log says why. Tell whoever runs it.",
+                    server=server,
+                )
+            )
+        case "model_unknown":
+            return ModelError(
+                Sentence("{server}: the server does not have this model any more. Choose another one.", server=server)
+            )
+        case "queue_full":
+            return ServerBusy(
+                Sentence(
+                    "{server}: the server has enough to do, and had each time it was asked again. Try again later.",
+                    server=server,
+                )
+            )
+        case "too_many_requests":
+            return ServerBusy(
+                Sentence(
+                    "{server}: these are more requests than the server takes of one key or machine a minute. "
+                    "Try again later.",
+                    server=server,
+                )
+            )
+        case "stopping":
+            return ServerDied(Sentence("{server}: the server is stopping. Try again when it is back.", server=server))
+        case "cancelled":
+            return ServerDied(Sentence("{server}: the server ended this request. Try again.", server=server))
+    return None
+
+
+def _too_large(server: ServerAddress) -> ServerError:
+    return ServerError(
         Sentence(
-            "{server}: the server wants a key. Ask for one whoever runs it, and enter it with the server, or set the "
-            "variable UNET_CLIENT_KEY.",
+            "{server}: the image is larger than the server takes. Segment a part of it, or have "
+            "server.max_request_mb raised there.",
             server=server,
         )
-    ),
-    "key_refused": lambda server: KeyRefused(
-        Sentence(
-            "{server}: the server does not know the key, or it was revoked. Ask for another one whoever runs it.",
-            server=server,
-        )
-    ),
-    "request_too_large": lambda server: ServerError(
-        Sentence(
-            "{server}: the image is larger than the server takes. Segment a part of it, or have server.max_request_mb "
-            "raised there.",
-            server=server,
-        )
-    ),
-    "deadline_exceeded": lambda server: ServerError(
-        Sentence(
-            "{server}: the server took longer than it may for an image. Segment a part of it, or have server.timeout_s "
-            "raised there.",
-            server=server,
-        )
-    ),
-    "out_of_memory": lambda server: OutOfMemory(
-        Sentence(
-            "{server}: the server has not enough memory for this image. Segment a part of it, or try again later.",
-            server=server,
-        )
-    ),
-    "model_unusable": lambda server: ModelError(
-        Sentence(
-            "{server}: the model cannot be used there; the server's log says why. Choose another model.", server=server
-        )
-    ),
-    "device_unusable": lambda server: DeviceError(
-        Sentence("{server}: the server's device cannot be used; its log says why. Tell whoever runs it.", server=server)
-    ),
-    "model_unknown": lambda server: ModelError(
-        Sentence("{server}: the server does not have this model any more. Choose another one.", server=server)
-    ),
-    "queue_full": lambda server: ServerBusy(
-        Sentence(
-            "{server}: the server has enough to do, and had each time it was asked again. Try again later.",
-            server=server,
-        )
-    ),
-    "too_many_requests": lambda server: ServerBusy(
-        Sentence(
-            "{server}: these are more requests than the server takes of one key or machine a minute. Try again later.",
-            server=server,
-        )
-    ),
-    "stopping": lambda server: ServerDied(
-        Sentence("{server}: the server is stopping. Try again when it is back.", server=server)
-    ),
-    "cancelled": lambda server: ServerDied(
-        Sentence("{server}: the server ended this request. Try again.", server=server)
-    ),
-}
+    )
+
 
 _KINDS = {
     "image_unreadable": ImageError,
@@ -159,8 +181,7 @@ def _of_something_else(status: int, location: str, server: ServerAddress) -> Ser
             )
         )
     if status == 413:
-        kind, template = _SAID["request_too_large"]
-        return ServerError(Sentence(template, server=server))
+        return _too_large(server)
     if status in (429, 502, 503, 504):
         kind = ServerBusy if status in (429, 503) else ServerUnreachable
         return kind(

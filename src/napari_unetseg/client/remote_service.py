@@ -177,8 +177,8 @@ class RemoteService(SegmentVerbs):
         """
         raise ServerError(
             Sentence(
-                "{server}: models are brought into int8 on the machine that runs them. Do it there, with "
-                "'napari-unetseg calibrate' or in a notebook.",
+                "{server}: models are brought into int8 on the machine that runs them. Do it there, by "
+                "SegmentationService.calibrate in a notebook.",
                 server=self.address,
             )
         )
