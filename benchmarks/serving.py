@@ -99,7 +99,8 @@ async def send(address: str, bodies: Sequence[bytes], requests: int, *, at_once:
     headers = {"Content-Type": "application/json"}
 
     async def client_of(body: bytes) -> list[httpx2.Response]:
-        async with httpx2.AsyncClient(base_url=address, timeout=None, headers=headers) as client:
+        # Nothing is encrypted; to read whom the system trusts takes as long as a request.
+        async with httpx2.AsyncClient(base_url=address, timeout=None, headers=headers, verify=False) as client:
             return [await client.post("/api/unet/segment", content=body) for _ in range(requests)]
 
     if at_once:

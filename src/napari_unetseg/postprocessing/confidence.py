@@ -46,7 +46,7 @@ def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.float
     # Strip by strip: at once, a large image would take five times its memory.
     for index in np.ndindex(labels.shape[:-2]):
         for rows in strips(labels.shape[-2:]):
-            strip = labels[index][rows].ravel()
+            strip = labels[index][rows].ravel().astype(np.intp, copy=False)  # once, and not in each count
             sizes += np.bincount(strip, minlength=count)
             sums += np.bincount(strip, weights=foreground[index][rows].ravel(), minlength=count)
             drop_cached_pages(foreground)

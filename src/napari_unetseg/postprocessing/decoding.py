@@ -196,6 +196,8 @@ def _drop_unsure(
 ) -> NDArray[np.int32]:
     """Drop objects of too low a mean probability; the others keep their order. A mean that is not known is too low."""
     kept = measure_confidence(labels, foreground).objects >= np.float32(min_confidence)
+    if kept.all():
+        return labels
     numbers = np.zeros(len(kept) + 1, dtype=np.int32)
     numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
     return renumber(labels, numbers)
