@@ -227,6 +227,7 @@ def test_a_server_that_is_killed_in_a_run(start_server, squares):
         thread.start()
         assert begun.wait(120)
         server.process.kill()
+        server.process.wait()
         thread.join(60)
         (error,) = outcome
         assert type(error) is ServerDied

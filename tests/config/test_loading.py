@@ -135,7 +135,7 @@ def test_paths_are_relative_to_the_file_and_to_the_working_folder(write, tmp_pat
         ("unet:\n  model:\n    devise: cpu", 3, "there is no key unet.model.devise. Did you mean device?"),
         ("unet:\n  model:\n    batch_size: 4", 3, "It belongs into the section unet.inference."),
         ("unet:\n  model:\n    batchsize: 4", 3, "Did you mean unet.inference.batch_size?"),
-        ("model:\n  device: cpu", 1, "there is no key model. There are unet, development."),
+        ("model:\n  device: cpu", 1, "there is no key model. There are unet, server, client, development."),
         ("3: 4", 1, "there is no key 3"),
         ("unet:\n  model: cpu", 2, "unet.model is a section and must hold keys, not 'cpu'"),
         ("- unet", 1, "must hold the section 'unet'"),

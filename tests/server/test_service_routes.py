@@ -27,8 +27,8 @@ def test_models_begin_with_the_server_s_own(ask, bright_model):
 
 
 def test_another_model_is_told_of_and_nothing_is_loaded_for_it(ask):
-    answer = ask("GET", "model-info", params={"model": "nuclei"}).json()
-    assert answer["model_name"] == "nuclei"
+    answer = ask("GET", "model-info", params={"model": "nails"}).json()
+    assert answer["model_name"] == "nails"
     assert answer["details"]["loaded"] is False
 
 
