@@ -1,5 +1,6 @@
 """How a request for one image comes: as JSON, as a form with a file, or as the bytes of the file alone."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -60,13 +61,13 @@ async def read_image_request(request: Request) -> Callable[[], SentImage]:
     """
     kind, query = media_type(request), dict(request.query_params)
     if kind == JSON:
-        body = await request.body()
+        body = await read_body(request)
         return lambda: _from_json(body, query)
     if kind == FORM:
         upload, fields = await _read_form(request)
         return lambda: SentImage(*upload, choices_of_texts(fields | query))
     if kind == OCTETS or kind.startswith("image/"):
-        body = await request.body()
+        body = await read_body(request)
         return lambda: SentImage(body, None if kind == OCTETS else kind, choices_of_texts(query))
     raise ApiError(
         415,
@@ -74,6 +75,12 @@ async def read_image_request(request: Request) -> Callable[[], SentImage]:
         f"Send {JSON} (image_data in base64), {FORM} (field image), or the file alone as {OCTETS} or image/*.",
         headers={"Accept": f"{JSON}, {FORM}, {OCTETS}, image/*"},
     )
+
+
+async def read_body(request: Request) -> bytes:
+    """Receive all of a body; its parts are joined in a thread, as the event loop would stand still for a large one."""
+    parts = [part async for part in request.stream()]
+    return await asyncio.to_thread(b"".join, parts)
 
 
 async def read_json_request(request: Request, model: type[M]) -> Callable[[], M]:
@@ -84,7 +91,7 @@ async def read_json_request(request: Request, model: type[M]) -> Callable[[], M]
     ApiError
         As for `read_image_request`.
     """
-    body = await request.body()
+    body = await read_body(request)
     if body and media_type(request) != JSON:
         raise ApiError(415, "media_type_unsupported", f"Send the request as {JSON}.", headers={"Accept": JSON})
     return lambda: checked(model, _fields_of(body) if body else {})
