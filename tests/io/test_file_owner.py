@@ -44,6 +44,15 @@ def test_this_process_goes_on_and_one_that_ended_has_ended(ended):
     assert has_ended(ended, now, now)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there, no process waits to be asked what became of it")
+def test_a_process_that_was_killed_has_ended_before_anybody_asks_what_became_of_it():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and keeps its number
+    assert has_ended(Owner(process.pid, this_process().host), touched=time.time(), now=time.time())
+    process.communicate()
+
+
 def test_a_process_that_began_after_the_file_has_its_number_by_chance():
     now = time.time()
     assert has_ended(this_process(), now - 10 * DAY, now)

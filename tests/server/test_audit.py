@@ -1,8 +1,15 @@
 import asyncio
+import io
 import json
 import logging
+import socket
+import struct
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+import requests
+import tifffile
 
 from napari_unetseg.server.audit import AuditLog, RequestRecords
 from napari_unetseg.server.metrics import Metrics
@@ -132,3 +139,26 @@ def test_lines_of_several_writers_do_not_mix(path):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda number: logs[number % 4].write({"number": number, "text": 3000 * "x"}), range(200)))
     assert sorted(line["number"] for line in lines(path)) == list(range(200))
+
+
+def test_odd_files_and_requests_leave_no_lines_of_libraries_in_the_log(start_server):
+    server = start_server()
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((64, 64), np.uint8))
+    odd = bytearray(file.getvalue())
+    # Behind the tags of its one directory stands where the next one is: beyond the end of the file.
+    (start,) = struct.unpack_from("<I", odd, 4)
+    (tags,) = struct.unpack_from("<H", odd, start)
+    struct.pack_into("<I", odd, start + 2 + 12 * tags, 2**31)
+    answer = requests.post(
+        f"{server.url}/api/unet/segment", data=bytes(odd), headers={"Content-Type": "image/tiff"}, timeout=60
+    )
+    assert answer.ok, answer.text
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    assert requests.get(f"{server.url}/livez", headers=upgrade, timeout=60).ok
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(b"nothing of the kind\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+    lines = server.log.read_text().splitlines()
+    assert [line for line in lines if not line.startswith(("time=", "Listening"))] == []

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +92,15 @@ def test_a_job_gives_what_a_request_gives(make, store, service):
     np.testing.assert_array_equal(labels, service.segment(squares(5)).labels)
     assert len(json.loads(content(store, done, "geojson"))["features"]) == 5
     assert store.progress(done).part == 1
+
+
+def test_a_result_names_the_variant_of_its_model(make, store, gate):
+    gate.model_info = lambda model: SimpleNamespace(model_variant="deep")
+    gate.release.set()
+    runner = make(gate)
+    runner.start()
+    done = store.wait_for(send(runner, squares(1)), "done")
+    assert json.loads(content(store, done, "json"))["model_info"]["model_variant"] == "deep"
 
 
 def test_a_stack_gives_the_labels_of_every_plane(make, store, service):
@@ -187,6 +197,8 @@ def test_progress_never_shrinks_and_is_not_written_for_every_tile(make, store, s
     monkeypatch.setattr(store, "write_progress", lambda job, step: (written.append(step), write(job, step)))
 
     class Counting:
+        model_info = service.model_info
+
         def segment(self, image, *, progress, cancel, **options):
             for done in range(1, 5001):
                 progress(done, 5000)
@@ -233,6 +245,8 @@ def test_one_that_runs_stops_within_a_tile(make, store, gate, reopen, by_another
 
 def test_one_that_was_to_stop_as_it_came_to_its_end_has_no_result(make, store, service, monkeypatch):
     class Late:
+        model_info = service.model_info
+
         def segment(self, image, *, progress, cancel, **options):
             result = service.segment(image, **options)
             (job,) = store.jobs("anna")

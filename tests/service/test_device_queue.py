@@ -358,6 +358,19 @@ def test_a_long_image_lets_others_go_first_between_its_batches(queue, submit, ra
 
 
 @pytest.mark.usefixtures("impatient")
+def test_an_image_that_is_seen_eight_times_lets_others_go_between_its_passes(queue, submit, ran):
+    slow, quick = Model("long", ran), Model("short", ran)
+    slow.gate.clear()
+    long = submit(slow, wanted(0, augment=True))
+    assert slow.inside.acquire(timeout=PATIENCE)
+    short = submit(quick, wanted(1), 1)
+    slow.gate.set()
+    assert_right(short, wanted(1))
+    assert_right(long, wanted(0, augment=True))
+    assert ran == [("long", 1), ("short", 1), *7 * [("long", 1)]]
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_paused_image_that_is_cancelled_is_the_next_to_go(queue, submit, ran):
     slow, first, second = Model("long", ran, batch_size=1), Model("first", ran), Model("second", ran)
     stop, seen = threading.Event(), threading.Semaphore(0)

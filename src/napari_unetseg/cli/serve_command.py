@@ -156,10 +156,11 @@ def _check_keys(settings: "Settings") -> None:
 def _serve(settings: "Settings", ssl_certfile: Path | None, ssl_keyfile: Path | None) -> None:
     import uvicorn
 
-    from napari_unetseg.server.app import create_app
+    from napari_unetseg.server.app import create_app, quieten_libraries
 
     with ExitStack() as open_sockets:
         listeners = _bind(settings.server.host, settings.server.port, open_sockets)
+        quieten_libraries()
         app = create_app(settings)
         config = uvicorn.Config(
             app,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, OutOfMemory, is_out_of_memory, out_of_memory_says
 from napari_unetseg.image import Image
-from napari_unetseg.inference.augmentation import average_orientations
+from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
@@ -247,7 +247,7 @@ class _Run:
             lambda turned: self._backend.run(turned, cancel),
             windows,
             self._card.heads,
-            lambda _passes: self._report_pass(batch),
+            lambda passes: self._pass_done(batch, is_last=passes == len(ORIENTATIONS)),
         )
 
     def _cancel_of(self, batch: TileBatch) -> CancelFlag | None:
@@ -256,10 +256,13 @@ class _Run:
             return None
         return lambda: self._is_cancelled() or all(task.is_cancelled for task, _ in batch)
 
-    def _report_pass(self, batch: TileBatch) -> None:
+    def _pass_done(self, batch: TileBatch, *, is_last: bool) -> None:
         for task, _ in batch:
             task.passes_of_batch += 1
         self._report(batch)
+        # Each pass takes as long as a batch; after the last one the next batch says so.
+        if self._options.before_batch is not None and not is_last:
+            self._options.before_batch()
 
     def _report(self, batch: TileBatch) -> None:
         """Tell the progress of all, and of each image of a batch: passes of the network over tiles."""

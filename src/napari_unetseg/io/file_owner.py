@@ -58,8 +58,10 @@ def has_ended(owner: Owner, touched: float, now: float, silent_after: float = SI
     if owner.host != this_process().host:
         return now - touched > silent_after
     try:
-        # A process that began after the file was touched has the number by chance.
-        return psutil.Process(owner.pid).create_time() > touched + _CLOCK_ERROR
+        process = psutil.Process(owner.pid)
+        # One that was killed keeps its number until who started it has asked what became of it, and in a container
+        # that may be nobody. A process that began after the file was touched has the number by chance.
+        return process.status() == psutil.STATUS_ZOMBIE or process.create_time() > touched + _CLOCK_ERROR
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

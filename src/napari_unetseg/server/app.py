@@ -1,6 +1,7 @@
 """The server as an ASGI app: `create_app`."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -74,3 +75,12 @@ def create_app(settings: Settings, service: "SegmentationService | None" = None)
     describe(app, needs_keys=keys_required(settings.server), open_paths=OPEN_PATHS)
     add_access(app, context)  # last, so that it is around all others
     return app
+
+
+def quieten_libraries() -> None:
+    """Leave out of the log what libraries say of every odd file and request: anybody could fill it.
+
+    For programs that are nothing but the server, as it holds for all of the process.
+    """
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -189,7 +189,8 @@ class JobRunner:
         self._metrics.image_done(segmentation.provenance.model, segmentation.count)
         results: dict[ResultFormat, bytes] = {"tiff": to_tiff(segmentation)}
         if not image.stack_axes:  # the other forms are those of one plane
-            answer = segmentation_response(segmentation, job.choices, job.request_id, milliseconds)
+            variant = self._service.model_info(job.choices.model).model_variant
+            answer = segmentation_response(segmentation, job.choices, job.request_id, milliseconds, variant=variant)
             results |= {"json": answer.model_dump_json().encode(), "geojson": to_geojson(segmentation)}
         if self.store.is_asked_to_stop(job):
             raise Cancelled("The job was cancelled.")

@@ -24,6 +24,7 @@ from napari_unetseg.api.prediction_stream import (
     line,
 )
 from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.server.bodies import read_body
 from napari_unetseg.server.context import ServerContext
 from napari_unetseg.server.errors import ApiError, api_error
 from napari_unetseg.server.openapi import problems
@@ -59,7 +60,7 @@ def predict_router(context: ServerContext) -> APIRouter:
         `napari_unetseg.api.prediction_stream`.
         """
         context.workers.check_room()
-        body = await request.body()
+        body = await read_body(request)
         news = _News(asyncio.get_running_loop())
         running = asyncio.ensure_future(context.workers.run(request, _work(context, request, choices, body, news)))
         try:

@@ -103,11 +103,12 @@ def _builder(settings: Settings) -> "Callable[[], FastAPI]":
     """Return what makes the app in a replica; a model that cannot be loaded fails the replica, with the reason."""
 
     def build() -> "FastAPI":
-        from napari_unetseg.server.app import create_app
+        from napari_unetseg.server.app import create_app, quieten_libraries
         from napari_unetseg.service import SegmentationService
         from napari_unetseg.service.logs import start_logging
 
         start_logging(settings.unet.logging.level)
+        quieten_libraries()
         service = SegmentationService(settings=settings)
         service.initialize()
         return create_app(settings, service)
