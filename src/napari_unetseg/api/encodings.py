@@ -8,6 +8,7 @@ import base64
 import re
 import zlib
 from dataclasses import replace
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -276,13 +277,18 @@ def health_response(health: Health) -> HealthResponse:
         model_loaded=health.model_loaded,
         memory_pools_ready=health.memory_pools_ready,
         gpu_available=bool(health.gpu_available),
-        last_health_check=health.last_health_check,
+        last_health_check=_published_time(health.last_health_check),
         model_info=identity_response(health.model_info),
         memory_usage=report["memory_usage"],
         capabilities=list(health.capabilities),
         details=without_folders(report),
         version=napari_unetseg.__version__,
     )
+
+
+def _published_time(moment: str | None) -> str | None:
+    """Return a moment as the published service has it, in the server's time and without its zone."""
+    return moment and datetime.fromisoformat(moment).astimezone().replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def identity_response(identity: ModelIdentity) -> ModelIdentityResponse:
