@@ -10,7 +10,7 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
-from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.inference.size_estimate import area_weighted_diameter, typical_diameter
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
@@ -221,7 +221,7 @@ def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[li
         except Exception as error:
             if len(jobs) == 1:
                 raise
-            if is_server(job.device) and _is_gone(error):
+            if isinstance(error, ComputerGone):
                 if len(faults) == index:
                     raise
                 return [*faults, *(_not_segmented(left.plane.name, error) for left in jobs[index:])]
@@ -229,13 +229,6 @@ def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[li
     if len(faults) == len(jobs):
         raise UnetsegError(" ".join([tr("No layer was segmented."), *faults]))
     return faults
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether a server would answer the next layer no better."""
-    from napari_unetseg.client.errors import KeyRefused, ServerDied, ServerUnreachable
-
-    return isinstance(error, KeyRefused | ServerDied | ServerUnreachable)
 
 
 def _not_segmented(name: str, error: Exception) -> str:
