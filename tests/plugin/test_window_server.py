@@ -293,6 +293,21 @@ def test_another_server_does_not_wait_for_one_that_is_silent(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
+def test_a_window_that_is_closed_waits_no_longer_for_the_health_of_a_server(
+    open_on: OpenOn, press_run: Step, squares: Squares, start_server: Any, freeze: Any, qtbot: Any
+) -> None:
+    server = start_server()
+    widget = open_on(server.url, squares)
+    press_run(widget)
+    qtbot.waitUntil(lambda: not widget.health.controller.checking, timeout=20_000)
+    freeze(server)
+    widget.health.do("check")
+    assert widget.health.controller.checking
+    widget.viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not widget.health.controller.checking, timeout=10_000)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
 def test_a_server_that_is_killed_in_a_run_is_reported_and_the_next_run_works_once_it_is_back(
     open_on: OpenOn, many_tiles: NDArray[np.uint16], start_server: Any, freeze: Any, qtbot: Any, press_run: Step
 ) -> None:
