@@ -34,6 +34,10 @@ class DeviceError(UnetsegError):
     """The requested compute device does not exist on this machine."""
 
 
+class ComputerGone(UnetsegError):
+    """What computes cannot be reached; the next image would most likely fare no better."""
+
+
 class ParameterError(UnetsegError, ValueError):
     """A setting lies outside its range."""
 

@@ -11,7 +11,7 @@ import tifffile
 from scipy import ndimage
 
 from napari_unetseg.batch.events import Event
-from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.segment_options import SegmentOptions
@@ -45,7 +45,7 @@ class FakeService:
     seen
         Names of the images that were segmented, in their order.
     before
-        Called with the name of each image once it was drawn.
+        Called with the name of each image once it was drawn; what it raises is why the image fails.
     """
 
     card: ModelCard = field(default_factory=make_card)
@@ -62,7 +62,11 @@ class FakeService:
         wanted = SegmentOptions.of(**options)
         for number, image in enumerate(images):
             self.seen.append(image.name)
-            self.before(image.name)
+            try:
+                self.before(image.name)
+            except ComputerGone as error:
+                yield Failure(image.name, error)
+                continue
             if cancel is not None and cancel():
                 yield Failure(image.name, Cancelled("cancelled"))
                 continue

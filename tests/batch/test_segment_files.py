@@ -23,7 +23,7 @@ from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
-from napari_unetseg.errors import ParameterError, UnetsegError
+from napari_unetseg.errors import ComputerGone, ParameterError, UnetsegError
 from napari_unetseg.io import read_image
 from napari_unetseg.io.claims import claim_path
 from napari_unetseg.io.file_owner import temporary_beside, this_process
@@ -423,6 +423,25 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_does_the_rest(run, save,
     counts = run()
     assert (counts.count("skipped"), counts.count("done")) == (2, 2)
     assert count_objects(folder / "out") == dict.fromkeys(["a.tif", "b.tif", "c.tif", "d.tif"], 2)
+
+
+def test_a_server_that_is_gone_is_not_asked_for_every_file_and_the_next_run_does_the_rest(run, save, folder, service):
+    for name in "abcdefghij":
+        save(f"{name}.tif", 1)
+
+    def go_away(name):
+        if Path(name).stem not in "ac":
+            raise ComputerGone("http://lab:8001: nothing answers.")
+
+    service.before = go_away
+    with pytest.raises(ComputerGone, match="nothing answers"):
+        run()
+    states = [status for status, _ in standing(folder / "out").values()]
+    # b alone brings nothing to an end: it may be the image that brought the server down.
+    assert states == ["done", "failed", "done", *["failed"] * 4, *["waiting"] * 3]
+    service.before = lambda name: None
+    counts = run()
+    assert (counts.count("skipped"), counts.count("done")) == (2, 8)
 
 
 def test_an_interrupt_while_a_result_is_written_leaves_no_half_of_it(run, save, folder, monkeypatch):

@@ -248,6 +248,66 @@ def test_cancel_does_not_wait_for_the_server(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
+def test_cancel_does_not_wait_for_a_server_that_never_begins(
+    open_on: OpenOn, squares: Squares, start_server: Any, freeze: Any, qtbot: Any
+) -> None:
+    server = start_server()
+    widget = open_on(server.url, squares)
+    freeze(server)
+    widget.runner.run.click()
+    qtbot.waitUntil(lambda: widget.message.text.text().startswith("Waiting for the server"), timeout=10_000)
+    widget.runner.cancel.click()
+    qtbot.waitUntil(lambda: not widget.controller.running, timeout=10_000)
+    assert names(widget) == ["cells"]
+    os.kill(server.process.pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
+@pytest.mark.parametrize("again", [False, True])
+def test_a_result_does_not_wait_for_a_server_that_falls_silent_after_it(
+    open_on: OpenOn, press_run: Step, squares: Squares, start_server: Any, freeze: Any, qtbot: Any, again: bool
+) -> None:
+    server = start_server()
+    widget = open_on(server.url, squares)
+    if again:
+        press_run(widget)
+    widget.controller.stage.connect(lambda stage: stage == "finishing" and freeze(server))
+    (widget.result_actions.rerun if again else widget.runner.run).click()
+    qtbot.waitUntil(lambda: not widget.controller.running, timeout=20_000)
+    assert ("cells labels [2]" if again else "cells labels") in names(widget)
+    server.process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
+def test_another_server_does_not_wait_for_one_that_is_silent(
+    open_on: OpenOn, squares: Squares, server: Any, start_server: Any, freeze: Any, qtbot: Any
+) -> None:
+    silent = start_server()
+    widget = open_on(server.url, squares)
+    freeze(silent)
+    widget.inputs.device.add_server(silent.url)
+    widget.inputs.device.choose(silent.url)
+    qtbot.waitUntil(lambda: widget.servers._worker.busy and not widget.servers._worker.waiting, timeout=10_000)
+    widget.inputs.device.choose(server.url)
+    qtbot.waitUntil(lambda: bool(widget.servers.version), timeout=10_000)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
+def test_a_window_that_is_closed_waits_no_longer_for_the_health_of_a_server(
+    open_on: OpenOn, press_run: Step, squares: Squares, start_server: Any, freeze: Any, qtbot: Any
+) -> None:
+    server = start_server()
+    widget = open_on(server.url, squares)
+    press_run(widget)
+    qtbot.waitUntil(lambda: not widget.health.controller.checking, timeout=20_000)
+    freeze(server)
+    widget.health.do("check")
+    assert widget.health.controller.checking
+    widget.viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not widget.health.controller.checking, timeout=10_000)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows stops no process where it stands.")
 def test_a_server_that_is_killed_in_a_run_is_reported_and_the_next_run_works_once_it_is_back(
     open_on: OpenOn, many_tiles: NDArray[np.uint16], start_server: Any, freeze: Any, qtbot: Any, press_run: Step
 ) -> None:

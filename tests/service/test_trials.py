@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from napari_unetseg import Image, SegmentationService, samples
-from napari_unetseg.errors import Cancelled, ImageError, ModelError
+from napari_unetseg.errors import Cancelled, ComputerGone, ImageError, ModelError
 from napari_unetseg.image import TRIAL_SIDE
 from napari_unetseg.postprocessing.fit import Fit
 from napari_unetseg.service import best_first
-from napari_unetseg.service.trials import ModelTrial, Piece, pieces_of
+from napari_unetseg.service.trials import ModelTrial, Piece, pieces_of, run_trials
 from napari_unetseg.zoo.registry import read_package
 
 
@@ -98,6 +98,19 @@ def test_a_model_that_fails_says_why_and_the_others_go_on(service, bright_model,
     assert (first.count, first.labels) == (0, None)
     assert isinstance(first.error, ModelError)
     assert second.count == 3
+
+
+def test_where_the_server_is_gone_no_other_model_is_tried(models, squares):
+    asked = []
+
+    def segment(image, *, model, cancel):
+        asked.append(model)
+        raise ComputerGone("http://lab:8001: nothing answers.")
+
+    packages = [read_package(model, "path") for model in models]
+    with pytest.raises(ComputerGone, match="nothing answers"):
+        list(run_trials(segment, packages, pieces_of(Image(squares, "YX"))))
+    assert len(asked) == 1
 
 
 def test_usable_models_are_tried_where_none_is_named(service, squares, monkeypatch, dark_model):

@@ -16,13 +16,14 @@ from napari_unetseg.batch.output_files import ALWAYS, ResultKind
 from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, ComputerGone
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.service import Failure, Segmentation, Segmenter
 
 _POLL = 0.2  # seconds between two looks at what other processes have finished
+_MOST_GONE = 4  # images in a row without the server that computes them, after which the others wait for it
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def segment_files(
     holds; only a killed process leaves them to the next run. Several processes, also of several machines that share a
     disk, may work on one folder: each file is done by one of them, and each ends when all files are done.
 
+    One image can bring down the server that computes it; where several in a row find none, the others are not tried.
+
     Parameters
     ----------
     service
@@ -94,7 +97,7 @@ def segment_files(
     Raises
     ------
     UnetsegError
-        If the model, the device, a parameter or the output folder cannot be used.
+        If the model, the device, a parameter or the output folder cannot be used; a server can come to that midway.
     """
     batch = _Batch(service, job, report, cancel, read)
     with batch.store:
@@ -122,7 +125,9 @@ class _Batch:
         self.counts = BatchCounts(job.files)
         decided = result_fingerprint(service.package.card, job.segment_options, job.read_options)
         self.store = ResultStore(job.files, job.output, job.results, decided)
-        self._service, self._job, self._report, self._cancel, self._read = service, job, report, cancel, read
+        self._service, self._job, self._report, self._read = service, job, report, read
+        self._cancel: CancelFlag = lambda: cancel() or self._is_lost()
+        self._gone: list[Exception] = []
         self._in_progress: deque[FileInProgress] = deque()
         self._elsewhere: list[Path] = []
         self._tiles = self._tiles_before = 0
@@ -137,6 +142,12 @@ class _Batch:
             # Not while images are with the network: two processes would wait for each other's.
             while files and all(map(self.store.is_claimed, files)) and not self._cancel():
                 sleep(_POLL)
+        if self._is_lost():
+            raise self._gone[-1]
+
+    def _is_lost(self) -> bool:
+        """Whether the server that computes them is gone."""
+        return len(self._gone) >= _MOST_GONE
 
     def _run(self, files: Sequence[Path]) -> None:
         self._tiles = self._tiles_before = 0
@@ -218,10 +229,12 @@ class _Batch:
     def _finish(self, current: FileInProgress, result: Segmentation | Failure, writer: BackgroundWriter[Event]) -> None:
         self._tiles_before = self._tiles
         if isinstance(result, Segmentation):
+            self._gone = []
             writer.submit(self.store.save, current, result)
         elif isinstance(result.error, Cancelled):
             self._announce(Event(current.file, "waiting"))
         else:
+            self._gone = [*self._gone, result.error] if isinstance(result.error, ComputerGone) else []
             writer.submit(self.store.record_failure, current, result.error)
 
     def _announce(self, event: Event) -> None:

@@ -7,18 +7,21 @@ an event loop does, and the server sees the closed connection.
 import asyncio
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_unetseg import __version__
 from napari_unetseg.api.models import PREFIX
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.client.answers import WORTH_ASKING_AGAIN, code_of, connection_errors, error_of
 from napari_unetseg.client.errors import ServerError, ServerUnreachable
 from napari_unetseg.client.server_address import ServerAddress
 from napari_unetseg.config.settings import ClientSettings
-from napari_unetseg.errors import ConfigError, UnetsegError
+from napari_unetseg.errors import Cancelled, ConfigError, UnetsegError
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
@@ -40,6 +43,22 @@ _WAITED_S = 180.0
 _LONGEST_WAIT_S = 60.0
 _CHUNK = 2**18
 _LARGEST_ERROR = 2**20
+_POLL_S = 0.1
+
+_cancel_flag: ContextVar[CancelFlag | None] = ContextVar("cancel_flag", default=None)
+
+
+@contextmanager
+def questions_end_with(cancel: CancelFlag) -> Iterator[None]:
+    """Let `cancel` end the questions that this thread asks servers in the block; they raise `Cancelled` then.
+
+    For those that take no such flag themselves: which models a server has, and how it is.
+    """
+    token = _cancel_flag.set(cancel)
+    try:
+        yield
+    finally:
+        _cancel_flag.reset(token)
 
 
 class ConnectionClosed(UnetsegError):
@@ -252,6 +271,11 @@ class Connection:
 
 
 def _result(future: "Future[T]") -> T:
+    cancel = _cancel_flag.get()
+    while cancel is not None and not wait([future], _POLL_S).done:
+        if cancel():
+            future.cancel()
+            raise Cancelled("The question to the server was cancelled.")
     try:
         return future.result()
     except CancelledError:

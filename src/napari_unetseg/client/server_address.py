@@ -12,6 +12,9 @@ from napari_unetseg.language import Sentence
 SCHEMES = ("http://", "https://")
 """What the address of a server begins with, and the name of a device does not."""
 
+DOCS = "/docs"
+"""Where a server describes itself; people copy the address of that page."""
+
 
 @dataclass(frozen=True)
 class ServerAddress:
@@ -38,7 +41,7 @@ class ServerAddress:
             If it is none; the message says how one looks.
         """
         try:
-            parts = urlsplit(text.strip())
+            parts = urlsplit(str(text).strip())
             host, port = parts.hostname, parts.port
         except ValueError:
             host = None
@@ -58,7 +61,7 @@ class ServerAddress:
                 )
             )
         name = f"[{host}]" if ":" in host else host
-        path = parts.path.rstrip("/").removesuffix(PREFIX)
+        path = parts.path.rstrip("/").removesuffix(DOCS).removesuffix(PREFIX)
         return cls(f"{parts.scheme}://{name}{'' if port is None else f':{port}'}{path}", host)
 
     @property

@@ -201,6 +201,7 @@ class SegmentationWidget(QWidget):
             self.object_size.show_layer(None, None)
             self.run_forecast.stop()
             self.servers.stop()
+            self.health.controller.stop()
         return bool(super().event(event))
 
     def _occupied(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
-from napari_unetseg.errors import Cancelled
+from napari_unetseg.errors import Cancelled, ComputerGone
 from napari_unetseg.image import TRIAL_SIDE, Image
 from napari_unetseg.postprocessing.blocks import middle_span
 from napari_unetseg.postprocessing.fit import Fit
@@ -133,6 +133,8 @@ def run_trials(
     ------
     Cancelled
         Once `cancel` returned True.
+    ComputerGone
+        If the server that runs them cannot be reached.
     """
     total = len(packages) * len(pieces)
     for done, (package, piece) in enumerate((package, piece) for package in packages for piece in pieces):
@@ -146,7 +148,7 @@ def run_trials(
 def _try(segment: SegmentPiece, package: ModelPackage, piece: Piece, cancel: CancelFlag | None) -> ModelTrial:
     try:
         result = segment(piece.image, model=str(package.source), cancel=cancel)
-    except Cancelled:
+    except (Cancelled, ComputerGone):
         raise
     except Exception as error:
         return ModelTrial(package, piece, error=error)

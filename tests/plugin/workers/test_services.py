@@ -1,5 +1,8 @@
 import shutil
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -74,3 +77,30 @@ def test_a_window_runs_on_the_device_that_is_set(
     service.initialize(warm_up=False)
     assert service.model_info().device_reason == "The CPU was asked for."
     service.close()
+
+
+def test_a_server_that_does_not_answer_to_run_again_keeps_nobody_else_waiting(
+    services: SharedServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def connect(recipe: Any, address: str) -> Any:
+        asked.set()
+        assert over.wait(20)
+        return SimpleNamespace(unload=lambda: None)
+
+    monkeypatch.setattr(services, "_repeating_service", connect)
+    run = SimpleNamespace(server=SimpleNamespace(address="http://lab:8001"))
+    recipe: Any = SimpleNamespace(run=run, model_dump_json=lambda include: "the same")
+    waiting = threading.Thread(target=services.recipe_service, args=[recipe])
+    waiting.start()
+    assert asked.wait(20)
+    # The window does so itself when a server is saved.
+    saving = threading.Thread(target=services.forget_service, args=["http://lab:8002"])
+    saving.start()
+    saving.join(10)
+    was_kept_waiting = saving.is_alive()
+    over.set()
+    waiting.join()
+    saving.join()
+    assert not was_kept_waiting

@@ -18,7 +18,7 @@ from napari_unetseg.plugin.servers.server_dialog import ServerDialog
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 from napari_unetseg.plugin.workers.run_controller import RunController
-from napari_unetseg.plugin.workers.servers import Servers
+from napari_unetseg.plugin.workers.servers import Servers, cancellable_questions
 from napari_unetseg.plugin.workers.services import forget_service
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -147,7 +147,11 @@ class ServerRows(QObject):
         forget_server(address)
 
     def _prepare(self, server: str) -> "Callable[[Task[ServerReport]], ServerReport]":
-        return lambda task: self._servers.check(server)
+        def check(task: "Task[ServerReport]") -> "ServerReport":
+            with cancellable_questions(server, task.cancelled):  # so that another server is asked at once
+                return self._servers.check(server)
+
+        return check
 
     def _on_answered(self, server: str, report: "ServerReport") -> None:
         self._report = report

@@ -12,6 +12,7 @@ from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.servers import cancellable_questions
 from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def run_folder(
     UnetsegError
         If the model, the device, a parameter or the output folder cannot be used.
     """
-    service = services(job.model_choice.model, job.model_choice.device)
+    with cancellable_questions(job.model_choice.device, cancelled):
+        service = services(job.model_choice.model, job.model_choice.device)
     # Imports the service, which takes a second.
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unetseg.plugin.panel.health_texts import HealthAction
 from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.servers import cancellable_questions
 from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
@@ -155,6 +156,13 @@ class HealthController(QObject):
         else:
             self._ask(action)
 
+    def stop(self) -> None:
+        """Wait for no server any more: the window closes, and Python ends only when its threads do."""
+        self._timer.stop()
+        self._next, self._watched = None, False
+        if self._task is not None:
+            self._task.quit()
+
     def _refresh(self) -> None:
         if not self.checking and self._target is not None:
             self._ask("refresh")
@@ -166,7 +174,12 @@ class HealthController(QObject):
         self._timer.stop()
         self._asking, self._action = target, action
         self._report = self._error = None
-        self._task = Task(lambda _: (ask(services, target, action), interval()))
+
+        def work(task: Task[tuple[HealthReport, float]]) -> tuple[HealthReport, float]:
+            with cancellable_questions(target.device, task.cancelled):
+                return ask(services, target, action), interval()
+
+        self._task = Task(work)
         start(self._task, returned=self._on_returned, errored=self._on_errored, finished=self._end)
 
     def _on_returned(self, outcome: tuple[HealthReport, float]) -> None:

@@ -16,7 +16,7 @@ from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.servers import server_words as words
 from napari_unetseg.plugin.workers.background import Task, start
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
-from napari_unetseg.plugin.workers.servers import KnownKey, Servers
+from napari_unetseg.plugin.workers.servers import KnownKey, Servers, cancellable_questions
 
 if TYPE_CHECKING:
     from napari.utils.theme import Theme
@@ -151,7 +151,12 @@ class ServerDialog(QDialog):
 
     def _prepare_test(self, question: tuple[str, str]) -> "Callable[[Task[ServerReport]], ServerReport]":
         address, key = question
-        return lambda task: self._servers.check(address, key or None)
+
+        def check(task: "Task[ServerReport]") -> "ServerReport":
+            with cancellable_questions(address, task.cancelled):  # so that another server is asked at once
+                return self._servers.check(address, key or None)
+
+        return check
 
     def _prepare_reading(self, address: str) -> "Callable[[Task[KnownKey]], KnownKey]":
         return lambda task: self._servers.known_key(address)

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.trials.sources import ChannelSource
 from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.servers import cancellable_questions
 from napari_unetseg.plugin.workers.services import ServiceFactory
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -115,7 +116,8 @@ class TrialController(QObject):
 
 
 def _run(job: TrialJob, services: ServiceFactory, task: Task[None]) -> None:
-    service = services(str(job.packages[0].path), job.device)
+    with cancellable_questions(job.device, task.cancelled):
+        service = services(str(job.packages[0].path), job.device)
     from napari_unetseg.service.rich_display import small_overlay
     from napari_unetseg.service.trials import Piece, run_trials
 

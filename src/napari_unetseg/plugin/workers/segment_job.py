@@ -9,8 +9,8 @@ import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
 
-from napari_unetseg.callbacks import Progress
-from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.callbacks import CancelFlag, Progress
+from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.inference.size_estimate import area_weighted_diameter, typical_diameter
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.outputs import build_layers, layer_data
@@ -19,6 +19,7 @@ from napari_unetseg.plugin.parts.result_summary import Summary, summarise
 from napari_unetseg.plugin.parts.server_names import is_server
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.servers import cancellable_questions
 from napari_unetseg.plugin.workers.services import ServiceFactory, recipe_service
 from napari_unetseg.postprocessing.layer_data import Output
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -31,6 +32,7 @@ _FEW = 2  # objects of a size are no chance; one alone may be anything
 
 LOADING, CONVERTING, CALIBRATING, RUNNING, FINISHING = "loading", "converting", "calibrating", "running", "finishing"
 WAITING = "waiting"  # for a server
+_REPORTS_S = 5.0  # for which a finished result waits for what its server says of itself
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
     clock = time.perf_counter()
     on_server = is_server(job.device)
     task.reports.stage.emit(WAITING if on_server else LOADING)
-    service = services(job.model, job.device) if job.recipe is None else recipe_service(job.recipe)
+    with cancellable_questions(job.device, task.cancelled):
+        service = services(job.model, job.device) if job.recipe is None else recipe_service(job.recipe)
     image = job.plane.read()
     if task.cancelled():
         raise Cancelled("Cancelled before the network ran.")
@@ -132,12 +135,13 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
         on_stage=task.reports.stage.emit,
         **job.parameters,
     )
-    if job.recipe is not None:
-        remarks = (*job.recipe.remarks, *job.recipe.differences(service.model_info()))
-        segmentation = replace(segmentation, warnings=(*remarks, *segmentation.warnings))
     task.reports.stage.emit(FINISHING)
     labels = segmentation.labels
-    info, health = _reports(service, on_server)
+    info, health = _reports(service, job.device, task.cancelled)
+    if job.recipe is not None:
+        differences = () if info is None else job.recipe.differences(info)
+        warnings = (*job.recipe.remarks, *differences, *segmentation.warnings)
+        segmentation = replace(segmentation, warnings=warnings)
     layers = build_layers(layer_data(segmentation, job.plane, job.outputs))
     return Outcome(
         job=job,
@@ -152,12 +156,14 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
     )
 
 
-def _reports(service: "Segmenter", on_server: bool) -> "tuple[ModelInfo | None, Health | None]":
-    """Ask a service how it is; a server that cannot be asked any more takes no result back."""
+def _reports(service: "Segmenter", device: str, cancel: CancelFlag) -> "tuple[ModelInfo | None, Health | None]":
+    """Ask a service how it is; a server that cannot be asked any more takes no result back, nor holds it up."""
+    latest = time.perf_counter() + _REPORTS_S
     try:
-        return service.model_info(), service.health(dummy_inference=False)
+        with cancellable_questions(device, lambda: cancel() or time.perf_counter() > latest):
+            return service.model_info(), service.health(dummy_inference=False)
     except UnetsegError:
-        if on_server:
+        if is_server(device):
             return None, None
         raise
 
@@ -215,7 +221,7 @@ def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[li
         except Exception as error:
             if len(jobs) == 1:
                 raise
-            if is_server(job.device) and _is_gone(error):
+            if isinstance(error, ComputerGone):
                 if len(faults) == index:
                     raise
                 return [*faults, *(_not_segmented(left.plane.name, error) for left in jobs[index:])]
@@ -223,13 +229,6 @@ def run_jobs(jobs: Sequence[SegmentJob], services: ServiceFactory, task: Task[li
     if len(faults) == len(jobs):
         raise UnetsegError(" ".join([tr("No layer was segmented."), *faults]))
     return faults
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether a server would answer the next layer no better."""
-    from napari_unetseg.client.errors import KeyRefused, ServerDied, ServerUnreachable
-
-    return isinstance(error, KeyRefused | ServerDied | ServerUnreachable)
 
 
 def _not_segmented(name: str, error: Exception) -> str:

@@ -1,8 +1,13 @@
 """The servers that the windows of this process know: their keys, and what they say of themselves."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.plugin.parts.server_names import is_server
 
 if TYPE_CHECKING:
     from napari_unetseg.client import ServerReport
@@ -114,3 +119,15 @@ class Servers:
         with self._lock:
             self._session_keys.pop(address, None)
         forget_key(address)
+
+
+@contextmanager
+def cancellable_questions(device: str, cancel: CancelFlag) -> Iterator[None]:
+    """Let `cancel` end what a server is asked in the block; it may be long in answering, or never do."""
+    if not is_server(device):
+        yield
+        return
+    from napari_unetseg.client.connection import questions_end_with
+
+    with questions_end_with(cancel):
+        yield

@@ -121,12 +121,15 @@ class SharedServices:
             read_torch_libraries()
         requested = recipe.model_dump_json(include={"model", "run"})
         with self._lock:
-            if self._of_recipe is None or self._of_recipe[0] != requested:
-                service = recipe.service() if server is None else self._repeating_service(recipe, server.address)
-                if self._of_recipe is not None:
-                    self._of_recipe[1].unload()
-                self._of_recipe = requested, service
-            return self._of_recipe[1]
+            if self._of_recipe is not None and self._of_recipe[0] == requested:
+                return self._of_recipe[1]
+        # Without the lock: a server that does not answer keeps nobody else waiting, least of all the window.
+        service = recipe.service() if server is None else self._repeating_service(recipe, server.address)
+        with self._lock:
+            before, self._of_recipe = self._of_recipe, (requested, service)
+        if before is not None:
+            before[1].unload()
+        return service
 
 
 shared_servers = Servers()
