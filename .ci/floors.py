@@ -1,6 +1,7 @@
 """Prove the lowest versions in pyproject.toml: install exactly those in a new environment, and use the package there.
 
-Usage: floors.py [EXTRA ...], by default with the extra `train`. What a dependency needs itself is as new as it may be.
+Usage: floors.py [EXTRA ...], by default with the extras `train`, `server` and `client`. What a dependency needs itself
+is as new as it may be.
 Windows need a screen: xvfb-run floors.py.
 """
 
@@ -15,12 +16,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("segment", "models", "health", "train", "evaluate", "convert", "export", "config", "benchmark", "demo")
+COMMANDS = (
+    *("segment", "try", "models", "health", "train", "evaluate", "convert", "export", "config", "benchmark", "demo"),
+    *("serve", "keys"),
+)
 TESTS = (
     "tests/cli/test_main.py",
     "tests/cli/test_segment_command.py",
     "tests/io/test_read.py",
     "tests/io/test_ome_tiff.py",
+    "tests/server/test_segment_routes.py",
+    "tests/server/test_job_routes.py",
+    "tests/server/test_metrics.py",
+    "tests/client/test_remote_service.py",
+    "tests/client/test_key_store.py",
 )
 CONTEXT_MENU = """
 import napari, numpy as np
@@ -46,7 +55,8 @@ def main(extras: Sequence[str]) -> None:
         venv.create(Path(folder, "venv"), with_pip=True)
         scripts = Path(folder, "venv", "Scripts" if os.name == "nt" else "bin")
         package = f"{ROOT}[{','.join(extras)}]"
-        tools = ("pytest>=8", "pytest-qt>=4.4", "hypothesis", "pyqt6", "matplotlib")
+        # httpx is what the test client of old versions of Starlette speaks with, requests what our tests do.
+        tools = ("pytest>=8", "pytest-qt>=4.4", "hypothesis", "pyqt6", "matplotlib", "httpx", "requests")
         install = [scripts / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--constraint", pins]
         run(folder, *install, "--editable", package, *tools)
         run(folder, scripts / "python", "-m", "pip", "list")
@@ -88,4 +98,4 @@ def run(folder: str | Path, *line: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["train"])
+    main(sys.argv[1:] or ["train", "server", "client"])

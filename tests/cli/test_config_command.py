@@ -29,6 +29,13 @@ def test_every_key_is_printed_with_its_value_and_where_it_comes_from(call, file,
     assert rows["unet.memory.enable_gpu_pools"] == ["true", "default"]
 
 
+def test_the_key_for_a_server_is_not_printed(call, file, monkeypatch):
+    monkeypatch.setenv("UNET_CLIENT_KEY", "unetseg_secret")
+    said = [call("config", "--file", file, *words).stdout for words in ([], ["--json"])]
+    assert not any("unetseg_secret" in text for text in said)
+    assert all("(hidden)" in text for text in said)
+
+
 def test_json_says_the_same(call, file):
     reported = json.loads(call("config", "--file", file, "--json").stdout)
     assert reported["file"] == str(file)

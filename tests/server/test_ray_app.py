@@ -57,6 +57,7 @@ def test_two_replicas_answer_and_end_without_losing_a_request(bright_model: Path
             text=True,
         )
     assert program.stdout is not None
+    own_thread = ThreadPoolExecutor(1)
     try:
         line = next((line for line in program.stdout if line.startswith("Listening on ")), "")
         assert line, (tmp_path / "log.txt").read_text()
@@ -82,8 +83,16 @@ def test_two_replicas_answer_and_end_without_losing_a_request(bright_model: Path
             counts = set(threads.map(runs, range(40)))
         assert len(counts) == 2 or counts == {20}
         assert sum(counts) == 40 or counts == {20}
+
+        large = io.BytesIO()
+        PillowImage.fromarray(np.kron(squares, np.ones((64, 64), np.uint8))).save(large, format="PNG")
+        body = json.dumps({"image_data": base64.b64encode(large.getvalue()).decode()}).encode()
+        last = own_thread.submit(segment, 0)
+        while "unetseg_queue_running 1.0" not in urlopen(f"{line.split()[-1]}/metrics", timeout=60).read().decode():
+            assert not last.done()
     finally:
         program.send_signal(signal.SIGTERM)
         rest, _ = program.communicate(timeout=120)
     assert rest.splitlines()[-1] == "ended"
+    assert last.result(timeout=1)["object_count"] == 2
     assert program.returncode == 0

@@ -156,7 +156,7 @@ def open_tiff(data: bytes, file: Any) -> tifffile.TiffFile:
     if tiff.is_ome:
         _check_ome(description)
     for kind in _OWN_WAYS:
-        if getattr(tiff, f"is_{kind}"):
+        if getattr(tiff, f"is_{kind}", False):  # a version that does not know a way does not read it so, either
             raise ValueError(Sentence("it is written in a way of its own ({kind})", kind=kind.upper()))
     pages = [page for page in tiff.series[0].pages if page is not None]
     if others := {_compression(page) for page in pages} - _COMPRESSIONS:

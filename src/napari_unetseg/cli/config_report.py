@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from napari_unetseg.config.keys import dotted, fields, value_at, variable
 from napari_unetseg.config.loading import LoadedSettings, user_config_file
 from napari_unetseg.config.settings import Settings
@@ -34,7 +36,7 @@ def settings_as_dict(loaded: LoadedSettings) -> dict[str, object]:
     """Plain values, ready for JSON."""
     keys = {
         dotted(key): {
-            "value": value_at(loaded.settings, key),
+            "value": _shown(value_at(loaded.settings, key), field),
             "from": loaded.origins[dotted(key)],
             "variable": variable(key),
             "meaning": field.description,
@@ -47,8 +49,8 @@ def settings_as_dict(loaded: LoadedSettings) -> dict[str, object]:
 def settings_as_lines(loaded: LoadedSettings) -> list[str]:
     """Return a line for each setting: its name, its value, and where that comes from."""
     rows = [
-        (dotted(key), as_yaml(value_at(loaded.settings, key)), loaded.origins[dotted(key)])
-        for key, _ in fields(Settings)
+        (dotted(key), as_yaml(_shown(value_at(loaded.settings, key), field)), loaded.origins[dotted(key)])
+        for key, field in fields(Settings)
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     head = (
@@ -57,3 +59,8 @@ def settings_as_lines(loaded: LoadedSettings) -> list[str]:
         else f"File: none ('napari-unetseg config --init' writes {user_config_file()})"
     )
     return [head, "", *(f"{key:{widths[0]}}  {value:{widths[1]}}  {origin}" for key, value, origin in rows)]
+
+
+def _shown(value: object, field: FieldInfo) -> object:
+    """Return a value as it may be read over a shoulder or in a bug report."""
+    return value if field.repr or value is None else "(hidden)"

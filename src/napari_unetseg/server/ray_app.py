@@ -92,7 +92,7 @@ def make_application(settings: Settings, options: RayOptions) -> "Application":
         name="napari-unetseg",
         ray_actor_options={"num_cpus": options.cpus, "num_gpus": options.gpus},
         max_ongoing_requests=server.queue_size + OTHER_REQUESTS,
-        graceful_shutdown_timeout_s=server.shutdown_s,
+        graceful_shutdown_timeout_s=2 * server.shutdown_s,  # for requests, and again for jobs
         **scaling,
     )
     bound: Application = made.bind()
@@ -153,6 +153,8 @@ def run_on_ray(
         name = f"[{host}]" if ":" in host else host
         announce(f"{'https' if given else 'http'}://{name}:{port}")
         stopped.wait()
+        # Replicas finish what they have while the proxy that carries their answers is still there.
+        serve.delete("napari-unetseg")
     finally:
         serve.shutdown()
         ray.shutdown()
