@@ -153,6 +153,8 @@ def test_tls_in_words(tmp_path, connect, scripted):
             with pytest.raises(ServerUnreachable, match=r"client\.ca_file"):
                 connect(url).get("/models")
             assert connect(url, ca_file=certificate).get("/models") == b"yes"
+            with pytest.raises(ServerUnreachable, match="for another name"):
+                connect(url.replace("localhost", "127.0.0.1"), ca_file=certificate).get("/models")
             with pytest.raises(ConfigError, match=r"client\.ca_file"):
                 connect(url, ca_file=tmp_path / "none.pem").get("/models")
         finally:

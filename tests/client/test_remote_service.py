@@ -154,7 +154,7 @@ def test_the_server_tells_of_itself(remote, server):
     assert report.models[:2] == ("bright", "nuclei")
     assert report.packages[0] == remote.package
     ready = remote.initialize()
-    assert ready.message == f"Bright objects is ready on cpu of {server.url}."
+    assert ready.message == f"Bright objects is ready on cpu of {server.url.removeprefix('http://')}."
     assert ready.info == remote.model_info()
     assert (ready.info.origin, ready.info.precision, ready.info.loaded) == ("server", "float32", True)
     assert remote.health(dummy_inference=False).service_healthy

@@ -8,6 +8,8 @@ from napari_unetseg.errors import ParameterError
     ("text", "url", "loopback"),
     [
         ("http://lab:8001", "http://lab:8001", False),
+        ("lab:8001", "http://lab:8001", False),
+        (" lab ", "http://lab", False),
         (" https://Lab.Example.org/ ", "https://lab.example.org", False),
         ("http://lab:8001/api/unet", "http://lab:8001", False),
         ("https://lab/unet/", "https://lab/unet", False),
@@ -22,9 +24,7 @@ def test_an_address_is_read(text, url, loopback):
     assert (address.url, address.is_loopback) == (url, loopback)
 
 
-@pytest.mark.parametrize(
-    "text", ["", None, "lab", "lab:8001", "ftp://lab", "http://", "http://lab:x", "http://me:key@lab"]
-)
+@pytest.mark.parametrize("text", ["", None, "ftp://lab", "http://", "http://lab:x", "http://me:key@lab"])
 def test_what_is_none_is_refused_in_words(text):
     with pytest.raises(ParameterError, match="Write it as http://lab:8001"):
         ServerAddress.of(text)

@@ -609,13 +609,14 @@ def test_jobs_take_no_more_room_than_they_may(client, tmp_path, most, status):
 
 
 @shows("client.server")
-def test_commands_use_the_server_that_is_set(server):
+def test_commands_use_the_server_that_is_set_and_say_so(server, capsys):
     from napari_unetseg.cli.opening import open_service
     from napari_unetseg.client import RemoteService
 
     settings = Settings(client={"server": server.url})
     with open_service(None, None, settings=settings) as service:
         assert isinstance(service, RemoteService)
+    assert capsys.readouterr().err == f"The network runs on {server.url} (client.server in the settings).\n"
     with open_service(None, "cpu", settings=settings) as service:
         assert isinstance(service, SegmentationService)
 

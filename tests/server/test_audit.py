@@ -64,6 +64,14 @@ def test_what_failed_has_its_status_and_code(client_of, path, asked, status, err
     assert (line["status"], line["error"]) == (status, error)
 
 
+def test_a_probe_leaves_a_line_only_where_something_is_wrong(client_of, path):
+    client = client_of(audit_log=path)
+    assert client.get("/livez").status_code == 200
+    assert not path.exists()
+    assert client.get("/livez", headers={"Host": "elsewhere.example"}).status_code == 403
+    assert [line["status"] for line in lines(path)] == [403]
+
+
 def test_a_path_cannot_break_or_fake_a_line(client_of, path):
     client = client_of(audit_log=path)
     client.get('/a%0A{"status":200}%1B[31m%22é?key=secret')

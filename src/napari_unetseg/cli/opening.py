@@ -46,6 +46,8 @@ def open_service(
     if address is not None:
         from napari_unetseg.client import RemoteService
 
+        if server is None:
+            typer.echo(f"The network runs on {address} (client.server in the settings).", err=True)
         return RemoteService(address, model, settings=settings)
     from napari_unetseg.service import SegmentationService
 

@@ -235,8 +235,7 @@ def connection_errors(server: ServerAddress, *, has_answered: bool) -> Iterator[
             ) from error
         raise ServerDied(
             Sentence(
-                "{server}: the server went away before its answer was complete. Whether it runs again can be seen "
-                "with 'Test'; then run the image again.",
+                "{server}: the server went away before its answer was complete. Run the image again once it is back.",
                 server=server,
             )
             if not isinstance(error, httpx2.TimeoutException)
@@ -248,6 +247,10 @@ def connection_errors(server: ServerAddress, *, has_answered: bool) -> Iterator[
         raise ServerError(Sentence("{server}: {reason}.", server=server, reason=str(error))) from error
 
 
+_FOR_ANOTHER_NAME = (62, 64)
+"""What OpenSSL says of a certificate that is for another host, or for another address."""
+
+
 def _unreachable(server: ServerAddress, error: "httpx2.TransportError") -> ServerUnreachable:
     import socket
     import ssl
@@ -256,6 +259,14 @@ def _unreachable(server: ServerAddress, error: "httpx2.TransportError") -> Serve
 
     causes = list(_causes(error))
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if untrusted is not None and untrusted.verify_code in _FOR_ANOTHER_NAME:
+        return ServerUnreachable(
+            Sentence(
+                "{server}: the server's certificate is for another name. Write the address as the certificate has it, "
+                "or have the certificate made for this one.",
+                server=server,
+            )
+        )
     if untrusted is not None:
         return ServerUnreachable(
             Sentence(

@@ -33,7 +33,7 @@ class ServerAddress:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Read an address.
+        """Read an address; one without a scheme, such as ``lab:8001``, is meant with http.
 
         Raises
         ------
@@ -41,7 +41,8 @@ class ServerAddress:
             If it is none; the message says how one looks.
         """
         try:
-            parts = urlsplit(str(text).strip())
+            typed = text.strip() if isinstance(text, str) else ""
+            parts = urlsplit(typed if "://" in typed else f"http://{typed}")
             host, port = parts.hostname, parts.port
         except ValueError:
             host = None
@@ -73,4 +74,4 @@ class ServerAddress:
             return self.host == "localhost" or self.host.endswith(".localhost")
 
     def __str__(self) -> str:
-        return self.url
+        return self.url.partition("://")[2]  # in messages: short, as people call it

@@ -57,6 +57,10 @@ class RequestFacts:
         self.metrics.image_done(model, objects)
 
 
+PROBES = ("/livez", "/readyz")
+"""What is asked so often that only what is wrong with it is written down."""
+
+
 class AuditLog:
     """Writes a line for each request.
 
@@ -159,7 +163,8 @@ class RequestRecords:
                 "images": facts.sizes or None,
                 "model": ", ".join(dict.fromkeys(facts.models)) or None,
             }
-            self._audit.write({name: value for name, value in figures.items() if value is not None})
+            if template not in PROBES or status != 200:  # which come every few seconds
+                self._audit.write({name: value for name, value in figures.items() if value is not None})
 
 
 def client_address(scope: Scope) -> str:

@@ -41,7 +41,7 @@ class Servers:
         self._session_keys: dict[str, str] = {}
 
     def checked_address(self, text: str) -> str:
-        """Return the address that somebody typed in the form in which it is kept; a bare ``lab:8001`` is one, too.
+        """Return the address that somebody typed in the form in which it is kept.
 
         Raises
         ------
@@ -50,8 +50,7 @@ class Servers:
         """
         from napari_unetseg.client.server_address import ServerAddress
 
-        text = text.strip()
-        return ServerAddress.of(text if "://" in text else f"http://{text}").url
+        return ServerAddress.of(text).url
 
     def check(self, address: str, key: str | None = None) -> "ServerReport":
         """Ask a server what it is, and which models it has.
