@@ -188,7 +188,7 @@ def test_the_panel_reports_how_the_server_is(
     assert "The server holds" in panel.figures["host"].toolTip()
     qtbot.waitUntil(lambda: not widget.run_forecast.busy, timeout=20_000)
     assert widget.runner.forecast.text().startswith("CPU · about ")
-    assert widget.runner.forecast.text().endswith(f" · {server.url.removeprefix('http://')}")
+    assert server.url.removeprefix("http://") in widget.runner.forecast.toolTip()
 
 
 @pytest.fixture

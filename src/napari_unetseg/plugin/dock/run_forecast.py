@@ -194,7 +194,7 @@ def _prepare(planned: PlannedRun) -> "Callable[[Task[Forecast | None]], Forecast
 
 
 def forecast_line(forecast: "Forecast | None", server: str = "") -> str:
-    """Return ``"CPU · about 4 s · 180 MB"``, the name of a server after it; nothing if nothing is known."""
+    """Return ``"CPU · about 4 s · 180 MB"``; if nothing is known the name of the server, if any."""
     if forecast is None:
         return tr(ENTRY).format(server=server) if server else ""
     device = _DEVICES[forecast.device]
@@ -203,7 +203,7 @@ def forecast_line(forecast: "Forecast | None", server: str = "") -> str:
         parts.append(tr("about {time}").format(time=_about(forecast.seconds)))
     if forecast.memory_mb is not None:
         parts.append(_memory(forecast.memory_mb))
-    return " · ".join([*parts, server] if server else parts)
+    return " · ".join(parts)
 
 
 def explain_forecast(forecast: "Forecast | None", server: str = "") -> str:
