@@ -1,5 +1,6 @@
 """POST /predict against a server process, as programs speak it that know no client of ours."""
 
+import asyncio
 import io
 import json
 
@@ -7,8 +8,11 @@ import httpx2
 import numpy as np
 import pytest
 
-from napari_unetseg.api.prediction_stream import MEDIA_TYPE, NPY, PredictionReader, StreamFailed
+from napari_unetseg.api.prediction_stream import MEDIA_TYPE, NPY, PredictionReader
 from napari_unetseg.image import Image
+from napari_unetseg.server.bodies import OCTETS
+from napari_unetseg.server.errors import ApiError
+from napari_unetseg.server.predict_routes import _News, _stream
 
 
 def npy(array):
@@ -77,21 +81,26 @@ def test_an_image_above_the_limit_is_refused(start_server, image):
     assert answer.json()["error"]["code"] == "image_unreadable"
 
 
-def test_time_that_is_over_is_a_line_of_the_stream(start_server, image):
-    server = start_server(UNET_SERVER_TIMEOUT_S="4")  # when it has said once that it is there
-    httpx2.post(f"{server.url}/api/unet/initialize", json={}, timeout=60)
-    large = np.tile(image, (150, 120))
-    with httpx2.stream(
-        "POST", f"{server.url}/api/unet/predict", content=npy(large), params={"augment": "true"}, timeout=60
-    ) as answer:
-        reader = PredictionReader(Image(large), 2, lambda *_: None, lambda _: None)
-        failed = None
-        for part in answer.iter_raw():
-            try:
-                reader.feed(part)
-            except StreamFailed as error:
-                failed = error.detail
-    assert failed.code == "deadline_exceeded"
+def test_a_run_that_tells_its_progress_has_no_deadline(start_server, image):
+    server = start_server(UNET_SERVER_TIMEOUT_S="0.05")
+    large = np.tile(image, (50, 40))
+    answer = httpx2.post(f"{server.url}/api/unet/predict", content=npy(large), timeout=60)
+    served, _ = read(answer, large)
+    np.testing.assert_array_equal(served.prediction.probability[0] > 0.5, large > 100)
+    late = httpx2.post(
+        f"{server.url}/api/unet/segment", content=npy(large), headers={"Content-Type": OCTETS}, timeout=60
+    )
+    assert late.json()["error"]["code"] == "deadline_exceeded"
+
+
+def test_what_fails_after_the_stream_began_is_a_line_of_it():
+    async def go():
+        running = asyncio.get_running_loop().create_future()
+        stream = _stream(running, _News(asyncio.get_running_loop()))
+        running.get_loop().call_soon(running.set_exception, ApiError(503, "device_unusable", "It is gone."))
+        return [json.loads(part) async for part in stream if part]
+
+    assert asyncio.run(go())[-1]["error"]["code"] == "device_unusable"
 
 
 def test_work_of_a_client_that_left_ends(server, image):

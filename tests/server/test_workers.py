@@ -111,6 +111,19 @@ def test_the_deadline_ends_a_request_and_its_work(make_workers, make_request):
     assert gate.cancelled
 
 
+def test_work_without_a_deadline_outlasts_that_of_others(make_workers, make_request):
+    async def go():
+        workers, gate = make_workers(timeout_s=0.05), Gate()
+        patient = asyncio.ensure_future(workers.run(make_request(), gate, has_deadline=False))
+        with pytest.raises(ApiError, match="longer than"):
+            await workers.run(make_request(), Gate())
+        assert not patient.done()
+        gate.release.set()
+        return await patient
+
+    assert asyncio.run(go()) == "done"
+
+
 def test_one_of_several_works_fails_alone(make_workers, make_request):
     def fail(_cancel):
         raise ImageError("bad")

@@ -300,7 +300,9 @@ class ServerSettings(_Section):
     measure_batch: bool = Field(
         True, description="Whether the batch size is measured at the first start, where no benchmark has saved one."
     )
-    timeout_s: _Positive = Field(120.0, description="Seconds after which a request is given up. Jobs have no limit.")
+    timeout_s: _Positive = Field(
+        120.0, description="Seconds after which a request is given up. Jobs and runs of the window have no limit."
+    )
     shutdown_s: _Positive = Field(30.0, description="Seconds that running requests have to end in at a stop.")
     rate_per_minute: Annotated[_Whole, Field(ge=1)] | None = Field(
         None, description="Most requests a minute of each key, or, without keys, of each address. null: no limit."

@@ -62,7 +62,8 @@ def predict_router(context: ServerContext) -> APIRouter:
         context.workers.check_room()
         body = await read_body(request)
         news = _News(asyncio.get_running_loop())
-        running = asyncio.ensure_future(context.workers.run(request, _work(context, request, choices, body, news)))
+        work = _work(context, request, choices, body, news)
+        running = asyncio.ensure_future(context.workers.run(request, work, has_deadline=False))
         try:
             await news.wait_beside(running)
             if running.done():

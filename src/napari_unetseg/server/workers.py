@@ -64,7 +64,7 @@ class Workers:
         if self._admitted >= self._settings.queue_size:
             raise busy("The server has as many images as it takes. Come again in a moment.")
 
-    async def run(self, request: Request, work: Work[T], *, megapixels: float = 0) -> T:
+    async def run(self, request: Request, work: Work[T], *, has_deadline: bool = True) -> T:
         """Run work in a thread until it is done, the client has gone, or the time is over.
 
         Parameters
@@ -73,8 +73,8 @@ class Workers:
             Whose client waits for it; its body has been read.
         work
             What to run; it is given a flag that says whether to stop.
-        megapixels
-            Millions of values to reserve meanwhile; see `reserve`.
+        has_deadline
+            Whether it is given up after `timeout_s`; a client that hears of progress leaves when it has waited enough.
 
         Raises
         ------
@@ -83,17 +83,14 @@ class Workers:
         Exception
             What the work raised.
         """
-
-        def reserved(cancel: CancelFlag) -> T:
-            with self.reserve(round(1e6 * megapixels)):
-                return work(cancel)
-
-        (result,) = await self.run_all(request, [reserved])
+        (result,) = await self.run_all(request, [work], has_deadline=has_deadline)
         if isinstance(result, Exception):
             raise result
         return result
 
-    async def run_all(self, request: Request, works: Sequence[Work[T]]) -> list[T | Exception]:
+    async def run_all(
+        self, request: Request, works: Sequence[Work[T]], *, has_deadline: bool = True
+    ) -> list[T | Exception]:
         """Run works of one request side by side; each gives its result or its error, in their order.
 
         They are taken on together, if there is room for one.
@@ -114,8 +111,9 @@ class Workers:
             future.add_done_callback(self._left)
         all_done = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
         gone = asyncio.ensure_future(_gone(request))
+        timeout = self._settings.timeout_s if has_deadline else None
         try:
-            await asyncio.wait((all_done, gone), timeout=self._settings.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((all_done, gone), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if all_done.done():
                 return [_checked(result) for result in all_done.result()]
             if gone.done():
