@@ -26,8 +26,9 @@ def test_models_begin_with_the_server_s_own(ask, bright_model):
     assert not any(model["is_default"] for model in listed[1:])
 
 
-def test_another_model_is_told_of_and_nothing_is_loaded_for_it(ask):
-    answer = ask("GET", "model-info", params={"model": "nails"}).json()
+def test_another_model_is_told_of_and_nothing_is_loaded_for_it(start_server):
+    server = start_server()  # on which nobody has tried others
+    answer = requests.get(f"{server.url}/api/unet/model-info", params={"model": "nails"}, timeout=60).json()
     assert answer["model_name"] == "nails"
     assert answer["details"]["loaded"] is False
 
