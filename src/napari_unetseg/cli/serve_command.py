@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from napari_unetseg.cli.opening import open_settings
 from napari_unetseg.cli.options import DeviceOption, ModelOption
 from napari_unetseg.cli.reporting import plain_errors
-from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import ConfigError, UnetsegError
 
 if TYPE_CHECKING:
@@ -80,7 +79,8 @@ def serve_command(
             model={"name": model, "device": device},
         )
         _check_keys(settings)
-        _leave_room_beside_the_network()
+        # Threads of OpenMP that wait for one another would keep the cores from those that decode and answer.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if ray:
             from napari_unetseg.server.ray_app import RayOptions, run_on_ray
 
@@ -88,16 +88,6 @@ def serve_command(
             run_on_ray(settings, options, _announce, ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)
         else:
             _serve(settings, ssl_certfile, ssl_keyfile)
-
-
-def _leave_room_beside_the_network() -> None:
-    """Keep a core from PyTorch for the threads that decode and answer; with all cores it is slower for many clients.
-
-    Threads of OpenMP that wait for one another sleep, as they would keep the cores from the others. What the variables
-    say already stays.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() - 1)))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _require_extra(*, with_ray: bool) -> None:
