@@ -44,6 +44,13 @@ def test_a_missing_extra_is_named(call, monkeypatch, library, extra, words):
     assert f'{library}, which is not installed: pip install "napari-unetseg[{extra}]"' in answer.stderr
 
 
+@pytest.mark.parametrize("words", [("--replicas", "2"), ("--gpus", "0.5")])
+def test_replicas_without_ray_are_refused(call, words):
+    answer = call("serve", *words)
+    assert answer.exit_code == 2
+    assert "add --ray" in answer.stderr
+
+
 def test_a_port_that_is_taken_is_told(call):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -66,6 +66,8 @@ def serve_command(
 
     Options that are left out are those of section 'server' of the settings; see 'napari-unetseg config'.
     """
+    if not ray and (replicas, cpus, gpus) != (1, 1.0, 0.0):
+        raise typer.BadParameter("only Ray starts replicas; add --ray", param_hint="--replicas, --cpus, --gpus")
     with plain_errors():
         _require_extra(with_ray=ray)
         from napari_unetseg.service.logs import start_logging
