@@ -101,7 +101,7 @@ def context():
     asked = []
     return SimpleNamespace(
         asked=asked,
-        service=SimpleNamespace(health=lambda **options: asked.append(options) or health),
+        service=SimpleNamespace(health=lambda **options: asked.append(options) or health, waiting=4),
         workers=SimpleNamespace(running=3, waiting=2),
         startup=SimpleNamespace(ready=True),
         settings=SimpleNamespace(server=SimpleNamespace(queue_size=64)),
@@ -120,7 +120,7 @@ def test_the_page_is_what_prometheus_reads_and_tells_how_the_server_stands(conte
     assert gauges == {
         "unetseg_ready": 1,
         "unetseg_queue_running": 3,
-        "unetseg_queue_waiting": 2,
+        "unetseg_queue_waiting": 2 + 4,
         "unetseg_queue_limit": 64,
         "unetseg_jobs_waiting": 2,
         "unetseg_model_loaded": 1,

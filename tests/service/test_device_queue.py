@@ -136,6 +136,7 @@ def test_those_who_wait_share_a_batch(queue, submit, model, ran):
     requests = [wanted(seed) for seed in range(6)]
     with queue.turn():
         futures = [submit(model, request, seed + 1) for seed, request in enumerate(requests)]
+        assert queue.waiting == 6
     for future, request in zip(futures, requests, strict=True):
         assert_right(future, request)
     assert ran == [("one", 4), ("one", 2)]

@@ -85,12 +85,14 @@ class _State(Collector):
         workers, limit = context.workers, context.settings.server.queue_size
         yield _gauge("unetseg_ready", "Whether the model is loaded and checked.", context.startup.ready)
         yield _gauge("unetseg_queue_running", "Images that are worked on.", workers.running)
-        yield _gauge("unetseg_queue_waiting", "Images that wait.", workers.waiting)
+        # Most have a thread at once, and stand in line for the device then.
+        waiting = workers.waiting + context.service.waiting
+        yield _gauge("unetseg_queue_waiting", "Images that wait for a thread or for the device.", waiting)
         yield _gauge("unetseg_queue_limit", "Most images that are worked on or wait.", limit)
         if context.jobs is not None:
             with suppress(OSError):  # the folder of the jobs cannot be read: what works on them says so in the log
-                waiting = len(context.jobs.store.waiting())
-                yield _gauge("unetseg_jobs_waiting", "Jobs that wait, of all servers that share their folder.", waiting)
+                jobs = len(context.jobs.store.waiting())
+                yield _gauge("unetseg_jobs_waiting", "Jobs that wait, of all servers that share their folder.", jobs)
         yield _gauge("unetseg_model_loaded", "Whether the server's own model is in memory.", health.model_loaded)
         yield _gauge("process_resident_memory_bytes", "Memory of the process.", _bytes(usage.process_mb))
         if usage.device_mb is not None:

@@ -48,6 +48,11 @@ class DeviceQueue:
         self._held_since = 0.0
         self._on_their_way: set[int] = set()
 
+    @property
+    def waiting(self) -> int:
+        """Calls that stand in line."""
+        return len(self._line)
+
     def predict(self, model: "RunningModel", wanted: PredictRequest, watch: Stopwatch | None = None) -> Prediction:
         """Compute an image, together with those of other threads.
 

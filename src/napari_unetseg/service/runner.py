@@ -74,6 +74,11 @@ class Runner:
             settings.server.batch_wait_ms / 1000, together=settings.unet.inference.enable_batch_processing
         )
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for the device."""
+        return self._device.waiting
+
     def run(
         self,
         package: ModelPackage,

@@ -160,6 +160,11 @@ class SegmentationService(SegmentVerbs):
             info=info,
         )
 
+    @property
+    def waiting(self) -> int:
+        """Calls of all threads that wait for the device."""
+        return self._runner.waiting
+
     def needs_conversion(self, model: str | Path | None = None) -> bool:
         """Whether loading a model has to convert it for OpenVINO first, which takes some seconds.
 
