@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from napari_unetseg.client import RemoteService
 from napari_unetseg.client.connection import Connection, ConnectionClosed
 from napari_unetseg.client.errors import KeyRefused, ServerBusy, ServerDied, ServerError, ServerUnreachable
 from napari_unetseg.client.server_address import ServerAddress
@@ -124,6 +125,11 @@ def test_proxies_of_the_environment_do_not_take_loopback(scripted, connect, monk
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     assert connect(scripted(http(200, b"yes")).url).get("/models") == b"yes"
+
+
+def test_a_page_in_place_of_an_answer_is_told_in_words(scripted):
+    with pytest.raises(ServerUnreachable, match=r"not understood \(Invalid JSON"):
+        RemoteService(scripted(http(200, b"<html>")).url)
 
 
 def test_tls_in_words(tmp_path, connect, scripted):

@@ -190,13 +190,6 @@ class BatchResponse(ApiModel):
     request_id: str
 
 
-class PoolUsage(ApiModel):
-    """Part of the kept buffers that is lent out right now, 0 to 1."""
-
-    input_pool_utilization: float
-    output_pool_utilization: float
-
-
 class HealthResponse(ApiModel):
     """Answer to GET /health."""
 

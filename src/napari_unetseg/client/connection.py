@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+
 from napari_unetseg import __version__
 from napari_unetseg.api.models import PREFIX
 from napari_unetseg.callbacks import CancelFlag
@@ -333,7 +335,10 @@ def _checked_key(key: str) -> str:
 
 
 def not_understood(address: ServerAddress, reason: object) -> ServerUnreachable:
-    """Return the error of an answer that this version cannot read."""
+    """Return the error of an answer that this version cannot read, by its first fault where pydantic found several."""
+    if isinstance(reason, ValidationError):
+        fault = reason.errors()[0]
+        reason = ": ".join([".".join(map(str, fault["loc"])), fault["msg"]]) if fault["loc"] else fault["msg"]
     return ServerUnreachable(
         Sentence(
             "{server}: the answer of the server is not understood ({reason}). If it is a server of napari-unetseg, "

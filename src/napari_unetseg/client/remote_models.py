@@ -48,7 +48,7 @@ def server_models(connection: Connection) -> tuple[list[ServerModel], str]:
         listed = sorted(answer.models, key=lambda model: not model.is_default)
         return [server_model(model.card) for model in listed], answer.version
     except ValidationError as error:
-        raise not_understood(connection.address, _first(error)) from error
+        raise not_understood(connection.address, error) from error
 
 
 def server_model(card: dict[str, Any]) -> ServerModel:
@@ -165,8 +165,3 @@ def _card_at(path: Path) -> ModelCard | None:
     folder = path if path.is_dir() else path.parent
     is_model = path.name == CARD_FILE or path.is_dir() or (path.is_file() and (folder / CARD_FILE).is_file())
     return read_card(folder / CARD_FILE) if is_model and (folder / CARD_FILE).is_file() else None
-
-
-def _first(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"

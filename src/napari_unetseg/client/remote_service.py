@@ -135,11 +135,9 @@ class RemoteService(SegmentVerbs):
         clock = time.perf_counter()
         package = self._packages.find(model)
         wanted = InitializeRequest(force_reload=force_reload, warm_up=warm_up, model=package.name)
-        try:
-            answer = self._connection.post("/initialize", wanted.model_dump_json().encode())
+        answer = self._connection.post("/initialize", wanted.model_dump_json().encode())
+        with self._understood():
             said = InitializeResponse.model_validate_json(answer)
-        except ValidationError as error:
-            raise not_understood(self.address, "POST /initialize") from error
         if force_reload:
             self._packages.refresh()
         info = self.model_info(model)
@@ -283,9 +281,7 @@ class RemoteService(SegmentVerbs):
         try:
             yield
         except ValidationError as error:
-            fault = error.errors()[0]
-            place = ".".join(map(str, fault["loc"]))
-            raise not_understood(self.address, f"{place}: {fault['msg']}") from error
+            raise not_understood(self.address, error) from error
 
 
 class ServersDevice(DeviceQueue):

@@ -9,9 +9,6 @@ from napari_unetseg.api.models import PREFIX
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.language import Sentence
 
-SCHEMES = ("http://", "https://")
-"""What the address of a server begins with, and the name of a device does not."""
-
 DOCS = "/docs"
 """Where a server describes itself; people copy the address of that page."""
 
