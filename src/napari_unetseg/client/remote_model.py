@@ -289,8 +289,13 @@ class RemoteLender:
         self._parallel = parallel
         self._used: dict[str, RemoteModel] = {}
 
+    @property
+    def workers(self) -> int:
+        """The server shares out its devices itself."""
+        return 1
+
     @contextmanager
-    def borrow(self, package: ModelPackage) -> Iterator[RemoteModel]:
+    def borrow(self, package: ModelPackage, worker: int = 0) -> Iterator[RemoteModel]:
         """Lend a model until the block ends.
 
         Raises

@@ -62,7 +62,12 @@ def _least(*values: int | None) -> int | None:
 
 
 def step_down(
-    backend: Backend, tiles: int, tile_plan: TilePlan, limits: Limits, fallback: Fallback | None
+    backend: Backend,
+    tiles: int,
+    tile_plan: TilePlan,
+    limits: Limits,
+    fallback: Fallback | None,
+    let_go: Callable[[], bool] | None = None,
 ) -> tuple[Backend, MemoryStep] | None:
     """Decide how to go on after memory ran out, and remember it in `limits`.
 
@@ -78,6 +83,8 @@ def step_down(
         Limits of the model.
     fallback
         Called if nothing else is left; None if the CPU must not take over, or has already.
+    let_go
+        See `PredictOptions`; called before anything else is tried.
 
     Returns
     -------
@@ -86,6 +93,10 @@ def step_down(
     """
     backend.release_memory()
     kind = backend.device.kind
+    if let_go is not None and let_go():
+        return backend, MemoryStep(
+            Sentence("{memory} ran out; models that nobody used were let go.", memory=_memory(kind))
+        )
     if tiles > 1:
         fewer = tiles // 2
         limits.lower(kind, batch_size=fewer)

@@ -278,7 +278,8 @@ class _Run:
     def _step_down(self, batch: TileBatch) -> None:
         first = batch[0][0]
         try:
-            taken = step_down(self._backend, len(batch), first.tile_plan, self._limits, self._fallback)
+            limits, fallback, let_go = self._limits, self._fallback, self._options.let_go
+            taken = step_down(self._backend, len(batch), first.tile_plan, limits, fallback, let_go)
         except Exception as error:  # of the fallback
             first.failure = error
             return

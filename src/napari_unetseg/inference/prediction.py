@@ -97,6 +97,9 @@ class PredictOptions:
         What is known not to fit; what is learnt meanwhile is added. None if nothing is known.
     fallback
         Puts the network onto the CPU where nothing else helps when memory runs out; None if it must not.
+    let_go
+        Lets models go that nobody uses, to make room, and returns whether there were any; None if there is nobody to
+        ask.
     on_step
         Called with each step that is taken because memory ran out, from the computing thread.
     before_batch
@@ -119,6 +122,7 @@ class PredictOptions:
     largest_whole: int | None = None
     limits: "Limits | None" = None
     fallback: "Fallback | None" = None
+    let_go: Callable[[], bool] | None = None
     on_step: "Callable[[MemoryStep], None] | None" = None
     before_batch: Callable[[], None] | None = None
     diameter: float | None = None

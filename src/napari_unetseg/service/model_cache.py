@@ -68,8 +68,13 @@ class ModelCache:
             held = self._held.get(package.source)
             return held.loaded_model if held else None
 
+    @property
+    def workers(self) -> int:
+        """See `napari_unetseg.service.protocols.ModelLender`."""
+        return 1
+
     @contextmanager
-    def borrow(self, package: ModelPackage) -> Iterator["LoadedModel"]:
+    def borrow(self, package: ModelPackage, worker: int = 0) -> Iterator["LoadedModel"]:
         """Lend a model until the block ends; it is loaded first if need be.
 
         Raises

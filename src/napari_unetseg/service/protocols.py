@@ -68,8 +68,13 @@ class RunningModel(Protocol):
 class ModelLender(Protocol):
     """Lends models that can be run."""
 
-    def borrow(self, package: ModelPackage) -> AbstractContextManager[RunningModel]:
-        """Lend a model until the block ends."""
+    @property
+    def workers(self) -> int:
+        """Devices that run models side by side, each with its own; most machines have one."""
+        ...
+
+    def borrow(self, package: ModelPackage, worker: int = 0) -> AbstractContextManager[RunningModel]:
+        """Lend a model on the device of that worker until the block ends."""
         ...
 
     def unload(self, package: ModelPackage | None = None) -> None:

@@ -16,7 +16,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
-from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, rescaled_warning
+from napari_unetseg.inference.rescale_decision import rescaled_warning
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
@@ -26,10 +26,11 @@ from napari_unetseg.service.device_queue import DeviceQueue
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
+from napari_unetseg.service.object_reading import ObjectReading
 from napari_unetseg.service.protocols import ModelLender, RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
-from napari_unetseg.service.segmentation import Segmentation, check_options, read_objects
+from napari_unetseg.service.segmentation import Segmentation, check_options
 from napari_unetseg.service.stack_prediction import predict_stack
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -103,8 +104,8 @@ class Runner:
                 check_options(options, loaded_model.card)
                 started = datetime.now(UTC).astimezone()
                 prediction = self._predict(loaded_model, plane, options, progress, cancel, watch)
-                prediction, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
-                result = self._finish(loaded_model, plane, prediction, options, seen, started, watch, cancel)
+                reading, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
+                result = self._finish(loaded_model, plane, reading, options, seen, started, watch)
                 return _with_warnings(remarks, result)
 
     def predict(
@@ -258,8 +259,8 @@ class Runner:
         try:
             with self._call(item.name):
                 plane, prediction = item.finished()
-                prediction, seen = self._look_again(loaded_model, plane, prediction, options, None, watch, cancel)
-                return self._finish(loaded_model, plane, prediction, options, seen, item.started, watch, cancel)
+                reading, seen = self._look_again(loaded_model, plane, prediction, options, None, watch, cancel)
+                return self._finish(loaded_model, plane, reading, options, seen, item.started, watch)
         except Exception as error:
             return Failure(item.name, error)
 
@@ -295,50 +296,45 @@ class Runner:
         progress: Progress | None,
         watch: Stopwatch,
         cancel: CancelFlag | None,
-    ) -> tuple[Prediction, SegmentOptions]:
+    ) -> tuple[ObjectReading, SegmentOptions]:
         """Show an image again, rescaled, where a first run found objects of a size that the model does not see well.
 
         Returns what is to be read then, and the options with the diameter that was found.
         """
-        diameter = (
-            diameter_to_rescale_by(prediction.probability, loaded_model.card) if options.diameter is None else None
-        )
+        reading = ObjectReading(loaded_model, plane, prediction, options, cancel)
+        with watch.stage("decode"):
+            diameter = reading.diameter_to_look_again_by()
         if diameter is None:
-            return prediction, options
+            return reading, options
         rescaled = options.model_copy(update={"diameter": diameter})
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
-        rescaled_prediction = self._predict(loaded_model, plane, rescaled, more, cancel, watch)
+        again = self._predict(loaded_model, plane, rescaled, more, cancel, watch)
         remark = rescaled_warning(plane.name, diameter, loaded_model.card)
-        return replace(rescaled_prediction, warnings=(remark, *rescaled_prediction.warnings)), rescaled
+        again = replace(again, warnings=(remark, *again.warnings))
+        return ObjectReading(loaded_model, plane, again, rescaled, cancel), rescaled
 
     def _finish(
         self,
         loaded_model: RunningModel,
         plane: Image,
-        prediction: Prediction,
+        reading: ObjectReading,
         options: SegmentOptions,
         seen: SegmentOptions,
         started: datetime,
         watch: Stopwatch,
-        cancel: CancelFlag | None,
     ) -> Segmentation:
         """Read the objects off a prediction, count the run and write it down.
 
-        `options` are those of the first run of the network, `seen` those of the last, which the prediction is of.
+        `options` are those of the first run of the network, `seen` those of the last, which is read.
         """
         seconds = watch.stages["network"] / 1000
         remarks = slow_remarks(seconds, self._settings)
         with watch.stage("decode"):
-            result = read_objects(
-                loaded_model,
-                plane,
-                prediction,
-                seen,
+            result = reading.segmentation(
                 started=started,
                 seconds=seconds,
                 remarks=remarks,
                 with_confidence=self._settings.unet.inference.enable_confidence,
-                cancel=cancel,
             )
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")

@@ -7,8 +7,10 @@ gives. `activation` makes probabilities of what any of them computes, `processor
 and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers from run to run.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,54 @@ AUTO = "auto"
 
 Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Room for a batch (N, C, H, W), and for its probabilities (N, heads, H, W)."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawPixels:
+    """An image in memory as it was read, and what a network is to see of it.
+
+    Attributes
+    ----------
+    planes
+        The planes that are used, (C, Y, X), bool, integers or floats.
+    channels
+        Channels of the network's input: each plane becomes one, or one plane all, or the mean of all the one.
+    ranges
+        Low and high intensity that become 0 and 1: one pair for all channels, or one for each.
+    """
+
+    planes: NDArray[Any]
+    channels: int
+    ranges: tuple[tuple[float, float], ...]
+
+
+class WindowSource(Protocol):
+    """What a network is to see in one window of an image."""
+
+    @property
+    def raw(self) -> RawPixels | None:
+        """The image, the same object for all its windows; None where its pixels must be read by `read`."""
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Row of the image for each row of the window."""
+
+    @property
+    def columns(self) -> NDArray[np.intp]:
+        """Column of the image for each column of the window."""
+
+    def read(self, out: NDArray[np.float32]) -> None:
+        """Write the window into float32 (C, height, width)."""
+
+
+class Pending(Protocol):
+    """A batch that is being computed."""
+
+    def result(self) -> NDArray[np.float32]:
+        """Wait for the probabilities, (N, heads, H, W), which are valid until `close`; raise what `run` raises."""
+
+    def close(self) -> None:
+        """Give back what the batch has borrowed, whether it is done or not; waits until it is at rest."""
 
 
 def computes_in_bands(backend: str, device: str) -> bool:
@@ -110,6 +160,19 @@ class Backend(Protocol):
             If there is not enough of it.
         ModelError
             If the network was unloaded.
+        """
+
+    def start(
+        self,
+        channels: int,
+        windows: Sequence[WindowSource],
+        cancel: CancelFlag | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> Pending:
+        """Begin with windows of one shape, and return as soon as the caller may prepare the next ones.
+
+        On a GPU that is before they are computed; a CPU computes them at once. `channels` are those of the network's
+        input, the rest is as for `run`.
         """
 
     def release_memory(self) -> None:

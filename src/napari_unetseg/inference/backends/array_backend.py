@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.inference.backends import Buffers
+from napari_unetseg.inference.backends import Buffers, Pending, WindowSource
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.pools import BufferPools
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -72,6 +73,16 @@ class ArrayBackend(ABC):
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         self._compute(batch, cancel, torch.from_numpy(result))
         return result
+
+    def start(
+        self,
+        channels: int,
+        windows: Sequence[WindowSource],
+        cancel: CancelFlag | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> Pending:
+        """Compute windows at once; see `Backend.start`."""
+        return run_at_once(self, channels, windows, cancel, out)
 
     @abstractmethod
     def _compute(self, batch: NDArray[np.float32], cancel: CancelFlag | None, out: Tensor) -> None:

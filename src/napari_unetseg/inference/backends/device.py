@@ -31,11 +31,19 @@ class Device:
         A sentence that says why this device.
     warning
         A sentence for the user where they did not get what they asked for; None otherwise.
+    index
+        Which of several devices of the kind.
     """
 
     kind: DeviceKind
     reason: str
     warning: str | None = None
+    index: int = 0
+
+    @property
+    def torch_name(self) -> str:
+        """Name by which PyTorch knows it, such as ``"cuda:1"``."""
+        return f"cuda:{self.index}" if self.kind == "cuda" else self.kind
 
 
 def choose_device(request: str = "auto", *, fallback_to_cpu: bool = True) -> Device:

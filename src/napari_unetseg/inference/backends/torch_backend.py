@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.inference.backends import Buffers, cancelled_error, computes_in_bands, unloaded
+from napari_unetseg.inference.backends import (
+    Buffers,
+    Pending,
+    WindowSource,
+    cancelled_error,
+    computes_in_bands,
+    unloaded,
+)
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
 from napari_unetseg.inference.backends.malloc import return_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
 
@@ -102,6 +110,16 @@ class TorchBackend:
         result = np.empty((len(batch), len(self._heads), *batch.shape[2:]), np.float32) if out is None else out
         run_with_kernel_workaround(lambda: self._run(network, batch, cancel, result))
         return result
+
+    def start(
+        self,
+        channels: int,
+        windows: Sequence[WindowSource],
+        cancel: CancelFlag | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> Pending:
+        """Compute windows at once; see `Backend.start`."""
+        return run_at_once(self, channels, windows, cancel, out)
 
     def _run(
         self,
