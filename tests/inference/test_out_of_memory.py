@@ -7,6 +7,7 @@ import torch
 from napari_unetseg.errors import DeviceError, UnetsegError, is_out_of_memory, one_line, panics_are_errors
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.inference.out_of_memory import Limit, Limits
 from napari_unetseg.inference.predict import predict, predict_many
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
@@ -40,6 +41,9 @@ class Scarce:
         if batch[:, 0].size > self._room:
             raise self._error
         return self._backend.run(batch, cancel, out)
+
+    def start(self, channels, windows, cancel=None, out=None):
+        return run_at_once(self, channels, windows, cancel, out)
 
 
 def caused_by(cause):
