@@ -1,6 +1,6 @@
 """From intensities of any type to what a network was trained on.
 
-`percentile_range` and `rescale` are plain numpy and serve the training too, so that a network meets
+`percentile_range` is plain numpy, as `rescale` is, and serves the training too, so that a network meets
 the same numbers in both places.
 """
 
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.inference.backends import RawPixels
+from napari_unetseg.inference.backends.intensities import halved, rescale
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
 
@@ -23,10 +25,6 @@ _STRIP = 2**24
 _ROWS = 256
 
 _INTEGER_ENDS = (255.0, 4095.0, 65535.0)
-
-BOUND = 1e4
-"""Rescaled values stay within this of 0. Only single extreme pixels on an almost constant image reach
-it; without it they would overflow inside the network and spoil every pixel near them."""
 
 
 def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[float, float]:
@@ -84,25 +82,6 @@ def sampling_step(size: int) -> int:
     return int(np.ceil(np.sqrt(size / EXACT_PIXELS))) if size > EXACT_PIXELS else 1
 
 
-def rescale(pixels: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    """Map `low` to 0 and `high` to 1, without clipping (but see `BOUND`).
-
-    Returns
-    -------
-    float32 array of the same shape
-        All zeros if low equals high. NaN and inf become 0.
-    """
-    span = high / 2 - low / 2
-    if span == 0:
-        return np.zeros(pixels.shape, np.float32)
-    values = _halved(pixels)
-    values[~np.isfinite(values)] = low / 2
-    values -= low / 2
-    with np.errstate(over="ignore"):
-        values /= span
-    return np.clip(values, -BOUND, BOUND, out=values).astype(np.float32)
-
-
 def full_range(pixels: NDArray[Any]) -> float:
     """Return the intensity that is full white: what a network that expects 0..1 should see as 1.
 
@@ -116,15 +95,8 @@ def full_range(pixels: NDArray[Any]) -> float:
     return next((end for end in _INTEGER_ENDS if highest <= end), highest)
 
 
-def _halved(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Half the values, as float64: differences of any two of them cannot overflow."""
-    values = pixels.astype(np.float64)
-    values *= 0.5
-    return values
-
-
 def _halved_finite(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    values = _halved(pixels)
+    values = halved(pixels)
     return values[np.isfinite(values)] if pixels.dtype.kind == "f" else values.ravel()
 
 
@@ -206,6 +178,12 @@ class Normalised:
             return values
         mean: NDArray[np.float32] = values.mean(axis=0, keepdims=True)
         return mean
+
+    @cached_property
+    def raw(self) -> RawPixels | None:
+        """What a device needs to do the same; None where the pixels are not in memory."""
+        is_in_memory = isinstance(self.planes, np.ndarray) and not isinstance(self.planes, np.memmap)
+        return RawPixels(self.planes, self.channels, self.ranges) if is_in_memory else None
 
     @cached_property
     def array(self) -> NDArray[np.float32]:
