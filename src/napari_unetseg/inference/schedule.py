@@ -64,7 +64,7 @@ class Schedule:
         """
         batch: TileBatch = []
         size = 1
-        for task in self._open_tasks(lambda: IMAGES_PER_TILE * size):
+        for task in self._open_tasks(size_of):
             if not batch:
                 size = size_of(task)
             if not batch or _match(task, batch[0][0]):
@@ -73,12 +73,13 @@ class Schedule:
                 break
         return batch
 
-    def _open_tasks(self, most_images: Callable[[], int]) -> Iterator[ImageTask]:
+    def _open_tasks(self, size_of: Callable[[ImageTask], int]) -> Iterator[ImageTask]:
         """Give the unsettled tasks, and take in another image each time there are no more."""
-        index = 0
-        while index < len(self._under_way) or self._take_in(most_images()):
+        index, size = 0, 1
+        while index < len(self._under_way) or self._take_in(IMAGES_PER_TILE * size):
             task = self._under_way[index]
             if isinstance(task, ImageTask) and not task.is_settled:
+                size = max(size, size_of(task))
                 yield task
             index += 1
 

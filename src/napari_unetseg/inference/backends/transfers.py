@@ -26,7 +26,7 @@ class Mark:
 
     def is_reached(self) -> bool:
         """Whether all work before it is done."""
-        return self.event is None or bool(self.event.query())
+        return self.event is None or bool(self.event.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:
         """Wait until it is reached; other threads of Python go on meanwhile."""
@@ -51,9 +51,7 @@ class Transfers:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.pinned = device.type == "cuda"
-        self._up, self._computing, self._down = (
-            torch.cuda.Stream(device) if self.pinned else None for _ in range(3)
-        )
+        self._up, self._computing, self._down = (_stream(device) if self.pinned else None for _ in range(3))
 
     def uploading(self) -> AbstractContextManager[None]:
         """Let what is launched in the block go through the stream for copies to the device."""
@@ -80,7 +78,7 @@ class Transfers:
         if not self.pinned:
             return Mark(None)
         # Without `blocking`, a core would be kept busy waiting.
-        event = torch.cuda.Event(blocking=True)
+        event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self._device))
         return Mark(event)
 
@@ -88,6 +86,10 @@ class Transfers:
         """Let the current block's stream go on only when a mark of another is reached; nobody waits here."""
         if mark.event is not None:
             torch.cuda.current_stream(self._device).wait_event(mark.event)
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
