@@ -79,7 +79,7 @@ class Pending(Protocol):
 
     @property
     def computed_at_once(self) -> bool:
-        """Whether it was computed while it was begun, so that nothing is gained by beginning the next before `result`."""
+        """Whether it was computed as it was begun, so that nothing is gained by beginning the next before `result`."""
 
     def result(self) -> NDArray[np.float32]:
         """Wait for the probabilities, (N, heads, H, W), which are valid until `close`; raise what `run` raises."""
