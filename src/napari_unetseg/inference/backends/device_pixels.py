@@ -5,7 +5,7 @@ made, wider ones take the steps of `intensities.rescale` in float64. Nothing her
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from napari_unetseg.inference.backends import RawPixels
 from napari_unetseg.inference.backends.intensities import BOUND, lookup_table
+from napari_unetseg.inference.backends.runs import runs
 
 Indices = NDArray[np.intp]
 
@@ -171,22 +172,10 @@ def _name(dtype: np.dtype[Any]) -> str:
 def _taken(planes: Tensor, axis: int, indices: Indices) -> Tensor:
     """Take rows or columns; a view where they follow each other."""
     parts = []
-    for first, last in _runs(indices):
+    for first, last in runs(indices):
         part = planes.narrow(axis, min(first, last), abs(last - first) + 1)
         parts.append(part if first <= last else part.flip(axis))
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
-
-
-def _runs(indices: Indices) -> Iterator[tuple[int, int]]:
-    """Divide indices into runs of neighbours, rising or falling; yields the first and last of each."""
-    steps = np.diff(indices)
-    start = 0
-    while start < len(indices):
-        step = steps[start] if start < len(steps) and abs(steps[start]) == 1 else 0
-        breaks = np.flatnonzero(steps[start:] != step) if step else np.zeros(1, np.intp)
-        end = start + int(breaks[0]) if len(breaks) else len(indices) - 1
-        yield int(indices[start]), int(indices[end])
-        start = end + 1
 
 
 class _AsIfWritable:
