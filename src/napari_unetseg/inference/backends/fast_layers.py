@@ -100,11 +100,11 @@ def round_to_bfloat16(network: nn.Module) -> None:
     reader = network.get_submodule(first)
     network.set_submodule(first, nn.Identity())
     network.bfloat16()
-    network.set_submodule(first, _Cast(reader, torch.bfloat16))
-    network.set_submodule(last, _Cast(network.get_submodule(last), torch.float32))
+    network.set_submodule(first, CastLayer(reader, torch.bfloat16))
+    network.set_submodule(last, CastLayer(network.get_submodule(last), torch.float32))
 
 
-class _Cast(nn.Module):
+class CastLayer(nn.Module):
     """A layer, and another type for what comes out of it."""
 
     def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
