@@ -49,7 +49,7 @@ class SubpixelUNet(SegmentationNetwork):
         self.block = block
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.to_blocks = nn.PixelUnshuffle(block)
+        self.to_blocks, self.to_pixels = nn.PixelUnshuffle(block), nn.PixelShuffle(block)
         self.unet = UNet(in_channels * block**2, out_channels * block**2, features, norm)
         self.facts = subpixel_unet_facts(features, norm, block)
 
@@ -62,7 +62,7 @@ class SubpixelUNet(SegmentationNetwork):
         grid = 2**self.depth
         whole = functional.pad(x, (0, -width % grid, 0, -height % grid), mode="replicate")
         blocks = self.unet(self.to_blocks(whole))
-        logits: Tensor = functional.pixel_shuffle(blocks, self.block)[..., :height, :width]
+        logits: Tensor = self.to_pixels(blocks)[..., :height, :width]
         return logits
 
     def bands(self, x: Tensor) -> Iterator[Tensor]:
@@ -77,4 +77,4 @@ class SubpixelUNet(SegmentationNetwork):
             return blocks
 
         for blocks in self.unet.bands_from(take, height // self.block, width // self.block):
-            yield functional.pixel_shuffle(blocks, self.block)
+            yield self.to_pixels(blocks)

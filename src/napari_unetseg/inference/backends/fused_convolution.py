@@ -57,6 +57,7 @@ def _replace_first(network: SegmentationNetwork) -> None:
     network.set_submodule(name, ImageConvolution(first.layer, network.in_channels, block))
     if isinstance(network, SubpixelUNet):
         network.to_blocks = nn.Identity()
+        network.to_pixels = PlanarShuffle(block)
 
 
 def _pads_with_zeros(layer: nn.Module) -> bool:
@@ -80,6 +81,14 @@ class RectifiedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to what the two layers make of it."""
         return _convolve(x, self.weight, self.bias, *self._shape, "relu")
+
+
+class PlanarShuffle(nn.PixelShuffle):
+    """Takes blocks apart plane by plane, which is faster, as what comes next also wants planes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C * block^2, H, W) to (N, C, H * block, W * block)."""
+        return super().forward(x.contiguous())
 
 
 class ImageConvolution(nn.Module):

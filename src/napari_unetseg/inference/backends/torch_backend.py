@@ -21,7 +21,12 @@ from napari_unetseg.inference.backends import (
 )
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.device import Device
-from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
+from napari_unetseg.inference.backends.fast_layers import (
+    fold_batch_norm,
+    replace_instance_norm,
+    replace_pooling,
+    round_to_bfloat16,
+)
 from napari_unetseg.inference.backends.fused_convolution import fuse_convolutions, fuses_convolutions
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
 from napari_unetseg.inference.backends.malloc import return_freed_memory
@@ -84,6 +89,7 @@ class TorchBackend:
         fold_batch_norm(network.eval())
         if self.device.kind == "cpu":
             replace_instance_norm(network)
+            replace_pooling(network)
         if self.precision == "bfloat16":
             round_to_bfloat16(network)
         if self._fused:
