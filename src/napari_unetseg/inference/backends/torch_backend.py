@@ -21,7 +21,13 @@ from napari_unetseg.inference.backends import (
 )
 from napari_unetseg.inference.backends.activation import to_probabilities
 from napari_unetseg.inference.backends.device import Device
-from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, replace_instance_norm, round_to_bfloat16
+from napari_unetseg.inference.backends.fast_layers import (
+    fold_batch_norm,
+    replace_instance_norm,
+    replace_pooling,
+    round_to_bfloat16,
+)
+from napari_unetseg.inference.backends.fused_convolution import fuse_convolutions, fuses_convolutions
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
 from napari_unetseg.inference.backends.malloc import return_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
@@ -69,13 +75,17 @@ class TorchBackend:
         self.precision = precision
         self._heads = tuple(heads)
         self._calls = threading.local()
+        self._fused = precision == "bfloat16" and fuses_convolutions()
         self._network: SegmentationNetwork | None = self._prepare(network)
 
     def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
         replace_instance_norm(network)
+        replace_pooling(network)
         if self.precision == "bfloat16":
             round_to_bfloat16(network)
+        if self._fused:
+            fuse_convolutions(network)
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_pre_hook(self._stop_if_cancelled)
@@ -128,7 +138,8 @@ class TorchBackend:
 
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
         top = 0
-        for logits in network.bands(pixels.contiguous(memory_format=torch.channels_last)):
+        shown = _without_copies(pixels) if self._fused else pixels
+        for logits in network.bands(shown.contiguous(memory_format=torch.channels_last)):
             bottom = top + logits.shape[-2]
             to_probabilities(logits, self._heads, out[..., top:bottom, :])
             top = bottom
@@ -166,3 +177,10 @@ class TorchBackend:
         cancel: CancelFlag | None = self._calls.cancel
         if cancel is not None and cancel():
             raise cancelled_error()
+
+
+def _without_copies(pixels: Tensor) -> Tensor:
+    """Return one channel (N, 1, H, W) of grey images, whose channels are all the same; else what was given."""
+    first = pixels[:, 0]
+    is_grey = all(torch.equal(first, pixels[:, channel]) for channel in range(1, pixels.shape[1]))
+    return pixels[:, :1] if is_grey else pixels
