@@ -191,11 +191,15 @@ def _present(kind: DeviceKind) -> bool:
     return kind == "cpu" or torch.backends.mps.is_available()
 
 
+def _try_out(torch_name: str) -> None:
+    """Compute a little: a driver that is too old, or a card that this PyTorch was not built for, fails only here."""
+    torch.ones(1, device=torch_name).add_(1).item()
+
+
 def _fault(kind: DeviceKind, index: int) -> Sentence | None:
     """Say why a device that is there does not work; None if it does."""
     try:
-        # A driver that is too old, or a card that this PyTorch was not built for, fails only here.
-        torch.ones(1, device=Device(kind, "It is tried out.", index=index).torch_name).add_(1).item()
+        _try_out(Device(kind, "It is tried out.", index=index).torch_name)
     except (RuntimeError, AssertionError) as error:
         if is_out_of_memory(error):
             return None
