@@ -88,6 +88,11 @@ class Pending(Protocol):
         """Give back what the batch has borrowed, whether it is done or not; waits until it is at rest."""
 
 
+def device_kind(name: str) -> str:
+    """Return the kind of a device by its name: ``"cuda"`` for ``"cuda:1"``."""
+    return name.partition(":")[0]
+
+
 def computes_in_bands(backend: str, device: str) -> bool:
     """Whether a backend computes large windows in bands on that kind of device, where the network can."""
     return backend == "torch" and device == "cpu"
