@@ -175,6 +175,11 @@ class ImageTask:
             return None
         return self._map[:, *tile.write]
 
+    @property
+    def writes_apart(self) -> bool:
+        """Whether tiles may be written in several threads, as no pixel is of two."""
+        return self._resampler is None and self.tile_plan.tiles[0].row_weights is None
+
     def write(self, index: int, output: NDArray[np.float32]) -> None:
         """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""
         tile = self.tile_plan.tiles[index]
