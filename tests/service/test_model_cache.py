@@ -26,7 +26,7 @@ class Loader:
     loaded: list[FakeRuntime] = field(default_factory=list)
     failing: bool = False
 
-    def __call__(self, package: SimpleNamespace) -> FakeRuntime:
+    def __call__(self, package: SimpleNamespace, worker: int) -> FakeRuntime:
         if self.failing:
             raise ModelError("broken")
         self.loaded.append(FakeRuntime(package.source.name))
@@ -133,7 +133,7 @@ def test_nothing_is_lent_after_close(load):
 
 
 def test_what_was_loading_during_close_is_freed(load):
-    held = ModelCache(lambda one: (held.close(), load(one))[1], 100)
+    held = ModelCache(lambda *one: (held.close(), load(*one))[1], 100)
     with pytest.raises(ServiceClosed), held.borrow(A):
         pass
     assert load.loaded[0].closed == 1

@@ -67,7 +67,7 @@ def load_benchmarked_model(
     chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
     execution_plan = plan_execution(backend_request, package.card, chosen.kind)
     runner = load_backend(package, execution_plan, chosen, keeps_memory=keeps_memory)
-    return BenchmarkedModel(package, execution_plan, runner, device_name(runner.device.kind), keeps_memory)
+    return BenchmarkedModel(package, execution_plan, runner, device_name(runner.device.torch_name), keeps_memory)
 
 
 def load_backend(

@@ -95,9 +95,9 @@ def measure_batch_size(package: ModelPackage, settings: Settings) -> None:
 
     wanted, sha256 = settings.unet.model, package.card.weights.sha256
     request = requested_backend(None, None, wanted.backend, wanted.precision)
-    kind = choose_device(wanted.device, fallback_to_cpu=wanted.fallback_to_cpu).kind
-    execution = plan_execution(request, package.card, kind)
-    if read_profile(device_name(kind), sha256, execution.backend, execution.precision) is not None:
+    device = choose_device(wanted.device, fallback_to_cpu=wanted.fallback_to_cpu)
+    execution = plan_execution(request, package.card, device.kind)
+    if read_profile(device_name(device.torch_name), sha256, execution.backend, execution.precision) is not None:
         return
     benchmarked = load_benchmarked_model(
         package,
@@ -120,7 +120,7 @@ def measure_batch_size(package: ModelPackage, settings: Settings) -> None:
         (tile,) = tile_shapes(benchmarked.backend, package.card, (SIDE,))
         bench.seconds(TrialBatch(1, tile))  # what is done once, is done here
         is_slow = bench.seconds(TrialBatch(1, tile)) > SLOW_S
-        sizes = doubled(1 if is_slow else MOST_TILES[kind])
+        sizes = doubled(1 if is_slow else MOST_TILES[device.kind])
         chosen = tune(WithoutMemory(), TuningPlan((tile,), sizes, _REPEATS, 0, window_is_free=False)).chosen
     finally:
         benchmarked.backend.unload()

@@ -96,11 +96,20 @@ class WindowSource(Protocol):
 class Pending(Protocol):
     """A batch that is being computed."""
 
+    @property
+    def computed_at_once(self) -> bool:
+        """Whether it was computed as it was begun, so that nothing is gained by beginning the next before `result`."""
+
     def result(self) -> NDArray[np.float32]:
         """Wait for the probabilities, (N, heads, H, W), which are valid until `close`; raise what `run` raises."""
 
     def close(self) -> None:
         """Give back what the batch has borrowed, whether it is done or not; waits until it is at rest."""
+
+
+def device_kind(name: str) -> str:
+    """Return the kind of a device by its name: ``"cuda"`` for ``"cuda:1"``."""
+    return name.partition(":")[0]
 
 
 def computes_in_bands(backend: str, device: str) -> bool:
