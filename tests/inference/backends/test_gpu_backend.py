@@ -328,6 +328,19 @@ def test_what_float16_does_not_hold_is_computed_in_float32(make, card, on_card, 
     assert [pool.report().held_bytes for pool in (backend.pools.input, backend.pools.output)] == [0, 0]
 
 
+def test_a_stretched_image_is_stretched_on_the_card(make, card, on_card, monkeypatch):
+    network = make.network()
+    card = card.model_copy(update={"object_size": 10.0})
+    given = [Image.of(noise(64, 48, 3)), Image.of(noise(90, 40, dtype=np.uint16))]
+    options = PredictOptions(diameter=7.0)
+    expected = list(predict_many(given, card, make.backend(deepcopy(network)), options))
+    backend = GpuBackend(network, make.heads, Device("mps", "It is pretended."), torch_name="cpu")
+    monkeypatch.setattr("napari_unetseg.inference.image_task.ImageTask.read", None)
+    for result, wanted in zip(predict_many(given, card, backend, options), expected, strict=True):
+        assert result.resized_to == wanted.resized_to != wanted.probability.shape[1:]
+        np.testing.assert_allclose(result.probability, wanted.probability, atol=1e-5)
+
+
 def test_turned_and_flipped_passes_work_on_a_card(make, card, on_card):
     network = make.network()
     given = [Image.of(noise(64, 48))]
