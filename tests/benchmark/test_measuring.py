@@ -87,9 +87,13 @@ def test_a_model_without_room_is_said(bright_model, monkeypatch, step, words):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(benchmarked_model, step, full)
-    with pytest.raises(OutOfMemory, match=f"^{words}"):
+
+    def load_and_warm_up():
         model = load_benchmarked_model(find_model(bright_model), "cpu", BackendRequest("torch", "float32"))
         benchmarked_model.warm_up(model.backend, model.package.card)
+
+    with pytest.raises(OutOfMemory, match=f"^{words}"):
+        load_and_warm_up()
 
 
 def test_another_error_stays_what_it_is(benchmarked, monkeypatch):
