@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference import normalisation
-from napari_unetseg.inference.normalisation import BOUND, full_range, normalise, percentile_range, rescale
+from napari_unetseg.inference.backends.intensities import BOUND
+from napari_unetseg.inference.normalisation import full_range, normalise, percentile_range
 from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
 
 HALF = Percentile(low=25, high=75)
@@ -174,13 +175,6 @@ def test_large_images_use_a_regular_subsample_and_miss_no_lone_value(monkeypatch
     lonely = np.full((40, 30), np.nan)
     lonely[1, 1], lonely[2, 2] = 3, 5
     assert percentile_range(lonely, 0, 100) == (3, 5)
-
-
-def test_rescaling_takes_low_to_zero_and_high_to_one():
-    array = rescale(np.array([[10, 20, 30, np.nan, np.inf]]), 10, 20)
-    assert array.dtype == np.float32
-    assert array.tolist() == [[0, 1, 2, 0, 0]]
-    assert rescale(np.array([5, 6]), 5, 5).tolist() == [0, 0]
 
 
 def whole_range(dtype, top):

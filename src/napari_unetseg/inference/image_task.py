@@ -1,18 +1,52 @@
 """An image under way: which of its windows wait, and the probability map that they fill."""
 
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.inference.augmentation import ORIENTATIONS
-from napari_unetseg.inference.normalisation import normalise
+from napari_unetseg.inference.backends import RawPixels
+from napari_unetseg.inference.normalisation import Normalised, normalise
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.inference.resampling import Resampler
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 from napari_unetseg.zoo.card import ModelCard
+
+
+@dataclass(frozen=True, eq=False)
+class TileWindow:
+    """What a network is to see of a tile; see `WindowSource`.
+
+    Attributes
+    ----------
+    pixels
+        The image.
+    resampler
+        Stretches it; None where it keeps its size.
+    rows, columns
+        Rows and columns of the image, or of what it is stretched to.
+    """
+
+    pixels: Normalised
+    resampler: Resampler | None
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @property
+    def raw(self) -> RawPixels | None:
+        """The image in memory; None where it is stretched, or lies elsewhere."""
+        return self.pixels.raw if self.resampler is None else None
+
+    def read(self, out: NDArray[np.float32]) -> None:
+        """Write the window into float32 (C, height, width)."""
+        if self.resampler is None:
+            self.pixels.read(self.rows, self.columns, out=out)
+        else:
+            out[:] = self.resampler.read(self.pixels, self.rows, self.columns)
 
 
 class ImageTask:
@@ -125,14 +159,10 @@ class ImageTask:
         if index not in self._written:
             self._waiting.appendleft(index)
 
-    def read(self, index: int, window: NDArray[np.float32]) -> None:
-        """Write what the network is to see of a tile into `window`, float32 (C, height, width)."""
+    def window(self, index: int) -> "TileWindow":
+        """Return what the network is to see of a tile."""
         rows, columns = self.tile_plan.tiles[index].read
-        seen = self._rows[rows], self._columns[columns]
-        if self._resampler is None:
-            self._pixels.read(*seen, out=window)
-        else:
-            window[:] = self._resampler.read(self._pixels, *seen)
+        return TileWindow(self._pixels, self._resampler, self._rows[rows], self._columns[columns])
 
     def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
@@ -151,11 +181,12 @@ class ImageTask:
         kept = output[:, *tile.crop]
         if tile.row_weights is not None and tile.column_weights is not None:
             kept = kept * tile.row_weights[:, np.newaxis] * tile.column_weights
-        # Nothing is there yet, or shares of other windows are.
         if self._resampler is not None:
             self._resampler.add(kept, tile.write, self._map)
-        elif not np.may_share_memory(output, self._map):
+        elif tile.row_weights is not None:
             self._map[:, *tile.write] += kept
+        elif not np.may_share_memory(output, self._map):
+            self._map[:, *tile.write] = kept
         drop_cached_pages(self._map)
         self._written.add(index)
 

@@ -49,28 +49,37 @@ class Schedule:
                 self._passes_given += first.passes_done
             yield self._under_way.pop(0)
 
-    def next_batch(self, size: int) -> TileBatch:
-        """Take up to `size` tiles of one shape.
+    def next_batch(self, size_of: Callable[[ImageTask], int]) -> TileBatch:
+        """Take tiles of one shape.
+
+        Parameters
+        ----------
+        size_of
+            Says how many there may be, by a task that they are of.
 
         Returns
         -------
         TileBatch
-            Empty if a result is due, or if all is done.
+            Empty if a result is due, if all that is left is being computed, or if all is done.
         """
         batch: TileBatch = []
-        for task in self._open_tasks(IMAGES_PER_TILE * size):
+        size = 1
+        for task in self._open_tasks(size_of):
+            if not batch:
+                size = size_of(task)
             if not batch or _match(task, batch[0][0]):
                 batch += [(task, index) for index in task.take(size - len(batch))]
             if len(batch) == size or task.alone:
                 break
         return batch
 
-    def _open_tasks(self, most_images: int) -> Iterator[ImageTask]:
+    def _open_tasks(self, size_of: Callable[[ImageTask], int]) -> Iterator[ImageTask]:
         """Give the unsettled tasks, and take in another image each time there are no more."""
-        index = 0
-        while index < len(self._under_way) or self._take_in(most_images):
+        index, size = 0, 1
+        while index < len(self._under_way) or self._take_in(IMAGES_PER_TILE * size):
             task = self._under_way[index]
             if isinstance(task, ImageTask) and not task.is_settled:
+                size = max(size, size_of(task))
                 yield task
             index += 1
 

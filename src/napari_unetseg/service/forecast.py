@@ -21,13 +21,13 @@ from napari_unetseg.inference.backends.openvino.library import openvino_version
 from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans
 from napari_unetseg.inference.object_size import scale_factor, size_for_network
 from napari_unetseg.inference.tiling.plan import (
-    BATCH_SIZES,
     Tileable,
     TileLimits,
     TilePlan,
     facts_on,
     pixels_that_fit,
     plan_tiling,
+    tiles_at_once,
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks.facts import NetworkFacts
@@ -350,5 +350,7 @@ def _memory_mb(
         return None
     # Beside the network's own maps there are what it sees and what it says.
     tile = network + 4 * height * width * (card.input_channels + len(card.outputs))
-    size = settings.unet.inference.batch_size or (tuned.batch_size if tuned is not None else BATCH_SIZES[kind])
+    size = settings.unet.inference.batch_size or (
+        tuned.batch_size if tuned is not None else tiles_at_once(kind, (height, width))
+    )
     return (min(size, len(tile_plan.tiles) * work.planes) * tile + maps) / 2**20

@@ -77,6 +77,10 @@ class WindowSource(Protocol):
 class Pending(Protocol):
     """A batch that is being computed."""
 
+    @property
+    def computed_at_once(self) -> bool:
+        """Whether it was computed as it was begun, so that nothing is gained by beginning the next before `result`."""
+
     def result(self) -> NDArray[np.float32]:
         """Wait for the probabilities, (N, heads, H, W), which are valid until `close`; raise what `run` raises."""
 
