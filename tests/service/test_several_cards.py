@@ -1,5 +1,8 @@
 """Machines with several graphics cards: one that is named, or all side by side."""
 
+import threading
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -84,6 +87,29 @@ def test_a_full_card_is_left_out_and_no_model_runs_on_the_cpu_for_it(cards, brig
             assert second.device.name == "cuda:0"
         assert [len(models.loaded_models), cards[1].taken] == [1, 0]
         assert service.health().warnings == ("The graphics card cuda:1 is left out: GPU memory ran out.",)
+
+
+def test_a_batch_is_shared_by_all_cards(cards, bright_model, settings, squares):
+    both = threading.Barrier(2)
+    with SegmentationService(bright_model, "auto", settings=settings(health__startup_validation=False)) as service:
+        for card in cards:
+            runs = count()
+            card.before_run = lambda runs=runs: both.wait(60) if next(runs) == 0 else None
+        results = service.segment_batch([squares] * 6)
+    assert [result.count for result in results] == [3] * 6
+    assert {result.provenance.device for result in results} == {"cuda:0", "cuda:1"}
+    assert [card.taken for card in cards] == [0, 0]
+
+
+def test_a_batch_does_without_a_card_that_fails(cards, bright_model, settings, squares):
+    cards[1].works = False
+    with SegmentationService(bright_model, "auto", settings=settings()) as service:
+        for _ in range(2):
+            results = service.segment_batch([squares] * 5)
+            assert [(result.count, result.provenance.device) for result in results] == [(3, "cuda:0")] * 5
+        assert service.segment(squares).provenance.device == "cuda:0"
+        (warning,) = service.health().warnings
+    assert "cuda:1 is left out" in warning
 
 
 @pytest.mark.parametrize("word", ["gpu", "cuda:", "cuda:a", "1"])
