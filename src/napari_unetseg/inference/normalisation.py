@@ -4,7 +4,7 @@
 the same numbers in both places.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -53,7 +53,7 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
     """
     step = sampling_step(pixels.size)
     values = np.asarray(pixels[..., ::step, ::step]).ravel(order="K")
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    values = values.astype(_native(values.dtype), copy=False)
     if values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
         bottom, top = _halved_percentiles(_ranked_by_counting, values, low, high)
     elif (finite := _finite(values)).size:
@@ -66,7 +66,7 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
 
 
 def _halved_percentiles(
-    ranked: Callable[[NDArray[Any], list[int]], list[Any]], values: NDArray[Any], low: float, high: float
+    ranked: Callable[[NDArray[Any], list[int]], Sequence[Any]], values: NDArray[Any], low: float, high: float
 ) -> NDArray[np.float64]:
     """Return what `np.percentile` gives of half the values, bit for bit.
 
@@ -82,25 +82,32 @@ def _halved_percentiles(
     return np.where(share < 0.5, below + step * share, above - step * (1 - share))
 
 
-def _ranked_by_counting(values: NDArray[Any], places: list[int]) -> list[Any]:
+def _ranked_by_counting(values: NDArray[Any], places: list[int]) -> list[int]:
     """Return what would stand at these places of the sorted values, integers of 16 bits or less."""
-    unsigned = values.view(f"u{values.itemsize}")
-    counts = _counts_of_bytes(unsigned) if values.itemsize == 1 else np.bincount(unsigned, minlength=2**16)
-    in_order = np.arange(len(counts), dtype=unsigned.dtype).view(values.dtype)
-    if values.dtype.kind == "i":  # those below 0 have the larger bits
-        counts, in_order = (np.roll(part, len(counts) // 2) for part in (counts, in_order))
-    return list(in_order[np.searchsorted(np.cumsum(counts), places, side="right")])
+    if values.dtype.kind != "i" and values.itemsize == 1 and len(values) > _PAIRS_PAY:
+        least, counts = 0, _counts_of_bytes(values.view(np.uint8))
+    else:
+        least = int(values.min())
+        counts = _counts(values, least, int(values.max()))
+    found: list[int] = (np.searchsorted(np.cumsum(counts), places, side="right") + least).tolist()
+    return found
+
+
+def _counts(values: NDArray[Any], least: int, most: int) -> NDArray[np.intp]:
+    """Return how often each integer occurs."""
+    counts = np.zeros(most - least + 1, np.intp)
+    # Piece by piece, as NumPy counts in a wide copy.
+    for start in range(0, len(values), _IN_CACHE):
+        part = np.bincount(values[start : start + _IN_CACHE].astype(np.intp) - least)
+        counts[: len(part)] += part
+    return counts
 
 
 def _counts_of_bytes(values: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Return how often each byte occurs."""
-    if len(values) < _PAIRS_PAY:
-        return np.bincount(values, minlength=2**8)
-    # Two at once.
+    """Return how often each byte occurs, of many bytes: two are counted at once."""
     even = len(values) // 2 * 2
-    pairs = np.bincount(np.ascontiguousarray(values[:even]).view(np.uint16), minlength=2**16).reshape(2**8, 2**8)
-    counts: NDArray[np.intp] = pairs.sum(axis=0) + pairs.sum(axis=1) + np.bincount(values[even:], minlength=2**8)
-    return counts
+    pairs = _counts(np.ascontiguousarray(values[:even]).view(np.uint16), 0, 2**16 - 1).reshape(2**8, 2**8)
+    return pairs.sum(axis=0) + pairs.sum(axis=1) + _counts(values[even:], 0, 2**8 - 1)
 
 
 def _ranked(values: NDArray[Any], places: list[int]) -> list[Any]:
@@ -134,6 +141,11 @@ def full_range(pixels: NDArray[Any]) -> float:
     if pixels.dtype.kind == "f" or pixels.dtype.kind == "b":
         return max(highest, 1.0)
     return next((end for end in _INTEGER_ENDS if highest <= end), highest)
+
+
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type with its bytes in the order of this machine."""
+    return dtype.newbyteorder("=")
 
 
 def _finite(values: NDArray[Any]) -> NDArray[Any]:
@@ -247,8 +259,8 @@ class Normalised:
 
     @cached_property
     def _tables(self) -> NDArray[np.float32] | None:
-        """What `rescale` gives of each value, one column for each of `ranges`, where that is quicker than to compute."""
-        dtype = self.planes.dtype
+        """What `rescale` gives of each value, a column for each of `ranges`; None where to compute it is quicker."""
+        dtype = _native(self.planes.dtype)
         if dtype.itemsize > 2 or self.planes.size < 2 * 256**dtype.itemsize:
             return None
         return np.stack([lookup_table(dtype, *ends) for ends in self.ranges], axis=1)
@@ -268,7 +280,7 @@ class Normalised:
 
 def _look_up(tables: NDArray[np.float32], pixels: NDArray[Any], out: NDArray[np.float32]) -> None:
     """Write what tables of bits say of planes: each to its channel of `out`, or one to all."""
-    places = pixels.view(f"u{pixels.itemsize}")
+    places = pixels.astype(_native(pixels.dtype), copy=False).view(f"u{pixels.itemsize}")
     has_channels_last = out.strides[0] < out.strides[2]
     if has_channels_last and len(places) == 1:
         columns = np.ascontiguousarray(np.broadcast_to(tables, (len(tables), len(out))))
