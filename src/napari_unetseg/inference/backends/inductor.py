@@ -1,8 +1,9 @@
 """How Inductor, PyTorch's compiler, is asked to compile a network, and where that can be.
 
 A network is traced to a graph, which has no more to it than what is computed. `torch.compile` would do that too, but
-asks at every call whether its code still holds, compiles in the thread of that call where it does not, and keeps what it
-compiled by the class of a network rather than by the network. `torch.export` turns oneDNN off in all threads meanwhile.
+asks at every call whether its code still holds, compiles in the thread of that call where it does not, and keeps what
+it compiled by the class of a network rather than by the network. `torch.export` turns oneDNN off in all threads while
+it traces.
 """
 
 import copy
