@@ -25,6 +25,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.config.keys import dotted, fields
 from napari_unetseg.errors import Cancelled, DeviceError, UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.torch_backend import TorchBackend
 
 SHOWN: list[str] = []
 
@@ -126,6 +127,20 @@ def test_the_runtime_is_the_one_that_is_set(make, picture):
 def test_the_arithmetic_is_the_one_that_is_set(make, picture, processor_with_bfloat16):
     for precision in ("float32", "bfloat16"):
         assert make(model={"precision": precision}).segment(picture).provenance.precision == precision
+
+
+@shows("unet.model.compile")
+@pytest.mark.parametrize("compile_", [True, False])
+def test_the_network_is_compiled_if_wanted(make, picture, compile_, monkeypatch):
+    wanted = []
+
+    def torch_backend(*args, compiles, **options):
+        wanted.append(compiles)
+        return TorchBackend(*args, **options)
+
+    monkeypatch.setattr("napari_unetseg.inference.backends.make_backend.torch_backend", torch_backend)
+    make(model={"compile": compile_}).segment(picture)
+    assert wanted == [compile_]
 
 
 @shows("unet.memory.keep_freed_memory")

@@ -10,8 +10,8 @@ import torch
 pytest.importorskip("triton")
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-# Rounding of the result, in units of values around 1.
-ROUNDING = {torch.float32: 2e-5, torch.bfloat16: 2**-8, torch.float16: 2**-11}
+# Rounding of the result, in units of values around 1. The interpreter cuts off what bfloat16 does not hold.
+ROUNDING = {torch.float32: 2e-5, torch.bfloat16: 2**-7, torch.float16: 2**-11}
 SHAPES = [
     (2, 40, 37, 23),
     (1, 64, 40, 40),
@@ -90,6 +90,7 @@ def test_an_image_is_the_same_alone_and_in_a_batch():
 
 
 @interpreted
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("relu", [True, False])
 def test_what_is_no_number_stays_so(relu):
     x = maps((1, 4, 20, 20), torch.float16)

@@ -85,6 +85,8 @@ def test_the_device_is_named_once_it_is_known() -> None:
 def test_why_the_model_runs_there_and_so() -> None:
     reported = health(device_reason="No GPU was found.", backend_reason="bfloat16: twice as fast.")
     assert health_texts.reason(reported) == "No GPU was found. bfloat16: twice as fast."
+    on_gpu = health(backend_reason="bfloat16: twice as fast.", compilation="The network is being compiled.")
+    assert health_texts.reason(on_gpu) == "bfloat16: twice as fast. The network is being compiled."
     assert health_texts.reason(health(**UNLOADED)) == ""
 
 
