@@ -13,7 +13,7 @@ ON_CPU = "GPU memory ran out; the CPU took over, which is slower."
 
 VERBS = {
     "segment": lambda service, image: service.segment(image),
-    "iter_batch": lambda service, image: next(service.iter_batch([image])),
+    "iter_batch": lambda service, image: list(service.iter_batch([image])),
     "initialize": lambda service, _image: service.initialize(),
     "health": lambda service, _image: service.health(),
 }

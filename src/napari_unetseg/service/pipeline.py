@@ -368,6 +368,8 @@ class Pipeline:
         except Exception as error:
             self._leave_out(worker, error)
         finally:
+            if worker.run is not None:
+                worker.run.end()
             worker.run = None
 
     def _compute(self, worker: Worker, model: "RunningModel") -> None:
