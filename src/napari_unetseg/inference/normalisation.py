@@ -107,7 +107,10 @@ def _counts_of_bytes(values: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Return how often each byte occurs, of many bytes: two are counted at once."""
     even = len(values) // 2 * 2
     pairs = _counts(np.ascontiguousarray(values[:even]).view(np.uint16), 0, 2**16 - 1).reshape(2**8, 2**8)
-    return pairs.sum(axis=0) + pairs.sum(axis=1) + _counts(values[even:], 0, 2**8 - 1)
+    counts = _counts(values[even:], 0, 2**8 - 1)
+    counts += pairs.sum(axis=0)
+    counts += pairs.sum(axis=1)
+    return counts
 
 
 def _ranked(values: NDArray[Any], places: list[int]) -> list[Any]:
@@ -295,8 +298,8 @@ def _look_up(tables: NDArray[np.float32], pixels: NDArray[Any], out: NDArray[np.
 
 def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mean of planes, as `np.mean` does it but plane by plane."""
-    total = planes[0] + planes[1]
-    for plane in planes[2:]:
+    total: NDArray[np.float32] = planes[0].copy()
+    for plane in planes[1:]:
         total += plane
     total /= np.float32(len(planes))
     return total

@@ -2,13 +2,16 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled, OutOfMemory, is_out_of_memory, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
@@ -25,6 +28,12 @@ from napari_unetseg.zoo.card import ModelCard
 AHEAD = 1
 """Batches that are begun before the oldest is finished, beside that, where the device computes in the background: more
 would take more memory and gain nothing."""
+
+MOST_THREADS = 8
+"""Threads that prepare images and write maps for a graphics card, at most: they wait for memory, not for cores."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +116,21 @@ class _Begun:
     pending: Pending
 
 
+class _Threads:
+    """Threads for what the host does to many images at once."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(min(usable_cores(), MOST_THREADS), "unetseg-images")
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return what some work makes of each item; raise the first error that it raises."""
+        return list(self._pool.map(work, items))
+
+    def close(self) -> None:
+        """Wait for the threads to end."""
+        self._pool.shutdown()
+
+
 class _Run:
     """Images on their way through a network."""
 
@@ -126,13 +150,17 @@ class _Run:
         self._cancelled = False
         self._begun: deque[_Begun] = deque()
         self._memory = total_memory(backend.device)
-        self._schedule = Schedule(map(self._request, images), self._prepare)
+        # A card is fast enough to wait for the host.
+        self._threads = _Threads() if backend.device.kind != "cpu" else None
+        self._schedule = Schedule(map(self._request, images), self._prepare, together=self._threads is not None)
 
     def results(self) -> Iterator[Prediction | Exception]:
         try:
             yield from self._results()
         finally:
             self._let_go()
+            if self._threads is not None:
+                self._threads.close()
 
     def _results(self) -> Iterator[Prediction | Exception]:
         while True:
@@ -169,18 +197,33 @@ class _Run:
             return PredictRequest(given, self._options.diameter, self._options.augment)
         return given
 
-    def _prepare(self, request: PredictRequest) -> ImageTask:
-        image = request.image
+    def _prepare(self, requests: Sequence[PredictRequest | Exception]) -> Sequence[ImageTask | Exception]:
+        wanted = [self._unless_cancelled(request) for request in requests]
+        if self._threads is None or len(wanted) == 1:
+            return [self._prepare_one(request) for request in wanted]
+        return self._threads.map(self._prepare_one, wanted)
+
+    def _unless_cancelled(self, request: PredictRequest | Exception) -> PredictRequest | Exception:
+        if isinstance(request, Exception):
+            return request
         if self._is_cancelled() or (request.cancel is not None and request.cancel()):
-            raise _cancelled(image)
+            return _cancelled(request.image)
+        return request
+
+    def _prepare_one(self, request: PredictRequest | Exception) -> ImageTask | Exception:
+        if isinstance(request, Exception):
+            return request
         try:
             return self._task(request)
         except Exception as error:
             if not is_out_of_memory(error):
-                raise
+                return error
         self._backend.release_memory()
-        with out_of_memory_says(no_memory_for(image)):
-            return self._task(request)
+        try:
+            with out_of_memory_says(no_memory_for(request.image)):
+                return self._task(request)
+        except Exception as error:
+            return error
 
     def _task(self, request: PredictRequest) -> ImageTask:
         return ImageTask(request, self._card, self._plan_tiling(request))
@@ -242,9 +285,7 @@ class _Run:
         """Wait for a batch and write what it answers; return why it failed."""
         try:
             try:
-                for (task, index), output in zip(begun.batch, begun.pending.result(), strict=True):
-                    if task.failure is None:  # of a cancelled one nothing is wanted
-                        task.write(index, output)
+                self._write(begun.batch, begun.pending.result())
             finally:
                 begun.pending.close()
         except Exception as error:
@@ -252,6 +293,16 @@ class _Run:
         else:
             return None
         return failure
+
+    def _write(self, batch: TileBatch, outputs: NDArray[np.float32]) -> None:
+        # Of what failed or was cancelled meanwhile nothing is wanted.
+        answers = zip(batch, outputs, strict=True)
+        wanted = [(task, index, output) for (task, index), output in answers if task.failure is None]
+        if self._threads is not None and len(wanted) > 1 and all(task.writes_apart for task, _, _ in wanted):
+            self._threads.map(lambda one: one[0].write(*one[1:]), wanted)
+            return
+        for task, index, output in wanted:
+            task.write(index, output)
 
     def _let_go(self) -> None:
         """Let all go that is begun, as nobody wants it any more."""

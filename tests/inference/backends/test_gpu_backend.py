@@ -143,11 +143,10 @@ def test_what_a_batch_borrows_goes_back_whether_it_works_or_not(make, card, on_c
     pending.result()
     assert backend.pools.output.report().leased_bytes > 0
     pending.close()
-    network = backend._network
-    backend._network = torch.nn.Conv2d(7, 1, 1)
+    network, backend._compiled = backend._compiled, torch.nn.Conv2d(7, 1, 1)
     with pytest.raises(RuntimeError, match="channels"):
         answers(backend, windows)
-    backend._network = network
+    backend._compiled = network
     answers(backend, windows)
     assert [pool.report().leased_bytes for pool in (backend.pools.input, backend.pools.output)] == [0, 0]
 
@@ -160,7 +159,7 @@ def test_a_failure_keeps_no_tensors(make, on_card, batch):
         made.append(weakref.ref(inner))
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    backend._network = fail
+    backend._compiled = fail
     with pytest.raises(torch.OutOfMemoryError) as raised:
         backend.run(batch)
     assert made[0]() is None
@@ -217,8 +216,10 @@ class Streams:
         @contextmanager
         def block():
             before, self.now = self.now, name
-            yield
-            self.now = before
+            try:
+                yield
+            finally:
+                self.now = before
 
         return block()
 
@@ -234,6 +235,9 @@ class Streams:
     def mark(self):
         self.marks.append(SlowMark(self.now))
         return self.marks[-1]
+
+    def rest(self):
+        self.log.append((self.now, "rest"))
 
     def follow(self, mark):
         self.log.append((self.now, mark.stream))
@@ -266,6 +270,14 @@ def test_each_stream_waits_for_the_one_before(make, card, on_card, streams):
     ]
 
 
+def test_where_launching_fails_what_was_launched_comes_to_rest_first(make, card, on_card, streams):
+    backend = on_card(make.network())
+    backend._compiled = torch.nn.Conv2d(7, 1, 1)
+    with pytest.raises(RuntimeError, match="channels"):
+        answers(backend, [Window(seen(card, noise(40, 60)), (0, 32), (0, 32))])
+    assert streams.log[-1] == (None, "rest")
+
+
 def test_the_answer_is_read_when_it_has_come_down(make, card, on_card, streams):
     backend = on_card(make.network())
     window = Window(seen(card, noise(40, 60)), (0, 32), (0, 32))
@@ -286,6 +298,47 @@ def test_images_of_any_size_are_predicted_as_on_the_processor(make, card, on_car
     for result, wanted in zip(predict_many(given, card, backend, options), expected, strict=True):
         np.testing.assert_allclose(result.probability, wanted.probability, atol=1e-5)
         assert result.tiles == wanted.tiles
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_rounded_maps_are_float32_but_for_rounding(make, on_card, batch, precision):
+    network = make.network()
+    expected = make.backend(deepcopy(network)).run(batch)
+    backend = on_card(network, precision=precision)
+    assert backend.precision == precision
+    assert 1e-6 < np.abs(backend.run(batch) - expected).max() < 0.02
+
+
+def test_what_float16_does_not_hold_is_computed_in_float32(make, card, on_card, caplog):
+    network = make.network()
+    first = network.init_conv.double_conv
+    with torch.no_grad():
+        # Beyond its largest number in the middle of the network, and back.
+        first[1].weight.mul_(1e6)
+        first[1].bias.mul_(1e6)
+        first[4].weight.mul_(1e-6)
+    image = seen(card, noise(40, 60))
+    windows = [Window(image, (0, 32), (0, 32)), Window(image, (0, 32), (0, 32), in_memory=False)]
+    expected = answers(on_card(deepcopy(network)), windows)
+    backend = on_card(network, precision="float16")
+    for _ in range(2):
+        np.testing.assert_allclose(answers(backend, windows), expected, atol=1e-5)
+    assert len([record for record in caplog.records if "float16" in record.message]) == 1
+    backend.unload()
+    assert [pool.report().held_bytes for pool in (backend.pools.input, backend.pools.output)] == [0, 0]
+
+
+def test_a_stretched_image_is_stretched_on_the_card(make, card, on_card, monkeypatch):
+    network = make.network()
+    card = card.model_copy(update={"object_size": 10.0})
+    given = [Image.of(noise(64, 48, 3)), Image.of(noise(90, 40, dtype=np.uint16))]
+    options = PredictOptions(diameter=7.0)
+    expected = list(predict_many(given, card, make.backend(deepcopy(network)), options))
+    backend = GpuBackend(network, make.heads, Device("mps", "It is pretended."), torch_name="cpu")
+    monkeypatch.setattr("napari_unetseg.inference.image_task.ImageTask.read", None)
+    for result, wanted in zip(predict_many(given, card, backend, options), expected, strict=True):
+        assert result.resized_to == wanted.resized_to != wanted.probability.shape[1:]
+        np.testing.assert_allclose(result.probability, wanted.probability, atol=1e-5)
 
 
 def test_turned_and_flipped_passes_work_on_a_card(make, card, on_card):

@@ -6,6 +6,7 @@ made, wider ones take the steps of `intensities.rescale` in float64. Nothing her
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unetseg.inference.backends import RawPixels
+from napari_unetseg.inference.backends import RawPixels, Taps
 from napari_unetseg.inference.backends.intensities import BOUND, lookup_table
 from napari_unetseg.inference.backends.runs import runs
 
@@ -83,6 +84,10 @@ class DevicePixels:
             self._rescaled = _Steps(raw, device)
         self._averaged = len(raw.ranges) == 1 and len(raw.planes) not in (1, raw.channels)
         self._count = _for_each_channel([float(len(raw.planes))], torch.float32, device)
+        self._stretched: tuple[_Axis, _Axis] | None = None
+        if raw.stretched is not None:
+            down, across = raw.stretched
+            self._stretched = _Axis(down, device), _Axis(across, device)
 
     @torch.inference_mode()
     def window(self, rows: Indices, columns: Indices, out: Tensor) -> None:
@@ -91,24 +96,66 @@ class DevicePixels:
         Parameters
         ----------
         rows, columns
-            Rows and columns of the image, in any order; quick where there are few runs of neighbours, rising or
-            falling, as in an image that is mirrored at its border.
+            Rows and columns of the image, or of what it is stretched to, in any order; quick where there are few runs
+            of neighbours, rising or falling, as in an image that is mirrored at its border.
         out
             float32 (channels, rows, columns) on the same device, of any strides.
         """
-        step = max(_AT_ONCE // (len(self._planes) * len(columns)), 1)
+        read = self._seen
+        pixels_of_row = len(columns)
+        if self._stretched is not None:
+            down, across = self._stretched
+            read = partial(_stretch, self._seen, down, across)
+            pixels_of_row = len(across.used(columns)) * math.ceil(len(down.used(rows)) / len(rows))
+        step = max(_AT_ONCE // (len(self._planes) * pixels_of_row), 1)
         for start in range(0, len(rows), step):
-            pixels = _taken(_taken(self._planes, 1, rows[start : start + step]), 2, columns)
-            values = self._rescaled(pixels)
-            if self._averaged:
-                values = self._mean(values.to(torch.float32))
-            out[:, start : start + step].copy_(values)
+            out[:, start : start + step].copy_(read(rows[start : start + step], columns))
+
+    def _seen(self, rows: Indices, columns: Indices) -> Tensor:
+        """Return the pixels at `rows` x `columns` as numbers around 0 and 1, one plane for each channel or for all."""
+        values = self._rescaled(_taken(_taken(self._planes, 1, rows), 2, columns)).to(torch.float32)
+        return self._mean(values) if self._averaged else values
 
     def _mean(self, values: Tensor) -> Tensor:
         total = values[:1]
         for plane in range(1, len(values)):  # one after the other, as NumPy adds them
             total = total + values[plane]
         return total / self._count
+
+
+class _Axis:
+    """Taps along an axis, on a device."""
+
+    def __init__(self, taps: Taps, device: torch.device) -> None:
+        # In float64, as on the host, so that a constant stays what it is.
+        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._on_host = taps
+        self._places = _copied(torch.from_numpy(taps.places.astype(np.int32)), device)
+        self._weights = _copied(torch.from_numpy(taps.weights).to(self.dtype), device)
+
+    def used(self, indices: Indices) -> Indices:
+        """Return the pixels of which some of the stretched axis are made."""
+        places = self._on_host.places[:, indices]
+        return np.arange(places.min(), places.max() + 1)
+
+    def apply(self, values: Tensor, axis: int, indices: Indices, first: int) -> Tensor:
+        """Return the values at some places of the stretched axis, of those from `first` on along the other."""
+        places = _taken(self._places, 1, indices) - int(first)
+        weights = _taken(self._weights, 1, indices)
+        shape = (-1, 1) if axis == 1 else (-1,)
+        total = values.index_select(axis, places[0]).mul_(weights[0].view(shape))
+        for place, weight in zip(places[1:], weights[1:], strict=True):
+            total.addcmul_(values.index_select(axis, place), weight.view(shape))
+        return total
+
+
+def _stretch(
+    seen: Callable[[Indices, Indices], Tensor], down: _Axis, across: _Axis, rows: Indices, columns: Indices
+) -> Tensor:
+    """Return the stretched image at `rows` x `columns`; `seen` reads what it is made of."""
+    used_rows, used_columns = down.used(rows), across.used(columns)
+    values = seen(used_rows, used_columns).to(down.dtype)
+    return across.apply(down.apply(values, 1, rows, used_rows[0]), 2, columns, used_columns[0])
 
 
 class _Table:
@@ -126,6 +173,11 @@ class _Table:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         places = pixels + self._first
+        if places.stride(0) < places.stride(2):  # as they lie, so that nothing is turned around
+            return self._look_up(places.permute(1, 2, 0)).permute(2, 0, 1)
+        return self._look_up(places)
+
+    def _look_up(self, places: Tensor) -> Tensor:
         return self._values.index_select(0, places.flatten()).view(places.shape)
 
 

@@ -34,7 +34,7 @@ def fuse_convolutions(network: SegmentationNetwork) -> None:
     Parameters
     ----------
     network
-        As `napari_unetseg.inference.backends.fast_layers.round_to_bfloat16` leaves it.
+        As `napari_unetseg.inference.backends.fast_layers.round_maps` leaves it.
     """
     _replace_first(network)
     for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:

@@ -1,9 +1,11 @@
 """PyTorch as the runtime on a graphics card: CUDA, or Apple's MPS."""
 
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -16,21 +18,28 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.inference.backends import (
     Buffers,
     Pending,
-    RawPixels,
     WindowSource,
     cancelled_error,
     unloaded,
 )
 from napari_unetseg.inference.backends.activation import to_probabilities
+from napari_unetseg.inference.backends.compilation import CompiledNetwork
 from napari_unetseg.inference.backends.device import Device
-from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, round_to_bfloat16
-from napari_unetseg.inference.backends.graphics_card import graphics_card
+from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, round_maps
+from napari_unetseg.inference.backends.gpu_layers import fuse_instance_norm
+from napari_unetseg.inference.backends.graphics_card import GraphicsCard, graphics_card
 from napari_unetseg.inference.backends.malloc import return_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.transfers import Mark
 from napari_unetseg.inference.backends.uploaded_images import UploadedImages
+from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head
+
+_log = logging.getLogger(__name__)
+
+_ROUNDED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types of maps in the precisions that round them."""
 
 _POLL_S = 0.02
 """How often a cancel is looked at while a batch is computed."""
@@ -42,7 +51,8 @@ _NAP_S = 0.0002
 class GpuBackend:
     """A network on a graphics card, made fast for inference.
 
-    It takes the network over: BatchNorm is folded into the convolutions before it, and the network moves to the card.
+    It takes the network over: BatchNorm is folded into the convolutions before it, InstanceNorm and the ReLU after it
+    become one layer, and the network moves to the card, where it is compiled in the background.
     Images go up as they were read and become windows there, while the batch before is computed and the one before that
     comes down; all that is launched on a card is launched by one thread.
 
@@ -57,9 +67,12 @@ class GpuBackend:
     pools
         Buffers that runs use again; None for pools of its own with the default limits.
     precision
-        ``"float32"``, or ``"bfloat16"`` for weights and maps as `round_to_bfloat16` makes them.
+        ``"float32"``, or ``"bfloat16"`` or ``"float16"`` for weights and maps as `round_maps` makes them. float16 ends
+        at 65504: where an answer is not finite, it is computed again in float32.
     torch_name
         The device as PyTorch names it; None for that of `device`.
+    compiles
+        Whether the network may be compiled.
     """
 
     in_bands = False
@@ -73,6 +86,7 @@ class GpuBackend:
         *,
         precision: str = "float32",
         torch_name: str | None = None,
+        compiles: bool = True,
     ) -> None:
         self.device = device
         self.pools = pools or BufferPools()
@@ -82,15 +96,27 @@ class GpuBackend:
         self.precision = "tf32" if precision == "float32" and _rounds_to_tf32(self._card.device) else precision
         self._heads = tuple(heads)
         self._images = UploadedImages(self._card, self.pools, _total_memory(self._card.device))
-        self._network: SegmentationNetwork | None = self._prepare(network)
-
-    def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
-        if self.precision == "bfloat16":
-            round_to_bfloat16(network)
+        # In float32, for answers that float16 does not hold.
+        self._exact = deepcopy(network) if precision == "float16" else None
+        self._exact_is_here = False
+        self._network: SegmentationNetwork | None = self._prepare(network, precision)
+        self._compiled: CompiledNetwork | None = CompiledNetwork(
+            self._network, str(self._card.device), enabled=compiles
+        )
+
+    def _prepare(self, network: SegmentationNetwork, precision: str) -> SegmentationNetwork:
+        fuse_instance_norm(network)
+        if precision in _ROUNDED:
+            round_maps(network, _ROUNDED[precision])
         # PyTorch's annotations of Module.to do not know memory_format.
         moved: SegmentationNetwork = network.to(self._card.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
+
+    @property
+    def compilation(self) -> Sentence:
+        """Say whether compiled code computes the network, or why not."""
+        return self._compiled.compilation if self._compiled is not None else Sentence("The network was unloaded.")
 
     @property
     def device_memory_mb(self) -> float | None:
@@ -167,29 +193,47 @@ class GpuBackend:
     ) -> "_OnItsWay":
         """Hand a batch to the thread that launches; what is lent is given back when the batch is at rest."""
         try:
-            network = self._loaded_network()
+            network = self._compiled
+            if network is None:
+                raise unloaded()
             if cancel is not None and cancel():
                 raise cancelled_error()
-            answer = lent.enter_context(
-                self.pools.output.lease(self._answer_shape(shape), pinned=self._card.transfers.pinned)
-            )
-            launched = self._card.launch(partial(self._compute, network, shape, host, raw, answer, lent))
+            pinned = self._card.transfers.pinned
+            answer = lent.enter_context(self.pools.output.lease(self._answer_shape(shape), pinned=pinned))
+            finite = None
+            if self._exact is not None:
+                finite = lent.enter_context(self.pools.output.lease((1,), torch.bool, pinned=pinned))
+            launched = self._card.launch(partial(self._compute, network, shape, host, raw, answer, finite, lent))
         except BaseException:
             lent.close()
             raise
-        return _OnItsWay(launched, answer, cancel, out, lent, [window.raw for window in raw.values()])
+
+        def launch_again() -> Future[Mark]:
+            return self._card.launch(lambda: self._compute(self._exact_network(), shape, host, raw, answer, None, lent))
+
+        return _OnItsWay(self._card, launched, answer, finite, launch_again, cancel, out, lent)
+
+    def _exact_network(self) -> SegmentationNetwork:
+        if self._exact is None:
+            raise unloaded()
+        if self._exact_is_here:
+            return self._exact
+        _log.warning("float16 did not hold an answer of the network, which is computed in float32 then.")
+        self._exact, self._exact_is_here = self._prepare(self._exact, "float32"), True
+        return self._exact
 
     @torch.inference_mode()
     def _compute(
         self,
-        network: SegmentationNetwork,
+        network: Callable[[Tensor], Tensor],
         shape: tuple[int, ...],
         host: Mapping[int, Tensor],
         raw: Mapping[int, WindowSource],
         answer: Tensor,
+        finite: Tensor | None,
         lent: ExitStack,
     ) -> Mark:
-        """Launch all that a batch needs; return when its answer will have come down."""
+        """Launch all that a batch needs; return when its answer, and whether it is finite, will have come down."""
         transfers, name = self._card.transfers, str(self._card.device)
         uploads = {index: self._images.upload(window.raw) for index, window in raw.items() if window.raw is not None}
         with transfers.uploading():
@@ -206,10 +250,16 @@ class GpuBackend:
             logits = network(batch)
             probabilities = lent.enter_context(self.pools.output.lease(tuple(answer.shape), device=name))
             to_probabilities(logits, self._heads, probabilities)
+            is_finite = None
+            if finite is not None:
+                is_finite = lent.enter_context(self.pools.output.lease((1,), torch.bool, device=name))
+                is_finite.copy_(logits.isfinite().all())
             computed = transfers.mark()
         with transfers.downloading():
             transfers.follow(computed)
             transfers.copy(probabilities, answer)
+            if finite is not None and is_finite is not None:
+                transfers.copy(is_finite, finite)
             return transfers.mark()
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
@@ -240,7 +290,10 @@ class GpuBackend:
 
     def unload(self) -> None:
         """Free the memory of the network and of the buffers; `run` raises afterwards."""
-        self._network = None
+        self._network = self._exact = None
+        if self._compiled is not None:
+            self._compiled.close()
+            self._compiled = None
         self.release_memory()
 
 
@@ -249,49 +302,58 @@ class _OnItsWay:
 
     Parameters
     ----------
+    card
+        The card.
     launched
         Done when all of it is launched; its result is reached when the answer has come down.
-    answer
-        Where it comes down.
+    answer, finite
+        Where it comes down, and whether it is finite; None where nobody asks.
+    launch_again
+        Computes the batch in float32.
     cancel, out
         As for `Backend.start`.
     lent
         What the batch needs until it is at rest.
-    images
-        What must not leave the card before.
     """
 
     computed_at_once = False
 
     def __init__(
         self,
+        card: GraphicsCard,
         launched: Future[Mark],
         answer: Tensor,
+        finite: Tensor | None,
+        launch_again: Callable[[], Future[Mark]],
         cancel: CancelFlag | None,
         out: NDArray[np.float32] | None,
         lent: ExitStack,
-        images: Sequence[RawPixels | None],
     ) -> None:
+        self._card = card
         self._launched = launched
-        self._answer = answer
+        self._answer, self._finite = answer, finite
+        self._launch_again = launch_again
         self._cancel = cancel
         self._out = out
         self._lent = lent
-        self._images = images
 
     def result(self) -> NDArray[np.float32]:
         """Wait for the probabilities; see `Pending.result`."""
-        if self._cancel is None:
-            self._launched.result().wait()
-        else:
-            self._wait_or_cancel(self._cancel)
+        self._wait()
+        if self._finite is not None and not self._finite.item():
+            self._launched, self._finite = self._launch_again(), None
+            self._wait()
         found: NDArray[np.float32] = self._answer.numpy()
         if self._out is None:
             return found
         self._out[:] = found
         return self._out
 
-    def _wait_or_cancel(self, cancel: CancelFlag) -> None:
+    def _wait(self) -> None:
+        cancel = self._cancel
+        if cancel is None:
+            self._launched.result().wait()
+            return
         while not wait([self._launched], _POLL_S).done:
             if cancel():
                 raise cancelled_error()
@@ -309,8 +371,9 @@ class _OnItsWay:
         try:
             if self._launched.exception() is None:
                 self._launched.result().wait()
+            else:  # some of it may have been launched
+                self._card.transfers.rest()
         finally:
-            self._images = ()
             self._lent.close()
 
 

@@ -33,6 +33,7 @@ def make_backend(
     pools: BufferPools | None = None,
     *,
     keeps_memory: bool = False,
+    compiles: bool = True,
 ) -> Backend:
     """Put a network behind the runtime of that plan, in its precision; it takes the network over.
 
@@ -49,6 +50,9 @@ def make_backend(
     keeps_memory
         The setting `unet.memory.keep_freed_memory`: where PyTorch computes on the CPU, this process keeps freed memory.
 
+    compiles
+        The setting `unet.model.compile`: on a graphics card, PyTorch may compile the network.
+
     Raises
     ------
     UnetsegError
@@ -58,7 +62,7 @@ def make_backend(
     if plan.backend == "torch":
         if keeps_memory and device.kind == "cpu":
             keep_freed_memory()
-        return torch_backend(network, card.outputs, device, pools, precision=plan.precision)
+        return torch_backend(network, card.outputs, device, pools, precision=plan.precision, compiles=compiles)
     if plan.backend == "openvino":
         return _openvino_backend(plan, network, card, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
@@ -74,10 +78,12 @@ def torch_backend(
     pools: BufferPools | None = None,
     *,
     precision: str = "float32",
+    compiles: bool = True,
 ) -> TorchBackend | GpuBackend:
     """Let PyTorch compute a network on a device; see `TorchBackend` and `GpuBackend`."""
-    backend = TorchBackend if device.kind == "cpu" else GpuBackend
-    return backend(network, heads, device, pools, precision=precision)
+    if device.kind == "cpu":
+        return TorchBackend(network, heads, device, pools, precision=precision)
+    return GpuBackend(network, heads, device, pools, precision=precision, compiles=compiles)
 
 
 def _openvino_backend(

@@ -25,7 +25,7 @@ from napari_unetseg.inference.backends.fast_layers import (
     fold_batch_norm,
     replace_instance_norm,
     replace_pooling,
-    round_to_bfloat16,
+    round_maps,
 )
 from napari_unetseg.inference.backends.fused_convolution import fuse_convolutions, fuses_convolutions
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
@@ -53,7 +53,7 @@ class TorchBackend:
     pools
         Buffers that runs use again; None for pools of its own with the default limits.
     precision
-        ``"float32"``, or ``"bfloat16"`` for weights and maps as `round_to_bfloat16` makes them.
+        ``"float32"``, or ``"bfloat16"`` for weights and maps as `round_maps` makes them.
     """
 
     device_memory_mb = None
@@ -83,7 +83,7 @@ class TorchBackend:
         replace_instance_norm(network)
         replace_pooling(network)
         if self.precision == "bfloat16":
-            round_to_bfloat16(network)
+            round_maps(network, torch.bfloat16)
         if self._fused:
             fuse_convolutions(network)
         for layer in network.modules():

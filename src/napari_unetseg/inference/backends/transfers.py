@@ -65,6 +65,11 @@ class Transfers:
         """Let what is launched in the block go through the stream for copies from the device."""
         return self._through(self._down)
 
+    def rest(self) -> None:
+        """Wait until the device has nothing to do."""
+        if self.pinned:
+            torch.cuda.synchronize(self._device)
+
     def copy(self, source: Tensor, target: Tensor) -> None:
         """Launch a copy between host and device; where copies run in the background, the host's memory is pinned."""
         # Without streams nobody would wait for it.
