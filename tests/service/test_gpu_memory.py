@@ -167,6 +167,21 @@ def test_images_let_idle_models_go_first_and_say_so(service, card, squares, weig
     assert not service.model_info(dark_model).loaded
 
 
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
+def test_whatever_room_a_card_has_the_objects_are_found_and_all_is_given_back(
+    service, card, squares, dark_model, share
+):
+    image = np.tile(squares, (2, 2))
+    expected = service.segment(image).labels
+    service.unload()
+    service.initialize(model=dark_model)
+    card.room = card.taken + int(share * 10 * 4 * 3 * image.size)
+    for result in (service.segment(image), *service.segment_batch([image] * 2)):
+        np.testing.assert_array_equal(result.labels, expected)
+    service.unload()
+    assert card.taken == 0
+
+
 def test_a_card_that_others_fill_meanwhile_leaves_a_health_check_on_the_cpu(service, card, squares, weights):
     service.initialize()
     card.room = weights + 1
