@@ -9,7 +9,7 @@ cores read objects off the maps.
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Thread, current_thread
@@ -42,8 +42,8 @@ _LEAST_AHEAD = 2
 _POLL_S = 0.1
 
 
-class BatchResults(Iterator["Segmentation | Failure"]):
-    """The results of a batch, one after the other.
+class BatchResults(Generator["Segmentation | Failure"]):
+    """The results of a batch, one after the other; to close it waits until nothing is under way any more.
 
     Parameters
     ----------
@@ -55,18 +55,23 @@ class BatchResults(Iterator["Segmentation | Failure"]):
         self._ending = Ending()
         self._results = start(self._ending)
 
-    def __next__(self) -> "Segmentation | Failure":
+    def send(self, value: None) -> "Segmentation | Failure":
         """Wait for the next result."""
+        with self._awaited():
+            return self._results.send(value)
+
+    def throw(self, *error: Any) -> "Segmentation | Failure":
+        """Raise an error where the last result was given."""
+        with self._awaited():
+            return self._results.throw(*error)
+
+    @contextmanager
+    def _awaited(self) -> Iterator[None]:
         self._ending.is_awaited = True
         try:
-            return next(self._results)
+            yield
         finally:
             self._ending.is_awaited = False
-
-    def close(self) -> None:
-        """Stop what is under way, and wait until it has stopped."""
-        self._ending.is_awaited = True
-        self._results.close()
 
 
 @dataclass

@@ -150,7 +150,7 @@ class Runner:
         cancel: CancelFlag | None,
         on_stage: OnStage | None,
         also: Collection[Part] = (),
-    ) -> Iterator[Segmentation | Failure]:
+    ) -> Generator[Segmentation | Failure]:
         """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
         return BatchResults(
             lambda ending: self._run_many(package, images, options, progress, cancel, on_stage, also, ending)
@@ -188,10 +188,9 @@ class Runner:
                 return
             del drawn, plane  # the network runs without the first image, once that is done
         with ExitStack() as stack:
-            first = stack.enter_context(self._models.borrow(package))
-            check_options(options, first.card)
             workers = [Worker(number, self._lines.of(number)) for number in range(self._models.workers)]
-            workers[0].model = first
+            workers[0].model = stack.enter_context(self._models.borrow(package))
+            check_options(options, workers[0].model.card)
             lent = stack.pop_all()
         # The id is the batch's, and not that of what its reader does between two results.
         with request(identity):
