@@ -353,7 +353,7 @@ def test_what_is_named_and_cannot_be_had_is_a_failure_of_that_image(monkeypatch)
     results = list(start(FakeLender(), map(picture, range(4)), runner=runner, also=("contours",)))
     assert [type(result) for result in results] == [Segmentation, Segmentation, Failure, Segmentation]
     assert str(results[2]).startswith("2: memory ran out.")
-    assert runner.counter.performance.runs == 3
+    assert runner.counter.snapshot().runs == 3
 
 
 class Watched:

@@ -158,7 +158,7 @@ class Pipeline:
     ) -> None:
         self._images = iter(images)
         self._options = options
-        self._all_workers, self._workers = tuple(workers), workers
+        self._all_workers, self._workers = {worker.number: worker for worker in workers}, workers
         self._borrow, self._settle = borrow, settle
         self._progress, self._cancel = progress, cancel
         self._together = together
@@ -404,7 +404,9 @@ class Pipeline:
         def report(done: int, total: int) -> None:
             with self._lock:
                 worker.counts = before + done, before + total
-                done, total = (sum(numbers) for numbers in zip(*(one.counts for one in self._all_workers), strict=True))
+                done, total = (
+                    sum(numbers) for numbers in zip(*(one.counts for one in self._all_workers.values()), strict=True)
+                )
                 self._reports.append((done, total))
                 self._for_caller.notify_all()
 
@@ -472,14 +474,9 @@ class Pipeline:
                 return
             self._ahead.extendleft(reversed(left))
             self._pixels_ahead += sum(item.pixels for item in left)
-            remark = Sentence(
-                "One of {number} devices failed and was left out; the others computed its images. It said: {reason}",
-                number=len(self._workers) + 1,
-                reason=error,
-            )
+            remark = left_out_remark(len(self._all_workers), error)
             self._remarks.append(remark)
             self._for_network.notify_all()
-        _log.warning("%s", remark)
 
     # The threads that read objects off maps.
 
@@ -498,3 +495,14 @@ class Pipeline:
                 item.result = result
                 self._for_caller.notify_all()
             del item, result
+
+
+def left_out_remark(number: int, error: Exception) -> Sentence:
+    """Say, also in the log, that one of so many devices does not take part."""
+    remark = Sentence(
+        "One of {number} devices failed and was left out; the others computed its images. It said: {reason}",
+        number=number,
+        reason=error,
+    )
+    _log.warning("%s", remark)
+    return remark
