@@ -67,7 +67,7 @@ def load_benchmarked_model(
         If the model or the device cannot be used.
     """
     chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
-    execution_plan = plan_execution(backend_request, package.card, chosen.kind)
+    execution_plan = plan_execution(backend_request, package.card, chosen.torch_name)
     runner = load_backend(package, execution_plan, chosen, keeps_memory=keeps_memory)
     return BenchmarkedModel(package, execution_plan, runner, device_name(runner.device.torch_name), keeps_memory)
 
@@ -83,7 +83,9 @@ def load_backend(
         If it does not fit there.
     """
     with out_of_memory_says(no_memory_to_load(package.name)):
-        return make_backend(execution_plan, load_network(package), package.card, device, keeps_memory=keeps_memory)
+        network = load_network(package)
+        # What is compiled in the background would be measured, too.
+        return make_backend(execution_plan, network, package.card, device, keeps_memory=keeps_memory, compiles=False)
 
 
 def time_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:

@@ -102,7 +102,7 @@ def measure_batch_size(package: ModelPackage, settings: Settings) -> None:
     wanted, sha256 = settings.unet.model, package.card.weights.sha256
     request = requested_backend(None, None, wanted.backend, wanted.precision)
     device = choose_device(wanted.device, fallback_to_cpu=wanted.fallback_to_cpu)
-    execution = plan_execution(request, package.card, device.kind)
+    execution = plan_execution(request, package.card, device.torch_name)
     if read_profile(device_name(device.torch_name), sha256, execution.backend, execution.precision) is not None:
         return
     benchmarked = load_benchmarked_model(
