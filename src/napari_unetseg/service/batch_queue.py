@@ -169,6 +169,10 @@ class NetworkRun:
         item.watch.add("network", self._clock.mean)
         return self.under_way.popleft()
 
+    def end(self) -> None:
+        """Let go of what the model keeps for this run, which is in a circle with it."""
+        self._outcomes = iter(())
+
     def __iter__(self) -> "NetworkRun":
         return self
 

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 import numpy as np
@@ -111,7 +111,8 @@ class LoadedModel:
         self.parameters_count = parameters_count
         self.bytes_held = bytes_held
         self.limits = Limits()
-        self._lock = Lock()
+        # Reentrant: a run that nobody finished ends whenever Python clears it away.
+        self._lock = RLock()
         self._plan, self._backend = plan, backend
         self._batch_shape_on = batch_shape_on
         self._batch_shape = batch_shape_on(backend.device.torch_name, plan)

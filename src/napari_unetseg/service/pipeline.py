@@ -366,7 +366,7 @@ class Pipeline:
                 worker.model = lending.__enter__()
                 with self._lock:
                     self._lent.push(lending)
-                    if worker.model is self._all_workers[0].model and len(self._workers) > 1:
+                    if any(other.model is worker.model for other in self._workers if other is not worker):
                         self._workers.remove(worker)  # its own device does not serve, which health says
                         return
             while self._wait_for_images(worker):
@@ -374,6 +374,8 @@ class Pipeline:
         except Exception as error:
             self._leave_out(worker, error)
         finally:
+            if worker.run is not None:
+                worker.run.end()
             worker.run = None
 
     def _compute(self, worker: Worker, model: "RunningModel") -> None:
