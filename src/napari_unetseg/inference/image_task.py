@@ -10,7 +10,7 @@ from napari_unetseg.inference.augmentation import ORIENTATIONS
 from napari_unetseg.inference.backends import RawPixels
 from napari_unetseg.inference.normalisation import Normalised, normalise
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
-from napari_unetseg.inference.resampling import Resampler
+from napari_unetseg.inference.resampling import Resampler, Stretched
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
@@ -23,30 +23,24 @@ class TileWindow:
 
     Attributes
     ----------
-    pixels
-        The image.
-    resampler
-        Stretches it; None where it keeps its size.
+    image
+        The image, stretched where the network wants another size.
     rows, columns
-        Rows and columns of the image, or of what it is stretched to.
+        Rows and columns of it.
     """
 
-    pixels: Normalised
-    resampler: Resampler | None
+    image: Normalised | Stretched
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
 
     @property
     def raw(self) -> RawPixels | None:
-        """The image in memory; None where it is stretched, or lies elsewhere."""
-        return self.pixels.raw if self.resampler is None else None
+        """The image in memory; None where it lies elsewhere."""
+        return self.image.raw
 
     def read(self, out: NDArray[np.float32]) -> None:
         """Write the window into float32 (C, height, width)."""
-        if self.resampler is None:
-            self.pixels.read(self.rows, self.columns, out=out)
-        else:
-            out[:] = self.resampler.read(self.pixels, self.rows, self.columns)
+        self.image.read(self.rows, self.columns, out)
 
 
 class ImageTask:
@@ -90,6 +84,7 @@ class ImageTask:
         self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
         self._resampler = Resampler(image.shape, tile_plan.resized_to) if tile_plan.resized_to else None
+        self._seen = self._pixels if self._resampler is None else Stretched(self._pixels, self._resampler)
         self._map, remarks = allocate_map((self._heads + request.augment, *image.shape), image.name)
         self.warnings += remarks
         self._start(tile_plan)
@@ -162,7 +157,7 @@ class ImageTask:
     def window(self, index: int) -> "TileWindow":
         """Return what the network is to see of a tile."""
         rows, columns = self.tile_plan.tiles[index].read
-        return TileWindow(self._pixels, self._resampler, self._rows[rows], self._columns[columns])
+        return TileWindow(self._seen, self._rows[rows], self._columns[columns])
 
     def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).

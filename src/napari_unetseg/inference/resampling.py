@@ -6,7 +6,8 @@ answers of disjoint windows add up to the answer of the whole; so nothing of the
 is ever in memory, however much larger than the image it is.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +76,11 @@ class Resampler:
         seen = pixels.read(*used_pixels)
         return _apply(seen, down[:, used_pixels[0]], across[:, used_pixels[1]])
 
-    def raw(self, pixels: Normalised) -> RawPixels | None:
-        """Return what a device needs to read as `read` does; None where the pixels are not in memory."""
-        if pixels.raw is None:
-            return None
+    @property
+    def taps(self) -> tuple[Taps, Taps]:
+        """Of which rows, and of which columns, those of the stretched image are made."""
         down, across = self._there
-        return replace(pixels.raw, stretched=(_taps(down), _taps(across)))
+        return _taps(down), _taps(across)
 
     def add(self, part: NDArray[np.float32], window: tuple[slice, slice], whole: NDArray[np.float32]) -> None:
         """Add a part of a map of the stretched image to the map of the image.
@@ -99,6 +99,32 @@ class Resampler:
             return
         rows, columns = (slice(used.min(), used.max() + 1) for used in (down.indices, across.indices))
         whole[:, rows, columns] += _apply(part, down[rows].tocsr(), across[columns].tocsr())
+
+
+@dataclass(frozen=True)
+class Stretched:
+    """An image at another size, as the network will see it; `Normalised` is its like for one that keeps its size.
+
+    Attributes
+    ----------
+    pixels
+        The image.
+    resampler
+        Stretches it.
+    """
+
+    pixels: Normalised
+    resampler: Resampler
+
+    def read(self, rows: Indices, columns: Indices, out: NDArray[np.float32]) -> None:
+        """Write the stretched image at `rows` x `columns` into float32 (channels, rows, columns)."""
+        out[:] = self.resampler.read(self.pixels, rows, columns)
+
+    @cached_property
+    def raw(self) -> RawPixels | None:
+        """What a device needs to do the same; None where the pixels are not in memory."""
+        raw = self.pixels.raw
+        return None if raw is None else replace(raw, stretched=self.resampler.taps)
 
 
 def _taps(weights: csr_matrix) -> Taps:
