@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from napari_unetseg.inference.backends import RawPixels, Taps
+from napari_unetseg.inference.backends.runs import Indices
 from napari_unetseg.inference.normalisation import Normalised
-
-Indices = NDArray[np.intp]
 
 
 def axis_weights(length: int, new_length: int, *, smooth: bool) -> csr_matrix:
