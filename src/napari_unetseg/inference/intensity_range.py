@@ -20,6 +20,9 @@ _STRIP = 2**24
 _IN_CACHE = 2**18
 """Values that are looked at more than once before the next ones are."""
 
+_A_LOOK = 2**13
+"""Values among which there are nearly always two that differ, if there are any."""
+
 _PAIRS_PAY = 2**17
 """Bytes from which it is quicker to count 65536 pairs of them."""
 
@@ -182,9 +185,9 @@ def _ends_if_finite(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
     return (low, high) if np.isfinite(low) and np.isfinite(high) else None
 
 
-def _strips(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Read an image (..., Y, X) from top to bottom in pieces that need little memory."""
-    values = _IN_CACHE if isinstance(pixels, np.ndarray) else _STRIP
+def _strips(pixels: NDArray[Any], in_memory: int | None = None) -> Iterator[NDArray[Any]]:
+    """Read an image (..., Y, X) from top to bottom in pieces that need little memory, or of so many values."""
+    values = in_memory or _IN_CACHE if isinstance(pixels, np.ndarray) else _STRIP
     rows = max(values // max(pixels.size // pixels.shape[-2], 1), 1)
     for start in range(0, pixels.shape[-2], rows):
         yield np.asarray(pixels[..., start : start + rows, :])
@@ -193,7 +196,7 @@ def _strips(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def varies(plane: NDArray[Any]) -> bool:
     """Whether the finite pixels of (Y, X) have more than one value; it is read only as far as that takes."""
     lows, highs = [], []
-    for strip in _strips(plane):
+    for strip in _strips(plane, _A_LOOK):
         ends = _finite_extremes(strip)
         if ends is not None:
             lows.append(ends[0])

@@ -56,7 +56,10 @@ class Normalised:
     sampled: int = 1
 
     def read(self, rows: Indices, columns: Indices, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns), in `out` if it is given."""
+        """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns), in `out` if it is given.
+
+        An `out` of `distinct` channels gets these alone.
+        """
         top, left = rows.min(), columns.min()
         # What is not in memory may know slices only.
         window = np.asarray(self.planes[:, top : rows.max() + 1, left : columns.max() + 1])
@@ -68,6 +71,11 @@ class Normalised:
             pixels = _taken(_taken(window, 1, rows[strip] - top), 2, columns - left)
             self._rescale(pixels, found[:, strip])
         return found
+
+    @property
+    def distinct(self) -> int:
+        """Number of channels that differ: 1 where the network sees one plane in all of them."""
+        return 1 if len(self.ranges) == 1 and len(self.planes) != self.channels else self.channels
 
     def _rescale(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> None:
         if len(self.ranges) == 1 and len(pixels) not in (1, self.channels):
