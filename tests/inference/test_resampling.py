@@ -9,7 +9,7 @@ from napari_unetseg.inference import normalisation
 from napari_unetseg.inference.backends import device_pixels
 from napari_unetseg.inference.backends.device_pixels import DevicePixels, host_tensor
 from napari_unetseg.inference.normalisation import normalise
-from napari_unetseg.inference.resampling import Resampler, Stretched, axis_weights
+from napari_unetseg.inference.resampling import Resampler, axis_weights
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.zoo.card import MinMax
 
@@ -68,7 +68,7 @@ def test_a_device_stretches_as_the_host_does(monkeypatch, new_shape, colours, ch
     array = np.random.default_rng(0).integers(0, 255, (60, 45, colours), dtype=np.uint8)
     pixels = normalise(Image(array, "YXC", rgb=True), MinMax(), channels)
     resampler = Resampler((60, 45), new_shape)
-    raw = Stretched(pixels, resampler).raw
+    raw = resampler.raw(pixels)
     on_device = DevicePixels(raw, host_tensor(raw.planes))
     rows, columns = (mirrored(length, length + 5) for length in new_shape)
     for seen in ((rows, columns), (rows[3:6], columns[-9:])):
@@ -81,4 +81,4 @@ def test_a_device_stretches_as_the_host_does(monkeypatch, new_shape, colours, ch
 def test_what_is_not_in_memory_is_stretched_by_the_host(monkeypatch):
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
     pixels = normalise(Image(da.zeros((60, 45), chunks=9)), MinMax(), 3)
-    assert Stretched(pixels, Resampler((60, 45), (30, 20))).raw is None
+    assert Resampler((60, 45), (30, 20)).raw(pixels) is None

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.errors import OutOfMemory
@@ -171,16 +170,3 @@ def test_a_run_that_began_on_the_card_keeps_its_network_until_it_ends(card, brig
         assert next(results).count == 3
         assert next(results, None) is None
         assert card.taken == 0
-
-
-def test_a_full_card_is_no_broken_one(monkeypatch):
-    from napari_unetseg.inference.backends.device import choose_device
-
-    def full(*_size, device):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Pretended")
-    monkeypatch.setattr(torch, "ones", full)
-    assert choose_device("cuda").kind == "cuda"

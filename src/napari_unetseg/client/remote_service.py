@@ -104,7 +104,7 @@ class RemoteService(SegmentVerbs):
             self._connection.close()
             raise
         self._models = RemoteLender(self._connection, client.parallel_requests)
-        self._runner = Runner(self._models, self.settings, ServersDevice())
+        self._runner = Runner(self._models, self.settings, ServersDevice)
 
     @property
     def version(self) -> str:

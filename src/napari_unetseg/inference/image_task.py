@@ -2,45 +2,20 @@
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.inference.augmentation import ORIENTATIONS
 from napari_unetseg.inference.backends import RawPixels
-from napari_unetseg.inference.normalisation import Normalised, normalise
+from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
-from napari_unetseg.inference.resampling import Resampler, Stretched
+from napari_unetseg.inference.resampling import Resampler
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.probability_maps import allocate_map, drop_cached_pages
 from napari_unetseg.zoo.card import ModelCard
-
-
-@dataclass(frozen=True, eq=False)
-class TileWindow:
-    """What a network is to see of a tile; see `WindowSource`.
-
-    Attributes
-    ----------
-    image
-        The image, stretched where the network wants another size.
-    rows, columns
-        Rows and columns of it.
-    """
-
-    image: Normalised | Stretched
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-    @property
-    def raw(self) -> RawPixels | None:
-        """The image in memory; None where it lies elsewhere."""
-        return self.image.raw
-
-    def read(self, out: NDArray[np.float32]) -> None:
-        """Write the window into float32 (C, height, width)."""
-        self.image.read(self.rows, self.columns, out)
 
 
 class ImageTask:
@@ -84,7 +59,6 @@ class ImageTask:
         self._heads = len(card.outputs)
         self._pixels = normalise(image, card.normalisation, card.input_channels)
         self._resampler = Resampler(image.shape, tile_plan.resized_to) if tile_plan.resized_to else None
-        self._seen = self._pixels if self._resampler is None else Stretched(self._pixels, self._resampler)
         self._map, remarks = allocate_map((self._heads + request.augment, *image.shape), image.name)
         self.warnings += remarks
         self._start(tile_plan)
@@ -157,7 +131,19 @@ class ImageTask:
     def window(self, index: int) -> "TileWindow":
         """Return what the network is to see of a tile."""
         rows, columns = self.tile_plan.tiles[index].read
-        return TileWindow(self._seen, self._rows[rows], self._columns[columns])
+        return TileWindow(self, self._rows[rows], self._columns[columns])
+
+    @cached_property
+    def raw(self) -> RawPixels | None:
+        """The image as it was read, and how it is stretched; None where it is not in memory."""
+        return self._pixels.raw if self._resampler is None else self._resampler.raw(self._pixels)
+
+    def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp], out: NDArray[np.float32]) -> None:
+        """Write rows and columns of the image, or of what it is stretched to, into float32 (C, rows, columns)."""
+        if self._resampler is None:
+            self._pixels.read(rows, columns, out=out)
+        else:
+            out[:] = self._resampler.read(self._pixels, rows, columns)
 
     def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
@@ -209,3 +195,29 @@ class ImageTask:
             batch_size=batch_size,
             sampled=self._pixels.sampled,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class TileWindow:
+    """What a network is to see of a tile; see `WindowSource`.
+
+    Attributes
+    ----------
+    task
+        The image.
+    rows, columns
+        Rows and columns of the image, or of what it is stretched to.
+    """
+
+    task: ImageTask
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @property
+    def raw(self) -> RawPixels | None:
+        """The image, the same object for all its windows."""
+        return self.task.raw
+
+    def read(self, out: NDArray[np.float32]) -> None:
+        """Write the window into float32 (C, height, width)."""
+        self.task.read(self.rows, self.columns, out)

@@ -6,8 +6,7 @@ answers of disjoint windows add up to the answer of the whole; so nothing of the
 is ever in memory, however much larger than the image it is.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,11 +78,12 @@ class Resampler:
         stretched = _apply(seen, down[:, used_rows], across[:, used_columns])
         return np.broadcast_to(stretched, (pixels.channels, *stretched.shape[1:]))
 
-    @property
-    def taps(self) -> tuple[Taps, Taps]:
-        """Of which rows, and of which columns, those of the stretched image are made."""
+    def raw(self, pixels: Normalised) -> RawPixels | None:
+        """Return what a device needs to read as `read` does; None where the pixels are not in memory."""
+        if pixels.raw is None:
+            return None
         down, across = self._there
-        return _taps(down), _taps(across)
+        return replace(pixels.raw, stretched=(_taps(down), _taps(across)))
 
     def add(self, part: NDArray[np.float32], window: tuple[slice, slice], whole: NDArray[np.float32]) -> None:
         """Add a part of a map of the stretched image to the map of the image.
@@ -102,32 +102,6 @@ class Resampler:
             return
         rows, columns = (slice(used.min(), used.max() + 1) for used in (down.indices, across.indices))
         whole[:, rows, columns] += _apply(part, down[rows].tocsr(), across[columns].tocsr())
-
-
-@dataclass(frozen=True)
-class Stretched:
-    """An image at another size, as the network will see it; `Normalised` is its like for one that keeps its size.
-
-    Attributes
-    ----------
-    pixels
-        The image.
-    resampler
-        Stretches it.
-    """
-
-    pixels: Normalised
-    resampler: Resampler
-
-    def read(self, rows: Indices, columns: Indices, out: NDArray[np.float32]) -> None:
-        """Write the stretched image at `rows` x `columns` into float32 (channels, rows, columns)."""
-        out[:] = self.resampler.read(self.pixels, rows, columns)
-
-    @cached_property
-    def raw(self) -> RawPixels | None:
-        """What a device needs to do the same; None where the pixels are not in memory."""
-        raw = self.pixels.raw
-        return None if raw is None else replace(raw, stretched=self.resampler.taps)
 
 
 def _taps(weights: csr_matrix) -> Taps:

@@ -262,6 +262,7 @@ def test_each_stream_waits_for_the_one_before(make, card, on_card, streams):
     image = seen(card, noise(40, 60))
     answers(backend, [Window(image, (0, 32), (0, 32)), Window(image, (0, 32), (0, 32), in_memory=False)])
     assert streams.log == [
+        (None, "rest"),  # the weights
         ("up", "copy"),  # the image
         ("up", "copy"),  # the window that the host has read
         ("compute", "up"),
@@ -269,6 +270,26 @@ def test_each_stream_waits_for_the_one_before(make, card, on_card, streams):
         ("down", "compute"),
         ("down", "copy"),
     ]
+
+
+def test_an_image_stays_on_the_card_until_the_batch_is_at_rest(make, card, on_card, monkeypatch):
+    made = []
+    device_pixels = uploaded_images.DevicePixels
+
+    def note(raw, planes):
+        made.append(weakref.ref(pixels := device_pixels(raw, planes)))
+        return pixels
+
+    monkeypatch.setattr(uploaded_images, "DevicePixels", note)
+    backend = on_card(make.network())
+    pending = backend.start(3, [Window(seen(card, noise(40, 60)), (0, 32), (0, 32))])
+    pending.result()
+    backend.release_memory()
+    gc.collect()
+    assert made[0]() is not None
+    pending.close()
+    gc.collect()
+    assert made[0]() is None
 
 
 def test_where_launching_fails_what_was_launched_comes_to_rest_first(make, card, on_card, streams):
@@ -339,6 +360,19 @@ def test_what_float16_does_not_hold_is_computed_in_float32(make, card, on_card, 
     assert len([record for record in caplog.records if "float16" in record.message]) == 1
     backend.unload()
     assert [pool.report().held_bytes for pool in (backend.pools.input, backend.pools.output)] == [0, 0]
+
+
+def test_a_stretched_image_is_stretched_on_the_card(make, card, on_card, monkeypatch):
+    network = make.network()
+    card = card.model_copy(update={"object_size": 10.0})
+    given = [Image.of(noise(64, 48, 3)), Image.of(noise(90, 40, dtype=np.uint16))]
+    options = PredictOptions(diameter=7.0)
+    expected = list(predict_many(given, card, make.backend(deepcopy(network)), options))
+    backend = GpuBackend(network, make.heads, Device("mps", "It is pretended."), torch_name="cpu")
+    monkeypatch.setattr("napari_unetseg.inference.image_task.ImageTask.read", None)
+    for result, wanted in zip(predict_many(given, card, backend, options), expected, strict=True):
+        assert result.resized_to == wanted.resized_to != wanted.probability.shape[1:]
+        np.testing.assert_allclose(result.probability, wanted.probability, atol=1e-5)
 
 
 def test_turned_and_flipped_passes_work_on_a_card(make, card, on_card):
