@@ -20,7 +20,6 @@ from napari_unetseg.inference.backends.transfers import Mark
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict_many
 from napari_unetseg.inference.prediction import PredictOptions
-from napari_unetseg.inference.resampling import Resampler
 
 PRETENDED = Device("cuda", "It is pretended.")
 GPUS = [
@@ -320,18 +319,6 @@ def test_images_of_any_size_are_predicted_as_on_the_processor(make, card, on_car
     for result, wanted in zip(predict_many(given, card, backend, options), expected, strict=True):
         np.testing.assert_allclose(result.probability, wanted.probability, atol=1e-5)
         assert result.tiles == wanted.tiles
-
-
-def test_images_at_another_size_are_stretched_on_the_card(make, card, monkeypatch):
-    fixed = card.model_copy(update={"image_size": (64, 96)})
-    network = make.network()
-    given = [Image.of(noise(*shape)) for shape in ((150, 90), (40, 70, 3))]
-    expected = list(predict_many(given, fixed, make.backend(deepcopy(network))))
-    monkeypatch.setattr(Resampler, "read", None)
-    backend = GpuBackend(network, make.heads, Device("mps", "It is pretended."), torch_name="cpu")
-    for result, wanted in zip(predict_many(given, fixed, backend), expected, strict=True):
-        assert result.resized_to == (64, 96)
-        np.testing.assert_allclose(result.probability, wanted.probability, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
