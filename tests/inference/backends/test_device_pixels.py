@@ -18,18 +18,26 @@ INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int6
 DTYPES = [np.bool_, *INTEGERS, np.float16, np.float32, np.float64]
 
 
-def on_device(pixels: Normalised) -> DevicePixels:
-    assert can_upload(pixels.raw, "cuda")
-    return DevicePixels(pixels.raw, host_tensor(pixels.raw.planes).clone())
+DEVICES = ["cpu"]
+DEVICES += ["cuda"] if torch.cuda.is_available() else []
+DEVICES += ["mps"] if torch.backends.mps.is_available() else []
+
+
+def on_device(pixels: Normalised, device: str = "cpu") -> DevicePixels:
+    return DevicePixels(pixels.raw, host_tensor(pixels.raw.planes).clone().to(device))
 
 
 def same_bits(pixels: Normalised, rows, columns) -> None:
-    """Compare the device with the host, in the memory that a batch of channels-last windows has."""
+    """Compare what devices there are with the host, in the memory that a batch of channels-last windows has."""
+    assert can_upload(pixels.raw, "cuda")
     expected = pixels.read(rows, columns)
-    batch = torch.full((2, *expected.shape), np.nan).contiguous(memory_format=torch.channels_last)
-    on_device(pixels).window(rows, columns, batch[1])
-    np.testing.assert_array_equal(batch[1].numpy(), expected)
-    assert batch[0].isnan().all()
+    for device in DEVICES:
+        if can_upload(pixels.raw, device):
+            batch = torch.full((2, *expected.shape), np.nan, device=device)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            on_device(pixels, device).window(rows, columns, batch[1])
+            np.testing.assert_array_equal(batch[1].cpu().numpy(), expected)
+            assert batch[0].isnan().all()
 
 
 @pytest.fixture(params=[1, 2], ids=["narrow table", "wide table"])
