@@ -106,6 +106,14 @@ def test_strips_join_without_a_seam(monkeypatch):
     same_bits(pixels, mirrored(40, 48), mirrored(30, 32))
 
 
+@pytest.mark.parametrize("span", [75.0, 77.0, 91.0, 99.0])
+def test_it_is_divided_and_not_multiplied_by_the_reciprocal(span):
+    # Halfway between two numbers of float32, so that a last bit of float64 decides which it becomes.
+    planes = span * (np.array([[[1.75, 1.875, 1.9375]]]) + 2**-24)
+    pixels = Normalised(planes, 1, ((0.0, span),), None, ())
+    same_bits(pixels, np.arange(1), np.arange(3))
+
+
 def test_a_constant_image_is_zero():
     for dtype in (np.uint8, np.float32):
         pixels = normalise(Image.of(np.full((5, 6), 7, dtype)), Percentile(), 1)
