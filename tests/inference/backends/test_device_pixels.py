@@ -18,18 +18,26 @@ INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int6
 DTYPES = [np.bool_, *INTEGERS, np.float16, np.float32, np.float64]
 
 
-def on_device(pixels: Normalised) -> DevicePixels:
-    assert can_upload(pixels.raw, "cuda")
-    return DevicePixels(pixels.raw, host_tensor(pixels.raw.planes).clone())
+DEVICES = ["cpu"]
+DEVICES += ["cuda"] if torch.cuda.is_available() else []
+DEVICES += ["mps"] if torch.backends.mps.is_available() else []
+
+
+def on_device(pixels: Normalised, device: str = "cpu") -> DevicePixels:
+    return DevicePixels(pixels.raw, host_tensor(pixels.raw.planes).clone().to(device))
 
 
 def same_bits(pixels: Normalised, rows, columns) -> None:
-    """Compare the device with the host, in the memory that a batch of channels-last windows has."""
+    """Compare what devices there are with the host, in the memory that a batch of channels-last windows has."""
+    assert can_upload(pixels.raw, "cuda")
     expected = pixels.read(rows, columns)
-    batch = torch.full((2, *expected.shape), np.nan).contiguous(memory_format=torch.channels_last)
-    on_device(pixels).window(rows, columns, batch[1])
-    np.testing.assert_array_equal(batch[1].numpy(), expected)
-    assert batch[0].isnan().all()
+    for device in DEVICES:
+        if can_upload(pixels.raw, device):
+            batch = torch.full((2, *expected.shape), np.nan, device=device)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            on_device(pixels, device).window(rows, columns, batch[1])
+            np.testing.assert_array_equal(batch[1].cpu().numpy(), expected)
+            assert batch[0].isnan().all()
 
 
 @pytest.fixture(params=[1, 2], ids=["narrow table", "wide table"])
@@ -96,6 +104,14 @@ def test_strips_join_without_a_seam(monkeypatch):
     monkeypatch.setattr(device_pixels, "_AT_ONCE", 100)
     pixels = normalise(Image.of(some_pixels(np.uint16, (40, 30))), Percentile(), 3)
     same_bits(pixels, mirrored(40, 48), mirrored(30, 32))
+
+
+@pytest.mark.parametrize("span", [75.0, 77.0, 91.0, 99.0])
+def test_it_is_divided_and_not_multiplied_by_the_reciprocal(span):
+    # Halfway between two numbers of float32, so that a last bit of float64 decides which it becomes.
+    planes = span * (np.array([[[1.75, 1.875, 1.9375]]]) + 2**-24)
+    pixels = Normalised(planes, 1, ((0.0, span),), None, ())
+    same_bits(pixels, np.arange(1), np.arange(3))
 
 
 def test_a_constant_image_is_zero():
