@@ -98,7 +98,7 @@ def test_the_network_answers_while_it_is_compiled(made, network, x):
         tried = compiler.calls
         assert torch.equal(compiled(x), expected)
     assert compiler.calls == tried + 1
-    assert compiled.compilation == "The network is compiled for 1 sizes of batches."
+    assert compiled.compilation == "The network is compiled for batches of one size."
 
 
 def test_only_what_comes_again_is_compiled_for_and_no_more_than_a_few(made, network):
@@ -111,6 +111,7 @@ def test_only_what_comes_again_is_compiled_for_and_no_more_than_a_few(made, netw
     for shape in shapes:
         call(compiled, batch(*shape), times=3)
     assert compiler.shapes == shapes[:MOST_SHAPES]
+    assert compiled.compilation == f"The network is compiled for {MOST_SHAPES} sizes of batches."
 
 
 def test_another_layout_of_the_same_size_is_another_shape(made, x):
@@ -159,7 +160,7 @@ def test_where_memory_lacks_one_size_stays_as_it_is(made, network, x, caplog, er
     compiler._error, compiler._answer = None, None
     call(compiled, batch(1, network.in_channels, 16, 16), times=2)
     assert compiler.shapes == [tuple(x.shape), (1, network.in_channels, 16, 16)]
-    assert compiled.compilation == "The network is compiled for 1 sizes of batches."
+    assert compiled.compilation == "The network is compiled for batches of one size."
 
 
 def test_what_was_compiled_while_the_model_was_unloaded_is_dropped(network, x):

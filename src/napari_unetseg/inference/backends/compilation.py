@@ -103,6 +103,8 @@ class CompiledNetwork:
                 return Sentence("The network is not compiled. {reason}", reason=self._fault)
             if self._compiling:
                 return Sentence("The network is being compiled and answers meanwhile, more slowly.")
+            if len(self._ready) == 1:
+                return Sentence("The network is compiled for batches of one size.")
             if self._ready:
                 return Sentence("The network is compiled for {count} sizes of batches.", count=len(self._ready))
             if self._lacks_memory:
