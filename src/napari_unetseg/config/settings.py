@@ -85,8 +85,8 @@ class ModelSettings(_Section):
     )
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
-        description="Arithmetic of the network. auto: bfloat16 where processor or GPU compute it and masks stay the "
-        "same, float16 on older NVIDIA GPUs, else float32. int8 is for OpenVINO.",
+        description="Arithmetic of the network. auto: bfloat16 where the processor, float16 where the NVIDIA GPU "
+        "is fast in it and masks stay the same, else float32. int8 is for OpenVINO.",
     )
     compile: bool = Field(
         True,

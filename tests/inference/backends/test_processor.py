@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from napari_unetseg.inference.backends.processor import cpu_name, shortest_gpu_precision
+from napari_unetseg.inference.backends.processor import cpu_name, fast_gpu_precisions
 
 THREADS = f"({os.cpu_count()} threads)"
 
@@ -28,25 +28,25 @@ def test_without_such_a_name_python_is_asked(tmp_path, monkeypatch, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "capability", "precision"),
+    ("name", "capability", "precisions"),
     [
-        ("NVIDIA H100", (9, 0), "bfloat16"),
-        ("NVIDIA GeForce RTX 3060", (8, 6), "bfloat16"),
-        ("NVIDIA GeForce RTX 2080", (7, 5), "float16"),
-        ("Tesla V100", (7, 0), "float16"),
-        ("NVIDIA GeForce GTX 1660", (7, 5), "float32"),
-        ("NVIDIA GeForce GTX 1080", (6, 1), "float32"),
+        ("NVIDIA H100", (9, 0), ("float16", "bfloat16")),
+        ("NVIDIA GeForce RTX 3060", (8, 6), ("float16", "bfloat16")),
+        ("NVIDIA GeForce RTX 2080", (7, 5), ("float16",)),
+        ("Tesla V100", (7, 0), ("float16",)),
+        ("NVIDIA GeForce GTX 1660", (7, 5), ()),
+        ("NVIDIA GeForce GTX 1080", (6, 1), ()),
     ],
 )
-def test_a_card_is_fast_in_what_it_has_units_for(monkeypatch, name, capability, precision):
+def test_a_card_is_fast_in_what_it_has_units_for(monkeypatch, name, capability, precisions):
     asked = []
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda card: asked.append(card) or capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _card: name)
-    assert shortest_gpu_precision("cuda:1") == precision
+    assert fast_gpu_precisions("cuda:1") == precisions
     assert asked == ["cuda:1"]
 
 
 def test_cards_of_others_compute_in_float32(monkeypatch):
-    assert shortest_gpu_precision("mps") == "float32"
+    assert fast_gpu_precisions("mps") == ()
     monkeypatch.setattr(torch.version, "hip", "6.2")
-    assert shortest_gpu_precision("cuda") == "float32"
+    assert fast_gpu_precisions("cuda") == ()

@@ -16,7 +16,7 @@ def choose(make):
     def choose(wanted=None, machine="", device="cpu", stated=None):
         card = make.card().model_copy(update={"backend": stated})
         able = {name: (lambda name=name: name in machine) for name in ("bfloat16", "openvino")}
-        able["on_gpu"] = lambda _device: next((word for word in machine.split() if word.endswith("float16")), "float32")
+        able["on_gpu"] = lambda _device: tuple(word for word in ("float16", "bfloat16") if word in machine.split())
         plan = plan_execution(wanted or BackendRequest(), card, device, **able)
         return plan.backend, plan.precision, plan.reason
 
@@ -30,8 +30,8 @@ def choose(make):
         ("openvino", "cpu", ("openvino", "float32")),
         ("bfloat16", "cpu", ("torch", "bfloat16")),
         ("bfloat16 and openvino", "cpu", ("torch", "bfloat16")),
-        ("bfloat16 and openvino", "cuda", ("torch", "bfloat16")),
-        ("bfloat16", "cuda:1", ("torch", "bfloat16")),
+        ("float16 bfloat16 and openvino", "cuda", ("torch", "float16")),
+        ("float16 bfloat16", "cuda:1", ("torch", "float16")),
         ("float16", "cuda", ("torch", "float16")),
         ("openvino", "cuda", ("torch", "float32")),
         ("bfloat16 and openvino", "mps", ("torch", "float32")),
@@ -55,7 +55,7 @@ def test_the_fastest_way_of_the_machine_is_chosen(choose, machine, device, plan)
         (BackendRequest(precision="bfloat16"), "bfloat16", "cuda", ("torch", "bfloat16")),
         (BackendRequest(precision="bfloat16"), "float16", "cuda", ("torch", "float32")),
         (BackendRequest(precision="float16"), "float16", "cuda", ("torch", "float16")),
-        (BackendRequest(precision="float16"), "bfloat16", "cuda", ("torch", "float16")),
+        (BackendRequest(precision="float16"), "float16 bfloat16", "cuda", ("torch", "float16")),
         (BackendRequest(precision="float16"), "", "cuda", ("torch", "float32")),
         (BackendRequest(precision="float16"), "bfloat16", "cpu", ("torch", "float32")),
         (BackendRequest(precision="float32"), "bfloat16", "cuda", ("torch", "float32")),
@@ -86,17 +86,25 @@ def test_a_model_whose_masks_would_differ_is_computed_in_float32(make):
     def chosen(wanted=None, **changes):
         card = make.card().model_copy(update=changes)
         plans = [
-            plan_execution(wanted or BackendRequest(), card, device, bfloat16=lambda: True, on_gpu=lambda _: "bfloat16")
+            plan_execution(
+                wanted or BackendRequest(),
+                card,
+                device,
+                bfloat16=lambda: True,
+                on_gpu=lambda _: ("float16", "bfloat16"),
+            )
             for device in ("cpu", "cuda")
         ]
-        assert plans[0] == plans[1]
-        return plans[0].precision, plans[0].reason
+        return [(plan.precision, plan.reason) for plan in plans]
 
     for name in ARCHITECTURES:
-        precision = "float32" if name in ("cbam_resunet", "hrnet") else "bfloat16"
-        assert chosen(architecture=Architecture(name=name))[0] == precision
-    assert chosen(precision="float32") == ("float32", "float32: in bfloat16 this model's masks would differ a little.")
-    assert chosen(BackendRequest(precision="bfloat16"), precision="float32")[0] == "bfloat16"
+        exact = name in ("cbam_resunet", "hrnet")
+        precisions = ["float32", "float32"] if exact else ["bfloat16", "float16"]
+        assert [precision for precision, _ in chosen(architecture=Architecture(name=name))] == precisions
+    reason = "float32: in fewer bits this model's masks would differ a little."
+    assert chosen(precision="float32") == [("float32", reason)] * 2
+    asked = chosen(BackendRequest(precision="bfloat16"), precision="float32")
+    assert [precision for precision, _ in asked] == ["bfloat16", "bfloat16"]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +139,7 @@ def test_the_machine_is_asked_only_where_it_matters(make):
     ]:
         plan_execution(wanted, card, device, bfloat16=never, openvino=never, on_gpu=never)
     plan_execution(BackendRequest(), card, "cpu", bfloat16=lambda: True, openvino=never, on_gpu=never)
-    plan_execution(BackendRequest(), card, "cuda", bfloat16=never, openvino=never, on_gpu=lambda _device: "bfloat16")
+    plan_execution(BackendRequest(), card, "cuda", bfloat16=never, openvino=never, on_gpu=lambda _device: ("float16",))
 
 
 def test_likely_ways_are_those_that_some_machine_gets(make):
@@ -143,7 +151,6 @@ def test_likely_ways_are_those_that_some_machine_gets(make):
     )
     assert likely_plans(BackendRequest("torch", "float32"), card, "cpu") == (("torch", "float32"),)
     assert likely_plans(BackendRequest(), card, "cuda") == (
-        ("torch", "bfloat16"),
         ("torch", "float16"),
         ("torch", "float32"),
     )

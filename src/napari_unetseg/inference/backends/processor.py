@@ -24,28 +24,28 @@ def computes_bfloat16() -> bool:
     return any(supported() for supported in checks if supported is not None)
 
 
-def shortest_gpu_precision(torch_name: str) -> str:
-    """Return the arithmetic of the fewest bits that a graphics card is fast in.
+def fast_gpu_precisions(torch_name: str) -> tuple[str, ...]:
+    """Return the short arithmetics that a graphics card is fast in, the more exact one first.
 
     Returns
     -------
-    str
-        ``"bfloat16"`` on an NVIDIA GPU of the Ampere generation or later; ``"float16"`` on those before that have units
-        for it (Volta and Turing); ``"float32"`` on all others.
+    tuple of str
+        ``"float16"`` on NVIDIA GPUs that have units for it (Volta and later), and ``"bfloat16"`` from the Ampere
+        generation on; empty for all others.
     """
     kind, _, _ = torch_name.partition(":")
     if kind != "cuda":
-        return "float32"
+        return ()
     import torch
 
     if torch.version.hip is not None:  # its numbers of architectures mean something else
-        return "float32"
+        return ()
     capability = torch.cuda.get_device_capability(torch_name)
     if capability >= _BFLOAT16_CARDS:
-        return "bfloat16"
+        return "float16", "bfloat16"
     # Convolutions in float16 give no numbers on the GTX 16 series.
     no_units = capability < _FLOAT16_CARDS or "GTX 16" in torch.cuda.get_device_name(torch_name)
-    return "float32" if no_units else "float16"
+    return () if no_units else ("float16",)
 
 
 def cpu_name(cpu_info: Path = _CPU_INFO) -> str:

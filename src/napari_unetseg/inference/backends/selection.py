@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import AUTO, BACKENDS, PRECISIONS
 from napari_unetseg.inference.backends.openvino.probe import openvino_works
-from napari_unetseg.inference.backends.processor import computes_bfloat16, shortest_gpu_precision
+from napari_unetseg.inference.backends.processor import computes_bfloat16, fast_gpu_precisions
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
 
@@ -110,15 +110,15 @@ def plan_execution(
     *,
     bfloat16: Callable[[], bool] = computes_bfloat16,
     openvino: Callable[[], bool] = openvino_works,
-    on_gpu: Callable[[str], str] = shortest_gpu_precision,
+    on_gpu: Callable[[str], tuple[str, ...]] = fast_gpu_precisions,
 ) -> ExecutionPlan:
     """Choose the fastest plan that gives the same masks, as far as the request leaves the choice.
 
     Where no runtime is asked for, it is the one that the model's card names. Else, on a processor that computes
     bfloat16, PyTorch does as well as any and has nothing to compile; on others OpenVINO is faster, if it is there
-    and works; on a GPU it is PyTorch. The precision is bfloat16 on a processor or a GPU that computes it, float16 on an
-    older GPU that computes that, else float32, which it is also for `EXACT_NETWORKS` and models whose card asks for it;
-    int8 is computed only where it is asked for.
+    and works; on a GPU it is PyTorch. The precision is bfloat16 on a processor that computes it, float16 on a GPU that
+    does, whose three more bits keep masks to a Dice of 0.9995 on all bundled models, else float32, which it is also for
+    `EXACT_NETWORKS` and models whose card asks for it; int8 is computed only where it is asked for.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def plan_execution(
     bfloat16, openvino
         Whether the processor computes bfloat16, and whether OpenVINO works; called only where it matters.
     on_gpu
-        Says in which arithmetic of the fewest bits a GPU is fast; called only where it matters.
+        Says in which short arithmetics a GPU is fast, the best first; called only where it matters.
     """
     backend, why = _backend(request, card, device, bfloat16, openvino)
     # OpenVINO runs on the processor, whatever the device.
@@ -149,12 +149,12 @@ def likely_plans(request: BackendRequest, card: ModelCard, device: str) -> tuple
             device,
             bfloat16=lambda: fast,  # noqa: B023 (called at once)
             openvino=lambda: works,  # noqa: B023
-            on_gpu=lambda _name: shortest,  # noqa: B023
+            on_gpu=lambda _name: on_gpu,  # noqa: B023
         )
-        for fast, works, shortest in (
-            (True, False, "bfloat16"),
-            (False, True, "float16"),
-            (False, False, "float32"),
+        for fast, works, on_gpu in (
+            (True, False, ("float16", "bfloat16")),
+            (False, True, ("float16",)),
+            (False, False, ()),
         )
     )
     return tuple(dict.fromkeys((plan.backend, plan.precision) for plan in plans))
@@ -179,7 +179,7 @@ def _precision(
     card: ModelCard,
     device: str,
     bfloat16: Callable[[], bool],
-    on_gpu: Callable[[str], str],
+    on_gpu: Callable[[str], tuple[str, ...]],
 ) -> tuple[str, Sentence]:
     wanted, kind = request.precision, device.partition(":")[0]
     if wanted in ("bfloat16", "float16") and not _is_fast(wanted, device, bfloat16, on_gpu):
@@ -193,21 +193,21 @@ def _precision(
     if kind == "mps":
         return "float32", Sentence("float32: a GPU is fast with it.")
     if card.precision is not None or card.architecture.name in EXACT_NETWORKS:
-        return "float32", Sentence("float32: in bfloat16 this model's masks would differ a little.")
+        return "float32", Sentence("float32: in fewer bits this model's masks would differ a little.")
     if kind == "cuda":
-        shortest = on_gpu(device)
-        if shortest == "float32":
+        if not (fast := on_gpu(device)):
             return "float32", Sentence("float32: this GPU has no units for less.")
-        return shortest, Sentence("{precision}: twice as fast here, nearly the same masks.", precision=shortest)
+        return fast[0], Sentence("{precision}: twice as fast here, nearly the same masks.", precision=fast[0])
     if not bfloat16():
         return "float32", Sentence("float32: this processor has no instructions for bfloat16.")
     return "bfloat16", Sentence("bfloat16: twice as fast here, nearly the same masks.")
 
 
-def _is_fast(precision: str, device: str, bfloat16: Callable[[], bool], on_gpu: Callable[[str], str]) -> bool:
+def _is_fast(
+    precision: str, device: str, bfloat16: Callable[[], bool], on_gpu: Callable[[str], tuple[str, ...]]
+) -> bool:
     """Whether a device is fast in one of the two short floating types."""
     kind = device.partition(":")[0]
     if kind == "cuda":
-        # What computes bfloat16 computes float16 as fast.
-        return on_gpu(device) in (precision, "bfloat16")
+        return precision in on_gpu(device)
     return kind == "cpu" and precision == "bfloat16" and bfloat16()
