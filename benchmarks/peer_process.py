@@ -145,9 +145,6 @@ def _input(package: Any, pixels: Any) -> tuple[Any, tuple[int, int]]:
 
 def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: bool) -> tuple[int, int]:
     """Return the window into which we divide an image of this shape."""
-    import numpy as np
-
-    from napari_unetseg.image import Image
     from napari_unetseg.inference.backends.device import Device, total_memory
     from napari_unetseg.inference.tiling.plan import TileLimits, pixels_that_fit, plan_tiling
 
@@ -158,8 +155,7 @@ def _window(package: Any, network: Any, shape: tuple[int, int], *, in_bands: boo
         in_bands=in_bands and network.in_bands,
     )
     room = TileLimits(None, pixels_that_fit(total_memory(Device("cpu", ""))))
-    image = Image(np.broadcast_to(np.uint8(0), shape))
-    found: tuple[int, int] = plan_tiling(image, package.card, network_only, room).tiles[0].read_shape
+    found: tuple[int, int] = plan_tiling(shape, package.card, network_only, room).tiles[0].read_shape
     return found
 
 

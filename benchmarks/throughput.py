@@ -70,9 +70,7 @@ def draw_images(count: int, side: int) -> list[Any]:
     rng = np.random.default_rng(24)
     moves = rng.integers(0, side, (count, 2))
     turned = (sample, sample[::-1], sample[:, ::-1], sample.T)
-    return [
-        np.ascontiguousarray(np.roll(turned[number % 4], tuple(move), (0, 1))) for number, move in enumerate(moves)
-    ]
+    return [np.ascontiguousarray(np.roll(turned[number % 4], tuple(move), (0, 1))) for number, move in enumerate(moves)]
 
 
 def parts_of(result: Any) -> tuple[Any, ...]:
