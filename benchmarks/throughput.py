@@ -1,7 +1,7 @@
 """Compare how fast two checkouts take many images from memory to labels, tables and contours.
 
-Run with ``python benchmarks/throughput.py BEFORE AFTER``; the package is imported from the ``src`` of either. Processes of
-both take turns, the first one changing from round to round; each warms up on a few images, whose labels, tables and
+Run with ``python benchmarks/throughput.py BEFORE AFTER``; the package is imported from the ``src`` of either. Processes
+of both take turns, the first one changing from round to round; each warms up on a few images, whose labels, tables and
 contours must be the same on both sides, and then goes through all of them once. Told are the fastest and the median
 round by the clock, and the same by the time that the processor worked for the process: where others use the machine,
 the latter says more.

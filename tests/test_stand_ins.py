@@ -37,7 +37,7 @@ def tensors_stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleTy
     monkeypatch.setitem(sys.modules, "safetensors", package)
     of_torch = load("safetensors.torch", "safetensors/torch.py")
     monkeypatch.setitem(sys.modules, "safetensors.torch", of_torch)
-    yield package, of_torch
+    return package, of_torch
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: f"{path.parent.name}/{path.name}")

@@ -36,7 +36,7 @@ def getloadavg() -> tuple[float, float, float]:
 
 
 class Process:
-    """This process, or another one."""
+    """A process, by default the one that asks."""
 
     def __init__(self, pid: int | None = None) -> None:
         self.pid = os.getpid() if pid is None else pid

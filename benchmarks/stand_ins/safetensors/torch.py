@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from safetensors import parse, serialise
 
 TYPES = {
