@@ -187,7 +187,8 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     """
     import numpy as np
     import torch
-    from peer_models import draw_image, find_network
+    from drawn_images import draw_image
+    from peer_models import find_network
 
     if task["way"].startswith("monai"):
         import monai.inferers  # noqa: F401

@@ -27,7 +27,7 @@ from event_loop import rest
 import napari
 import numpy as np
 from machine import describe_machine, short_name
-from peer_models import draw_image
+from drawn_images import draw_image
 from serving import address_of, process
 from worker import ratio, worker
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from machine import as_markdown, describe_machine
 from numpy.typing import NDArray
-from peer_models import draw_image
+from drawn_images import draw_image
 
 from napari_unetseg import Image, Segmentation, SegmentationService
 from napari_unetseg.service.reports import Failure

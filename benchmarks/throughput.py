@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from checkout import Checkout, say
+from drawn_images import microscope_images
 from lean import use_stand_ins
 
 WARM_UP = 8
@@ -33,16 +34,12 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
 
     from napari_unetseg import SegmentationService
 
-    images = draw_images(task["images"], task["side"])
-    service = SegmentationService(task["model"], task["device"])
+    images = microscope_images(task["images"], task["side"])
+    service = SegmentationService(task["model"], "cpu")
     # Builds that have no such pipeline compute both when they are asked for.
     known = "also" in inspect.signature(service.iter_batch).parameters
     extra: Any = {"also": PARTS} if known else {}
     digests = [digest(result) for result in service.iter_batch(images[:WARM_UP], **extra)]
-    for _ in range(task["settle"]):
-        for result in service.iter_batch(images[: 4 * WARM_UP], **extra):
-            parts_of(result)
-    settle(service)
     clock, worked = time.perf_counter(), time.process_time()
     objects = 0
     for result in service.iter_batch(images, **extra):
@@ -57,20 +54,6 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         "peak_mb": peak_memory(),
         "file": str(sys.modules["napari_unetseg"].__file__),
     }
-
-
-def draw_images(count: int, side: int) -> list[Any]:
-    """Make uint16 (side, side) images out of the sample of nuclei, no two the same."""
-    import numpy as np
-
-    from napari_unetseg.samples import nuclei
-
-    sample = nuclei().array
-    sample = np.pad(sample, [(0, max(side - length, 0)) for length in sample.shape], mode="symmetric")[:side, :side]
-    rng = np.random.default_rng(24)
-    moves = rng.integers(0, side, (count, 2))
-    turned = (sample, sample[::-1], sample[:, ::-1], sample.T)
-    return [np.ascontiguousarray(np.roll(turned[number % 4], tuple(move), (0, 1))) for number, move in enumerate(moves)]
 
 
 def parts_of(result: Any) -> tuple[Any, ...]:
@@ -92,13 +75,6 @@ def digest(result: Any) -> str:
     for name, column in table.items():
         total.update(repr((name, list(column))).encode())
     return total.hexdigest()[:16]
-
-
-def settle(service: Any) -> None:
-    """Wait until nothing is compiled in the background any more, where a build does that."""
-    wait = getattr(service, "wait_until_compiled", None)
-    if wait is not None:
-        wait()
 
 
 def peak_memory() -> float | None:
@@ -169,14 +145,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--side", type=int, default=512, help="of the square images, in pixels")
     parser.add_argument("--model", default="nuclei")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         say(json.dumps(measure(json.loads(arguments.measure))) + "\n")
         return
-    task = {name: getattr(arguments, name) for name in ("images", "side", "model", "device")} | {"settle": 0}
+    task = {name: getattr(arguments, name) for name in ("images", "side", "model")}
     with tempfile.TemporaryDirectory() as scratch:
         sides = [Checkout(side, getattr(arguments, side).resolve(), Path(scratch)) for side in ("before", "after")]
         found = compare(sides, task, arguments.rounds)
