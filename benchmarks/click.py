@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from drawn_images import draw_image
 from machine import as_markdown, describe_machine
 from napari.components import ViewerModel
-from drawn_images import draw_image
 from peer_models import NETWORKS, find_network
 
 from napari_unetseg import SegmentationService

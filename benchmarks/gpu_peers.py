@@ -2,16 +2,17 @@
 
 The peers compute the same networks, with the same weights, on the same images:
 
-* the network alone, eager in float32 (convolutions and products in TF32), under autocast in bfloat16 and in float16,
-  and compiled by `torch.compile` in bfloat16, on a batch that lies on the device;
+* the network alone, eager in float32 (convolutions in TF32, as PyTorch has it), under autocast in bfloat16 and in
+  float16, and compiled by `torch.compile` in bfloat16, on a batch that lies on the device;
 * ``plain``: batches of eight images go up as uint8, are normalised on the device, seen by the eager network under
   autocast(bfloat16), and come back as masks;
-* ``sliding window``: MONAI's `sliding_window_inference` under autocast(bfloat16), or, where MONAI is not installed, what
-  its documentation describes: windows a quarter of which overlaps, the last ones of a row and column moved inwards, four
-  of them at once, and the mean where several cover a pixel. Before it pixels are normalised and after it objects are
-  read off on the host, as this package does both.
+* ``sliding window``: MONAI's `sliding_window_inference` under autocast(bfloat16), or, where MONAI is not installed,
+  what its documentation describes: windows a quarter of which overlaps, the last ones of a row and column moved
+  inwards, four of them at once, and the mean where several cover a pixel. Before it pixels are normalised and after it
+  objects are read off on the host, as this package does both.
 """
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,6 @@ from numpy.typing import NDArray
 from peer_models import find_network
 from torch import Tensor, nn
 
-BATCH = 8
 FEW = 8
 OVERLAP = 0.25
 AT_ONCE = 4
@@ -35,8 +35,9 @@ AT_ONCE = 4
 class Clock:
     """Takes times on a device."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, times: int) -> None:
         self.device = device
+        self.times = times
         self._on_cuda = device.startswith("cuda")
 
     def synchronise(self) -> None:
@@ -46,15 +47,14 @@ class Clock:
         elif self.device == "mps":
             torch.mps.synchronize()
 
-    def on_device(self, act: Callable[[], Any], times: int = 5, warm_up: int = 2) -> float:
+    def on_device(self, act: Callable[[], Any]) -> float:
         """Return the median of the seconds that the device works for a call, by events; by the clock without CUDA."""
-        for _ in range(warm_up):
-            act()
-        self.synchronise()
         if not self._on_cuda:
-            return statistics.median(self.whole(act, times, 0))
+            return statistics.median(self.whole(act, self.times))
+        for _ in range(3):
+            act()
         pairs = []
-        for _ in range(times):
+        for _ in range(self.times):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
             act()
@@ -89,7 +89,7 @@ class Peers:
     def __init__(self, task: dict[str, Any]) -> None:
         self.task = task
         self.device = task["device"]
-        self.clock = Clock(self.device)
+        self.clock = Clock(self.device, task["times"])
         self.small = self.device == "cpu"
 
     # The parts
@@ -99,7 +99,7 @@ class Peers:
         side, size = (1024, 2**26) if self.small else (8192, 2**31)
         source = torch.empty(size, dtype=torch.uint8, device=self.device)
         target = torch.empty_like(source)
-        found = {"copy_gb_s": 2 * size / self.clock.on_device(lambda: target.copy_(source), 10) / 1e9}
+        found = {"copy_gb_s": 2 * size / self.clock.on_device(lambda: target.copy_(source)) / 1e9}
         part = size // 8
         host = torch.empty(part, dtype=torch.uint8, pin_memory=self.device.startswith("cuda"))
         up = self.clock.on_device(lambda: target[:part].copy_(host, non_blocking=True))
@@ -107,7 +107,7 @@ class Peers:
         found |= {"upload_gb_s": part / up / 1e9, "download_gb_s": part / down / 1e9}
         for kind in (torch.bfloat16, torch.float16, torch.float32):
             one, other = (torch.randn(side, side, device=self.device).to(kind) for _ in range(2))
-            seconds = self.clock.on_device(lambda one=one, other=other: one @ other, 10)
+            seconds = self.clock.on_device(lambda one=one, other=other: one @ other)
             found[f"matrix_tflops_{str(kind).removeprefix('torch.')}"] = 2 * side**3 / seconds / 1e12
         return found
 
@@ -115,7 +115,7 @@ class Peers:
         """Time the SpheroHQ network alone, on batches of eight and on one image, in images a second."""
         network, _ = self._network("unet_spherohq")
         found: dict[str, Any] = {}
-        for count in (BATCH, 1):
+        for count in (self.task["together"], 1):
             batch = torch.randn(count, 3, self.task["side"], self.task["side"], device=self.device)
             for name, kind in (("float32", None), ("bfloat16", torch.bfloat16), ("float16", torch.float16)):
                 seconds = self.clock.on_device(lambda batch=batch, kind=kind: self._forward(network, batch, kind))
@@ -128,14 +128,14 @@ class Peers:
         """Time the same compiled, and say how long compiling takes."""
         network, _ = self._network("unet_spherohq")
         compiled = torch.compile(network, dynamic=False)
-        batch = torch.randn(BATCH, 3, self.task["side"], self.task["side"], device=self.device)
+        batch = torch.randn(self.task["together"], 3, self.task["side"], self.task["side"], device=self.device)
         batch = batch.to(memory_format=torch.channels_last)
         begin = time.perf_counter()
         self._forward(compiled, batch, torch.bfloat16)
         self.clock.synchronise()
         compiling = time.perf_counter() - begin
-        seconds = self.clock.on_device(lambda: self._forward(compiled, batch, torch.bfloat16), 10)
-        return {"images_per_s": BATCH / seconds, "compiling_s": compiling}
+        seconds = self.clock.on_device(lambda: self._forward(compiled, batch, torch.bfloat16))
+        return {"images_per_s": self.task["together"] / seconds, "compiling_s": compiling}
 
     def plain(self) -> dict[str, Any]:
         """Take images in and masks out in the plainest way, many of them and one."""
@@ -145,8 +145,12 @@ class Peers:
 
         def masks(some: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
             found = []
-            for at in range(0, len(some), BATCH):
-                batch = torch.from_numpy(np.stack(some[at : at + BATCH])).to(self.device).permute(0, 3, 1, 2)
+            for at in range(0, len(some), self.task["together"]):
+                batch = (
+                    torch.from_numpy(np.stack(some[at : at + self.task["together"]]))
+                    .to(self.device)
+                    .permute(0, 3, 1, 2)
+                )
                 pixels = (batch.float() / 255 - shift) / scale
                 found.append((self._forward(network, pixels, torch.bfloat16).float().sigmoid() >= 0.5).cpu().numpy())
             return np.concatenate(found)[:, 0]
@@ -191,6 +195,12 @@ class Peers:
             runs = [segment() for _ in range(2)]
             found[str(side)] = min(runs, key=lambda run: run["seconds"])
         return found
+
+    def let_go(self) -> None:
+        """Leave the memory of the device to others."""
+        gc.collect()
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     # What they are made of
 
