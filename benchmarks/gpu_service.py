@@ -20,7 +20,7 @@ from stack_samples import sampled
 
 FEW = 8
 PARTS = ("contours", "measurements")
-COMPILING_S = 75.0
+COMPILING_S = 45.0
 """Seconds that a compilation may take before measuring goes on without it."""
 
 
@@ -30,8 +30,8 @@ class Measurements:
     Parameters
     ----------
     task
-        From `gpu.py`: ``device``, ``models`` (folder of the seeded network), ``sizes``, ``batch``, ``many``, ``side``
-        and ``masks`` (where to leave masks to be compared).
+        From `gpu.py`: ``device``, ``models`` (folder of the seeded network), ``sizes``, ``batch``, ``many``, ``side``,
+        ``masks`` (where to leave masks to be compared), ``where`` (whether to say where time goes) and ``repeats``.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
@@ -47,6 +47,14 @@ class Measurements:
         if model not in self.services:
             self.services[model] = self.make(model, self.task["device"])
         return self.services[model]
+
+    def where(self, act: Callable[[], Any]) -> dict[str, Any]:
+        """Say where the threads are while something is done once more; nothing where that is not wanted."""
+        if not self.task["where"]:
+            return {}
+        with sampled() as found:
+            act()
+        return found()
 
     # The parts
 
@@ -69,8 +77,7 @@ class Measurements:
         compiling = wait_until_compiled()
         service.segment_batch(images)
         taken = seconds_of(lambda: service.segment_batch(images), 3)
-        with sampled() as where:
-            results = service.segment_batch(images)
+        results = service.segment_batch(images)
         failures = [str(result) for result in results if not hasattr(result, "labels")]
         if failures:
             raise RuntimeError(failures[0])
@@ -83,7 +90,7 @@ class Measurements:
             "objects": sum(result.count for result in results),
             "compiling": compiling,
             "facts": facts(service),
-            "where": where(),
+            "where": self.where(lambda: service.segment_batch(images)),
         }
 
     def one(self) -> dict[str, Any]:
@@ -95,11 +102,12 @@ class Measurements:
         compiling = wait_until_compiled()
         service.segment(image)
         taken = seconds_of(lambda: service.segment(image), self.task["repeats"])
-        with sampled() as where:
-            for _ in range(self.task["repeats"]):
-                service.segment(image)
-        return {"ms": 1e3 * statistics.median(taken), "least_ms": 1e3 * min(taken), "compiling": compiling} | {
-            "where": where()
+        where = self.where(lambda: [service.segment(image) for _ in range(self.task["repeats"])])
+        return {
+            "ms": 1e3 * statistics.median(taken),
+            "least_ms": 1e3 * min(taken),
+            "compiling": compiling,
+            "where": where,
         }
 
     def large(self) -> dict[str, Any]:
@@ -111,11 +119,11 @@ class Measurements:
             service.segment(image)
             compiling = wait_until_compiled()
             taken = seconds_of(lambda image=image: service.segment(image), 3 if side <= 4096 else 2)
-            with sampled() as where:
-                result = service.segment(image)
+            result = service.segment(image)
+            where = self.where(lambda image=image: service.segment(image))
             tiles = result.provenance.as_dict().get("tiles")
             found[str(side)] = {"seconds": min(taken), "all": taken, "objects": result.count, "tiles": tiles}
-            found[str(side)] |= {"compiling": compiling, "where": where(), "warnings": list(map(str, result.warnings))}
+            found[str(side)] |= {"compiling": compiling, "where": where, "warnings": list(map(str, result.warnings))}
         return {"sizes": found, "facts": facts(service)}
 
     def many(self) -> dict[str, Any]:
@@ -131,10 +139,9 @@ class Measurements:
         clock, worked = time.perf_counter(), time.process_time()
         objects = through(service.iter_batch(images, **extra))
         seconds, cpu = time.perf_counter() - clock, time.process_time() - worked
-        with sampled() as where:
-            through(service.iter_batch(images[: 8 * FEW], **extra))
+        where = self.where(lambda: through(service.iter_batch(images[: 8 * FEW], **extra)))
         told = {"images": len(images), "seconds": seconds, "images_per_s": len(images) / seconds, "objects": objects}
-        return told | {"processor_s": cpu, "compiling": compiling, "where": where()}
+        return told | {"processor_s": cpu, "compiling": compiling, "where": where}
 
     def labels(self) -> dict[str, Any]:
         """Compare labels with those of the CPU in float32, of every bundled model on the samples."""
