@@ -20,7 +20,8 @@ DeviceOption = Annotated[
     str | None,
     typer.Option(
         metavar="DEVICE",
-        help="auto, cuda, mps or cpu. If it is not there the CPU steps in, with a warning. "
+        help="auto, cuda, mps or cpu; cuda:1 is one of several cards. If it is not there the CPU steps in, with a "
+        "warning. "
         "Default: what 'napari-unetseg config' says.",
     ),
 ]

@@ -3,11 +3,12 @@
 The names are those of the published `config.yaml`; `docs/configuration.md` explains them at length.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_state_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from napari_unetseg.config.environment import Variables
@@ -25,6 +26,12 @@ def _is_level(value: Any) -> Any:
 
 def _or_auto(value: Any) -> Any:
     return "auto" if value is None else value
+
+
+def _is_device(value: str) -> str:
+    if not re.fullmatch(r"auto|cuda(:\d+)?|mps|cpu", value):
+        raise ValueError("Input should be 'auto', 'cuda', 'mps' or 'cpu', or one of several cards, such as 'cuda:1'")
+    return value
 
 
 def _at_home(value: Any) -> Any:
@@ -65,8 +72,10 @@ class ModelSettings(_Section):
         description="Which variant of the network to take from checkpoint_dir: its subfolder of that name, or the "
         "files with that word in their names. null: any.",
     )
-    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
-        "auto", description="Where the network runs. auto: the first of cuda, mps and cpu that works."
+    device: Annotated[str, AfterValidator(_is_device)] = Field(
+        "auto",
+        description="Where the network runs. auto: the first of cuda, mps and cpu that works. cuda:1 is one of several "
+        "cards, which otherwise share folders and batches.",
     )
     fallback_to_cpu: bool = Field(
         True, description="Whether the CPU takes over, with a warning, where the device is missing or out of memory."

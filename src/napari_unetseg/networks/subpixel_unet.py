@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_unetseg.networks.base import SegmentationNetwork
@@ -49,6 +49,7 @@ class SubpixelUNet(SegmentationNetwork):
         self.block = block
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.to_blocks, self.to_pixels = nn.PixelUnshuffle(block), nn.PixelShuffle(block)
         self.unet = UNet(in_channels * block**2, out_channels * block**2, features, norm)
         self.facts = subpixel_unet_facts(features, norm, block)
 
@@ -60,8 +61,8 @@ class SubpixelUNet(SegmentationNetwork):
         height, width = x.shape[-2:]
         grid = 2**self.depth
         whole = functional.pad(x, (0, -width % grid, 0, -height % grid), mode="replicate")
-        blocks = self.unet(functional.pixel_unshuffle(whole, self.block))
-        logits: Tensor = functional.pixel_shuffle(blocks, self.block)[..., :height, :width]
+        blocks = self.unet(self.to_blocks(whole))
+        logits: Tensor = self.to_pixels(blocks)[..., :height, :width]
         return logits
 
     def bands(self, x: Tensor) -> Iterator[Tensor]:
@@ -72,8 +73,8 @@ class SubpixelUNet(SegmentationNetwork):
             return
 
         def take(rows: slice) -> Tensor:
-            pixels = x[..., rows.start * self.block : rows.stop * self.block, :]
-            return functional.pixel_unshuffle(pixels, self.block)
+            blocks: Tensor = self.to_blocks(x[..., rows.start * self.block : rows.stop * self.block, :])
+            return blocks
 
         for blocks in self.unet.bands_from(take, height // self.block, width // self.block):
-            yield functional.pixel_shuffle(blocks, self.block)
+            yield self.to_pixels(blocks)

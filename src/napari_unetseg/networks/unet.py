@@ -89,6 +89,7 @@ class UNet(SegmentationNetwork):
         self.facts = unet_facts(features, norm)
         encoder, deepest = features[:-1], features[-1]
         self.init_conv = DoubleConv(in_channels, features[0], norm)
+        self.pool = nn.MaxPool2d(2)
         self.downs = nn.ModuleList(DoubleConv(a, b, norm) for a, b in pairwise(encoder))
         self.bottleneck = DoubleConv(encoder[-1], deepest, norm)
         rising = list(zip(features[:0:-1], features[-2::-1], strict=True))
@@ -126,7 +127,7 @@ class UNet(SegmentationNetwork):
         skips = []
         for encode in [self.init_conv, *self.downs][level:]:
             skips.append(encode(x))
-            x = functional.max_pool2d(skips[-1], 2)
+            x = self.pool(skips[-1])
         x = self.bottleneck(x)
         stages = list(zip(self.ups, self.decoder_blocks, strict=True))
         for up, decode in stages[: self.depth - level]:
@@ -166,6 +167,6 @@ class UNet(SegmentationNetwork):
 
         parts = (compute(rows) for rows in bands(height, width))
         if level == 0:
-            return compute, join_bands((functional.max_pool2d(part, 2) for part in parts), height // 2)
+            return compute, join_bands((self.pool(part) for part in parts), height // 2)
         whole = join_bands(parts, height)
-        return rows_of(whole), functional.max_pool2d(whole, 2)
+        return rows_of(whole), self.pool(whole)

@@ -22,7 +22,7 @@ SUPPORTED_FORMATS = ("TIFF", *_PICTURES, "NPY")
 
 def identify(package: ModelPackage, loaded: "LoadedModel | None") -> ModelIdentity:
     """Name a model and the device it is on."""
-    return ModelIdentity(package.card.name, _variant(package.card.architecture), loaded.device.kind if loaded else None)
+    return ModelIdentity(package.card.name, _variant(package.card.architecture), loaded.device.name if loaded else None)
 
 
 def describe(package: ModelPackage, loaded: "LoadedModel | None") -> ModelInfo:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_unetseg.language import grouped, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import BadgeKind
-from napari_unetseg.plugin.parts.words import DEVICE_NAMES
+from napari_unetseg.plugin.parts.words import device_words
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
@@ -101,8 +101,8 @@ def error_details(health: "Health", action: HealthAction, now: datetime) -> Erro
 
 def device(health: "Health") -> str:
     """Return ``"CPU, bfloat16, torch"``."""
-    kind = health.model_info.device
-    known = [DEVICE_NAMES.get(kind, kind) if kind else None, health.precision, health.backend]
+    where = health.model_info.device
+    known = [device_words(where) if where else None, health.precision, health.backend]
     return ", ".join(word for word in known if word) or NOTHING
 
 
