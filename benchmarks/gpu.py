@@ -35,6 +35,8 @@ EARLY_PEERS = ("ceilings", "network", "plain")
 LATE_PEERS = ("sliding", "compiled")
 OURS = ("start", "batch", "one", "large", "many", "labels", "memory", "cards")
 BEFORE = ("start", "batch", "one", "many", "large")
+GRACE_S = 20
+"""Seconds that a part may take longer which was begun in time."""
 WINDOW = 1376
 """Side of the sliding window: what this package takes where a network is not computed in bands."""
 BATCH = "SpheroHQ U-Net, {n} x {side} x {side} RGB to masks, images/s"
@@ -104,26 +106,28 @@ class Run:
         checkout = Checkout(side, folder, self._scratch)
         seconds = max(min(seconds, self.left), 1)
         line = [sys.executable, str(SERVICE), json.dumps({**task, "parts": parts, "seconds": seconds})]
-        process = subprocess.Popen(  # noqa: S603 (our own file)
-            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=checkout.environment, cwd=self._scratch
-        )
-        assert process.stdout is not None  # noqa: S101 (it was asked for)
-        assert process.stderr is not None  # noqa: S101
-        # What is begun in time may end a little later.
-        alarm = threading.Timer(seconds + 20, process.kill)
-        alarm.start()
-        errors: list[str] = []
-        reader = threading.Thread(target=lambda lines: errors.extend(lines), args=(process.stderr,))
-        reader.start()
-        for text in process.stdout:
-            if text.startswith("{"):
-                self._note(side, json.loads(text))
-        process.wait()
-        reader.join()
-        alarm.cancel()
+        errors = self._scratch / "errors.txt"
+        with (
+            errors.open("w", encoding="utf-8") as errors_file,
+            subprocess.Popen(  # noqa: S603 (our own file)
+                line,
+                stdout=subprocess.PIPE,
+                stderr=errors_file,
+                text=True,
+                env=checkout.environment,
+                cwd=self._scratch,
+            ) as process,
+        ):
+            alarm = threading.Timer(seconds + GRACE_S, process.kill)
+            alarm.start()
+            for text in process.stdout or ():
+                if text.startswith("{"):
+                    self._note(side, json.loads(text))
+            process.wait()
+            alarm.cancel()
         for name in parts:
             if name not in self.found[side]:
-                said = " ".join("".join(errors).strip().splitlines()[-1:])
+                said = " ".join(errors.read_text(encoding="utf-8").strip().splitlines()[-1:])
                 self._note(side, {"part": name, "failed": f"the process ended ({process.returncode}). {said}".strip()})
         wrong = [told["file"] for told in self.found[side].values() if "file" in told]
         if wrong and not Path(wrong[0]).is_relative_to(folder / "src"):
@@ -217,6 +221,8 @@ def describe_card(device: str) -> dict[str, Any]:
 
     if not device.startswith("cuda"):
         return {"name": "Apple GPU" if device == "mps" else None, "device": device}
+    if not torch.cuda.is_available():
+        raise SystemExit("PyTorch finds no NVIDIA GPU here; --device mps or --device cpu --quick may be meant.")
     at = torch.cuda.get_device_properties(torch.device(device))
     return {
         "name": at.name,
