@@ -3,10 +3,13 @@
 import sys
 from pathlib import Path
 
-STAND_INS = Path(__file__).parent / "stand_ins"
+HERE = Path(__file__).resolve().parent
 
 
 def use_stand_ins() -> None:
-    """Let Python find a stand-in for whatever it finds nowhere else: what is installed comes first."""
-    if str(STAND_INS) not in sys.path:
-        sys.path.append(str(STAND_INS))
+    """Let Python find a stand-in for whatever it finds nowhere else: what is installed comes first.
+
+    The same goes for the scripts of this folder, one of which has the name of a library.
+    """
+    others = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
+    sys.path[:] = [*others, str(HERE), str(HERE / "stand_ins")]

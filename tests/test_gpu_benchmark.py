@@ -1,6 +1,7 @@
 """What `benchmarks/gpu.py` tells where parts fail, and that its sliding window is one."""
 
 import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -20,12 +21,12 @@ BENCHMARKS = ROOT / "benchmarks"
 @pytest.fixture
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Scripts import one another by bare names, which must not stay in the way of other tests."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = {path.stem for path in BENCHMARKS.glob("*.py")}
-    assert not names & sys.modules.keys()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(BENCHMARKS)])
+    before = set(sys.modules)
     yield
-    for name in names & sys.modules.keys():
-        del sys.modules[name]
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or ".").parent == BENCHMARKS:
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -36,6 +37,16 @@ def gpu(benchmarks: None) -> ModuleType:
 @pytest.fixture
 def gpu_peers(benchmarks: None) -> ModuleType:
     return importlib.import_module("gpu_peers")
+
+
+def test_an_installed_library_comes_before_its_stand_in_and_before_scripts(benchmarks: None) -> None:
+    sys.path.insert(0, str(BENCHMARKS))
+    importlib.import_module("lean").use_stand_ins()
+    for name in ("yaml", "psutil", "safetensors", "click"):
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert not Path(spec.origin or "").is_relative_to(BENCHMARKS)
+    assert importlib.util.find_spec("gpu_service") is not None
 
 
 TASK = {"sizes": [64], "batch": 3, "many": 5, "side": 32}
