@@ -117,7 +117,9 @@ def test_a_verb_shows_every_option_with_its_default_and_description(verb: Any) -
     assert [name for name in shown if name in SegmentOptions.model_fields] == list(SegmentOptions.model_fields)
     assert not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in shown.values())
     assert "options\n" not in str(inspect.getdoc(verb)).split("Parameters\n", 1)[1]
-    assert list(shown)[-3:] == ["progress", "cancel", "on_stage"]
+    rest = [name for name in shown if name not in SegmentOptions.model_fields]
+    assert rest[2:] == ["model", "progress", "cancel", "on_stage", *(["also"] if verb in VERBS[1:] else [])]
+    assert list(shown)[-len(rest[3:]) :] == rest[3:]
 
 
 def test_relabel_shows_the_decoder_parameters_alone() -> None:

@@ -57,7 +57,7 @@ class FakeService:
         return self
 
     def iter_batch(
-        self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, **options: Any
+        self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, also: Any = (), **options: Any
     ) -> Iterator[Segmentation | Failure]:
         wanted = SegmentOptions.of(**options)
         for number, image in enumerate(images):

@@ -11,6 +11,7 @@ from napari_unetseg import Cancelled, Image, SegmentationService
 from napari_unetseg.client import RemoteService, check_server, repeating_service
 from napari_unetseg.client.connection import ConnectionClosed
 from napari_unetseg.client.errors import KeyRefused, ServerDied, ServerError, ServerUnreachable
+from napari_unetseg.client.remote_model import RemoteModel
 from napari_unetseg.errors import ImageError, ModelError, ParameterError
 from napari_unetseg.server.keys import add_key
 from napari_unetseg.service import Failure, RunRecipe, Segmentation
@@ -95,18 +96,17 @@ def test_a_batch_comes_in_order_and_each_fails_alone(remote, squares):
     assert str(results[2]) == "Torn."
 
 
-def test_several_images_are_with_the_server_at_once(server, squares, settings_with):
-    seen = []
+def test_several_images_are_with_the_server_at_once(server, squares, settings_with, monkeypatch):
+    at_once, settle = [], RemoteModel._settle
 
-    def image(number):
-        seen.append(number)
-        return Image(squares, name=str(number))
+    def count(model, run):
+        at_once.append(len(run.sent))
+        return settle(model, run)
 
+    monkeypatch.setattr(RemoteModel, "_settle", count)
     with RemoteService(server.url, settings=settings_with(parallel_requests=3)) as service:
-        results = service.iter_batch([lambda number=number: image(number) for number in range(5)])
-        next(results)
-        assert seen == [0, 1, 2]
-        results.close()
+        assert len(list(service.iter_batch([lambda: Image(squares)] * 5))) == 5
+    assert at_once[0] == max(at_once) == 3
 
 
 @pytest.fixture

@@ -641,16 +641,20 @@ def test_the_key_is_sent_and_the_server_waited_for(monkeypatch):
 
 @shows("client.parallel_requests")
 @pytest.mark.parametrize("number", [1, 3])
-def test_so_many_images_are_with_the_server_at_once(server, picture, number):
+def test_so_many_images_are_with_the_server_at_once(server, picture, monkeypatch, number):
     from napari_unetseg.client import RemoteService
+    from napari_unetseg.client.remote_model import RemoteModel
 
-    read = []
-    images = [lambda: read.append(1) or picture] * 5
+    at_once, settle = [], RemoteModel._settle
+
+    def count(model, run):
+        at_once.append(len(run.sent))
+        return settle(model, run)
+
+    monkeypatch.setattr(RemoteModel, "_settle", count)
     with RemoteService(server.url, settings=Settings(client={"parallel_requests": number})) as service:
-        results = service.iter_batch(images)
-        next(results)
-        assert len(read) == number
-        results.close()
+        assert len(list(service.iter_batch([lambda: picture] * 5))) == 5
+    assert at_once[0] == max(at_once) == number
 
 
 @shows("client.ca_file")

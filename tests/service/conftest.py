@@ -1,6 +1,7 @@
 import shutil
 import weakref
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,37 +95,43 @@ class PretendedCard:
         self.taken += size
 
 
-class CardBackend:
-    """A backend whose weights and maps take room of a pretended card; a run takes ten times its batch."""
+def pretended_backend() -> Any:
+    """Return what stands for `GpuBackend`: its weights, and ten times a batch while that runs, take room of a card."""
+    from napari_unetseg.inference.backends.gpu_backend import GpuBackend
 
-    def __init__(self, backend: Any, device: Any, card: PretendedCard, size: int) -> None:
-        self._backend, self.device, self._card, self._size = backend, device, card, size
+    class PretendedBackend(GpuBackend):
+        def __init__(
+            self, network: Any, heads: Any, device: Any, pools: Any, place: PretendedCard, **rest: Any
+        ) -> None:
+            self._place = place
+            self._size = 0
+            size = sum(tensor.nbytes for tensor in network.parameters())
+            place.take(size)
+            self._size = size
+            super().__init__(network, heads, device, pools, torch_name="cpu", **rest)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
+        @property
+        def device_memory_mb(self) -> float:
+            return self._place.taken / 2**20
 
-    @property
-    def device_memory_mb(self) -> float:
-        return self._card.taken / 2**20
+        def start(self, *arguments: Any, **rest: Any) -> Any:
+            self._place.before_run()
+            return super().start(*arguments, **rest)
 
-    def run(self, batch: NDArray[np.float32], cancel: Any = None, out: Any = None) -> NDArray[np.float32]:
-        self._card.before_run()
-        self._card.take(10 * batch.nbytes)
-        try:
-            answer: NDArray[np.float32] = self._backend.run(batch, cancel, out)
-            return answer
-        finally:
-            self._card.taken -= 10 * batch.nbytes
+        def _compute(self, network: Any, shape: tuple[int, ...], *rest: Any) -> Any:
+            size = 10 * 4 * prod(shape)
+            self._place.take(size)
+            try:
+                return super()._compute(network, shape, *rest)
+            finally:
+                self._place.taken -= size
 
-    def start(self, channels: int, windows: Any, cancel: Any = None, out: Any = None) -> Any:
-        from napari_unetseg.inference.backends.run_at_once import run_at_once
+        def unload(self) -> None:
+            self._place.taken -= self._size
+            self._size = 0
+            super().unload()
 
-        return run_at_once(self, channels, windows, cancel, out)
-
-    def unload(self) -> None:
-        self._card.taken -= self._size
-        self._size = 0
-        self._backend.unload()
+    return PretendedBackend
 
 
 @pytest.fixture
@@ -152,10 +159,7 @@ def pretend_cards(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[Prete
                 return make_backend(plan, network, card, chosen, pools, **rest)
             place = cards[chosen.index]
             place.networks.append(weakref.ref(network))
-            size = sum(tensor.nbytes for tensor in network.parameters())
-            place.take(size)
-            on_cpu = make_backend(plan, network, card, device.Device("cpu", "It is pretended."), pools, **rest)
-            return CardBackend(on_cpu, chosen, place, size)
+            return pretended_backend()(network, card.outputs, chosen, pools, place, precision=plan.precision)
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)

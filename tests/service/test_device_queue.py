@@ -459,7 +459,7 @@ def test_many_threads_give_what_one_gives(shared, bright_model, settings, square
 
 
 def test_calls_that_wait_when_the_service_is_closed_end_well(shared, squares):
-    queue = shared._runner._device
+    queue = shared._runner._lines.of(0)
     with ThreadPoolExecutor(2) as pool:
         with queue.turn():
             futures = [pool.submit(shared.segment, squares) for _ in range(2)]

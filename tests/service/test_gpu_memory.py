@@ -1,10 +1,13 @@
 """Memory of a graphics card that runs out at each step of a model's life, and that is given back at its end."""
 
+import gc
+
 import numpy as np
 import pytest
 
-from napari_unetseg import SegmentationService
+from napari_unetseg import Image, SegmentationService
 from napari_unetseg.errors import OutOfMemory
+from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.service import Failure
 from napari_unetseg.zoo.registry import find_model
 
@@ -13,7 +16,7 @@ ON_CPU = "GPU memory ran out; the CPU took over, which is slower."
 
 VERBS = {
     "segment": lambda service, image: service.segment(image),
-    "iter_batch": lambda service, image: next(service.iter_batch([image])),
+    "iter_batch": lambda service, image: list(service.iter_batch([image])),
     "initialize": lambda service, _image: service.initialize(),
     "health": lambda service, _image: service.health(),
 }
@@ -75,6 +78,22 @@ def test_without_lack_nothing_is_said(service, card, squares, weights, verb):
     assert card.taken == weights
     service.unload()
     assert card.taken == 0
+
+
+def test_nothing_that_was_on_a_card_is_kept_alive(service, card, squares):
+    """Not even until Python looks for circles."""
+    gc.disable()
+    try:
+        service.segment_batch([squares] * 3)
+        service.unload()
+        assert [network() for network in card.networks] == [None]
+        service.segment(squares)
+        card.room = 1
+        assert LET_GO not in service.segment(squares).warnings
+        assert service.model_info().device == "cpu"
+        assert [network() for network in card.networks] == [None] * 2
+    finally:
+        gc.enable()
 
 
 def test_a_model_that_does_not_fit_beside_an_idle_one_takes_its_place(
@@ -148,6 +167,21 @@ def test_images_let_idle_models_go_first_and_say_so(service, card, squares, weig
     assert not service.model_info(dark_model).loaded
 
 
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
+def test_whatever_room_a_card_has_the_objects_are_found_and_all_is_given_back(
+    service, card, squares, dark_model, share
+):
+    image = np.tile(squares, (2, 2))
+    expected = service.segment(image).labels
+    service.unload()
+    service.initialize(model=dark_model)
+    card.room = card.taken + int(share * 10 * 4 * 3 * image.size)
+    for result in (service.segment(image), *service.segment_batch([image] * 2)):
+        np.testing.assert_array_equal(result.labels, expected)
+    service.unload()
+    assert card.taken == 0
+
+
 def test_a_card_that_others_fill_meanwhile_leaves_a_health_check_on_the_cpu(service, card, squares, weights):
     service.initialize()
     card.room = weights + 1
@@ -158,15 +192,18 @@ def test_a_card_that_others_fill_meanwhile_leaves_a_health_check_on_the_cpu(serv
     check_it_goes_on(service, squares, "cpu", (ON_CPU,))
 
 
-def test_a_run_that_began_on_the_card_keeps_its_network_until_it_ends(card, bright_model, settings, squares, weights):
-    """While a batch is between two images, a check finds the card full."""
-    wanted = settings(inference__enable_batch_processing=False)
-    with SegmentationService(bright_model, "cuda", settings=wanted) as service:
-        results = service.iter_batch([squares, squares])
-        assert next(results).provenance.device == "cuda"
+def test_a_run_that_began_on_the_card_keeps_its_network_until_it_ends(service, card, squares, weights):
+    """Between two of its images a check finds the card full."""
+    with service._models.borrow(service.package) as loaded_model:
+        images = [Image(squares) for _ in range(4)]
+        results = loaded_model.predict_many(images, PredictOptions())
+        loaded_model.limits.lower("cuda", batch_size=1)
+        first = next(results)
         room, card.room = card.room, weights + 1
         assert service.health().memory_steps == (ON_CPU,)
         card.room = room
-        assert next(results).count == 3
-        assert next(results, None) is None
-        assert card.taken == 0
+        assert card.taken >= weights
+        for result in results:
+            np.testing.assert_array_equal(result.probability, first.probability)
+            assert result.warnings == first.warnings == ()
+        assert (loaded_model.device.kind, card.taken) == ("cpu", 0)

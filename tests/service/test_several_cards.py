@@ -91,7 +91,8 @@ def test_a_full_card_is_left_out_and_no_model_runs_on_the_cpu_for_it(cards, brig
 
 def test_a_batch_is_shared_by_all_cards(cards, bright_model, settings, squares):
     both = threading.Barrier(2)
-    with SegmentationService(bright_model, "auto", settings=settings(health__startup_validation=False)) as service:
+    wanted = settings(health__startup_validation=False, inference__batch_size=1)
+    with SegmentationService(bright_model, "auto", settings=wanted) as service:
         for card in cards:
             runs = count()
             card.before_run = lambda runs=runs: both.wait(60) if next(runs) == 0 else None

@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_unetseg.printable import printable
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.runner import Part
 
 DEFAULT_FOLDER = "segmented"
 
@@ -32,6 +36,13 @@ ENDINGS = {
     ResultKind.TABLE: "table.csv",
     ResultKind.OVERLAY: "overlay.png",
 }
+
+PARTS: Mapping[ResultKind, "Part"] = {
+    ResultKind.CONTOURS: "contours",
+    ResultKind.ROIS: "contours",
+    ResultKind.TABLE: "measurements",
+}
+"""What of a segmentation a kind of result is written from, besides labels and probabilities."""
 
 ALWAYS = (ResultKind.LABELS, ResultKind.TABLE)
 """Kept of every image: the labels to look at, and the table that the summary of all objects is made of."""

@@ -25,8 +25,9 @@ class Prefetched(Generic[_T]):
 def prefetch(files: Sequence[Path], load: Callable[[Path], _T], cancelled: CancelFlag) -> Generator[Prefetched[_T]]:
     """Yield what `load` returns for each file, in their order, while the next one is being loaded.
 
-    At most two outcomes wait at a time. The thread ends with the files, or soon after the iterator is closed. It is
-    a daemon, so that a file system that does not answer keeps no program from ending.
+    One outcome waits or is being loaded at a time, since what takes them may be ahead of the network, too. The thread
+    ends with the files, or soon after the iterator is closed. It is a daemon, so that a file system that does not
+    answer keeps no program from ending.
 
     Parameters
     ----------
@@ -37,20 +38,24 @@ def prefetch(files: Sequence[Path], load: Callable[[Path], _T], cancelled: Cance
     cancelled
         Polled in both threads; once it returns True nothing more is yielded.
     """
-    outcomes: queue.Queue[Prefetched[_T]] = queue.Queue(maxsize=1)
-    closed = threading.Event()
+    outcomes: queue.SimpleQueue[Prefetched[_T]] = queue.SimpleQueue()
+    room, closed = threading.Semaphore(1), threading.Event()
 
     def work() -> None:
         for file in files:
+            while not room.acquire(timeout=_POLL):
+                if closed.is_set() or cancelled():
+                    return
             if closed.is_set() or cancelled():
                 return
-            _put(_load(file, load), outcomes, closed)
+            outcomes.put(_load(file, load))
 
     threading.Thread(target=work, name="unetseg-reader", daemon=True).start()
     try:
         for _ in files:
             if (prefetched := _next(outcomes, cancelled)) is None:
                 return
+            room.release()
             yield prefetched
             del prefetched  # an image is not kept while the next one is waited for
     finally:
@@ -64,16 +69,7 @@ def _load(file: Path, load: Callable[[Path], _T]) -> Prefetched[_T]:
         return Prefetched(file, error)
 
 
-def _put(prefetched: Prefetched[_T], outcomes: "queue.Queue[Prefetched[_T]]", closed: threading.Event) -> None:
-    while not closed.is_set():
-        try:
-            outcomes.put(prefetched, timeout=_POLL)
-        except queue.Full:
-            continue
-        return
-
-
-def _next(outcomes: "queue.Queue[Prefetched[_T]]", cancelled: CancelFlag) -> Prefetched[_T] | None:
+def _next(outcomes: "queue.SimpleQueue[Prefetched[_T]]", cancelled: CancelFlag) -> Prefetched[_T] | None:
     """Wait for the next outcome; None once cancelled. A wait without end would not hear Ctrl-C on Windows."""
     while not cancelled():
         try:

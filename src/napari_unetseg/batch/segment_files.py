@@ -12,7 +12,7 @@ from typing import Any
 from napari_unetseg.batch.background_writer import BackgroundWriter
 from napari_unetseg.batch.events import BatchCounts, Event
 from napari_unetseg.batch.fingerprint import result_fingerprint
-from napari_unetseg.batch.output_files import ALWAYS, ResultKind
+from napari_unetseg.batch.output_files import ALWAYS, PARTS, ResultKind
 from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.callbacks import CancelFlag
@@ -66,7 +66,7 @@ def segment_files(
 
     A file is skipped where the journal says that the same content was done with the same model and parameters, and
     the results wanted are there. Results of an earlier run with other parameters are replaced, all kinds of them, so
-    that those of one image always agree. Probabilities are dropped with each file; at most two files are read ahead
+    that those of one image always agree. Probabilities are dropped with each file; a few files are read ahead
     of the network, and at most two results are written behind it, each in a thread.
 
     However the run ends, what is finished stays, no file is half written, and both summaries list what the folder
@@ -126,6 +126,7 @@ class _Batch:
         decided = result_fingerprint(service.package.card, job.segment_options, job.read_options)
         self.store = ResultStore(job.files, job.output, job.results, decided)
         self._service, self._job, self._report, self._read = service, job, report, read
+        self._parts = {PARTS[kind] for kind in job.results if kind in PARTS}
         self._cancel: CancelFlag = lambda: cancel() or self._is_lost()
         self._gone: list[Exception] = []
         self._in_progress: deque[FileInProgress] = deque()
@@ -163,11 +164,12 @@ class _Batch:
             fed = self._feed(chain([first], images))
             del first
             results = self._service.iter_batch(
-                fed, progress=self._on_progress, cancel=self._cancel, **self._job.segment_options
+                fed, progress=self._on_progress, cancel=self._cancel, also=self._parts, **self._job.segment_options
             )
-            for result in results:
-                self._finish(self._in_progress.popleft(), result, writer)
-                del result  # its probabilities, before the next image needs room
+            with closing(results):
+                for result in results:
+                    self._finish(self._in_progress.popleft(), result, writer)
+                    del result  # its probabilities, before the next image needs room
 
     def _load(self, file: Path) -> _Found:
         """Hash a file and, unless it is done, read it; in the reader's thread."""

@@ -158,16 +158,20 @@ class NetworkRun:
         """Compute until the first image in line has its outcome, and return that; None if no image came."""
         clock, self._waited = perf_counter(), 0.0
         outcome = next(self._outcomes, None)
-        if outcome is None:
+        if not self.under_way:
             return None
-        item = self.under_way[0]
-        if isinstance(item.entry, Image) and item.entry.stack_axes:
+        item = self.under_way[0]  # without an outcome it says so itself
+        if outcome is not None and isinstance(item.entry, Image) and item.entry.stack_axes:
             outcome = join_planes(item.entry, chain([outcome], self._outcomes))
         item.outcome = outcome
         self._clock.seconds += perf_counter() - clock - self._waited
         self._clock.images += 1
         item.watch.add("network", self._clock.mean)
         return self.under_way.popleft()
+
+    def end(self) -> None:
+        """Let go of what the model keeps for this run, which is in a circle with it."""
+        self._outcomes = iter(())
 
     def __iter__(self) -> "NetworkRun":
         return self

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 import numpy as np
@@ -111,7 +111,8 @@ class LoadedModel:
         self.parameters_count = parameters_count
         self.bytes_held = bytes_held
         self.limits = Limits()
-        self._lock = Lock()
+        # Reentrant: a run that nobody finished ends whenever Python clears it away.
+        self._lock = RLock()
         self._plan, self._backend = plan, backend
         self._batch_shape_on = batch_shape_on
         self._batch_shape = batch_shape_on(backend.device.torch_name, plan)
@@ -148,6 +149,7 @@ class LoadedModel:
             backend=plan.backend,
             backend_reason=plan.reason,
             precision=backend.precision,
+            compilation=backend.compilation,
             warnings=tuple(warning for warning in (device.warning, plan.warning) if warning),
         )
 
@@ -330,10 +332,11 @@ def load_model(
 
     def put(network: SegmentationNetwork, device: Device) -> tuple[ExecutionPlan, Backend]:
         plan = refuse_inexact_int8(
-            plan_execution(backend_request, package.card, device.kind), package.card, device.kind
+            plan_execution(backend_request, package.card, device.torch_name), package.card, device.kind
         )
-        keeps = memory.keep_freed_memory
-        return plan, make_backend(plan, network, package.card, device, pools, keeps_memory=keeps)
+        keeps, compiles = memory.keep_freed_memory, preferred.compile
+        backend = make_backend(plan, network, package.card, device, pools, keeps_memory=keeps, compiles=compiles)
+        return plan, backend
 
     chosen = choose_device(preferred.device if device is None else device, fallback_to_cpu=may_fall_back, worker=worker)
     steps: list[MemoryStep] = []

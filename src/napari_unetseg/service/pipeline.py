@@ -2,14 +2,14 @@
 
 The caller's thread draws from the images that were given, hears of progress, is asked for its cancel and takes the
 results; all else goes on without it, even while it is elsewhere between two results, until as much is ahead of it as
-may be. A thread reads images that are functions, one runs the network of each device, and up to as many as there are
-cores read objects off the maps.
+may be. A thread reads images that are functions, one runs the network of each device, and on all cores but one objects
+are read off the maps.
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Thread, current_thread
@@ -42,8 +42,8 @@ _LEAST_AHEAD = 2
 _POLL_S = 0.1
 
 
-class BatchResults(Iterator["Segmentation | Failure"]):
-    """The results of a batch, one after the other.
+class BatchResults(Generator["Segmentation | Failure"]):
+    """The results of a batch, one after the other; to close it waits until nothing is under way any more.
 
     Parameters
     ----------
@@ -55,18 +55,23 @@ class BatchResults(Iterator["Segmentation | Failure"]):
         self._ending = Ending()
         self._results = start(self._ending)
 
-    def __next__(self) -> "Segmentation | Failure":
+    def send(self, value: None) -> "Segmentation | Failure":
         """Wait for the next result."""
+        with self._awaited():
+            return self._results.send(value)
+
+    def throw(self, *error: Any) -> "Segmentation | Failure":
+        """Raise an error where the last result was given."""
+        with self._awaited():
+            return self._results.throw(*error)
+
+    @contextmanager
+    def _awaited(self) -> Iterator[None]:
         self._ending.is_awaited = True
         try:
-            return next(self._results)
+            yield
         finally:
             self._ending.is_awaited = False
-
-    def close(self) -> None:
-        """Stop what is under way, and wait until it has stopped."""
-        self._ending.is_awaited = True
-        self._results.close()
 
 
 @dataclass
@@ -153,12 +158,13 @@ class Pipeline:
     ) -> None:
         self._images = iter(images)
         self._options = options
-        self._all_workers, self._workers = tuple(workers), workers
+        self._all_workers, self._workers = {worker.number: worker for worker in workers}, workers
         self._borrow, self._settle = borrow, settle
         self._progress, self._cancel = progress, cancel
         self._together = together
         self._lent, self._ending = lent, ending
-        self._decoders = usable_cores()
+        # One core is for the thread that runs a network, which would otherwise wait for its turn between two steps.
+        self._decoders = max(1, usable_cores() - 1)
         self._context = copy_context()
 
         self._lock = RLock()
@@ -360,7 +366,7 @@ class Pipeline:
                 worker.model = lending.__enter__()
                 with self._lock:
                     self._lent.push(lending)
-                    if worker.model is self._all_workers[0].model and len(self._workers) > 1:
+                    if any(other.model is worker.model for other in self._workers if other is not worker):
                         self._workers.remove(worker)  # its own device does not serve, which health says
                         return
             while self._wait_for_images(worker):
@@ -368,6 +374,8 @@ class Pipeline:
         except Exception as error:
             self._leave_out(worker, error)
         finally:
+            if worker.run is not None:
+                worker.run.end()
             worker.run = None
 
     def _compute(self, worker: Worker, model: "RunningModel") -> None:
@@ -402,7 +410,9 @@ class Pipeline:
         def report(done: int, total: int) -> None:
             with self._lock:
                 worker.counts = before + done, before + total
-                done, total = (sum(numbers) for numbers in zip(*(one.counts for one in self._all_workers), strict=True))
+                done, total = (
+                    sum(numbers) for numbers in zip(*(one.counts for one in self._all_workers.values()), strict=True)
+                )
                 self._reports.append((done, total))
                 self._for_caller.notify_all()
 
@@ -470,14 +480,9 @@ class Pipeline:
                 return
             self._ahead.extendleft(reversed(left))
             self._pixels_ahead += sum(item.pixels for item in left)
-            remark = Sentence(
-                "One of {number} devices failed and was left out; the others computed its images. It said: {reason}",
-                number=len(self._workers) + 1,
-                reason=error,
-            )
+            remark = left_out_remark(len(self._all_workers), error)
             self._remarks.append(remark)
             self._for_network.notify_all()
-        _log.warning("%s", remark)
 
     # The threads that read objects off maps.
 
@@ -496,3 +501,14 @@ class Pipeline:
                 item.result = result
                 self._for_caller.notify_all()
             del item, result
+
+
+def left_out_remark(number: int, error: Exception) -> Sentence:
+    """Say, also in the log, that one of so many devices does not take part."""
+    remark = Sentence(
+        "One of {number} devices failed and was left out; the others computed its images. It said: {reason}",
+        number=number,
+        reason=error,
+    )
+    _log.warning("%s", remark)
+    return remark

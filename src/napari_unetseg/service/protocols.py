@@ -1,6 +1,6 @@
 """What faces and the runner rely on, whether a network runs on this machine or on a server."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -133,7 +133,7 @@ class Segmenter(Protocol):
         on_stage: "OnStage | None" = None,
         also: "Collection[Part]" = (),
         **options: Unpack[SegmentKeywords],
-    ) -> "Iterator[Segmentation | Failure]":
+    ) -> "Generator[Segmentation | Failure]":
         """Find the objects of many images, as results are asked for."""
         ...
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings
-from napari_unetseg.errors import Cancelled, NotCalibrated, ParameterError, out_of_memory_says
+from napari_unetseg.errors import Cancelled, DeviceError, NotCalibrated, OutOfMemory, ParameterError, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.rescale_decision import rescaled_warning
@@ -28,7 +28,7 @@ from napari_unetseg.service.forecast import Throughput, Workload, network_pixels
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
 from napari_unetseg.service.object_reading import ObjectReading
-from napari_unetseg.service.pipeline import BatchResults, Ending, Pipeline, Worker
+from napari_unetseg.service.pipeline import BatchResults, Ending, Pipeline, Worker, left_out_remark
 from napari_unetseg.service.protocols import ModelLender, RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
@@ -150,7 +150,7 @@ class Runner:
         cancel: CancelFlag | None,
         on_stage: OnStage | None,
         also: Collection[Part] = (),
-    ) -> Iterator[Segmentation | Failure]:
+    ) -> Generator[Segmentation | Failure]:
         """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
         return BatchResults(
             lambda ending: self._run_many(package, images, options, progress, cancel, on_stage, also, ending)
@@ -170,7 +170,8 @@ class Runner:
         with request() as identity:
             pass
         remarks: dict[int, tuple[str, ...]] = {}
-        if (not_calibrated := self._missing_calibration(package)) is not None:
+        worker, left_out = self._first_worker(package)
+        if (not_calibrated := self._missing_calibration(package, worker)) is not None:
             check_options(options, package.card)
             drawn = FirstImages(images, options, not_calibrated)
             images = drawn.all_images()
@@ -188,10 +189,9 @@ class Runner:
                 return
             del drawn, plane  # the network runs without the first image, once that is done
         with ExitStack() as stack:
-            first = stack.enter_context(self._models.borrow(package))
-            check_options(options, first.card)
-            workers = [Worker(number, self._lines.of(number)) for number in range(self._models.workers)]
-            workers[0].model = first
+            workers = [Worker(number, self._lines.of(number)) for number in range(worker, self._models.workers)]
+            workers[0].model = stack.enter_context(self._models.borrow(package, worker))
+            check_options(options, workers[0].model.card)
             lent = stack.pop_all()
         # The id is the batch's, and not that of what its reader does between two results.
         with request(identity):
@@ -211,7 +211,8 @@ class Runner:
         with pipeline:
             done = count()  # enumerate would keep hold of the last result
             for result, more in pipeline.results():
-                yield _with_warnings((*remarks.pop(next(done), ()), *more), result)
+                yield _with_warnings((*left_out, *remarks.pop(next(done), ()), *more), result)
+                left_out = ()
                 del result  # its probabilities, before the next image needs room
 
     def calibrate(
@@ -243,6 +244,19 @@ class Runner:
         """Choose the device with the fewest calls for one."""
         with self._lines.shortest(self._models.workers) as worker:
             yield worker, self._lines.of(worker)
+
+    def _first_worker(self, package: ModelPackage) -> tuple[int, tuple[str, ...]]:
+        """Return the first device that takes a model, and what to say of those before it."""
+        number = self._models.workers
+        remarks: tuple[str, ...] = ()
+        for worker in range(number - 1):
+            try:
+                self._missing_calibration(package, worker)
+            except (DeviceError, OutOfMemory) as error:
+                remarks += (left_out_remark(number, error),)
+            else:
+                return worker, remarks
+        return number - 1, remarks
 
     def _missing_calibration(self, package: ModelPackage, worker: int = 0) -> NotCalibrated | None:
         """Load a model; return what stops it where int8 was chosen for it and it was never calibrated for that."""

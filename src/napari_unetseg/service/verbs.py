@@ -1,7 +1,7 @@
 """The verbs that are the same whether the network runs on this machine or on a server."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, Unpack
@@ -191,7 +191,7 @@ class SegmentVerbs(ABC):
         on_stage: OnStage | None = None,
         also: Collection[Part] = (),
         **options: Unpack[SegmentKeywords],
-    ) -> Iterator[Segmentation | Failure]:
+    ) -> Generator[Segmentation | Failure]:
         """Find the objects of many images, with results in their order.
 
         Images are read, seen by the network and read off its maps side by side, in threads, a few ahead of the result
@@ -221,7 +221,7 @@ class SegmentVerbs(ABC):
 
         Returns
         -------
-        Iterator of Segmentation or Failure
+        Generator of Segmentation or Failure
             One an image, in their order. Its ``close()`` ends a batch that nobody wants to the end.
 
         Raises

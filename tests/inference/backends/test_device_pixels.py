@@ -18,18 +18,26 @@ INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int6
 DTYPES = [np.bool_, *INTEGERS, np.float16, np.float32, np.float64]
 
 
-def on_device(pixels: Normalised) -> DevicePixels:
-    assert can_upload(pixels.raw, "cuda")
-    return DevicePixels(pixels.raw, host_tensor(pixels.raw.planes).clone())
+DEVICES = ["cpu"]
+DEVICES += ["cuda"] if torch.cuda.is_available() else []
+DEVICES += ["mps"] if torch.backends.mps.is_available() else []
+
+
+def on_device(pixels: Normalised, device: str = "cpu") -> DevicePixels:
+    return DevicePixels(pixels.raw, host_tensor(pixels.raw.planes).clone().to(device))
 
 
 def same_bits(pixels: Normalised, rows, columns) -> None:
-    """Compare the device with the host, in the memory that a batch of channels-last windows has."""
+    """Compare what devices there are with the host, in the memory that a batch of channels-last windows has."""
+    assert can_upload(pixels.raw, "cuda")
     expected = pixels.read(rows, columns)
-    batch = torch.full((2, *expected.shape), np.nan).contiguous(memory_format=torch.channels_last)
-    on_device(pixels).window(rows, columns, batch[1])
-    np.testing.assert_array_equal(batch[1].numpy(), expected)
-    assert batch[0].isnan().all()
+    for device in DEVICES:
+        if can_upload(pixels.raw, device):
+            batch = torch.full((2, *expected.shape), np.nan, device=device)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            on_device(pixels, device).window(rows, columns, batch[1])
+            np.testing.assert_array_equal(batch[1].cpu().numpy(), expected)
+            assert batch[0].isnan().all()
 
 
 @pytest.fixture(params=[1, 2], ids=["narrow table", "wide table"])
@@ -98,6 +106,14 @@ def test_strips_join_without_a_seam(monkeypatch):
     same_bits(pixels, mirrored(40, 48), mirrored(30, 32))
 
 
+@pytest.mark.parametrize("span", [75.0, 77.0, 91.0, 99.0])
+def test_it_is_divided_and_not_multiplied_by_the_reciprocal(span):
+    # Halfway between two numbers of float32, so that a last bit of float64 decides which it becomes.
+    planes = span * (np.array([[[1.75, 1.875, 1.9375]]]) + 2**-24)
+    pixels = Normalised(planes, 1, ((0.0, span),), None, ())
+    same_bits(pixels, np.arange(1), np.arange(3))
+
+
 def test_a_constant_image_is_zero():
     for dtype in (np.uint8, np.float32):
         pixels = normalise(Image.of(np.full((5, 6), 7, dtype)), Percentile(), 1)
@@ -121,6 +137,12 @@ def test_of_interleaved_colours_the_memory_is_shared_too():
     tensor = host_tensor(Image.of(colours).channels_first)
     assert tensor.data_ptr() == colours.ctypes.data
     assert tensor.stride() == (1, 12, 3)
+
+
+def test_what_is_repeated_without_a_copy_is_shared_as_well():
+    planes = np.broadcast_to(np.arange(4, dtype=np.uint8), (1, 3, 4))
+    assert can_upload(raw_of(planes), "cuda")
+    np.testing.assert_array_equal(host_tensor(planes).numpy(), planes)
 
 
 def raw_of(planes, channels=1, ranges=((0.0, 1.0),)):

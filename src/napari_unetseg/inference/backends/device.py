@@ -115,7 +115,7 @@ def _read(request: str) -> tuple[DeviceKind | None, int | None]:
     """Return the kind of a device and which one it is; None where any will do."""
     if request == "auto":
         return None, None
-    card = _CARD.fullmatch(request)
+    card = _CARD.fullmatch(request) if isinstance(request, str) else None  # whatever it is, it is said in a sentence
     if card is not None:
         return "cuda", int(card[1])
     for kind in get_args(DeviceKind):

@@ -59,4 +59,5 @@ def _without_locals(work: Callable[[], T]) -> T:
     except Exception as error:
         # Whoever keeps the error shall not keep the tensors that its frames hold.
         clear_frames(error.__traceback__)
+        del work  # which this frame holds
         raise
