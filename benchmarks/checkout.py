@@ -28,7 +28,9 @@ class Checkout:
             kept
             | homes
             | {
-                "PYTHONPATH": str(self.folder / "src"),
+                "PYTHONPATH": os.pathsep.join(
+                    (str(self.folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")]))
+                ),
                 "PYTHONPYCACHEPREFIX": str(self.scratch / "compiled"),
                 "NAPARI_CONFIG": str(home / "napari.yaml"),
                 "UNET_WINDOW_LANGUAGE": "en",

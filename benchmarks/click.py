@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from drawn_images import draw_image
 from machine import as_markdown, describe_machine
 from napari.components import ViewerModel
-from peer_models import NETWORKS, draw_image, find_network
+from peer_models import NETWORKS, find_network
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.inference.normalisation import normalise

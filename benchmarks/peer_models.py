@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from drawn_images import draw_image
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.networks import SegmentationNetwork, build
-from napari_unetseg.samples import nuclei
 from napari_unetseg.zoo.card import WeightsFile
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.published import PUBLISHED
@@ -39,12 +38,6 @@ def find_network(name: str, folder: Path) -> ModelPackage:
     if not (path / "model.yaml").is_file():
         _write(name, path)
     return find_model(path)
-
-
-def draw_image(side: int) -> NDArray[np.generic]:
-    """Repeat the sample image of nuclei to uint16 (side, side)."""
-    sample = nuclei().array
-    return np.pad(sample, [(0, max(side - length, 0)) for length in sample.shape], mode="symmetric")[:side, :side]
 
 
 def _write(name: str, folder: Path) -> None:

@@ -161,6 +161,7 @@ def _summary(cell: Cell, found: dict[Cell, list[dict[str, Any]]], why: str | Non
     peaks = [one["peak_mb"] for one in times if one["peak_mb"] is not None]
     return {
         "seconds": statistics.median(one["seconds"][0] for one in times),
+        "processor_s": min(one["processor_s"][0] for one in times),
         "runs": len(times),
         "peak_mb": statistics.median(peaks) if peaks else None,
         "dice": dice(Path(plain[0]["mask"]), Path(times[0]["mask"])) if plain else None,

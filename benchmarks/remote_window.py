@@ -26,8 +26,8 @@ from event_loop import rest
 # isort: split
 import napari
 import numpy as np
+from drawn_images import draw_image
 from machine import describe_machine, short_name
-from peer_models import draw_image
 from serving import address_of, process
 from worker import ratio, worker
 

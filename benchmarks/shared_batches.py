@@ -22,9 +22,9 @@ from functools import partial
 
 import numpy as np
 import torch
+from drawn_images import draw_image
 from machine import as_markdown, describe_machine
 from numpy.typing import NDArray
-from peer_models import draw_image
 
 from napari_unetseg import Image, Segmentation, SegmentationService
 from napari_unetseg.service.reports import Failure

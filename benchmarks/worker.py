@@ -25,7 +25,7 @@ from event_loop import rest
 
 # isort: split
 import napari
-from peer_models import draw_image
+from drawn_images import draw_image
 from qtpy.QtCore import QEventLoop
 
 from napari_unetseg import Image, Segmentation, SegmentationService

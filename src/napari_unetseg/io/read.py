@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -190,6 +189,8 @@ def picture_image(file: BinaryIO, label: str | Path, formats: tuple[str, ...] | 
     file.seek(0)
     # Pillow would cut the colours of both down to 8 bits, and old versions have no 16-bit greys.
     if _DEEP_PNG.match(header):
+        import imagecodecs  # which only these need, and which is a large library
+
         array = imagecodecs.png_decode(file.read())
         return _picture(array[..., 0] if array.shape[-1] == 2 else array)
     if (ppm := _PPM.match(header)) and int(ppm[1]) > 255:
