@@ -129,6 +129,8 @@ class TorchBackend:
         out: NDArray[np.float32] | None = None,
     ) -> Pending:
         """Compute windows at once; see `Backend.start`."""
+        if self._fused and all(_shows_one_plane(window) for window in windows):
+            channels = 1
         return run_at_once(self, channels, windows, cancel, out)
 
     def _run(
@@ -204,6 +206,11 @@ class TorchBackend:
 def _rounds_to_tf32() -> bool:
     """Whether convolutions on the GPU round their inputs to ten bits, as PyTorch lets Ampere and later do."""
     return torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability() >= (8, 0)
+
+
+def _shows_one_plane(window: WindowSource) -> bool:
+    raw = window.raw
+    return raw is not None and len(raw.planes) == len(raw.ranges) == 1
 
 
 def _without_copies(pixels: Tensor) -> Tensor:
