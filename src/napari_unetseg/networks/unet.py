@@ -97,12 +97,12 @@ class UNet(SegmentationNetwork):
         self.facts = unet_facts(features, norm)
         encoder, deepest = features[:-1], features[-1]
         self.init_conv = DoubleConv(in_channels, features[0], norm)
-        self.pool = nn.MaxPool2d(2)
+        self.pool: nn.Module = nn.MaxPool2d(2)
         self.downs = nn.ModuleList(DoubleConv(a, b, norm) for a, b in pairwise(encoder))
         self.bottleneck = DoubleConv(encoder[-1], deepest, norm)
         rising = list(zip(features[:0:-1], features[-2::-1], strict=True))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in rising)
-        self.join = Concatenation()
+        self.join: nn.Module = Concatenation()
         self.decoder_blocks = nn.ModuleList(DoubleConv(2 * here, here, norm) for _, here in rising)
         self.final_conv = nn.Conv2d(features[0], out_channels, 1)
 

@@ -153,5 +153,6 @@ class CastLayer(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map whatever the layer maps."""
         y: Tensor = self.layer(x)
         return y.to(self.dtype)

@@ -6,6 +6,7 @@ of its own compiler, which builds for some processors lack.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
@@ -19,15 +20,19 @@ from napari_unetseg.networks import SegmentationNetwork, SubpixelUNet, UNet
 @cache
 def fuses_convolutions() -> bool:
     """Whether this build of PyTorch has the operators, and they compute rightly."""
-    layer = nn.Conv2d(8, 4, 3, padding=1).bfloat16().requires_grad_(False)
+    # Without a draw from the process's random numbers.
+    layer = nn.utils.skip_init(nn.Conv2d, 8, 4, 3, padding=1, bias=False).requires_grad_(False)
+    layer.weight.copy_(torch.linspace(-1, 1, layer.weight.numel()).view_as(layer.weight)).div_(10)
+    layer, bias = layer.bfloat16(), torch.linspace(-1, 1, 4)
     halves = [torch.linspace(-1, end, 4 * 6 * 6).view(1, 6, 6, 4).permute(0, 3, 1, 2).bfloat16() for end in (1, 2)]
     try:
         with torch.inference_mode():
-            rectified, joined = (made(layer, layer.bias.float()) for made in (RectifiedConvolution, JoinedConvolution))
+            rectified, joined = (made(layer, bias) for made in (RectifiedConvolution, JoinedConvolution))
             joined.activation = "relu"
             whole = torch.cat(halves, dim=1)
-            found = rectified(whole), joined.to(memory_format=torch.channels_last)(halves)
-            expected = layer(whole).relu()
+            joined.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            found = rectified(whole), joined(halves)
+            expected = (layer(whole) + bias[:, None, None]).relu().bfloat16()
             return all(torch.allclose(one, expected, atol=0.05) for one in found)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
@@ -45,9 +50,10 @@ def round_and_fuse(network: SegmentationNetwork) -> None:
     _read_the_image(network)
     for unet in [module for module in network.modules() if isinstance(module, UNet)]:
         unet.join = PairOfMaps()
-        for decoder in unet.decoder_blocks:
-            first = decoder.double_conv[0]
-            decoder.double_conv[0] = JoinedConvolution(first, biases[first])
+        for number in range(len(unet.decoder_blocks)):
+            name = f"decoder_blocks.{number}.double_conv.0"
+            first = _convolution(unet, name)
+            unet.set_submodule(name, JoinedConvolution(first, biases[first]))
     for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         layers = [(name, layer) for name, layer in block.named_children() if not isinstance(layer, nn.Identity)]
         for (name, layer), (following, activation) in pairwise(layers):
@@ -63,12 +69,19 @@ def round_and_fuse(network: SegmentationNetwork) -> None:
 
 
 def _read_the_image(network: SegmentationNetwork) -> None:
-    name, first = next((name, layer) for name, layer in network.named_modules() if isinstance(layer, CastLayer))
+    name = next(name for name, layer in network.named_modules() if isinstance(layer, CastLayer))
     block = network.block if isinstance(network, SubpixelUNet) else 1
-    network.set_submodule(name, ImageConvolution(first.layer, network.in_channels, block))
+    network.set_submodule(name, ImageConvolution(_convolution(network, f"{name}.layer"), network.in_channels, block))
     if isinstance(network, SubpixelUNet):
         network.to_blocks = nn.Identity()
         network.to_pixels = PlanarShuffle(block)
+
+
+def _convolution(network: nn.Module, name: str) -> nn.Conv2d:
+    layer = network.get_submodule(name)
+    if not isinstance(layer, nn.Conv2d):
+        raise TypeError(f"{name} is no convolution")
+    return layer
 
 
 class RectifiedConvolution(nn.Module):
@@ -82,15 +95,17 @@ class RectifiedConvolution(nn.Module):
         Its bias in any precision.
     """
 
+    bias: Tensor | None
+
     def __init__(self, layer: nn.Conv2d, bias: Tensor | None) -> None:
         super().__init__()
         self.weight = layer.weight
         self.register_buffer("bias", bias, persistent=False)
-        self._shape = layer.padding, layer.stride, layer.dilation, layer.groups
+        self._geometry = _Geometry.of(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to what the two layers make of it."""
-        return _convolve(x, self.weight, self.bias, *self._shape, "relu")
+        return _convolve(x, self.weight, self.bias, self._geometry, "relu")
 
 
 class PairOfMaps(nn.Module):
@@ -117,6 +132,10 @@ class JoinedConvolution(nn.Module):
         ``"relu"`` or ``"none"``.
     """
 
+    first: Tensor
+    second: Tensor
+    bias: Tensor | None
+
     def __init__(self, layer: nn.Conv2d, bias: Tensor | None) -> None:
         super().__init__()
         self.activation = "none"
@@ -124,13 +143,13 @@ class JoinedConvolution(nn.Module):
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("second", second, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
-        self._shape = layer.padding, layer.stride, layer.dilation, layer.groups
+        self._geometry = _Geometry.of(layer)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Map two (N, C, H, W) to what the layer makes of both."""
         skip, risen = maps
-        convolved = _convolve(skip, self.first, self.bias, *self._shape, "none")
-        return _add_convolved(convolved, risen, self.second, *self._shape, self.activation)
+        convolved = _convolve(skip, self.first, self.bias, self._geometry, "none")
+        return _add_convolved(convolved, risen, self.second, self._geometry, self.activation)
 
 
 class PlanarShuffle(nn.PixelShuffle):
@@ -163,6 +182,10 @@ class ImageConvolution(nn.Module):
         ``"relu"`` or ``"none"``.
     """
 
+    weight: Tensor
+    weight_of_grey: Tensor
+    bias: Tensor | None
+
     def __init__(self, layer: nn.Conv2d, channels: int, block: int = 1) -> None:
         super().__init__()
         self.activation = "none"
@@ -172,8 +195,7 @@ class ImageConvolution(nn.Module):
         self.register_buffer("weight_of_grey", _in_two(weight.sum(1, keepdim=True)), persistent=False)
         bias = layer.bias
         self.register_buffer("bias", None if bias is None else bias.detach(), persistent=False)
-        padding, stride = ([block * side for side in sides] for sides in (layer.padding, layer.stride))
-        self._shape = padding, stride, layer.dilation, layer.groups
+        self._geometry = _Geometry.of(layer, block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map an image (N, C, H, W), float32, to bfloat16; C may be 1 where all channels are the same."""
@@ -181,7 +203,30 @@ class ImageConvolution(nn.Module):
         high = pixels.bfloat16()
         parts = torch.cat([high, (pixels - high).bfloat16(), high], -1).permute(0, 3, 1, 2)
         weight = self.weight if parts.shape[1] == self.weight.shape[1] else self.weight_of_grey
-        return _convolve(parts, weight, self.bias, *self._shape, self.activation)
+        return _convolve(parts, weight, self.bias, self._geometry, self.activation)
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """How a convolution moves over a map."""
+
+    padding: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d, block: int = 1) -> "_Geometry":
+        """Read it off a layer; over pixels, where the layer sees blocks of so many by so many."""
+        if isinstance(layer.padding, str):
+            raise TypeError(f"padding must be a number of pixels, not {layer.padding!r}")
+        padding = tuple(block * side for side in layer.padding)
+        return cls(padding, tuple(block * side for side in layer.stride), layer.dilation, layer.groups)
+
+    @property
+    def arguments(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+        """In the order of PyTorch's operators."""
+        return self.padding, self.stride, self.dilation, self.groups
 
 
 def _of_pixels(weight: Tensor, channels: int, block: int) -> Tensor:
@@ -201,14 +246,11 @@ def _convolve(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    padding: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
+    geometry: _Geometry,
     activation: str,
 ) -> Tensor:
     convolved: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, padding, stride, dilation, groups, activation, [], ""
+        x, weight, bias, *geometry.arguments, activation, [], ""
     )
     return convolved
 
@@ -217,15 +259,12 @@ def _add_convolved(
     to: Tensor,
     x: Tensor,
     weight: Tensor,
-    padding: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
+    geometry: _Geometry,
     activation: str,
 ) -> Tensor:
     # This operator knows "none" by another name.
     unary = None if activation == "none" else activation
     added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-        to, x, weight, None, padding, stride, dilation, groups, "add", 1.0, unary, [], ""
+        to, x, weight, None, *geometry.arguments, "add", 1.0, unary, [], ""
     )
     return added

@@ -151,7 +151,7 @@ class TorchBackend:
     def _alike(self, batch: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Divide a batch of grey and coloured images, so that each is computed as it is by itself."""
         if self._fused and len(batch) > 1 and len({_is_grey(image) for image in batch}) > 1:
-            yield from zip(batch.split(1), out.split(1), strict=True)
+            yield from zip(torch.split(batch, 1), torch.split(out, 1), strict=True)
         else:
             yield batch, out
 
