@@ -21,7 +21,8 @@ from napari_unetseg.networks import SegmentationNetwork, SubpixelUNet, UNet
 def fuses_convolutions() -> bool:
     """Whether this build of PyTorch has the operators, and they compute rightly."""
     # Without a draw from the process's random numbers.
-    layer = nn.utils.skip_init(nn.Conv2d, 8, 4, 3, padding=1, bias=False).requires_grad_(False)
+    layer = nn.utils.skip_init(nn.Conv2d, 8, 4, 3, padding=1, bias=False)  # type: ignore[no-untyped-call]
+    layer.requires_grad_(False)
     layer.weight.copy_(torch.linspace(-1, 1, layer.weight.numel()).view_as(layer.weight)).div_(10)
     layer, bias = layer.bfloat16(), torch.linspace(-1, 1, 4)
     halves = [torch.linspace(-1, end, 4 * 6 * 6).view(1, 6, 6, 4).permute(0, 3, 1, 2).bfloat16() for end in (1, 2)]
@@ -33,7 +34,7 @@ def fuses_convolutions() -> bool:
             joined.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             found = rectified(whole), joined(halves)
             expected = (layer(whole) + bias[:, None, None]).relu().bfloat16()
-            return all(torch.allclose(one, expected, atol=0.05) for one in found)
+            return all(torch.allclose(one, expected, rtol=2**-5, atol=2**-5) for one in found)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
 
