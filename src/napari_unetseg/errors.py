@@ -127,8 +127,19 @@ def out_of_memory_says(sentence: str) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        # What it was is not kept: its traceback holds the arrays.
+        # What it was is not kept: its traceback holds the arrays, even where nobody is shown it.
+        forget_frames(error)
         raise OutOfMemory(sentence) from None
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that an error and its causes went through, so that what they held can be freed."""
+    found: BaseException | None = error
+    for _ in range(_MOST_CAUSES):
+        if found is None:
+            return
+        found.__traceback__ = None
+        found = found.__cause__
 
 
 def one_line(error: BaseException) -> str:

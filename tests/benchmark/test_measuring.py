@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from napari_unetseg.benchmark import measuring
+from napari_unetseg.benchmark import benchmarked_model, measuring
 from napari_unetseg.benchmark.batch_tuning import TileShape, TrialBatch
 from napari_unetseg.benchmark.benchmarked_model import load_benchmarked_model
 from napari_unetseg.benchmark.measuring import DeviceBench, plan_for, tile_shapes
 from napari_unetseg.benchmark.memory_process import MemoryProbe
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import OutOfMemory, UnetsegError
 from napari_unetseg.inference.backends import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
 from napari_unetseg.service.machine_profile import cpu_name
@@ -76,6 +76,24 @@ def test_out_of_memory_is_told_from_other_errors(benchmarked, monkeypatch):
     monkeypatch.setattr(benchmarked.backend, "run", fail)
     with pytest.raises(MemoryError):
         DeviceBench(benchmarked).seconds(TrialBatch(1, TILE))
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [("make_backend", "bright: memory ran out while the model was loaded"), ("time_run", "Memory ran out while the")],
+)
+def test_a_model_without_room_is_said(bright_model, monkeypatch, step, words):
+    def full(*_arguments, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(benchmarked_model, step, full)
+
+    def load_and_warm_up():
+        model = load_benchmarked_model(find_model(bright_model), "cpu", BackendRequest("torch", "float32"))
+        benchmarked_model.warm_up(model.backend, model.package.card)
+
+    with pytest.raises(OutOfMemory, match=f"^{words}"):
+        load_and_warm_up()
 
 
 def test_another_error_stays_what_it_is(benchmarked, monkeypatch):

@@ -666,7 +666,7 @@ def test_certificates_are_checked_by_the_file(tmp_path):
 def test_a_batch_with_room_waits_so_long_for_those_on_their_way(bright_model, picture, monkeypatch, milliseconds):
     settings = Settings(server={"batch_wait_ms": milliseconds}, unet={"inference": {"batch_size": 2}})
     service = SegmentationService(bright_model, "cpu", settings=settings)
-    line, waited = service._runner._device, []
+    line, waited = service._runner._lines.of(0), []
 
     def wait(seconds: float) -> None:
         waited.append(seconds)

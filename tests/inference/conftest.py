@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends import Backend, Pending, WindowSource
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
 from napari_unetseg.inference.backends.onnx_export import export_onnx
@@ -23,6 +23,7 @@ from napari_unetseg.inference.backends.openvino.network_conversion import (
 )
 from napari_unetseg.inference.backends.openvino.openvino_backend import OpenVinoBackend
 from napari_unetseg.inference.backends.pools import BufferPools
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.networks import SegmentationNetwork, UNet, build, hrnet
 from napari_unetseg.zoo.card import Architecture, Head, ModelCard, WeightsFile
@@ -125,6 +126,15 @@ class CountingBackend:
         result = np.empty((len(batch), 2, *batch.shape[2:]), np.float32) if out is None else out
         result[:] = 0.75
         return result
+
+    def start(
+        self,
+        channels: int,
+        windows: Sequence[WindowSource],
+        cancel: Callable[[], bool] | None = None,
+        out: np.ndarray | None = None,
+    ) -> Pending:
+        return run_at_once(self, channels, windows, cancel, out)
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         return -(-height // 4) * 4, -(-width // 4) * 4

@@ -3,10 +3,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference import normalisation
-from napari_unetseg.inference.normalisation import BOUND, full_range, normalise, percentile_range, rescale
+from napari_unetseg.inference.backends.intensities import BOUND, rescale
+from napari_unetseg.inference.normalisation import full_range, normalise, percentile_range
+from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
 
 HALF = Percentile(low=25, high=75)
@@ -176,13 +179,6 @@ def test_large_images_use_a_regular_subsample_and_miss_no_lone_value(monkeypatch
     assert percentile_range(lonely, 0, 100) == (3, 5)
 
 
-def test_rescaling_takes_low_to_zero_and_high_to_one():
-    array = rescale(np.array([[10, 20, 30, np.nan, np.inf]]), 10, 20)
-    assert array.dtype == np.float32
-    assert array.tolist() == [[0, 1, 2, 0, 0]]
-    assert rescale(np.array([5, 6]), 5, 5).tolist() == [0, 0]
-
-
 def whole_range(dtype, top):
     """An RGB image from 0 to `top`, the brightest pixel among them."""
     pixels = np.random.default_rng(0).integers(0, top, (7, 6, 3), endpoint=True).astype(dtype)
@@ -327,3 +323,83 @@ def test_percentiles_of_small_integers_are_those_of_numpy_bit_for_bit(data, dtyp
         assert percentile_range(values, low, high) == (2 * bottom, 2 * top)
     else:
         assert percentile_range(values, low, high) == (values.min(), values.max())
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, np.int16])
+def test_percentiles_of_many_small_integers_are_those_of_numpy(monkeypatch, dtype):
+    monkeypatch.setattr(normalisation, "_PAIRS_PAY", 1000)
+    monkeypatch.setattr(normalisation, "_IN_CACHE", 300)
+    values = (np.random.default_rng(1).normal(60, 15, (3, 21, 19)) > 70).astype(dtype)
+    if dtype != np.bool_:
+        values += np.random.default_rng(2).integers(-9 if np.iinfo(dtype).min else 0, 90, values.shape, dtype)
+    bottom, top = np.percentile(0.5 * values.astype(np.float64), (0.3, 99.2))
+    assert percentile_range(values, 0.3, 99.2) == (2 * bottom, 2 * top)
+
+
+@given(
+    data=st.data(),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64, ">f4", np.int32, np.uint64]),
+    ends=st.tuples(st.floats(0, 100), st.floats(0, 100)),
+)
+@settings(deadline=None)
+def test_percentiles_of_wide_numbers_are_those_of_numpy_bit_for_bit(data, dtype, ends):
+    elements = None
+    if np.dtype(dtype).kind == "f":
+        elements = st.floats(width=8 * np.dtype(dtype).itemsize, allow_subnormal=False)
+    values = data.draw(arrays(dtype, (1, data.draw(st.integers(1, 30))), elements=elements))
+    low, high = sorted(ends)
+    halves = 0.5 * values.astype(np.float64)
+    halves = halves[np.isfinite(halves)]
+    bottom, top = np.percentile(halves, (low, high)) if halves.size else (0, 0)
+    if top > bottom:
+        assert percentile_range(values, low, high) == (2 * bottom, 2 * top)
+    elif halves.size:
+        assert percentile_range(values, low, high) == (2 * halves.min(), 2 * halves.max())
+    else:
+        assert percentile_range(values, low, high) == (0, 0)
+
+
+def plainly(pixels, rows, columns):
+    """What a network is to see, in the words of the definition."""
+    seen = pixels.planes[:, rows[:, np.newaxis], columns]
+    if len(pixels.ranges) > 1:
+        repeated = np.broadcast_to(seen, (3, *seen.shape[1:]))
+        return np.stack([rescale(plane, *ends) for plane, ends in zip(repeated, pixels.ranges, strict=True)])
+    values = rescale(seen, *pixels.ranges[0])
+    return values if len(values) in (1, pixels.channels) else values.mean(axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("order", ["YXC", "CYX"])
+@pytest.mark.parametrize(("channels", "kind"), [(1, Percentile()), (3, Percentile()), (3, IMAGENET)])
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, ">u2", np.float16, np.float32])
+def test_what_is_read_is_what_rescaling_gives(monkeypatch, dtype, colours, channels, kind, order, channels_last):
+    monkeypatch.setattr(normalisation, "_IN_CACHE", 5000)
+    # Small enough to be drawn at once, large enough for tables of two bytes.
+    side = 400 if np.dtype(dtype).itemsize == 2 else 60
+    array = np.random.default_rng(0).normal(60, 20, (side, side, colours)).astype(dtype)
+    image = (
+        Image(np.moveaxis(array, -1, 0).copy(), "CYX", rgb=True) if order == "CYX" else Image(array, "YXC", rgb=True)
+    )
+    pixels = normalise(image, kind, channels)
+    rows, columns = mirrored(side, side + 12), np.arange(7, side)
+    out = np.full((channels, len(rows), len(columns)), np.nan, np.float32)
+    if channels_last:
+        out = np.full((len(rows), len(columns), channels), np.nan, np.float32).transpose(2, 0, 1)
+    assert pixels.read(rows, columns, out) is out
+    np.testing.assert_array_equal(out, np.broadcast_to(plainly(pixels, rows, columns), out.shape))
+
+
+def test_pixels_that_are_not_in_memory_are_not_for_a_device(ramp, monkeypatch):
+    assert np.shares_memory(normalise(Image.of(ramp), HALF, 1).raw.planes, ramp)
+    monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
+    assert normalise(Image(da.from_array(ramp, chunks=5)), HALF, 1).raw is None
+
+
+def test_a_large_file_is_not_for_a_device_as_a_whole(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.zeros((1, 20, 20), np.uint8))
+    on_disk = Image(np.load(tmp_path / "a.npy", mmap_mode="r"), "CYX")
+    assert normalise(on_disk, MinMax(), 1).raw.planes.shape == (1, 20, 20)
+    monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
+    assert normalise(on_disk, MinMax(), 1).raw is None

@@ -7,6 +7,7 @@ import torch
 from napari_unetseg.errors import DeviceError, UnetsegError, is_out_of_memory, one_line, panics_are_errors
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.inference.out_of_memory import Limit, Limits
 from napari_unetseg.inference.predict import predict, predict_many
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
@@ -40,6 +41,9 @@ class Scarce:
         if batch[:, 0].size > self._room:
             raise self._error
         return self._backend.run(batch, cancel, out)
+
+    def start(self, channels, windows, cancel=None, out=None):
+        return run_at_once(self, channels, windows, cancel, out)
 
 
 def caused_by(cause):
@@ -295,14 +299,14 @@ def test_all_images_under_way_go_on_with_the_smaller_window(card, counting_backe
 def test_memory_that_ends_while_a_window_is_read_is_the_same_case(card, counting, monkeypatch):
     from napari_unetseg.inference import image_task
 
-    read = image_task.ImageTask.read
+    read = image_task.TileWindow.read
 
-    def scarce(self, index, window):
-        if window[0].size > 45 * 45:
-            raise np._core._exceptions._ArrayMemoryError(window.shape, window.dtype)
-        read(self, index, window)
+    def scarce(self, out):
+        if out[0].size > 45 * 45:
+            raise np._core._exceptions._ArrayMemoryError(out.shape, out.dtype)
+        read(self, out)
 
-    monkeypatch.setattr(image_task.ImageTask, "read", scarce)
+    monkeypatch.setattr(image_task.TileWindow, "read", scarce)
     prediction = predict(image(200, 200), card, counting, PredictOptions(window=80))
     assert prediction.warnings == ("Memory ran out; went on with tiles of 40 pixels.",)
     assert (prediction.probability == 0.75).all()

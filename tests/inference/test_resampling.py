@@ -1,11 +1,16 @@
+import dask.array as da
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from napari_unetseg.image import Image
+from napari_unetseg.inference import normalisation
+from napari_unetseg.inference.backends import device_pixels
+from napari_unetseg.inference.backends.device_pixels import DevicePixels, host_tensor
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.resampling import Resampler, axis_weights
+from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.zoo.card import MinMax
 
 LENGTHS = [(40, 64), (64, 40), (37, 13), (90, 7), (1, 5), (5, 1), (6, 6)]
@@ -54,3 +59,26 @@ def test_rows_may_be_mirrored():
     whole = resampler.read(pixels, np.arange(6), np.arange(8))
     mirrored = resampler.read(pixels, np.array([4, 5, 5, 4]), np.arange(8))
     np.testing.assert_array_equal(mirrored, whole[:, [4, 5, 5, 4]])
+
+
+@pytest.mark.parametrize(("colours", "channels"), [(1, 1), (1, 3), (3, 3), (3, 1)])
+@pytest.mark.parametrize("new_shape", [(31, 17), (90, 140), (60, 45), (7, 200)])
+def test_a_device_stretches_as_the_host_does(monkeypatch, new_shape, colours, channels):
+    monkeypatch.setattr(device_pixels, "_AT_ONCE", 900)
+    array = np.random.default_rng(0).integers(0, 255, (60, 45, colours), dtype=np.uint8)
+    pixels = normalise(Image(array, "YXC", rgb=True), MinMax(), channels)
+    resampler = Resampler((60, 45), new_shape)
+    raw = resampler.raw(pixels)
+    on_device = DevicePixels(raw, host_tensor(raw.planes))
+    rows, columns = (mirrored(length, length + 5) for length in new_shape)
+    for seen in ((rows, columns), (rows[3:6], columns[-9:])):
+        out = torch.full((channels, len(seen[0]), len(seen[1])), np.nan)
+        on_device.window(*seen, out)
+        expected = resampler.read(pixels, *seen)
+        np.testing.assert_allclose(out.numpy(), np.broadcast_to(expected, out.shape), rtol=0, atol=1e-7)
+
+
+def test_what_is_not_in_memory_is_stretched_by_the_host(monkeypatch):
+    monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
+    pixels = normalise(Image(da.zeros((60, 45), chunks=9)), MinMax(), 3)
+    assert Resampler((60, 45), (30, 20)).raw(pixels) is None

@@ -7,7 +7,7 @@ import pytest
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
-from napari_unetseg.errors import ModelError, NotCalibrated
+from napari_unetseg.errors import ModelError, NotCalibrated, OutOfMemory
 from napari_unetseg.server import startup
 from napari_unetseg.server.startup import Startup, measure_batch_size
 from napari_unetseg.service.machine_profile import device_name, read_profile
@@ -86,3 +86,25 @@ def test_a_model_that_the_first_image_calibrates_is_ready(make):
     starting.begin().join()
     assert starting.ready
     assert starting.failure is None
+
+
+def test_where_there_is_no_memory_to_measure_the_model_is_loaded_all_the_same(make, monkeypatch, caplog):
+    def full(*_arguments):
+        raise OutOfMemory("there is none")
+
+    monkeypatch.setattr(startup, "measure_batch_size", full)
+    starting = make(lambda: None, measure_batch=True)
+    starting.begin().join()
+    assert starting.ready
+    assert "the batch size is not measured: there is none" in caplog.messages
+
+
+@pytest.mark.usefixtures("own_profile")
+def test_a_device_without_room_for_a_tile_is_said(bright_model, monkeypatch):
+    def full(*_arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("napari_unetseg.benchmark.measuring.time_run", full)
+    settings = Settings(unet={"model": {"device": "cpu", "backend": "torch"}})
+    with pytest.raises(OutOfMemory, match="too little memory for one tile"):
+        measure_batch_size(find_model(bright_model), settings)

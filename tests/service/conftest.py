@@ -1,6 +1,8 @@
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,3 +74,97 @@ def answered_model(bright_model: Path, tmp_path: Path) -> Path:
     folder = Path(shutil.copytree(bright_model, tmp_path / "bright"))
     write_known_answer(read_package(folder, "path"))
     return folder
+
+
+class PretendedCard:
+    """A graphics card with so many bytes, for tests without one: its networks compute on the CPU."""
+
+    def __init__(self) -> None:
+        self.room = 10**12
+        self.taken = 0
+        self.works = True
+        self.before_run: Callable[[], object] = lambda: None
+        self.networks: list[weakref.ref[Any]] = []
+
+    def take(self, size: int) -> None:
+        import torch
+
+        if self.taken + size > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        self.taken += size
+
+
+class CardBackend:
+    """A backend whose weights and maps take room of a pretended card; a run takes ten times its batch."""
+
+    def __init__(self, backend: Any, device: Any, card: PretendedCard, size: int) -> None:
+        self._backend, self.device, self._card, self._size = backend, device, card, size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    @property
+    def device_memory_mb(self) -> float:
+        return self._card.taken / 2**20
+
+    def run(self, batch: NDArray[np.float32], cancel: Any = None, out: Any = None) -> NDArray[np.float32]:
+        self._card.before_run()
+        self._card.take(10 * batch.nbytes)
+        try:
+            answer: NDArray[np.float32] = self._backend.run(batch, cancel, out)
+            return answer
+        finally:
+            self._card.taken -= 10 * batch.nbytes
+
+    def start(self, channels: int, windows: Any, cancel: Any = None, out: Any = None) -> Any:
+        from napari_unetseg.inference.backends.run_at_once import run_at_once
+
+        return run_at_once(self, channels, windows, cancel, out)
+
+    def unload(self) -> None:
+        self._card.taken -= self._size
+        self._size = 0
+        self._backend.unload()
+
+
+@pytest.fixture
+def pretend_cards(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[PretendedCard]]:
+    """Let PyTorch see so many graphics cards, and networks be put onto them."""
+    import torch
+
+    from napari_unetseg.inference.backends import device
+    from napari_unetseg.service import loaded_model
+
+    def make(count: int) -> list[PretendedCard]:
+        cards = [PretendedCard() for _ in range(count)]
+
+        def card_of(which: int | str) -> PretendedCard:
+            return cards[which if isinstance(which, int) else int(which.partition(":")[2] or 0)]
+
+        make_backend = loaded_model.make_backend
+
+        def try_out(torch_name: str) -> None:
+            if torch_name != "cpu" and not card_of(torch_name).works:
+                raise RuntimeError("CUDA error: no kernel image is available")
+
+        def put(plan: Any, network: Any, card: Any, chosen: device.Device, pools: Any = None, **rest: Any) -> Any:
+            if chosen.kind == "cpu":
+                return make_backend(plan, network, card, chosen, pools, **rest)
+            place = cards[chosen.index]
+            place.networks.append(weakref.ref(network))
+            size = sum(tensor.nbytes for tensor in network.parameters())
+            place.take(size)
+            on_cpu = make_backend(plan, network, card, device.Device("cpu", "It is pretended."), pools, **rest)
+            return CardBackend(on_cpu, chosen, place, size)
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda which=0: f"Pretended {cards.index(card_of(which))}")
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda which: SimpleNamespace(total_memory=card_of(which).room)
+        )
+        monkeypatch.setattr(device, "_try_out", try_out)
+        monkeypatch.setattr(loaded_model, "make_backend", put)
+        return cards
+
+    return make

@@ -89,15 +89,15 @@ def test_pools_are_in_use_during_a_run_and_idle_after_it(bright_model, settings,
 
 
 def test_the_gpu_s_use_is_unknown_where_nobody_tells(monkeypatch):
-    def refuse():
+    def refuse(_device):
         raise ModuleNotFoundError("pynvml")
 
     torch = SimpleNamespace(cuda=SimpleNamespace(utilization=refuse), __spec__=ModuleSpec("torch", None))
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert gpu_percent("cuda") is None
     assert gpu_percent("cpu") is None
-    torch.cuda.utilization = lambda: 37
-    assert gpu_percent("cuda") == 37
+    torch.cuda.utilization = {"cuda": 37, "cuda:1": 5}.__getitem__
+    assert (gpu_percent("cuda"), gpu_percent("cuda:1")) == (37, 5)
 
 
 def test_asking_for_a_gpu_does_not_load_torch():

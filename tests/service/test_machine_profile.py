@@ -125,5 +125,5 @@ def test_a_damaged_profile_leaves_the_defaults(bright_model):
 def test_a_device_is_named_after_its_hardware(monkeypatch):
     assert device_name("cpu") == cpu_name()
     assert cpu_name() in device_name("mps") != cpu_name()
-    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA Something")
-    assert device_name("cuda") == "NVIDIA Something"
+    monkeypatch.setattr("torch.cuda.get_device_name", {"cuda": "NVIDIA One", "cuda:1": "NVIDIA Two"}.__getitem__)
+    assert (device_name("cuda"), device_name("cuda:1")) == ("NVIDIA One", "NVIDIA Two")

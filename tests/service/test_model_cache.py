@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.errors import DeviceError, ModelError, OutOfMemory, UnetsegError
 from napari_unetseg.service.model_cache import ModelCache, ServiceClosed
 
 
@@ -16,6 +16,7 @@ class FakeRuntime:
     name: str
     bytes_held: int = 10
     closed: int = 0
+    device: SimpleNamespace | None = None
 
     def close(self) -> None:
         self.closed += 1
@@ -26,7 +27,7 @@ class Loader:
     loaded: list[FakeRuntime] = field(default_factory=list)
     failing: bool = False
 
-    def __call__(self, package: SimpleNamespace) -> FakeRuntime:
+    def __call__(self, package: SimpleNamespace, worker: int) -> FakeRuntime:
         if self.failing:
             raise ModelError("broken")
         self.loaded.append(FakeRuntime(package.source.name))
@@ -133,7 +134,7 @@ def test_nothing_is_lent_after_close(load):
 
 
 def test_what_was_loading_during_close_is_freed(load):
-    held = ModelCache(lambda one: (held.close(), load(one))[1], 100)
+    held = ModelCache(lambda *one: (held.close(), load(*one))[1], 100)
     with pytest.raises(ServiceClosed), held.borrow(A):
         pass
     assert load.loaded[0].closed == 1
@@ -159,3 +160,100 @@ def test_threads_that_want_the_same_model_load_it_once(load):
     assert wrong == []
     held.close()
     assert all(loaded_model.closed == 1 for loaded_model in load.loaded)
+
+
+class Workers:
+    """Loads models onto devices of workers, of which some fail or are none of their own."""
+
+    def __init__(self, failures: dict[int, Exception] | None = None, on_cpu: tuple[int, ...] = ()) -> None:
+        self.failures = failures or {}
+        self.on_cpu = on_cpu
+        self.loads: list[tuple[str, int]] = []
+        self.models: list[FakeRuntime] = []
+
+    def __call__(self, package: SimpleNamespace, worker: int) -> FakeRuntime:
+        self.loads.append((package.source.name, worker))
+        if worker in self.failures:
+            raise self.failures[worker]
+        model = FakeRuntime(package.source.name)
+        model.device = SimpleNamespace(kind="cpu" if worker in self.on_cpu else "cuda", reason="It is pretended.")
+        self.models.append(model)
+        return model
+
+
+def test_each_worker_has_a_model_of_its_own():
+    load = Workers()
+    held = ModelCache(load, 100, lambda: 3)
+    assert held.workers == 3
+    with held.borrow(A) as first, held.borrow(A, 1) as second, held.borrow(A, 1) as again:
+        assert first is not second
+        assert second is again
+    assert load.loads == [("a", 0), ("a", 1)]
+    assert held.peek(A) is first
+    held.unload(A)
+    assert (first.closed, second.closed) == (1, 1)
+
+
+def test_each_device_has_the_budget():
+    held = ModelCache(Workers(), 20, lambda: 2)
+    for one in (A, B, C):
+        for worker in (0, 1):
+            with held.borrow(one, worker):
+                pass
+    assert names(held) == ["b", "b", "c", "c"]
+
+
+def test_a_reload_replaces_the_models_of_all_workers():
+    load = Workers()
+    held = ModelCache(load, 100, lambda: 2)
+    with held.borrow(A), held.borrow(A, 1):
+        held.reload(A)
+        assert load.loads == [("a", 0), ("a", 1), ("a", 0)]
+        with held.borrow(A, 1):
+            assert load.loads[3:] == [("a", 1)]
+    assert [model.closed for model in load.models] == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("error", [OutOfMemory("full"), DeviceError("gone"), RuntimeError("CUDA error: gone")])
+def test_a_card_that_fails_is_left_out_and_said(error, caplog):
+    load = Workers({1: error})
+    held = ModelCache(load, 100, lambda: 3)
+    for _ in range(2):
+        with held.borrow(A) as first, held.borrow(A, 1) as second, held.borrow(A, 2) as third:
+            assert second is first is not third
+    assert load.loads.count(("a", 1)) == 1
+    (said,) = held.left_out(A)
+    assert said == caplog.messages[0] == f"The graphics card cuda:1 is left out: {error}"
+    assert held.left_out(B) == ()
+    load.failures.clear()
+    held.unload(A)
+    with held.borrow(A) as first, held.borrow(A, 1) as second:
+        assert second is not first
+    assert held.left_out(A) == ()
+
+
+def test_a_worker_whose_model_went_to_the_cpu_uses_the_first_one_s():
+    load = Workers(on_cpu=(1,))
+    held = ModelCache(load, 100, lambda: 2)
+    with held.borrow(A, 1) as lent, held.borrow(A) as first:
+        assert lent is first
+    assert [(model.closed, model.device.kind) for model in load.models] == [(1, "cpu"), (0, "cuda")]
+
+
+def test_what_is_wrong_with_the_model_is_no_fault_of_the_card():
+    held = ModelCache(Workers({1: ModelError("broken")}), 100, lambda: 2)
+    with pytest.raises(ModelError, match="broken"), held.borrow(A, 1):
+        pass
+    assert held.left_out(A) == ()
+
+
+def test_idle_models_go_and_those_in_use_stay():
+    held = ModelCache(Workers(), 100, lambda: 2)
+    for one, worker in ((A, 0), (A, 1), (B, 0)):
+        with held.borrow(one, worker):
+            pass
+    with held.borrow(C):
+        assert held.let_idle_go(A, 1)
+        assert names(held) == ["a", "c"]
+        assert not held.let_idle_go(A, 1)
+    assert held.let_idle_go(A, 1)

@@ -127,11 +127,11 @@ def test_a_model_is_loaded_again_without_those_that_nobody_uses(
     load = service._models._load
     loaded_beside = []
 
-    def needs_room(package):
+    def needs_room(package, worker):
         loaded_beside.append(len(service._models.loaded_models))
         if loaded_beside[-1]:
             raise error
-        return load(package)
+        return load(package, worker)
 
     monkeypatch.setattr(service._models, "_load", needs_room)
     assert service.segment(squares).count == 3
@@ -142,7 +142,7 @@ def test_a_model_that_does_not_fit_at_all_is_told_and_one_in_use_stays(service, 
     service.segment(squares)
     package = service.package
 
-    def no_room(package):
+    def no_room(package, worker):
         raise MemoryError
 
     monkeypatch.setattr(service._models, "_load", no_room)
@@ -154,7 +154,7 @@ def test_a_model_that_does_not_fit_at_all_is_told_and_one_in_use_stays(service, 
 def test_a_broken_model_is_loaded_once_and_says_its_own_fault(service, monkeypatch):
     calls = []
 
-    def broken(package):
+    def broken(package, worker):
         calls.append(package)
         raise ModelError("broken")
 

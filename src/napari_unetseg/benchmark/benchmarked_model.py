@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_unetseg.errors import out_of_memory_says
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device, choose_device
 from napari_unetseg.inference.backends.make_backend import make_backend
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan, plan_execution
+from napari_unetseg.inference.out_of_memory import no_memory_to_check, no_memory_to_load
 from napari_unetseg.service.machine_profile import device_name
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
@@ -61,20 +63,27 @@ def load_benchmarked_model(
 
     Raises
     ------
-    ModelError, DeviceError
+    ModelError, DeviceError, OutOfMemory
         If the model or the device cannot be used.
     """
     chosen = choose_device(device, fallback_to_cpu=fallback_to_cpu)
     execution_plan = plan_execution(backend_request, package.card, chosen.kind)
     runner = load_backend(package, execution_plan, chosen, keeps_memory=keeps_memory)
-    return BenchmarkedModel(package, execution_plan, runner, device_name(runner.device.kind), keeps_memory)
+    return BenchmarkedModel(package, execution_plan, runner, device_name(runner.device.torch_name), keeps_memory)
 
 
 def load_backend(
     package: ModelPackage, execution_plan: ExecutionPlan, device: Device, *, keeps_memory: bool
 ) -> Backend:
-    """Put the network of a package behind a runtime on that device, with memory kept as the service keeps it."""
-    return make_backend(execution_plan, load_network(package), package.card, device, keeps_memory=keeps_memory)
+    """Put the network of a package behind a runtime on that device, with memory kept as the service keeps it.
+
+    Raises
+    ------
+    OutOfMemory
+        If it does not fit there.
+    """
+    with out_of_memory_says(no_memory_to_load(package.name)):
+        return make_backend(execution_plan, load_network(package), package.card, device, keeps_memory=keeps_memory)
 
 
 def time_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
@@ -87,6 +96,13 @@ def time_run(backend: Backend, shape: tuple[int, int, int, int]) -> float:
 
 
 def warm_up(backend: Backend, card: ModelCard) -> None:
-    """Let the runtime do what it does only once."""
+    """Let the runtime do what it does only once.
+
+    Raises
+    ------
+    OutOfMemory
+        If there is not enough for that.
+    """
     height, width = backend.accepted_size(*(card.image_size or (64, 64)))
-    time_run(backend, (1, card.input_channels, height, width))
+    with out_of_memory_says(no_memory_to_check(backend.device.kind)):
+        time_run(backend, (1, card.input_channels, height, width))

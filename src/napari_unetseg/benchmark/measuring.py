@@ -12,7 +12,7 @@ from napari_unetseg.benchmark.benchmarked_model import BenchmarkedModel, load_ba
 from napari_unetseg.benchmark.memory_process import MemoryProbe
 from napari_unetseg.errors import is_out_of_memory
 from napari_unetseg.inference.backends import Backend
-from napari_unetseg.inference.backends.device import Device, total_memory
+from napari_unetseg.inference.backends.device import Device, free_memory, total_memory
 from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
 from napari_unetseg.inference.tiling.blended import OVERLAP
 from napari_unetseg.inference.tiling.exact import round_up, smallest_window
@@ -125,10 +125,11 @@ class DeviceBench:
             return Trial(seconds, max(torch.mps.driver_allocated_memory() - before, 0))
         if self._benchmarked.execution_plan.backend != "torch":  # others do not report it
             return Trial(self.seconds(size), None)
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        card = self._benchmarked.backend.device.index
+        torch.cuda.reset_peak_memory_stats(card)
+        before = torch.cuda.memory_allocated(card)
         seconds = self.seconds(size)
-        return Trial(seconds, torch.cuda.max_memory_allocated() - before)
+        return Trial(seconds, torch.cuda.max_memory_allocated(card) - before)
 
     def seconds(self, size: TrialBatch) -> float:
         """Run a batch once and return how long it took.
@@ -173,5 +174,4 @@ def cpu_megapixels_per_s(benchmarked: BenchmarkedModel, plan: TuningPlan) -> flo
 
 def _safe_bytes(device: Device) -> int:
     """Return what a batch may take: a share of the device's memory, and no more than what is free now."""
-    free = torch.cuda.mem_get_info()[0] if device.kind == "cuda" else psutil.virtual_memory().available
-    return int(min(SAFE_SHARE[device.kind] * total_memory(device), free))
+    return int(min(SAFE_SHARE[device.kind] * total_memory(device), free_memory(device)))

@@ -77,7 +77,7 @@ def run_benchmark(
     return BenchmarkReport(
         model=package.name,
         sha256=sha256,
-        device=benchmarked.backend.device.kind,
+        device=benchmarked.backend.device.name,
         device_name=benchmarked.device_name,
         backend=benchmarked.execution_plan.backend,
         precision=benchmarked.backend.precision,

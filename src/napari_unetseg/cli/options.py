@@ -20,7 +20,8 @@ DeviceOption = Annotated[
     str | None,
     typer.Option(
         metavar="DEVICE",
-        help="auto, cuda, mps or cpu. If it is not there the CPU steps in, with a warning. "
+        help="auto, cuda, mps or cpu; cuda:1 is one of several cards. If it is not there the CPU steps in, with a "
+        "warning. "
         "Default: what 'napari-unetseg config' says.",
     ),
 ]
@@ -36,7 +37,8 @@ PrecisionOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Arithmetic of the network: auto, float32, bfloat16 or int8. Default: what 'napari-unetseg config' says.",
+        help="Arithmetic of the network: auto, float32, bfloat16, float16 or int8. Default: what 'napari-unetseg "
+        "config' says.",
     ),
 ]
 ServerOption = Annotated[

@@ -24,6 +24,7 @@ from napari_unetseg.client.server_address import ServerAddress
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.probability_maps import MAPS_IN_MEMORY
@@ -103,7 +104,7 @@ class RemoteService(SegmentVerbs):
             self._connection.close()
             raise
         self._models = RemoteLender(self._connection, client.parallel_requests)
-        self._runner = Runner(self._models, self.settings, ServersDevice())
+        self._runner = Runner(self._models, self.settings, ServersDevice)
 
     @property
     def version(self) -> str:
@@ -218,7 +219,7 @@ class RemoteService(SegmentVerbs):
         # Large ones are in a file; reading objects off them takes as much as three label images.
         memory = 12 * values + (maps if maps <= MAPS_IN_MEMORY else 0)
         return Forecast(
-            device=device,
+            device=device_kind(device),
             reason=Sentence("The network runs on the server {server}.", server=self.address),
             precision=precision,
             seconds=None if pace is None else pixels * pace,

@@ -3,11 +3,12 @@
 The names are those of the published `config.yaml`; `docs/configuration.md` explains them at length.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_state_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from napari_unetseg.config.environment import Variables
@@ -25,6 +26,12 @@ def _is_level(value: Any) -> Any:
 
 def _or_auto(value: Any) -> Any:
     return "auto" if value is None else value
+
+
+def _is_device(value: str) -> str:
+    if not re.fullmatch(r"auto|cuda(:\d+)?|mps|cpu", value):
+        raise ValueError("Input should be 'auto', 'cuda', 'mps' or 'cpu', or one of several cards, such as 'cuda:1'")
+    return value
 
 
 def _at_home(value: Any) -> Any:
@@ -65,8 +72,10 @@ class ModelSettings(_Section):
         description="Which variant of the network to take from checkpoint_dir: its subfolder of that name, or the "
         "files with that word in their names. null: any.",
     )
-    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
-        "auto", description="Where the network runs. auto: the first of cuda, mps and cpu that works."
+    device: Annotated[str, AfterValidator(_is_device)] = Field(
+        "auto",
+        description="Where the network runs. auto: the first of cuda, mps and cpu that works. cuda:1 is one of several "
+        "cards, which otherwise share folders and batches.",
     )
     fallback_to_cpu: bool = Field(
         True, description="Whether the CPU takes over, with a warning, where the device is missing or out of memory."
@@ -74,10 +83,15 @@ class ModelSettings(_Section):
     backend: Annotated[Literal["auto", "torch", "openvino", "onnxruntime"], BeforeValidator(_or_auto)] = Field(
         "auto", description="Runtime of the network. auto: the model card's, else the fastest of this machine."
     )
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
-        description="Arithmetic of the network. auto: bfloat16 where the processor has instructions for it and masks "
-        "stay the same, else float32. int8 is for OpenVINO.",
+        description="Arithmetic of the network. auto: bfloat16 where processor or GPU compute it and masks stay the "
+        "same, float16 on older NVIDIA GPUs, else float32. int8 is for OpenVINO.",
+    )
+    compile: bool = Field(
+        True,
+        description="Whether the network is compiled in the background on an NVIDIA GPU, where Triton and a C "
+        "compiler are there.",
     )
     eager_loading: bool = Field(
         False, description="Whether a service loads its model when it is made, not at its first image."

@@ -1,11 +1,14 @@
 """An image under way: which of its windows wait, and the probability map that they fill."""
 
 from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.inference.augmentation import ORIENTATIONS
+from napari_unetseg.inference.backends import RawPixels
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.inference.resampling import Resampler
@@ -125,14 +128,22 @@ class ImageTask:
         if index not in self._written:
             self._waiting.appendleft(index)
 
-    def read(self, index: int, window: NDArray[np.float32]) -> None:
-        """Write what the network is to see of a tile into `window`, float32 (C, height, width)."""
+    def window(self, index: int) -> "TileWindow":
+        """Return what the network is to see of a tile."""
         rows, columns = self.tile_plan.tiles[index].read
-        seen = self._rows[rows], self._columns[columns]
+        return TileWindow(self, self._rows[rows], self._columns[columns])
+
+    @cached_property
+    def raw(self) -> RawPixels | None:
+        """The image as it was read, and how it is stretched; None where it is not in memory."""
+        return self._pixels.raw if self._resampler is None else self._resampler.raw(self._pixels)
+
+    def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp], out: NDArray[np.float32]) -> None:
+        """Write rows and columns of the image, or of what it is stretched to, into float32 (C, rows, columns)."""
         if self._resampler is None:
-            self._pixels.read(*seen, out=window)
+            self._pixels.read(rows, columns, out=out)
         else:
-            window[:] = self._resampler.read(self._pixels, *seen)
+            out[:] = self._resampler.read(self._pixels, rows, columns)
 
     def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
@@ -145,17 +156,23 @@ class ImageTask:
             return None
         return self._map[:, *tile.write]
 
+    @property
+    def writes_apart(self) -> bool:
+        """Whether tiles may be written in several threads, as no pixel is of two."""
+        return self._resampler is None and self.tile_plan.tiles[0].row_weights is None
+
     def write(self, index: int, output: NDArray[np.float32]) -> None:
         """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""
         tile = self.tile_plan.tiles[index]
         kept = output[:, *tile.crop]
         if tile.row_weights is not None and tile.column_weights is not None:
             kept = kept * tile.row_weights[:, np.newaxis] * tile.column_weights
-        # Nothing is there yet, or shares of other windows are.
         if self._resampler is not None:
             self._resampler.add(kept, tile.write, self._map)
-        elif not np.may_share_memory(output, self._map):
+        elif tile.row_weights is not None:
             self._map[:, *tile.write] += kept
+        elif not np.may_share_memory(output, self._map):
+            self._map[:, *tile.write] = kept
         drop_cached_pages(self._map)
         self._written.add(index)
 
@@ -178,3 +195,29 @@ class ImageTask:
             batch_size=batch_size,
             sampled=self._pixels.sampled,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class TileWindow:
+    """What a network is to see of a tile; see `WindowSource`.
+
+    Attributes
+    ----------
+    task
+        The image.
+    rows, columns
+        Rows and columns of the image, or of what it is stretched to.
+    """
+
+    task: ImageTask
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @property
+    def raw(self) -> RawPixels | None:
+        """The image, the same object for all its windows."""
+        return self.task.raw
+
+    def read(self, out: NDArray[np.float32]) -> None:
+        """Write the window into float32 (C, height, width)."""
+        self.task.read(self.rows, self.columns, out)

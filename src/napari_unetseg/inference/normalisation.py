@@ -1,10 +1,10 @@
 """From intensities of any type to what a network was trained on.
 
-`percentile_range` and `rescale` are plain numpy and serve the training too, so that a network meets
+`percentile_range` is plain numpy, as `rescale` is, and serves the training too, so that a network meets
 the same numbers in both places.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.inference.backends import RawPixels
+from napari_unetseg.inference.backends.intensities import halved, lookup_table, rescale
+from napari_unetseg.inference.backends.runs import runs
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
 
@@ -20,13 +23,13 @@ EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
 
 _STRIP = 2**24
-_ROWS = 256
+_IN_CACHE = 2**18
+"""Pixels that are looked at more than once before the next ones are."""
+
+_PAIRS_PAY = 2**17
+"""Bytes from which it is quicker to count 65536 pairs of them."""
 
 _INTEGER_ENDS = (255.0, 4095.0, 65535.0)
-
-BOUND = 1e4
-"""Rescaled values stay within this of 0. Only single extreme pixels on an almost constant image reach
-it; without it they would overflow inside the network and spoil every pixel near them."""
 
 
 def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[float, float]:
@@ -49,11 +52,12 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
         Low and high; both 0 if no pixel is finite.
     """
     step = sampling_step(pixels.size)
-    values = np.asarray(pixels[..., ::step, ::step])
-    if values.size and values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
-        bottom, top = _halved_percentiles_by_counting(values, low, high)
-    elif (halves := _halved_finite(values)).size:
-        bottom, top = np.percentile(halves, (low, high), overwrite_input=True)
+    values = np.asarray(pixels[..., ::step, ::step]).ravel(order="K")
+    values = values.astype(_native(values.dtype), copy=False)
+    if values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
+        bottom, top = _halved_percentiles(_ranked_by_counting, values, low, high)
+    elif (finite := _finite(values)).size:
+        bottom, top = _halved_percentiles(_ranked, finite, low, high)
     else:
         return _extremes(pixels)
     if top > bottom:
@@ -61,46 +65,72 @@ def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[flo
     return _extremes(pixels)
 
 
-def _halved_percentiles_by_counting(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
-    """Return what `np.percentile` gives of half the values, bit for bit, of integers of 16 bits or less.
+def _halved_percentiles(
+    ranked: Callable[[NDArray[Any], list[int]], Sequence[Any]], values: NDArray[Any], low: float, high: float
+) -> NDArray[np.float64]:
+    """Return what `np.percentile` gives of half the values, bit for bit.
 
-    Counting how often each value occurs takes a tenth of the time that sorting them does.
+    `ranked` finds the values that would stand at some places if all were sorted, in a fraction of the time.
     """
-    least = int(values.min())
-    upto = np.cumsum(np.bincount(values.ravel().astype(np.intp) - least))
     last = values.size - 1
     at = last * (np.array((low, high)) / 100)
     before = np.minimum(np.floor(at), last)
-    below, above = (
-        0.5 * (np.searchsorted(upto, np.minimum(index, last), side="right") + least) for index in (before, before + 1)
-    )
+    places = np.minimum(np.concatenate([before, before + 1]), last).astype(np.intp)
+    below, above = halved(np.array(ranked(values, places.tolist()))).reshape(2, 2)
     # As NumPy interpolates: from the nearer end.
     share, step = at - before, above - below
     return np.where(share < 0.5, below + step * share, above - step * (1 - share))
 
 
+def _ranked_by_counting(values: NDArray[Any], places: list[int]) -> list[int]:
+    """Return what would stand at these places of the sorted values, integers of 16 bits or less."""
+    if values.dtype.kind != "i" and values.itemsize == 1 and len(values) > _PAIRS_PAY:
+        least, counts = 0, _counts_of_bytes(values.view(np.uint8))
+    else:
+        least = int(values.min())
+        counts = _counts(values, least, int(values.max()))
+    found: list[int] = (np.searchsorted(np.cumsum(counts), places, side="right") + least).tolist()
+    return found
+
+
+def _counts(values: NDArray[Any], least: int, most: int) -> NDArray[np.intp]:
+    """Return how often each integer occurs."""
+    counts = np.zeros(most - least + 1, np.intp)
+    # Piece by piece, as NumPy counts in a wide copy.
+    for start in range(0, len(values), _IN_CACHE):
+        part = np.bincount(values[start : start + _IN_CACHE].astype(np.intp) - least)
+        counts[: len(part)] += part
+    return counts
+
+
+def _counts_of_bytes(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return how often each byte occurs, of many bytes: two are counted at once."""
+    even = len(values) // 2 * 2
+    pairs = _counts(np.ascontiguousarray(values[:even]).view(np.uint16), 0, 2**16 - 1).reshape(2**8, 2**8)
+    counts = _counts(values[even:], 0, 2**8 - 1)
+    counts += pairs.sum(axis=0)
+    counts += pairs.sum(axis=1)
+    return counts
+
+
+def _ranked(values: NDArray[Any], places: list[int]) -> list[Any]:
+    """Return what would stand at these places of the sorted values, none of which is NaN."""
+    rest, start = values.copy(), 0
+    found = {}
+    # One after the other, which NumPy does much faster than all at once.
+    for place in sorted(set(places)):
+        if place == start:
+            found[place] = rest.min()
+        else:
+            rest.partition(place - start)
+            found[place] = rest[place - start]
+            rest, start = rest[place - start + 1 :], place + 1
+    return [found[place] for place in places]
+
+
 def sampling_step(size: int) -> int:
     """Return k where every k-th row and column of an image of so many values are looked at for its percentiles."""
     return int(np.ceil(np.sqrt(size / EXACT_PIXELS))) if size > EXACT_PIXELS else 1
-
-
-def rescale(pixels: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    """Map `low` to 0 and `high` to 1, without clipping (but see `BOUND`).
-
-    Returns
-    -------
-    float32 array of the same shape
-        All zeros if low equals high. NaN and inf become 0.
-    """
-    span = high / 2 - low / 2
-    if span == 0:
-        return np.zeros(pixels.shape, np.float32)
-    values = _halved(pixels)
-    values[~np.isfinite(values)] = low / 2
-    values -= low / 2
-    with np.errstate(over="ignore"):
-        values /= span
-    return np.clip(values, -BOUND, BOUND, out=values).astype(np.float32)
 
 
 def full_range(pixels: NDArray[Any]) -> float:
@@ -116,16 +146,17 @@ def full_range(pixels: NDArray[Any]) -> float:
     return next((end for end in _INTEGER_ENDS if highest <= end), highest)
 
 
-def _halved(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Half the values, as float64: differences of any two of them cannot overflow."""
-    values = pixels.astype(np.float64)
-    values *= 0.5
-    return values
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type with its bytes in the order of this machine."""
+    return dtype.newbyteorder("=")
 
 
-def _halved_finite(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    values = _halved(pixels)
-    return values[np.isfinite(values)] if pixels.dtype.kind == "f" else values.ravel()
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    """Drop NaN and inf; of floats, what float32 or float64 can hold is left."""
+    if values.dtype.kind != "f":
+        return values
+    values = values.astype(np.float32 if values.itemsize <= 4 else np.float64, copy=False)
+    return values if _ends_if_finite(values) is not None else values[np.isfinite(values)]
 
 
 def _extremes(pixels: NDArray[Any]) -> tuple[float, float]:
@@ -138,8 +169,9 @@ def _extremes(pixels: NDArray[Any]) -> tuple[float, float]:
 
 
 def _finite_extremes(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
-    if pixels.dtype.kind != "f":
-        return pixels.min(), pixels.max()
+    ends = _ends_if_finite(pixels)
+    if ends is not None:
+        return ends
     finite = np.isfinite(pixels)
     if not finite.any():
         return None
@@ -147,9 +179,19 @@ def _finite_extremes(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
     return low, high
 
 
+def _ends_if_finite(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
+    """Return the smallest and the largest of some pixels, None if one is NaN or infinite."""
+    if pixels.size == 0:
+        return None
+    with np.errstate(invalid="ignore"):
+        low, high = pixels.min(), pixels.max()
+    return (low, high) if np.isfinite(low) and np.isfinite(high) else None
+
+
 def _strips(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Read an image (..., Y, X) from top to bottom in pieces that need little memory."""
-    rows = max(_STRIP // max(pixels.size // pixels.shape[-2], 1), 1)
+    values = _IN_CACHE if isinstance(pixels, np.ndarray) else _STRIP
+    rows = max(values // max(pixels.size // pixels.shape[-2], 1), 1)
     for start in range(0, pixels.shape[-2], rows):
         yield np.asarray(pixels[..., start : start + rows, :])
 
@@ -191,27 +233,86 @@ class Normalised:
         window = np.asarray(self.planes[:, top : rows.max() + 1, left : columns.max() + 1])
         found = np.empty((self.channels, len(rows), len(columns)), np.float32) if out is None else out
         # By strips, as the window need not be in memory a second time.
-        for start in range(0, len(rows), _ROWS):
-            strip = rows[start : start + _ROWS, np.newaxis] - top
-            found[:, start : start + _ROWS] = self._rescaled(window[:, strip, columns - left])
+        step = max(_IN_CACHE // (len(window) * len(columns)), 1)
+        for start in range(0, len(rows), step):
+            strip = slice(start, start + step)
+            pixels = _taken(_taken(window, 1, rows[strip] - top), 2, columns - left)
+            self._rescale(pixels, found[:, strip])
         return found
 
-    def _rescaled(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return one plane for each channel, or one for all."""
-        if len(self.ranges) > 1:
-            channels = np.broadcast_to(pixels, (self.channels, *pixels.shape[1:]))
-            return np.stack([rescale(plane, *ends) for plane, ends in zip(channels, self.ranges, strict=True)])
-        values = rescale(pixels, *self.ranges[0])
-        if len(values) in (1, self.channels):
-            return values
-        mean: NDArray[np.float32] = values.mean(axis=0, keepdims=True)
-        return mean
+    def _rescale(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> None:
+        if len(self.ranges) == 1 and len(pixels) not in (1, self.channels):
+            values = np.empty_like(pixels, np.float32)
+            self._rescale_planes(pixels, values)
+            out[:] = _mean(values)
+        else:
+            self._rescale_planes(pixels, out)
+
+    def _rescale_planes(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """Bring each plane to its channel, or one plane to all."""
+        if self._tables is not None:
+            _look_up(self._tables, pixels, out)
+        elif len(self.ranges) > 1:
+            for ends, plane, channel in zip(self.ranges, np.broadcast_to(pixels, out.shape), out, strict=True):
+                rescale(plane, *ends, out=channel)
+        elif len(pixels) == len(out):
+            rescale(pixels, *self.ranges[0], out=out)
+        else:
+            out[:] = rescale(pixels, *self.ranges[0])
+
+    @cached_property
+    def _tables(self) -> NDArray[np.float32] | None:
+        """What `rescale` gives of each value, a column for each of `ranges`; None where to compute it is quicker."""
+        dtype = _native(self.planes.dtype)
+        if dtype.itemsize > 2 or self.planes.size < 2 * 256**dtype.itemsize:
+            return None
+        return np.stack([lookup_table(dtype, *ends) for ends in self.ranges], axis=1)
+
+    @cached_property
+    def raw(self) -> RawPixels | None:
+        """What a device needs to do the same; None where the pixels are not in memory."""
+        is_in_memory = isinstance(self.planes, np.ndarray) and not isinstance(self.planes, np.memmap)
+        return RawPixels(self.planes, self.channels, self.ranges) if is_in_memory else None
 
     @cached_property
     def array(self) -> NDArray[np.float32]:
         """The whole image, float32 (channels, Y, X)."""
         height, width = self.planes.shape[1:]
         return self.read(np.arange(height), np.arange(width))
+
+
+def _look_up(tables: NDArray[np.float32], pixels: NDArray[Any], out: NDArray[np.float32]) -> None:
+    """Write what tables of bits say of planes: each to its channel of `out`, or one to all."""
+    places = pixels.astype(_native(pixels.dtype), copy=False).view(f"u{pixels.itemsize}")
+    has_channels_last = out.strides[0] < out.strides[2]
+    if has_channels_last and len(places) == 1:
+        columns = np.ascontiguousarray(np.broadcast_to(tables, (len(tables), len(out))))
+        np.take(columns, places[0], axis=0, out=out.transpose(1, 2, 0), mode="clip")
+    elif has_channels_last and tables.shape[1] == 1:
+        np.take(tables[:, 0], places.transpose(1, 2, 0), out=out.transpose(1, 2, 0), mode="clip")
+    else:
+        columns = np.broadcast_to(tables, (len(tables), len(out))).T
+        for column, plane, channel in zip(columns, np.broadcast_to(places, out.shape), out, strict=True):
+            np.take(column, plane, out=channel, mode="clip")
+
+
+def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of planes, as `np.mean` does it but plane by plane."""
+    total: NDArray[np.float32] = planes[0].copy()
+    for plane in planes[1:]:
+        total += plane
+    total /= np.float32(len(planes))
+    return total
+
+
+def _taken(planes: NDArray[Any], axis: int, indices: NDArray[np.intp]) -> NDArray[Any]:
+    """Take rows or columns; a view where they follow each other."""
+    parts = []
+    for first, last in runs(indices):
+        ends = slice(min(first, last), max(first, last) + 1)
+        part = planes[:, ends] if axis == 1 else planes[:, :, ends]
+        parts.append(part if first <= last else np.flip(part, axis))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def normalise(image: Image, normalisation: Normalisation, channels: int) -> Normalised:
@@ -253,9 +354,21 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
 
 def _lit_channel(planes: NDArray[Any]) -> NDArray[Any]:
     """Give the one channel that shows something, (1, Y, X), where the others are of one value; else all."""
-    ends = [_extremes(plane) for plane in planes]
-    lit = [index for index, (low, high) in enumerate(ends) if low < high]
+    lit = [index for index, plane in enumerate(planes) if _varies(plane)]
     return planes[lit] if len(lit) == 1 else planes
+
+
+def _varies(plane: NDArray[Any]) -> bool:
+    """Whether the finite pixels of (Y, X) have more than one value; it is read only as far as that takes."""
+    lows, highs = [], []
+    for strip in _strips(plane):
+        ends = _finite_extremes(strip)
+        if ends is not None:
+            lows.append(ends[0])
+            highs.append(ends[1])
+            if min(lows) < max(highs):
+                return True
+    return False
 
 
 def _mean_std_ranges(
@@ -304,5 +417,12 @@ def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str
 def _invalid_pixels(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
     if planes.dtype.kind != "f":
         return None
-    invalid = np.concatenate([~np.isfinite(strip).all(axis=0) for strip in _strips(planes)])
-    return invalid if invalid.any() else None
+    invalid, top = None, 0
+    for strip in _strips(planes):
+        bottom = top + strip.shape[-2]
+        if _ends_if_finite(strip) is None:
+            if invalid is None:
+                invalid = np.zeros(planes.shape[1:], np.bool_)
+            invalid[top:bottom] = ~np.isfinite(strip).all(axis=0)
+        top = bottom
+    return invalid

@@ -1,6 +1,7 @@
-"""What to do when memory runs out: fewer tiles at once, then smaller ones, then the CPU.
+"""What to do when memory runs out: let idle models go, then fewer tiles at once, then smaller ones, then the CPU.
 
 Each step leaves less to be held at once, or ends on a device that has none below it, so they come to an end.
+`step_down` is for images, `make_room` for what has no tiles: a test picture, or the weights of a model.
 """
 
 from collections.abc import Callable
@@ -93,10 +94,9 @@ def step_down(
     """
     backend.release_memory()
     kind = backend.device.kind
-    if let_go is not None and let_go():
-        return backend, MemoryStep(
-            Sentence("{memory} ran out; models that nobody used were let go.", memory=_memory(kind))
-        )
+    room = make_room(kind, let_go)
+    if room is not None:
+        return backend, room
     if tiles > 1:
         fewer = tiles // 2
         limits.lower(kind, batch_size=fewer)
@@ -118,10 +118,28 @@ def step_down(
         whole = Sentence("This model looks at the whole of what it sees, so smaller tiles change the answer.")
         return backend, MemoryStep(joined([smaller, whole]))
     if fallback is not None:
-        return fallback(), MemoryStep(
-            Sentence("{memory} ran out; the CPU took over, which is slower.", memory=_memory(kind))
-        )
+        return fallback(), cpu_took_over(kind)
     return None
+
+
+def make_room(kind: str, let_go: Callable[[], bool] | None) -> MemoryStep | None:
+    """Let models go that nobody uses; return what to report, None if there were none.
+
+    Parameters
+    ----------
+    kind
+        Device on which memory ran out: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    let_go
+        See `PredictOptions`.
+    """
+    if let_go is None or not let_go():
+        return None
+    return MemoryStep(Sentence("{memory} ran out; models that nobody used were let go.", memory=_memory(kind)))
+
+
+def cpu_took_over(kind: str) -> MemoryStep:
+    """Return what to report where the CPU had to take over from a device."""
+    return MemoryStep(Sentence("{memory} ran out; the CPU took over, which is slower.", memory=_memory(kind)))
 
 
 def nothing_left(image: Image, backend: Backend, tile_plan: TilePlan) -> DeviceError:
@@ -151,6 +169,24 @@ def no_memory_for(image: Image) -> Sentence:
         image=image.name,
         height=height,
         width=width,
+    )
+
+
+def no_memory_to_load(model: str) -> Sentence:
+    """Say that a model does not fit."""
+    return Sentence(
+        "{model}: memory ran out while the model was loaded. Close other programs or images, or choose a "
+        "smaller model.",
+        model=model,
+    )
+
+
+def no_memory_to_check(kind: str) -> Sentence:
+    """Say that there is not even memory for a test picture on a device."""
+    return Sentence(
+        "{memory} ran out while the network looked at a small test image. Close other programs or images, or choose a "
+        "smaller model.",
+        memory=_memory(kind),
     )
 
 

@@ -1,25 +1,39 @@
 """From images to probability maps: whole or tile by tile, as they are or at the size a network wants."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled, OutOfMemory, is_out_of_memory, out_of_memory_says
 from napari_unetseg.image import Image
 from napari_unetseg.inference.augmentation import ORIENTATIONS, average_orientations
-from napari_unetseg.inference.backends import Backend
+from napari_unetseg.inference.backends import Backend, Pending
 from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, no_memory_for, nothing_left, step_down
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.schedule import Schedule, TileBatch
-from napari_unetseg.inference.tiling.plan import BATCH_SIZES, TileLimits, TilePlan, pixels_that_fit, plan_tiling
+from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, pixels_that_fit, plan_tiling, tiles_at_once
 from napari_unetseg.zoo.card import ModelCard
+
+AHEAD = 1
+"""Batches that are begun before the oldest is finished, beside that, where the device computes in the background: more
+would take more memory and gain nothing."""
+
+MOST_THREADS = 8
+"""Threads that prepare images and write maps for a graphics card, at most: they wait for memory, not for cores."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +108,29 @@ def tile_limits(options: PredictOptions, device: Device) -> TileLimits:
     return TileLimits(options.window, options.largest_whole or pixels_that_fit(total_memory(device)), learnt)
 
 
+@dataclass
+class _Begun:
+    """A batch that is being computed."""
+
+    batch: TileBatch
+    pending: Pending
+
+
+class _Threads:
+    """Threads for what the host does to many images at once."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(min(usable_cores(), MOST_THREADS), "unetseg-images")
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return what some work makes of each item; raise the first error that it raises."""
+        return list(self._pool.map(work, items))
+
+    def close(self) -> None:
+        """Wait for the threads to end."""
+        self._pool.shutdown()
+
+
 class _Run:
     """Images on their way through a network."""
 
@@ -111,9 +148,21 @@ class _Run:
         self._fallback = options.fallback
         self._requested_batch = options.batch_size
         self._cancelled = False
-        self._schedule = Schedule(map(self._request, images), self._prepare)
+        self._begun: deque[_Begun] = deque()
+        self._memory = total_memory(backend.device)
+        # A card is fast enough to wait for the host.
+        self._threads = _Threads() if backend.device.kind != "cpu" else None
+        self._schedule = Schedule(map(self._request, images), self._prepare, together=self._threads is not None)
 
     def results(self) -> Iterator[Prediction | Exception]:
+        try:
+            yield from self._results()
+        finally:
+            self._let_go()
+            if self._threads is not None:
+                self._threads.close()
+
+    def _results(self) -> Iterator[Prediction | Exception]:
         while True:
             for settled in self._schedule.due():
                 yield settled if isinstance(settled, Exception) else self._result(settled)
@@ -125,6 +174,8 @@ class _Run:
             batch = self._schedule.next_batch(self._batch_size)
             if batch:
                 self._advance(batch)
+            elif self._begun:
+                self._settle(self._begun.popleft())
             elif self._schedule.is_empty:
                 return
             del batch
@@ -136,10 +187,9 @@ class _Run:
             task.failure = _cancelled(task.image)
         return bool(cancelled)
 
-    @property
-    def _batch_size(self) -> int:
+    def _batch_size(self, task: ImageTask) -> int:
         kind = self._backend.device.kind
-        size = self._requested_batch or BATCH_SIZES[kind]
+        size = self._requested_batch or tiles_at_once(kind, task.window_shape, self._memory)
         return min(size, self._limits.of(kind).batch_size or size)
 
     def _request(self, given: Image | PredictRequest | Exception) -> PredictRequest | Exception:
@@ -147,18 +197,33 @@ class _Run:
             return PredictRequest(given, self._options.diameter, self._options.augment)
         return given
 
-    def _prepare(self, request: PredictRequest) -> ImageTask:
-        image = request.image
+    def _prepare(self, requests: Sequence[PredictRequest | Exception]) -> Sequence[ImageTask | Exception]:
+        wanted = [self._unless_cancelled(request) for request in requests]
+        if self._threads is None or len(wanted) == 1:
+            return [self._prepare_one(request) for request in wanted]
+        return self._threads.map(self._prepare_one, wanted)
+
+    def _unless_cancelled(self, request: PredictRequest | Exception) -> PredictRequest | Exception:
+        if isinstance(request, Exception):
+            return request
         if self._is_cancelled() or (request.cancel is not None and request.cancel()):
-            raise _cancelled(image)
+            return _cancelled(request.image)
+        return request
+
+    def _prepare_one(self, request: PredictRequest | Exception) -> ImageTask | Exception:
+        if isinstance(request, Exception):
+            return request
         try:
             return self._task(request)
         except Exception as error:
             if not is_out_of_memory(error):
-                raise
+                return error
         self._backend.release_memory()
-        with out_of_memory_says(no_memory_for(image)):
-            return self._task(request)
+        try:
+            with out_of_memory_says(no_memory_for(request.image)):
+                return self._task(request)
+        except Exception as error:
+            return error
 
     def _task(self, request: PredictRequest) -> ImageTask:
         return ImageTask(request, self._card, self._plan_tiling(request))
@@ -174,7 +239,7 @@ class _Run:
             return task.failure
         try:
             with out_of_memory_says(no_memory_for(task.image)):
-                return task.finish(self._batch_size)
+                return task.finish(self._batch_size(task))
         except OutOfMemory as error:
             return error
 
@@ -184,10 +249,72 @@ class _Run:
         return self._cancelled
 
     def _advance(self, batch: TileBatch) -> None:
+        """Begin with a batch, and finish the one before, or this one where it is computed already."""
         if self._is_cancelled():
             self._give_up()
             return
-        failure = self._compute(batch)
+        if batch[0][0].request.augment:
+            self._conclude(batch, self._compute_augmented(batch))
+            return
+        begun = self._begin(batch)
+        if isinstance(begun, Exception):
+            self._conclude(batch, begun)
+        elif begun.pending.computed_at_once:
+            self._settle(begun)
+        else:
+            self._begun.append(begun)
+            if len(self._begun) > AHEAD:
+                self._settle(self._begun.popleft())
+
+    def _begin(self, batch: TileBatch) -> "_Begun | Exception":
+        windows = [task.window(index) for task, index in batch]
+        try:
+            pending = self._backend.start(
+                self._card.input_channels, windows, self._cancel_of(batch), self._place(batch)
+            )
+        except Exception as error:
+            failure = _without_traceback(error)
+        else:
+            return _Begun(batch, pending)
+        return failure
+
+    def _settle(self, begun: "_Begun") -> None:
+        self._conclude(begun.batch, self._finish(begun))
+
+    def _finish(self, begun: "_Begun") -> Exception | None:
+        """Wait for a batch and write what it answers; return why it failed."""
+        try:
+            try:
+                self._write(begun.batch, begun.pending.result())
+            finally:
+                begun.pending.close()
+        except Exception as error:
+            failure = _without_traceback(error)
+        else:
+            return None
+        return failure
+
+    def _write(self, batch: TileBatch, outputs: NDArray[np.float32]) -> None:
+        # Of what failed or was cancelled meanwhile nothing is wanted.
+        answers = zip(batch, outputs, strict=True)
+        wanted = [(task, index, output) for (task, index), output in answers if task.failure is None]
+        if self._threads is not None and len(wanted) > 1 and all(task.writes_apart for task, _, _ in wanted):
+            self._threads.map(lambda one: one[0].write(*one[1:]), wanted)
+            return
+        for task, index, output in wanted:
+            task.write(index, output)
+
+    def _let_go(self) -> None:
+        """Let all go that is begun, as nobody wants it any more."""
+        while self._begun:
+            begun = self._begun.popleft()
+            try:
+                begun.pending.close()
+            except Exception:
+                _log.warning("A batch that nobody waits for failed.", exc_info=True)
+
+    def _conclude(self, batch: TileBatch, failure: Exception | None) -> None:
+        """Do what follows from a batch that was computed, or was not."""
         for task, _ in batch:
             task.passes_of_batch = 0
         if failure is None:
@@ -199,6 +326,7 @@ class _Run:
                 self._cancelled = True
                 self._give_up()
         elif isinstance(failure, MemoryError):
+            self._finish_all_begun()
             _put_back(batch)
             self._step_down(batch)
         elif len({id(task) for task, _ in batch}) > 1:
@@ -209,46 +337,47 @@ class _Run:
         else:
             batch[0][0].failure = failure
 
-    def _compute(self, batch: TileBatch) -> Exception | None:
-        """Run a batch; return why it failed, and for every lack of memory MemoryError."""
+    def _finish_all_begun(self) -> None:
+        """Bring the device to rest, so that images can be divided anew; what lacks memory, too, waits again."""
+        lacking = []
+        while self._begun:
+            begun = self._begun.popleft()
+            failure = self._finish(begun)
+            if isinstance(failure, MemoryError):
+                lacking.append(begun.batch)
+            else:
+                self._conclude(begun.batch, failure)
+        for batch in reversed(lacking):
+            _put_back(batch)
+
+    def _compute_augmented(self, batch: TileBatch) -> Exception | None:
+        """Run all passes over a batch; return why they failed."""
+        cancel = self._cancel_of(batch)
         try:
-            with self._backend.buffers(self._shape(batch)) as (windows, probabilities):
+            with self._backend.buffers(self._shape(batch)) as (windows, _):
                 for (task, index), window in zip(batch, windows, strict=True):
-                    task.read(index, window)
-                output_view = self._place(batch)
-                place = probabilities if output_view is None else output_view[np.newaxis]
-                outputs = self._run(batch, windows, place)
+                    task.window(index).read(window)
+                outputs = average_orientations(
+                    lambda turned: self._backend.run(turned, cancel),
+                    windows,
+                    self._card.heads,
+                    lambda passes: self._pass_done(batch, is_last=passes == len(ORIENTATIONS)),
+                )
                 for (task, index), output in zip(batch, outputs, strict=True):
                     task.write(index, output)
         except Exception as error:
-            if not is_out_of_memory(error):
-                return error
-            message = str(error)
+            failure = _without_traceback(error)
         else:
             return None
-        # The error itself is let go, because its traceback holds the tensors.
-        _log.info("Out of memory: %s", message)
-        return MemoryError(message)
+        return failure
 
     def _place(self, batch: TileBatch) -> NDArray[np.float32] | None:
         """Return where a lone answer belongs, so that a large one is not in memory twice."""
-        if len(batch) > 1 or batch[0][0].request.augment:
+        if len(batch) > 1:
             return None
         task, index = batch[0]
-        return task.output_view(index)
-
-    def _run(
-        self, batch: TileBatch, windows: NDArray[np.float32], probabilities: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        cancel = self._cancel_of(batch)
-        if not batch[0][0].request.augment:
-            return self._backend.run(windows, cancel, probabilities)
-        return average_orientations(
-            lambda turned: self._backend.run(turned, cancel),
-            windows,
-            self._card.heads,
-            lambda passes: self._pass_done(batch, is_last=passes == len(ORIENTATIONS)),
-        )
+        view = task.output_view(index)
+        return None if view is None else view[np.newaxis]
 
     def _cancel_of(self, batch: TileBatch) -> CancelFlag | None:
         """Return what stops a batch: a cancel of all, or of each image that it is of."""
@@ -276,7 +405,10 @@ class _Run:
         return len(batch), self._card.input_channels, height, width
 
     def _step_down(self, batch: TileBatch) -> None:
-        first = batch[0][0]
+        wanted = [task for task, _ in batch if task.failure is None]
+        if not wanted:
+            return
+        first = wanted[0]
         try:
             limits, fallback, let_go = self._limits, self._fallback, self._options.let_go
             taken = step_down(self._backend, len(batch), first.tile_plan, limits, fallback, let_go)
@@ -290,6 +422,7 @@ class _Run:
         if backend is not self._backend:
             # What was requested was meant for the other device.
             self._backend, self._fallback, self._requested_batch = backend, None, None
+            self._memory = total_memory(backend.device)
         _log.warning("%s: %s", first.image.name, step.text)
         for task in self._schedule.unsettled:
             task.warnings.append(step.text)
@@ -299,8 +432,17 @@ class _Run:
             on_step(step)
 
     def _give_up(self) -> None:
+        self._let_go()
         for task in self._schedule.unsettled:
             task.failure = _cancelled(task.image)
+
+
+def _without_traceback(error: Exception) -> Exception:
+    """Return an error, and for every lack of memory MemoryError, because the traceback of that holds tensors."""
+    if not is_out_of_memory(error):
+        return error
+    _log.info("Out of memory: %s", error)
+    return MemoryError(str(error))
 
 
 def _put_back(batch: TileBatch) -> None:

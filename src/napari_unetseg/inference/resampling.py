@@ -6,10 +6,13 @@ answers of disjoint windows add up to the answer of the whole; so nothing of the
 is ever in memory, however much larger than the image it is.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from napari_unetseg.inference.backends import RawPixels, Taps
 from napari_unetseg.inference.normalisation import Normalised
 
 Indices = NDArray[np.intp]
@@ -72,6 +75,13 @@ class Resampler:
         seen = pixels.read(*used_pixels)
         return _apply(seen, down[:, used_pixels[0]], across[:, used_pixels[1]])
 
+    def raw(self, pixels: Normalised) -> RawPixels | None:
+        """Return what a device needs to read as `read` does; None where the pixels are not in memory."""
+        if pixels.raw is None:
+            return None
+        down, across = self._there
+        return replace(pixels.raw, stretched=(_taps(down), _taps(across)))
+
     def add(self, part: NDArray[np.float32], window: tuple[slice, slice], whole: NDArray[np.float32]) -> None:
         """Add a part of a map of the stretched image to the map of the image.
 
@@ -89,6 +99,13 @@ class Resampler:
             return
         rows, columns = (slice(used.min(), used.max() + 1) for used in (down.indices, across.indices))
         whole[:, rows, columns] += _apply(part, down[rows].tocsr(), across[columns].tocsr())
+
+
+def _taps(weights: csr_matrix) -> Taps:
+    counts = np.diff(weights.indptr)
+    taps = np.arange(counts.max())[:, np.newaxis]
+    entries = np.minimum(weights.indptr[:-1] + taps, weights.nnz - 1)
+    return Taps(weights.indices[entries].astype(np.intp), np.where(taps < counts, weights.data[entries], 0))
 
 
 def _apply(maps: NDArray[np.float32], down: csr_matrix, across: csr_matrix) -> NDArray[np.float32]:

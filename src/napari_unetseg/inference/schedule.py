@@ -5,7 +5,7 @@ the images after it that are augmented as it is, and which are taken in only as 
 a batch is full, no image waits half done for another. Results are given in the order of the images.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.prediction import PredictRequest
@@ -28,14 +28,23 @@ class Schedule:
     requests
         Drawn from one at a time. An exception in the place of an image is its result.
     prepare
-        Makes a task of a request; what it raises is that image's result.
+        Makes tasks of requests, or exceptions, which are then the results of these images; other exceptions it hands
+        through.
+    together
+        Whether to prepare several images at once, where a batch has room for them.
     """
 
     def __init__(
-        self, requests: Iterable[PredictRequest | Exception], prepare: Callable[[PredictRequest], ImageTask]
+        self,
+        requests: Iterable[PredictRequest | Exception],
+        prepare: Callable[[Sequence[PredictRequest | Exception]], Sequence[ImageTask | Exception]],
+        *,
+        together: bool = False,
     ) -> None:
         self._source = iter(requests)
         self._prepare = prepare
+        self._together = together
+        self._usual_tiles = 1
         self._under_way: list[ImageTask | Exception] = []
         self._passes_given = 0
 
@@ -49,46 +58,55 @@ class Schedule:
                 self._passes_given += first.passes_done
             yield self._under_way.pop(0)
 
-    def next_batch(self, size: int) -> TileBatch:
-        """Take up to `size` tiles of one shape.
+    def next_batch(self, size_of: Callable[[ImageTask], int]) -> TileBatch:
+        """Take tiles of one shape.
+
+        Parameters
+        ----------
+        size_of
+            Says how many there may be, by a task that they are of.
 
         Returns
         -------
         TileBatch
-            Empty if a result is due, or if all is done.
+            Empty if a result is due, if all that is left is being computed, or if all is done.
         """
         batch: TileBatch = []
-        for task in self._open_tasks(IMAGES_PER_TILE * size):
+        index, size, most_images = 0, 1, IMAGES_PER_TILE
+        while index < len(self._under_way) or self._take_in(most_images, size - len(batch)):
+            task = self._under_way[index]
+            index += 1
+            if not isinstance(task, ImageTask) or task.is_settled:
+                continue
+            most_images = max(most_images, IMAGES_PER_TILE * size_of(task))
+            if not batch:
+                size = size_of(task)
             if not batch or _match(task, batch[0][0]):
-                batch += [(task, index) for index in task.take(size - len(batch))]
+                batch += [(task, tile) for tile in task.take(size - len(batch))]
             if len(batch) == size or task.alone:
                 break
         return batch
 
-    def _open_tasks(self, most_images: int) -> Iterator[ImageTask]:
-        """Give the unsettled tasks, and take in another image each time there are no more."""
-        index = 0
-        while index < len(self._under_way) or self._take_in(most_images):
-            task = self._under_way[index]
-            if isinstance(task, ImageTask) and not task.is_settled:
-                yield task
-            index += 1
+    def _take_in(self, most_images: int, missing_tiles: int) -> bool:
+        """Take in another image, or as many as seem to be missing where they are prepared together."""
+        wanted = max(missing_tiles // self._usual_tiles, 1) if self._together else 1
+        requests: list[PredictRequest | Exception] = []
+        while len(requests) < wanted and self._has_room(most_images, requests):
+            try:
+                requests.append(next(self._source))
+            except StopIteration:
+                break
+        tasks = self._prepare(requests)
+        self._under_way += tasks
+        for task in tasks:
+            if isinstance(task, ImageTask):
+                self._usual_tiles = task.total or 1
+        return bool(tasks)
 
-    def _take_in(self, most_images: int) -> bool:
-        pixels = sum(
-            task.image.shape[0] * task.image.shape[1] for task in self._under_way if isinstance(task, ImageTask)
-        )
-        if len(self._under_way) >= most_images or pixels >= MAX_PIXELS_UNDER_WAY:
-            return False
-        try:
-            request = next(self._source)
-        except StopIteration:
-            return False
-        try:
-            self._under_way.append(request if isinstance(request, Exception) else self._prepare(request))
-        except Exception as error:
-            self._under_way.append(error)
-        return True
+    def _has_room(self, most_images: int, requests: list[PredictRequest | Exception]) -> bool:
+        under_way = [*self._under_way, *requests]
+        pixels = sum(one.image.shape[0] * one.image.shape[1] for one in under_way if not isinstance(one, Exception))
+        return len(under_way) < most_images and pixels < MAX_PIXELS_UNDER_WAY
 
     @property
     def is_empty(self) -> bool:

@@ -6,7 +6,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from napari_unetseg.config import Settings
-from napari_unetseg.errors import NotCalibrated, UnetsegError, one_line
+from napari_unetseg.errors import NotCalibrated, OutOfMemory, UnetsegError, one_line, out_of_memory_says
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ SLOW_S = 1.0
 
 MOST_TILES = {"cpu": 2, "cuda": 16, "mps": 4}
 """Largest batch that is tried on a device."""
+
+_NO_ROOM = Sentence("The device has too little memory for one tile of the model.")
 
 _REPEATS = 3
 _log = logging.getLogger(__name__)
@@ -62,7 +65,10 @@ class Startup:
         package = self._service.package
         try:
             if self._settings.server.measure_batch and self._settings.unet.inference.batch_size is None:
-                measure_batch_size(package, self._settings)
+                try:
+                    measure_batch_size(package, self._settings)
+                except OutOfMemory as error:  # the service goes on in smaller steps, or on the CPU
+                    _log.warning("the batch size is not measured: %s", error)
             self._service.initialize()
         except NotCalibrated as error:  # the first image calibrates it
             _log.warning("%s", error)
@@ -83,7 +89,7 @@ def measure_batch_size(package: ModelPackage, settings: Settings) -> None:
 
     Raises
     ------
-    ModelError, DeviceError, NotCalibrated
+    ModelError, DeviceError, NotCalibrated, OutOfMemory
         If the model or the device cannot be used.
     """
     from napari_unetseg.benchmark.batch_tuning import Trial, TrialBatch, TuningPlan, doubled, tune
@@ -95,9 +101,9 @@ def measure_batch_size(package: ModelPackage, settings: Settings) -> None:
 
     wanted, sha256 = settings.unet.model, package.card.weights.sha256
     request = requested_backend(None, None, wanted.backend, wanted.precision)
-    kind = choose_device(wanted.device, fallback_to_cpu=wanted.fallback_to_cpu).kind
-    execution = plan_execution(request, package.card, kind)
-    if read_profile(device_name(kind), sha256, execution.backend, execution.precision) is not None:
+    device = choose_device(wanted.device, fallback_to_cpu=wanted.fallback_to_cpu)
+    execution = plan_execution(request, package.card, device.kind)
+    if read_profile(device_name(device.torch_name), sha256, execution.backend, execution.precision) is not None:
         return
     benchmarked = load_benchmarked_model(
         package,
@@ -118,14 +124,15 @@ def measure_batch_size(package: ModelPackage, settings: Settings) -> None:
 
     try:
         (tile,) = tile_shapes(benchmarked.backend, package.card, (SIDE,))
-        bench.seconds(TrialBatch(1, tile))  # what is done once, is done here
-        is_slow = bench.seconds(TrialBatch(1, tile)) > SLOW_S
-        sizes = doubled(1 if is_slow else MOST_TILES[kind])
+        with out_of_memory_says(_NO_ROOM):
+            bench.seconds(TrialBatch(1, tile))  # what is done once, is done here
+            is_slow = bench.seconds(TrialBatch(1, tile)) > SLOW_S
+        sizes = doubled(1 if is_slow else MOST_TILES[device.kind])
         chosen = tune(WithoutMemory(), TuningPlan((tile,), sizes, _REPEATS, 0, window_is_free=False)).chosen
     finally:
         benchmarked.backend.unload()
     if chosen is None:
-        raise UnetsegError("The device has too little memory for one tile of the model.")
+        raise OutOfMemory(_NO_ROOM)
     _log.info("batch size of %s on %s: %d, as measured now", package.name, benchmarked.device_name, chosen.batch_size)
     try:
         write_profile(benchmarked.device_name, sha256, chosen, execution.backend, execution.precision)

@@ -1,6 +1,6 @@
 """Arguments of the verbs that no pydantic model describes: each of a wrong kind is an error of ours that names it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from os import PathLike
 from typing import Any
 
@@ -48,6 +48,26 @@ def check_callbacks(**callbacks: Any) -> None:
     for name, callback in callbacks.items():
         if callback is not None and not callable(callback):
             raise ParameterError(Sentence("{name} = {value!r}: give a function, or None.", name=name, value=callback))
+
+
+def check_parts(also: Any) -> None:
+    """Refuse what is not a collection of parts of a result, by their names.
+
+    Raises
+    ------
+    ParameterError
+        The message shows what was given.
+    """
+    known = ("contours", "measurements", "confidence")
+    if isinstance(also, str) or not isinstance(also, Collection) or any(part not in known for part in also):
+        raise ParameterError(
+            Sentence(
+                "also = {value!r}: name any of {parts}, as in [{example!r}].",
+                value=also,
+                parts=", ".join(known),
+                example=known[0],
+            )
+        )
 
 
 def check_images(images: Any) -> None:

@@ -1,8 +1,8 @@
-"""Many images on their way through one network, in their order."""
+"""The images of a batch: what is known of each, and how a network takes them one after the other."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from math import prod
@@ -11,142 +11,183 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.segment_options import SegmentOptions
+from napari_unetseg.service.logs import Stopwatch
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
 
 if TYPE_CHECKING:
-    from napari_unetseg.inference.prediction import Prediction
     from napari_unetseg.service.protocols import RunningModel
+    from napari_unetseg.service.segmentation import Segmentation
 
 Readable = Image | NDArray[Any] | Callable[[], Image]
 """An image, or a function that reads it when its turn comes."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class BatchItem:
-    """One image of a batch.
+    """One image of a batch, on its way; one thread at a time has it.
 
     Attributes
     ----------
     name
         What the image is called.
+    given
+        What is to be read; None once that is done.
     started
         When its turn came.
     entry
-        Its plane or stack, or why there is none.
+        Its plane or stack, or why there is none; None until it is read.
+    pixels
+        Number of pixels of all its planes; 0 until it is read.
+    worker
+        Which device computes it.
     outcome
         What the network said, or why it said nothing.
-    milliseconds
-        Mean time of the network for an image of the batch so far, since images share its time.
+    is_computed
+        Whether the network is done with it.
+    watch
+        How long its stages took. For the network that is the mean of the batch so far, since images share its time.
+    result
+        What becomes of it.
     """
 
     name: str
-    started: datetime
-    entry: Image | Exception
+    given: Readable | None
+    started: datetime = field(default_factory=lambda: datetime.now(UTC).astimezone())
+    entry: Image | Exception | None = None
+    pixels: int = 0
+    worker: int = 0
     outcome: Prediction | Exception | None = None
-    milliseconds: float = 0.0
+    is_computed: bool = False
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    result: "Segmentation | Failure | None" = None
 
-    def finished(self) -> tuple[Image, Prediction]:
-        """Return plane and prediction, or raise what went wrong."""
-        if isinstance(self.entry, Exception):
-            raise self.entry
-        if isinstance(self.outcome, Exception):
-            raise self.outcome
-        if self.outcome is None:
+    @classmethod
+    def of(cls, given: Readable, index: int) -> "BatchItem":
+        """Put an image, the so-and-so-manyth of its batch, in line."""
+        return cls(given.name if isinstance(given, Image) else f"image {index}", given)
+
+    def read(self, options: SegmentOptions) -> None:
+        """Read it, and take the channel that is wanted."""
+        given, self.given = self.given, None
+        try:
+            if given is None:
+                raise RuntimeError(f"{self.name} was read before.")
+            image = Image.of(given() if callable(given) else given, name=self.name)
+            self.name = image.name
+            self.entry = plane = options.plane_of(image)
+            self.pixels = prod((*plane.stack_shape, *plane.shape))
+        except Exception as error:
+            self.entry = error
+
+    def cancel(self) -> None:
+        """Do not read it any more."""
+        self.given, self.entry = None, cancelled(self.name)
+
+    def take(self) -> tuple[Image, Prediction]:
+        """Return plane and prediction, which it does not keep, or raise what went wrong."""
+        (entry, outcome), self.entry, self.outcome = (self.entry, self.outcome), None, None
+        if isinstance(entry, Exception):
+            raise entry
+        if isinstance(outcome, Exception):
+            raise outcome
+        if entry is None or outcome is None:
             raise RuntimeError(f"{self.name}: the batch ended without an answer for this image.")
-        return self.entry, self.outcome
+        return entry, outcome
 
 
-class BatchQueue:
-    """The images of a batch, waiting in line.
+@dataclass
+class NetworkClock:
+    """How long a network ran, for how many images of a batch."""
+
+    seconds: float = 0.0
+    images: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Seconds for an image."""
+        return self.seconds / max(self.images, 1)
+
+
+class NetworkRun:
+    """One run of a network over images, in the order in which they are given.
 
     Parameters
     ----------
-    images
-        In their order; read as late as the network allows.
+    take
+        Gives the next image; None where there is none for now. What it waits is not the network's time.
     options
-        Says which channel to take, and how the network is to see it.
-    loaded_model
+        How the network is to see them. Its progress counts the tiles of the images that were taken.
+    model
         The loaded model.
-    progress
-        Called with counts of tiles, of the images that were taken in so far.
-    cancel
-        Polled before each image and while the network runs.
-    before_batch
-        Called before each batch of the device.
+    clock
+        Goes on counting.
     together
         Whether tiles of several images share the device's batches.
+
+    Attributes
+    ----------
+    under_way
+        The images that were taken and have no outcome yet.
     """
 
     def __init__(
         self,
-        images: Iterable[Readable],
-        options: SegmentOptions,
-        loaded_model: "RunningModel",
+        take: Callable[[], BatchItem | None],
+        options: PredictOptions,
+        model: "RunningModel",
+        clock: NetworkClock,
         *,
-        progress: Progress | None,
-        cancel: CancelFlag | None,
-        before_batch: Callable[[], None],
         together: bool,
     ) -> None:
-        self._images = images
-        self._options = options
-        self._cancel = cancel
-        self._waiting: deque[BatchItem] = deque()
-        self._milliseconds = 0.0
-        self._done = 0
+        self.under_way: deque[BatchItem] = deque()
+        self._take = take
+        self._planes: Iterator[Image | Exception] = iter(())
         self._begun = self._expected = 0
-        predict_options = PredictOptions(
-            diameter=options.diameter,
-            augment=options.augment,
-            progress=progress and share_progress(progress, lambda: (self._begun, self._expected)),
-            cancel=cancel,
-            before_batch=before_batch,
-        )
-        entries = self._entries()
-        if together:
-            self._outcomes = loaded_model.predict_many(entries, predict_options)
-        else:
-            self._outcomes = _one_by_one(entries, loaded_model, predict_options)
+        self._clock = clock
+        self._waited = 0.0
+        progress = options.progress and share_progress(options.progress, lambda: (self._begun, self._expected))
+        options = replace(options, progress=progress)
+        self._outcomes = model.predict_many(self, options) if together else _one_by_one(self, model, options)
 
     def next(self) -> BatchItem | None:
-        """Compute until the first image in line has its outcome, and return that; None after the last."""
-        clock = perf_counter()
+        """Compute until the first image in line has its outcome, and return that; None if no image came."""
+        clock, self._waited = perf_counter(), 0.0
         outcome = next(self._outcomes, None)
         if outcome is None:
             return None
-        item = self._waiting.popleft()
+        item = self.under_way[0]
         if isinstance(item.entry, Image) and item.entry.stack_axes:
             outcome = join_planes(item.entry, chain([outcome], self._outcomes))
-        self._milliseconds += 1000 * (perf_counter() - clock)
-        self._done += 1
-        return replace(item, outcome=outcome, milliseconds=self._milliseconds / self._done)
+        item.outcome = outcome
+        self._clock.seconds += perf_counter() - clock - self._waited
+        self._clock.images += 1
+        item.watch.add("network", self._clock.mean)
+        return self.under_way.popleft()
 
-    def _entries(self) -> Iterator[Image | Exception]:
-        for index, given in enumerate(self._images):
-            item = self._prepare(given, f"image {index}")
-            self._waiting.append(item)
+    def __iter__(self) -> "NetworkRun":
+        return self
+
+    def __next__(self) -> Image | Exception:
+        """Give the network another plane. Where there is none for this batch there may be one for the next."""
+        plane = next(self._planes, None)
+        if plane is None:
+            clock = perf_counter()
+            item = self._take()
+            self._waited += perf_counter() - clock
+            if item is None or item.entry is None:
+                raise StopIteration
+            self.under_way.append(item)
             stack = item.entry if isinstance(item.entry, Image) and item.entry.stack_axes else None
-            self._expected += prod(stack.stack_shape) if stack else 1
-            for entry in read_planes(stack) if stack else (item.entry,):
-                self._begun += 1
-                yield entry
-
-    def _prepare(self, given: Readable, name: str) -> BatchItem:
-        started = datetime.now(UTC).astimezone()
-        name = given.name if isinstance(given, Image) else name
-        if self._cancel is not None and self._cancel():
-            return BatchItem(name, started, _cancelled(name))
-        try:
-            image = Image.of(given() if callable(given) else given, name=name)
-            return BatchItem(image.name, started, self._options.plane_of(image))
-        except Exception as error:
-            return BatchItem(name, started, error)
+            self._planes = iter((item.entry,)) if stack is None else read_planes(stack)
+            self._expected += 1 if stack is None else prod(stack.stack_shape)
+            plane = next(self._planes)
+        self._begun += 1
+        return plane
 
 
 class FirstImages:
@@ -155,7 +196,7 @@ class FirstImages:
     Parameters
     ----------
     images, options
-        As `BatchQueue` takes them.
+        As `SegmentationService.iter_batch` takes them.
     not_calibrated
         What is wrong with a blank image where no other comes after it.
 
@@ -216,10 +257,11 @@ def cancelled_batch(images: Iterable[Readable]) -> Iterator[Failure]:
     """Give the failures of a batch that was cancelled before its first image was computed."""
     for index, given in enumerate(images):
         name = given.name if isinstance(given, Image) else f"image {index}"
-        yield Failure(name, _cancelled(name))
+        yield Failure(name, cancelled(name))
 
 
-def _cancelled(name: str) -> Cancelled:
+def cancelled(name: str) -> Cancelled:
+    """Return what becomes of an image that was not begun when its batch was cancelled."""
     return Cancelled(f"{name}: not segmented, the run was cancelled.")
 
 

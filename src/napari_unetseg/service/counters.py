@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
+from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.language import error_sentence
 from napari_unetseg.service.reports import LastError, MemoryUsage, Performance
 
@@ -103,7 +104,7 @@ def memory_usage(loaded: "LoadedModel | None", in_memory: Sequence["LoadedModel"
         host_total_mb=total_mb,
         host_available_mb=available_mb,
         device_mb=loaded.backend.device_memory_mb,
-        device_total_mb=_device_total_mb(loaded.device.kind),
+        device_total_mb=_device_total_mb(loaded.device.torch_name),
     )
 
 
@@ -113,13 +114,13 @@ def gpu_available() -> bool | None:
     return None if torch is None else torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
-def gpu_percent(kind: str) -> float | None:
-    """Return the use of the GPU in percent; None where there is none or its driver does not report it."""
+def gpu_percent(device: str) -> float | None:
+    """Return the use of a GPU, such as ``"cuda:1"``, in percent; None for others, or where its driver does not say."""
     torch = _torch()
-    if torch is None or kind != "cuda":
+    if torch is None or device_kind(device) != "cuda":
         return None
     try:
-        return float(torch.cuda.utilization())
+        return float(torch.cuda.utilization(device))
     except Exception:  # NVIDIA's management library may be missing, too old or not allowed, each with errors of its own
         return None
 
@@ -130,8 +131,8 @@ def _torch() -> Any:
     return None if torch is None or getattr(torch.__spec__, "_initializing", False) else torch
 
 
-def _device_total_mb(kind: str) -> float | None:
+def _device_total_mb(device: str) -> float | None:
     torch = _torch()
-    if torch is None or kind != "cuda":
+    if torch is None or device_kind(device) != "cuda":
         return None
-    return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**20)
+    return float(torch.cuda.get_device_properties(device).total_memory / 2**20)

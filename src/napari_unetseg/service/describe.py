@@ -22,7 +22,7 @@ SUPPORTED_FORMATS = ("TIFF", *_PICTURES, "NPY")
 
 def identify(package: ModelPackage, loaded: "LoadedModel | None") -> ModelIdentity:
     """Name a model and the device it is on."""
-    return ModelIdentity(package.card.name, _variant(package.card.architecture), loaded.device.kind if loaded else None)
+    return ModelIdentity(package.card.name, _variant(package.card.architecture), loaded.device.name if loaded else None)
 
 
 def describe(package: ModelPackage, loaded: "LoadedModel | None") -> ModelInfo:
@@ -50,6 +50,7 @@ def describe(package: ModelPackage, loaded: "LoadedModel | None") -> ModelInfo:
         precision=loaded.backend.precision if loaded else None,
         backend=loaded.plan.backend if loaded else None,
         backend_reason=loaded.plan.reason if loaded else None,
+        compilation=(loaded.backend.compilation or None) if loaded else None,
         card=card.model_dump(mode="json"),
     )
 

@@ -16,17 +16,18 @@ import psutil
 from napari_unetseg.config import Settings
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.augmentation import ORIENTATIONS
+from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.inference.backends.openvino.library import openvino_version
 from napari_unetseg.inference.backends.selection import BackendRequest, likely_plans
 from napari_unetseg.inference.object_size import scale_factor, size_for_network
 from napari_unetseg.inference.tiling.plan import (
-    BATCH_SIZES,
     Tileable,
     TileLimits,
     TilePlan,
     facts_on,
     pixels_that_fit,
     plan_tiling,
+    tiles_at_once,
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks.facts import NetworkFacts
@@ -195,12 +196,13 @@ def forecast_run(
     card, model_settings = package.card, settings.unet.model
     if backend_request is None:
         backend_request = BackendRequest(model_settings.backend, model_settings.precision)
-    kind, reason = (
-        (loaded_model.device.kind, loaded_model.device.reason)
+    where, reason = (
+        (loaded_model.device.torch_name, loaded_model.device.reason)
         if loaded_model is not None
         else expected_device(device or model_settings.device)
     )
-    plan, tuned = _plan_and_benchmark(kind, card, backend_request, loaded_model)
+    kind = device_kind(where)
+    plan, tuned = _plan_and_benchmark(where, card, backend_request, loaded_model)
     measured = throughput.seconds_per_pixel(loaded_model) if throughput and loaded_model else None
     facts = _facts(card, plan, kind)
     pace, basis = (None, None) if facts is None else _pace(card, kind, tuned, measured)
@@ -223,7 +225,7 @@ def expected_device(request: str) -> tuple[str, str]:
     Parameters
     ----------
     request
-        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+        ``"auto"``, ``"cuda"``, a card such as ``"cuda:1"``, ``"mps"`` or ``"cpu"``.
     """
     if request != "auto":
         return request, Sentence("It was asked for.")
@@ -272,7 +274,7 @@ def _pace(
 
 
 def _plan_and_benchmark(
-    kind: str, card: ModelCard, backend_request: BackendRequest, loaded_model: "LoadedModel | None"
+    where: str, card: ModelCard, backend_request: BackendRequest, loaded_model: "LoadedModel | None"
 ) -> tuple[_Plan, TunedBatch | None]:
     """Return how the model runs, and what was measured of that; before it is loaded, the likeliest that was measured.
 
@@ -281,10 +283,10 @@ def _plan_and_benchmark(
     if loaded_model is not None:
         plans = [_Plan(loaded_model.plan.backend, loaded_model.plan.precision)]
     else:
-        plans = [_Plan(*plan) for plan in likely_plans(backend_request, card, kind)]
+        plans = [_Plan(*plan) for plan in likely_plans(backend_request, card, device_kind(where))]
     # The name of a GPU is asked of torch, which is loaded where the model is.
-    if kind != "cuda" or loaded_model is not None:
-        device = device_name(kind)
+    if device_kind(where) != "cuda" or loaded_model is not None:
+        device = device_name(where)
         for plan in plans:
             tuned = read_profile(device, card.weights.sha256, plan.backend, plan.precision)
             if tuned is not None:
@@ -348,5 +350,7 @@ def _memory_mb(
         return None
     # Beside the network's own maps there are what it sees and what it says.
     tile = network + 4 * height * width * (card.input_channels + len(card.outputs))
-    size = settings.unet.inference.batch_size or (tuned.batch_size if tuned is not None else BATCH_SIZES[kind])
+    size = settings.unet.inference.batch_size or (
+        tuned.batch_size if tuned is not None else tiles_at_once(kind, (height, width))
+    )
     return (min(size, len(tile_plan.tiles) * work.planes) * tile + maps) / 2**20

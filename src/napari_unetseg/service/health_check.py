@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError, UnetsegError, is_out_of_memory
+from napari_unetseg.inference.out_of_memory import no_memory_to_check
 from napari_unetseg.language import Sentence, error_sentence, joined
 from napari_unetseg.service.counters import RunCounter, gpu_available, gpu_percent, memory_usage
 from napari_unetseg.service.describe import identify
@@ -44,12 +45,12 @@ def slow_remarks(seconds: float, settings: Settings) -> tuple[str, ...]:
     )
 
 
-ANSWER_TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
+ANSWER_TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "float16": 0.05, "int8": 0.3}
 """Most that a probability may differ from the stored answer, which is float32, by the precision of the network.
 
 Another processor moves single pixels on an edge by up to 0.001, or ten times that after many normalisations; TF32
-rounds to 11 bits, bfloat16 to 8, which moves them by up to 0.02 in the bundled models, and int8 to 8 in steps of one
-size. Weights that are damaged move whole objects.
+and float16 round to 11 bits, bfloat16 to 8, which moves them by up to 0.02 in the bundled models, and int8 to 8 in
+steps of one size. Weights that are damaged move whole objects.
 """
 
 _CONSTANT = 1e-5  # share of the largest value: resampling a constant leaves rounding of 1e-7
@@ -79,7 +80,7 @@ def check_model(loaded_model: "LoadedModel", known_answer: stored.StoredAnswer |
     card = loaded_model.card
     pixels = known_answer.pixels if known_answer else draw_test_picture(loaded_model)
     clock = time.perf_counter()
-    probability = _answer(loaded_model, pixels)
+    probability = loaded_model.answer(pixels)
     elapsed_ms = 1000 * (time.perf_counter() - clock)
     problem = _fault(card, probability)
     compared = None
@@ -105,22 +106,6 @@ def draw_test_picture(loaded_model: "LoadedModel") -> NDArray[np.float32]:
     """Draw the test picture in a size that the network accepts; float32 (C, Y, X)."""
     shape = loaded_model.backend.accepted_size(stored.PICTURE_SIDE, stored.PICTURE_SIDE)
     return stored.draw_picture(loaded_model.card, shape)
-
-
-def _answer(loaded_model: "LoadedModel", pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run the network; where memory runs out, again without what is kept from other runs."""
-
-    def run() -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = loaded_model.backend.run(pixels[np.newaxis])[0]
-        return answer
-
-    try:
-        return run()
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-    loaded_model.backend.release_memory()
-    return run()
 
 
 def _fault(card: ModelCard, probability: NDArray[np.float32]) -> str | None:
@@ -190,7 +175,7 @@ class HealthChecker:
     @staticmethod
     def warm_up(loaded_model: "LoadedModel") -> None:
         """Run a model once, so that the first image does not pay for it."""
-        _answer(loaded_model, draw_test_picture(loaded_model))
+        loaded_model.answer(draw_test_picture(loaded_model))
 
     def report(
         self, package: ModelPackage, models: ModelCache, counter: RunCounter, failure: Exception | None
@@ -211,7 +196,7 @@ class HealthChecker:
             problems = (_sentence(failure),)
         elif loaded is None:
             problems = (NOT_LOADED,)
-        performance = counter.snapshot(gpu_percent(loaded.device.kind) if loaded else None)
+        performance = counter.snapshot(gpu_percent(loaded.device.torch_name) if loaded else None)
         slow = slow_remarks(performance.recent_ms[-1] / 1000, self._settings) if performance.recent_ms else ()
         fallback = (loaded.device.warning,) if loaded and loaded.device.warning else ()
         return Health(
@@ -226,12 +211,13 @@ class HealthChecker:
             performance=performance,
             last_error=counter.last_error,
             problems=problems,
-            warnings=fallback + slow,
+            warnings=fallback + models.left_out(package) + slow,
             memory_steps=tuple(step.text for step in loaded.memory_steps) if loaded else (),
             device_reason=loaded.device.reason if loaded else None,
             precision=loaded.backend.precision if loaded else None,
             backend=loaded.plan.backend if loaded else None,
             backend_reason=loaded.plan.reason if loaded else None,
+            compilation=(loaded.backend.compilation or None) if loaded else None,
             dummy_inference_ms=last.dummy_inference_ms if last else None,
             known_answer=last.known_answer if last else None,
         )
@@ -252,8 +238,5 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, UnetsegError):
         return error_sentence(error)
     if is_out_of_memory(error):
-        return Sentence(
-            "Memory ran out while the network looked at a small test image. Close other programs or images, or choose "
-            "a smaller model."
-        )
+        return no_memory_to_check("cpu")
     return Sentence("The network failed on a small test image: {error}", error=f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.inference.backends.processor import cpu_name
 from napari_unetseg.io.atomic import whole_file
 
@@ -148,17 +149,17 @@ def _reason(error: OSError | ValueError) -> str:
     return str(error)
 
 
-def device_name(kind: str) -> str:
-    """Return the name of a device, for people and as a key for what was measured on it.
+def device_name(device: str) -> str:
+    """Return the name of a device, for people and as a key for what was measured on it; two cards of a make share it.
 
     Parameters
     ----------
-    kind
-        ``"cpu"``, ``"cuda"`` or ``"mps"``; torch is loaded for ``"cuda"`` alone.
+    device
+        ``"cpu"``, ``"cuda"``, a card such as ``"cuda:1"``, or ``"mps"``; torch is loaded for cards alone.
     """
-    if kind == "cuda":
+    if device_kind(device) == "cuda":
         import torch
 
-        return torch.cuda.get_device_name()
+        return torch.cuda.get_device_name(device)
     # On a Mac the graphics card is a part of the processor.
-    return cpu_name() if kind == "cpu" else f"{platform.system()} {kind.upper()} device of {cpu_name()}"
+    return cpu_name() if device == "cpu" else f"{platform.system()} {device.upper()} device of {cpu_name()}"

@@ -1,6 +1,6 @@
 """What faces and the runner rely on, whether a network runs on this machine or on a server."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.service.batch_queue import Readable
     from napari_unetseg.service.forecast import Forecast, Workload
-    from napari_unetseg.service.runner import OnStage
+    from napari_unetseg.service.runner import OnStage, Part
     from napari_unetseg.service.segmentation import Segmentation
     from napari_unetseg.service.trials import ModelTrial
 
@@ -117,6 +117,7 @@ class Segmenter(Protocol):
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         on_stage: "OnStage | None" = None,
+        also: "Collection[Part]" = (),
         **options: Unpack[SegmentKeywords],
     ) -> "list[Segmentation | Failure]":
         """Find the objects of many images; results come in the order of the images."""
@@ -130,6 +131,7 @@ class Segmenter(Protocol):
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         on_stage: "OnStage | None" = None,
+        also: "Collection[Part]" = (),
         **options: Unpack[SegmentKeywords],
     ) -> "Iterator[Segmentation | Failure]":
         """Find the objects of many images, as results are asked for."""

@@ -5,13 +5,14 @@ Not to be confused with the recipe of a training, which makes a model.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 import napari_unetseg
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ModelError, UnetsegError
+from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters, ExactModel
 from napari_unetseg.segment_options import ImageOptions
@@ -47,10 +48,15 @@ class RecipeServer(_Section):
     version: str
 
 
+def _kind(device: Any) -> Any:
+    return device_kind(device) if isinstance(device, str) else device
+
+
 class RecipeRun(_Section):
     """How the network ran: what `Provenance` says under the same names."""
 
-    device: Literal["cpu", "cuda", "mps"]
+    # Which of several cards it was makes no difference, and elsewhere there are others.
+    device: Annotated[Literal["cpu", "cuda", "mps"], BeforeValidator(_kind)]
     precision: str
     backend: str
     largest_window: int | None
@@ -205,7 +211,7 @@ class RunRecipe(ImageOptions, _Circumstances):
     def differences(self, loaded: ModelInfo) -> tuple[str, ...]:
         """Say what a loaded model cannot do as the recipe wants it, and so may change labels."""
         wanted = {name: getattr(self.run, name) for name in ("device", "precision", "backend")}
-        given = {name: getattr(loaded, name) for name in wanted}
+        given = {name: getattr(loaded, name) for name in wanted} | {"device": _kind(loaded.device)}
         differing = [name for name in wanted if given[name] != wanted[name]]
         if not differing:
             return ()

@@ -1,7 +1,7 @@
 """From images to segmentations: models are lent, the device is shared out, and every call is counted."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -19,14 +19,16 @@ from napari_unetseg.inference.prediction import Prediction, PredictOptions, Pred
 from napari_unetseg.inference.rescale_decision import rescaled_warning
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
-from napari_unetseg.service.batch_queue import BatchItem, BatchQueue, FirstImages, Readable, cancelled_batch
+from napari_unetseg.service.batch_queue import BatchItem, FirstImages, Readable, cancelled_batch
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
+from napari_unetseg.service.device_lines import DeviceLines
 from napari_unetseg.service.device_queue import DeviceQueue
 from napari_unetseg.service.forecast import Throughput, Workload, network_pixels, passes
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
 from napari_unetseg.service.object_reading import ObjectReading
+from napari_unetseg.service.pipeline import BatchResults, Ending, Pipeline, Worker
 from napari_unetseg.service.protocols import ModelLender, RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
@@ -42,6 +44,9 @@ Stage = Literal["calibrating", "running"]
 OnStage = Callable[[Stage], None]
 """Called where a run begins to do something else than its caller expects, from the computing thread."""
 
+Part = Literal["contours", "measurements", "confidence"]
+"""What can be derived from the labels of a result, by the name that `Segmentation` gives it."""
+
 _Value = TypeVar("_Value", Segmentation, Segmentation | Failure)
 
 
@@ -54,8 +59,8 @@ class Runner:
         Lends them.
     settings
         Those of the service.
-    device
-        Shares the device out. None: that of this machine, as the settings say.
+    make_line
+        Makes what shares a device out. None: for devices of this machine, as the settings say.
 
     Attributes
     ----------
@@ -65,20 +70,21 @@ class Runner:
         Knows how fast they were.
     """
 
-    def __init__(self, models: ModelLender, settings: Settings, device: DeviceQueue | None = None) -> None:
+    def __init__(
+        self, models: ModelLender, settings: Settings, make_line: Callable[[], DeviceQueue] | None = None
+    ) -> None:
         self.counter = RunCounter()
         self.throughput = Throughput()
         self._models = models
         self._settings = settings
         self._request_log = RequestLog(settings)
-        self._device = device or DeviceQueue(
-            settings.server.batch_wait_ms / 1000, together=settings.unet.inference.enable_batch_processing
-        )
+        wait_s, together = settings.server.batch_wait_ms / 1000, settings.unet.inference.enable_batch_processing
+        self._lines = DeviceLines(make_line or (lambda: DeviceQueue(wait_s, together=together)))
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for the device."""
-        return self._device.waiting
+        """Calls that wait for a device."""
+        return self._lines.waiting
 
     def run(
         self,
@@ -91,20 +97,23 @@ class Runner:
     ) -> Segmentation:
         """Segment one image; `SegmentationService.segment` explains the rest."""
         watch = Stopwatch()
-        with self._call(image.name if isinstance(image, Image) else "image"), self._device.on_its_way():
+        name = image.name if isinstance(image, Image) else "image"
+        with self._call(name), self._shortest_line() as (worker, line), line.on_its_way():
             options = SegmentOptions.of(**keywords)
             plane = options.plane_of(Image.of(image))
             remarks: tuple[str, ...] = ()
-            if (not_calibrated := self._missing_calibration(package)) is not None:
+            if (not_calibrated := self._missing_calibration(package, worker)) is not None:
                 check_options(options, package.card)
                 if not plane.varies:
                     raise not_calibrated
                 remarks = self._calibrate_on(package, plane, cancel, on_stage)
-            with self._models.borrow(package) as loaded_model:
+            with self._models.borrow(package, worker) as loaded_model:
                 check_options(options, loaded_model.card)
                 started = datetime.now(UTC).astimezone()
-                prediction = self._predict(loaded_model, plane, options, progress, cancel, watch)
-                reading, seen = self._look_again(loaded_model, plane, prediction, options, progress, watch, cancel)
+                prediction = self._predict(loaded_model, line, plane, options, progress, cancel, watch)
+                reading, seen = self._look_again(
+                    loaded_model, line, plane, prediction, options, progress, watch, cancel
+                )
                 result = self._finish(loaded_model, plane, reading, options, seen, started, watch)
                 return _with_warnings(remarks, result)
 
@@ -118,14 +127,14 @@ class Runner:
         """
         watch = Stopwatch()
         image = wanted.image
-        with self._call(image.name), self._device.on_its_way():
+        with self._call(image.name), self._shortest_line() as (worker, line), line.on_its_way():
             remarks: tuple[str, ...] = ()
-            if (not_calibrated := self._missing_calibration(package)) is not None:
+            if (not_calibrated := self._missing_calibration(package, worker)) is not None:
                 if not image.varies:
                     raise not_calibrated
                 remarks = self._calibrate_on(package, image, wanted.cancel, on_stage)
-            with self._models.borrow(package) as loaded_model:
-                prediction = self._device.predict(loaded_model, wanted, watch)
+            with self._models.borrow(package, worker) as loaded_model:
+                prediction = line.predict(loaded_model, wanted, watch)
                 seconds = watch.stages["network"] / 1000
                 self.counter.succeeded(seconds)
                 work = Workload(image.shape, 1, wanted.diameter, wanted.augment)
@@ -140,9 +149,24 @@ class Runner:
         progress: Progress | None,
         cancel: CancelFlag | None,
         on_stage: OnStage | None,
+        also: Collection[Part] = (),
     ) -> Iterator[Segmentation | Failure]:
         """Segment images as results are asked for; `SegmentationService.iter_batch` explains the rest."""
-        together = self._settings.unet.inference.enable_batch_processing
+        return BatchResults(
+            lambda ending: self._run_many(package, images, options, progress, cancel, on_stage, also, ending)
+        )
+
+    def _run_many(
+        self,
+        package: ModelPackage,
+        images: Iterable[Readable],
+        options: SegmentOptions,
+        progress: Progress | None,
+        cancel: CancelFlag | None,
+        on_stage: OnStage | None,
+        also: Collection[Part],
+        ending: Ending,
+    ) -> Generator[Segmentation | Failure]:
         with request() as identity:
             pass
         remarks: dict[int, tuple[str, ...]] = {}
@@ -163,27 +187,31 @@ class Runner:
                 yield from cancelled_batch(images)
                 return
             del drawn, plane  # the network runs without the first image, once that is done
-        with self._models.borrow(package) as loaded_model:
-            check_options(options, loaded_model.card)
-            queue = BatchQueue(
+        with ExitStack() as stack:
+            first = stack.enter_context(self._models.borrow(package))
+            check_options(options, first.card)
+            workers = [Worker(number, self._lines.of(number)) for number in range(self._models.workers)]
+            workers[0].model = first
+            lent = stack.pop_all()
+        # The id is the batch's, and not that of what its reader does between two results.
+        with request(identity):
+            pipeline = Pipeline(
                 images,
                 options,
-                loaded_model,
+                workers,
+                lambda worker: self._models.borrow(package, worker),
+                lambda item, worker, stops: self._settle(item, worker, options, also, stops),
                 progress=progress,
                 cancel=cancel,
-                before_batch=self._device.let_others_go,
-                together=together,
+                together=self._settings.unet.inference.enable_batch_processing,
+                lent=lent,
+                ending=ending,
             )
-            for index in count():
-                # The id is the batch's, and not that of what its reader does between two results.
-                with request(identity):
-                    watch = Stopwatch()
-                    item = self._next_item(queue, cancel, watch)
-                    if item is None:
-                        return
-                    result = self._settle(item, loaded_model, options, watch, cancel)
-                del item
-                yield _with_warnings(remarks.pop(index, ()), result)
+        del images
+        with pipeline:
+            done = count()  # enumerate would keep hold of the last result
+            for result, more in pipeline.results():
+                yield _with_warnings((*remarks.pop(next(done), ()), *more), result)
                 del result  # its probabilities, before the next image needs room
 
     def calibrate(
@@ -210,10 +238,16 @@ class Runner:
         self._models.unload(package)  # where it is loaded in int8, that was the one before
         return calibration
 
-    def _missing_calibration(self, package: ModelPackage) -> NotCalibrated | None:
+    @contextmanager
+    def _shortest_line(self) -> Iterator[tuple[int, DeviceQueue]]:
+        """Choose the device with the fewest calls for one."""
+        with self._lines.shortest(self._models.workers) as worker:
+            yield worker, self._lines.of(worker)
+
+    def _missing_calibration(self, package: ModelPackage, worker: int = 0) -> NotCalibrated | None:
         """Load a model; return what stops it where int8 was chosen for it and it was never calibrated for that."""
         try:
-            with self._models.borrow(package):
+            with self._models.borrow(package, worker):
                 return None
         except NotCalibrated as error:
             return error
@@ -232,41 +266,31 @@ class Runner:
         return (calibration.outcome,) if calibration.accepted else ()  # else the plan's warning says so
 
     @contextmanager
-    def turn(self, cancel: CancelFlag | None = None, watch: Stopwatch | None = None) -> Iterator[None]:
-        """Wait for the device, still listening to `cancel`; others wait until the block ends."""
-        clock = perf_counter()
-        with self._device.turn(cancel):
-            if watch is not None:
-                watch.add("wait", perf_counter() - clock)
+    def turn(self, cancel: CancelFlag | None = None) -> Iterator[None]:
+        """Wait for the first device, still listening to `cancel`; others wait until the block ends."""
+        with self._lines.of(0).turn(cancel):
             yield
 
-    def _next_item(self, queue: BatchQueue, cancel: CancelFlag | None, watch: Stopwatch) -> BatchItem | None:
-        try:
-            with self.turn(cancel, watch):
-                return queue.next()
-        except Cancelled:  # while waiting: what is left computes nothing any more
-            return queue.next()
-
     def _settle(
-        self,
-        item: BatchItem,
-        loaded_model: RunningModel,
-        options: SegmentOptions,
-        watch: Stopwatch,
-        cancel: CancelFlag | None,
+        self, item: BatchItem, worker: Worker, options: SegmentOptions, also: Collection[Part], cancel: CancelFlag
     ) -> Segmentation | Failure:
-        watch.stages["network"] = item.milliseconds
+        """Make a result of what a network said of an image of a batch."""
+        model, line = worker.model, worker.line
         try:
             with self._call(item.name):
-                plane, prediction = item.finished()
-                reading, seen = self._look_again(loaded_model, plane, prediction, options, None, watch, cancel)
-                return self._finish(loaded_model, plane, reading, options, seen, item.started, watch)
+                if model is None:
+                    raise RuntimeError("Nothing is computed before the model is lent.")
+                plane, prediction = item.take()
+                reading, seen = self._look_again(model, line, plane, prediction, options, None, item.watch, cancel)
+                del prediction
+                return self._finish(model, plane, reading, options, seen, item.started, item.watch, also)
         except Exception as error:
             return Failure(item.name, error)
 
     def _predict(
         self,
         loaded_model: RunningModel,
+        line: DeviceQueue,
         image: Image,
         options: SegmentOptions,
         progress: Progress | None,
@@ -276,20 +300,24 @@ class Runner:
         """Compute one plane, together with those of other calls, or all of a stack."""
         if not image.stack_axes:
             wanted = PredictRequest(image, options.diameter, options.augment, progress, cancel)
-            return self._device.predict(loaded_model, wanted, watch)
+            return line.predict(loaded_model, wanted, watch)
         how = PredictOptions(
             diameter=options.diameter,
             augment=options.augment,
             progress=progress,
             cancel=cancel,
-            before_batch=self._device.let_others_go,
+            before_batch=line.let_others_go,
         )
-        with self.turn(cancel, watch), watch.stage("network"):
-            return predict_stack(loaded_model, image, how)
+        clock = perf_counter()
+        with line.turn(cancel):
+            watch.add("wait", perf_counter() - clock)
+            with watch.stage("network"):
+                return predict_stack(loaded_model, image, how)
 
     def _look_again(
         self,
         loaded_model: RunningModel,
+        line: DeviceQueue,
         plane: Image,
         prediction: Prediction,
         options: SegmentOptions,
@@ -308,7 +336,7 @@ class Runner:
             return reading, options
         rescaled = options.model_copy(update={"diameter": diameter})
         more = progress and _further(progress, prediction.tiles * passes(augment=options.augment))
-        again = self._predict(loaded_model, plane, rescaled, more, cancel, watch)
+        again = self._predict(loaded_model, line, plane, rescaled, more, cancel, watch)
         remark = rescaled_warning(plane.name, diameter, loaded_model.card)
         again = replace(again, warnings=(remark, *again.warnings))
         return ObjectReading(loaded_model, plane, again, rescaled, cancel), rescaled
@@ -322,8 +350,9 @@ class Runner:
         seen: SegmentOptions,
         started: datetime,
         watch: Stopwatch,
+        also: Collection[Part] = (),
     ) -> Segmentation:
-        """Read the objects off a prediction, count the run and write it down.
+        """Read the objects off a prediction and what else is wanted of them, count the run and write it down.
 
         `options` are those of the first run of the network, `seen` those of the last, which is read.
         """
@@ -336,6 +365,10 @@ class Runner:
                 remarks=remarks,
                 with_confidence=self._settings.unet.inference.enable_confidence,
             )
+        if also:
+            with watch.stage("parts"):
+                for part in also:
+                    getattr(result, part)  # which it keeps
         if self._settings.development.save_debug_outputs:
             save_debug_outputs(result, self._settings, result.provenance.request_id or "")
         self.counter.succeeded(seconds)

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +48,13 @@ class SegmentationService(SegmentVerbs):
         Name of a bundled or user model, or the path of a model package or of a checkpoint; a checkpoint
         is read at once. This and the next four: None for what the settings say.
     device
-        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``. Where there are several graphics cards, the first two share
+        images out among all of them, and ``"cuda:1"`` is one alone.
     backend
         Runtime of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
         ``"onnxruntime"`` (``[onnx]``).
     precision
-        Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"int8"``.
+        Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"int8"``.
     fallback_to_cpu
         Whether a device that is not there is replaced by the CPU, with a warning.
     settings
@@ -94,7 +96,7 @@ class SegmentationService(SegmentVerbs):
         self._device = device
         self._fallback_to_cpu = fallback_to_cpu
         self._packages = ModelFinder(model, self.settings)
-        self._models = ModelCache(self._load, 1e9 * preferred.max_models_gb)
+        self._models = ModelCache(self._load, 1e9 * preferred.max_models_gb, self._count_workers)
         self._runner = Runner(self._models, self.settings)
         self._health_checker = HealthChecker(self.settings)
         if preferred.eager_loading:
@@ -173,8 +175,7 @@ class SegmentationService(SegmentVerbs):
         from napari_unetseg.inference.backends.device import choose_device
         from napari_unetseg.service.calibrating import needs_conversion
 
-        wanted = self.settings.unet.model.device if self._device is None else self._device
-        device = choose_device(wanted, fallback_to_cpu=True).kind
+        device = choose_device(self._wanted_device, fallback_to_cpu=True).kind
         return needs_conversion(self._packages.find(model), self._backend_request, device)
 
     def calibrate(
@@ -280,7 +281,20 @@ class SegmentationService(SegmentVerbs):
         """Free everything. Calls that need a model raise `UnetsegError` from now on; those under way end well."""
         self._models.close()
 
-    def _load(self, package: ModelPackage) -> "LoadedModel":
+    @property
+    def _wanted_device(self) -> str:
+        return self.settings.unet.model.device if self._device is None else self._device
+
+    def _count_workers(self) -> int:
+        try:
+            from napari_unetseg.inference.backends.device import count_workers
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            return 1  # to load a model says what is missing
+        return count_workers(self._wanted_device)
+
+    def _load(self, package: ModelPackage, worker: int) -> "LoadedModel":
         # torch is imported here, in whichever thread first needs the model.
         try:
             from napari_unetseg.service.loaded_model import load_model
@@ -298,8 +312,10 @@ class SegmentationService(SegmentVerbs):
             package,
             self.settings,
             device=self._device,
+            worker=worker,
             backend_request=self._backend_request,
             fallback_to_cpu=self._fallback_to_cpu,
+            let_go=partial(self._models.let_idle_go, package, worker),
         )
         try:
             self._health_checker.validate(package, loaded_model)

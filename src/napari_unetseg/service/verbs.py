@@ -1,7 +1,7 @@
 """The verbs that are the same whether the network runs on this machine or on a server."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, Unpack
@@ -12,11 +12,11 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
-from napari_unetseg.service.arguments import check_callbacks, check_images, check_models
+from napari_unetseg.service.arguments import check_callbacks, check_images, check_models, check_parts
 from napari_unetseg.service.batch_queue import Readable
 from napari_unetseg.service.protocols import RunningModel
 from napari_unetseg.service.reports import Failure
-from napari_unetseg.service.runner import OnStage, Runner
+from napari_unetseg.service.runner import OnStage, Part, Runner
 from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.trials import ModelTrial, pieces_of, run_trials
 from napari_unetseg.signatures import shows_fields
@@ -142,6 +142,7 @@ class SegmentVerbs(ABC):
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         on_stage: OnStage | None = None,
+        also: Collection[Part] = (),
         **options: Unpack[SegmentKeywords],
     ) -> list[Segmentation | Failure]:
         """Find the objects of many images; results come in the order of the images.
@@ -161,7 +162,7 @@ class SegmentVerbs(ABC):
             Called as ``progress(done, total)`` with counts of images.
         cancel
             Polled while the network runs.
-        on_stage
+        on_stage, also
             As for `iter_batch`.
 
         Raises
@@ -173,7 +174,7 @@ class SegmentVerbs(ABC):
         check_callbacks(progress=progress)
         images = list(images)
         results: list[Segmentation | Failure] = []
-        for result in self.iter_batch(images, model=model, cancel=cancel, on_stage=on_stage, **options):
+        for result in self.iter_batch(images, model=model, cancel=cancel, on_stage=on_stage, also=also, **options):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(images))
@@ -188,32 +189,40 @@ class SegmentVerbs(ABC):
         progress: Progress | None = None,
         cancel: CancelFlag | None = None,
         on_stage: OnStage | None = None,
+        also: Collection[Part] = (),
         **options: Unpack[SegmentKeywords],
     ) -> Iterator[Segmentation | Failure]:
-        """Find the objects of many images, one after the other, as results are asked for.
+        """Find the objects of many images, with results in their order.
 
-        Tiles of several images share the device's batches, unless the setting
-        `unet.inference.enable_batch_processing` is off. Only a few images are in memory at a time.
+        Images are read, seen by the network and read off its maps side by side, in threads, a few ahead of the result
+        that is asked for. Tiles of several images share the device's batches, unless the setting
+        `unet.inference.enable_batch_processing` is off; where there are several devices, all take part.
 
         Parameters
         ----------
         images
-            Images of any sizes, as `segment` takes them, or functions that read one when its turn comes.
+            Images of any sizes, as `segment` takes them, or functions that read one when its turn comes: one after
+            the other, in a thread of their own.
         model
             Another model than the service's own, for this call.
         options
             As in `segment`, the same for every image.
         progress
-            Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far.
+            Called as ``progress(done, total)`` with counts of tiles, of the images taken in so far; in the calling
+            thread, while it waits for a result.
+        cancel
+            As in `segment_batch`; polled in the calling thread, while it waits for a result.
         on_stage
             As for `segment`; it is the first image that can be read which a model is calibrated on.
-        cancel
-            As in `segment_batch`.
+        also
+            What of a result will be needed: any of ``"contours"``, ``"measurements"`` and ``"confidence"``. They are
+            computed in the threads, too, so that it has them at once; what is not named is computed when it is asked
+            for.
 
         Returns
         -------
         Iterator of Segmentation or Failure
-            One an image, in their order.
+            One an image, in their order. Its ``close()`` ends a batch that nobody wants to the end.
 
         Raises
         ------
@@ -222,8 +231,9 @@ class SegmentVerbs(ABC):
         """
         check_images(images)
         check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
+        check_parts(also)
         package = self._packages.find(model)
-        return self._runner.run_many(package, images, SegmentOptions.of(**options), progress, cancel, on_stage)
+        return self._runner.run_many(package, images, SegmentOptions.of(**options), progress, cancel, on_stage, also)
 
     def try_all(
         self,

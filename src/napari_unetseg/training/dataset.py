@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.normalisation import normalise, rescale
+from napari_unetseg.inference.backends.intensities import rescale
+from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io import read_image, read_label_image
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.training.targets import training_targets

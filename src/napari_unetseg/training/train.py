@@ -63,7 +63,7 @@ def train(
     validation_list
         File of the stems to hold out, one a line. Left out, whole groups of like images are.
     device
-        ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+        ``"auto"``, ``"cuda"``, one of several cards such as ``"cuda:1"``, ``"mps"`` or ``"cpu"``.
     tensorboard
         Folder for losses and scores that TensorBoard can show, where they are wanted.
     report
@@ -109,7 +109,7 @@ def train(
             validation,
             recipe,
             checkpoints,
-            device=torch.device(chosen.kind),
+            device=torch.device(chosen.torch_name),
             on_validation=show,
         )
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)

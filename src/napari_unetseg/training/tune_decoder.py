@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_unetseg.inference.backends.device import choose_device
-from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.backends.make_backend import torch_backend
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
@@ -45,7 +45,7 @@ class PredictedPair:
 
 def predict_pairs(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[PredictedPair]:
     """Run a model on annotated images in turn, as segmentation does: twice where it should see another scale."""
-    backend = TorchBackend(load_network(package), package.card.outputs, choose_device(device))
+    backend = torch_backend(load_network(package), package.card.outputs, choose_device(device))
     for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
         image, labels = read_pair(pair)
         maps = predict(image, package.card, backend).probability

@@ -14,7 +14,7 @@ from napari_unetseg.inference.backends.fast_layers import (
     map_statistics,
     replace_instance_norm,
     replace_pooling,
-    round_to_bfloat16,
+    round_maps,
 )
 from napari_unetseg.networks import build
 
@@ -128,7 +128,7 @@ def test_only_the_layer_that_reads_the_image_stays_float32(network, answer):
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(lambda layer, inputs, _output: seen.append((inputs[0].dtype, layer)))
-    round_to_bfloat16(network)
+    round_maps(network, torch.bfloat16)
     assert answer(network).dtype == torch.float32
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     assert [layer for dtype, layer in seen if dtype == torch.float32] == convolutions[:1]
@@ -140,7 +140,7 @@ def test_only_the_layer_that_reads_the_image_stays_float32(network, answer):
 def test_rounding_changes_little(network, answer):
     fold_batch_norm(network)
     expected = answer(deepcopy(network))
-    round_to_bfloat16(network)
+    round_maps(network, torch.bfloat16)
     difference = (answer(network) - expected).std() / expected.std()
     assert 1e-4 < difference < 0.1
 

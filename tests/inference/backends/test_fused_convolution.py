@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from napari_unetseg.inference.backends import fused_convolution
-from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, round_to_bfloat16
+from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, round_maps
 from napari_unetseg.inference.backends.fused_convolution import (
     ImageConvolution,
     JoinedConvolution,
@@ -121,7 +121,7 @@ def test_blocks_are_taken_apart_in_planes():
 def test_a_fused_network_is_as_exact_as_a_rounded_one(name):
     network = folded(name)
     rounded = deepcopy(network)
-    round_to_bfloat16(rounded)
+    round_maps(rounded, torch.bfloat16)
     x = random(1, 3, 64, 48)
     with torch.inference_mode():
         expected, before, after = network(x), rounded(x), fused(network)(x)

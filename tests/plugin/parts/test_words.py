@@ -83,3 +83,14 @@ def test_the_card_is_told_in_full(bright_model: Path) -> None:
     text = describe_model(package)
     for part in (package.card.description, "12 px", package.card.licence, package.card.weights.sha256):
         assert part in text
+
+
+def test_a_device_is_named_and_of_several_which() -> None:
+    names = {device: words.device_words(device) for device in ("cpu", "cuda", "cuda:1", "mps", "tpu:3")}
+    assert names == {
+        "cpu": "CPU",
+        "cuda": "NVIDIA GPU",
+        "cuda:1": "NVIDIA GPU (cuda:1)",
+        "mps": "Apple GPU",
+        "tpu:3": "tpu:3",
+    }

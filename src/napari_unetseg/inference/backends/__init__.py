@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BACKENDS = ("torch", "openvino", "onnxruntime")
 """Names of the runtimes, as users choose them."""
 
-PRECISIONS = ("float32", "bfloat16", "int8")
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 """Names of the arithmetics, as users choose them; not every runtime has each."""
 
 AUTO = "auto"
@@ -34,6 +34,22 @@ AUTO = "auto"
 
 Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Room for a batch (N, C, H, W), and for its probabilities (N, heads, H, W)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """Of which pixels of an axis each pixel of the stretched axis is made.
+
+    Attributes
+    ----------
+    places
+        (taps, new length), pixels of the axis.
+    weights
+        float64 (taps, new length), their shares; 0 where there are fewer pixels than taps.
+    """
+
+    places: NDArray[np.intp]
+    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +64,14 @@ class RawPixels:
         Channels of the network's input: each plane becomes one, or one plane all, or the mean of all the one.
     ranges
         Low and high intensity that become 0 and 1: one pair for all channels, or one for each.
+    stretched
+        How rows and columns become those that the network sees, after the intensities; None where they stay.
     """
 
     planes: NDArray[Any]
     channels: int
     ranges: tuple[tuple[float, float], ...]
+    stretched: tuple[Taps, Taps] | None = None
 
 
 class WindowSource(Protocol):
@@ -64,11 +83,11 @@ class WindowSource(Protocol):
 
     @property
     def rows(self) -> NDArray[np.intp]:
-        """Row of the image for each row of the window."""
+        """Row of the image, or of what it is stretched to, for each row of the window."""
 
     @property
     def columns(self) -> NDArray[np.intp]:
-        """Column of the image for each column of the window."""
+        """Column of the image, or of what it is stretched to, for each column of the window."""
 
     def read(self, out: NDArray[np.float32]) -> None:
         """Write the window into float32 (C, height, width); C may be 1 where `raw` has one plane and one range."""
@@ -77,11 +96,20 @@ class WindowSource(Protocol):
 class Pending(Protocol):
     """A batch that is being computed."""
 
+    @property
+    def computed_at_once(self) -> bool:
+        """Whether it was computed as it was begun, so that nothing is gained by beginning the next before `result`."""
+
     def result(self) -> NDArray[np.float32]:
         """Wait for the probabilities, (N, heads, H, W), which are valid until `close`; raise what `run` raises."""
 
     def close(self) -> None:
         """Give back what the batch has borrowed, whether it is done or not; waits until it is at rest."""
+
+
+def device_kind(name: str) -> str:
+    """Return the kind of a device by its name: ``"cuda"`` for ``"cuda:1"``."""
+    return name.partition(":")[0]
 
 
 def computes_in_bands(backend: str, device: str) -> bool:
@@ -117,6 +145,10 @@ class Backend(Protocol):
     @property
     def precision(self) -> str:
         """Arithmetic of the network, one of `PRECISIONS` or ``"tf32"``."""
+
+    @property
+    def compilation(self) -> str:
+        """A sentence that says whether compiled code computes the network; empty where none ever does."""
 
     @property
     def device_memory_mb(self) -> float | None:

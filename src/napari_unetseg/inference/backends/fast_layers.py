@@ -127,8 +127,8 @@ def replace_pooling(network: nn.Module) -> None:
                 setattr(block, name, PairwiseMaximum())
 
 
-def round_to_bfloat16(network: nn.Module) -> None:
-    """Round weights and maps to bfloat16, in place, but for the two ends.
+def round_maps(network: nn.Module, dtype: torch.dtype) -> None:
+    """Round weights and maps to bfloat16 or float16, in place, but for the two ends.
 
     The first convolution reads the image in float32: bfloat16 has eight significant bits, and rounding the image makes
     up half of the error and more, while a layer of so few channels takes no time worth saving. What comes out of the
@@ -139,8 +139,8 @@ def round_to_bfloat16(network: nn.Module) -> None:
     first, last = names[0], names[-1]
     reader = network.get_submodule(first)
     network.set_submodule(first, nn.Identity())
-    network.bfloat16()
-    network.set_submodule(first, CastLayer(reader, torch.bfloat16))
+    network.to(dtype)
+    network.set_submodule(first, CastLayer(reader, dtype))
     network.set_submodule(last, CastLayer(network.get_submodule(last), torch.float32))
 
 

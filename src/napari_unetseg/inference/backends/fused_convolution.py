@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from napari_unetseg.inference.backends.fast_layers import CastLayer, round_to_bfloat16
+from napari_unetseg.inference.backends.fast_layers import CastLayer, round_maps
 from napari_unetseg.networks import SegmentationNetwork, SubpixelUNet, UNet
 
 
@@ -40,14 +40,14 @@ def fuses_convolutions() -> bool:
 
 
 def round_and_fuse(network: SegmentationNetwork) -> None:
-    """Bring a network into bfloat16 as `round_to_bfloat16` does, and let its layers share passes over memory; in place.
+    """Bring a network into bfloat16 as `round_maps` does, and let its layers share passes over memory; in place.
 
     Convolutions rectify what they write, U-Nets lay no maps side by side, and the first convolution reads the image in
     bfloat16. Biases of what is fused stay float32, which costs nothing and makes up a fifth of the error.
     """
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     biases = {layer: None if layer.bias is None else layer.bias.detach().clone() for layer in convolutions}
-    round_to_bfloat16(network)
+    round_maps(network, torch.bfloat16)
     _read_the_image(network)
     for unet in [module for module in network.modules() if isinstance(module, UNet)]:
         unet.join = PairOfMaps()

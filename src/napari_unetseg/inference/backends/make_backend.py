@@ -1,16 +1,19 @@
 """Puts a network behind the runtime that was chosen for it."""
 
+from collections.abc import Sequence
+
 import torch
 
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.gpu_backend import GpuBackend
 from napari_unetseg.inference.backends.malloc import keep_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.networks import SegmentationNetwork
-from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.card import Head, ModelCard
 
 
 def keep_to_cores() -> None:
@@ -30,6 +33,7 @@ def make_backend(
     pools: BufferPools | None = None,
     *,
     keeps_memory: bool = False,
+    compiles: bool = True,
 ) -> Backend:
     """Put a network behind the runtime of that plan, in its precision; it takes the network over.
 
@@ -46,6 +50,9 @@ def make_backend(
     keeps_memory
         The setting `unet.memory.keep_freed_memory`: where PyTorch computes on the CPU, this process keeps freed memory.
 
+    compiles
+        The setting `unet.model.compile`: on a graphics card, PyTorch may compile the network.
+
     Raises
     ------
     UnetsegError
@@ -55,13 +62,28 @@ def make_backend(
     if plan.backend == "torch":
         if keeps_memory and device.kind == "cpu":
             keep_freed_memory()
-        return TorchBackend(network, card.outputs, device, pools, precision=plan.precision)
+        return torch_backend(network, card.outputs, device, pools, precision=plan.precision, compiles=compiles)
     if plan.backend == "openvino":
         return _openvino_backend(plan, network, card, device, pools)
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.backends.onnx_export import cached_onnx
 
     return OnnxBackend(cached_onnx(network, card), network, card.outputs, device, pools)
+
+
+def torch_backend(
+    network: SegmentationNetwork,
+    heads: Sequence[Head],
+    device: Device,
+    pools: BufferPools | None = None,
+    *,
+    precision: str = "float32",
+    compiles: bool = True,
+) -> TorchBackend | GpuBackend:
+    """Let PyTorch compute a network on a device; see `TorchBackend` and `GpuBackend`."""
+    if device.kind == "cpu":
+        return TorchBackend(network, heads, device, pools, precision=precision)
+    return GpuBackend(network, heads, device, pools, precision=precision, compiles=compiles)
 
 
 def _openvino_backend(

@@ -4,6 +4,7 @@ Two pools, one for what goes into the network and one for what comes out of it, 
 buffer is lent by a context manager to one user at a time, and goes back when the block ends.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from napari_unetseg.errors import one_line
+
+_log = logging.getLogger(__name__)
 
 MAX_BYTES = 4_000_000_000
 """Default of the most bytes that both pools keep together."""
@@ -154,7 +159,7 @@ class BufferPool:
         dtype
             Its type.
         device
-            ``"cpu"``, ``"cuda"`` or ``"mps"``.
+            As PyTorch names it, such as ``"cpu"``, ``"cuda:1"`` or ``"mps"``.
         channels_last
             Whether the channels of a pixel lie side by side; the shape is (N, C, H, W) all the same.
         pinned
@@ -208,4 +213,11 @@ class BufferPools:
 
 def _allocate(kind: _Kind) -> Tensor:
     layout = torch.channels_last if kind.channels_last else torch.contiguous_format
-    return torch.empty(kind.shape, dtype=kind.dtype, device=kind.device, memory_format=layout, pin_memory=kind.pinned)
+    # Those of PyTorch's inference mode could not be written to outside it.
+    with torch.inference_mode(False):
+        if kind.pinned:
+            try:
+                return torch.empty(kind.shape, dtype=kind.dtype, memory_format=layout, pin_memory=True)
+            except RuntimeError as error:
+                _log.warning("Memory could not be pinned, so copies to the GPU are slower: %s", one_line(error))
+        return torch.empty(kind.shape, dtype=kind.dtype, device=kind.device, memory_format=layout)

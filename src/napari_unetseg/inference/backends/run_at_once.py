@@ -13,6 +13,8 @@ from napari_unetseg.inference.backends import Backend, WindowSource
 class _Done:
     """A batch that is computed, in memory that is lent until `close`."""
 
+    computed_at_once = True
+
     def __init__(self, probabilities: NDArray[np.float32], lent: ExitStack) -> None:
         self._probabilities = probabilities
         self._lent = lent

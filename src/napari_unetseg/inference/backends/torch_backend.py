@@ -1,4 +1,4 @@
-"""PyTorch as the runtime, on the CPU, CUDA or MPS."""
+"""PyTorch as the runtime on the CPU."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from napari_unetseg.inference.backends.fast_layers import (
     fold_batch_norm,
     replace_instance_norm,
     replace_pooling,
-    round_to_bfloat16,
+    round_maps,
 )
 from napari_unetseg.inference.backends.fused_convolution import fuses_convolutions, round_and_fuse
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
@@ -37,10 +37,10 @@ from napari_unetseg.zoo.card import Head
 
 
 class TorchBackend:
-    """A network on a device, made fast for inference.
+    """A network on the CPU, made fast for inference.
 
-    It takes the network over: BatchNorm is folded into the convolutions before it, on the CPU InstanceNorm is
-    replaced by what computes the same faster, and the network moves to the device.
+    It takes the network over: BatchNorm is folded into the convolutions before it, and InstanceNorm is replaced by
+    what computes the same faster.
 
     Parameters
     ----------
@@ -49,12 +49,15 @@ class TorchBackend:
     heads
         One an output channel, with the activation that the network already applies.
     device
-        Where to run.
+        The CPU, and why it was chosen.
     pools
         Buffers that runs use again; None for pools of its own with the default limits.
     precision
-        ``"float32"``, or ``"bfloat16"`` for weights and maps as `round_to_bfloat16` makes them.
+        ``"float32"``, or ``"bfloat16"`` for weights and maps as `round_maps` makes them.
     """
+
+    device_memory_mb = None
+    compilation = ""
 
     def __init__(
         self,
@@ -69,46 +72,35 @@ class TorchBackend:
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
         self.grid = 2**network.depth
-        self.in_bands = network.in_bands and computes_in_bands("torch", device.kind)
-        self.precision = "tf32" if precision == "float32" and device.kind == "cuda" and _rounds_to_tf32() else precision
+        self.in_bands = network.in_bands and computes_in_bands("torch", "cpu")
+        self.precision = precision
         self._heads = tuple(heads)
         self._calls = threading.local()
-        self._fused = device.kind == "cpu" and precision == "bfloat16" and fuses_convolutions()
+        self._fused = precision == "bfloat16" and fuses_convolutions()
         self._network: SegmentationNetwork | None = self._prepare(network)
-
-    @property
-    def device_memory_mb(self) -> float | None:
-        """GPU memory that tensors of this process hold, in MiB; None on the CPU."""
-        if self.device.kind == "cuda":
-            return torch.cuda.memory_allocated() / 2**20
-        if self.device.kind == "mps":
-            return torch.mps.current_allocated_memory() / 2**20
-        return None
 
     def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         fold_batch_norm(network.eval())
-        if self.device.kind == "cpu":
-            replace_instance_norm(network)
-            replace_pooling(network)
+        replace_instance_norm(network)
+        replace_pooling(network)
         if self._fused:
             round_and_fuse(network)
         elif self.precision == "bfloat16":
-            round_to_bfloat16(network)
+            round_maps(network, torch.bfloat16)
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_pre_hook(self._stop_if_cancelled)
         # PyTorch's annotations of Module.to do not know memory_format.
-        moved: SegmentationNetwork = network.to(self.device.kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        moved: SegmentationNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
 
     @contextmanager
     def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:
         """Lend room for a batch (N, C, H, W) and for its probabilities until the block ends."""
-        pinned = self.device.kind == "cuda"
         output_shape = shape[0], len(self._heads), *shape[2:]
         with (
-            self.pools.input.lease(shape, channels_last=True, pinned=pinned) as windows,
-            self.pools.output.lease(output_shape, pinned=pinned) as probabilities,
+            self.pools.input.lease(shape, channels_last=True) as windows,
+            self.pools.output.lease(output_shape) as probabilities,
         ):
             yield windows.numpy(), probabilities.numpy()
 
@@ -156,23 +148,12 @@ class TorchBackend:
             yield batch, out
 
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
-        kind = self.device.kind
-        if kind == "cpu":
-            top = 0
-            shown = _without_copies(pixels) if self._fused else pixels
-            for logits in network.bands(shown.contiguous(memory_format=torch.channels_last)):
-                bottom = top + logits.shape[-2]
-                to_probabilities(logits, self._heads, out[..., top:bottom, :])
-                top = bottom
-            return
-        with (
-            self.pools.input.lease(tuple(pixels.shape), device=kind, channels_last=True) as windows,
-            self.pools.output.lease(tuple(out.shape), device=kind) as probabilities,
-        ):
-            windows.copy_(pixels, non_blocking=True)
-            to_probabilities(network(windows), self._heads, probabilities)
-            # This copy waits for the device, so that all buffers are at rest when they go back.
-            out.copy_(probabilities)
+        top = 0
+        shown = _without_copies(pixels) if self._fused else pixels
+        for logits in network.bands(shown.contiguous(memory_format=torch.channels_last)):
+            bottom = top + logits.shape[-2]
+            to_probabilities(logits, self._heads, out[..., top:bottom, :])
+            top = bottom
 
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded.
@@ -193,11 +174,9 @@ class TorchBackend:
         """Free what is kept for the next run, a GPU's memory too; the network stays."""
         self.pools.release()
         return_freed_memory()
-        # On the CPU too, which may have taken over from a GPU.
+        # The CPU may have taken over from a GPU.
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
-        elif self.device.kind == "mps":
-            torch.mps.empty_cache()
 
     def unload(self) -> None:
         """Free the memory of the network and of the buffers; `run` raises afterwards."""
@@ -209,11 +188,6 @@ class TorchBackend:
         cancel: CancelFlag | None = self._calls.cancel
         if cancel is not None and cancel():
             raise cancelled_error()
-
-
-def _rounds_to_tf32() -> bool:
-    """Whether convolutions on the GPU round their inputs to ten bits, as PyTorch lets Ampere and later do."""
-    return torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability() >= (8, 0)
 
 
 def _shows_one_plane(window: WindowSource) -> bool:

@@ -1,7 +1,7 @@
 """Into which windows an image is divided for a network on a device. Imports no torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Protocol
 
 from napari_unetseg.inference.backends import computes_in_bands
@@ -11,8 +11,11 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.networks.facts import NetworkFacts, network_facts
 from napari_unetseg.zoo.card import ModelCard
 
-BATCH_SIZES: Mapping[str, int] = {"cpu": 1, "cuda": 4, "mps": 4}
-"""Default number of tiles that the network sees at once; a single one keeps all cores of a CPU busy."""
+MOST_TILES_AT_ONCE = 8
+"""Default of the most tiles that the network sees at once on a GPU."""
+
+PIXELS_AT_ONCE = 2**22
+"""Pixels that keep a GPU busy; of more at once only memory is taken."""
 
 TILE = 928
 """Largest side, in pixels, of what is kept of a window by default; the halo comes on top.
@@ -47,6 +50,28 @@ def pixels_that_fit(memory: int) -> int:
     machine always gives the same result.
     """
     return memory // BYTES_PER_PIXEL
+
+
+def tiles_at_once(kind: str, window_shape: tuple[int, int], memory: int | None = None) -> int:
+    """Return how many tiles the network sees at once by default.
+
+    A single one keeps all cores of a CPU busy. On a GPU it is a power of two, so that few shapes of batches occur; the
+    same card always gives the same number.
+
+    Parameters
+    ----------
+    kind
+        Kind of the device.
+    window_shape
+        Height and width of a tile, halo included.
+    memory
+        Bytes of the device; None for plenty.
+    """
+    if kind == "cpu":
+        return 1
+    pixels = PIXELS_AT_ONCE if memory is None else min(PIXELS_AT_ONCE, pixels_that_fit(memory))
+    tiles = max(min(pixels // prod(window_shape), MOST_TILES_AT_ONCE), 1)
+    return 1 << (tiles.bit_length() - 1)
 
 
 @dataclass(frozen=True)

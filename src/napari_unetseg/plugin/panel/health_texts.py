@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_unetseg.language import grouped, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import BadgeKind
-from napari_unetseg.plugin.parts.words import DEVICE_NAMES
+from napari_unetseg.plugin.parts.words import device_words
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Health
@@ -101,14 +101,15 @@ def error_details(health: "Health", action: HealthAction, now: datetime) -> Erro
 
 def device(health: "Health") -> str:
     """Return ``"CPU, bfloat16, torch"``."""
-    kind = health.model_info.device
-    known = [DEVICE_NAMES.get(kind, kind) if kind else None, health.precision, health.backend]
+    where = health.model_info.device
+    known = [device_words(where) if where else None, health.precision, health.backend]
     return ", ".join(word for word in known if word) or NOTHING
 
 
 def reason(health: "Health") -> str:
-    """Return why the model runs there and so; empty until it is loaded."""
-    return " ".join(translated(part) for part in (health.device_reason, health.backend_reason) if part)
+    """Return why the model runs there and so, and whether it is compiled; empty until it is loaded."""
+    known = health.device_reason, health.backend_reason, health.compilation
+    return " ".join(translated(part) for part in known if part)
 
 
 def server_line(server: str, version: str) -> str:

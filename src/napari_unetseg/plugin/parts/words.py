@@ -5,6 +5,7 @@ import traceback
 from dataclasses import dataclass
 
 from napari_unetseg.errors import UnetsegError, is_out_of_memory
+from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.language import grouped, mark, tr, tr_count, translated
 from napari_unetseg.plugin.parts.result_summary import Summary
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -14,7 +15,7 @@ NO_MODEL = mark("No model can be used. Reinstall napari-unetseg, or put a model 
 NO_OUTPUT = mark("Tick Labels, Contours or Confidence map first.")
 READY = mark("Press Run to find the objects of the plane on display.")
 READY_UNSEEN = mark("Press Run to segment it all the same.")
-DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
+_DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 DONE = mark("Move the sliders to adjust the result: its layers follow at once.")
 
 
@@ -35,6 +36,12 @@ def describe_error(error: BaseException) -> FailureText:
         return FailureText(tr("There was not enough memory. Close other images or programs, then run again."), details)
     sentence = tr("This should not have happened ({error}). Please report it with the details.")
     return FailureText(sentence.format(error=f"{type(error).__name__}: {error}"), details)
+
+
+def device_words(device: str) -> str:
+    """Return ``"NVIDIA GPU"``, or ``"NVIDIA GPU (cuda:1)"`` for one of several."""
+    name = _DEVICE_NAMES.get(device_kind(device), device)
+    return f"{name} ({device})" if device_kind(device) != device != name else name
 
 
 def count(objects: int) -> str:

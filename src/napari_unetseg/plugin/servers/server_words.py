@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.parts.server_names import server_name
-from napari_unetseg.plugin.parts.words import DEVICE_NAMES
+from napari_unetseg.plugin.parts.words import device_words
 
 if TYPE_CHECKING:
     from napari_unetseg.client import ServerReport
@@ -44,7 +44,7 @@ def facts(report: "ServerReport | None") -> dict[str, str]:
         return dict.fromkeys(FACTS, NOTHING)
     return {
         "version": report.version,
-        "device": DEVICE_NAMES.get(report.device or "", report.device) or tr("chosen when a model loads"),
+        "device": device_words(report.device) if report.device else tr("chosen when a model loads"),
         "models": ", ".join(report.models) or tr("none"),
         "answer": f"{1000 * report.seconds:.0f} ms" if report.seconds < 1 else f"{report.seconds:.1f} s",
     }

@@ -1,0 +1,498 @@
+"""Batches as a pipeline: images are read, computed, and read off their maps in threads, side by side and in order.
+
+The caller's thread draws from the images that were given, hears of progress, is asked for its cancel and takes the
+results; all else goes on without it, even while it is elsewhere between two results, until as much is ahead of it as
+may be. A thread reads images that are functions, one runs the network of each device, and up to as many as there are
+cores read objects off the maps.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from threading import Condition, RLock, Thread, current_thread
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from napari_unetseg.callbacks import CancelFlag, Progress
+from napari_unetseg.cores import usable_cores
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.inference.prediction import PredictOptions
+from napari_unetseg.language import Sentence
+from napari_unetseg.segment_options import SegmentOptions
+from napari_unetseg.service.batch_queue import BatchItem, NetworkClock, NetworkRun, Readable
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.device_queue import DeviceQueue
+    from napari_unetseg.service.protocols import RunningModel
+    from napari_unetseg.service.reports import Failure
+    from napari_unetseg.service.segmentation import Segmentation
+
+_log = logging.getLogger(__name__)
+
+MOST_PIXELS = 2 * 2048 * 2048
+"""Pixels of images that may wait for the network, and that may be beyond it, where they are several."""
+
+MOST_PIXELS_OF_TWO = 2 * 4096 * 4096
+"""Pixels of one image beyond the network and the next one in it; where they are more, the network waits."""
+
+_LEAST_AHEAD = 2
+_POLL_S = 0.1
+
+
+class BatchResults(Iterator["Segmentation | Failure"]):
+    """The results of a batch, one after the other.
+
+    Parameters
+    ----------
+    start
+        Makes them; it is given something that says whether somebody waits for its end.
+    """
+
+    def __init__(self, start: "Callable[[Ending], Generator[Segmentation | Failure]]") -> None:
+        self._ending = Ending()
+        self._results = start(self._ending)
+
+    def __next__(self) -> "Segmentation | Failure":
+        """Wait for the next result."""
+        self._ending.is_awaited = True
+        try:
+            return next(self._results)
+        finally:
+            self._ending.is_awaited = False
+
+    def close(self) -> None:
+        """Stop what is under way, and wait until it has stopped."""
+        self._ending.is_awaited = True
+        self._results.close()
+
+
+@dataclass
+class Ending:
+    """Whether somebody waits for the end of a batch; nobody does where Python clears an unfinished one away.
+
+    That happens in any thread, at any time, even while it holds a lock that another thread needs in order to end.
+    """
+
+    is_awaited: bool = False
+
+
+@dataclass(eq=False)
+class Worker:
+    """A device that takes part.
+
+    Attributes
+    ----------
+    number
+        Which of them.
+    line
+        Shares it out.
+    model
+        The model on it; None until it is lent.
+    run
+        What it computes now.
+    counts
+        Tiles that it has done and has in all, in this run and the ones before.
+    """
+
+    number: int
+    line: "DeviceQueue"
+    model: "RunningModel | None" = None
+    run: NetworkRun | None = None
+    clock: NetworkClock = field(default_factory=NetworkClock)
+    counts: tuple[int, int] = (0, 0)
+
+    @property
+    def under_way(self) -> "deque[BatchItem]":
+        """The images that its network has."""
+        return self.run.under_way if self.run is not None else deque()
+
+
+class Pipeline:
+    """The threads of one batch, and what is between them.
+
+    As a context manager it ends them, however the block ends.
+
+    Parameters
+    ----------
+    images
+        Drawn from in the thread of the one who takes the results.
+    options
+        How all are to be segmented.
+    workers
+        The devices. The model of the first is lent already.
+    borrow
+        Lends the model on another one's device.
+    settle
+        Makes a result of an image and what a network said of it; it is called in several threads and raises nothing.
+    progress, cancel
+        As for `SegmentationService.iter_batch`.
+    together
+        Whether tiles of several images share a device's batches.
+    lent
+        The models that are lent, which are given back once no thread needs them.
+    ending
+        Whether to wait for the threads.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[Readable],
+        options: SegmentOptions,
+        workers: list[Worker],
+        borrow: "Callable[[int], AbstractContextManager[RunningModel]]",
+        settle: "Callable[[BatchItem, Worker, CancelFlag], Segmentation | Failure]",
+        *,
+        progress: Progress | None,
+        cancel: CancelFlag | None,
+        together: bool,
+        lent: ExitStack,
+        ending: Ending,
+    ) -> None:
+        self._images = iter(images)
+        self._options = options
+        self._all_workers, self._workers = tuple(workers), workers
+        self._borrow, self._settle = borrow, settle
+        self._progress, self._cancel = progress, cancel
+        self._together = together
+        self._lent, self._ending = lent, ending
+        self._decoders = usable_cores()
+        self._context = copy_context()
+
+        self._lock = RLock()
+        self._for_caller, self._for_reader = Condition(self._lock), Condition(self._lock)
+        self._for_network, self._for_decoder = Condition(self._lock), Condition(self._lock)
+        self._line: deque[BatchItem] = deque()  # all that were drawn and are not given back, in their order
+        self._unread: deque[BatchItem] = deque()
+        self._ahead: deque[BatchItem] = deque()  # those that no network has yet, read or not
+        self._beyond: deque[BatchItem] = deque()  # those that a network has done and nobody has begun to decode
+        self._pixels_ahead = self._pixels_beyond = self._number_beyond = 0
+        self._most_ahead = _LEAST_AHEAD
+        self._usual_pixels = 0  # of an image, by the last one that was read
+        self._drawn = 0
+        self._reports: deque[tuple[int, int]] = deque()
+        self._remarks: list[str] = []
+        self._is_here = False  # whether the caller's thread is, which draws
+        self._is_drained = self._is_cancelled = self._is_stopped = False
+        self._error: Exception | None = None  # of the images that are drawn from
+        self._no_device: Exception | None = None  # what is wrong with the last one
+        self._fault: Exception | None = None  # of ours, in a thread
+        self._threads: list[Thread] = []
+        self._idle_decoders = 0
+        self._users = 1  # of the models: the caller and the threads
+
+    # The caller's thread.
+
+    def results(self) -> "Iterator[tuple[Segmentation | Failure, tuple[str, ...]]]":
+        """Give the results in order, each with sentences for the user that it does not know of."""
+        while True:
+            self._is_here = True
+            found = self._next_result()
+            if found is None:
+                return
+            with self._lock:
+                self._is_here = False
+                self._for_network.notify_all()  # nobody draws now: what waits for an image goes on without
+            yield found
+            del found
+
+    def _next_result(self) -> "tuple[Segmentation | Failure, tuple[str, ...]] | None":
+        while True:
+            while self._reports and self._progress is not None:
+                self._progress(*self._reports.popleft())
+            if self._cancel is not None and not self._is_cancelled and self._cancel():
+                self._stop_early()
+            with self._lock:
+                if self._reports:
+                    continue
+                first = self._line[0] if self._line else None
+                if first is not None and first.result is not None:
+                    return self._give_back(first)
+                if self._fault is not None:
+                    raise self._fault
+                if self._no_device is not None and not (first is not None and first.is_computed):
+                    raise self._no_device
+                if first is None and self._is_drained:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                if not self._may_draw():
+                    self._for_caller.wait(_POLL_S)  # a wait without end would not hear Ctrl-C on Windows
+                    continue
+            self._draw()
+
+    def _give_back(self, first: BatchItem) -> "tuple[Segmentation | Failure, tuple[str, ...]]":
+        result, first.result = first.result, None
+        if result is None:
+            raise RuntimeError("There is no result yet.")
+        self._line.popleft()
+        self._pixels_beyond -= first.pixels
+        self._number_beyond -= 1
+        self._for_network.notify_all()
+        remarks, self._remarks = tuple(self._remarks), []
+        return result, remarks
+
+    def _stop_early(self) -> None:
+        with self._lock:
+            self._is_cancelled = True
+            self._for_network.notify_all()
+
+    def _may_draw(self) -> bool:
+        if self._is_drained or not self._ahead:
+            return not self._is_drained
+        # Until one was read it is not known how large they are.
+        pixels = self._pixels_ahead + (len(self._unread) + 1) * self._usual_pixels
+        return len(self._ahead) < self._most_ahead and self._usual_pixels > 0 and pixels <= MOST_PIXELS
+
+    def _draw(self) -> None:
+        try:
+            given = next(self._images)
+        except StopIteration:
+            self._drain(None)
+            return
+        except Exception as error:
+            self._drain(error)  # it is told after the results of the images before
+            return
+        item = BatchItem.of(given, self._drawn)
+        self._drawn += 1
+        if self._is_cancelled:
+            item.cancel()
+        elif not callable(given):
+            item.read(self._options)
+        with self._lock:
+            self._line.append(item)
+            self._ahead.append(item)
+            if item.entry is None:
+                self._unread.append(item)
+                if len(self._unread) == 1:
+                    self._start_once("unetseg-reader", self._read)
+                self._for_reader.notify()
+            else:
+                self._note_read(item)
+            for worker in self._workers:
+                self._start_once(f"unetseg-network-{worker.number}", self._run_network, worker)
+
+    def _drain(self, error: Exception | None) -> None:
+        with self._lock:
+            self._is_drained, self._error = True, error
+            self._for_network.notify_all()
+
+    # Threads.
+
+    def _start_once(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
+        if not any(thread.name == name for thread in self._threads):
+            # As daemons they keep no program from ending, nor does a file system that does not answer.
+            thread = Thread(
+                target=self._context.copy().run, args=(self._work, work, *arguments), name=name, daemon=True
+            )
+            self._users += 1
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception as error:  # a fault of ours, which the caller hears of
+            with self._lock:
+                self._fault = self._fault or error
+                self._for_caller.notify_all()
+        finally:
+            self._is_done()
+
+    def _is_done(self) -> None:
+        with self._lock:
+            self._users -= 1
+            is_last = not self._users
+        if is_last:
+            self._lent.close()
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._is_stopped = True
+            for condition in (self._for_reader, self._for_network, self._for_decoder):
+                condition.notify_all()
+        if self._ending.is_awaited:
+            for thread in self._threads:
+                while thread.is_alive() and thread is not current_thread():
+                    thread.join(_POLL_S)
+        self._line.clear()
+        self._is_done()
+
+    def _wants_to_stop(self) -> bool:
+        return self._is_cancelled or self._is_stopped
+
+    # The thread that reads.
+
+    def _read(self) -> None:
+        while True:
+            with self._lock:
+                while not self._unread and not self._is_stopped:
+                    self._for_reader.wait()
+                if self._is_stopped:
+                    return
+                item = self._unread[0]
+            if self._is_cancelled:
+                item.cancel()
+            else:
+                item.read(self._options)
+            with self._lock:
+                self._unread.popleft()
+                self._note_read(item)
+            del item
+
+    def _note_read(self, item: BatchItem) -> None:
+        self._pixels_ahead += item.pixels
+        self._usual_pixels = item.pixels or self._usual_pixels or 1
+        self._for_network.notify_all()
+        self._for_caller.notify_all()
+
+    # The threads that run networks.
+
+    def _run_network(self, worker: Worker) -> None:
+        try:
+            if worker.model is None:
+                lending = self._borrow(worker.number)
+                worker.model = lending.__enter__()
+                with self._lock:
+                    self._lent.push(lending)
+                    if worker.model is self._all_workers[0].model and len(self._workers) > 1:
+                        self._workers.remove(worker)  # its own device does not serve, which health says
+                        return
+            while self._wait_for_images(worker):
+                self._compute(worker, worker.model)
+        except Exception as error:
+            self._leave_out(worker, error)
+        finally:
+            worker.run = None
+
+    def _compute(self, worker: Worker, model: "RunningModel") -> None:
+        """Compute until an image is done."""
+        run = worker.run = worker.run or self._new_run(worker, model)
+        clock = perf_counter()
+        waited = 0.0
+        try:
+            with worker.line.turn(self._wants_to_stop):
+                waited = perf_counter() - clock
+                item = run.next()
+        except Cancelled:  # while waiting: what is left computes nothing any more
+            item = run.next()
+        if item is None:
+            worker.run = None
+            return
+        item.watch.add("wait", waited)
+        with self._lock:
+            item.is_computed = True
+            self._beyond.append(item)
+            self._number_beyond += 1
+            self._pixels_beyond += item.pixels
+            if len(self._beyond) > self._idle_decoders and not self._is_stopped:
+                number = sum(thread.name.startswith("unetseg-decoder") for thread in self._threads)
+                if number < self._decoders:
+                    self._start_once(f"unetseg-decoder-{number}", self._decode)
+            self._for_decoder.notify()
+
+    def _new_run(self, worker: Worker, model: "RunningModel") -> NetworkRun:
+        before = worker.counts[1]
+
+        def report(done: int, total: int) -> None:
+            with self._lock:
+                worker.counts = before + done, before + total
+                done, total = (sum(numbers) for numbers in zip(*(one.counts for one in self._all_workers), strict=True))
+                self._reports.append((done, total))
+                self._for_caller.notify_all()
+
+        options = PredictOptions(
+            diameter=self._options.diameter,
+            augment=self._options.augment,
+            progress=report if self._progress is not None else None,
+            cancel=self._wants_to_stop,
+            before_batch=worker.line.let_others_go,
+        )
+        return NetworkRun(lambda: self._take(worker), options, model, worker.clock, together=self._together)
+
+    def _wait_for_images(self, worker: Worker) -> bool:
+        """Wait, without the device, until there is something for it to do; return whether there ever will be."""
+        with self._lock:
+            while not self._is_stopped:
+                own = worker.under_way
+                following = own[0] if own else self._first_read()
+                if following is not None and self._has_room(following):
+                    return True
+                busy = self._ahead or any(one.under_way for one in self._workers)
+                if self._is_drained and not busy:
+                    return False
+                self._for_network.wait()
+        return False
+
+    def _first_read(self) -> BatchItem | None:
+        return self._ahead[0] if self._ahead and self._ahead[0].entry is not None else None
+
+    def _has_room(self, item: BatchItem) -> bool:
+        """Whether an image may be computed beside those that are beyond the network."""
+        if not self._number_beyond or item is self._line[0]:
+            return True
+        if self._number_beyond >= self._decoders + self._most_ahead:
+            return False
+        pixels = self._pixels_beyond + item.pixels
+        return pixels <= MOST_PIXELS or (self._number_beyond == 1 and pixels <= MOST_PIXELS_OF_TWO)
+
+    def _take(self, worker: Worker) -> BatchItem | None:
+        """Give a network the next image; wait for it only where it will come without the device."""
+        with self._lock:
+            while not self._is_stopped:
+                item = self._first_read()
+                if item is not None:
+                    self._ahead.popleft()
+                    self._pixels_ahead -= item.pixels
+                    item.worker = worker.number
+                    self._most_ahead = max(self._most_ahead, len(worker.under_way) + 1)
+                    self._for_caller.notify_all()
+                    return item
+                if not self._ahead and (self._is_drained or not self._is_here):
+                    return None
+                self._for_network.wait()
+        return None
+
+    def _leave_out(self, worker: Worker, error: Exception) -> None:
+        """Go on without a device; the others do what it had."""
+        with self._lock:
+            left, worker.run = list(worker.under_way), None
+            self._workers.remove(worker)
+            worker.counts = worker.counts[0], worker.counts[0]
+            if not self._workers:
+                self._no_device = error
+                self._for_caller.notify_all()
+                return
+            self._ahead.extendleft(reversed(left))
+            self._pixels_ahead += sum(item.pixels for item in left)
+            remark = Sentence(
+                "One of {number} devices failed and was left out; the others computed its images. It said: {reason}",
+                number=len(self._workers) + 1,
+                reason=error,
+            )
+            self._remarks.append(remark)
+            self._for_network.notify_all()
+        _log.warning("%s", remark)
+
+    # The threads that read objects off maps.
+
+    def _decode(self) -> None:
+        while True:
+            with self._lock:
+                self._idle_decoders += 1
+                while not self._beyond and not self._is_stopped:
+                    self._for_decoder.wait()
+                self._idle_decoders -= 1
+                if self._is_stopped:
+                    return
+                item = self._beyond.popleft()
+            result = self._settle(item, self._all_workers[item.worker], self._wants_to_stop)
+            with self._lock:
+                item.result = result
+                self._for_caller.notify_all()
+            del item, result
