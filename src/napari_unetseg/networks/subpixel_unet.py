@@ -49,7 +49,8 @@ class SubpixelUNet(SegmentationNetwork):
         self.block = block
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.to_blocks, self.to_pixels = nn.PixelUnshuffle(block), nn.PixelShuffle(block)
+        self.to_blocks: nn.Module = nn.PixelUnshuffle(block)
+        self.to_pixels: nn.Module = nn.PixelShuffle(block)
         self.unet = UNet(in_channels * block**2, out_channels * block**2, features, norm)
         self.facts = subpixel_unet_facts(features, norm, block)
 

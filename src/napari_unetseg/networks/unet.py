@@ -48,6 +48,14 @@ class DoubleConv(nn.Module):
         return mapped
 
 
+class Concatenation(nn.Module):
+    """Lays what comes from below beside what the encoder handed on."""
+
+    def forward(self, skip: Tensor, risen: Tensor) -> Tensor:
+        """Map two (N, C, H, W) to (N, 2 C, H, W)."""
+        return torch.cat([skip, risen], dim=1)
+
+
 class UNet(SegmentationNetwork):
     """U-Net that returns logits at the size of its input.
 
@@ -89,11 +97,12 @@ class UNet(SegmentationNetwork):
         self.facts = unet_facts(features, norm)
         encoder, deepest = features[:-1], features[-1]
         self.init_conv = DoubleConv(in_channels, features[0], norm)
-        self.pool = nn.MaxPool2d(2)
+        self.pool: nn.Module = nn.MaxPool2d(2)
         self.downs = nn.ModuleList(DoubleConv(a, b, norm) for a, b in pairwise(encoder))
         self.bottleneck = DoubleConv(encoder[-1], deepest, norm)
         rising = list(zip(features[:0:-1], features[-2::-1], strict=True))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in rising)
+        self.join: nn.Module = Concatenation()
         self.decoder_blocks = nn.ModuleList(DoubleConv(2 * here, here, norm) for _, here in rising)
         self.final_conv = nn.Conv2d(features[0], out_channels, 1)
 
@@ -134,7 +143,7 @@ class UNet(SegmentationNetwork):
             x, skip = up(x), skips.pop()
             if x.shape[-2:] != skip.shape[-2:]:
                 x = functional.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = torch.cat([skip, x], dim=1)
+            x = self.join(skip, x)
             del skip  # its memory, before the block needs more
             x = decode(x)
         return x
@@ -152,7 +161,7 @@ class UNet(SegmentationNetwork):
         for rows in bands(height, width):
             seen = widen_rows(rows, DoubleConv.reach, height)
             risen = up(below[..., seen.start // 2 : seen.stop // 2, :])
-            decoded = decode(torch.cat([skip(seen), risen], dim=1))
+            decoded = decode(self.join(skip(seen), risen))
             yield decoded[..., rows.start - seen.start : rows.stop - seen.start, :]
 
     def _encoded(self, level: int, take: BandReader, height: int, width: int) -> tuple[BandReader, Tensor]:

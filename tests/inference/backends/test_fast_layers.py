@@ -8,10 +8,12 @@ from torch import nn
 
 from napari_unetseg.inference.backends.fast_layers import (
     STRIP_PIXELS,
+    PairwiseMaximum,
     StripInstanceNorm,
     fold_batch_norm,
     map_statistics,
     replace_instance_norm,
+    replace_pooling,
     round_maps,
 )
 from napari_unetseg.networks import build
@@ -79,6 +81,32 @@ def test_instance_norm_without_weights_too():
     replace_instance_norm(network)
     assert isinstance(network[0], StripInstanceNorm)
     torch.testing.assert_close(network(pixels), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 4, 200, 97), (1, 3, 1, 9000), (1, 8, 4, 4)])
+def test_a_relu_that_follows_is_done_at_once_to_the_bit(shape, dtype):
+    norm, x = layer(shape[1]), maps(shape, dtype=dtype)
+    network = nn.Sequential(norm, nn.ReLU(inplace=True), nn.Identity())
+    expected = StripInstanceNorm(norm)(x).relu()
+    replace_instance_norm(network)
+    assert not any(isinstance(module, nn.ReLU) for module in network)
+    found = network(x)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found, expected)
+    assert 0.3 < (found == 0).float().mean() < 0.7
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 5, 8, 12), (1, 3, 9, 7), (1, 1, 2, 2)])
+def test_maxima_by_pairs_are_those_of_blocks(shape, dtype):
+    x = maps(shape, dtype=dtype)
+    x[0, 0, 0, 0] = torch.nan
+    network = nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(3, 2))
+    expected = network[0](x)
+    replace_pooling(network)
+    assert [type(module) for module in network] == [PairwiseMaximum, nn.MaxPool2d]
+    torch.testing.assert_close(network[0](x), expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_instance_norm_with_statistics_of_its_own_is_left_alone():

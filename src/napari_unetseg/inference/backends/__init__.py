@@ -90,7 +90,7 @@ class WindowSource(Protocol):
         """Column of the image, or of what it is stretched to, for each column of the window."""
 
     def read(self, out: NDArray[np.float32]) -> None:
-        """Write the window into float32 (C, height, width)."""
+        """Write the window into float32 (C, height, width); C may be 1 where `raw` has one plane and one range."""
 
 
 class Pending(Protocol):

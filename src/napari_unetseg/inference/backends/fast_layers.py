@@ -26,10 +26,13 @@ class StripInstanceNorm(nn.Module):
     ----------
     layer
         What is replaced; its weight, bias and eps are used.
+    rectifies
+        Whether it also does what a ReLU after it would do, while a strip is in the processor's cache.
     """
 
-    def __init__(self, layer: nn.InstanceNorm2d) -> None:
+    def __init__(self, layer: nn.InstanceNorm2d, *, rectifies: bool = False) -> None:
         super().__init__()
+        self.rectifies = rectifies
         self.eps = layer.eps
         self.weight = layer.weight
         self.bias = layer.bias
@@ -43,14 +46,17 @@ class StripInstanceNorm(nn.Module):
         mean, variance = map_statistics(image)
         # Rounded maps are normalised by float32 weights.
         weight, bias = (None if values is None else values.to(mean.dtype) for values in (self.weight, self.bias))
-        return functional.batch_norm(image, mean, variance, weight, bias, eps=self.eps)
+        if not self.rectifies:
+            return functional.batch_norm(image, mean, variance, weight, bias, eps=self.eps)
+        result = torch.empty_like(image)
+        for strip, place in zip(_strips(image), _strips(result), strict=True):
+            torch.clamp_min(functional.batch_norm(strip, mean, variance, weight, bias, eps=self.eps), 0, out=place)
+        return result
 
 
 def map_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (biased) of each channel of an image (1, C, H, W), float32 (C,); float64 of float64 maps."""
-    height, width = image.shape[2:]
-    rows = min(STRIP_PIXELS // width, height // MIN_STRIPS)
-    strips = torch.split(image, max(1, rows), dim=2)
+    strips = _strips(image)
     dtype = torch.promote_types(image.dtype, torch.float32)
     found = [torch.batch_norm_update_stats(strip, *_room(strip.shape[1], dtype), momentum=1.0) for strip in strips]
     pixels = torch.tensor([strip.shape[2] * strip.shape[3] for strip in strips], dtype=torch.float64)[:, None]
@@ -60,6 +66,12 @@ def map_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     mean = (shares * means).sum(0)
     variance = (shares * (variances + (means - mean) ** 2)).sum(0)
     return mean.to(dtype), variance.to(dtype)
+
+
+def _strips(image: Tensor) -> tuple[Tensor, ...]:
+    height, width = image.shape[2:]
+    rows = min(STRIP_PIXELS // width, height // MIN_STRIPS)
+    return torch.split(image, max(1, rows), dim=2)
 
 
 def _room(channels: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -93,11 +105,18 @@ def fold_batch_norm(network: nn.Module) -> None:
 
 
 def replace_instance_norm(network: nn.Module) -> None:
-    """Replace each InstanceNorm by one for maps whose channels lie side by side, in place."""
+    """Replace each InstanceNorm by one for maps whose channels lie side by side, in place.
+
+    It does the work of a ReLU, too, that follows it in a Sequential.
+    """
     for block in list(network.modules()):
-        for name, layer in list(block.named_children()):
+        children = list(block.named_children())
+        for (name, layer), (following, activation) in pairwise([*children, ("", nn.Identity())]):
             if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats:
-                setattr(block, name, StripInstanceNorm(layer))
+                rectifies = isinstance(block, nn.Sequential) and isinstance(activation, nn.ReLU)
+                setattr(block, name, StripInstanceNorm(layer, rectifies=rectifies))
+                if rectifies:
+                    setattr(block, following, nn.Identity())
 
 
 def replace_pooling(network: nn.Module) -> None:
@@ -134,5 +153,6 @@ class CastLayer(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map whatever the layer maps."""
         y: Tensor = self.layer(x)
         return y.to(self.dtype)

@@ -27,7 +27,7 @@ from napari_unetseg.inference.backends.fast_layers import (
     replace_pooling,
     round_maps,
 )
-from napari_unetseg.inference.backends.fused_convolution import fuse_convolutions, fuses_convolutions
+from napari_unetseg.inference.backends.fused_convolution import fuses_convolutions, round_and_fuse
 from napari_unetseg.inference.backends.kernel_thread import run_with_kernel_workaround
 from napari_unetseg.inference.backends.malloc import return_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
@@ -83,10 +83,10 @@ class TorchBackend:
         fold_batch_norm(network.eval())
         replace_instance_norm(network)
         replace_pooling(network)
-        if self.precision == "bfloat16":
-            round_maps(network, torch.bfloat16)
         if self._fused:
-            fuse_convolutions(network)
+            round_and_fuse(network)
+        elif self.precision == "bfloat16":
+            round_maps(network, torch.bfloat16)
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_pre_hook(self._stop_if_cancelled)
@@ -121,6 +121,8 @@ class TorchBackend:
         out: NDArray[np.float32] | None = None,
     ) -> Pending:
         """Compute windows at once; see `Backend.start`."""
+        if self._fused and all(_shows_one_plane(window) for window in windows):
+            channels = 1
         return run_at_once(self, channels, windows, cancel, out)
 
     def _run(
@@ -133,9 +135,17 @@ class TorchBackend:
         self._calls.cancel = cancel
         try:
             with torch.inference_mode():
-                self._compute(network, torch.from_numpy(batch), torch.from_numpy(out))
+                for pixels, place in self._alike(torch.from_numpy(batch), torch.from_numpy(out)):
+                    self._compute(network, pixels, place)
         finally:
             self._calls.cancel = None
+
+    def _alike(self, batch: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Divide a batch of grey and coloured images, so that each is computed as it is by itself."""
+        if self._fused and len(batch) > 1 and len({_is_grey(image) for image in batch}) > 1:
+            yield from zip(torch.split(batch, 1), torch.split(out, 1), strict=True)
+        else:
+            yield batch, out
 
     def _compute(self, network: SegmentationNetwork, pixels: Tensor, out: Tensor) -> None:
         top = 0
@@ -180,8 +190,16 @@ class TorchBackend:
             raise cancelled_error()
 
 
-def _without_copies(pixels: Tensor) -> Tensor:
-    """Return one channel (N, 1, H, W) of grey images, whose channels are all the same; else what was given."""
-    first = pixels[:, 0]
-    is_grey = all(torch.equal(first, pixels[:, channel]) for channel in range(1, pixels.shape[1]))
-    return pixels[:, :1] if is_grey else pixels
+def _shows_one_plane(window: WindowSource) -> bool:
+    raw = window.raw
+    return raw is not None and len(raw.planes) == len(raw.ranges) == 1
+
+
+def _without_copies(batch: Tensor) -> Tensor:
+    """Return one channel (N, 1, H, W) of grey images; else what was given."""
+    return batch[:, :1] if all(_is_grey(image) for image in batch) else batch
+
+
+def _is_grey(image: Tensor) -> bool:
+    """Whether all channels of an image (C, H, W) are the same."""
+    return all(torch.equal(image[0], channel) for channel in image[1:])
