@@ -13,6 +13,7 @@ import pytest
 from napari_unetseg.errors import Cancelled, ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.inference.predict import predict_many
 from napari_unetseg.inference.prediction import PredictOptions, PredictRequest
 from napari_unetseg.service import SegmentationService, device_queue
@@ -76,6 +77,9 @@ class Model:
         result = np.empty(batch.shape, np.float32) if out is None else out
         result[:] = batch.clip(0, 1)
         return result
+
+    def start(self, channels, windows, cancel=None, out=None):
+        return run_at_once(self, channels, windows, cancel, out)
 
     def accepted_size(self, height, width):
         return height, width
