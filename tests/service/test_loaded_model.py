@@ -7,6 +7,7 @@ from napari_unetseg.config import Settings
 from napari_unetseg.errors import DeviceError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import Device
+from napari_unetseg.inference.backends.run_at_once import run_at_once
 from napari_unetseg.inference.backends.selection import BackendRequest, ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
 from napari_unetseg.inference.out_of_memory import Limit
@@ -65,6 +66,9 @@ class PretendedGpu:
         if not self.has_memory:
             raise torch.OutOfMemoryError("out of memory")
         return self._backend.run(batch, cancel, out)
+
+    def start(self, channels, windows, cancel=None, out=None):
+        return run_at_once(self, channels, windows, cancel, out)
 
 
 @pytest.fixture
