@@ -19,7 +19,7 @@ import tifffile
 from napari_unetseg.batch.background_writer import MAX_WAITING
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
-from napari_unetseg.batch.output_files import ResultKind
+from napari_unetseg.batch.output_files import ResultKind, with_always
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
@@ -474,6 +474,24 @@ def test_a_journal_that_was_torn_off_loses_one_file(run, save, folder):
     counts = run()
     assert (counts.count("skipped"), counts.count("done")) == (2, 1)
     assert run().count("skipped") == 3
+
+
+@pytest.mark.parametrize(
+    ("results", "parts"),
+    [
+        ((), {"measurements"}),
+        ((ResultKind.ROIS,), {"contours", "measurements"}),
+        ((ResultKind.OVERLAY, ResultKind.CONFIDENCE, ResultKind.OME_TIFF), {"measurements"}),
+    ],
+)
+def test_what_the_files_are_written_from_is_asked_for_with_the_results(run, save, service, monkeypatch, results, parts):
+    asked, iter_batch = [], service.iter_batch
+    monkeypatch.setattr(
+        service, "iter_batch", lambda images, **options: asked.append(options["also"]) or iter_batch(images, **options)
+    )
+    save("a.tif", 1)
+    run(results=with_always(results))
+    assert asked == [parts]
 
 
 def test_pixels_of_finished_files_are_dropped(run, save, service, monkeypatch):

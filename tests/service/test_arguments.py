@@ -102,3 +102,10 @@ def test_a_mistyped_option_is_no_run_that_failed(service: SegmentationService, m
     after = service.health()
     assert after.last_error is before.last_error is None
     assert (after.performance.runs, after.performance.failures) == (1, 0)
+
+
+@pytest.mark.parametrize("also", ["contours", ("outlines",), 3, None])
+def test_parts_that_there_are_not_are_refused(service: SegmentationService, also: object) -> None:
+    for call in (service.segment_batch, service.iter_batch):
+        with pytest.raises(ParameterError, match=r"^also = .*contours, measurements, confidence"):
+            call([IMAGE], also=also)

@@ -2,8 +2,8 @@
 
 The caller's thread draws from the images that were given, hears of progress, is asked for its cancel and takes the
 results; all else goes on without it, even while it is elsewhere between two results, until as much is ahead of it as
-may be. A thread reads images that are functions, one runs the network of each device, and up to as many as there are
-cores read objects off the maps.
+may be. A thread reads images that are functions, one runs the network of each device, and on all cores but one objects
+are read off the maps.
 """
 
 import logging
@@ -163,7 +163,8 @@ class Pipeline:
         self._progress, self._cancel = progress, cancel
         self._together = together
         self._lent, self._ending = lent, ending
-        self._decoders = usable_cores()
+        # One core is for the thread that runs a network, which would otherwise wait for its turn between two steps.
+        self._decoders = max(1, usable_cores() - 1)
         self._context = copy_context()
 
         self._lock = RLock()
