@@ -1,5 +1,6 @@
 """Batches that are begun before the last one is finished, by a backend that computes when its result is wanted."""
 
+import threading
 from contextlib import ExitStack
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.errors import Cancelled, DeviceError
+from napari_unetseg.errors import Cancelled, DeviceError, ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.inference import image_task
+from napari_unetseg.inference import predict as predicting
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.predict import predict_many
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
@@ -215,6 +218,49 @@ def test_nothing_stays_begun_where_nobody_takes_the_rest(card, late):
     results.close()
     assert backend.in_flight == 0
     assert backend.pools.output.report().leased_bytes == 0
+
+
+def test_images_of_a_batch_are_prepared_side_by_side(card, late, monkeypatch):
+    normalise, met = image_task.normalise, threading.Barrier(3)
+
+    def meet(image, *settings):
+        if image.name != "image 0":  # which is drawn alone, as nobody knows its tiles
+            met.wait(60)
+        return normalise(image, *settings)
+
+    monkeypatch.setattr(image_task, "normalise", meet)
+    monkeypatch.setattr(predicting, "usable_cores", lambda: 4)
+    given = images(*[(12, 12)] * 4)
+    assert_computed(list(predict_many(given, card, late(), PredictOptions(batch_size=4))), given, card)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("unetseg-images")]
+
+
+def test_no_more_images_are_drawn_than_a_batch_has_room_for(card, late):
+    backend, drawn = late(), []
+
+    def source():
+        for image in images(*[(40, 12)] * 12):
+            drawn.append(image)
+            yield image
+
+    results = predict_many(source(), card, backend, PredictOptions(window=28, batch_size=4))
+    assert next(results).tiles == 2
+    # Two batches of four tiles are begun before the first one is finished.
+    assert len(drawn) == 4
+    results.close()
+
+
+def test_one_of_several_images_that_cannot_be_prepared_is_one_error(card, late, monkeypatch):
+    normalise = image_task.normalise
+
+    def fail(image, *settings):
+        if image.name == "image 2":
+            raise ImageError("image 2: it is bad")
+        return normalise(image, *settings)
+
+    monkeypatch.setattr(image_task, "normalise", fail)
+    results = list(predict_many(images(*[(12, 12)] * 5), card, late(), PredictOptions(batch_size=4)))
+    assert [type(result) for result in results] == [Prediction, Prediction, ImageError, Prediction, Prediction]
 
 
 FAULTS = st.dictionaries(st.integers(1, 12), st.sampled_from(["memory", "other"]), max_size=4)

@@ -1,14 +1,12 @@
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from napari_unetseg.image import Image
-from napari_unetseg.inference import normalisation
+from napari_unetseg.inference import intensity_range, normalisation
 from napari_unetseg.inference.backends.intensities import BOUND, rescale
-from napari_unetseg.inference.normalisation import full_range, normalise, percentile_range
+from napari_unetseg.inference.intensity_range import full_range
+from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
 
@@ -160,25 +158,6 @@ def test_any_part_can_be_read_in_any_order(ramp):
     assert np.array_equal(prepared.read(rows, columns), prepared.array[:, [3, 2, 2]][:, :, [10, 0]])
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 65535), min_size=1, max_size=40), st.floats(0, 49), st.floats(51, 100))
-def test_percentiles_are_those_of_numpy(values, low, high):
-    pixels = np.array(values, np.uint16).reshape(1, -1)
-    expected = tuple(np.percentile(pixels, (low, high)))
-    if expected[0] == expected[1]:
-        expected = (min(values), max(values))
-    np.testing.assert_allclose(percentile_range(pixels, low, high), expected, rtol=1e-12)
-
-
-def test_large_images_use_a_regular_subsample_and_miss_no_lone_value(monkeypatch):
-    monkeypatch.setattr(normalisation, "EXACT_PIXELS", 100)
-    pixels = np.random.default_rng(0).random((2, 40, 30))
-    assert percentile_range(pixels, 10, 90) == pytest.approx(np.percentile(pixels[:, ::5, ::5], (10, 90)))
-    lonely = np.full((40, 30), np.nan)
-    lonely[1, 1], lonely[2, 2] = 3, 5
-    assert percentile_range(lonely, 0, 100) == (3, 5)
-
-
 def whole_range(dtype, top):
     """An RGB image from 0 to `top`, the brightest pixel among them."""
     pixels = np.random.default_rng(0).integers(0, top, (7, 6, 3), endpoint=True).astype(dtype)
@@ -252,7 +231,7 @@ def test_pixels_without_a_value_become_the_mean():
 
 
 def test_min_and_max_become_zero_and_one(ramp, monkeypatch):
-    monkeypatch.setattr(normalisation, "EXACT_PIXELS", 10)  # a subsample would miss them
+    monkeypatch.setattr(intensity_range, "EXACT_PIXELS", 10)  # a subsample would miss them
     array = normalise(Image.of(ramp), MinMax(), 3).array
     np.testing.assert_allclose(array, np.broadcast_to(ramp / 120, (3, 11, 11)), atol=1e-6)
 
@@ -270,7 +249,7 @@ def test_an_image_that_is_read_in_tiles_is_seen_as_the_one_in_memory(monkeypatch
         pixels[3, 4], pixels[38, 2] = np.nan, np.inf
     whole = normalise(Image(pixels), kind, 3)
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
-    monkeypatch.setattr(normalisation, "_STRIP", 300)
+    monkeypatch.setattr(intensity_range, "_STRIP", 300)
     lazy = normalise(Image(da.from_array(pixels, chunks=(7, 11))), kind, 3)
     assert isinstance(lazy.planes, da.Array)
     assert lazy.ranges == whole.ranges
@@ -303,60 +282,9 @@ def test_a_tile_reads_only_the_chunks_it_needs(monkeypatch):
 def test_it_is_told_of_which_rows_and_columns_the_percentiles_are(monkeypatch):
     pixels = np.zeros((40, 40), np.uint8)
     assert normalise(Image(pixels), HALF, 1).sampled == 1
-    monkeypatch.setattr(normalisation, "EXACT_PIXELS", 400)
+    monkeypatch.setattr(intensity_range, "EXACT_PIXELS", 400)
     assert normalise(Image(pixels), HALF, 1).sampled == 2
     assert normalise(Image(pixels), MinMax(), 1).sampled == 1
-
-
-@given(
-    data=st.data(),
-    dtype=st.sampled_from([np.bool_, np.uint8, np.int8, np.uint16, np.int16]),
-    ends=st.tuples(st.floats(0, 100), st.floats(0, 100)),
-)
-@settings(deadline=None)
-def test_percentiles_of_small_integers_are_those_of_numpy_bit_for_bit(data, dtype, ends):
-    span = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    values = np.array(data.draw(st.lists(st.integers(*span), min_size=1, max_size=30)), dtype)[np.newaxis]
-    low, high = sorted(ends)
-    bottom, top = np.percentile(0.5 * values.astype(np.float64), (low, high))
-    if top > bottom:
-        assert percentile_range(values, low, high) == (2 * bottom, 2 * top)
-    else:
-        assert percentile_range(values, low, high) == (values.min(), values.max())
-
-
-@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, np.int16])
-def test_percentiles_of_many_small_integers_are_those_of_numpy(monkeypatch, dtype):
-    monkeypatch.setattr(normalisation, "_PAIRS_PAY", 1000)
-    monkeypatch.setattr(normalisation, "_IN_CACHE", 300)
-    values = (np.random.default_rng(1).normal(60, 15, (3, 21, 19)) > 70).astype(dtype)
-    if dtype != np.bool_:
-        values += np.random.default_rng(2).integers(-9 if np.iinfo(dtype).min else 0, 90, values.shape, dtype)
-    bottom, top = np.percentile(0.5 * values.astype(np.float64), (0.3, 99.2))
-    assert percentile_range(values, 0.3, 99.2) == (2 * bottom, 2 * top)
-
-
-@given(
-    data=st.data(),
-    dtype=st.sampled_from([np.float16, np.float32, np.float64, ">f4", np.int32, np.uint64]),
-    ends=st.tuples(st.floats(0, 100), st.floats(0, 100)),
-)
-@settings(deadline=None)
-def test_percentiles_of_wide_numbers_are_those_of_numpy_bit_for_bit(data, dtype, ends):
-    elements = None
-    if np.dtype(dtype).kind == "f":
-        elements = st.floats(width=8 * np.dtype(dtype).itemsize, allow_subnormal=False)
-    values = data.draw(arrays(dtype, (1, data.draw(st.integers(1, 30))), elements=elements))
-    low, high = sorted(ends)
-    halves = 0.5 * values.astype(np.float64)
-    halves = halves[np.isfinite(halves)]
-    bottom, top = np.percentile(halves, (low, high)) if halves.size else (0, 0)
-    if top > bottom:
-        assert percentile_range(values, low, high) == (2 * bottom, 2 * top)
-    elif halves.size:
-        assert percentile_range(values, low, high) == (2 * halves.min(), 2 * halves.max())
-    else:
-        assert percentile_range(values, low, high) == (0, 0)
 
 
 def plainly(pixels, rows, columns):
@@ -375,7 +303,7 @@ def plainly(pixels, rows, columns):
 @pytest.mark.parametrize("colours", [1, 3])
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, ">u2", np.float16, np.float32])
 def test_what_is_read_is_what_rescaling_gives(monkeypatch, dtype, colours, channels, kind, order, channels_last):
-    monkeypatch.setattr(normalisation, "_IN_CACHE", 5000)
+    monkeypatch.setattr(normalisation, "_AT_ONCE", 5000)
     # Small enough to be drawn at once, large enough for tables of two bytes.
     side = 400 if np.dtype(dtype).itemsize == 2 else 60
     array = np.random.default_rng(0).normal(60, 20, (side, side, colours)).astype(dtype)

@@ -274,10 +274,13 @@ def test_only_one_batch_is_converted_at_a_time(card, counting, monkeypatch):
 
     converted = []
     rescale = normalisation.rescale
-    monkeypatch.setattr(
-        normalisation, "rescale", lambda pixels, *range_: converted.append(pixels.size) or rescale(pixels, *range_)
-    )
-    predict(Image.of(noise(100, 100)), card, counting, PredictOptions(window=40))
+
+    def note(pixels, *ends, **out):
+        converted.append(pixels.size)
+        return rescale(pixels, *ends, **out)
+
+    monkeypatch.setattr(normalisation, "rescale", note)
+    predict(Image.of(noise(100, 100).astype(np.float32)), card, counting, PredictOptions(window=40))
     assert max(converted) == 40 * 40
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_unetseg import Image, SegmentationService, probability_maps
-from napari_unetseg.inference import normalisation
+from napari_unetseg.inference import intensity_range, normalisation
 from napari_unetseg.postprocessing import blocks, decoding, object_groups
 
 
@@ -49,5 +49,5 @@ def test_a_large_image_gives_what_it_would_give_in_memory(bright_model, settings
 def test_what_was_sampled_is_recorded(bright_model, settings, pixels, monkeypatch):
     service = SegmentationService(bright_model, settings=settings())
     assert service.segment(Image(pixels)).provenance.sampled == 1
-    monkeypatch.setattr(normalisation, "EXACT_PIXELS", pixels.size // 4)
+    monkeypatch.setattr(intensity_range, "EXACT_PIXELS", pixels.size // 4)
     assert service.segment(Image(pixels)).provenance.sampled == 2

@@ -74,6 +74,8 @@ def _lines(report: "Health") -> list[str]:
         # The reason may begin with the precision, which is said already.
         reason = report.backend_reason.removeprefix(f"{report.precision}: ")
         lines.append(f"runs    {report.precision} with {report.backend}: {reason}")
+    if report.compilation is not None:
+        lines.append(f"        {report.compilation}")
     if report.dummy_inference_ms is not None:
         answer = report.known_answer
         met = "" if answer is None else f", off its known answer by up to {answer.max_difference:.1g}"

@@ -37,7 +37,8 @@ PrecisionOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Arithmetic of the network: auto, float32, bfloat16 or int8. Default: what 'napari-unetseg config' says.",
+        help="Arithmetic of the network: auto, float32, bfloat16, float16 or int8. Default: what 'napari-unetseg "
+        "config' says.",
     ),
 ]
 ServerOption = Annotated[

@@ -83,10 +83,15 @@ class ModelSettings(_Section):
     backend: Annotated[Literal["auto", "torch", "openvino", "onnxruntime"], BeforeValidator(_or_auto)] = Field(
         "auto", description="Runtime of the network. auto: the model card's, else the fastest of this machine."
     )
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
-        description="Arithmetic of the network. auto: bfloat16 where the processor has instructions for it and masks "
-        "stay the same, else float32. int8 is for OpenVINO.",
+        description="Arithmetic of the network. auto: bfloat16 where processor or GPU compute it and masks stay the "
+        "same, float16 on older NVIDIA GPUs, else float32. int8 is for OpenVINO.",
+    )
+    compile: bool = Field(
+        True,
+        description="Whether the network is compiled in the background on an NVIDIA GPU, where Triton and a C "
+        "compiler are there.",
     )
     eager_loading: bool = Field(
         False, description="Whether a service loads its model when it is made, not at its first image."

@@ -103,7 +103,8 @@ class PredictOptions:
     on_step
         Called with each step that is taken because memory ran out, from the computing thread.
     before_batch
-        Called before a batch is put together, from the computing thread; nothing runs on the device meanwhile.
+        Called before a batch is put together, from the computing thread. On a GPU the batch before may still run
+        meanwhile.
     diameter
         Typical diameter of the objects in the images, in pixels. The network then sees them at the size that it
         was trained on, and its answer is brought back; None: images keep their size. See

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from napari_unetseg.inference.backends import RawPixels, Taps
+from napari_unetseg.inference.backends.runs import Indices
 from napari_unetseg.inference.normalisation import Normalised
 
-Indices = NDArray[np.intp]
+_STRIP = 32
 
 
 def axis_weights(length: int, new_length: int, *, smooth: bool) -> csr_matrix:
@@ -71,9 +72,11 @@ class Resampler:
     def read(self, pixels: Normalised, rows: Indices, columns: Indices) -> NDArray[np.float32]:
         """Return the stretched image at `rows` x `columns`, float32 (C, rows, columns)."""
         down, across = self._there[0][rows], self._there[1][columns]
-        used_pixels = [np.arange(used.min(), used.max() + 1) for used in (down.indices, across.indices)]
-        seen = pixels.read(*used_pixels)
-        return _apply(seen, down[:, used_pixels[0]], across[:, used_pixels[1]])
+        used_rows, used_columns = (np.arange(used.min(), used.max() + 1) for used in (down.indices, across.indices))
+        seen = np.empty((pixels.distinct, len(used_rows), len(used_columns)), np.float32)
+        pixels.read(used_rows, used_columns, seen)
+        stretched = _apply(seen, down[:, used_rows], across[:, used_columns])
+        return np.broadcast_to(stretched, (pixels.channels, *stretched.shape[1:]))
 
     def raw(self, pixels: Normalised) -> RawPixels | None:
         """Return what a device needs to read as `read` does; None where the pixels are not in memory."""
@@ -109,5 +112,11 @@ def _taps(weights: csr_matrix) -> Taps:
 
 
 def _apply(maps: NDArray[np.float32], down: csr_matrix, across: csr_matrix) -> NDArray[np.float32]:
-    # In float64, so that a constant stays what it is.
-    return np.stack([(across @ (down @ plane).T).T.astype(np.float32) for plane in maps])
+    stretched = np.empty((len(maps), down.shape[0], across.shape[0]), np.float32)
+    for plane, result in zip(maps, stretched, strict=True):
+        # In float64, so that a constant stays what it is.
+        rows = down @ plane
+        # By strips, which are turned around in the processor's cache.
+        for top in range(0, len(rows), _STRIP):
+            result[top : top + _STRIP] = (across @ rows[top : top + _STRIP].T).T
+    return stretched

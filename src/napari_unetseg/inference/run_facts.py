@@ -15,6 +15,8 @@ class RunFacts:
         Its runtime, ``"torch"``, ``"openvino"`` or ``"onnxruntime"``, and a sentence why that.
     precision
         Its arithmetic, such as ``"float32"``, or ``"tf32"`` where a GPU rounds to that.
+    compilation
+        A sentence that says whether compiled code computes it; empty where none ever does.
     warnings
         Sentences on what is not as it was asked for, such as a fallback to the CPU.
     """
@@ -25,3 +27,4 @@ class RunFacts:
     backend_reason: str
     precision: str
     warnings: tuple[str, ...] = ()
+    compilation: str = ""

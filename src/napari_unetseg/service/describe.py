@@ -50,6 +50,7 @@ def describe(package: ModelPackage, loaded: "LoadedModel | None") -> ModelInfo:
         precision=loaded.backend.precision if loaded else None,
         backend=loaded.plan.backend if loaded else None,
         backend_reason=loaded.plan.reason if loaded else None,
+        compilation=(loaded.backend.compilation or None) if loaded else None,
         card=card.model_dump(mode="json"),
     )
 

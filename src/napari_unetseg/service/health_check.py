@@ -45,12 +45,12 @@ def slow_remarks(seconds: float, settings: Settings) -> tuple[str, ...]:
     )
 
 
-ANSWER_TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "int8": 0.3}
+ANSWER_TOLERANCE = {"float32": 0.02, "tf32": 0.05, "bfloat16": 0.1, "float16": 0.05, "int8": 0.3}
 """Most that a probability may differ from the stored answer, which is float32, by the precision of the network.
 
 Another processor moves single pixels on an edge by up to 0.001, or ten times that after many normalisations; TF32
-rounds to 11 bits, bfloat16 to 8, which moves them by up to 0.02 in the bundled models, and int8 to 8 in steps of one
-size. Weights that are damaged move whole objects.
+and float16 round to 11 bits, bfloat16 to 8, which moves them by up to 0.02 in the bundled models, and int8 to 8 in
+steps of one size. Weights that are damaged move whole objects.
 """
 
 _CONSTANT = 1e-5  # share of the largest value: resampling a constant leaves rounding of 1e-7
@@ -217,6 +217,7 @@ class HealthChecker:
             precision=loaded.backend.precision if loaded else None,
             backend=loaded.plan.backend if loaded else None,
             backend_reason=loaded.plan.reason if loaded else None,
+            compilation=(loaded.backend.compilation or None) if loaded else None,
             dummy_inference_ms=last.dummy_inference_ms if last else None,
             known_answer=last.known_answer if last else None,
         )

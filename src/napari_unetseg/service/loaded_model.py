@@ -149,6 +149,7 @@ class LoadedModel:
             backend=plan.backend,
             backend_reason=plan.reason,
             precision=backend.precision,
+            compilation=backend.compilation,
             warnings=tuple(warning for warning in (device.warning, plan.warning) if warning),
         )
 
@@ -331,10 +332,11 @@ def load_model(
 
     def put(network: SegmentationNetwork, device: Device) -> tuple[ExecutionPlan, Backend]:
         plan = refuse_inexact_int8(
-            plan_execution(backend_request, package.card, device.kind), package.card, device.kind
+            plan_execution(backend_request, package.card, device.torch_name), package.card, device.kind
         )
-        keeps = memory.keep_freed_memory
-        return plan, make_backend(plan, network, package.card, device, pools, keeps_memory=keeps)
+        keeps, compiles = memory.keep_freed_memory, preferred.compile
+        backend = make_backend(plan, network, package.card, device, pools, keeps_memory=keeps, compiles=compiles)
+        return plan, backend
 
     chosen = choose_device(preferred.device if device is None else device, fallback_to_cpu=may_fall_back, worker=worker)
     steps: list[MemoryStep] = []

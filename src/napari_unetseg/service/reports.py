@@ -45,6 +45,8 @@ class ModelInfo:
     device, device_reason, precision, backend, backend_reason
         Where, why there, in what arithmetic and by which runtime the network runs, and why so; None until it is
         loaded.
+    compilation
+        Whether compiled code computes the network; None where none ever does, and until it is loaded.
     architecture_details
         ``model_type``, ``base_channels``, ``depth`` (number of 2x2 poolings), ``use_attention``, and the
         arguments that the network is built with.
@@ -81,6 +83,7 @@ class ModelInfo:
     precision: str | None
     backend: str | None
     backend_reason: str | None
+    compilation: str | None
     card: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
@@ -184,6 +187,8 @@ class Health:
         Sentences about what works, but not well.
     memory_steps
         What was done each time memory ran out, oldest first.
+    compilation
+        Whether compiled code computes the network; None where none ever does.
     dummy_inference_ms
         Duration of the check's inference in milliseconds; None if none was run.
     known_answer
@@ -207,6 +212,7 @@ class Health:
     precision: str | None = None
     backend: str | None = None
     backend_reason: str | None = None
+    compilation: str | None = None
     dummy_inference_ms: float | None = None
     known_answer: KnownAnswer | None = None
 

@@ -54,7 +54,7 @@ class SegmentationService(SegmentVerbs):
         Runtime of the network: ``"auto"``, ``"torch"``, ``"openvino"`` (which the extra ``[openvino]`` installs) or
         ``"onnxruntime"`` (``[onnx]``).
     precision
-        Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"int8"``.
+        Arithmetic of the network: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"int8"``.
     fallback_to_cpu
         Whether a device that is not there is replaced by the CPU, with a warning.
     settings

@@ -75,7 +75,7 @@ class MeanStd(_Strict):
     """Map the full range of the pixel type to 0..1, subtract `mean` and divide by `std`.
 
     One value for all channels, or one a channel of the network's input; a grey image is repeated
-    before they are applied. See `inference.normalisation.full_range` for what the full range is.
+    before they are applied. See `inference.intensity_range.full_range` for what the full range is.
     """
 
     kind: Literal["mean_std"] = "mean_std"

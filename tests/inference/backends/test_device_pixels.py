@@ -123,6 +123,12 @@ def test_of_interleaved_colours_the_memory_is_shared_too():
     assert tensor.stride() == (1, 12, 3)
 
 
+def test_what_is_repeated_without_a_copy_is_shared_as_well():
+    planes = np.broadcast_to(np.arange(4, dtype=np.uint8), (1, 3, 4))
+    assert can_upload(raw_of(planes), "cuda")
+    np.testing.assert_array_equal(host_tensor(planes).numpy(), planes)
+
+
 def raw_of(planes, channels=1, ranges=((0.0, 1.0),)):
     return RawPixels(planes, channels, ranges)
 

@@ -261,6 +261,7 @@ def test_each_stream_waits_for_the_one_before(make, card, on_card, streams):
     image = seen(card, noise(40, 60))
     answers(backend, [Window(image, (0, 32), (0, 32)), Window(image, (0, 32), (0, 32), in_memory=False)])
     assert streams.log == [
+        (None, "rest"),  # the weights
         ("up", "copy"),  # the image
         ("up", "copy"),  # the window that the host has read
         ("compute", "up"),
@@ -268,6 +269,26 @@ def test_each_stream_waits_for_the_one_before(make, card, on_card, streams):
         ("down", "compute"),
         ("down", "copy"),
     ]
+
+
+def test_an_image_stays_on_the_card_until_the_batch_is_at_rest(make, card, on_card, monkeypatch):
+    made = []
+    device_pixels = uploaded_images.DevicePixels
+
+    def note(raw, planes):
+        made.append(weakref.ref(pixels := device_pixels(raw, planes)))
+        return pixels
+
+    monkeypatch.setattr(uploaded_images, "DevicePixels", note)
+    backend = on_card(make.network())
+    pending = backend.start(3, [Window(seen(card, noise(40, 60)), (0, 32), (0, 32))])
+    pending.result()
+    backend.release_memory()
+    gc.collect()
+    assert made[0]() is not None
+    pending.close()
+    gc.collect()
+    assert made[0]() is None
 
 
 def test_where_launching_fails_what_was_launched_comes_to_rest_first(make, card, on_card, streams):

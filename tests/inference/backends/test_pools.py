@@ -124,6 +124,28 @@ def test_where_device_buffers_are_not_wanted_only_the_hosts_are_kept():
     assert pools.input.report() == PoolReport(0.0, hits=0, misses=1, held_bytes=1024, leased_bytes=0)
 
 
+def test_where_memory_cannot_be_pinned_other_memory_is_lent(pools, monkeypatch, caplog):
+    empty = torch.empty
+
+    def refuse(*shape, pin_memory=False, **kinds):
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return empty(*shape, **kinds)
+
+    monkeypatch.setattr(torch, "empty", refuse)
+    with pools.input.lease(KB, pinned=True) as buffer:
+        assert not buffer.is_pinned()
+    assert "could not be pinned" in caplog.text
+
+
+def test_what_inference_mode_has_allocated_can_be_written_outside_it(pools):
+    with torch.inference_mode(), pools.input.lease(KB):
+        pass
+    with pools.input.lease(KB) as buffer:
+        buffer.fill_(1)
+    assert pools.input.report().hits == 1
+
+
 @given(
     limit=st.integers(0, 6 * 1024),
     steps=st.lists(st.tuples(st.sampled_from([KB, (8, 8), (32, 32)]), st.integers(1, 3), st.booleans()), max_size=12),

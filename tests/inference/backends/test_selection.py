@@ -16,6 +16,7 @@ def choose(make):
     def choose(wanted=None, machine="", device="cpu", stated=None):
         card = make.card().model_copy(update={"backend": stated})
         able = {name: (lambda name=name: name in machine) for name in ("bfloat16", "openvino")}
+        able["on_gpu"] = lambda _device: next((word for word in machine.split() if word.endswith("float16")), "float32")
         plan = plan_execution(wanted or BackendRequest(), card, device, **able)
         return plan.backend, plan.precision, plan.reason
 
@@ -29,7 +30,10 @@ def choose(make):
         ("openvino", "cpu", ("openvino", "float32")),
         ("bfloat16", "cpu", ("torch", "bfloat16")),
         ("bfloat16 and openvino", "cpu", ("torch", "bfloat16")),
-        ("bfloat16 and openvino", "cuda", ("torch", "float32")),
+        ("bfloat16 and openvino", "cuda", ("torch", "bfloat16")),
+        ("bfloat16", "cuda:1", ("torch", "bfloat16")),
+        ("float16", "cuda", ("torch", "float16")),
+        ("openvino", "cuda", ("torch", "float32")),
         ("bfloat16 and openvino", "mps", ("torch", "float32")),
     ],
 )
@@ -48,7 +52,13 @@ def test_the_fastest_way_of_the_machine_is_chosen(choose, machine, device, plan)
         (BackendRequest(precision="float32"), "bfloat16", "cpu", ("torch", "float32")),
         (BackendRequest(precision="float32"), "openvino", "cpu", ("openvino", "float32")),
         (BackendRequest(precision="bfloat16"), "", "cpu", ("torch", "float32")),  # many times slower there
-        (BackendRequest(precision="bfloat16"), "", "cuda", ("torch", "bfloat16")),
+        (BackendRequest(precision="bfloat16"), "bfloat16", "cuda", ("torch", "bfloat16")),
+        (BackendRequest(precision="bfloat16"), "float16", "cuda", ("torch", "float32")),
+        (BackendRequest(precision="float16"), "float16", "cuda", ("torch", "float16")),
+        (BackendRequest(precision="float16"), "bfloat16", "cuda", ("torch", "float16")),
+        (BackendRequest(precision="float16"), "", "cuda", ("torch", "float32")),
+        (BackendRequest(precision="float16"), "bfloat16", "cpu", ("torch", "float32")),
+        (BackendRequest(precision="float32"), "bfloat16", "cuda", ("torch", "float32")),
         (BackendRequest(precision="bfloat16"), "bfloat16", "mps", ("torch", "float32")),
         (BackendRequest(precision="int8"), "bfloat16", "cpu", ("openvino", "int8")),
         (BackendRequest("openvino", "int8"), "", "cpu", ("openvino", "int8")),
@@ -74,10 +84,13 @@ def test_the_card_wishes_where_nobody_else_does(choose):
 
 def test_a_model_whose_masks_would_differ_is_computed_in_float32(make):
     def chosen(wanted=None, **changes):
-        plan = plan_execution(
-            wanted or BackendRequest(), make.card().model_copy(update=changes), "cpu", bfloat16=lambda: True
-        )
-        return plan.precision, plan.reason
+        card = make.card().model_copy(update=changes)
+        plans = [
+            plan_execution(wanted or BackendRequest(), card, device, bfloat16=lambda: True, on_gpu=lambda _: "bfloat16")
+            for device in ("cpu", "cuda")
+        ]
+        assert plans[0] == plans[1]
+        return plans[0].precision, plans[0].reason
 
     for name in ARCHITECTURES:
         precision = "float32" if name in ("cbam_resunet", "hrnet") else "bfloat16"
@@ -92,10 +105,14 @@ def test_a_model_whose_masks_would_differ_is_computed_in_float32(make):
         (None, "bfloat16", "cpu", None, "bfloat16: twice as fast here, nearly the same masks."),
         (None, "", "cpu", None, "float32: this processor has no instructions for bfloat16."),
         (None, "openvino", "cpu", None, "OpenVINO is the fastest on this processor. float32: this processor"),
-        (None, "", "cuda", None, "float32: a GPU is fast with it."),
+        (None, "bfloat16", "cuda", None, "bfloat16: twice as fast here, nearly the same masks."),
+        (None, "float16", "cuda", None, "float16: twice as fast here, nearly the same masks."),
+        (None, "", "cuda", None, "float32: this GPU has no units for less."),
+        (None, "", "mps", None, "float32: a GPU is fast with it."),
         (None, "", "cpu", "onnxruntime", "The model's card asks for onnxruntime. float32: onnxruntime computes in no"),
         (BackendRequest("torch", "float32"), "bfloat16", "cpu", None, "torch was asked for. float32 was asked for."),
         (BackendRequest(precision="bfloat16"), "", "cpu", None, "float32: bfloat16 was asked for, but is far slower"),
+        (BackendRequest(precision="float16"), "", "mps", None, "float32: float16 was asked for, but is far slower"),
     ],
 )
 def test_the_reason_is_told(choose, wanted, machine, device, stated, reason):
@@ -103,17 +120,18 @@ def test_the_reason_is_told(choose, wanted, machine, device, stated, reason):
 
 
 def test_the_machine_is_asked_only_where_it_matters(make):
-    def never():
+    def never(_device=None):
         raise AssertionError("nobody needs to know")
 
     card = make.card()
     for wanted, device in [
-        (BackendRequest(), "cuda"),
+        (BackendRequest(precision="float32"), "cuda"),
         (BackendRequest("onnxruntime"), "cpu"),
         (BackendRequest("openvino", "int8"), "cpu"),
     ]:
-        plan_execution(wanted, card, device, bfloat16=never, openvino=never)
-    plan_execution(BackendRequest(), card, "cpu", bfloat16=lambda: True, openvino=never)
+        plan_execution(wanted, card, device, bfloat16=never, openvino=never, on_gpu=never)
+    plan_execution(BackendRequest(), card, "cpu", bfloat16=lambda: True, openvino=never, on_gpu=never)
+    plan_execution(BackendRequest(), card, "cuda", bfloat16=never, openvino=never, on_gpu=lambda _device: "bfloat16")
 
 
 def test_likely_ways_are_those_that_some_machine_gets(make):
@@ -124,7 +142,11 @@ def test_likely_ways_are_those_that_some_machine_gets(make):
         ("torch", "float32"),
     )
     assert likely_plans(BackendRequest("torch", "float32"), card, "cpu") == (("torch", "float32"),)
-    assert likely_plans(BackendRequest(), card, "cuda") == (("torch", "float32"),)
+    assert likely_plans(BackendRequest(), card, "cuda") == (
+        ("torch", "bfloat16"),
+        ("torch", "float16"),
+        ("torch", "float32"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +166,7 @@ def test_arguments_go_before_settings(given, wanted):
     ("backend", "precision", "words"),
     [
         ("abacus", "auto", "no backend 'abacus'. Choose one of auto, torch, openvino, onnxruntime"),
-        ("auto", "float17", "no precision 'float17'. Choose one of auto, float32, bfloat16, int8"),
+        ("auto", "float17", "no precision 'float17'. Choose one of auto, float32, bfloat16, float16, int8"),
         ("torch", "int8", "torch does not compute in int8. Choose one of openvino"),
         ("onnxruntime", "bfloat16", "onnxruntime does not compute in bfloat16. Choose one of torch, openvino"),
     ],

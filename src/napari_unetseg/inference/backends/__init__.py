@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BACKENDS = ("torch", "openvino", "onnxruntime")
 """Names of the runtimes, as users choose them."""
 
-PRECISIONS = ("float32", "bfloat16", "int8")
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 """Names of the arithmetics, as users choose them; not every runtime has each."""
 
 AUTO = "auto"
@@ -145,6 +145,10 @@ class Backend(Protocol):
     @property
     def precision(self) -> str:
         """Arithmetic of the network, one of `PRECISIONS` or ``"tf32"``."""
+
+    @property
+    def compilation(self) -> str:
+        """A sentence that says whether compiled code computes the network; empty where none ever does."""
 
     @property
     def device_memory_mb(self) -> float | None:

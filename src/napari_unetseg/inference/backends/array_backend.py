@@ -36,6 +36,7 @@ class ArrayBackend(ABC):
     """
 
     device_memory_mb = None
+    compilation = ""
     in_bands = False
     """Whether it computes an image in bands, with little memory a pixel."""
 

@@ -16,9 +16,7 @@ from torch import Tensor
 
 from napari_unetseg.inference.backends import RawPixels, Taps
 from napari_unetseg.inference.backends.intensities import BOUND, lookup_table
-from napari_unetseg.inference.backends.runs import runs
-
-Indices = NDArray[np.intp]
+from napari_unetseg.inference.backends.runs import Indices, runs
 
 _SEEN_AS = {"u2": np.int16, "u4": np.int32}
 """Unsigned integers that PyTorch can keep but hardly compute with, and the signed ones of the same bits."""

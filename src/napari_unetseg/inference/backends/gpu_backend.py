@@ -111,6 +111,8 @@ class GpuBackend:
             round_maps(network, _ROUNDED[precision])
         # PyTorch's annotations of Module.to do not know memory_format.
         moved: SegmentationNetwork = network.to(self._card.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # It went there by the stream of this thread, which the one that computes does not follow.
+        self._card.transfers.rest()
         return moved
 
     @property
@@ -236,6 +238,7 @@ class GpuBackend:
         """Launch all that a batch needs; return when its answer, and whether it is finite, will have come down."""
         transfers, name = self._card.transfers, str(self._card.device)
         uploads = {index: self._images.upload(window.raw) for index, window in raw.items() if window.raw is not None}
+        lent.callback(uploads.clear)  # as nobody else may hold them until the batch is at rest
         with transfers.uploading():
             batch = lent.enter_context(self.pools.input.lease(shape, device=name, channels_last=True))
             for index, pixels in host.items():

@@ -31,6 +31,12 @@ class FusedInstanceNorm(nn.Module):
         Whether a ReLU follows.
     in_place
         Whether the result may take the place of the map, which nothing else reads.
+
+    Attributes
+    ----------
+    to_be_compiled
+        Whether this is the copy that Inductor traces. PyTorch's own `torch.compiler.is_compiling` is true in all
+        threads while one of them traces.
     """
 
     def __init__(self, layer: nn.InstanceNorm2d, *, relu: bool, in_place: bool) -> None:
@@ -38,12 +44,13 @@ class FusedInstanceNorm(nn.Module):
         self.eps = layer.eps
         self.relu = relu
         self.in_place = in_place
+        self.to_be_compiled = False
         self.weight = layer.weight
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise maps (N, C, H, W) of any floating type; the statistics are float32 or better."""
-        if torch.compiler.is_compiling():
+        if self.to_be_compiled:
             return self._for_inductor(x)
         if x.is_contiguous(memory_format=torch.channels_last) and kernels_work(x.device, x.dtype):
             return self._by_kernels(x)

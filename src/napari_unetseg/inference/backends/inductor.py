@@ -1,8 +1,9 @@
 """How Inductor, PyTorch's compiler, is asked to compile a network, and where that can be.
 
-A network is traced with `torch.export` and compiled as a graph. `torch.compile` would do it too, but asks at every call
-whether its code still holds, compiles in the thread of that call where it does not, and keeps what it compiled by the
-class of a network rather than by the network.
+A network is traced to a graph, which has no more to it than what is computed. `torch.compile` would do that too, but
+asks at every call whether its code still holds, compiles in the thread of that call where it does not, and keeps what
+it compiled by the class of a network rather than by the network. `torch.export` turns oneDNN off in all threads while
+it traces.
 """
 
 import copy
@@ -11,20 +12,21 @@ import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor
+from torch.func import functional_call
 
+from napari_unetseg.cores import usable_cores
+from napari_unetseg.inference.backends.gpu_layers import FusedInstanceNorm
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 
 Computation = Callable[[Tensor], Tensor]
 """Maps what a network maps, for the shape that it was compiled for."""
 
-_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-_WORKERS = "TORCHINDUCTOR_COMPILE_THREADS"
 _MOST_WORKERS = 4  # each is a process with a PyTorch of its own
 
 _OLDEST_CARDS = 7, 0  # of which Triton compiles for
@@ -62,21 +64,42 @@ def compile_network(network: SegmentationNetwork, example: Tensor) -> Computatio
     example
         Such an input.
     """
-    os.environ.setdefault(_CACHE, str(user_cache_path("napari-unetseg", appauthor=False) / "inductor"))
-    # Read where Inductor is imported, which is here.
-    os.environ.setdefault(_WORKERS, str(min(_MOST_WORKERS, os.cpu_count() or 1)))
+    _prepare_environment()
     import torch._inductor
+    from torch.fx.experimental.proxy_tensor import make_fx
 
+    traced = _with_same_weights(network)
+    for layer in traced.modules():
+        if isinstance(layer, FusedInstanceNorm):
+            layer.to_be_compiled = True
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+
+    def compute(x: Tensor, *weights: Tensor) -> Tensor:
+        logits: Tensor = functional_call(traced, dict(zip(tensors, weights, strict=True)), (x,))
+        return logits
+
+    weights = [tensor.detach() for tensor in tensors.values()]
     with torch.no_grad():
-        exported = torch.export.export(_with_same_weights(network), (example,), strict=False)
-        compiled: Any = torch._inductor.compile(exported.module(), [example])
+        graph = make_fx(compute, tracing_mode="fake")(example, *weights)
+        compiled: Any = torch._inductor.compile(graph, [example, *weights])
 
-    def compute(x: Tensor) -> Tensor:
-        found = compiled(x)
+    def run(x: Tensor) -> Tensor:
+        found = compiled(x, *weights)
         logits: Tensor = found[0] if isinstance(found, (list, tuple)) else found
         return logits
 
-    return compute
+    return run
+
+
+def _prepare_environment() -> None:
+    """Say where Inductor keeps what it compiled, and in how many processes it computes, unless that is said already."""
+    from platformdirs import user_cache_path
+
+    os.environ.setdefault(
+        "TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("napari-unetseg", appauthor=False) / "inductor")
+    )
+    # Read when Inductor is imported.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(min(_MOST_WORKERS, usable_cores())))
 
 
 def _with_same_weights(network: SegmentationNetwork) -> SegmentationNetwork:

@@ -22,7 +22,7 @@ def rescale(
     float32 array of the same shape, `out` if it is given
         All zeros if low equals high. NaN and inf become 0.
     """
-    result = np.empty_like(pixels, np.float32) if out is None else out
+    result = np.empty_like(pixels, np.float32, subok=False) if out is None else out
     span = high / 2 - low / 2
     if span == 0 or pixels.size == 0:
         result[...] = 0

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+Indices = NDArray[np.intp]
+"""Which row, or column, of an image stands at each place of a window."""
 
-def runs(indices: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+
+def runs(indices: Indices) -> Iterator[tuple[int, int]]:
     """Divide indices into runs of neighbours, rising or falling; yields the first and the last of each.
 
     An image that is mirrored at its border has one run for each side of the mirror.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from napari_unetseg.errors import ParameterError
 from napari_unetseg.inference.backends import AUTO, BACKENDS, PRECISIONS
 from napari_unetseg.inference.backends.openvino.probe import openvino_works
-from napari_unetseg.inference.backends.processor import computes_bfloat16
+from napari_unetseg.inference.backends.processor import computes_bfloat16, shortest_gpu_precision
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
 
@@ -18,8 +18,8 @@ Attention U-Net to 0.999. Their many layers that normalise or weigh by statistic
 """
 
 _PRECISIONS_OF = {
-    "torch": ("float32", "bfloat16"),
-    "openvino": PRECISIONS,
+    "torch": ("float32", "bfloat16", "float16"),
+    "openvino": ("float32", "bfloat16", "int8"),
     "onnxruntime": ("float32",),
 }
 
@@ -110,13 +110,15 @@ def plan_execution(
     *,
     bfloat16: Callable[[], bool] = computes_bfloat16,
     openvino: Callable[[], bool] = openvino_works,
+    on_gpu: Callable[[str], str] = shortest_gpu_precision,
 ) -> ExecutionPlan:
     """Choose the fastest plan that gives the same masks, as far as the request leaves the choice.
 
     Where no runtime is asked for, it is the one that the model's card names. Else, on a processor that computes
     bfloat16, PyTorch does as well as any and has nothing to compile; on others OpenVINO is faster, if it is there
-    and works; on a GPU it is PyTorch. The precision is bfloat16 on a processor that computes it, else float32, which
-    it is also for `EXACT_NETWORKS` and models whose card asks for it; int8 is computed only where it is asked for.
+    and works; on a GPU it is PyTorch. The precision is bfloat16 on a processor or a GPU that computes it, float16 on an
+    older GPU that computes that, else float32, which it is also for `EXACT_NETWORKS` and models whose card asks for it;
+    int8 is computed only where it is asked for.
 
     Parameters
     ----------
@@ -125,22 +127,35 @@ def plan_execution(
     card
         Card of the model; its author knows which runtime suits it.
     device
-        Kind of the device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        The device as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     bfloat16, openvino
         Whether the processor computes bfloat16, and whether OpenVINO works; called only where it matters.
+    on_gpu
+        Says in which arithmetic of the fewest bits a GPU is fast; called only where it matters.
     """
     backend, why = _backend(request, card, device, bfloat16, openvino)
     # OpenVINO runs on the processor, whatever the device.
     where = "cpu" if backend == "openvino" else device
-    precision, because = _precision(BackendRequest(backend, request.precision), card, where, bfloat16)
+    precision, because = _precision(BackendRequest(backend, request.precision), card, where, bfloat16, on_gpu)
     return ExecutionPlan(backend, precision, joined([*why, because]))
 
 
 def likely_plans(request: BackendRequest, card: ModelCard, device: str) -> tuple[tuple[str, str], ...]:
     """Return each runtime and precision that `plan_execution` could choose on any processor, the fastest first."""
     plans = (
-        plan_execution(request, card, device, bfloat16=lambda: fast, openvino=lambda: works)  # noqa: B023 (called at once)
-        for fast, works in ((True, False), (False, True), (False, False))
+        plan_execution(
+            request,
+            card,
+            device,
+            bfloat16=lambda: fast,  # noqa: B023 (called at once)
+            openvino=lambda: works,  # noqa: B023
+            on_gpu=lambda _name: shortest,  # noqa: B023
+        )
+        for fast, works, shortest in (
+            (True, False, "bfloat16"),
+            (False, True, "float16"),
+            (False, False, "float32"),
+        )
     )
     return tuple(dict.fromkeys((plan.backend, plan.precision) for plan in plans))
 
@@ -160,18 +175,39 @@ def _backend(
 
 
 def _precision(
-    request: BackendRequest, card: ModelCard, device: str, bfloat16: Callable[[], bool]
+    request: BackendRequest,
+    card: ModelCard,
+    device: str,
+    bfloat16: Callable[[], bool],
+    on_gpu: Callable[[str], str],
 ) -> tuple[str, Sentence]:
-    if request.precision == "bfloat16" and not (device == "cuda" or (device == "cpu" and bfloat16())):
-        return "float32", Sentence("float32: bfloat16 was asked for, but is far slower on this machine.")
-    if request.precision != AUTO:
-        return request.precision, Sentence("{precision} was asked for.", precision=request.precision)
+    wanted, kind = request.precision, device.partition(":")[0]
+    if wanted in ("bfloat16", "float16") and not _is_fast(wanted, device, bfloat16, on_gpu):
+        return "float32", Sentence(
+            "float32: {precision} was asked for, but is far slower on this machine.", precision=wanted
+        )
+    if wanted != AUTO:
+        return wanted, Sentence("{precision} was asked for.", precision=wanted)
     if "bfloat16" not in _PRECISIONS_OF[request.backend]:
         return "float32", Sentence("float32: {backend} computes in nothing else.", backend=request.backend)
-    if device != "cpu":
+    if kind == "mps":
         return "float32", Sentence("float32: a GPU is fast with it.")
     if card.precision is not None or card.architecture.name in EXACT_NETWORKS:
         return "float32", Sentence("float32: in bfloat16 this model's masks would differ a little.")
+    if kind == "cuda":
+        shortest = on_gpu(device)
+        if shortest == "float32":
+            return "float32", Sentence("float32: this GPU has no units for less.")
+        return shortest, Sentence("{precision}: twice as fast here, nearly the same masks.", precision=shortest)
     if not bfloat16():
         return "float32", Sentence("float32: this processor has no instructions for bfloat16.")
     return "bfloat16", Sentence("bfloat16: twice as fast here, nearly the same masks.")
+
+
+def _is_fast(precision: str, device: str, bfloat16: Callable[[], bool], on_gpu: Callable[[str], str]) -> bool:
+    """Whether a device is fast in one of the two short floating types."""
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        # What computes bfloat16 computes float16 as fast.
+        return on_gpu(device) in (precision, "bfloat16")
+    return kind == "cpu" and precision == "bfloat16" and bfloat16()

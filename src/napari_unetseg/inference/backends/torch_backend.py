@@ -57,6 +57,7 @@ class TorchBackend:
     """
 
     device_memory_mb = None
+    compilation = ""
 
     def __init__(
         self,

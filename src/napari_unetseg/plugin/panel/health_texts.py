@@ -107,8 +107,9 @@ def device(health: "Health") -> str:
 
 
 def reason(health: "Health") -> str:
-    """Return why the model runs there and so; empty until it is loaded."""
-    return " ".join(translated(part) for part in (health.device_reason, health.backend_reason) if part)
+    """Return why the model runs there and so, and whether it is compiled; empty until it is loaded."""
+    known = health.device_reason, health.backend_reason, health.compilation
+    return " ".join(translated(part) for part in known if part)
 
 
 def server_line(server: str, version: str) -> str:

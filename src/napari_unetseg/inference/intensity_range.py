@@ -1,0 +1,221 @@
+"""What intensities an image has: its ends, its percentiles, and where there are none.
+
+All of it is plain numpy and serves the training too, so that a network meets the same numbers in both places.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.inference.backends.intensities import halved
+
+EXACT_PIXELS = 2**23
+"""Values up to which percentiles are exact; above, they are those of a regular subsample."""
+
+_STRIP = 2**24
+"""Values of what is not in memory that are read together."""
+
+_IN_CACHE = 2**18
+"""Values that are looked at more than once before the next ones are."""
+
+_A_LOOK = 2**13
+"""Values among which there are nearly always two that differ, if there are any."""
+
+_PAIRS_PAY = 2**17
+"""Bytes from which it is quicker to count 65536 pairs of them."""
+
+_INTEGER_ENDS = (255.0, 4095.0, 65535.0)
+
+
+def percentile_range(pixels: NDArray[Any], low: float, high: float) -> tuple[float, float]:
+    """Return the `low` and `high` percentile of the finite pixels.
+
+    Where both percentiles coincide although the image is not constant (few objects on a background
+    of exactly one value), the smallest and largest value are returned instead.
+
+    Parameters
+    ----------
+    pixels
+        (..., Y, X), bool, integers or floats. Above `EXACT_PIXELS` values, every k-th row and column
+        is used, k being `sampling_step`.
+    low, high
+        Percentiles, 0 to 100, linearly interpolated.
+
+    Returns
+    -------
+    tuple of float
+        Low and high; both 0 if no pixel is finite.
+    """
+    step = sampling_step(pixels.size)
+    values = np.asarray(pixels[..., ::step, ::step]).ravel(order="K")
+    values = values.astype(native(values.dtype), copy=False)
+    if values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
+        bottom, top = _halved_percentiles(_ranked_by_counting, values, low, high)
+    elif (finite := _finite(values)).size:
+        bottom, top = _halved_percentiles(_ranked, finite, low, high)
+    else:
+        return extremes(pixels)
+    if top > bottom:
+        return 2 * float(bottom), 2 * float(top)
+    return extremes(pixels)
+
+
+def _halved_percentiles(
+    ranked: Callable[[NDArray[Any], list[int]], Sequence[Any]], values: NDArray[Any], low: float, high: float
+) -> NDArray[np.float64]:
+    """Return what `np.percentile` gives of half the values, bit for bit.
+
+    `ranked` finds the values that would stand at some places if all were sorted, in a fraction of the time.
+    """
+    last = values.size - 1
+    at = last * (np.array((low, high)) / 100)
+    before = np.minimum(np.floor(at), last)
+    places = np.minimum(np.concatenate([before, before + 1]), last).astype(np.intp)
+    below, above = halved(np.array(ranked(values, places.tolist()))).reshape(2, 2)
+    # As NumPy interpolates: from the nearer end.
+    share, step = at - before, above - below
+    return np.where(share < 0.5, below + step * share, above - step * (1 - share))
+
+
+def _ranked_by_counting(values: NDArray[Any], places: list[int]) -> list[int]:
+    """Return what would stand at these places of the sorted values, integers of 16 bits or less."""
+    if values.dtype.kind != "i" and values.itemsize == 1 and len(values) > _PAIRS_PAY:
+        least, counts = 0, _counts_of_bytes(values.view(np.uint8))
+    else:
+        least = int(values.min())
+        counts = _counts(values, least, int(values.max()))
+    found: list[int] = (np.searchsorted(np.cumsum(counts), places, side="right") + least).tolist()
+    return found
+
+
+def _counts(values: NDArray[Any], least: int, most: int) -> NDArray[np.intp]:
+    """Return how often each integer occurs."""
+    counts = np.zeros(most - least + 1, np.intp)
+    # Piece by piece, as NumPy counts in a wide copy.
+    for start in range(0, len(values), _IN_CACHE):
+        part = np.bincount(values[start : start + _IN_CACHE].astype(np.intp) - least)
+        counts[: len(part)] += part
+    return counts
+
+
+def _counts_of_bytes(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return how often each byte occurs, of many bytes: two are counted at once."""
+    even = len(values) // 2 * 2
+    pairs = _counts(np.ascontiguousarray(values[:even]).view(np.uint16), 0, 2**16 - 1).reshape(2**8, 2**8)
+    counts = _counts(values[even:], 0, 2**8 - 1)
+    counts += pairs.sum(axis=0)
+    counts += pairs.sum(axis=1)
+    return counts
+
+
+def _ranked(values: NDArray[Any], places: list[int]) -> list[Any]:
+    """Return what would stand at these places of the sorted values, none of which is NaN."""
+    rest, start = values.copy(), 0
+    found = {}
+    # One after the other, which NumPy does much faster than all at once.
+    for place in sorted(set(places)):
+        if place == start:
+            found[place] = rest.min()
+        else:
+            rest.partition(place - start)
+            found[place] = rest[place - start]
+            rest, start = rest[place - start + 1 :], place + 1
+    return [found[place] for place in places]
+
+
+def sampling_step(size: int) -> int:
+    """Return k where every k-th row and column of an image of so many values are looked at for its percentiles."""
+    return int(np.ceil(np.sqrt(size / EXACT_PIXELS))) if size > EXACT_PIXELS else 1
+
+
+def full_range(pixels: NDArray[Any]) -> float:
+    """Return the intensity that is full white: what a network that expects 0..1 should see as 1.
+
+    For integers the end of 8, 12 or 16 bits (255, 4095, 65535), whichever holds the brightest pixel:
+    8-bit images always end at 255, and of 16-bit files those of a 12-bit camera at 4095. Brighter
+    integers end at the brightest. Floats within 0..1 end at 1, others at the brightest.
+    """
+    highest = extremes(pixels)[1]
+    if pixels.dtype.kind == "f" or pixels.dtype.kind == "b":
+        return max(highest, 1.0)
+    return next((end for end in _INTEGER_ENDS if highest <= end), highest)
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type with its bytes in the order of this machine."""
+    return dtype.newbyteorder("=")
+
+
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    """Drop NaN and inf; of floats, what float32 or float64 can hold is left."""
+    if values.dtype.kind != "f":
+        return values
+    values = values.astype(np.float32 if values.itemsize <= 4 else np.float64, copy=False)
+    return values if _ends_if_finite(values) is not None else values[np.isfinite(values)]
+
+
+def extremes(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Smallest and largest finite value, without a copy of the image; both 0 if there is none."""
+    found = [ends for strip in _strips(pixels) if (ends := _finite_extremes(strip)) is not None]
+    if not found:
+        return 0.0, 0.0
+    lows, highs = zip(*found, strict=True)
+    return float(min(lows)), float(max(highs))
+
+
+def _finite_extremes(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
+    ends = _ends_if_finite(pixels)
+    if ends is not None:
+        return ends
+    finite = np.isfinite(pixels)
+    if not finite.any():
+        return None
+    low, high = (extreme(pixels, where=finite, initial=pixels[finite][0]) for extreme in (np.min, np.max))
+    return low, high
+
+
+def _ends_if_finite(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
+    """Return the smallest and the largest of some pixels, None if one is NaN or infinite."""
+    if pixels.size == 0:
+        return None
+    with np.errstate(invalid="ignore"):
+        low, high = pixels.min(), pixels.max()
+    return (low, high) if np.isfinite(low) and np.isfinite(high) else None
+
+
+def _strips(pixels: NDArray[Any], in_memory: int | None = None) -> Iterator[NDArray[Any]]:
+    """Read an image (..., Y, X) from top to bottom in pieces that need little memory, or of so many values."""
+    values = in_memory or _IN_CACHE if isinstance(pixels, np.ndarray) else _STRIP
+    rows = max(values // max(pixels.size // pixels.shape[-2], 1), 1)
+    for start in range(0, pixels.shape[-2], rows):
+        yield np.asarray(pixels[..., start : start + rows, :])
+
+
+def varies(plane: NDArray[Any]) -> bool:
+    """Whether the finite pixels of (Y, X) have more than one value; it is read only as far as that takes."""
+    lows, highs = [], []
+    for strip in _strips(plane, _A_LOOK):
+        ends = _finite_extremes(strip)
+        if ends is not None:
+            lows.append(ends[0])
+            highs.append(ends[1])
+            if min(lows) < max(highs):
+                return True
+    return False
+
+
+def invalid_pixels(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return where a plane of (C, Y, X) is NaN or infinite, bool (Y, X); None if there is no such pixel."""
+    if planes.dtype.kind != "f":
+        return None
+    invalid, top = None, 0
+    for strip in _strips(planes):
+        bottom = top + strip.shape[-2]
+        if _ends_if_finite(strip) is None:
+            if invalid is None:
+                invalid = np.zeros(planes.shape[1:], np.bool_)
+            invalid[top:bottom] = ~np.isfinite(strip).all(axis=0)
+        top = bottom
+    return invalid
