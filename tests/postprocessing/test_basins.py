@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.postprocessing.basins import find_basins, join_blocks, renumber_block
+from napari_unetseg.postprocessing import basins as module
+from napari_unetseg.postprocessing.basins import Saddles, find_basins, join_blocks
 from napari_unetseg.postprocessing.merging import merge_basins
 
 
@@ -25,16 +27,18 @@ def found(heights, side):
     """Basins of an image that is processed in blocks of this side, and the basin of each pixel (-1: background)."""
     framed = np.pad(heights, 1, constant_values=-np.inf)
     numbers = np.full(heights.shape, 99, np.int32)
-    blocks, count = [], 0
+    blocks, parts = [], []
     for top in range(0, heights.shape[0], side):
         for left in range(0, heights.shape[1], side):
             bottom, right = min(top + side, heights.shape[0]), min(left + side, heights.shape[1])
             around = framed[top : bottom + 2, left : right + 2]
-            block = slice(top, bottom), slice(left, right)
-            blocks.append(renumber_block(find_basins(around, block, numbers), block, numbers, count))
-            count += len(blocks[-1].peak)
-    basins, owner = join_blocks(blocks, numbers)
-    return basins, owner[numbers]
+            blocks.append((slice(top, bottom), slice(left, right)))
+            parts.append(find_basins(around, blocks[-1], numbers))
+    basins, meaning = join_blocks(blocks, parts, numbers)
+    owner = np.empty(heights.shape, np.int64)
+    for block, whole in zip(blocks, meaning, strict=True):
+        owner[block] = whole[numbers[block]]
+    return basins, owner
 
 
 def steepest(heights):
@@ -135,3 +139,40 @@ def test_objects_are_what_floods_from_their_highest_peaks_reach(heights, side, s
     roots = flooded(heights, seeds, basin)
     pairs = {(objects[i], root) for i, root in roots.items()}
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+@given(landscapes(), st.integers(1, 6), st.integers(1, 6))
+@settings(deadline=None, max_examples=80)
+def test_basins_have_one_order_whatever_the_blocks(heights, one, other):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ORDER_SIDE", 5)
+        (basins, owner), (again, owner_again) = found(heights, one), found(heights, other)
+    np.testing.assert_array_equal(owner, owner_again)
+    for name in ("peak", "height", "size", "first"):
+        np.testing.assert_array_equal(getattr(basins, name), getattr(again, name))
+    for name in ("one", "other", "height", "edge"):
+        np.testing.assert_array_equal(getattr(basins.saddles, name), getattr(again.saddles, name))
+    rows, columns = np.divmod(basins.peak, heights.shape[1])
+    keys = list(zip(rows // 5, columns // 5, basins.peak, strict=True))
+    assert keys == sorted(keys)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from([-2.5, -0.0, 0.0, 0.5, 1e30]))))
+def test_of_saddle_points_the_highest_stay_and_of_equal_ones_the_first(points):
+    one, other = (np.array([point[end] for point in points], np.int64) for end in (0, 1))
+    height = np.array([point[2] for point in points], np.float32)
+    edge = np.array([(7 * at) % 101 for at in range(len(points))], np.int64)
+    order = sorted(range(len(points)), key=lambda at: (-height[at], edge[at]))
+    expected = {}
+    for at in order:
+        if one[at] != other[at]:
+            expected.setdefault((min(one[at], other[at]), max(one[at], other[at])), (height[at], edge[at]))
+    highest = Saddles(one, other, height, edge).highest()
+    assert list(zip(highest.one, highest.other, strict=True)) == list(expected)
+    assert list(zip(highest.height, highest.edge, strict=True)) == list(expected.values())
+
+
+@given(st.lists(st.integers(-(2**62), 2**62)))
+def test_integers_of_any_size_are_put_in_order(values):
+    values = np.array(values, np.int64)
+    assert module._stable_order(values).tolist() == np.argsort(values, kind="stable").tolist()

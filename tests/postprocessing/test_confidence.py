@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from napari_unetseg.postprocessing.confidence import measure_confidence
+from napari_unetseg.postprocessing import blocks
+from napari_unetseg.postprocessing import confidence as confidence_module
+from napari_unetseg.postprocessing.confidence import mean_of_objects, measure_confidence
 
 
 def test_means_over_image_objects_and_background():
@@ -34,3 +39,31 @@ def test_means_agree_with_numpy():
     assert confidence.mask_mean == pytest.approx(foreground[labels > 0].mean(dtype=np.float64))
     assert confidence.background_mean == pytest.approx(foreground[labels == 0].mean(dtype=np.float64))
     np.testing.assert_allclose(confidence.objects, [foreground[labels == i].mean() for i in range(1, 9)], rtol=1e-5)
+
+
+@given(
+    arrays(np.int32, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 4)),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=60)
+def test_sums_are_those_of_each_strip_pixel_by_pixel(labels, strip, cached_strip, random):
+    foreground = np.array([random.random() for _ in range(labels.size)], np.float32).reshape(labels.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "STRIP", strip)
+        patch.setattr(confidence_module, "CACHED_STRIP", cached_strip)
+        everything = measure_confidence(labels, foreground)
+        sizes, means = mean_of_objects(labels, foreground)
+        # What went before: a count of each strip at once.
+        counts, sums = np.zeros(5, int), np.zeros(5)
+        for plane, values in zip(labels, foreground, strict=True):
+            for rows in blocks.strips(plane.shape):
+                counts += np.bincount(plane[rows].ravel(), minlength=5)
+                sums += np.bincount(plane[rows].ravel(), weights=values[rows].ravel(), minlength=5)
+    present = np.flatnonzero(counts[1:]) + 1
+    assert sizes.tolist() == counts[present].tolist()
+    expected = (sums[present] / counts[present]).astype(np.float32)
+    assert means.tobytes() == everything.objects.tobytes() == expected.tobytes()
+    if counts[0]:
+        assert everything.background_mean == sums[0] / counts[0]

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.inference.size_estimate import area_weighted_diameter
+from napari_unetseg.inference.size_estimate import area_weighted_diameter_of
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, middle_span
-from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.decoding import FoundObjects, find_objects
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.zoo.card import ModelCard
@@ -48,7 +48,9 @@ class SizedCard(Protocol):
         ...
 
 
-def diameter_to_rescale_by(maps: NDArray[np.floating[Any]], card: SizedCard) -> float | None:
+def diameter_to_rescale_by(
+    maps: NDArray[np.floating[Any]], card: SizedCard, found: FoundObjects | None = None
+) -> float | None:
     """Return the diameter by which an image should be rescaled; None if the model sees it well as it is.
 
     Objects are read off the middle of the image, of a stack off that of its middle plane, by the parameters of
@@ -61,6 +63,9 @@ def diameter_to_rescale_by(maps: NDArray[np.floating[Any]], card: SizedCard) -> 
         What the model said of the image at its own size: probabilities of its heads, (heads, [planes...,] Y, X).
     card
         Of the model; see `ModelCard.object_sizes`.
+    found
+        The objects of a plane that is seen whole (`is_seen_whole`), where they have been read off by the parameters of
+        the card already.
 
     Returns
     -------
@@ -71,16 +76,22 @@ def diameter_to_rescale_by(maps: NDArray[np.floating[Any]], card: SizedCard) -> 
     """
     if card.object_sizes is None or card.object_size is None:
         return None
-    middle: tuple[slice | int, ...] = (slice(None), *middle_plane(maps.shape[1:-2]))
-    plane = maps[middle]
-    seen = plane[:, *(middle_span(length, MIDDLE_SIDE) for length in plane.shape[1:])]
-    sure = min(card.parameters.min_confidence, MIN_CONFIDENCE)
-    parameters = card.parameters.model_copy(update={"min_confidence": sure})
-    found = area_weighted_diameter(decode(seen, card.heads, parameters), MIN_OBJECTS)
+    if found is None:
+        middle: tuple[slice | int, ...] = (slice(None), *middle_plane(maps.shape[1:-2]))
+        plane = maps[middle]
+        seen = plane[:, *(middle_span(length, MIDDLE_SIDE) for length in plane.shape[1:])]
+        found = find_objects(seen, card.heads, card.parameters)
+    areas = found.areas(min(card.parameters.min_confidence, MIN_CONFIDENCE))
+    diameter = area_weighted_diameter_of(areas, MIN_OBJECTS)
     least, most = card.object_sizes
-    if found is None or least <= found <= most:
+    if diameter is None or least <= diameter <= most:
         return None
-    return round(min(max(found, card.object_size / MAX_RESCALING), card.object_size * MAX_RESCALING), 1)
+    return round(min(max(diameter, card.object_size / MAX_RESCALING), card.object_size * MAX_RESCALING), 1)
+
+
+def is_seen_whole(shape: tuple[int, ...]) -> bool:
+    """Whether the decision looks at all of an image of this shape, and not at its middle alone."""
+    return len(shape) == 2 and max(shape) <= MIDDLE_SIDE
 
 
 def rescaled_warning(image: str, diameter: float, card: ModelCard) -> Sentence:

@@ -51,7 +51,11 @@ def area_weighted_diameter(labels: NDArray[np.integer], min_objects: int = MIN_O
     float or None
         Equivalent diameter in pixels; None of fewer objects than `min_objects`.
     """
-    areas = _areas(labels)
+    return area_weighted_diameter_of(_areas(labels), min_objects)
+
+
+def area_weighted_diameter_of(areas: NDArray[np.intp], min_objects: int) -> float | None:
+    """Do what `area_weighted_diameter` does where the number of pixels of each object is known."""
     return float(_diameters(area_weighted_size(areas))) if len(areas) >= min_objects else None
 
 

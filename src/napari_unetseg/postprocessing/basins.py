@@ -13,15 +13,20 @@ image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.blocks import Block
+from napari_unetseg.postprocessing.blocks import CACHED_STRIP, Block
 
 IntArray = NDArray[np.int64]
 Heights = NDArray[np.float32]
+
+ORDER_SIDE = 1024
+"""Side of the squares that give basins their order. Where objects are equally large the order decides which of them is
+joined to the other (see `merging`), so it must not follow from how an image is divided into blocks."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,36 @@ class Saddles:
 
     def highest(self) -> "Saddles":
         """Keep the first of the highest saddle points between each two basins, ordered from the highest one down."""
-        order = np.lexsort((self.edge, -self.height))
-        low, high = np.minimum(self.one, self.other)[order], np.maximum(self.one, self.other)[order]
+        by_edge = np.argsort(self.edge, kind="stable")
+        falling = by_edge[_stable_order(_rising_integers(0 - self.height[by_edge]))]
+        low, high = np.minimum(self.one, self.other)[falling], np.maximum(self.one, self.other)[falling]
         pairs = low * (int(high.max(initial=0)) + 1) + high
-        kept = np.sort(np.unique(pairs, return_index=True)[1])
+        order = _stable_order(pairs)
+        is_first = np.ones(len(order), bool)
+        np.not_equal(pairs[order[1:]], pairs[order[:-1]], out=is_first[1:])
+        kept = np.sort(order[is_first])
         kept = kept[low[kept] != high[kept]]
-        return Saddles(low[kept], high[kept], self.height[order][kept], self.edge[order][kept])
+        return Saddles(low[kept], high[kept], self.height[falling[kept]], self.edge[falling[kept]])
+
+
+def _stable_order(values: IntArray) -> IntArray:
+    """Return what sorts integers, equal ones in the order in which they are.
+
+    Their positions are sorted along with them, in the lowest bits: numpy is several times as fast with plain integers.
+    """
+    bits = len(values).bit_length()
+    if not len(values) or max(abs(int(values.min())), abs(int(values.max()))) >= 2 ** (63 - bits):
+        return np.argsort(values, kind="stable")
+    keys = (values << bits) | np.arange(len(values))
+    keys.sort()
+    order: IntArray = keys & ((1 << bits) - 1)
+    return order
+
+
+def _rising_integers(heights: Heights) -> IntArray:
+    """Return integers that are in the order of floats: the bits of these, turned round where they are negative."""
+    bits = heights.view(np.int32)
+    return (bits ^ ((bits >> 31) & np.int32(2**31 - 1))).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -96,62 +125,104 @@ def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> B
     numbers
         int32 (Y, X) of the image. Basin number i of this block becomes i + 1, the background 0.
     """
-    rows, columns = heights.shape[0] - 2, heights.shape[1] - 2
-    pixels = np.flatnonzero(heights > -np.inf)
-    row, column = np.divmod(pixels, columns + 2)
-    own = (row > 0) & (row <= rows) & (column > 0) & (column <= columns)
-    goal = _climb(heights, pixels, own)
-    reached = goal[own]
-    size = np.bincount(reached, minlength=len(pixels))
-    listed = np.flatnonzero((size > 0) | (row > rows) | (column > columns))
+    width = heights.shape[1]
+    mask = heights > -np.inf
+    frame = mask.copy()
+    frame[1:-1, 1:-1] = False
+    mask ^= frame
+    own, beyond = np.flatnonzero(mask), np.flatnonzero(frame)
+    pixels = np.concatenate([own, beyond]) if len(beyond) else own
+    position = np.empty(heights.size, np.int32)
+    position[pixels] = np.arange(len(pixels), dtype=np.int32)
+    goal = np.arange(len(pixels))
+    goal[: len(own)] = position[own + _ascents(heights, own)]
+    goal = _follow(goal)
+    size = np.bincount(goal[: len(own)], minlength=len(pixels))
+    is_listed = size > 0
+    is_listed[len(own) :] |= (beyond >= heights.size - width) | (beyond % width == width - 1)
+    listed = np.flatnonzero(is_listed)
     position = np.zeros(len(pixels), np.int32)
     position[listed] = np.arange(1, len(listed) + 1)
-    index = (row + (block[0].start - 1)) * numbers.shape[1] + (column + (block[1].start - 1))
-    first = np.full(len(listed), np.iinfo(np.int64).max)
-    first[position[reached[::-1]] - 1] = index[own][::-1]  # the last assignment stays: the first pixel
+    number = position[goal]
     basin = np.zeros(heights.shape, np.int32)
-    basin.ravel()[pixels] = position[goal]
+    basin.ravel()[pixels] = number
     numbers[block] = basin[1:-1, 1:-1]
-    saddles = _find_saddles(heights, basin, block, numbers.shape)
-    saddles = Saddles(saddles.one - 1, saddles.other - 1, saddles.height, saddles.edge)
-    return Basins(index[listed], heights.ravel()[pixels[listed]], size[listed], first, saddles)
+    number = number[: len(own)]
+    first = np.full(len(listed) + 1, -1)
+    first[number[::-1]] = own[::-1]  # the last assignment stays: the first pixel
+
+    def index(pixel: IntArray) -> IntArray:
+        """Return where pixels of the block and its frame lie in the image."""
+        row, column = np.divmod(pixel, width)
+        places: IntArray = (row + (block[0].start - 1)) * numbers.shape[1] + (column + (block[1].start - 1))
+        return places
+
+    found = []
+    for direction, step in enumerate((1, width)):
+        there = basin.ravel()[own + step]
+        meets = np.flatnonzero((there != number) & (there > 0))
+        pixel = own[meets]
+        lower = np.minimum(heights.ravel()[pixel], heights.ravel()[pixel + step])
+        edge = index(pixel) + direction * numbers.size
+        found.append((number[meets] - np.int64(1), there[meets] - np.int64(1), lower, edge))
+    saddles = Saddles(*(np.concatenate(column) for column in zip(*found, strict=True))).highest()
+    return Basins(
+        index(pixels[listed]),
+        heights.ravel()[pixels[listed]],
+        size[listed],
+        np.where(first[1:] < 0, np.iinfo(np.int64).max, index(first[1:])),
+        saddles,
+    )
 
 
-def renumber_block(basins: Basins, block: Block, numbers: NDArray[np.int32], count: int) -> Basins:
-    """Make the basin numbers of a block follow those of the `count` basins of the blocks before, in its pixels too."""
-    part = numbers[block]
-    np.add(part, count, out=part, where=part > 0)
-    saddles = basins.saddles
-    saddles = Saddles(saddles.one + count, saddles.other + count, saddles.height, saddles.edge)
-    return replace(basins, saddles=saddles)
+def join_blocks(
+    blocks: Sequence[Block], found: Sequence[Basins], numbers: NDArray[np.int32]
+) -> tuple[Basins, list[IntArray]]:
+    """Put the basins of all blocks together.
 
-
-def join_blocks(blocks: Sequence[Basins], numbers: NDArray[np.int32]) -> tuple[Basins, IntArray]:
-    """Put the basins of all blocks together, whose numbers follow each other (see `renumber_block`).
+    Parameters
+    ----------
+    blocks
+        The blocks of the image, in raster order.
+    found
+        Of each block, as `find_basins` returns them.
+    numbers
+        int32 (Y, X), as `find_basins` has filled it.
 
     Returns
     -------
     Basins
-        Basins of the image.
-    (N + 1,)
-        Which of them a number in `numbers` means; -1 for 0.
+        Basins of the image, in the order of the squares of `ORDER_SIDE` that their peaks lie in, and in raster order
+        there.
+    list of (N + 1,)
+        For each block, which of them a number in its pixels means; -1 for 0.
     """
-    peak = np.concatenate([block.peak for block in blocks])
-    goal = numbers.ravel()[peak].astype(np.int64) - 1
-    goal = _follow(goal)
+    starts = np.cumsum([0, *(len(part.peak) for part in found)])
+    peak = np.concatenate([part.peak for part in found])
+    row, column = np.divmod(peak, numbers.shape[1])
+    tops, lefts = (np.array(sorted({block[axis].start for block in blocks})) for axis in (0, 1))
+    block_row, block_column = (
+        np.searchsorted(edges, at, side="right") - 1 for edges, at in ((tops, row), (lefts, column))
+    )
+    goal = _follow(starts[block_row * len(lefts) + block_column] + numbers.ravel()[peak] - 1)
     whole = np.flatnonzero(goal == np.arange(len(goal)))
+    whole = whole[np.lexsort((peak[whole], column[whole] // ORDER_SIDE, row[whole] // ORDER_SIDE))]
     position = np.zeros(len(goal), np.int64)
     position[whole] = np.arange(len(whole))
     owner = position[goal]
-    sizes, firsts = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("size", "first"))
+    sizes, firsts = (np.concatenate([getattr(part, name) for part in found]) for name in ("size", "first"))
     size, first = merge_parts(owner, len(whole), sizes, firsts)
-    one, other, saddle_height, edge = (
-        np.concatenate([getattr(block.saddles, name) for block in blocks])
-        for name in ("one", "other", "height", "edge")
+    one, other = (
+        np.concatenate([getattr(part.saddles, end) + start for part, start in zip(found, starts[:-1], strict=True)])
+        for end in ("one", "other")
     )
-    height = np.concatenate([block.height for block in blocks])[whole]
+    saddle_height, edge = (
+        np.concatenate([getattr(part.saddles, name) for part in found]) for name in ("height", "edge")
+    )
+    height = np.concatenate([part.height for part in found])[whole]
     saddles = Saddles(owner[one], owner[other], saddle_height, edge).highest()
-    return Basins(peak[whole], height, size, first, saddles), np.append(-1, owner)
+    meaning = [np.append(-1, owner[start:stop]) for start, stop in pairwise(starts)]
+    return Basins(peak[whole], height, size, first, saddles), meaning
 
 
 def merge_parts(owner: IntArray, count: int, size: IntArray, first: IntArray) -> tuple[IntArray, IntArray]:
@@ -163,29 +234,27 @@ def merge_parts(owner: IntArray, count: int, size: IntArray, first: IntArray) ->
     return sizes, firsts
 
 
-def _climb(heights: Heights, pixels: IntArray, own: NDArray[np.bool_]) -> IntArray:
-    """Return for each of the pixels where it leads, as a position among them; those that are not own lead nowhere.
+def _ascents(heights: Heights, pixels: IntArray) -> IntArray:
+    """Return for each of the pixels the step to the flat index that it leads to, 0 for a peak.
 
     On a plateau a pixel leads up or left, so that a plateau has few peaks.
     """
-    middle = heights[1:-1, 1:-1]
-    best, step = middle.copy(), np.zeros(middle.shape, np.int32)
-    width = heights.shape[1]
-    around = (
-        (-width, heights[:-2, 1:-1], np.greater_equal),
-        (-1, heights[1:-1, :-2], np.greater_equal),
-        (1, heights[1:-1, 2:], np.greater),
-        (width, heights[2:, 1:-1], np.greater),
-    )
-    for offset, neighbour, leads in around:
-        better = leads(neighbour, best)
-        np.copyto(best, neighbour, where=better)
-        np.copyto(step, offset, where=better)
-    position = np.zeros(heights.size, np.int32)
-    position[pixels] = np.arange(len(pixels))
-    goal = np.arange(len(pixels))
-    goal[own] = position[pixels[own] + step[middle > -np.inf]]
-    return _follow(goal)
+    flat, width = heights.ravel(), heights.shape[1]
+    ways = np.empty(heights.size, np.uint8)
+    for start in range(width, heights.size - width, CACHED_STRIP):
+        stop = min(start + CACHED_STRIP, heights.size - width)
+        left, up, middle, right, down = (flat[start + step : stop + step] for step in (-1, -width, 0, 1, width))
+        highest = np.maximum(left, up)
+        for other in (middle, right, down):
+            np.maximum(highest, other, out=highest)
+        # One bit for each direction whose pixel is as high as the highest: the first of them is where a pixel leads.
+        way = ways[start:stop]
+        np.equal(left, highest, out=way.view(bool))
+        for other in (up, middle, right):
+            way += way
+            way |= (other == highest).view(np.uint8)
+    steps = np.array([width, 1, *[0] * 2, *[-width] * 4, *[-1] * 8])
+    return steps[ways[pixels]]
 
 
 def _follow(goal: IntArray) -> IntArray:
@@ -195,17 +264,3 @@ def _follow(goal: IntArray) -> IntArray:
         if np.array_equal(further, goal):
             return goal
         goal = further
-
-
-def _find_saddles(heights: Heights, basin: NDArray[np.int32], block: Block, shape: tuple[int, int]) -> Saddles:
-    """Find the saddle points between each pixel of a block and its right and lower neighbours."""
-    found = []
-    here = basin[1:-1, 1:-1]
-    for direction, (there, offset) in enumerate(((basin[1:-1, 2:], 1), (basin[2:, 1:-1], basin.shape[1]))):
-        row, column = np.nonzero((here != there) & (here > 0) & (there > 0))
-        pixel = (row + 1) * basin.shape[1] + column + 1
-        index = (row + block[0].start) * shape[1] + column + block[1].start
-        lower = np.minimum(heights.ravel()[pixel], heights.ravel()[pixel + offset])
-        ends = (basin.ravel()[index].astype(np.int64) for index in (pixel, pixel + offset))
-        found.append((*ends, lower, index + direction * shape[0] * shape[1]))
-    return Saddles(*(np.concatenate(column) for column in zip(*found, strict=True))).highest()

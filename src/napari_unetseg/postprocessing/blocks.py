@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from math import ceil
 
 Block = tuple[slice, ...]
 """Rows and columns of an image, as slices with a start and a stop."""
@@ -9,19 +10,27 @@ Block = tuple[slice, ...]
 STRIP = 2**22
 """Pixels of a strip."""
 
+CACHED_STRIP = 2**16
+"""Pixels of a strip of which a core keeps several copies in its cache: to work on one after the other takes half of the
+time, since no memory has to be got for the copies."""
+
 MIDDLE_SIDE = 1024
 """Pixels along each axis of the middle of an image, where the middle says enough of all of it."""
 
 
-def strips(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield the rows of an image (Y, X) in strips of about `STRIP` pixels, from top to bottom."""
-    step = max(STRIP // max(shape[1], 1), 1)
+def strips(shape: tuple[int, ...], pixels: int | None = None) -> Iterator[slice]:
+    """Yield the rows of an image (Y, X) in strips of about so many pixels, or `STRIP`, from top to bottom."""
+    step = max((STRIP if pixels is None else pixels) // max(shape[1], 1), 1)
     return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
 def blocks(shape: tuple[int, ...], side: int) -> Iterator[Block]:
-    """Yield the blocks of an image (Y, X), squares of that side but for the last ones, in raster order."""
-    rows, columns = ([slice(at, min(at + side, length)) for at in range(0, length, side)] for length in shape)
+    """Yield the blocks of an image (Y, X) in raster order: the fewest of at most that side, of about one size."""
+    rows, columns = (
+        [slice(at, min(at + step, length)) for at in range(0, length, step)]
+        for length in shape
+        for step in [ceil(length / max(ceil(length / side), 1))]
+    )
     yield from product(rows, columns)
 
 

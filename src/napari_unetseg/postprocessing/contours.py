@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.object_groups import object_groups
+from napari_unetseg.postprocessing.object_groups import ObjectGroup, object_groups
+from napari_unetseg.postprocessing.side_by_side import side_by_side
 
 Ring = NDArray[np.float64]
 """Vertices (y, x) of a closed outline, (N, 2); the first one is not repeated."""
@@ -67,33 +68,31 @@ def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     list[Contour]
         Ordered by label; parts of one label in the raster order of their first pixel.
     """
-    contours = [contour for group in object_groups(labels) for contour in _trace(group.labels, group.origin)]
+    contours = [contour for traced in side_by_side(_trace, object_groups(labels)) for contour in traced]
     return sorted(contours, key=lambda contour: contour.label)
 
 
-def _trace(labels: NDArray[np.integer], origin: tuple[int, int]) -> list[Contour]:
-    """Outline the objects of a part of an image, of which the first pixel lies at `origin`."""
-    from skimage.measure import label as connected_components
-
+def _trace(group: ObjectGroup) -> list[Contour]:
+    """Outline the objects of a part of an image."""
+    labels = group.labels
     if not labels.any():
         return []
-    parts = np.pad(connected_components(labels, background=0, connectivity=1), 1)
-    runs = _find_runs(parts)
-    order, lengths = _walk(_successors(runs, parts))
-    starts = np.cumsum(lengths) - lengths
-    vertices = np.column_stack([runs.y0[order], runs.x0[order]])
-    owners = runs.part[order[starts]]
-    exterior = _areas(vertices, starts) > 0
-    rings = np.split(vertices + (np.array(origin) - 0.5), starts[1:])
+    # Almost always each object has one part. Its label tells then what belongs together.
+    rings = _Rings.round(np.pad(labels, 1))
+    if not rings.are_of_whole_objects:
+        from skimage.measure import label as connected_components
+
+        rings = _Rings.round(np.pad(connected_components(labels, background=0, connectivity=1), 1))
+    outlines = np.split(rings.vertices + (np.array(group.origin) - 0.5), rings.starts[1:])
     holes: dict[int, list[Ring]] = {}
-    for ring in np.flatnonzero(~exterior):
-        holes.setdefault(int(owners[ring]), []).append(rings[ring])
-    outer = np.flatnonzero(exterior)
-    first = vertices[starts[outer]]
+    for ring in np.flatnonzero(~rings.is_exterior):
+        holes.setdefault(int(rings.part[ring]), []).append(outlines[ring])
+    outer = np.flatnonzero(rings.is_exterior)
+    first = rings.vertices[rings.starts[outer]]
     values = labels[first[:, 0], first[:, 1]].tolist()
     return [
-        Contour(value, rings[ring], tuple(holes.get(owner, ())))
-        for value, ring, owner in zip(values, outer, owners[outer].tolist(), strict=True)
+        Contour(value, outlines[ring], tuple(holes.get(part, ())))
+        for value, ring, part in zip(values, outer.tolist(), rings.part[outer].tolist(), strict=True)
     ]
 
 
@@ -128,6 +127,47 @@ def rasterise(contours: list[Contour], shape: tuple[int, int]) -> NDArray[np.int
 
 
 @dataclass(frozen=True)
+class _Rings:
+    """The rings of all parts of an image.
+
+    Attributes
+    ----------
+    vertices
+        (V, 2), of one ring after the other, as vertices of the grid (see `_find_runs`).
+    starts
+        (N,), position of the first vertex of each ring.
+    part
+        (N,), value of the part that each ring belongs to.
+    is_exterior
+        bool (N,), whether it is an exterior, or a hole.
+    touch
+        Whether pixels of one value meet at a corner alone.
+    """
+
+    vertices: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    part: NDArray[np.integer]
+    is_exterior: NDArray[np.bool_]
+    touch: bool
+
+    @classmethod
+    def round(cls, parts: NDArray[np.integer]) -> "_Rings":
+        """Outline the parts of an image that is framed by background."""
+        runs = _find_runs(parts)
+        following, touch = _successors(runs, parts)
+        order, lengths = _walk(following)
+        starts = np.cumsum(lengths) - lengths
+        vertices = np.column_stack([runs.y0[order], runs.x0[order]])
+        return cls(vertices, starts, runs.part[order[starts]], _areas(vertices, starts) > 0, touch)
+
+    @property
+    def are_of_whole_objects(self) -> bool:
+        """Whether no two parts have the same value. Where pixels of one touch at a corner it is not known."""
+        exteriors = np.sort(self.part[self.is_exterior])
+        return not self.touch and bool((exteriors[1:] != exteriors[:-1]).all())
+
+
+@dataclass(frozen=True)
 class _Runs:
     """Straight pieces of outline, each from vertex (y0, x0) to vertex (y1, x1) of the grid.
 
@@ -151,19 +191,29 @@ def _find_runs(parts: NDArray[np.integer]) -> _Runs:
 
     Grid vertex (y, x) is the top left corner of pixel (y, x) of the unframed image.
     """
-    above, below = parts[:-1], parts[1:]
-    left, right = parts.T[:-1], parts.T[1:]
-    found = []
-    for direction, owner, other in (
-        (RIGHT, below, above),
-        (DOWN, left, right),
-        (LEFT, above, below),
-        (UP, right, left),
+    height, width = parts.shape
+    flat, found = parts.ravel(), []
+    # Where two pixels above each other, or side by side, differ: their flat indices.
+    above = np.flatnonzero(flat[:-width] != flat[width:])
+    left = np.flatnonzero(flat[:-1] != flat[1:])
+    left = left[np.argsort(left % width * height + left // width)]  # column by column
+    for direction, first, owner, length in (
+        (RIGHT, above, above + width, width),
+        (DOWN, left, left, height),
+        (LEFT, above, above, width),
+        (UP, left, left + 1, height),
     ):
-        line, start, end = _intervals(np.where(owner != other, owner, 0))
-        part = owner[line, start]
+        part = flat[owner]
+        owned = np.flatnonzero(part)
+        part, first = part[owned], first[owned]
+        row = first // width
+        line, along = (row, first - row * width) if direction in (RIGHT, LEFT) else (first - row * width, row)
+        # A run ends where the next piece of outline does not follow it, or belongs to another part.
+        breaks = np.flatnonzero((np.diff(line * length + along) != 1) | (part[1:] != part[:-1])) + 1
+        begin, end = np.append(0, breaks), np.append(breaks, len(part)) - 1
+        part, line = part[begin], line[begin]
         # Column i of the framed image lies between grid vertices i - 1 and i.
-        low, high = start - 1, end - 1
+        low, high = along[begin] - 1, along[end]
         if direction in (LEFT, UP):
             low, high = high, low
         found.append((line, low, line, high, part) if direction in (RIGHT, LEFT) else (low, line, high, line, part))
@@ -171,16 +221,8 @@ def _find_runs(parts: NDArray[np.integer]) -> _Runs:
     return _Runs(y0, x0, y1, x1, part, first=np.cumsum([0, *(len(run[0]) for run in found)]))
 
 
-def _intervals(cracks: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Return line, start and end (exclusive) of the stretches of equal non-zero value in each line."""
-    change = cracks[:, 1:] != cracks[:, :-1]
-    line, start = np.nonzero(change & (cracks[:, 1:] > 0))
-    _, end = np.nonzero(change & (cracks[:, :-1] > 0))
-    return line, start + 1, end + 1
-
-
-def _successors(runs: _Runs, parts: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Return for every run the run that its ring goes on with.
+def _successors(runs: _Runs, parts: NDArray[np.integer]) -> tuple[NDArray[np.intp], bool]:
+    """Return for every run the run that its ring goes on with, and whether pixels of a part meet at a corner alone.
 
     A ring turns right round the corner of its own pixel, except where the pixel diagonally across
     belongs to the same part: there it turns left. Where two pixels of a part meet at a corner this
@@ -191,7 +233,8 @@ def _successors(runs: _Runs, parts: NDArray[np.integer]) -> NDArray[np.intp]:
     flat = parts.ravel()
     # Framed pixels round vertex v: top left v, top right v + 1, bottom left v + width, then + 1.
     across = {RIGHT: 1, DOWN: width + 1, LEFT: width, UP: 0}
-    following = np.empty(len(begin), dtype=np.intp)
+    ahead = {RIGHT: width + 1, DOWN: width, LEFT: 0, UP: 1}
+    following, touch = np.empty(len(begin), dtype=np.intp), False
     lookup = {}
     for direction in range(4):
         members = np.arange(runs.first[direction], runs.first[direction + 1])
@@ -201,12 +244,13 @@ def _successors(runs: _Runs, parts: NDArray[np.integer]) -> NDArray[np.intp]:
         members = np.arange(runs.first[direction], runs.first[direction + 1])
         vertex = finish[members]
         turns_left = flat[vertex + across[direction]] == runs.part[members]
+        touch |= bool((flat[vertex + ahead[direction]] != runs.part[members])[turns_left].any())
         chosen = np.empty(len(vertex), dtype=np.intp)
         for turn, which in ((direction - 1, turns_left), (direction + 1, ~turns_left)):
             keys, candidates = lookup[turn % 4]
             chosen[which] = candidates[np.searchsorted(keys, vertex[which])]
         following[members] = chosen
-    return following
+    return following, touch
 
 
 def _walk(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -1,9 +1,8 @@
 """From probability maps to a label image."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +11,31 @@ from scipy import ndimage
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled, is_out_of_memory
-from napari_unetseg.postprocessing.basins import Basins, find_basins, join_blocks, merge_parts, renumber_block
+from napari_unetseg.postprocessing.basins import Basins, find_basins, join_blocks, merge_parts
 from napari_unetseg.postprocessing.blocks import Block, blocks
-from napari_unetseg.postprocessing.confidence import measure_confidence
+from napari_unetseg.postprocessing.confidence import mean_of_objects
 from napari_unetseg.postprocessing.holes import fill_holes
 from napari_unetseg.postprocessing.landscape import elevation
 from napari_unetseg.postprocessing.merging import join_fragments, merge_basins
 from napari_unetseg.postprocessing.numbering import number_in_place, ranks, renumber
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.postprocessing.side_by_side import side_by_side
 from napari_unetseg.postprocessing.smoothing import smooth
 from napari_unetseg.probability_maps import drop_cached_pages
 
-BLOCK_SIDE = 1024
-"""Side in pixels of the blocks in which a landscape is processed. The result does not depend on it. Smaller ones spend
-more on the margins around them, larger ones need more memory (some 100 bytes for each of their pixels)."""
+BLOCK_SIDE = 704
+"""Largest side in pixels of the blocks in which a landscape is processed. The result does not depend on it. Smaller
+ones spend more on the margins around them; of larger ones too little stays in a core's cache, and each core needs more
+memory (some 100 bytes for each of their pixels)."""
 
-BLOCKS_AT_ONCE = min(usable_cores(), 4)
+BLOCKS_AT_ONCE = usable_cores()
 """Blocks that are processed at the same time, each in a thread: NumPy releases the interpreter lock meanwhile."""
 
 SMALL_BLOCK_SIDE = 256
 """Side of the blocks with which it is tried again where memory ran out, one at a time and in no thread of its own."""
+
+
+_Found = TypeVar("_Found")
 
 
 class _BlockPlan(NamedTuple):
@@ -103,12 +107,67 @@ def decode(
         If there is not even memory enough to process small blocks one after the other, or an error of a library that
         means the same (see `is_out_of_memory`).
     """
+    return _within_memory(
+        lambda plan: _decode(probability, heads, parameters, cancel, plan).sure(parameters.min_confidence)
+    )
+
+
+class FoundObjects:
+    """The objects of a plane, before those of too low a confidence are dropped.
+
+    Parameters
+    ----------
+    labels
+        int32 (Y, X), as `decode` gives them with a ``min_confidence`` of 0.
+    foreground
+        (Y, X), the foreground probability.
+    """
+
+    def __init__(self, labels: NDArray[np.int32], foreground: NDArray[np.float32]) -> None:
+        self._labels = labels
+        self._foreground = foreground
+
+    def areas(self, min_confidence: float) -> NDArray[np.intp]:
+        """Return the number of pixels of each object that is not dropped."""
+        sizes, _ = self._sizes_and_means
+        return sizes[self._kept(min_confidence)] if min_confidence else sizes
+
+    def sure(self, min_confidence: float) -> NDArray[np.int32]:
+        """Drop objects of too low a mean probability, in place; the others keep their order."""
+        if not min_confidence or (kept := self._kept(min_confidence)).all():
+            return self._labels
+        numbers = np.zeros(len(kept) + 1, dtype=np.int32)
+        numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
+        return renumber(self._labels, numbers)
+
+    def _kept(self, min_confidence: float) -> NDArray[np.bool_]:
+        """Mark the objects that are not dropped. A mean that is not known is too low."""
+        _, means = self._sizes_and_means
+        return means >= np.float32(min_confidence)
+
+    @cached_property
+    def _sizes_and_means(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        return mean_of_objects(self._labels, self._foreground)
+
+
+def find_objects(
+    probability: NDArray[np.float32],
+    heads: tuple[str, ...],
+    parameters: DecodeParameters,
+    cancel: CancelFlag | None = None,
+) -> FoundObjects:
+    """Do what `decode` does but for its last step, for which several limits can be tried then."""
+    return _within_memory(lambda plan: _decode(probability, heads, parameters, cancel, plan))
+
+
+def _within_memory(work: Callable[[_BlockPlan], _Found]) -> _Found:
+    """Work on large blocks side by side; where memory runs out, on small ones one after the other."""
     try:
-        return _decode(probability, heads, parameters, cancel, _BlockPlan(BLOCK_SIDE, BLOCKS_AT_ONCE))
+        return work(_BlockPlan(BLOCK_SIDE, BLOCKS_AT_ONCE))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    return _decode(probability, heads, parameters, cancel, _BlockPlan(SMALL_BLOCK_SIDE, 1))
+    return work(_BlockPlan(SMALL_BLOCK_SIDE, 1))
 
 
 def _decode(
@@ -117,7 +176,7 @@ def _decode(
     parameters: DecodeParameters,
     cancel: CancelFlag | None,
     plan: _BlockPlan,
-) -> NDArray[np.int32]:
+) -> FoundObjects:
     planes = dict(zip(heads, probability, strict=True))
     least = 0 if parameters.smoothing else parameters.min_size
     if parameters.split > 0:
@@ -128,10 +187,8 @@ def _decode(
         labels = smooth(labels, parameters.smoothing)
         labels = number_in_place(labels, parameters.min_size)
     if parameters.fill_holes:
-        labels = fill_holes(labels)
-    if parameters.min_confidence:
-        labels = _drop_unsure(labels, planes["foreground"], parameters.min_confidence)
-    return labels
+        labels = fill_holes(labels, plan.at_once)
+    return FoundObjects(labels, planes["foreground"])
 
 
 def _undivided(foreground: NDArray[np.float32], threshold: float, min_size: int) -> NDArray[np.int32]:
@@ -154,50 +211,43 @@ def _divided(
     Besides the label image, which holds the numbers of the basins first, nothing of the image's size is in memory.
     """
     labels = np.empty(planes["foreground"].shape, np.int32)
-    found: list[Basins] = []
-    count = 0
-    for block, basins in _basins_by_block(planes, threshold, labels, cancel, plan):
-        found.append(renumber_block(basins, block, labels, count))
-        count += len(basins.peak)
-    basins, whole = join_blocks(found, labels)
+    parts = list(blocks(labels.shape, plan.side))
+    basins, meaning = join_blocks(parts, list(_basins_by_block(planes, threshold, labels, parts, cancel, plan)), labels)
     owner = join_fragments(basins, merge_basins(basins, split), split)
     objects = int(owner.max(initial=-1)) + 1
     sizes, first = merge_parts(owner, objects, basins.size, basins.first)
     # The background, which is -1 among the basins, comes last.
-    numbers = np.append(ranks(sizes, first, min_size)[owner], np.int32(0))[whole]
-    return renumber(labels, numbers)
+    numbers = np.append(ranks(sizes, first, min_size)[owner], np.int32(0))
+
+    def renumber_block(at: int) -> None:
+        renumber(labels[parts[at]], numbers[meaning[at]])
+
+    for _ in side_by_side(renumber_block, range(len(parts)), plan.at_once):
+        pass
+    return labels
 
 
 def _basins_by_block(
     planes: dict[str, NDArray[np.float32]],
     threshold: float,
     labels: NDArray[np.int32],
+    parts: Sequence[Block],
     cancel: CancelFlag | None,
     plan: _BlockPlan,
-) -> Iterator[tuple[Block, Basins]]:
+) -> Iterator[Basins]:
     """Find the basins of the blocks of an image, and yield them in their order."""
 
-    def find(block: Block) -> tuple[Block, Basins]:
-        return block, find_basins(elevation(planes, threshold, block), block, labels)
+    def find(block: Block) -> Basins:
+        return find_basins(elevation(planes, threshold, block), block, labels)
 
-    remaining = blocks(labels.shape, plan.side)
-    with ThreadPoolExecutor(plan.at_once, "read objects") as pool:
-        run = pool.map if plan.at_once > 1 else map
-        for turn, together in enumerate(iter(lambda: list(islice(remaining, plan.at_once)), [])):
-            if turn and cancel is not None and cancel():
+    def unless_cancelled() -> Iterator[Block]:
+        for at, block in enumerate(parts):
+            if at and cancel is not None and cancel():
                 raise Cancelled("Cancelled while objects were read off the image.")
-            yield from run(find, together)
+            yield block
+
+    for done, basins in enumerate(side_by_side(find, unless_cancelled(), plan.at_once), start=1):
+        yield basins
+        if done % plan.at_once == 0 or done == len(parts):
             for plane in planes.values():
                 drop_cached_pages(plane)
-
-
-def _drop_unsure(
-    labels: NDArray[np.int32], foreground: NDArray[np.float32], min_confidence: float
-) -> NDArray[np.int32]:
-    """Drop objects of too low a mean probability; the others keep their order. A mean that is not known is too low."""
-    kept = measure_confidence(labels, foreground).objects >= np.float32(min_confidence)
-    if kept.all():
-        return labels
-    numbers = np.zeros(len(kept) + 1, dtype=np.int32)
-    numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
-    return renumber(labels, numbers)

@@ -4,17 +4,84 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unetseg.postprocessing.blocks import strips
+from napari_unetseg.postprocessing.blocks import Block, strips
+from napari_unetseg.postprocessing.side_by_side import side_by_side
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
+EULER_STRIP = 2**18
+"""Pixels of a strip in which holes are counted."""
 
-def fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+PIXELS_OF_A_HOLE = 10_000
+"""Pixels of an image that are looked through in the time in which an object is cut out and looked at."""
+
+
+FEW_OBJECTS = 8
+"""So many objects are looked for one by one in the time in which the boxes of all are found."""
+
+
+def fill_holes(labels: NDArray[np.int32], at_once: int | None = None) -> NDArray[np.int32]:
     """Give background that one object alone encloses to that object, in place.
 
-    Holes are 8-connected, since objects are 4-connected, and do not touch the border of the image. The numbering stays
-    in raster order.
+    Holes are 8-connected, and do not touch the border of the image. The numbering stays in raster order.
+
+    Parameters
+    ----------
+    labels
+        (Y, X), 0 is background. Every object is in one piece, 4-connected.
+    at_once
+        Most threads; None: as many as there are cores.
     """
+    pierced = np.flatnonzero(euler_numbers(labels, at_once)[1:] < 1) + 1
+    if not len(pierced):
+        return labels
+    if len(pierced) * PIXELS_OF_A_HOLE > labels.size:
+        return _fill(labels)
+    for box in _boxes(labels, pierced):
+        labels[box] = _fill(labels[box].copy())
+    return labels
+
+
+def _boxes(labels: NDArray[np.int32], wanted: NDArray[np.intp]) -> list[Block]:
+    """Return the bounding boxes of some objects."""
+    if len(wanted) > FEW_OBJECTS:
+        boxes = ndimage.find_objects(labels)
+        return [boxes[label - 1] for label in wanted]
+    rows_and_columns = (np.divmod(np.flatnonzero(labels.ravel() == label), labels.shape[1]) for label in wanted)
+    return [tuple(slice(at.min(), at.max() + 1) for at in places) for places in rows_and_columns]
+
+
+def euler_numbers(labels: NDArray[np.int32], at_once: int | None = None) -> NDArray[np.int64]:
+    """Return for each label the number of its 8-connected pieces less that of their holes, (N + 1,) for 0 to N.
+
+    Holes are 4-connected and may hold other labels, so an object of one piece without any has no hole that could be
+    filled, either. Pixels are added one by one in raster order: one without a neighbour of its label that came before
+    begins a piece, and one whose neighbours that came before do not touch each other joins two pieces or closes a hole.
+    """
+
+    def changes(rows: slice) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the labels of the pixels of a strip that add 1, and of those that take 1 away."""
+        own = labels[rows]
+        left, above_left, above, above_right = (np.zeros(own.shape, bool) for _ in range(4))
+        np.equal(own[:, 1:], own[:, :-1], out=left[:, 1:])
+        first = 1 if rows.start == 0 else 0
+        here, before = own[first:], labels[rows.start + first - 1 : rows.stop - 1]
+        np.equal(here[:, 1:], before[:, :-1], out=above_left[first:, 1:])
+        np.equal(here, before, out=above[first:])
+        np.equal(here[:, :-1], before[:, 1:], out=above_right[first:, :-1])
+        left |= above_left
+        added = ~(left | above | above_right)
+        taken = left & above_right & ~above
+        return own.ravel()[np.flatnonzero(added)], own.ravel()[np.flatnonzero(taken)]
+
+    found = list(side_by_side(changes, strips(labels.shape, EULER_STRIP), at_once))
+    length = int(labels.max(initial=0)) + 1
+    added, taken = (np.bincount(np.concatenate(parts), minlength=length) for parts in zip(*found, strict=True))
+    return added - taken
+
+
+def _fill(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Do what `fill_holes` does to objects in any number of pieces."""
     gaps, count = ndimage.label(labels == 0, structure=EIGHT_NEIGHBOURS)
     enclosed = np.ones(count + 1, bool)
     for border in (gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]):

@@ -3,10 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.shape import Ints, Regions
-
-# Lower than any doubled column, and far from overflowing when multiplied by a height.
-ABSENT = -(2**31)
+from napari_unetseg.postprocessing.shape import ABSENT, Ints, Regions
 
 
 def convex_areas(regions: Regions) -> Ints:
@@ -16,16 +13,9 @@ def convex_areas(regions: Regions) -> Ints:
     are whole numbers and the result is exact. The hull of an object is what lies between the
     concave envelope of its rightmost points and the mirrored one of its leftmost points.
     """
-    first, last = regions.bounding_boxes[:, 0], regions.bounding_boxes[:, 2]
+    first, last = regions.first_and_last_rows
     heights = last - first
-    starts = np.cumsum(heights) - heights
-    rows, columns = regions.coordinates
-    row = starts[regions.owner] + rows - first[regions.owner]
-    rightmost = np.full(heights.sum(), ABSENT)
-    leftmost = rightmost.copy()
-    # Pixels come in raster order and the last assignment to a row stays.
-    rightmost[row] = columns
-    leftmost[row[::-1]] = -columns[::-1]
+    rightmost, leftmost = regions.outermost
     owner = np.repeat(np.arange(len(heights)), heights)
     widths = _reach(rightmost, owner) + _reach(leftmost, owner) + 1
     return np.bincount(owner, weights=widths, minlength=len(heights)).astype(np.intp)

@@ -43,18 +43,29 @@ def elevation(planes: Mapping[str, NDArray[np.float32]], threshold: float, block
     mask = foreground >= threshold
     if not mask.any():
         return heights
+    landscape = _padded(mask.shape)
     if "distance" in planes:
-        landscape = np.asarray(planes["distance"][around])
+        np.copyto(landscape, planes["distance"][around])
     elif "boundary" in planes:
-        landscape = foreground * (1 - np.asarray(planes["boundary"][around]))
+        np.subtract(1, planes["boundary"][around], out=landscape)
+        landscape *= foreground
     else:
-        landscape = _depth(planes["foreground"], threshold, around)
-    # Smoothing would spread a single NaN.
-    smooth = ndimage.gaussian_filter(np.nan_to_num(landscape), SMOOTHING, mode="nearest")
+        np.copyto(landscape, _depth(planes["foreground"], threshold, around))
+    if not np.isfinite([landscape.min(), landscape.max()]).all():
+        np.nan_to_num(landscape, copy=False)  # smoothing would spread a single NaN
+    smooth = ndimage.gaussian_filter(landscape, SMOOTHING, output=_padded(mask.shape), mode="nearest")
     seen = grow_block(block, 1, shape)
     source = relative_to(seen, around)
     np.copyto(heights[relative_to(seen, frame)], smooth[source], where=mask[source])
     return heights
+
+
+def _padded(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Allocate an array (Y, X) whose rows lie no power of two apart in memory.
+
+    A filter along the columns takes half of the time then, as a core's cache holds few places at such distances.
+    """
+    return np.empty((shape[0], shape[1] + (16 if shape[1] % 32 == 0 else 0)), np.float32)[:, : shape[1]]
 
 
 def _depth(foreground: NDArray[np.float32], threshold: float, block: Block) -> NDArray[np.float32]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.confidence import measure_confidence
+from napari_unetseg.postprocessing.confidence import mean_of_objects
 from napari_unetseg.postprocessing.hulls import convex_areas
 from napari_unetseg.postprocessing.object_groups import ObjectGroup, object_groups
 from napari_unetseg.postprocessing.shape import Moments, Regions, ellipse_perimeters, perimeters
+from napari_unetseg.postprocessing.side_by_side import side_by_side
 
 Table = dict[str, NDArray[Any]]
 
@@ -83,14 +84,15 @@ def measure(
     """
     suffix = None if scale is None or unit is None else UNIT_SUFFIXES.get(unit, unit)
     tables, physical = zip(
-        *(_measure_group(group, intensity, scale, suffix, origin) for group in object_groups(labels)), strict=True
+        *side_by_side(lambda group: _measure_group(group, intensity, scale, suffix, origin), object_groups(labels)),
+        strict=True,
     )
     order = np.argsort(np.concatenate([table["label"] for table in tables]))
     # Averaged over the whole image as the decoder does it, which acts on exactly these numbers.
     means = {"confidence": foreground, "agreement": agreement}
     return (
         _joined(tables, order)
-        | {name: measure_confidence(labels, plane).objects for name, plane in means.items() if plane is not None}
+        | {name: mean_of_objects(labels, plane)[1] for name, plane in means.items() if plane is not None}
         | _joined(physical, order)
     )
 
@@ -151,9 +153,11 @@ def _physical(
 
 def _finite_means(regions: Regions, channel: NDArray[Any]) -> NDArray[np.float64]:
     """Mean of the finite pixels of each region; NaN where there is none."""
-    values = channel.ravel()[regions.pixels].astype(np.float64)
+    values, owner, counts = channel.ravel()[regions.pixels].astype(np.float64), regions.owner, regions.area
     finite = np.isfinite(values)
-    sums = np.bincount(regions.owner[finite], weights=values[finite], minlength=len(regions.labels))
-    counts = np.bincount(regions.owner[finite], minlength=len(regions.labels))
+    if not finite.all():
+        values, owner = values[finite], owner[finite]
+        counts = np.bincount(owner, minlength=len(counts))
+    sums = np.bincount(owner, weights=values, minlength=len(counts))
     means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
     return means

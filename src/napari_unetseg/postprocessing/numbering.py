@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.blocks import strips
+from napari_unetseg.postprocessing.blocks import CACHED_STRIP, strips
 
 
 def object_sizes(labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -53,7 +53,7 @@ def ranks(sizes: NDArray[np.int64], first: NDArray[np.int64], min_size: int) -> 
 
 def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """Replace each label by its new number, in place."""
-    for rows in strips(labels.shape):
+    for rows in strips(labels.shape, CACHED_STRIP):
         np.take(numbers, labels[rows], out=labels[rows], mode="clip")  # twice as fast as numbers[labels[rows]]
     return labels
 

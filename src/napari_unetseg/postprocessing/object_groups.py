@@ -20,13 +20,27 @@ class ObjectGroup:
     ----------
     rows, columns
         Of the box in the image.
-    labels
-        (height, width), 0 is background, and pixels of objects of other groups.
+    image
+        (Y, X), the label image, 0 is background.
+    members
+        Labels of the objects; None: all that there are.
     """
 
     rows: slice
     columns: slice
-    labels: NDArray[np.integer]
+    image: NDArray[np.integer]
+    members: NDArray[np.integer] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """(height, width) of the box: 0 is background, and pixels of objects of other groups."""
+        own = self.image[self.rows, self.columns]
+        if self.members is None:
+            return own
+        kept = np.zeros(int(own.max()) + 1, own.dtype)
+        kept[self.members] = self.members
+        labels: NDArray[np.integer] = kept[own]
+        return labels
 
     @property
     def origin(self) -> tuple[int, int]:
@@ -48,18 +62,13 @@ def object_groups(labels: NDArray[np.integer]) -> Iterator[ObjectGroup]:
 
     found = {label: box for label, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
     if not found:
-        yield ObjectGroup(slice(0, 1), slice(0, 1), labels[:1, :1])
+        yield ObjectGroup(slice(0, 1), slice(0, 1), labels)
         return
     names = np.array(list(found))
     boxes = np.array([(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in found.values()])
     fields = boxes[:, 0] // GROUP_SIDE * (width // GROUP_SIDE + 1) + boxes[:, 1] // GROUP_SIDE
     order = np.argsort(fields, kind="stable")
-    wanted = np.zeros(int(names[-1]) + 1, bool)
     for members in np.split(order, np.flatnonzero(np.diff(fields[order])) + 1):
         top, left = boxes[members, :2].min(axis=0)
         bottom, right = boxes[members, 2:].max(axis=0)
-        rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
-        wanted[names[members]] = True
-        own = labels[rows, columns]
-        yield ObjectGroup(rows, columns, np.where(wanted[own], own, 0))
-        wanted[names[members]] = False
+        yield ObjectGroup(slice(int(top), int(bottom)), slice(int(left), int(right)), labels, names[members])

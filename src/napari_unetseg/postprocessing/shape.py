@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
+ABSENT = -(2**31)
+"""Lower than any column, doubled or not, and far from overflowing when multiplied by a height."""
+
 
 @dataclass(frozen=True)
 class Regions:
@@ -35,8 +38,9 @@ class Regions:
     @classmethod
     def of(cls, labels: NDArray[np.integer]) -> Self:
         """Collect the pixels of a label image (Y, X) in which 0 is background."""
-        pixels = np.flatnonzero(labels)
-        values = labels.ravel()[pixels]
+        flat = labels.ravel()
+        pixels = np.flatnonzero(flat != 0)  # three times as fast as of the labels themselves
+        values = flat[pixels].astype(np.intp)
         sizes = np.bincount(values, minlength=1)
         present = np.flatnonzero(sizes)
         position = np.zeros(len(sizes), dtype=np.intp)
@@ -51,19 +55,45 @@ class Regions:
     @cached_property
     def coordinates(self) -> tuple[Ints, Ints]:
         """Row and column of every pixel, each (P,)."""
-        rows, columns = np.divmod(self.pixels, self.shape[1])
-        return rows, columns
+        rows = self.pixels // self.shape[1]
+        return rows, self.pixels - rows * self.shape[1]
+
+    @cached_property
+    def first_and_last_rows(self) -> tuple[Ints, Ints]:
+        """First row and last row + 1 of every object, each (N,)."""
+        first, last = np.zeros((2, len(self.labels)), dtype=np.intp)
+        rows, _ = self.coordinates
+        # Pixels come in raster order and the last assignment to an object stays.
+        first[self.owner[::-1]] = rows[::-1]
+        last[self.owner] = rows + 1
+        return first, last
+
+    @cached_property
+    def row_starts(self) -> Ints:
+        """(N,), position of the first row of each object where the rows of all objects follow each other."""
+        first, last = self.first_and_last_rows
+        starts: Ints = np.cumsum(last - first) - (last - first)
+        return starts
+
+    @cached_property
+    def outermost(self) -> tuple[Ints, Ints]:
+        """Rightmost column of each row of each object, and its leftmost one times -1; ABSENT without a pixel."""
+        first, last = self.first_and_last_rows
+        rows, columns = self.coordinates
+        row = (self.row_starts - first)[self.owner] + rows
+        rightmost, leftmost = np.full((2, int((last - first).sum())), ABSENT)
+        rightmost[row] = columns
+        leftmost[row[::-1]] = -columns[::-1]
+        return rightmost, leftmost
 
     @cached_property
     def bounding_boxes(self) -> Ints:
         """(N, 4): first row, first column, last row + 1, last column + 1."""
-        boxes = np.empty((len(self.labels), 4), dtype=np.intp)
-        for axis, values in enumerate(self.coordinates):
-            low, high = np.full(len(boxes), max(self.shape)), np.zeros(len(boxes), dtype=np.intp)
-            np.minimum.at(low, self.owner, values)
-            np.maximum.at(high, self.owner, values + 1)
-            boxes[:, axis], boxes[:, axis + 2] = low, high
-        return boxes
+        if not len(self.labels):
+            return np.empty((0, 4), dtype=np.intp)
+        rightmost, leftmost = (np.maximum.reduceat(side, self.row_starts) for side in self.outermost)
+        first, last = self.first_and_last_rows
+        return np.stack([first, -leftmost, last, rightmost + 1], axis=1)
 
 
 @dataclass(frozen=True)
@@ -129,18 +159,24 @@ def perimeters(regions: Regions) -> Floats:
     runs straight on, sqrt(2) where it runs diagonally, their mean where it turns from one to the other.
     """
     height, width = regions.shape
-    owner = np.zeros((height + 2, width + 2), dtype=np.intp)
-    rows, columns = regions.coordinates
-    pixels = (rows + 1) * (width + 2) + columns + 1
-    owner.ravel()[pixels] = regions.owner + 1
-    flat = owner.ravel()
+    flat = np.zeros((height + 2) * (width + 2), dtype=np.int32)
+    rows, _ = regions.coordinates
+    pixels = regions.pixels + 2 * rows + (width + 3)
+    own = (regions.owner + 1).astype(np.int32)
+    flat[pixels] = own
+    inner = flat[pixels - (width + 2)] == own
+    inner &= flat[pixels + (width + 2)] == own
+    # Of two neighbours in a row one follows the other.
+    joined = np.zeros(len(pixels) + 1, dtype=bool)
+    np.equal(pixels[:-1] + 1, pixels[1:], out=joined[1:-1])
+    joined[1:-1] &= own[:-1] == own[1:]
+    inner &= joined[:-1] & joined[1:]
+    at = np.flatnonzero(~inner)
+    border, of = pixels[at], regions.owner[at]
+    flat[:] = 0
+    flat[border] = of + 1
     sides = (1, -1, width + 2, -width - 2)
     corners = (width + 1, width + 3, -width - 1, -width - 3)
-    inner = np.ones(len(pixels), dtype=bool)
-    for step in sides:
-        inner &= flat[pixels + step] == flat[pixels]
-    border, of = pixels[~inner], regions.owner[~inner]
-    flat[pixels[inner]] = 0
     straight = sum((flat[border + step] == of + 1).astype(np.intp) for step in sides)
     diagonal = sum((flat[border + step] == of + 1).astype(np.intp) for step in corners)
     weights = _STEP_LENGTHS[straight, diagonal]

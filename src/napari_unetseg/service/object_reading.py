@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.image import Image
-from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
+from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by, is_seen_whole
+from napari_unetseg.postprocessing.decoding import FoundObjects, find_objects
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.segmentation import Segmentation, read_objects
+from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
@@ -46,12 +48,21 @@ class ObjectReading:
         self._prediction = prediction
         self._options = options
         self._cancel = cancel
+        self._found: FoundObjects | None = None
 
     def diameter_to_look_again_by(self) -> float | None:
         """Return the diameter by which the image should be shown to the network again; None if it need not."""
         if self._options.diameter is not None:
             return None
-        return diameter_to_rescale_by(self._prediction.probability, self._running_model.card)
+        maps, card = self._prediction.probability, self._running_model.card
+        if card.object_sizes is not None and self._is_decided_by_the_result(card):
+            self._found = find_objects(maps, card.heads, card.parameters, self._cancel)
+        return diameter_to_rescale_by(maps, card, self._found)
+
+    def _is_decided_by_the_result(self, card: ModelCard) -> bool:
+        """Whether what is read off for the decision is, but for the least confidence of an object, the result."""
+        wanted = self._options.parameters(card).model_copy(update={"min_confidence": card.parameters.min_confidence})
+        return wanted == card.parameters and is_seen_whole(self._prediction.probability.shape[1:])
 
     def segmentation(
         self, *, started: datetime, seconds: float, remarks: tuple[str, ...] = (), with_confidence: bool = True
@@ -66,5 +77,6 @@ class ObjectReading:
             seconds=seconds,
             remarks=remarks,
             with_confidence=with_confidence,
+            found=self._found,
             cancel=self._cancel,
         )

@@ -27,6 +27,7 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
+    from napari_unetseg.postprocessing.decoding import FoundObjects
     from napari_unetseg.service.protocols import RunningModel
 
 
@@ -206,6 +207,7 @@ def read_objects(
     seconds: float,
     remarks: tuple[str, ...] = (),
     with_confidence: bool = True,
+    found: "FoundObjects | None" = None,
     cancel: CancelFlag | None = None,
 ) -> Segmentation:
     """Read the objects off what the network said of a plane or stack, and write down how it came about.
@@ -218,6 +220,8 @@ def read_objects(
         Sentences that go before the prediction's own warnings.
     with_confidence
         See `Segmentation`.
+    found
+        The objects, where they have been read off already but for the last step.
     cancel
         Polled between the planes of a stack, and the blocks of a large image.
 
@@ -243,7 +247,9 @@ def read_objects(
         probability=prediction.probability,
         heads=card.heads,
         parameters=parameters,
-        labels=_decode_at_any_price(running_model, plane, prediction, parameters, link=options.link, cancel=cancel),
+        labels=_decode_at_any_price(
+            running_model, plane, prediction, parameters, link=options.link, found=found, cancel=cancel
+        ),
         provenance=provenance,
         warnings=(*running_model.facts.warnings, *plane.remarks, *remarks, *prediction.warnings, *unlike),
         with_confidence=with_confidence,
@@ -260,6 +266,7 @@ def _decode_at_any_price(
     parameters: DecodeParameters,
     *,
     link: bool,
+    found: "FoundObjects | None",
     cancel: CancelFlag | None,
 ) -> NDArray[np.int32]:
     """Decode what the network has finished; where memory runs out, again without what it keeps for its next run."""
@@ -269,7 +276,7 @@ def _decode_at_any_price(
         return decode_stack(prediction.probability, heads, parameters, axes=axes, link=link, cancel=cancel)
 
     try:
-        return decode()
+        return decode() if found is None else found.sure(parameters.min_confidence)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
