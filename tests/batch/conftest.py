@@ -60,7 +60,7 @@ class FakeService:
         self, images: Iterable[Image], *, progress: Any = None, cancel: Any = None, also: Any = (), **options: Any
     ) -> Iterator[Segmentation | Failure]:
         wanted = SegmentOptions.of(**options)
-        for number, image in enumerate(images):
+        for number, image in enumerate(image for image in images if image is not None):
             self.seen.append(image.name)
             try:
                 self.before(image.name)

@@ -588,3 +588,18 @@ def test_nothing_stands_still_whatever_the_bounds_are(monkeypatch, seed):
     lender = FakeLender(workers, batch, before)
     check(list(start(lender, images)), numbers)
     assert lender.lent == 0
+
+
+def test_what_is_finished_does_not_wait_for_an_image_that_is_not_there_yet():
+    given = threading.Event()
+
+    def draw() -> Iterator[Image | None]:
+        yield picture(0)
+        while not given.is_set():
+            yield None
+        yield picture(1)
+
+    results = start(FakeLender(), draw())
+    first = next(results)
+    given.set()
+    check([first, *results], range(2))

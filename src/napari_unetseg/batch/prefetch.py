@@ -22,8 +22,12 @@ class Prefetched(Generic[_T]):
     outcome: _T | Exception
 
 
-def prefetch(files: Sequence[Path], load: Callable[[Path], _T], cancelled: CancelFlag) -> Generator[Prefetched[_T]]:
+def prefetch(
+    files: Sequence[Path], load: Callable[[Path], _T], cancelled: CancelFlag
+) -> Generator[Prefetched[_T] | None]:
     """Yield what `load` returns for each file, in their order, while the next one is being loaded.
+
+    From time to time it yields None as long as the next one is not there, so that its caller need not wait for that.
 
     One outcome waits or is being loaded at a time, since what takes them may be ahead of the network, too. The thread
     ends with the files, or soon after the iterator is closed. It is a daemon, so that a file system that does not
@@ -53,7 +57,11 @@ def prefetch(files: Sequence[Path], load: Callable[[Path], _T], cancelled: Cance
     threading.Thread(target=work, name="unetseg-reader", daemon=True).start()
     try:
         for _ in files:
-            if (prefetched := _next(outcomes, cancelled)) is None:
+            while (prefetched := _next(outcomes)) is None:
+                if cancelled():
+                    return
+                yield None
+            if cancelled():
                 return
             room.release()
             yield prefetched
@@ -69,11 +77,9 @@ def _load(file: Path, load: Callable[[Path], _T]) -> Prefetched[_T]:
         return Prefetched(file, error)
 
 
-def _next(outcomes: "queue.SimpleQueue[Prefetched[_T]]", cancelled: CancelFlag) -> Prefetched[_T] | None:
-    """Wait for the next outcome; None once cancelled. A wait without end would not hear Ctrl-C on Windows."""
-    while not cancelled():
-        try:
-            return outcomes.get(timeout=_POLL)
-        except queue.Empty:
-            continue
-    return None
+def _next(outcomes: "queue.SimpleQueue[Prefetched[_T]]") -> Prefetched[_T] | None:
+    """Wait a moment for the next outcome. A wait without end would not hear Ctrl-C on Windows."""
+    try:
+        return outcomes.get(timeout=_POLL)
+    except queue.Empty:
+        return None

@@ -157,7 +157,7 @@ class _Batch:
             BackgroundWriter(self._announce) as writer,
         ):
             images = self._images(prefetched, writer)
-            first = next(images, None)
+            first = next((image for image in images if image is not None), None)
             # Where all is done the model is not even loaded.
             if first is None:
                 return
@@ -196,10 +196,15 @@ class _Batch:
             return _Found(sha256, error)
 
     def _images(
-        self, prefetched: Iterator[Prefetched[_Found]], writer: BackgroundWriter[Event]
-    ) -> Iterator[tuple[Path, str, Image]]:
+        self, prefetched: Iterator[Prefetched[_Found] | None], writer: BackgroundWriter[Event]
+    ) -> Iterator[tuple[Path, str, Image] | None]:
         """Yield the images that have to be segmented, each with file and hash, and finish the other files."""
-        for file, outcome in ((one.file, one.outcome) for one in prefetched):
+        for one in prefetched:
+            if one is None:
+                yield None
+                continue
+            file, outcome = one.file, one.outcome
+            del one
             if isinstance(outcome, Exception):
                 writer.submit(self.store.record_failure, FileInProgress(file, "", monotonic()), outcome)
             elif outcome.image is None:
@@ -214,9 +219,14 @@ class _Batch:
                 yield file, outcome.sha256, outcome.image
             del outcome  # no image is kept while the next one is waited for
 
-    def _feed(self, images: Iterator[tuple[Path, str, Image]]) -> Iterator[Image]:
+    def _feed(self, images: Iterator[tuple[Path, str, Image] | None]) -> Iterator[Image | None]:
         """Yield images to the service as it takes them, which it does once the model is loaded."""
-        for file, sha256, image in images:
+        for one in images:
+            if one is None:
+                yield None
+                continue
+            file, sha256, image = one
+            del one
             self._in_progress.append(FileInProgress(file, sha256, monotonic()))
             self._announce(Event(file, "running"))
             yield image

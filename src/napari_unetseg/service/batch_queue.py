@@ -210,12 +210,14 @@ class FirstImages:
         How many images were drawn, that one the last.
     """
 
-    def __init__(self, images: Iterable[Readable], options: SegmentOptions, not_calibrated: NotCalibrated) -> None:
+    def __init__(
+        self, images: Iterable[Readable | None], options: SegmentOptions, not_calibrated: NotCalibrated
+    ) -> None:
         self._rest = iter(images)
         self._drawn: list[Readable] = []
         self._failures: list[Failure] = []
         self._plane: Image | None = None
-        for index, given in enumerate(self._rest):
+        for index, given in enumerate(given for given in self._rest if given is not None):
             name = given.name if isinstance(given, Image) else f"image {index}"
             try:
                 image = Image.of(given() if callable(given) else given, name=name)
@@ -239,7 +241,7 @@ class FirstImages:
         plane, self._plane = self._plane, None
         return plane
 
-    def all_images(self) -> Iterator[Readable]:
+    def all_images(self) -> Iterator[Readable | None]:
         """Give the images of the batch, also those that were drawn; each is let go with its turn."""
         while self._drawn:
             yield self._drawn.pop(0)
@@ -257,9 +259,9 @@ def _raises(error: Exception) -> Callable[[], Image]:
     return read
 
 
-def cancelled_batch(images: Iterable[Readable]) -> Iterator[Failure]:
+def cancelled_batch(images: Iterable[Readable | None]) -> Iterator[Failure]:
     """Give the failures of a batch that was cancelled before its first image was computed."""
-    for index, given in enumerate(images):
+    for index, given in enumerate(given for given in images if given is not None):
         name = given.name if isinstance(given, Image) else f"image {index}"
         yield Failure(name, cancelled(name))
 

@@ -144,7 +144,7 @@ class Pipeline:
 
     def __init__(
         self,
-        images: Iterable[Readable],
+        images: Iterable[Readable | None],
         options: SegmentOptions,
         workers: list[Worker],
         borrow: "Callable[[int], AbstractContextManager[RunningModel]]",
@@ -261,6 +261,8 @@ class Pipeline:
         except Exception as error:
             self._drain(error)  # it is told after the results of the images before
             return
+        if given is None:
+            return  # there is none yet; what is finished meanwhile need not wait for it
         item = BatchItem.of(given, self._drawn)
         self._drawn += 1
         if self._is_cancelled:

@@ -111,7 +111,7 @@ class Segmenter(Protocol):
 
     def segment_batch(
         self,
-        images: "Iterable[Readable]",
+        images: "Iterable[Readable | None]",
         *,
         model: str | Path | None = None,
         progress: Progress | None = None,
@@ -125,7 +125,7 @@ class Segmenter(Protocol):
 
     def iter_batch(
         self,
-        images: "Iterable[Readable]",
+        images: "Iterable[Readable | None]",
         *,
         model: str | Path | None = None,
         progress: Progress | None = None,

@@ -144,7 +144,7 @@ class Runner:
     def run_many(
         self,
         package: ModelPackage,
-        images: Iterable[Readable],
+        images: Iterable[Readable | None],
         options: SegmentOptions,
         progress: Progress | None,
         cancel: CancelFlag | None,
@@ -159,7 +159,7 @@ class Runner:
     def _run_many(
         self,
         package: ModelPackage,
-        images: Iterable[Readable],
+        images: Iterable[Readable | None],
         options: SegmentOptions,
         progress: Progress | None,
         cancel: CancelFlag | None,

@@ -136,7 +136,7 @@ class SegmentVerbs(ABC):
     @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
     def segment_batch(
         self,
-        images: Iterable[Readable],
+        images: Iterable[Readable | None],
         *,
         model: str | Path | None = None,
         progress: Progress | None = None,
@@ -172,7 +172,7 @@ class SegmentVerbs(ABC):
         """
         check_images(images)
         check_callbacks(progress=progress)
-        images = list(images)
+        images = [image for image in images if image is not None]
         results: list[Segmentation | Failure] = []
         for result in self.iter_batch(images, model=model, cancel=cancel, on_stage=on_stage, also=also, **options):
             results.append(result)
@@ -183,7 +183,7 @@ class SegmentVerbs(ABC):
     @shows_fields(SegmentOptions, before="progress", left_out="None: the model card's.")
     def iter_batch(
         self,
-        images: Iterable[Readable],
+        images: Iterable[Readable | None],
         *,
         model: str | Path | None = None,
         progress: Progress | None = None,
@@ -202,7 +202,8 @@ class SegmentVerbs(ABC):
         ----------
         images
             Images of any sizes, as `segment` takes them, or functions that read one when its turn comes: one after
-            the other, in a thread of their own.
+            the other, in a thread of their own. None among them says that the next one is not there yet, so that what
+            is finished is given first; it has no result.
         model
             Another model than the service's own, for this call.
         options
