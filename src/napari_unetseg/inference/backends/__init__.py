@@ -1,10 +1,12 @@
 """Runtimes that can compute a network; each sits behind the same few names, those of `Backend`.
 
 `device` finds the GPU or the CPU, `selection` chooses the runtime and the precision, and `make_backend` puts a network
-behind what was chosen: `torch_backend`, made fast by `fast_layers`, `onnx_backend` with `onnx_export`, or what lies in
-`openvino`. The latter two are an `array_backend`, and keep networks in another form under the names that `converted`
-gives. `activation` makes probabilities of what any of them computes, `processor` knows what the processor is good at,
-and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers from run to run.
+behind what was chosen: `torch_backend` on a processor, made fast by `fast_layers` and `fused_convolution`; what lies in
+`gpu` on a graphics card; `onnx_backend` with `onnx_export`; or what lies in `openvino`. The latter two are an
+`array_backend`, and keep networks in another form under the names that `converted` gives. Those that compute in the
+calling thread begin a batch by `run_at_once`. `intensities` says what a network sees of a pixel, `runs` which pixels of an
+image a window is made of, `activation` makes probabilities of what any of them computes, `processor` knows what processors
+and cards are good at, and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers from run to run.
 """
 
 from collections.abc import Sequence
