@@ -105,7 +105,7 @@ WITH_TORCH = {"triton"}
 """Libraries that come with PyTorch on the machines that have a use for them."""
 
 # Importing `__main__` runs the command.
-NOT_IMPORTABLE = {"__main__"} | (set() if find_spec("triton") else {"inference.backends.instance_norm_kernel"})
+NOT_IMPORTABLE = {"__main__"} | (set() if find_spec("triton") else {"inference.backends.gpu.instance_norm_kernel"})
 IMPORTABLE = {name: f"{PACKAGE}.{name}".rstrip(".") for name in MODULES if name not in NOT_IMPORTABLE}
 
 

@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference import normalisation
-from napari_unetseg.inference.backends import device_pixels
-from napari_unetseg.inference.backends.device_pixels import DevicePixels, host_tensor
+from napari_unetseg.inference.backends.gpu import device_pixels
+from napari_unetseg.inference.backends.gpu.device_pixels import DevicePixels, host_tensor
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.resampling import Resampler, axis_weights
 from napari_unetseg.inference.tiling.exact import mirrored

@@ -97,7 +97,7 @@ class PretendedCard:
 
 def pretended_backend() -> Any:
     """Return what stands for `GpuBackend`: its weights, and ten times a batch while that runs, take room of a card."""
-    from napari_unetseg.inference.backends.gpu_backend import GpuBackend
+    from napari_unetseg.inference.backends.gpu.gpu_backend import GpuBackend
 
     class PretendedBackend(GpuBackend):
         def __init__(

@@ -4,9 +4,10 @@
 behind what was chosen: `torch_backend` on a processor, made fast by `fast_layers` and `fused_convolution`; what lies in
 `gpu` on a graphics card; `onnx_backend` with `onnx_export`; or what lies in `openvino`. The latter two are an
 `array_backend`, and keep networks in another form under the names that `converted` gives. Those that compute in the
-calling thread begin a batch by `run_at_once`. `intensities` says what a network sees of a pixel, `runs` which pixels of an
-image a window is made of, `activation` makes probabilities of what any of them computes, `processor` knows what processors
-and cards are good at, and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers from run to run.
+calling thread begin a batch by `run_at_once`. `intensities` says what a network sees of a pixel, `runs` which pixels of
+an image a window is made of, `activation` makes probabilities of what any of them computes, `processor` knows what
+processors and cards are good at, and `kernel_thread` works around a fault of oneDNN. `pools` and `malloc` keep buffers
+from run to run.
 """
 
 from collections.abc import Sequence

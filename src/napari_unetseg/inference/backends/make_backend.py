@@ -7,7 +7,7 @@ import torch
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.inference.backends import Backend
 from napari_unetseg.inference.backends.device import Device
-from napari_unetseg.inference.backends.gpu_backend import GpuBackend
+from napari_unetseg.inference.backends.gpu.gpu_backend import GpuBackend
 from napari_unetseg.inference.backends.malloc import keep_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.selection import ExecutionPlan

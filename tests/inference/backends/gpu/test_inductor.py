@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from napari_unetseg.inference.backends import inductor
-from napari_unetseg.inference.backends.gpu_layers import fuse_instance_norm
-from napari_unetseg.inference.backends.inductor import compile_network, why_not_compiled
+from napari_unetseg.inference.backends.gpu import inductor
+from napari_unetseg.inference.backends.gpu.gpu_layers import fuse_instance_norm
+from napari_unetseg.inference.backends.gpu.inductor import compile_network, why_not_compiled
 from napari_unetseg.networks import UNet
 
 

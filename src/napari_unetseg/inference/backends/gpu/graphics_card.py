@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from napari_unetseg.inference.backends.transfers import Transfers
+from napari_unetseg.inference.backends.gpu.transfers import Transfers
 
 T = TypeVar("T")
 

@@ -48,7 +48,7 @@ def maps(shape, dtype, *, offset=30.0):
 
 
 def normalised(x, weight=None, bias=None, *, relu=False, out=None):
-    from napari_unetseg.inference.backends.instance_norm_kernel import normalise_maps
+    from napari_unetseg.inference.backends.gpu.instance_norm_kernel import normalise_maps
 
     out = torch.empty_like(x) if out is None else out
     normalise_maps(x, weight, bias, 1e-5, relu=relu, out=out)

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_unetseg.inference.backends import gpu_layers
-from napari_unetseg.inference.backends.gpu_layers import FusedInstanceNorm, fuse_instance_norm, kernels_work
+from napari_unetseg.inference.backends.gpu import gpu_layers
+from napari_unetseg.inference.backends.gpu.gpu_layers import FusedInstanceNorm, fuse_instance_norm, kernels_work
 from napari_unetseg.networks import build
 
-KERNELS = "napari_unetseg.inference.backends.instance_norm_kernel"
+KERNELS = "napari_unetseg.inference.backends.gpu.instance_norm_kernel"
 NARROW = {
     "unet": {"features": [4, 6, 8], "norm": "instance"},
     "subpixel_unet": {"features": [4, 6, 8], "norm": "instance"},

@@ -8,7 +8,7 @@ import weakref
 import pytest
 import torch
 
-from napari_unetseg.inference.backends.compilation import MOST_SHAPES, CompiledNetwork
+from napari_unetseg.inference.backends.gpu.compilation import MOST_SHAPES, CompiledNetwork
 
 SECONDS = 60  # so long a test waits before it fails
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from napari_unetseg.errors import is_out_of_memory
 from napari_unetseg.inference.backends import RawPixels
-from napari_unetseg.inference.backends.device_pixels import DevicePixels, can_upload, host_tensor
-from napari_unetseg.inference.backends.graphics_card import GraphicsCard
+from napari_unetseg.inference.backends.gpu.device_pixels import DevicePixels, can_upload, host_tensor
+from napari_unetseg.inference.backends.gpu.graphics_card import GraphicsCard
+from napari_unetseg.inference.backends.gpu.transfers import Mark
 from napari_unetseg.inference.backends.pools import BufferPools
-from napari_unetseg.inference.backends.transfers import Mark
 
 SHARE = 8
 """Images take no more than one part in so many of a card's memory; beyond it, windows go up one by one."""

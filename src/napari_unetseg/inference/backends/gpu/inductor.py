@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from napari_unetseg.cores import usable_cores
-from napari_unetseg.inference.backends.gpu_layers import FusedInstanceNorm
+from napari_unetseg.inference.backends.gpu.gpu_layers import FusedInstanceNorm
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 

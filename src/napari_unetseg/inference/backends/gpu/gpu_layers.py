@@ -57,7 +57,7 @@ class FusedInstanceNorm(nn.Module):
         return self._by_layer(x)
 
     def _by_kernels(self, x: Tensor) -> Tensor:
-        from napari_unetseg.inference.backends.instance_norm_kernel import normalise_maps
+        from napari_unetseg.inference.backends.gpu.instance_norm_kernel import normalise_maps
 
         out = x if self.in_place else torch.empty_like(x)
         # Triton launches on the device of the thread, not on that of the map.
@@ -118,7 +118,7 @@ def kernels_work(device: torch.device, dtype: torch.dtype) -> bool:
 
 def _try_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     try:
-        from napari_unetseg.inference.backends.instance_norm_kernel import DTYPES, normalise_maps
+        from napari_unetseg.inference.backends.gpu.instance_norm_kernel import DTYPES, normalise_maps
 
         if dtype not in DTYPES:
             return False

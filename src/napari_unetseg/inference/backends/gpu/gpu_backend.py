@@ -23,15 +23,15 @@ from napari_unetseg.inference.backends import (
     unloaded,
 )
 from napari_unetseg.inference.backends.activation import to_probabilities
-from napari_unetseg.inference.backends.compilation import CompiledNetwork
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, round_maps
-from napari_unetseg.inference.backends.gpu_layers import fuse_instance_norm
-from napari_unetseg.inference.backends.graphics_card import GraphicsCard, graphics_card
+from napari_unetseg.inference.backends.gpu.compilation import CompiledNetwork
+from napari_unetseg.inference.backends.gpu.gpu_layers import fuse_instance_norm
+from napari_unetseg.inference.backends.gpu.graphics_card import GraphicsCard, graphics_card
+from napari_unetseg.inference.backends.gpu.transfers import Mark
+from napari_unetseg.inference.backends.gpu.uploaded_images import UploadedImages
 from napari_unetseg.inference.backends.malloc import return_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
-from napari_unetseg.inference.backends.transfers import Mark
-from napari_unetseg.inference.backends.uploaded_images import UploadedImages
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.zoo.card import Head

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import RawPixels, device_pixels
-from napari_unetseg.inference.backends.device_pixels import DevicePixels, can_upload, host_tensor
+from napari_unetseg.inference.backends import RawPixels
+from napari_unetseg.inference.backends.gpu import device_pixels
+from napari_unetseg.inference.backends.gpu.device_pixels import DevicePixels, can_upload, host_tensor
 from napari_unetseg.inference.normalisation import Normalised, normalise
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile

@@ -12,11 +12,11 @@ import torch
 
 from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.image import Image
-from napari_unetseg.inference.backends import gpu_backend, uploaded_images
 from napari_unetseg.inference.backends.device import Device, choose_device
-from napari_unetseg.inference.backends.gpu_backend import GpuBackend
-from napari_unetseg.inference.backends.graphics_card import GraphicsCard
-from napari_unetseg.inference.backends.transfers import Mark
+from napari_unetseg.inference.backends.gpu import gpu_backend, uploaded_images
+from napari_unetseg.inference.backends.gpu.gpu_backend import GpuBackend
+from napari_unetseg.inference.backends.gpu.graphics_card import GraphicsCard
+from napari_unetseg.inference.backends.gpu.transfers import Mark
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.inference.predict import predict_many
 from napari_unetseg.inference.prediction import PredictOptions

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_unetseg.errors import is_out_of_memory
-from napari_unetseg.inference.backends.inductor import Computation, compile_network, why_not_compiled
+from napari_unetseg.inference.backends.gpu.inductor import Computation, compile_network, why_not_compiled
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.networks.working_memory import working_bytes
