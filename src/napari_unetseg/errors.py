@@ -61,6 +61,8 @@ _OUT_OF_MEMORY = (
     "bad allocation",
     "bad_alloc",
     "alloc_failed",
+    "allocation_failed",
+    "unable to find an engine",
     "can't start new thread",
     "failed to map segment",
     NO_KERNEL,
@@ -70,7 +72,8 @@ _OUT_OF_MEMORY = (
 )
 """Words by which PyTorch (CPU, CUDA, cuDNN, cuBLAS, MPS), ONNX Runtime, OpenVINO, Python, and Linux where it loads a
 library say it where the class does not. Two are oneDNN's, which computes convolutions on the CPU and says no more when
-it has no memory to work in; the last two are what Python says of a library that was denied memory and did not say so.
+it has no memory to work in, as PyTorch says of cuDNN that it found no engine; the last two are what Python says of a
+library that was denied memory and did not say so.
 """
 
 _MOST_CAUSES = 8

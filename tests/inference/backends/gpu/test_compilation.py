@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 
+from napari_unetseg.inference.backends.gpu import compilation
 from napari_unetseg.inference.backends.gpu.compilation import MOST_SHAPES, CompiledNetwork
 
 SECONDS = 60  # so long a test waits before it fails
@@ -177,6 +178,29 @@ def test_what_was_compiled_while_the_model_was_unloaded_is_dropped(network, x):
     tried = compiler.calls
     call(compiled, x, times=3)
     assert (compiler.calls, len(compiler.shapes)) == (tried, 1)
+
+
+def test_the_memory_of_a_model_unloaded_meanwhile_goes_back_to_the_device(make, x, monkeypatch):
+    network, compiler, released = make.network(), Compiler(), threading.Event()
+    weight, held = weakref.ref(network.final_conv.weight), []
+
+    def release(_like):
+        gc.collect()
+        held.append(weight() is not None)
+        released.set()
+
+    monkeypatch.setattr(compilation._Like, "release", release)
+    compiler.released.clear()
+    compiled = CompiledNetwork(network, "cpu", compiler=compiler)
+    with torch.inference_mode():
+        compiled(x)
+        compiled(x)
+    assert compiler.began.wait(SECONDS)
+    compiled.close()
+    del network, compiled
+    compiler.released.set()
+    assert released.wait(SECONDS)
+    assert held == [False]
 
 
 def test_nothing_holds_a_network_that_was_let_go(make):

@@ -3,8 +3,9 @@
 import gc
 import threading
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,6 +41,31 @@ def test_a_card_gives_what_the_processor_gives(make, on_card, batch):
     backend = on_card(network)
     assert (backend.precision, backend.in_bands, backend.device.kind) == ("float32", False, "cuda")
     np.testing.assert_allclose(backend.run(batch), expected, atol=1e-5)
+
+
+class CudnnOfTwoMinds:
+    """cuDNN where convolutions round otherwise than the rest, which PyTorch has no one flag for."""
+
+    def __init__(self, convolutions):
+        self.conv = SimpleNamespace(fp32_precision=convolutions)
+
+    @property
+    def allow_tf32(self):
+        raise RuntimeError("cuDNN conv and cuDNN RNN have different TF32 flags.")
+
+
+@pytest.mark.parametrize(("convolutions", "rounds"), [("tf32", True), ("ieee", False)])
+def test_tf32_is_known_where_it_is_set_for_convolutions_alone(monkeypatch, convolutions, rounds):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
+    monkeypatch.setattr(torch.backends, "cudnn", CudnnOfTwoMinds(convolutions))
+    assert gpu_backend._rounds_to_tf32(torch.device("cuda")) is rounds
+
+
+def test_a_network_goes_to_the_card_by_the_thread_that_launches(make, on_card, streams, monkeypatch):
+    threads = []
+    monkeypatch.setattr(streams, "rest", lambda: threads.append(threading.current_thread().name))
+    on_card(make.network())
+    assert [name.startswith("unetseg-cpu") for name in threads] == [True]
 
 
 class Window:
@@ -126,6 +152,25 @@ def test_an_image_for_which_there_is_no_room_stays_on_the_host(make, card, on_ca
     assert window.reads == 1
 
 
+def test_what_did_not_go_up_with_its_batch_is_staged_anew(make, card, on_card, monkeypatch):
+    device_pixels = uploaded_images.DevicePixels
+    first, second, *others = (Window(seen(card, noise(40, 60) + 10 * step), (0, 32), (0, 32)) for step in range(4))
+    backend = on_card(make.network())
+
+    def fail(raw, planes):
+        if raw is first.raw:
+            raise ValueError("this one is to blame")
+        return device_pixels(raw, planes)
+
+    expected = answers(backend, [second])
+    monkeypatch.setattr(uploaded_images, "DevicePixels", fail)
+    backend = on_card(make.network())
+    with pytest.raises(ValueError, match="to blame"):
+        answers(backend, [first, second])
+    answers(backend, others)  # in the memory in which these lay
+    np.testing.assert_array_equal(answers(backend, [second]), expected)
+
+
 def test_a_lack_of_memory_takes_images_off_the_card(make, card, on_card):
     backend = on_card(make.network())
     window = Window(seen(card, noise(40, 60)), (0, 32), (0, 32))
@@ -187,6 +232,16 @@ def test_a_cancel_is_seen_while_a_batch_waits_for_the_card(make, card, on_card):
     busy.set()
     pending.close()
     assert backend.pools.output.report().leased_bytes == 0
+
+
+def test_pinned_memory_is_given_back_too(make, on_card, monkeypatch):
+    backend, freed = on_card(make.network()), []
+    monkeypatch.setattr(backend, "_card", SimpleNamespace(device=torch.device("cuda", 0)))
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append("card"))
+    monkeypatch.setattr(torch.accelerator, "empty_host_cache", lambda: freed.append("host"), raising=False)
+    backend.release_memory()
+    assert freed == ["card", "host"]
 
 
 class SlowMark(Mark):

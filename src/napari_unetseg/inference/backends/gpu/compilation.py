@@ -146,7 +146,6 @@ class CompiledNetwork:
                 compiled = self._compile_and_try(like)
         except Exception as error:
             self._drop(shape, error)
-        like.release()
         with self._changed:
             if compiled is not None and not self._closed and self._fault is None:
                 self._ready[shape] = compiled
@@ -266,6 +265,8 @@ def _compile_for(own: "weakref.ref[CompiledNetwork]", shape: _Shape, like: _Like
     network = own()
     if network is not None:  # else its model was unloaded
         network._compile(shape, like)
+        del network  # which may have been unloaded meanwhile
+        like.release()
 
 
 def _in_a_line(error: Exception) -> str:

@@ -100,7 +100,10 @@ class GpuBackend:
         # In float32, for answers that float16 does not hold.
         self._exact = deepcopy(network) if precision == "float16" else None
         self._exact_is_here = False
-        self._network: SegmentationNetwork | None = self._prepare(network, precision)
+        # By the thread that launches: an Apple GPU takes work from one thread at a time.
+        self._network: SegmentationNetwork | None = self._card.launch(
+            partial(self._prepare, network, precision)
+        ).result()
         self._compiled: CompiledNetwork | None = CompiledNetwork(
             self._network, str(self._card.device), enabled=compiles
         )
@@ -281,13 +284,15 @@ class GpuBackend:
         return self._network
 
     def release_memory(self) -> None:
-        """Free what is kept for the next run, the card's memory too; the network stays."""
+        """Free what is kept for the next run, the card's memory and pinned memory too; the network stays."""
         self._images.let_go()
         self.pools.release()
         return_freed_memory()
         if self._card.device.type == "cuda":
             with torch.cuda.device(self._card.device):
                 torch.cuda.empty_cache()
+            # The host's pinned memory, which PyTorch keeps otherwise until the process ends; not every version can.
+            getattr(torch.accelerator, "empty_host_cache", lambda: None)()
         elif self._card.device.type == "mps":
             torch.mps.empty_cache()
 
@@ -384,7 +389,11 @@ def _rounds_to_tf32(device: torch.device) -> bool:
     """Whether convolutions on a card round their inputs to ten bits, as PyTorch lets Ampere and later do."""
     if device.type != "cuda":
         return False
-    return torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(device) >= (8, 0)
+    try:
+        allowed = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # where somebody has decided for convolutions alone
+        allowed = torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
+    return allowed and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _total_memory(device: torch.device) -> int:

@@ -88,9 +88,17 @@ class UploadedImages:
         pinned = self._card.transfers.pinned
         staged = lent.enter_context(self._pools.input.lease(tuple(lying.shape), lying.dtype, pinned=pinned))
         staged.copy_(lying)
+        upload = _Upload(staged.nbytes, staged, tuple(order.index(axis) for axis in range(3)))
         with self._lock:
-            self._uploads[raw] = _Upload(staged.nbytes, staged, tuple(order.index(axis) for axis in range(3)))
+            self._uploads[raw] = upload
+        lent.callback(self._forget_unsent, raw, upload)
         return True
+
+    def _forget_unsent(self, raw: RawPixels, upload: _Upload) -> None:
+        """Let an image be staged anew if its batch ended before it was sent, as others use its pinned memory then."""
+        with self._lock:
+            if upload.staged is not None and self._uploads.get(raw) is upload:
+                del self._uploads[raw]
 
     def upload(self, raw: RawPixels) -> tuple[DevicePixels, Mark]:
         """Send a staged image up, if it is not there yet; return what makes windows of it, and when it has arrived.
