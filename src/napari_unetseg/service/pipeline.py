@@ -40,6 +40,8 @@ MOST_PIXELS_OF_TWO = 2 * 4096 * 4096
 
 _LEAST_AHEAD = 2
 _POLL_S = 0.1
+_MOST_WAIT_S = 0.1
+"""Seconds that a network waits for an image to fill its batch, at most: what comes later may need the device first."""
 
 
 class BatchResults(Generator["Segmentation | Failure"]):
@@ -184,7 +186,7 @@ class Pipeline:
         self._is_drained = self._is_cancelled = self._is_stopped = False
         self._error: Exception | None = None  # of the images that are drawn from
         self._no_device: Exception | None = None  # what is wrong with the last one
-        self._fault: Exception | None = None  # of ours, in a thread
+        self._fault: BaseException | None = None  # what ended a thread
         self._threads: list[Thread] = []
         self._idle_decoders = 0
         self._users = 1  # of the models: the caller and the threads
@@ -295,19 +297,27 @@ class Pipeline:
             thread = Thread(
                 target=self._context.copy().run, args=(self._work, work, *arguments), name=name, daemon=True
             )
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no thread left
+                self._fail(error)
+                return
             self._users += 1
             self._threads.append(thread)
-            thread.start()
 
     def _work(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             work(*arguments)
-        except Exception as error:  # a fault of ours, which the caller hears of
-            with self._lock:
-                self._fault = self._fault or error
-                self._for_caller.notify_all()
+        except BaseException as error:  # a fault of ours, or a function that wants the program to end
+            self._fail(error)
         finally:
             self._is_done()
+
+    def _fail(self, error: BaseException) -> None:
+        """Let the caller hear of what no image and no device is to blame for."""
+        with self._lock:
+            self._fault = self._fault or error
+            self._for_caller.notify_all()
 
     def _is_done(self) -> None:
         with self._lock:
@@ -324,12 +334,14 @@ class Pipeline:
             self._is_stopped = True
             for condition in (self._for_reader, self._for_network, self._for_decoder):
                 condition.notify_all()
-        if self._ending.is_awaited:
-            for thread in self._threads:
-                while thread.is_alive() and thread is not current_thread():
-                    thread.join(_POLL_S)
-        self._line.clear()
-        self._is_done()
+        try:
+            if self._ending.is_awaited:
+                for thread in self._threads:
+                    while thread.is_alive() and thread is not current_thread():
+                        thread.join(_POLL_S)
+        finally:  # a second Ctrl-C ends the wait
+            self._line.clear()
+            self._is_done()
 
     def _wants_to_stop(self) -> bool:
         return self._is_cancelled or self._is_stopped
@@ -446,7 +458,9 @@ class Pipeline:
 
     def _has_room(self, item: BatchItem) -> bool:
         """Whether an image may be computed beside those that are beyond the network."""
-        if not self._number_beyond or item is self._line[0]:
+        first = self._line[0]
+        # A device that broke may have left the first image to one that has others before it.
+        if not self._number_beyond or item is first or (self._ahead and self._ahead[0] is first):
             return True
         if self._number_beyond >= self._decoders + self._most_ahead:
             return False
@@ -454,7 +468,8 @@ class Pipeline:
         return pixels <= MOST_PIXELS or (self._number_beyond == 1 and pixels <= MOST_PIXELS_OF_TWO)
 
     def _take(self, worker: Worker) -> BatchItem | None:
-        """Give a network the next image; wait for it only where it will come without the device."""
+        """Give a network the next image; wait for it a moment where it may come."""
+        end = perf_counter() + _MOST_WAIT_S
         with self._lock:
             while not self._is_stopped:
                 item = self._first_read()
@@ -467,11 +482,14 @@ class Pipeline:
                     return item
                 if not self._ahead and (self._is_drained or not self._is_here):
                     return None
-                self._for_network.wait()
+                if not self._for_network.wait(end - perf_counter()):
+                    return None
         return None
 
     def _leave_out(self, worker: Worker, error: Exception) -> None:
         """Go on without a device; the others do what it had."""
+        # Not under the lock, for which the log may have to wait: it calls what other people wrote.
+        remark = left_out_remark(len(self._all_workers), error) if len(self._workers) > 1 else None
         with self._lock:
             left, worker.run = list(worker.under_way), None
             self._workers.remove(worker)
@@ -482,8 +500,8 @@ class Pipeline:
                 return
             self._ahead.extendleft(reversed(left))
             self._pixels_ahead += sum(item.pixels for item in left)
-            remark = left_out_remark(len(self._all_workers), error)
-            self._remarks.append(remark)
+            if remark is not None:
+                self._remarks.append(remark)
             self._for_network.notify_all()
 
     # The threads that read objects off maps.
