@@ -4,6 +4,8 @@ Networks are stand-ins whose answer is the image itself, and which stand still o
 """
 
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -479,6 +482,20 @@ def test_one_that_nobody_holds_any_more_ends_by_itself():
     for thread in running:
         thread.join(WAIT_S)
     assert lender.lent == 0
+
+
+def test_a_program_may_end_in_the_middle_of_a_batch():
+    program = """
+        import numpy
+        from napari_unetseg import SegmentationService
+
+        rng = numpy.random.default_rng(0)
+        results = SegmentationService("nuclei", device="cpu").iter_batch(rng.random((20, 300, 300), numpy.float32))
+        next(results)
+        raise SystemExit(3)
+    """
+    ended = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=WAIT_S)
+    assert (ended.returncode, ended.stderr) == (3, "")
 
 
 def test_it_is_cleared_away_in_a_thread_that_holds_a_lock_of_the_device():

@@ -6,6 +6,7 @@ may be. A thread reads images that are functions, one runs the network of each d
 are read off the maps.
 """
 
+import atexit
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from threading import Condition, RLock, Thread, current_thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.cores import usable_cores
@@ -39,6 +41,7 @@ MOST_PIXELS_OF_TWO = 2 * 4096 * 4096
 """Pixels of one image beyond the network and the next one in it; where they are more, the network waits."""
 
 _LEAST_AHEAD = 2
+_MOST_LEAVING_S = 10.0
 _POLL_S = 0.1
 _MOST_WAIT_S = 0.1
 """Seconds that a network waits for an image to fill its batch, at most: what comes later may need the device first."""
@@ -190,6 +193,7 @@ class Pipeline:
         self._threads: list[Thread] = []
         self._idle_decoders = 0
         self._users = 1  # of the models: the caller and the threads
+        _unfinished.add(self)
 
     # The caller's thread.
 
@@ -329,11 +333,22 @@ class Pipeline:
     def __enter__(self) -> "Pipeline":
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def stop(self) -> None:
+        """Let the threads end, as soon as they have done what they are at."""
         with self._lock:
             self._is_stopped = True
             for condition in (self._for_reader, self._for_network, self._for_decoder):
                 condition.notify_all()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads to end, at most so long."""
+        end = perf_counter() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - perf_counter()))
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+        _unfinished.discard(self)
         try:
             if self._ending.is_awaited:
                 for thread in self._threads:
@@ -532,3 +547,16 @@ def left_out_remark(number: int, error: Exception) -> Sentence:
     )
     _log.warning("%s", remark)
     return remark
+
+
+_unfinished: "WeakSet[Pipeline]" = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the batches that nobody finished: Python aborts where a thread is in a network when the program ends."""
+    pipelines = list(_unfinished)
+    for pipeline in pipelines:
+        pipeline.stop()
+    for pipeline in pipelines:
+        pipeline.join(_MOST_LEAVING_S)
