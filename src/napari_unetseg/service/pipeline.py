@@ -9,8 +9,8 @@ are read off the maps.
 import atexit
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Thread, current_thread
@@ -25,6 +25,7 @@ from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, NetworkClock, NetworkRun, Readable
+from napari_unetseg.service.batch_results import Ending
 
 if TYPE_CHECKING:
     from napari_unetseg.service.device_queue import DeviceQueue
@@ -45,48 +46,6 @@ _MOST_LEAVING_S = 10.0
 _POLL_S = 0.1
 _MOST_WAIT_S = 0.1
 """Seconds that a network waits for an image to fill its batch, at most: what comes later may need the device first."""
-
-
-class BatchResults(Generator["Segmentation | Failure"]):
-    """The results of a batch, one after the other; to close it waits until nothing is under way any more.
-
-    Parameters
-    ----------
-    start
-        Makes them; it is given something that says whether somebody waits for its end.
-    """
-
-    def __init__(self, start: "Callable[[Ending], Generator[Segmentation | Failure]]") -> None:
-        self._ending = Ending()
-        self._results = start(self._ending)
-
-    def send(self, value: None) -> "Segmentation | Failure":
-        """Wait for the next result."""
-        with self._awaited():
-            return self._results.send(value)
-
-    def throw(self, *error: Any) -> "Segmentation | Failure":
-        """Raise an error where the last result was given."""
-        with self._awaited():
-            return self._results.throw(*error)
-
-    @contextmanager
-    def _awaited(self) -> Iterator[None]:
-        self._ending.is_awaited = True
-        try:
-            yield
-        finally:
-            self._ending.is_awaited = False
-
-
-@dataclass
-class Ending:
-    """Whether somebody waits for the end of a batch; nobody does where Python clears an unfinished one away.
-
-    That happens in any thread, at any time, even while it holds a lock that another thread needs in order to end.
-    """
-
-    is_awaited: bool = False
 
 
 @dataclass(eq=False)
