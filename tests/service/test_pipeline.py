@@ -26,7 +26,7 @@ from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.segment_options import SegmentOptions
-from napari_unetseg.service import Failure, pipeline, segmentation
+from napari_unetseg.service import Failure, images_under_way, pipeline, segmentation
 from napari_unetseg.service.object_reading import ObjectReading
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import Runner
@@ -440,8 +440,8 @@ def test_small_images_are_bounded_by_their_number(monkeypatch):
 @pytest.mark.parametrize(("two", "lag"), [(2 * 24 * 24, 2), (24 * 24, 1)])
 def test_large_images_are_bounded_by_their_pixels(monkeypatch, two, lag):
     """One is decoded while the next one is computed, or not even that; one more is read."""
-    monkeypatch.setattr(pipeline, "MOST_PIXELS", 24 * 24)
-    monkeypatch.setattr(pipeline, "MOST_PIXELS_OF_TWO", two)
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS", 24 * 24)
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS_OF_TWO", two)
     watched = Watched(24, 20)
     watched.take()
     # The result that was given last is counted when the caller has it.
@@ -672,8 +672,8 @@ def test_nothing_stands_still_whatever_the_bounds_are(monkeypatch, seed):
     rng = np.random.default_rng(seed)
     cores = int(rng.integers(1, 5))
     monkeypatch.setattr(pipeline, "usable_cores", lambda: cores)
-    monkeypatch.setattr(pipeline, "MOST_PIXELS", int(rng.integers(1, 5000)))
-    monkeypatch.setattr(pipeline, "MOST_PIXELS_OF_TWO", int(rng.integers(1, 5000)))
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS", int(rng.integers(1, 5000)))
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS_OF_TWO", int(rng.integers(1, 5000)))
     workers, batch = int(rng.integers(1, 4)), int(rng.integers(1, 6))
     breaks = [int(rng.integers(0, 60)) for _ in range(workers)]  # the last device never does
     counts = [0] * workers
