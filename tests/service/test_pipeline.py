@@ -4,6 +4,8 @@ Networks are stand-ins whose answer is the image itself, and which stand still o
 """
 
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,7 @@ from napari_unetseg.inference.prediction import Prediction, PredictOptions
 from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.segment_options import SegmentOptions
-from napari_unetseg.service import Failure, pipeline, segmentation
+from napari_unetseg.service import Failure, images_under_way, pipeline, segmentation
 from napari_unetseg.service.object_reading import ObjectReading
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import Runner
@@ -128,6 +131,25 @@ def check(results: list[Segmentation | Failure], numbers: Any) -> None:
     assert len(found) == len(results)
 
 
+def take_all(results: Any) -> list[Segmentation | Failure]:
+    """Return all results, or fail where they do not come."""
+    found: list[Any] = []
+
+    def take() -> None:
+        try:
+            found.append(list(results))
+        except BaseException as error:
+            found.append(error)
+
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
+    taker.join(WAIT_S)
+    assert found, "It stands still."
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    return found[0]  # type: ignore[no-any-return]
+
+
 def threads() -> list[threading.Thread]:
     """Threads of batches; that of a card, which launches for all, stays."""
     names = "unetseg-reader", "unetseg-network", "unetseg-decoder"
@@ -225,6 +247,22 @@ def test_what_a_device_had_when_it_broke_is_done_by_another(batch):
     assert "One of 2 devices failed and was left out" in told[0]
     assert "illegal memory access" in told[0]
     assert {result.provenance.precision for result in results} == {"worker 0", "worker 1"}
+
+
+def test_a_device_goes_on_beyond_all_bounds_where_another_broke_that_had_the_first_image(monkeypatch):
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: 2)
+    full = threading.Event()
+    computed = []
+
+    def before(worker: int, name: str) -> None:
+        if worker == 0:
+            assert full.wait(WAIT_S)
+            raise UnetsegError("broken")
+        computed.append(name)
+        if len(computed) == 4:  # nothing more is let beyond the network before the first image is done
+            threading.Timer(0.3, full.set).start()
+
+    check(take_all(start(FakeLender(2, 3, before), map(picture, range(40)))), range(40))
 
 
 def test_where_all_devices_broke_what_is_done_is_given_and_then_the_error_raised():
@@ -402,8 +440,8 @@ def test_small_images_are_bounded_by_their_number(monkeypatch):
 @pytest.mark.parametrize(("two", "lag"), [(2 * 24 * 24, 2), (24 * 24, 1)])
 def test_large_images_are_bounded_by_their_pixels(monkeypatch, two, lag):
     """One is decoded while the next one is computed, or not even that; one more is read."""
-    monkeypatch.setattr(pipeline, "MOST_PIXELS", 24 * 24)
-    monkeypatch.setattr(pipeline, "MOST_PIXELS_OF_TWO", two)
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS", 24 * 24)
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS_OF_TWO", two)
     watched = Watched(24, 20)
     watched.take()
     # The result that was given last is counted when the caller has it.
@@ -444,6 +482,20 @@ def test_one_that_nobody_holds_any_more_ends_by_itself():
     for thread in running:
         thread.join(WAIT_S)
     assert lender.lent == 0
+
+
+def test_a_program_may_end_in_the_middle_of_a_batch():
+    program = """
+        import numpy
+        from napari_unetseg import SegmentationService
+
+        rng = numpy.random.default_rng(0)
+        results = SegmentationService("nuclei", device="cpu").iter_batch(rng.random((20, 300, 300), numpy.float32))
+        next(results)
+        raise SystemExit(3)
+    """
+    ended = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=WAIT_S)
+    assert (ended.returncode, ended.stderr) == (3, "")
 
 
 def test_it_is_cleared_away_in_a_thread_that_holds_a_lock_of_the_device():
@@ -490,6 +542,58 @@ def test_an_interrupt_in_the_callers_thread_ends_all(where):
     with pytest.raises(KeyboardInterrupt):
         list(start(lender, draw() if where == "images" else map(picture, range(50)), **given))
     assert (stopped, lender.lent) == ([1], 0)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_function_that_wants_the_program_to_end_does(error):
+    def leave() -> Image:
+        raise error
+
+    lender = FakeLender()
+    with pytest.raises(error):
+        take_all(start(lender, [picture(1), leave, picture(2)]))
+    assert lender.lent == 0
+
+
+@pytest.mark.parametrize("name", ["reader", "network", "decoder"])
+def test_where_the_system_has_no_thread_left_that_is_raised(monkeypatch, name):
+    begin = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if name in thread.name:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    lender = FakeLender()
+    with pytest.raises(RuntimeError, match="new thread"):
+        take_all(start(lender, [partial(picture, number) for number in range(5)]))
+    assert lender.lent == 0
+
+
+def test_a_second_interrupt_ends_the_wait_for_the_threads_and_the_model_is_given_back(monkeypatch):
+    began, go_on = threading.Event(), threading.Event()
+
+    def before(worker: int, name: str) -> None:
+        began.set()
+        assert go_on.wait(WAIT_S)
+
+    def interrupt(*_: Any) -> bool:
+        if began.is_set():
+            raise KeyboardInterrupt
+        return False
+
+    lender = FakeLender(before=before)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.Thread, "join", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            list(start(lender, map(picture, range(4)), cancel=interrupt))
+    assert lender.lent == 1
+    left = threads()
+    go_on.set()
+    for thread in left:
+        thread.join(WAIT_S)
+    assert lender.lent == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -568,8 +672,8 @@ def test_nothing_stands_still_whatever_the_bounds_are(monkeypatch, seed):
     rng = np.random.default_rng(seed)
     cores = int(rng.integers(1, 5))
     monkeypatch.setattr(pipeline, "usable_cores", lambda: cores)
-    monkeypatch.setattr(pipeline, "MOST_PIXELS", int(rng.integers(1, 5000)))
-    monkeypatch.setattr(pipeline, "MOST_PIXELS_OF_TWO", int(rng.integers(1, 5000)))
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS", int(rng.integers(1, 5000)))
+    monkeypatch.setattr(images_under_way, "MOST_PIXELS_OF_TWO", int(rng.integers(1, 5000)))
     workers, batch = int(rng.integers(1, 4)), int(rng.integers(1, 6))
     breaks = [int(rng.integers(0, 60)) for _ in range(workers)]  # the last device never does
     counts = [0] * workers
@@ -590,7 +694,8 @@ def test_nothing_stands_still_whatever_the_bounds_are(monkeypatch, seed):
     assert lender.lent == 0
 
 
-def test_what_is_finished_does_not_wait_for_an_image_that_is_not_there_yet():
+@pytest.mark.parametrize("batch", [1, 4])
+def test_what_is_finished_does_not_wait_for_an_image_that_is_not_there_yet(batch):
     given = threading.Event()
 
     def draw() -> Iterator[Image | None]:
@@ -599,7 +704,34 @@ def test_what_is_finished_does_not_wait_for_an_image_that_is_not_there_yet():
             yield None
         yield picture(1)
 
-    results = start(FakeLender(), draw())
-    first = next(results)
+    results = start(FakeLender(batch=batch), draw())
+    first = take_all(islice(results, 1))
     given.set()
-    check([first, *results], range(2))
+    check([*first, *results], range(2))
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_images_may_be_made_with_the_device_that_they_are_for(batch, lazy):
+    lender = FakeLender(batch=batch)
+    runner = Runner(lender, Settings())
+
+    def make(number: int) -> Image:
+        image = picture(number)
+        seen = runner.run(None, image, {}, None, None, None)  # type: ignore[arg-type]
+        assert seen.count == number % 10
+        return image
+
+    images = [partial(make, number) for number in range(12)] if lazy else map(make, range(12))
+    check(take_all(start(lender, images, runner=runner)), range(12))
+
+
+def test_a_callback_may_use_the_device():
+    lender = FakeLender(batch=4)
+    runner = Runner(lender, Settings())
+
+    def cancel() -> bool:
+        runner.run(None, picture(3), {}, None, None, None)  # type: ignore[arg-type]
+        return False
+
+    check(take_all(start(lender, map(picture, range(6)), runner=runner, cancel=cancel)), range(6))

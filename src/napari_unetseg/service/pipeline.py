@@ -6,15 +6,17 @@ may be. A thread reads images that are functions, one runs the network of each d
 are read off the maps.
 """
 
+import atexit
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Thread, current_thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.cores import usable_cores
@@ -23,6 +25,8 @@ from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, NetworkClock, NetworkRun, Readable
+from napari_unetseg.service.batch_results import Ending
+from napari_unetseg.service.images_under_way import ImagesUnderWay
 
 if TYPE_CHECKING:
     from napari_unetseg.service.device_queue import DeviceQueue
@@ -32,56 +36,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_PIXELS = 2 * 2048 * 2048
-"""Pixels of images that may wait for the network, and that may be beyond it, where they are several."""
-
-MOST_PIXELS_OF_TWO = 2 * 4096 * 4096
-"""Pixels of one image beyond the network and the next one in it; where they are more, the network waits."""
-
-_LEAST_AHEAD = 2
+_MOST_LEAVING_S = 10.0
 _POLL_S = 0.1
-
-
-class BatchResults(Generator["Segmentation | Failure"]):
-    """The results of a batch, one after the other; to close it waits until nothing is under way any more.
-
-    Parameters
-    ----------
-    start
-        Makes them; it is given something that says whether somebody waits for its end.
-    """
-
-    def __init__(self, start: "Callable[[Ending], Generator[Segmentation | Failure]]") -> None:
-        self._ending = Ending()
-        self._results = start(self._ending)
-
-    def send(self, value: None) -> "Segmentation | Failure":
-        """Wait for the next result."""
-        with self._awaited():
-            return self._results.send(value)
-
-    def throw(self, *error: Any) -> "Segmentation | Failure":
-        """Raise an error where the last result was given."""
-        with self._awaited():
-            return self._results.throw(*error)
-
-    @contextmanager
-    def _awaited(self) -> Iterator[None]:
-        self._ending.is_awaited = True
-        try:
-            yield
-        finally:
-            self._ending.is_awaited = False
-
-
-@dataclass
-class Ending:
-    """Whether somebody waits for the end of a batch; nobody does where Python clears an unfinished one away.
-
-    That happens in any thread, at any time, even while it holds a lock that another thread needs in order to end.
-    """
-
-    is_awaited: bool = False
+_MOST_WAIT_S = 0.1
+"""Seconds that a network waits for an image to fill its batch, at most: what comes later may need the device first."""
 
 
 @dataclass(eq=False)
@@ -170,13 +128,7 @@ class Pipeline:
         self._lock = RLock()
         self._for_caller, self._for_reader = Condition(self._lock), Condition(self._lock)
         self._for_network, self._for_decoder = Condition(self._lock), Condition(self._lock)
-        self._line: deque[BatchItem] = deque()  # all that were drawn and are not given back, in their order
-        self._unread: deque[BatchItem] = deque()
-        self._ahead: deque[BatchItem] = deque()  # those that no network has yet, read or not
-        self._beyond: deque[BatchItem] = deque()  # those that a network has done and nobody has begun to decode
-        self._pixels_ahead = self._pixels_beyond = self._number_beyond = 0
-        self._most_ahead = _LEAST_AHEAD
-        self._usual_pixels = 0  # of an image, by the last one that was read
+        self._under_way = ImagesUnderWay(self._decoders)
         self._drawn = 0
         self._reports: deque[tuple[int, int]] = deque()
         self._remarks: list[str] = []
@@ -184,10 +136,11 @@ class Pipeline:
         self._is_drained = self._is_cancelled = self._is_stopped = False
         self._error: Exception | None = None  # of the images that are drawn from
         self._no_device: Exception | None = None  # what is wrong with the last one
-        self._fault: Exception | None = None  # of ours, in a thread
+        self._fault: BaseException | None = None  # what ended a thread
         self._threads: list[Thread] = []
         self._idle_decoders = 0
         self._users = 1  # of the models: the caller and the threads
+        _unfinished.add(self)
 
     # The caller's thread.
 
@@ -213,7 +166,7 @@ class Pipeline:
             with self._lock:
                 if self._reports:
                     continue
-                first = self._line[0] if self._line else None
+                first = self._under_way.first
                 if first is not None and first.result is not None:
                     return self._give_back(first)
                 if self._fault is not None:
@@ -224,7 +177,7 @@ class Pipeline:
                     if self._error is not None:
                         raise self._error
                     return None
-                if not self._may_draw():
+                if self._is_drained or not self._under_way.has_room_ahead:
                     self._for_caller.wait(_POLL_S)  # a wait without end would not hear Ctrl-C on Windows
                     continue
             self._draw()
@@ -233,9 +186,7 @@ class Pipeline:
         result, first.result = first.result, None
         if result is None:
             raise RuntimeError("There is no result yet.")
-        self._line.popleft()
-        self._pixels_beyond -= first.pixels
-        self._number_beyond -= 1
+        self._under_way.give_back()
         self._for_network.notify_all()
         remarks, self._remarks = tuple(self._remarks), []
         return result, remarks
@@ -244,13 +195,6 @@ class Pipeline:
         with self._lock:
             self._is_cancelled = True
             self._for_network.notify_all()
-
-    def _may_draw(self) -> bool:
-        if self._is_drained or not self._ahead:
-            return not self._is_drained
-        # Until one was read it is not known how large they are.
-        pixels = self._pixels_ahead + (len(self._unread) + 1) * self._usual_pixels
-        return len(self._ahead) < self._most_ahead and self._usual_pixels > 0 and pixels <= MOST_PIXELS
 
     def _draw(self) -> None:
         try:
@@ -270,15 +214,12 @@ class Pipeline:
         elif not callable(given):
             item.read(self._options)
         with self._lock:
-            self._line.append(item)
-            self._ahead.append(item)
+            self._under_way.draw(item)
             if item.entry is None:
-                self._unread.append(item)
-                if len(self._unread) == 1:
-                    self._start_once("unetseg-reader", self._read)
+                self._start_once("unetseg-reader", self._read)
                 self._for_reader.notify()
             else:
-                self._note_read(item)
+                self._for_network.notify_all()
             for worker in self._workers:
                 self._start_once(f"unetseg-network-{worker.number}", self._run_network, worker)
 
@@ -295,19 +236,27 @@ class Pipeline:
             thread = Thread(
                 target=self._context.copy().run, args=(self._work, work, *arguments), name=name, daemon=True
             )
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no thread left
+                self._fail(error)
+                return
             self._users += 1
             self._threads.append(thread)
-            thread.start()
 
     def _work(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             work(*arguments)
-        except Exception as error:  # a fault of ours, which the caller hears of
-            with self._lock:
-                self._fault = self._fault or error
-                self._for_caller.notify_all()
+        except BaseException as error:  # a fault of ours, or a function that wants the program to end
+            self._fail(error)
         finally:
             self._is_done()
+
+    def _fail(self, error: BaseException) -> None:
+        """Let the caller hear of what no image and no device is to blame for."""
+        with self._lock:
+            self._fault = self._fault or error
+            self._for_caller.notify_all()
 
     def _is_done(self) -> None:
         with self._lock:
@@ -319,17 +268,30 @@ class Pipeline:
     def __enter__(self) -> "Pipeline":
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def stop(self) -> None:
+        """Let the threads end, as soon as they have done what they are at."""
         with self._lock:
             self._is_stopped = True
             for condition in (self._for_reader, self._for_network, self._for_decoder):
                 condition.notify_all()
-        if self._ending.is_awaited:
-            for thread in self._threads:
-                while thread.is_alive() and thread is not current_thread():
-                    thread.join(_POLL_S)
-        self._line.clear()
-        self._is_done()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads to end, at most so long."""
+        end = perf_counter() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - perf_counter()))
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+        _unfinished.discard(self)
+        try:
+            if self._ending.is_awaited:
+                for thread in self._threads:
+                    while thread.is_alive() and thread is not current_thread():
+                        thread.join(_POLL_S)
+        finally:  # a second Ctrl-C ends the wait
+            self._under_way.line.clear()
+            self._is_done()
 
     def _wants_to_stop(self) -> bool:
         return self._is_cancelled or self._is_stopped
@@ -339,25 +301,20 @@ class Pipeline:
     def _read(self) -> None:
         while True:
             with self._lock:
-                while not self._unread and not self._is_stopped:
+                while not self._under_way.unread and not self._is_stopped:
                     self._for_reader.wait()
                 if self._is_stopped:
                     return
-                item = self._unread[0]
+                item = self._under_way.unread[0]
             if self._is_cancelled:
                 item.cancel()
             else:
                 item.read(self._options)
             with self._lock:
-                self._unread.popleft()
-                self._note_read(item)
+                self._under_way.note_read()
+                self._for_network.notify_all()
+                self._for_caller.notify_all()
             del item
-
-    def _note_read(self, item: BatchItem) -> None:
-        self._pixels_ahead += item.pixels
-        self._usual_pixels = item.pixels or self._usual_pixels or 1
-        self._for_network.notify_all()
-        self._for_caller.notify_all()
 
     # The threads that run networks.
 
@@ -396,11 +353,8 @@ class Pipeline:
             return
         item.watch.add("wait", waited)
         with self._lock:
-            item.is_computed = True
-            self._beyond.append(item)
-            self._number_beyond += 1
-            self._pixels_beyond += item.pixels
-            if len(self._beyond) > self._idle_decoders and not self._is_stopped:
+            self._under_way.note_computed(item)
+            if len(self._under_way.beyond) > self._idle_decoders and not self._is_stopped:
                 number = sum(thread.name.startswith("unetseg-decoder") for thread in self._threads)
                 if number < self._decoders:
                     self._start_once(f"unetseg-decoder-{number}", self._decode)
@@ -432,46 +386,35 @@ class Pipeline:
         with self._lock:
             while not self._is_stopped:
                 own = worker.under_way
-                following = own[0] if own else self._first_read()
-                if following is not None and self._has_room(following):
+                following = own[0] if own else self._under_way.first_read
+                if following is not None and self._under_way.has_room_beyond(following):
                     return True
-                busy = self._ahead or any(one.under_way for one in self._workers)
+                busy = self._under_way.ahead or any(one.under_way for one in self._workers)
                 if self._is_drained and not busy:
                     return False
                 self._for_network.wait()
         return False
 
-    def _first_read(self) -> BatchItem | None:
-        return self._ahead[0] if self._ahead and self._ahead[0].entry is not None else None
-
-    def _has_room(self, item: BatchItem) -> bool:
-        """Whether an image may be computed beside those that are beyond the network."""
-        if not self._number_beyond or item is self._line[0]:
-            return True
-        if self._number_beyond >= self._decoders + self._most_ahead:
-            return False
-        pixels = self._pixels_beyond + item.pixels
-        return pixels <= MOST_PIXELS or (self._number_beyond == 1 and pixels <= MOST_PIXELS_OF_TWO)
-
     def _take(self, worker: Worker) -> BatchItem | None:
-        """Give a network the next image; wait for it only where it will come without the device."""
+        """Give a network the next image; wait for it a moment where it may come."""
+        end = perf_counter() + _MOST_WAIT_S
         with self._lock:
             while not self._is_stopped:
-                item = self._first_read()
+                item = self._under_way.take(len(worker.under_way))
                 if item is not None:
-                    self._ahead.popleft()
-                    self._pixels_ahead -= item.pixels
                     item.worker = worker.number
-                    self._most_ahead = max(self._most_ahead, len(worker.under_way) + 1)
                     self._for_caller.notify_all()
                     return item
-                if not self._ahead and (self._is_drained or not self._is_here):
+                if not self._under_way.ahead and (self._is_drained or not self._is_here):
                     return None
-                self._for_network.wait()
+                if not self._for_network.wait(end - perf_counter()):
+                    return None
         return None
 
     def _leave_out(self, worker: Worker, error: Exception) -> None:
         """Go on without a device; the others do what it had."""
+        # Not under the lock, for which the log may have to wait: it calls what other people wrote.
+        remark = left_out_remark(len(self._all_workers), error) if len(self._workers) > 1 else None
         with self._lock:
             left, worker.run = list(worker.under_way), None
             self._workers.remove(worker)
@@ -480,10 +423,9 @@ class Pipeline:
                 self._no_device = error
                 self._for_caller.notify_all()
                 return
-            self._ahead.extendleft(reversed(left))
-            self._pixels_ahead += sum(item.pixels for item in left)
-            remark = left_out_remark(len(self._all_workers), error)
-            self._remarks.append(remark)
+            self._under_way.put_back(left)
+            if remark is not None:
+                self._remarks.append(remark)
             self._for_network.notify_all()
 
     # The threads that read objects off maps.
@@ -492,12 +434,12 @@ class Pipeline:
         while True:
             with self._lock:
                 self._idle_decoders += 1
-                while not self._beyond and not self._is_stopped:
+                while not self._under_way.beyond and not self._is_stopped:
                     self._for_decoder.wait()
                 self._idle_decoders -= 1
                 if self._is_stopped:
                     return
-                item = self._beyond.popleft()
+                item = self._under_way.beyond.popleft()
             result = self._settle(item, self._all_workers[item.worker], self._wants_to_stop)
             with self._lock:
                 item.result = result
@@ -514,3 +456,16 @@ def left_out_remark(number: int, error: Exception) -> Sentence:
     )
     _log.warning("%s", remark)
     return remark
+
+
+_unfinished: "WeakSet[Pipeline]" = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the batches that nobody finished: Python aborts where a thread is in a network when the program ends."""
+    pipelines = list(_unfinished)
+    for pipeline in pipelines:
+        pipeline.stop()
+    for pipeline in pipelines:
+        pipeline.join(_MOST_LEAVING_S)

@@ -20,6 +20,7 @@ from napari_unetseg.inference.rescale_decision import rescaled_warning
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, FirstImages, Readable, cancelled_batch
+from napari_unetseg.service.batch_results import BatchResults, Ending
 from napari_unetseg.service.counters import RunCounter
 from napari_unetseg.service.debug_outputs import save_debug_outputs
 from napari_unetseg.service.device_lines import DeviceLines
@@ -28,7 +29,7 @@ from napari_unetseg.service.forecast import Throughput, Workload, network_pixels
 from napari_unetseg.service.health_check import slow_remarks
 from napari_unetseg.service.logs import RequestLog, Stopwatch
 from napari_unetseg.service.object_reading import ObjectReading
-from napari_unetseg.service.pipeline import BatchResults, Ending, Pipeline, Worker, left_out_remark
+from napari_unetseg.service.pipeline import Pipeline, Worker, left_out_remark
 from napari_unetseg.service.protocols import ModelLender, RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
