@@ -232,7 +232,7 @@ class Pipeline:
 
     def _start_once(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
         if not any(thread.name == name for thread in self._threads):
-            # As daemons they keep no program from ending, nor does a file system that does not answer.
+            # As daemons they keep no program from ending for long, nor does a file system that does not answer.
             thread = Thread(
                 target=self._context.copy().run, args=(self._work, work, *arguments), name=name, daemon=True
             )
