@@ -62,10 +62,9 @@ def measure_fit(foreground: NDArray[np.floating], parameters: DecodeParameters) 
     if not mask.any():
         return None
     numbered, count = ndimage.label(mask)
-    pixels = np.flatnonzero(mask)  # which are much fewer than all, and looked for once
-    pieces = numbered.ravel()[pixels]
+    pieces = numbered[mask]  # which are much fewer than all pixels
     sizes = np.bincount(pieces, minlength=count + 1)[1:]
-    means = np.bincount(pieces, weights=seen.ravel()[pixels], minlength=count + 1)[1:] / sizes
+    means = np.bincount(pieces, weights=seen[mask], minlength=count + 1)[1:] / sizes
     kept = (sizes >= parameters.min_size) & (means >= parameters.min_confidence)
     objects = kept if kept.any() else np.ones_like(kept)
     mean = np.average(means[objects], weights=sizes[objects])

@@ -15,7 +15,6 @@ EULER_STRIP = 2**18
 PIXELS_OF_A_HOLE = 10_000
 """Pixels of an image that are looked through in the time in which an object is cut out and looked at."""
 
-
 FEW_OBJECTS = 8
 """So many objects are looked for one by one in the time in which the boxes of all are found."""
 
@@ -47,8 +46,9 @@ def _boxes(labels: NDArray[np.int32], wanted: NDArray[np.intp]) -> list[Block]:
     if len(wanted) > FEW_OBJECTS:
         boxes = ndimage.find_objects(labels)
         return [boxes[label - 1] for label in wanted]
-    rows_and_columns = (np.divmod(np.flatnonzero(labels.ravel() == label), labels.shape[1]) for label in wanted)
-    return [tuple(slice(at.min(), at.max() + 1) for at in places) for places in rows_and_columns]
+    masks = (labels == label for label in wanted)
+    rows_and_columns = ([np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)] for mask in masks)
+    return [tuple(slice(at[0], at[-1] + 1) for at in places) for places in rows_and_columns]
 
 
 def euler_numbers(labels: NDArray[np.int32], at_once: int | None = None) -> NDArray[np.int64]:
