@@ -9,7 +9,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Measurements:
         images = colour_images(self.task["batch"], self.task["side"])
         eager = seconds_of(lambda: service.segment_batch(images), 1)
         service.segment_batch(images)
-        compiling = wait_until_compiled()
+        compiling = wait_until_compiled([service])
         service.segment_batch(images)
         taken = seconds_of(lambda: service.segment_batch(images), 3)
         results = service.segment_batch(images)
@@ -99,7 +99,7 @@ class Measurements:
         image = colour_images(1, self.task["side"])[0]
         for _ in range(5):
             service.segment(image)
-        compiling = wait_until_compiled()
+        compiling = wait_until_compiled([service])
         service.segment(image)
         taken = seconds_of(lambda: service.segment(image), self.task["repeats"])
         where = self.where(lambda: [service.segment(image) for _ in range(self.task["repeats"])])
@@ -118,7 +118,7 @@ class Measurements:
             image = draw_image(side)
             for _ in range(2):  # what is seen once is not compiled
                 service.segment(image)
-            compiling = wait_until_compiled()
+            compiling = wait_until_compiled([service])
             taken = seconds_of(lambda image=image: service.segment(image), 3 if side <= 4096 else 2)
             result = service.segment(image)
             where = self.where(lambda image=image: service.segment(image))
@@ -135,7 +135,7 @@ class Measurements:
         known = "also" in inspect.signature(service.iter_batch).parameters
         extra: Any = {"also": PARTS} if known else {}
         through(service.iter_batch(images[: 4 * FEW], **extra))
-        compiling = wait_until_compiled()
+        compiling = wait_until_compiled([service])
         through(service.iter_batch(images[:FEW], **extra))
         clock, worked = time.perf_counter(), time.process_time()
         objects = through(service.iter_batch(images, **extra))
@@ -183,7 +183,7 @@ class Measurements:
         for device in ("cuda:0", "cuda"):
             with self.make(self.spheroids, device) as service:
                 service.segment_batch(images)
-                wait_until_compiled()
+                wait_until_compiled([service])
                 found[device] = len(images) / min(seconds_of(lambda at=service: at.segment_batch(images), 2))
         return {"cards": torch.cuda.device_count(), "images_per_s": found}
 
@@ -212,16 +212,19 @@ def through(results: Iterator[Any]) -> int:
     return objects
 
 
-def wait_until_compiled() -> dict[str, Any]:
+def wait_until_compiled(services: Iterable[Any]) -> dict[str, Any]:
     """Wait until nothing is compiled in the background any more; return how long that took, and what it says then.
 
-    A service does not tell when that is, as nobody who uses one need wait for it: the networks are asked.
+    A service does not tell when that is, as nobody who uses one need wait for it: the networks are asked. They are not
+    looked for among all objects of Python, as that disturbs what other threads are making, such as what is compiled.
     """
-    networks = [one for one in gc.get_objects() if type(one).__name__ == "CompiledNetwork"]
+    models = [model for service in services for model in service._models.loaded_models]
+    networks = [getattr(model.backend, "_network", None) for model in models]
+    compiled = [network for network in networks if hasattr(network, "compilation")]
     clock = time.perf_counter()
-    for network in networks:
+    for network in compiled:
         network.wait(max(COMPILING_S - (time.perf_counter() - clock), 0.1))
-    return {"waited_s": time.perf_counter() - clock, "says": [str(network.compilation) for network in networks]}
+    return {"waited_s": time.perf_counter() - clock, "says": [str(network.compilation) for network in compiled]}
 
 
 def facts(service: Any) -> dict[str, Any]:
