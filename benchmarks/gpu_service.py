@@ -219,8 +219,8 @@ def wait_until_compiled(services: Iterable[Any]) -> dict[str, Any]:
     looked for among all objects of Python, as that disturbs what other threads are making, such as what is compiled.
     """
     models = [model for service in services for model in service._models.loaded_models]
-    networks = [getattr(model.backend, "_network", None) for model in models]
-    compiled = [network for network in networks if hasattr(network, "compilation")]
+    networks = [getattr(model.backend, "_compiled", None) for model in models]
+    compiled = [network for network in networks if network is not None]
     clock = time.perf_counter()
     for network in compiled:
         network.wait(max(COMPILING_S - (time.perf_counter() - clock), 0.1))

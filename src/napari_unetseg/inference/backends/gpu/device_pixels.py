@@ -26,9 +26,9 @@ _KNOWN = {"b1", "u1", "u2", "u4", "i1", "i2", "i4", "i8", "f2", "f4", "f8"}
 _PLACES = {1: torch.uint8, 2: torch.int16}
 """As what pixels of one or two bytes are seen to find their place in a table."""
 
-_BYTES_IN_TABLE = {"cpu": 1, "cuda": 1, "mps": 2}
-"""Most bytes of a pixel that is looked up. A table of two bytes costs as much as a small image; an Apple GPU, though,
-has no float64 to do without."""
+_BYTES_IN_TABLE = {"cpu": 0, "cuda": 0, "mps": 2}
+"""Most bytes of a pixel that is looked up, where there is no float64. Elsewhere four steps in float64 take no time, while a
+table has to be sent up, for which the thread that launches would wait."""
 
 _MOST_ON_MPS = 2**31
 """Pixels from which Apple's library is not trusted to find its way."""
@@ -207,7 +207,8 @@ class _Steps:
 
 
 def _for_each_channel(numbers: list[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return _copied(torch.tensor(numbers, dtype=dtype).view(-1, 1, 1), device)
+    # Filled in there: a copy of memory that is not pinned would have to wait.
+    return torch.stack([torch.full((1, 1), number, dtype=dtype, device=device) for number in numbers])
 
 
 def _copied(tensor: Tensor, device: torch.device) -> Tensor:
