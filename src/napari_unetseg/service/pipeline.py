@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 _MOST_LEAVING_S = 10.0
 MOST_DECODERS = 4
 """Threads that read objects off maps, at most. More wait for Python's lock rather than compute: on 16 cores beside a
-GPU, objects of 512 x 512 pixels were read off, outlined and measured for 52, 45 and 37 images in a second by two, four and
-ten of them, and read off alone for 96, 143 and 155."""
+GPU, objects of 512 x 512 pixels were read off, outlined and measured for 52, 45 and 37 images in a second by two, four
+and ten of them, and read off alone for 96, 143 and 155."""
 
 _POLL_S = 0.1
 _MOST_WAIT_S = 0.1

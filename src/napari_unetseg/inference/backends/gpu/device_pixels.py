@@ -27,8 +27,8 @@ _PLACES = {1: torch.uint8, 2: torch.int16}
 """As what pixels of one or two bytes are seen to find their place in a table."""
 
 _BYTES_IN_TABLE = {"cpu": 0, "cuda": 0, "mps": 2}
-"""Most bytes of a pixel that is looked up, where there is no float64. Elsewhere four steps in float64 take no time, while a
-table has to be sent up, for which the thread that launches would wait."""
+"""Most bytes of a pixel that is looked up, where there is no float64. Elsewhere four steps in float64 take no time,
+while a table has to be sent up, for which the thread that launches would wait."""
 
 _MOST_ON_MPS = 2**31
 """Pixels from which Apple's library is not trusted to find its way."""
