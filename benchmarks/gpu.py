@@ -162,8 +162,15 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     from gpu_peers import compare_masks
 
     dice = compare_masks(Path(run.task["masks"]), Path(run.task["peer_masks"]))
-    found = {"machine": machine, "card": card, "task": run.task, **run.found, "dice_to_plain": dice}
+    # Without folders of this machine, which tell nobody anything.
+    task = {name: value for name, value in run.task.items() if name not in ("models", "masks", "peer_masks")}
+    parts = {side: {name: _without_file(told) for name, told in parts.items()} for side, parts in run.found.items()}
+    found = {"machine": machine, "card": card, "task": task, **parts, "dice_to_plain": dice}
     return found | {"rows": rows(run.task, run.found), "seconds": arguments.seconds - run.left}
+
+
+def _without_file(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name != "file"}
 
 
 def rows(task: dict[str, Any], found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """PyTorch as the runtime on a graphics card: CUDA, or Apple's MPS."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -302,6 +303,7 @@ class GpuBackend:
         if self._compiled is not None:
             self._compiled.close()
             self._compiled = None
+            gc.collect()  # what was traced to be compiled holds the weights in circles
         self.release_memory()
 
 
