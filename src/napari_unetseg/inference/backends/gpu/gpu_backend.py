@@ -2,9 +2,8 @@
 
 import gc
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from functools import partial
@@ -28,7 +27,8 @@ from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.fast_layers import fold_batch_norm, round_maps
 from napari_unetseg.inference.backends.gpu.compilation import CompiledNetwork
 from napari_unetseg.inference.backends.gpu.gpu_layers import fuse_instance_norm
-from napari_unetseg.inference.backends.gpu.graphics_card import GraphicsCard, graphics_card
+from napari_unetseg.inference.backends.gpu.graphics_card import graphics_card
+from napari_unetseg.inference.backends.gpu.launched_batch import LaunchedBatch
 from napari_unetseg.inference.backends.gpu.transfers import Mark
 from napari_unetseg.inference.backends.gpu.uploaded_images import UploadedImages
 from napari_unetseg.inference.backends.malloc import return_freed_memory
@@ -41,12 +41,6 @@ _log = logging.getLogger(__name__)
 
 _ROUNDED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """Types of maps in the precisions that round them."""
-
-_POLL_S = 0.02
-"""How often a cancel is looked at while a batch is computed."""
-
-_NAP_S = 0.0002
-"""How often a card is asked whether it is done, where a cancel has to be looked at meanwhile."""
 
 
 class GpuBackend:
@@ -196,7 +190,7 @@ class GpuBackend:
         cancel: CancelFlag | None,
         out: NDArray[np.float32] | None,
         lent: ExitStack,
-    ) -> "_OnItsWay":
+    ) -> "LaunchedBatch":
         """Hand a batch to the thread that launches; what is lent is given back when the batch is at rest."""
         try:
             network = self._compiled
@@ -217,7 +211,7 @@ class GpuBackend:
         def launch_again() -> Future[Mark]:
             return self._card.launch(lambda: self._compute(self._exact_network(), shape, host, raw, answer, None, lent))
 
-        return _OnItsWay(self._card, launched, answer, finite, launch_again, cancel, out, lent)
+        return LaunchedBatch(self._card, launched, answer, finite, launch_again, cancel, out, lent)
 
     def _exact_network(self) -> SegmentationNetwork:
         if self._exact is None:
@@ -305,86 +299,6 @@ class GpuBackend:
             self._compiled = None
             gc.collect()  # what was traced to be compiled holds the weights in circles
         self.release_memory()
-
-
-class _OnItsWay:
-    """A batch that a card computes.
-
-    Parameters
-    ----------
-    card
-        The card.
-    launched
-        Done when all of it is launched; its result is reached when the answer has come down.
-    answer, finite
-        Where it comes down, and whether it is finite; None where nobody asks.
-    launch_again
-        Computes the batch in float32.
-    cancel, out
-        As for `Backend.start`.
-    lent
-        What the batch needs until it is at rest.
-    """
-
-    computed_at_once = False
-
-    def __init__(
-        self,
-        card: GraphicsCard,
-        launched: Future[Mark],
-        answer: Tensor,
-        finite: Tensor | None,
-        launch_again: Callable[[], Future[Mark]],
-        cancel: CancelFlag | None,
-        out: NDArray[np.float32] | None,
-        lent: ExitStack,
-    ) -> None:
-        self._card = card
-        self._launched = launched
-        self._answer, self._finite = answer, finite
-        self._launch_again = launch_again
-        self._cancel = cancel
-        self._out = out
-        self._lent = lent
-
-    def result(self) -> NDArray[np.float32]:
-        """Wait for the probabilities; see `Pending.result`."""
-        self._wait()
-        if self._finite is not None and not self._finite.item():
-            self._launched, self._finite = self._launch_again(), None
-            self._wait()
-        found: NDArray[np.float32] = self._answer.numpy()
-        if self._out is None:
-            return found
-        self._out[:] = found
-        return self._out
-
-    def _wait(self) -> None:
-        cancel = self._cancel
-        if cancel is None:
-            self._launched.result().wait()
-            return
-        while not wait([self._launched], _POLL_S).done:
-            if cancel():
-                raise cancelled_error()
-        down = self._launched.result()
-        asked = time.monotonic()
-        while not down.is_reached():
-            if time.monotonic() - asked >= _POLL_S:
-                asked = time.monotonic()
-                if cancel():
-                    raise cancelled_error()
-            time.sleep(_NAP_S)
-
-    def close(self) -> None:
-        """Wait until the batch is at rest, and give back what it has borrowed."""
-        try:
-            if self._launched.exception() is None:
-                self._launched.result().wait()
-            else:  # some of it may have been launched
-                self._card.transfers.rest()
-        finally:
-            self._lent.close()
 
 
 def _rounds_to_tf32(device: torch.device) -> bool:
