@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg import Image, SegmentationService
+from napari_unetseg import Image, SegmentationService, samples
 from napari_unetseg.errors import ImageError, ParameterError
 from napari_unetseg.service import Failure
 
@@ -23,6 +23,16 @@ def test_the_diameter_of_the_card_changes_no_bit(service, squares, diameter):
     assert plain.labels.tobytes() == same.labels.tobytes()
     assert (plain.provenance.diameter, same.provenance.diameter) == (None, diameter)
     assert same.provenance.resized_to is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_grey_image_is_rescaled_for_a_network_of_three_channels(precision):
+    with SegmentationService("nuclei", "cpu", "torch", precision=precision) as service:
+        image = samples.nuclei()
+        assert (service.package.card.input_channels, image.rgb) == (3, False)
+        result = service.segment(image, diameter=30)
+    assert result.provenance.resized_to is not None
+    assert result.count > 50
 
 
 @settings(max_examples=12, deadline=None)

@@ -139,11 +139,14 @@ class ImageTask:
         return self._pixels.raw if self._resampler is None else self._resampler.raw(self._pixels)
 
     def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp], out: NDArray[np.float32]) -> None:
-        """Write rows and columns of the image, or of what it is stretched to, into float32 (C, rows, columns)."""
+        """Write rows and columns of the image, or of what it is stretched to, into float32 (C, rows, columns).
+
+        Of a grey image C may be 1, whatever the network's channels are.
+        """
         if self._resampler is None:
             self._pixels.read(rows, columns, out=out)
         else:
-            out[:] = self._resampler.read(self._pixels, rows, columns)
+            out[:] = self._resampler.read(self._pixels, rows, columns)[: len(out)]
 
     def output_view(self, index: int) -> NDArray[np.float32] | None:
         """Return where the network may write its answer to a tile itself, float32 (maps, height, width).
