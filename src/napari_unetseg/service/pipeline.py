@@ -2,8 +2,8 @@
 
 The caller's thread draws from the images that were given, hears of progress, is asked for its cancel and takes the
 results; all else goes on without it, even while it is elsewhere between two results, until as much is ahead of it as
-may be. A thread reads images that are functions, one runs the network of each device, and on all cores but one objects
-are read off the maps.
+may be. A thread reads images that are functions, one runs the network of each device, and a few read objects off the
+maps.
 """
 
 import atexit
