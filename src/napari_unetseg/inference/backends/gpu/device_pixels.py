@@ -1,7 +1,7 @@
 """An image on a device as it was read, from which windows are made there in the range of a network.
 
-What comes out are the numbers that the host computes: pixels take the steps of `intensities.rescale` in float64 or, on a
-device that has none, are looked up in a table that the host has made. Nothing here waits for the device.
+What comes out are the numbers that the host computes: pixels take the steps of `intensities.rescale` in float64 or, on
+a device that has none, are looked up in a table that the host has made. Nothing here waits for the device.
 """
 
 import math
