@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "api": BESIDE | OPTIONS | {"zoo", "inference", "service"},
     "client": BESIDE | OPTIONS | {"config", "zoo", "inference", "service", "api"},
     "server": BESIDE | OPTIONS | {"config", "samples", "zoo", "inference", "service", "benchmark", "api"},
-    "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service", "client"},
+    "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service", "client", "training"},
     "__main__": {"cli"},
     "cli": BESIDE
     | OPTIONS
@@ -59,7 +59,19 @@ FLOORS = {
     "plugin": (
         {"layers", "parts"},
         {"workers"},
-        {"add_model", "folder", "panel", "servers", "table", "trials"},
+        {
+            "add_model",
+            "autosave",
+            "comparison",
+            "fixing",
+            "folder",
+            "learning",
+            "panel",
+            "review",
+            "servers",
+            "table",
+            "trials",
+        },
         {"dock"},
     ),
     "inference": (
@@ -89,6 +101,10 @@ TORCH_FREE = (
     "inference.prediction",
     "inference.size_estimate",
     "inference.tiling",
+    "training.progress_events",
+    "training.job_folder",
+    "training.training_process",
+    "training.data_check",
     "networks.facts",
     "networks.working_memory",
 )

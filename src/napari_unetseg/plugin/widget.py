@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
+from napari_unetseg.plugin.autosave.autosave import Autosave
+from napari_unetseg.plugin.comparison.comparing import Comparing
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
 from napari_unetseg.plugin.dock.headline import Headline
@@ -32,6 +34,7 @@ from napari_unetseg.plugin.dock.server_rows import ServerRows
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
 from napari_unetseg.plugin.dock.target_outline import TargetOutline
 from napari_unetseg.plugin.dock.try_all import TryAll
+from napari_unetseg.plugin.fixing.fix_tools import FixTools
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
@@ -39,12 +42,14 @@ from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
 from napari_unetseg.plugin.layers.sight import SIGHT_EVENTS, grid_of
+from napari_unetseg.plugin.learning.learning_dock import Learning
 from napari_unetseg.plugin.panel.health_section import HealthSection
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.card_text import describe_model
 from napari_unetseg.plugin.parts.collapsible import CollapsibleRows
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
+from napari_unetseg.plugin.review.reviewing import Reviewing
 from napari_unetseg.plugin.table.table_dock import TableDock
 from napari_unetseg.plugin.workers.run_controller import RunController
 from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
@@ -116,6 +121,11 @@ class SegmentationWidget(QWidget):
         self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self.try_all = TryAll(napari_viewer, rows, services, self.run, self.results.use_model_values, self)
+        self.fixing = FixTools(napari_viewer, self.results.current, self)
+        self.learning = Learning(napari_viewer, self.results.current, models, self)
+        self.reviewing = Reviewing(napari_viewer, self)
+        self.comparing = Comparing(napari_viewer, self.results.current, services, self)
+        self.autosave = Autosave(napari_viewer, self.message, self)
         self._arrange()
         self.drops = PanelDrops(self, napari_viewer, self.folder, self.model_adder, self.message, self._occupied)
         self._connect()
@@ -202,6 +212,8 @@ class SegmentationWidget(QWidget):
             self.run_forecast.stop()
             self.servers.stop()
             self.health.controller.stop()
+            for part in (self.fixing, self.learning, self.reviewing, self.comparing, self.autosave):
+                part.stop()
         return bool(super().event(event))
 
     def _occupied(self) -> bool:
@@ -213,6 +225,11 @@ class SegmentationWidget(QWidget):
             return None
         title = f"{tr(package.card.display_name)} · {self.inputs.device.currentText()}"
         return ModelChoice(str(package.path), self.inputs.device_key(), self._rows.segment_options(), title)
+
+    def _on_model_made(self, name: str, listed: Sequence[Listed]) -> None:
+        if not self._occupied():
+            self.inputs.model.set_models(listed)
+            self.inputs.choose_model(name)
 
     def _on_made(self, outcome: Outcome) -> None:
         self.results.add(outcome)
@@ -338,6 +355,12 @@ class SegmentationWidget(QWidget):
         self.runner.run.clicked.connect(self.run)
         self.runner.cancel.clicked.connect(self.cancel)
         self.result_actions.rerun_requested.connect(self.run_again)
+        self.result_actions.fix_requested.connect(self.fixing.open)
+        self.result_actions.improve_requested.connect(self.learning.open_improve)
+        self.result_actions.compare_requested.connect(self.comparing.open)
+        self.reviewing.improve_requested.connect(self.learning.improve_from)
+        self.folder.review_requested.connect(self.reviewing.open)
+        self.learning.model_made.connect(self._on_model_made)
         self.result_actions.message.connect(self.message.show_message)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)

@@ -16,6 +16,7 @@ from napari_unetseg.plugin.dock.headline import Headline, ResultReport
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
 from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, hides_older_results
 from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.layers.current_result import CurrentResult
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
 from napari_unetseg.plugin.layers.result_layers import EDITED_KEY, ShownResult, lies_over, unwrapped
 from napari_unetseg.plugin.parts import words
@@ -95,6 +96,14 @@ class KeptResults(QObject):
     def relabelling(self) -> RelabelController:
         """What reads the labels of the selected result again."""
         return self._idle if self.selected is None else self.selected.relabelling
+
+    def current(self) -> CurrentResult | None:
+        """Return the selected result; None if there is none, or its probabilities were let go."""
+        result = self.selected
+        segmentation = None if result is None else result.relabelling.segmentation
+        if result is None or segmentation is None:
+            return None
+        return CurrentResult(result.shown, segmentation, segmentation.provenance.model_source)
 
     @property
     def busy(self) -> bool:

@@ -1,6 +1,7 @@
 """What can be done with a result: save it, copy how it was made, repeat its run."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from napari._app_model import get_app_model
 from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
@@ -32,6 +33,13 @@ _TIPS = {
         "Repeats the run that made '{layer}', with exactly its settings: model, parameters, device and tiles.\n"
         "Runs on its image or, if that is gone, on the chosen one."
     ),
+    "fix": mark(
+        "Click to fix '{layer}': add, remove, split, merge, grow or shrink single objects by what the model saw."
+    ),
+    "improve": mark(
+        "Teaches the model from what you corrected in '{layer}', and makes a new model of it. The old one stays."
+    ),
+    "compare": mark("Runs another model on the same image, and shows where the two differ."),
     "more": mark("More: how '{layer}' was made, as a command line or as a recipe."),
 }
 COPIED = mark("The script is on the clipboard: paste it into a file or a notebook.")
@@ -51,7 +59,8 @@ def choose_recipe_path(parent: QWidget, name: str) -> Path | None:
 class ResultActions(QWidget):
     """Buttons that act on the selected result or, where none is selected, on the last one.
 
-    `rerun_requested` gives the record of the run that made the result, `message` a sentence and its kind of badge.
+    `rerun_requested` gives the record of the run that made the result, `message` a sentence and its kind of badge;
+    the other requests say which button was pressed.
 
     Parameters
     ----------
@@ -64,6 +73,9 @@ class ResultActions(QWidget):
     """
 
     rerun_requested = Signal(object)
+    fix_requested = Signal()
+    improve_requested = Signal()
+    compare_requested = Signal()
     message = Signal(str, str)
 
     def __init__(
@@ -75,6 +87,9 @@ class ResultActions(QWidget):
         self.save = QPushButton(tr("Save..."))
         self.python = QPushButton(tr("Copy as Python"))
         self.rerun = QPushButton(tr("Run again"))
+        self.fix = QPushButton(tr("Fix objects"))
+        self.improve = QPushButton(tr("Improve..."))
+        self.compare = QPushButton(tr("Compare..."))
         self.more = QToolButton()
         self.more.setText("...")
         self.more.setFixedWidth(28)
@@ -88,6 +103,9 @@ class ResultActions(QWidget):
         self.save.clicked.connect(self._save)
         self.python.clicked.connect(lambda: self._with_recipe(self._copy_python))
         self.rerun.clicked.connect(self._request_rerun)
+        self.fix.clicked.connect(self.fix_requested)
+        self.improve.clicked.connect(self.improve_requested)
+        self.compare.clicked.connect(self.compare_requested)
         self.line.triggered.connect(lambda: self._with_recipe(self._copy_line))
         self.recipe.triggered.connect(lambda: self._with_recipe(self._save_recipe))
         self._arrange()
@@ -113,7 +131,9 @@ class ResultActions(QWidget):
     def show_output(self, event: Any = None) -> None:
         """Offer what can be done with the result there is."""
         output = self.output()
-        for name, button in (("save", self.save), ("python", self.python), ("rerun", self.rerun), ("more", self.more)):
+        buttons = {"save": self.save, "python": self.python, "rerun": self.rerun, "more": self.more}
+        buttons |= {"fix": self.fix, "improve": self.improve, "compare": self.compare}
+        for name, button in buttons.items():
             button.setEnabled(output is not None and not (self._locked and button is self.rerun))
             button.setToolTip(tr(_NOTHING) if output is None else tr(_TIPS[name]).format(layer=output.name))
 
@@ -165,13 +185,17 @@ class ResultActions(QWidget):
             self.message.emit(text.format(file=path.name), "good")
 
     def _arrange(self) -> None:
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(4)
-        for button in (self.save, self.python, self.rerun):
-            line.addWidget(button, 1)
-        line.addWidget(self.more)
-        for first, second in ((self.save, self.python), (self.python, self.rerun), (self.rerun, self.more)):
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        for row in ((self.fix, self.improve, self.compare), (self.save, self.python, self.rerun, self.more)):
+            line = QHBoxLayout()
+            line.setSpacing(4)
+            for button in row:
+                line.addWidget(button, 0 if button is self.more else 1)
+            rows.addLayout(line)
+        order = (self.fix, self.improve, self.compare, self.save, self.python, self.rerun, self.more)
+        for first, second in pairwise(order):
             QWidget.setTabOrder(first, second)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FolderBatch(QObject):
-    """Makes the window on first use, and shows it again.
+    """Makes the window on first use, and shows it again; `review_requested` gives the folder of results to review.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ class FolderBatch(QObject):
     model_choice
         Gives what the panel says; None while no model can be used.
     """
+
+    review_requested = Signal(object)
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class FolderBatch(QObject):
         """Show the window."""
         if self.dialog is None:
             self.dialog = FolderDialog(self._viewer, self._services, self._model_choice, parent=self._window)
+            self.dialog.review_requested.connect(self.review_requested)
         else:
             self.dialog.refresh()
         self.dialog.show()

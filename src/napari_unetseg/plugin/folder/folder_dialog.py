@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import Qt, QUrl, Signal
 from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -41,7 +41,8 @@ _TYPING_MS = 250  # without another key, before images are looked for
 class FolderDialog(QDialog):
     """Segment a folder with the panel's model, device and parameters.
 
-    Everything slow happens in workers. Closing the window cancels; what is finished is kept.
+    `review_requested` gives the folder of results to review. Everything slow happens in workers. Closing the window
+    cancels; what is finished is kept.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ class FolderDialog(QDialog):
     parent
         Owner.
     """
+
+    review_requested = Signal(object)
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Edits of results on disk within seconds, offered back after a crash."""

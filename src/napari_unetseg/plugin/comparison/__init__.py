@@ -1,0 +1,1 @@
+"""Two models on the open image, side by side."""

@@ -1,0 +1,1 @@
+"""Click to fix: tools that act on the objects of the selected result by its probability map."""

@@ -1,0 +1,1 @@
+"""The window in which the results of a folder are accepted, mended or rejected."""
