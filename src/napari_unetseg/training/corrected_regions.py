@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def typical_diameter_of(regions: Sequence[Region]) -> float | None:
 def whole_objects(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the objects that go on neither where nobody looked nor beyond the image, 0 elsewhere."""
     unknown = np.pad(labels < 0, 1, constant_values=True)
-    beside = ndimage.binary_dilation(unknown, np.ones((3, 3)))[1:-1, 1:-1]
+    beside = ndimage.maximum_filter(unknown, 3)[1:-1, 1:-1]
     cut = np.unique(labels[beside])
     whole: NDArray[np.int32] = np.where(np.isin(labels, cut), 0, np.maximum(labels, 0)).astype(np.int32)
     return whole
@@ -134,25 +135,26 @@ def _boxes(annotated: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], tuple[
     if not annotated.any():
         return []
     if annotated.all():
-        parts = np.ones(annotated.shape, np.int32)
+        parts: NDArray[np.int32] = np.ones(annotated.shape, np.int32)
     else:
         far = ndimage.distance_transform_cdt(~annotated, "chessboard") <= NEAR // 2
-        parts = ndimage.label(far, np.ones((3, 3)))[0]
+        parts = ndimage.label(far, np.ones((3, 3)))[0].astype(np.int32)
     found = []
     for number in range(1, int(parts.max()) + 1):
         own = annotated & (parts == number)
         rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
         for top in _steps(rows[0], rows[-1] + 1):
             for left in _steps(columns[0], columns[-1] + 1):
-                if own[top, left].any():
-                    found.append((own, (top, left)))
+                box = (top, left)
+                if own[box].any():
+                    found += [(own, box)]
     return found
 
 
 def _steps(start: int, stop: int) -> list[slice]:
     count = -(-(stop - start) // LARGEST)
     ends = np.linspace(start, stop, count + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
 def _trimmed(region: Region) -> Region:

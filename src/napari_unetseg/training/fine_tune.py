@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ SIMILAR = Augmentation(
 )
 """How crops of corrected regions vary: as images of one experiment do."""
 
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 1.5e-3
 WARM_UP = 10
 """Steps in which the learning rate rises."""
 
@@ -97,8 +97,7 @@ class Student:
     @property
     def average(self) -> SegmentationNetwork:
         """The network with the averaged weights."""
-        averaged: SegmentationNetwork = self._average.module.eval()
-        return averaged
+        return cast(SegmentationNetwork, self._average.module.eval())
 
     def step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], progress: float) -> float:
         """Take one step on what `batches` gave and return its loss.
@@ -173,9 +172,5 @@ def _batch(lesson: Lesson, seed: tuple[int, ...], step: int) -> tuple[Tensor, Te
     crops = [draw_crop(lesson.samples[index], lesson.side, SIMILAR, rng) for index in chosen]
     pixels, answers = lesson.known
     known = torch.from_numpy(rng.integers(len(pixels), size=KNOWN))
-    return (
-        torch.stack([crop for crop, _ in crops]),
-        torch.stack([targets for _, targets in crops]),
-        pixels[known],
-        answers[known],
-    )
+    seen, targets = (torch.stack(planes) for planes in zip(*crops, strict=True))
+    return seen, targets, pixels[known], answers[known]

@@ -198,8 +198,6 @@ class _Progress:
     began: float = 0.0
     best: _Best | None = None
     folds: list[tuple[dict[str, float], dict[str, float]]] = field(default_factory=list)
-    steps: int = 0
-    finished: bool = False
 
 
 def plan_stages(regions: Sequence[Region], seed: int) -> list[_Stage]:
@@ -355,8 +353,10 @@ class _Run:
             progress.began = self.seconds
         begin, end = progress.began, stage.end * self._budget
         validated, losses = self.seconds, list[float]()
-        interval = (end - begin) / VALIDATIONS
-        last: dict[str, float] | None = None
+        interval = max((end - begin) / VALIDATIONS, 1.0)
+        if not main:
+            text = f"A model learns from the others, to score part {number} of {len(self._stages) - 1}."
+            self._report(Told(text=text))
         with closing(batches(lesson, (self._seed, number), student.steps)) as drawn:
             while (done := self._done(student.steps, begin, end)) < 1:
                 if self._stop():
@@ -370,16 +370,12 @@ class _Run:
                     losses, validated = [], self.seconds
                 elif time.monotonic() - self._saved >= SAVE_EVERY:
                     self.save()
-        if main:
-            if losses:
-                self._validate(student, stage, learnt_before, losses)
-            if self.stopped:
-                raise _Stopped
-        elif self.stopped:
+        if main and losses:
+            self._validate(student, stage, learnt_before, losses)
+        if self.stopped:
             raise _Stopped
-        else:
-            last = self._score(student.average, stage.scored)
-            progress.folds.append((before, last))
+        if not main:
+            progress.folds.append((before, self._score(student.average, stage.scored)))
 
     def _done(self, steps: int, begin: float, end: float) -> float:
         """Tell how much of a stage is done, by time or steps; a few steps are always taken."""
@@ -391,7 +387,6 @@ class _Run:
         if student.steps > 1 and now - self._reported < 0.5:
             return
         self._reported = now
-        self._progress.steps += 0
         seconds = self.seconds
         done = min(1.0, seconds / self._budget)
         self._report(
@@ -408,9 +403,8 @@ class _Run:
         self, student: Student, stage: _Stage, learnt_before: dict[str, float], losses: Sequence[float]
     ) -> None:
         network, best = student.average, self._progress.best
-        assert best is not None
         scores = self._score(network, stage.scored)
-        better = scores[self._metric] > best.scores[self._metric]
+        better = best is None or scores[self._metric] > best.scores[self._metric]
         if better and stage.learnt != stage.scored:
             better = self._score(network, stage.learnt)[self._metric] >= learnt_before[self._metric]
         if better:
@@ -521,10 +515,10 @@ class _Preview:
         self._card, self._device, self._path, self._shape = card, device, folder / PREVIEW_FILE, image.shape
         self._middle = tuple(
             slice((side - kept) // 2, (side - kept) // 2 + kept)
-            for side, kept in ((side, min(side, LARGEST_PREVIEW)) for side in image.shape)
+            for side, kept in [(side, min(side, LARGEST_PREVIEW)) for side in image.shape]
         )
         seen = normalise(image, card.normalisation, card.input_channels)
-        self._pixels = torch.from_numpy(seen.read(*(np.arange(part.start, part.stop) for part in self._middle)))
+        self._pixels = torch.from_numpy(seen.read(*[np.arange(part.start, part.stop) for part in self._middle]))
 
     def write(self, network: SegmentationNetwork) -> Path:
         """Write what a network finds, int32 (Y, X)."""

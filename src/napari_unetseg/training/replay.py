@@ -1,8 +1,7 @@
 """Pictures of what a model knows, and its answers to them, which it is to keep while it learns something new.
 
 Of the images that a model was trained on its package has none. Those drawn here stand for them: it has to go on
-answering as it does (learning without forgetting, Li and Hoiem, ECCV 2016; by the old network's own soft answers, Hinton
-et al. 2015).
+answering as it did (learning without forgetting, Li and Hoiem, ECCV 2016).
 """
 
 import numpy as np
@@ -80,7 +79,7 @@ def make_pool(
     """
     pictures, rng = known_pictures(network, card, device), np.random.default_rng(seed)
     crops = torch.stack([draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(POOL)])
-    answers = [answer(network, for_network(part, card), card, device).cpu() for part in crops.split(8)]
+    answers = [answer(network, for_network(part, card), card, device).cpu() for part in torch.split(crops, 8)]
     return crops, torch.cat(answers)
 
 

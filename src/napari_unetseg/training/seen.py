@@ -19,7 +19,9 @@ def in_unit_range(pixels: NDArray[np.float32], card: ModelCard) -> NDArray[np.fl
     """Return normalised pixels (C, Y, X) as augmentation expects them, dark 0 and bright 1."""
     if not isinstance(card.normalisation, MeanStd):
         return pixels
-    mean, std = (np.float32(values)[:, None, None] for values in (card.normalisation.mean, card.normalisation.std))
+    mean, std = (
+        np.array(values, np.float32)[:, None, None] for values in (card.normalisation.mean, card.normalisation.std)
+    )
     unit: NDArray[np.float32] = pixels * std + mean
     return unit
 
@@ -44,8 +46,8 @@ def logits(network: SegmentationNetwork, pixels: Tensor, card: ModelCard, device
     rows, columns = network.accepted_size(height, width)
     whole = functional.pad(pixels, (0, columns - width, 0, rows - height), mode="replicate")
     with mixed_precision(device):
-        output = network(whole.to(device, memory_format=torch.channels_last))
-    output = output.float()[..., :height, :width]
+        computed = network(whole.to(device, memory_format=torch.channels_last))
+    output: Tensor = computed.float()[..., :height, :width]
     ready = [number for number, head in enumerate(card.outputs) if head.activation == "sigmoid"]
     if not ready:
         return output
@@ -56,7 +58,8 @@ def logits(network: SegmentationNetwork, pixels: Tensor, card: ModelCard, device
 @torch.no_grad()
 def answer(network: SegmentationNetwork, pixels: Tensor, card: ModelCard, device: torch.device) -> Tensor:
     """Return the probabilities that a network answers to a batch, float32 (N, heads, Y, X)."""
-    return logits(network, pixels, card, device).sigmoid()
+    probabilities: Tensor = logits(network, pixels, card, device).sigmoid()
+    return probabilities
 
 
 def answer_maps(
