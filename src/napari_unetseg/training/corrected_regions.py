@@ -14,7 +14,7 @@ from napari_unetseg.training.corrected_images import NOT_ANNOTATED, CorrectedIma
 from napari_unetseg.training.dataset import object_diameters
 from napari_unetseg.zoo.card import ModelCard
 
-LARGEST = 1024
+LARGEST = 1536
 """Longest side of a region; what is annotated further is divided, so that a part of it can be held back."""
 
 NEAR = 32
