@@ -82,9 +82,10 @@ def main() -> None:
     """Run what is not done yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--minutes", type=float, default=0.6, help="for each case")
+    parser.add_argument("--minutes", type=float, default=0.5, help="for each case")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--kinds", nargs="+", help="parts of the names of kinds; left out, all")
+    parser.add_argument("--regions", type=int, nargs="+", default=REGIONS)
+    parser.add_argument("--kinds", nargs="+", default=[""], help="parts of the names of kinds; left out, all")
     parser.add_argument("--output", type=Path, help="JSON file; left out, one of this day and machine")
     arguments = parser.parse_args()
     keep_to_cores()
@@ -93,19 +94,16 @@ def main() -> None:
         f"{machine['date']}-{short_name(machine)}-improving.json"
     )
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
-    for kind in kinds(arguments.data):
-        if arguments.kinds and not any(part in kind.name for part in arguments.kinds):
+    chosen = [kind for kind in kinds(arguments.data) if any(part in kind.name for part in arguments.kinds)]
+    for seed, regions, kind in product(arguments.seeds, arguments.regions, chosen):
+        key = {"kind": kind.name, "regions": regions, "seed": seed, "minutes": arguments.minutes}
+        if any(key.items() <= row.items() for row in rows):
             continue
-        for regions in REGIONS:
-            for seed in arguments.seeds:
-                key = {"kind": kind.name, "regions": regions, "seed": seed, "minutes": arguments.minutes}
-                if any(key.items() <= row.items() for row in rows):
-                    continue
-                rows.append(key | run(kind, regions, seed, arguments.minutes, rows))
-                sys.stdout.write(f"{rows[-1]}\n")
-                sys.stdout.flush()
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+        rows.append(key | run(kind, regions, seed, arguments.minutes, rows))
+        sys.stdout.write(f"{json.dumps(rows[-1])}\n")
+        sys.stdout.flush()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     sys.stdout.write(table(rows))
 
 

@@ -52,7 +52,7 @@ AVERAGE = 0.97
 NEW, KNOWN = 5, 3
 """Crops a step of what is learnt, and of what is known."""
 
-KEEP = 1.0
+KEEP = 2.0
 """How much an answer that differs from the old one counts, beside one that differs from a correction."""
 
 

@@ -29,7 +29,7 @@ PICTURES = (
 )
 """Pictures of all that bundled models know."""
 
-POOL = 64
+POOL = 96
 """Crops that stand for all that a model knows."""
 
 KNOWN = 0.6
