@@ -16,7 +16,6 @@ from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
 from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
-from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
@@ -142,10 +141,16 @@ class ResultStore:
         if not set(self._wanted) <= set(record.results):
             return None
         target = self._targets[file]
-        states = {kind: check_result(target, kind, record.written.get(kind)) for kind in self._wanted}
+        states = {
+            kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind))
+            for kind in self._wanted
+        }
         if FileState.DAMAGED in states.values():
             return None
         changed = [target.path(ENDINGS[kind]).name for kind, state in states.items() if state is FileState.CHANGED]
+        decision = journal.decision(record)
+        if decision is not None and decision.changes is not None:
+            record = record.model_copy(update={"objects": decision.changes.after})
         return self._event(file, "skipped", record, changed)
 
     def check_overwrites_no_input(self, file: Path) -> None:
@@ -186,7 +191,7 @@ class ResultStore:
             kept = self._set_aside(current.file, kinds)
             save_results(segmentation, target, kinds)
             sync(target.folder)
-            written = {kind: _written(target.path(ENDINGS[kind])) for kind in kinds}
+            written = {kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}
             objects = segmentation.count
         except Exception as error:
             return self.record_failure(current, error)
@@ -282,10 +287,6 @@ class ResultStore:
 
     def _journal(self, file: Path) -> FolderJournal:
         return self._journals[self._targets[file].folder]
-
-
-def _written(path: Path) -> WrittenFile:
-    return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))
 
 
 def _claim_path(target: Target) -> Path:
