@@ -156,6 +156,8 @@ def make_widget(
                     or w.object_size.estimator.busy
                     or w.run_forecast.busy
                     or w.servers.busy
+                    or w.autosave.busy
+                    or w.comparing.busy
                 )
             ),
             timeout=20_000,

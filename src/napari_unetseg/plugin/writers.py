@@ -10,6 +10,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
 from napari_unetseg.io.ome_tiff import label_type
 from napari_unetseg.language import tr
+from napari_unetseg.plugin.autosave.edit_keeper import edits_saved
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import pixel_size, step_sizes
 from napari_unetseg.plugin.layers.exports import (
@@ -61,6 +62,7 @@ def save_labels_as_ome_tiff(path: str, data: LayerArray | Sequence[LayerArray], 
             provenance=provenance_of(meta),
         )
     _warn_of_shear(meta, axes.plane)
+    edits_saved(meta)
     return [path]
 
 
@@ -76,6 +78,8 @@ def save_labels_as_tiff(path: str, data: LayerArray | Sequence[LayerArray], meta
         planes, axes = stack_of(data, meta)
         data = axes.whole_planes(np.asarray(planes))
     written = napari_write_labels(path, data, dict(meta))
+    if written:
+        edits_saved(meta)
     return [written] if written else []
 
 
