@@ -1,0 +1,78 @@
+"""Work in a background thread, one piece after the other in the order in which it was given."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_unetseg.plugin.workers.background import Task, start
+
+_Value = TypeVar("_Value")
+
+
+class InOrder(QObject):
+    """Does one piece of work at a time; what is decided about a folder is so written down in its order.
+
+    Attributes
+    ----------
+    failed
+        A piece failed, with its exception; those after it are done all the same.
+    idled
+        Nothing is left to do.
+    """
+
+    failed = Signal(object)
+    idled = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._waiting: deque[tuple[Callable[[], Any], Callable[[Any], object], Callable[[], object]]] = deque()
+        self._task: Task[Any] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done or waits."""
+        return self._task is not None or bool(self._waiting)
+
+    def do(
+        self,
+        work: Callable[[], _Value],
+        done: Callable[[_Value], object],
+        undo: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Do a piece of work after those that were given before.
+
+        Parameters
+        ----------
+        work
+            Called in another thread.
+        done
+            Gets what it returned, in the GUI thread.
+        undo
+            Called in the GUI thread before `failed`, if it raised.
+        """
+        self._waiting.append((work, done, undo))
+        self._start_next()
+
+    def forget(self) -> None:
+        """Leave out what has not begun."""
+        self._waiting.clear()
+
+    def _start_next(self) -> None:
+        if self._task is not None or not self._waiting:
+            return
+        work, done, undo = self._waiting.popleft()
+
+        def fail(error: Exception) -> None:
+            undo()
+            self.failed.emit(error)
+
+        self._task = Task(lambda _: work())
+        start(self._task, returned=done, errored=fail, finished=self._end)
+
+    def _end(self) -> None:
+        self._task = None
+        self._start_next()
+        if not self.busy:
+            self.idled.emit()
