@@ -1,4 +1,4 @@
-"""What a folder of results holds: one JSON line for each image that was finished or could not be."""
+"""What a folder of results holds: one JSON line for each image that was finished or could not be, or was reviewed."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from napari_unetseg.batch.output_files import ResultKind, Target
 from napari_unetseg.bounded_text import json_lines
@@ -74,6 +74,68 @@ class Record(BaseModel):
     finished: str = Field(default_factory=lambda: datetime.now(UTC).astimezone().isoformat(timespec="seconds"))
 
 
+Verdict = Literal["accepted", "fixed", "rejected"]
+"""What people say of a result: it is right, it was corrected by hand, or it is of no use."""
+
+
+class Changes(BaseModel):
+    """What was changed by hand, in numbers of objects.
+
+    Attributes
+    ----------
+    before, after
+        Objects that were found, and those that there are now.
+    added, removed
+        Objects that share no pixel with any one before, and those of which no pixel is left.
+    altered
+        Objects of now that share pixels with one before but are not the same.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    before: int
+    after: int
+    added: int = 0
+    removed: int = 0
+    altered: int = 0
+
+
+class Decision(BaseModel):
+    """What somebody decided about the result of an image. Versions that know no review leave such a line out.
+
+    Attributes
+    ----------
+    file
+        The image, as in `Record`.
+    decision
+        None takes back what was decided before.
+    labels
+        The label image that it is about; of another one it says nothing.
+    fixed
+        What the corrected files hold, if it is ``"fixed"``.
+    changes
+        What was changed by hand; None if nothing was, or it is not known.
+    by
+        Who decided, by the name of the account.
+    decided
+        When, as ISO 8601 with time zone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    decision: Verdict | None
+    labels: WrittenFile
+    fixed: dict[ResultKind, WrittenFile] = Field(default_factory=dict)
+    changes: Changes | None = None
+    by: str = ""
+    decided: str = Field(default_factory=lambda: datetime.now(UTC).astimezone().isoformat(timespec="seconds"))
+
+
+class _Line(RootModel[Record | Decision]):
+    """A line of a journal."""
+
+
 class FolderJournal:
     """The journal of one folder; the last line about an image counts. Several processes may add to it.
 
@@ -84,6 +146,13 @@ class FolderJournal:
     ----------
     folder
         Folder of results. Nothing is made before the first record.
+
+    Attributes
+    ----------
+    records
+        What was made of each image, by `key`.
+    decisions
+        What was decided about each image, by `key`; those taken back are left out.
 
     Raises
     ------
@@ -97,6 +166,7 @@ class FolderJournal:
         self._lock = threading.RLock()
         self._read_to = 0
         self.records: dict[str, Record] = {}
+        self.decisions: dict[str, Decision] = {}
         self._stems: dict[str, str] = {}
         self._added: set[str] = set()
         self.refresh()
@@ -113,15 +183,24 @@ class FolderJournal:
         with self._lock:
             start, content = _read_from(self._path, self._read_to)
             ended = content.rfind(b"\n") + 1
-            last = list(json_lines(content[ended:], Record))
+            last = list(json_lines(content[ended:], _Line))
             # What has no end yet is read once it has one, unless it is whole without.
             self._read_to = start + (len(content) if last else ended)
-            news = [*json_lines(content[:ended], Record), *last]
-            for record in news:
-                self.records[record.file] = record
-                self._stems[record.stem.casefold()] = record.file
-                self._added.add(record.file)
+            news = [line.root for line in (*json_lines(content[:ended], _Line), *last)]
+            for line in news:
+                if isinstance(line, Decision):
+                    self._note_decision(line)
+                else:
+                    self.records[line.file] = line
+                    self._stems[line.stem.casefold()] = line.file
+                    self._added.add(line.file)
             return bool(news)
+
+    def _note_decision(self, line: Decision) -> None:
+        if line.decision is None:
+            self.decisions.pop(line.file, None)
+        else:
+            self.decisions[line.file] = line
 
     def holds_another(self, image: Path, stem: str) -> bool:
         """Whether results of that stem are those of another image."""
@@ -142,23 +221,28 @@ class FolderJournal:
         """Return what is known of an image; None if nothing."""
         return self.records.get(self.key(image))
 
+    def corrected(self, image: Path, kind: ResultKind) -> WrittenFile | None:
+        """Return what a result file held when somebody had corrected it; None if nobody did."""
+        decision = self.decisions.get(self.key(image))
+        return decision.fixed.get(kind) if decision is not None else None
+
+    def image(self, record: Record | Decision) -> Path:
+        """Return the absolute path of the image that a line is about."""
+        return Path(os.path.normpath(self.folder.resolve() / record.file))
+
     def targets(self) -> Mapping[Path, Target]:
         """Return the places of all recorded images, by absolute path."""
-        folder = self.folder.resolve()
-        return {
-            Path(os.path.normpath(folder / record.file)): Target(self.folder, record.stem)
-            for record in self.records.values()
-        }
+        return {self.image(record): Target(self.folder, record.stem) for record in self.records.values()}
 
-    def add(self, record: Record) -> None:
-        """Write a record, at once and whole.
+    def add(self, entry: Record | Decision) -> None:
+        """Write what was made of an image, or decided about it, at once and whole.
 
         Raises
         ------
         UnetsegError
             If the operating system refuses.
         """
-        line = record.model_dump_json() + "\n"
+        line = entry.model_dump_json() + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             is_new = not self._path.exists()

@@ -23,7 +23,9 @@ class FileState(Enum):
     """Missing, empty, cut short, or with other content of the same length."""
 
 
-def check_result(target: Target, kind: ResultKind, written: WrittenFile | None) -> FileState:
+def check_result(
+    target: Target, kind: ResultKind, written: WrittenFile | None, corrected: WrittenFile | None = None
+) -> FileState:
     """Compare a result file with what was written: its size first, and only then its content.
 
     Parameters
@@ -34,10 +36,14 @@ def check_result(target: Target, kind: ResultKind, written: WrittenFile | None) 
         Which one.
     written
         What it held; None if an earlier version wrote it, of which nothing but whether it can be read is known.
+    corrected
+        What it held when it was corrected in a review; None if it was not.
     """
     path = target.path(ENDINGS[kind])
     try:
         size = path.stat().st_size
+        if corrected is not None and size == corrected.size and hash_file(path) == corrected.sha256:
+            return FileState.CHANGED
         if written is None:
             return FileState.SAME if is_readable(path, kind) else FileState.DAMAGED
         if size == written.size:
@@ -47,6 +53,17 @@ def check_result(target: Target, kind: ResultKind, written: WrittenFile | None) 
     # A table that was cut short can be read, too.
     is_cut = kind is ResultKind.TABLE and size < written.size
     return FileState.CHANGED if not is_cut and is_readable(path, kind) else FileState.DAMAGED
+
+
+def written_file(path: Path) -> WrittenFile:
+    """Return what a file holds.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))
 
 
 def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile | None) -> Path | None:

@@ -8,15 +8,14 @@ from typing import Any, Literal, Self
 
 from napari_unetseg.batch import summary_tables
 from napari_unetseg.batch.events import Event
-from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
+from napari_unetseg.batch.folder_journal import FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, output_folder, plan_targets, with_always
-from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
+from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed, written_file
 from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
 from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
-from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
@@ -142,7 +141,10 @@ class ResultStore:
         if not set(self._wanted) <= set(record.results):
             return None
         target = self._targets[file]
-        states = {kind: check_result(target, kind, record.written.get(kind)) for kind in self._wanted}
+        states = {
+            kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind))
+            for kind in self._wanted
+        }
         if FileState.DAMAGED in states.values():
             return None
         changed = [target.path(ENDINGS[kind]).name for kind, state in states.items() if state is FileState.CHANGED]
@@ -186,7 +188,7 @@ class ResultStore:
             kept = self._set_aside(current.file, kinds)
             save_results(segmentation, target, kinds)
             sync(target.folder)
-            written = {kind: _written(target.path(ENDINGS[kind])) for kind in kinds}
+            written = {kind: written_file(target.path(ENDINGS[kind])) for kind in kinds}
             objects = segmentation.count
         except Exception as error:
             return self.record_failure(current, error)
@@ -282,10 +284,6 @@ class ResultStore:
 
     def _journal(self, file: Path) -> FolderJournal:
         return self._journals[self._targets[file].folder]
-
-
-def _written(path: Path) -> WrittenFile:
-    return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))
 
 
 def _claim_path(target: Target) -> Path:

@@ -1,0 +1,447 @@
+"""The results of a folder under review: the most doubtful first, and what was decided about each."""
+
+import getpass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.batch.corrected_results import Correction, restore_results, write_correction
+from napari_unetseg.batch.doubt import DoubtfulObject, Typical, doubt_image
+from napari_unetseg.batch.folder_journal import (
+    JOURNAL_FILE,
+    Changes,
+    Decision,
+    FolderJournal,
+    Record,
+    Verdict,
+    WrittenFile,
+)
+from napari_unetseg.batch.missed_objects import read_missed
+from napari_unetseg.batch.object_columns import ObjectColumns, read_object_columns
+from napari_unetseg.batch.output_files import DEFAULT_FOLDER, ENDINGS, ResultKind, Target
+from napari_unetseg.batch.result_check import written_file
+from napari_unetseg.batch.summary_tables import write_summaries
+from napari_unetseg.callbacks import CancelFlag, Progress
+from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.language import Sentence, error_sentence
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """An image under review, with its result.
+
+    Attributes
+    ----------
+    file
+        The image.
+    target
+        Where its results lie.
+    record
+        What was made of it.
+    labels
+        What the label image held when it was looked at.
+    doubt
+        0 to 1: about the part of its objects that are wrong or missing, and more where the whole image is unusual.
+    reasons
+        Sentences, the weightiest first.
+    objects
+        Those that are worth a look, and places where one may be missing, the most doubtful first.
+    count
+        Objects that the table has; 0 if it has none.
+    decided
+        What was decided about this very result; None if nothing was.
+    voided
+        What was decided about a result that has been replaced or changed since, and counts no more; None if nothing.
+    """
+
+    file: Path
+    target: Target
+    record: Record
+    labels: WrittenFile
+    doubt: float
+    reasons: tuple[str, ...]
+    objects: tuple[DoubtfulObject, ...]
+    count: int
+    decided: Decision | None = None
+    voided: Decision | None = None
+
+    @property
+    def decision(self) -> Verdict | None:
+        """What was decided, in a word; None if nothing was."""
+        return None if self.decided is None else self.decided.decision
+
+    @property
+    def labels_path(self) -> Path:
+        """The label image."""
+        return self.target.path(ENDINGS[ResultKind.LABELS])
+
+
+@dataclass(frozen=True)
+class ReviewCounts:
+    """How many images of a folder were decided about.
+
+    Attributes
+    ----------
+    total
+        All that are under review.
+    accepted, fixed, rejected, waiting
+        Those of each decision, and those without.
+    voided
+        Those among the waiting whose decision was about an earlier result.
+    """
+
+    total: int
+    accepted: int
+    fixed: int
+    rejected: int
+    waiting: int
+    voided: int
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image of the folder that cannot be reviewed, and why."""
+
+    file: Path
+    reason: str
+
+
+class Review:
+    """The results of a folder, and what was decided about them. `open_review` makes one.
+
+    Each decision is on the disk before a method returns. Several people may review a folder at once: the last word
+    about an image counts, and `refresh` tells what others decided. Any thread may call the methods, one at a time.
+
+    Attributes
+    ----------
+    folder
+        Of the results.
+    items
+        Images, the most doubtful first. They stay in this order.
+    left_out
+        Images that failed, or whose results cannot be read.
+    """
+
+    def __init__(self, journal: FolderJournal, items: Sequence[ReviewItem], left_out: Sequence[LeftOut]) -> None:
+        self.folder = journal.folder
+        self.items = tuple(items)
+        self.left_out = tuple(left_out)
+        self._journal = journal
+
+    @property
+    def counts(self) -> ReviewCounts:
+        """How far the review has come."""
+        by_decision = Counter(item.decision for item in self.items)
+        return ReviewCounts(
+            total=len(self.items),
+            accepted=by_decision["accepted"],
+            fixed=by_decision["fixed"],
+            rejected=by_decision["rejected"],
+            waiting=by_decision[None],
+            voided=sum(item.voided is not None and item.decided is None for item in self.items),
+        )
+
+    def item(self, file: Path) -> ReviewItem:
+        """Return what is known of an image now.
+
+        Raises
+        ------
+        KeyError
+            If it is not under review.
+        """
+        return self.items[self._place(file)]
+
+    def decide(self, item: ReviewItem, decision: Verdict | None, *, changed: Changes | None = None) -> ReviewItem:
+        """Write down what was decided about an image; None takes a decision back. Files stay as they are.
+
+        Parameters
+        ----------
+        item
+            The image, as it was shown.
+        decision
+            What was decided.
+        changed
+            What was changed by hand, if the label image was corrected in another program.
+
+        Returns
+        -------
+        ReviewItem
+            The image as it stands now, which is also in `items`.
+
+        Raises
+        ------
+        UnetsegError
+            If the result is no longer what `item` says, or the journal cannot be written.
+        """
+        labels = self._check_unchanged(item)
+        fixed = {ResultKind.LABELS: labels} if decision == "fixed" else {}
+        return self._add(item, decision, labels, fixed, changed)
+
+    def fix(self, item: ReviewItem, labels: NDArray[np.integer[Any]]) -> ReviewItem:
+        """Replace an image's results by those of corrected labels, and write down that it was fixed.
+
+        All kinds of results that the image has are written anew; what the batch had written is kept beside them, see
+        `restore`. A later run of the batch leaves the corrected files as they are, or sets them aside before it
+        writes others.
+
+        Parameters
+        ----------
+        item
+            The image, as it was shown.
+        labels
+            Corrected label image, of the shape of the one on the disk. Numbers stay as they are.
+
+        Raises
+        ------
+        UnetsegError
+            If the result is no longer what `item` says, another process works on it, or a file cannot be read or
+            written.
+        """
+        self._check_unchanged(item)
+        correction: Correction = write_correction(item.file, item.target, item.record, np.asarray(labels))
+        return self._add(item, "fixed", correction.written[ResultKind.LABELS], correction.written, correction.changes)
+
+    def restore(self, item: ReviewItem) -> ReviewItem:
+        """Take a correction back: the results are again what the batch had written, and nothing is decided.
+
+        Raises
+        ------
+        UnetsegError
+            If the result is no longer what `item` says, or there is nothing to go back to.
+        """
+        self._check_unchanged(item)
+        restore_results(item.target, item.record)
+        return self._add(item, None, written_file(item.labels_path), {}, None)
+
+    def refresh(self) -> tuple[ReviewItem, ...]:
+        """Read what others decided since; return the images that stand otherwise than before."""
+        self._journal.refresh()
+        changed = []
+        for place, item in enumerate(self.items):
+            now = _with_decision(item, self._journal.decisions.get(item.record.file))
+            if (now.decided, now.voided) != (item.decided, item.voided):
+                self._replace(place, now)
+                changed.append(now)
+        return tuple(changed)
+
+    def write_summaries(self) -> None:
+        """Write the tables over all images anew, as decisions and corrections have changed them.
+
+        Raises
+        ------
+        UnetsegError
+            If one cannot be written.
+        """
+        self._journal.refresh()
+        write_summaries(self._journal)
+
+    def _check_unchanged(self, item: ReviewItem) -> WrittenFile:
+        """Return what the label image holds, which is what the item was shown with."""
+        path = item.labels_path
+        try:
+            labels = written_file(path)
+        except OSError as error:
+            raise UnetsegError(
+                Sentence("{path}: cannot be read ({reason}).", path=path, reason=error.strerror or error)
+            ) from error
+        if labels != self.item(item.file).labels:
+            raise UnetsegError(
+                Sentence(
+                    "{path}: was changed since the review was opened, so what you saw is not what is there now. Open "
+                    "the review again.",
+                    path=path,
+                )
+            )
+        return labels
+
+    def _add(
+        self,
+        item: ReviewItem,
+        decision: Verdict | None,
+        labels: WrittenFile,
+        fixed: dict[ResultKind, WrittenFile],
+        changes: Changes | None,
+    ) -> ReviewItem:
+        file = item.record.file
+        made = Decision(file=file, decision=decision, labels=labels, fixed=fixed, changes=changes, by=_account())
+        self._journal.add(made)
+        count = item.count if changes is None else changes.after
+        now = _with_decision(replace(item, labels=labels, count=count), self._journal.decisions.get(file))
+        self._replace(self._place(item.file), now)
+        return now
+
+    def _place(self, file: Path) -> int:
+        for place, item in enumerate(self.items):
+            if item.file == file:
+                return place
+        raise KeyError(file)
+
+    def _replace(self, place: int, item: ReviewItem) -> None:
+        self.items = (*self.items[:place], item, *self.items[place + 1 :])
+
+
+def open_review(
+    folder: Path,
+    *,
+    progress: Progress = lambda done, total: None,
+    cancel: CancelFlag = lambda: False,
+) -> Review:
+    """Look through the results of a folder, and order its images by doubt. No network is needed.
+
+    Parameters
+    ----------
+    folder
+        Of results, or of images whose results lie in their folder `DEFAULT_FOLDER`.
+    progress
+        Called with the images looked through and all of them.
+    cancel
+        Polled before each image.
+
+    Raises
+    ------
+    UnetsegError
+        If there are no results, or the journal cannot be read.
+    Cancelled
+        If `cancel` returned True.
+    """
+    journal = FolderJournal(_results_folder(folder))
+    if not journal.records:
+        raise UnetsegError(
+            Sentence("{folder}: there are no results to review. Segment the folder first.", folder=folder)
+        )
+    seen: list[_Seen] = []
+    left_out = []
+    for done, record in enumerate(journal.records.values()):
+        if cancel():
+            raise Cancelled(Sentence("The review was not opened."))
+        progress(done, len(journal.records))
+        file, target = journal.image(record), Target(journal.folder, record.stem)
+        if record.status == "failed":
+            left_out.append(LeftOut(file, record.message))
+            continue
+        try:
+            seen.append(_look_at(file, target, record))
+        except UnetsegError as error:
+            left_out.append(LeftOut(file, error_sentence(error)))
+    typical = Typical.of([one.table for one in seen])
+    items = []
+    for done, one in enumerate(seen):
+        if cancel():
+            raise Cancelled(Sentence("The review was not opened."))
+        progress(len(left_out) + done, len(journal.records))
+        items.append(_judge(one, typical, journal.decisions.get(one.record.file)))
+    progress(len(journal.records), len(journal.records))
+    return Review(journal, sorted(items, key=lambda item: (-item.doubt, item.file)), left_out)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of an image's results."""
+
+    file: Path
+    target: Target
+    record: Record
+    labels: WrittenFile
+    table: ObjectColumns
+
+
+def _results_folder(folder: Path) -> Path:
+    for place in (folder, folder / DEFAULT_FOLDER):
+        if (place / JOURNAL_FILE).is_file():
+            return place
+    if not folder.is_dir():
+        raise UnetsegError(Sentence("{folder}: there is no such folder. Choose one that holds results.", folder=folder))
+    return folder
+
+
+def _look_at(file: Path, target: Target, record: Record) -> _Seen:
+    path = target.path(ENDINGS[ResultKind.LABELS])
+    try:
+        labels = written_file(path)
+    except OSError as error:
+        raise UnetsegError(
+            Sentence(
+                "{path}: cannot be read ({reason}). Segment the image again.", path=path, reason=error.strerror or error
+            )
+        ) from error
+    axes, shape = _planes_of(path)
+    table = read_object_columns(target.path(ENDINGS[ResultKind.TABLE]), axes, shape)
+    return _Seen(file, target, record, labels, table)
+
+
+def _planes_of(path: Path) -> tuple[str, tuple[int, int]]:
+    """Return the letters of a stack's axes, and the shape of its planes, as a label image states them."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            height, width = series.shape[-2:]
+            return "".join(axis for axis in series.axes if axis not in "YX"), (int(height), int(width))
+    except Exception as error:  # tifffile raises many kinds for damaged files
+        raise UnetsegError(
+            Sentence(
+                "{path}: cannot be read as a label image ({reason}). Segment the image again.", path=path, reason=error
+            )
+        ) from error
+
+
+def _judge(seen: _Seen, typical: Typical, decision: Decision | None) -> ReviewItem:
+    parameters = seen.record.decided_by.get("parameters", {})
+    threshold = float(parameters.get("threshold", 0.5))
+    judged = doubt_image(
+        seen.table,
+        typical,
+        lowest_confidence=max(threshold, float(parameters.get("min_confidence", 0.0))),
+        missed=_missed(seen, threshold, typical),
+        unlike=_unlike(seen.record),
+    )
+    reasons: tuple[str, ...] = judged.reasons
+    if decision is None and seen.labels != seen.record.written.get(ResultKind.LABELS, seen.labels):
+        reasons = (Sentence("Its label image was changed by hand since it was written."), *reasons)
+    item = ReviewItem(
+        file=seen.file,
+        target=seen.target,
+        record=seen.record,
+        labels=seen.labels,
+        doubt=judged.doubt,
+        reasons=reasons,
+        objects=judged.objects,
+        count=len(seen.table),
+    )
+    return _with_decision(item, decision)
+
+
+def _missed(seen: _Seen, threshold: float, typical: Typical) -> list[DoubtfulObject]:
+    if not seen.target.holds(ResultKind.CONFIDENCE):
+        return []
+    area = float(np.median(seen.table.area)) if len(seen.table) else typical.area or 0.0
+    labels, confidence = (seen.target.path(ENDINGS[kind]) for kind in (ResultKind.LABELS, ResultKind.CONFIDENCE))
+    return read_missed(labels, confidence, threshold=threshold, area=area)
+
+
+def _unlike(record: Record) -> Sentence | None:
+    from napari_unetseg.postprocessing.fit import unlike_warning
+
+    before, after = unlike_warning("\n").split("\n")
+    _, found, rest = record.message.partition(before)
+    model, ended, _ = rest.partition(after)
+    return unlike_warning(model) if found and ended else None
+
+
+def _with_decision(item: ReviewItem, decision: Decision | None) -> ReviewItem:
+    """Let a decision count if it is about this very label image."""
+    counts = decision is not None and decision.labels == item.labels
+    return replace(item, decided=decision if counts else None, voided=None if counts else decision)
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # an account without a name
+        return ""
