@@ -97,7 +97,7 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
 
     path = target.path(ENDINGS[ResultKind.LABELS])
     with _claimed(target):
-        before = np.asarray(read_label_image(_original(target, ResultKind.LABELS, record) or path).array)
+        before = np.asarray(read_label_image(original_file(target, ResultKind.LABELS, record) or path).array)
         if labels.shape != before.shape:
             raise UnetsegError(
                 Sentence(
@@ -112,7 +112,7 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
         segmentation = _segmentation(file, target, record, labels, changes)
         table = _table(segmentation, target, record, unaltered)
         for kind in kinds:
-            _keep_original(target, kind, record)
+            _keeporiginal_file(target, kind, record)
         write_table(target.path(ENDINGS[ResultKind.TABLE]), table)
         save_results(segmentation, target, [kind for kind in kinds if kind is not ResultKind.TABLE])
         return Correction({kind: written_file(target.path(ENDINGS[kind])) for kind in kinds}, changes)
@@ -127,7 +127,7 @@ def restore_results(target: Target, record: Record) -> None:
         If what it had written is not there any more, or a file cannot be written.
     """
     with _claimed(target):
-        originals = {kind: original for kind in record.results if (original := _original(target, kind, record))}
+        originals = {kind: original for kind in record.results if (original := original_file(target, kind, record))}
         if ResultKind.LABELS not in originals:
             raise UnetsegError(
                 Sentence(
@@ -252,7 +252,7 @@ def _table(
     from napari_unetseg.batch.object_columns import read_columns
 
     table: dict[str, Any] = dict(segmentation.measurements)
-    path = _original(target, ResultKind.TABLE, record) or target.path(ENDINGS[ResultKind.TABLE])
+    path = original_file(target, ResultKind.TABLE, record) or target.path(ENDINGS[ResultKind.TABLE])
     earlier = read_columns(path)
     axes = [axis.lower() for axis in segmentation.image.stack_axes]
     for name in _OF_THE_NETWORK:
@@ -267,16 +267,16 @@ def _table(
     return table
 
 
-def _keep_original(target: Target, kind: ResultKind, record: Record) -> None:
+def _keeporiginal_file(target: Target, kind: ResultKind, record: Record) -> None:
     """Keep what the batch had written, unless it is kept already."""
     path = target.path(ENDINGS[kind])
     written = record.written.get(kind)
-    if written is not None and _original(target, kind, record) is None and written_file(path) == written:
+    if written is not None and original_file(target, kind, record) is None and written_file(path) == written:
         with whole_file(path.with_name(path.name + ORIGINAL)) as temporary:
             shutil.copyfile(path, temporary)
 
 
-def _original(target: Target, kind: ResultKind, record: Record) -> Path | None:
+def original_file(target: Target, kind: ResultKind, record: Record) -> Path | None:
     """Return what is kept of the file that the batch had written; None if it is not of this record."""
     path = target.path(ENDINGS[kind])
     kept = path.with_name(path.name + ORIGINAL)

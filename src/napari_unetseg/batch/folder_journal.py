@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -130,6 +131,14 @@ class Decision(BaseModel):
     changes: Changes | None = None
     by: str = ""
     decided: str = Field(default_factory=lambda: datetime.now(UTC).astimezone().isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image of a folder that something could not be done with, and why."""
+
+    file: Path
+    reason: str
 
 
 class _Line(RootModel[Record | Decision]):

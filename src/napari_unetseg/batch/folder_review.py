@@ -17,6 +17,7 @@ from napari_unetseg.batch.folder_journal import (
     Changes,
     Decision,
     FolderJournal,
+    LeftOut,
     Record,
     Verdict,
     WrittenFile,
@@ -25,10 +26,20 @@ from napari_unetseg.batch.missed_objects import read_missed
 from napari_unetseg.batch.object_columns import ObjectColumns, read_object_columns
 from napari_unetseg.batch.output_files import DEFAULT_FOLDER, ENDINGS, ResultKind, Target
 from napari_unetseg.batch.result_check import written_file
+from napari_unetseg.batch.review_report import REPORT_FILE, write_report
 from napari_unetseg.batch.summary_tables import write_summaries
+from napari_unetseg.batch.training_export import TrainingSet, export_items
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.language import Sentence, error_sentence
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -101,14 +112,6 @@ class ReviewCounts:
     rejected: int
     waiting: int
     voided: int
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """An image of the folder that cannot be reviewed, and why."""
-
-    file: Path
-    reason: str
 
 
 class Review:
@@ -229,6 +232,67 @@ class Review:
                 changed.append(now)
         return tuple(changed)
 
+    def report(
+        self, path: Path | None = None, *, progress: Progress = _no_progress, cancel: CancelFlag = _never
+    ) -> Path:
+        """Write the review as an HTML file that needs nothing else, and the tables over all images anew.
+
+        Parameters
+        ----------
+        path
+            File to write; None: `REPORT_FILE` in the folder of the results.
+        progress
+            Called with the images that are in it and all of them.
+        cancel
+            Polled before each image.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        UnetsegError
+            If a file cannot be written.
+        Cancelled
+            If `cancel` returned True.
+        """
+        self.refresh()
+        path = self.folder / REPORT_FILE if path is None else path
+        write_report(self, path, progress=progress, cancel=cancel)
+        self.write_summaries()
+        return path
+
+    def export(self, folder: Path, *, progress: Progress = _no_progress, cancel: CancelFlag = _never) -> TrainingSet:
+        """Copy the images that are accepted or fixed, and their label images, into a folder to learn from.
+
+        A further export into the same folder brings it up to date.
+
+        Parameters
+        ----------
+        folder
+            Made if needed; images lie in its folder ``images``, label images in ``masks``.
+        progress
+            Called with the images that are there and all of them.
+        cancel
+            Polled before each image.
+
+        Raises
+        ------
+        UnetsegError
+            If nothing is accepted or fixed, or the folder cannot be used.
+        Cancelled
+            If `cancel` returned True.
+        """
+        self.refresh()
+        chosen = [item for item in self.items if item.decision in ("accepted", "fixed")]
+        if not chosen:
+            raise UnetsegError(
+                Sentence("{folder}: no image is accepted or fixed yet. Review some first.", folder=self.folder)
+            )
+        return export_items(chosen, folder, progress=progress, cancel=cancel)
+
     def write_summaries(self) -> None:
         """Write the tables over all images anew, as decisions and corrections have changed them.
 
@@ -288,8 +352,8 @@ class Review:
 def open_review(
     folder: Path,
     *,
-    progress: Progress = lambda done, total: None,
-    cancel: CancelFlag = lambda: False,
+    progress: Progress = _no_progress,
+    cancel: CancelFlag = _never,
 ) -> Review:
     """Look through the results of a folder, and order its images by doubt. No network is needed.
 
