@@ -62,10 +62,11 @@ class ObjectsView(QListWidget):
         finally:
             self._telling = True
 
-    def go_on(self) -> None:
-        """Choose the next object, after the last one the first."""
+    def go_on(self, step: int) -> None:
+        """Choose the object so many rows further, after the last one the first."""
         if self.count():
-            self.setCurrentRow((self.currentRow() + 1) % self.count())
+            row = self.currentRow()
+            self.setCurrentRow((max(row, -1 if step > 0 else 0) + step) % self.count())
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Move through the list, and remove; any other key is the viewer's."""

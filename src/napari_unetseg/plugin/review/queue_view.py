@@ -199,17 +199,20 @@ class RowColours:
     good: QColor
     bad: QColor
     text: QColor
-    dim: QColor
 
     @classmethod
     def of(cls, theme: "Theme") -> "RowColours":
         """Take those of a theme."""
         named = (theme.foreground, theme.primary, theme.current, theme.primary)
         rest = (theme.warning, theme.current, theme.error, theme.text)
-        text = QColor(theme.text.as_hex())
-        dim = QColor(text)
+        return cls(*(QColor(colour.as_hex()) for colour in (*named, *rest)))
+
+    @property
+    def dim(self) -> QColor:
+        """Of text that is not the main thing."""
+        dim = QColor(self.text)
         dim.setAlphaF(0.75)
-        return cls(*(QColor(colour.as_hex()) for colour in (*named, *rest)), dim)
+        return dim
 
 
 class _RowPainter(QStyledItemDelegate):

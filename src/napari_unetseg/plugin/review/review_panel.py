@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from napari.utils.interactions import Shortcut
 from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSplitter, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -91,14 +91,18 @@ class ReviewPanel(QWidget):
             (self.accept, tr("Accept"), review_words.ACCEPT_TIP, review_words.ACCEPT),
             (self.reject, tr("Reject"), review_words.REJECT_TIP, review_words.REJECT),
             (self.undo, tr("Undo"), review_words.UNDO_TIP, review_words.UNDO),
-            (self.next, tr("Next"), review_words.NEXT_TIP, review_words.NEXT),
-            (self.object, tr("Next object"), review_words.OBJECT_TIP, review_words.OBJECT),
         )
         for button, text, tip, key in keys:
             _name(button, text, key)
             button.setToolTip(_with_key(tr(tip), key))
-        self.previous.setText(tr("Back"))
-        self.previous.setToolTip(_with_key(tr(review_words.PREVIOUS_TIP), review_words.PREVIOUS))
+        moves = (
+            (self.previous, tr("Back"), review_words.PREVIOUS_TIP, review_words.PREVIOUS),
+            (self.next, tr("Next"), review_words.NEXT_TIP, review_words.NEXT),
+            (self.object, tr("Next object"), review_words.OBJECT_TIP, review_words.NEXT_OBJECT),
+        )
+        for button, text, tip, key in moves:
+            button.setText(text)
+            button.setToolTip(_with_key(tr(tip), key))
         self.choose.setToolTip(tr(review_words.CHOOSE_TIP))
         self.show_box.setToolTip(tr(review_words.SHOW_TIP))
         self.bar.setToolTip(tr(review_words.PROGRESS_TIP))
@@ -150,4 +154,5 @@ def _name(button: QPushButton, text: str, key: str) -> None:
 
 def _with_key(tip: str, key: str) -> str:
     """Add a key to a tooltip, as this system writes it."""
-    return f"{tip}\n{Shortcut(key).platform}"
+    # napari names two keys otherwise than Qt does.
+    return f"{tip}\n{QKeySequence(key.replace('Page', 'Pg')).toString(QKeySequence.SequenceFormat.NativeText)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
+from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QObject, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
     from napari_unetseg.batch.doubt import DoubtfulObject
     from napari_unetseg.batch.folder_journal import Verdict
     from napari_unetseg.batch.folder_review import Review, ReviewItem
+    from napari_unetseg.batch.training_export import TrainingSet
 
 TRAINING_SET = "training_set"
 """Folder, within that of the results, of what a model is improved with."""
 
-ChooseResults = Callable[[QWidget, str], Path | None]
+ChooseResults = Callable[[QWidget | None, str], Path | None]
 
 
-def choose_results(parent: QWidget, start: str) -> Path | None:
+def choose_results(parent: QWidget | None, start: str) -> Path | None:
     """Ask for a folder; None if nothing was chosen."""
     name = QFileDialog.getExistingDirectory(parent, tr("Choose a folder"), start)
     return Path(name) if name else None
@@ -248,6 +250,14 @@ class ReviewSession(QObject):
             queue.choose(item.file)
             self._show(item)
 
+    def next_object(self) -> None:
+        """Go to the next doubtful object of the image, after the last one to the first."""
+        self.panel.objects.go_on(1)
+
+    def previous_object(self) -> None:
+        """Go to the doubtful object before."""
+        self.panel.objects.go_on(-1)
+
     def write_report(self) -> None:
         """Write the report, and open it in the browser."""
         review = self.review
@@ -281,7 +291,7 @@ class ReviewSession(QObject):
     def stop(self) -> None:
         """Take all away; labels that were changed and not saved are lost."""
         for key, press in self._bound.items():
-            if self._viewer.keymap.get(_key_of(key)) is press:
+            if self._viewer.keymap.get(coerce_keybinding(key)) is press:
                 self._viewer.bind_key(key, None)
         self._bound.clear()
         if self._opening is not None:
@@ -299,15 +309,16 @@ class ReviewSession(QObject):
         for button in (self.panel.export, self.panel.improve):
             button.setEnabled(False)
 
-        def told(exported: Any) -> None:
-            self.panel.message.show_message(review_words.exported(len(exported), str(folder)), "good")
+        def told(exported: "TrainingSet") -> None:
+            kind = "warning" if exported.left_out else "good"
+            self.panel.message.show_message(review_words.exported(exported), kind)
             self._allow()
             done()
 
         self.work.do(lambda: review.export(folder), told, self._allow)
 
     def _go_on(self, item: "ReviewItem | None") -> None:
-        """Go to the next image without a decision after one, in the order of the list, from its end to its beginning."""
+        """Go to the next image without a decision, in the order of the list; after its end from its beginning."""
         following = self._following(item)
         if following is None:
             self.panel.message.show_message(tr(review_words.ALL_DONE), "good")
@@ -488,7 +499,7 @@ class ReviewSession(QObject):
         panel.undo.clicked.connect(self.undo)
         panel.next.clicked.connect(self.go_on)
         panel.previous.clicked.connect(self.go_back)
-        panel.object.clicked.connect(panel.objects.go_on)
+        panel.object.clicked.connect(self.next_object)
         panel.report.clicked.connect(self.write_report)
         panel.export.clicked.connect(self.export)
         panel.improve.clicked.connect(self.improve)
@@ -506,8 +517,34 @@ class ReviewSession(QObject):
             review_words.UNDO: self.undo,
             review_words.NEXT: self.go_on,
             review_words.PREVIOUS: self.go_back,
-            review_words.OBJECT: self.panel.object.click,
+            review_words.NEXT_OBJECT: self.next_object,
+            review_words.PREVIOUS_OBJECT: self.previous_object,
         }
         for key, method in keys.items():
             self._bound[key] = press = _pressing(method)
             self._viewer.bind_key(key, press, overwrite=True)
+
+
+def _pressing(method: Callable[[], object]) -> Callable[..., None]:
+    """Return what a key of the viewer calls: a bound method, for as long as its object lives."""
+    reference = WeakMethod(method)
+
+    def press(viewer: object) -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return press
+
+
+def _model_of(review: "Review") -> str:
+    """Name the model that made most of the results."""
+    models = Counter(str(item.record.decided_by.get("model", "")) for item in review.items)
+    return models.most_common(1)[0][0] if models else ""
+
+
+def _open(folder: Path, task: "Task[Review]") -> "Review":
+    # Imports what reads result files, which takes a moment.
+    from napari_unetseg.batch.folder_review import open_review
+
+    return open_review(folder, progress=task.reports.progressed.emit, cancel=task.cancelled)

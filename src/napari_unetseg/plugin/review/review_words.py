@@ -7,10 +7,12 @@ from napari_unetseg.plugin.parts.badge import BadgeKind
 
 if TYPE_CHECKING:
     from napari_unetseg.batch.folder_journal import Verdict
-    from napari_unetseg.batch.folder_review import ReviewCounts
+    from napari_unetseg.batch.folder_review import ReviewCounts, ReviewItem
+    from napari_unetseg.batch.training_export import TrainingSet
 
-ACCEPT, FIX, REJECT, UNDO, NEXT, PREVIOUS, OBJECT = "G", "H", "J", "U", "N", "Shift+N", "K"
-"""Keys of the window, while it is open; napari has none of them for any layer."""
+ACCEPT, FIX, REJECT, UNDO = "Q", "W", "H", "U"
+NEXT, PREVIOUS, NEXT_OBJECT, PREVIOUS_OBJECT = "PageDown", "PageUp", "Down", "Up"
+"""Keys of the window, while it is open. Neither napari nor the tools that fix objects have any of them."""
 
 TITLE = mark("Review")
 FOLDER_TIP = mark("The folder whose results are reviewed.")
@@ -91,14 +93,27 @@ def counts(numbers: "ReviewCounts") -> str:
     return " · ".join(f"{grouped(of[verdict])} {tr(name)}" for verdict, name in DECISIONS.items())
 
 
-def exported(images: int, folder: str) -> str:
-    """Say that a training set was written."""
+def exported(training_set: "TrainingSet") -> str:
+    """Say that a training set was written, and what could not be."""
+    number = training_set.images
     text = tr_count(
-        "{n} image with its labels is in {folder}.", "{n} images with their labels are in {folder}.", images
+        "{n} image with its labels is in {folder}.", "{n} images with their labels are in {folder}.", number
     )
-    return text.format(n=grouped(images), folder=folder)
+    said = [text.format(n=grouped(number), folder=training_set.folder)]
+    said += [f"{left.file.name}: {translated(left.reason)}" for left in training_set.left_out]
+    return " ".join(said)
 
 
 def doubtful(number: int) -> str:
     """Return ``"3 doubtful objects"``."""
     return tr_count("{n} doubtful object", "{n} doubtful objects", number).format(n=grouped(number))
+
+
+def corrected(item: "ReviewItem") -> str:
+    """Say what was changed by hand."""
+    changes = None if item.decided is None else item.decided.changes
+    if changes is None:
+        return tr("'{image}' is corrected.").format(image=item.file.name)
+    said = tr("'{image}' is corrected: {added} added, {removed} removed, {altered} changed.")
+    numbers = {name: grouped(getattr(changes, name)) for name in ("added", "removed", "altered")}
+    return said.format(image=item.file.name, **numbers)

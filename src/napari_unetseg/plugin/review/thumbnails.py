@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from napari_unetseg.image import Image
 from napari_unetseg.plugin.workers.background import Task, start
 
 if TYPE_CHECKING:
@@ -88,14 +87,7 @@ def make_picture(item: "ReviewItem") -> NDArray[np.uint8]:
     UnetsegError
         If a file cannot be read.
     """
-    from napari_unetseg.io import draw_overlay, read_image, read_label_image
-    from napari_unetseg.postprocessing.stacks import middle_plane
+    from napari_unetseg.batch.corrected_results import read_reviewed_image
+    from napari_unetseg.batch.result_thumbnail import read_thumbnail
 
-    image = read_image(item.file, **item.record.decided_by.get("reading", {}))
-    labels = read_label_image(item.labels_path).array
-    index = middle_plane(labels.shape[:-2])
-    plane = image.plane(index)
-    step = max(1, -(-max(labels.shape[-2:]) // SIDE))
-    channels = np.asarray(plane.channels_first[:, ::step, ::step])
-    small = Image(np.moveaxis(channels, 0, -1), "YXC", rgb=plane.rgb)
-    return draw_overlay(small, np.asarray(labels[index][::step, ::step]))
+    return read_thumbnail(read_reviewed_image(item.file, item.record), item.labels_path, SIDE)
