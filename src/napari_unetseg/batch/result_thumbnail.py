@@ -1,18 +1,22 @@
 """Small pictures of results: the image with its outlines, drawn at the size that is shown."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
 
+_WIDE = 2  # pixels of an outline
 _COARSE = 4  # pixels of a picture that are averaged along each axis at most; further ones are skipped
 
 
 def read_thumbnail(image: Image, labels: Path, side: int) -> NDArray[np.uint8]:
     """Draw an image with the outlines of a label image; of a stack its middle plane.
+
+    Outlines are drawn on the small picture, so that they show however large the image is; what is below is averaged.
 
     Parameters
     ----------
@@ -30,34 +34,26 @@ def read_thumbnail(image: Image, labels: Path, side: int) -> NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the label image cannot be read, or has another shape.
+        If a file cannot be read, or the two differ in shape.
     """
-    from napari_unetseg.io import read_label_image
+    from napari_unetseg.io import draw_overlay, read_label_image
     from napari_unetseg.postprocessing.stacks import middle_plane
 
     numbers = read_label_image(labels).array
     index = middle_plane(numbers.shape[:-2])
-    return draw_thumbnail(image.plane(index), np.asarray(numbers[index]), side)
-
-
-def draw_thumbnail(plane: Image, labels: NDArray[np.integer[Any]], side: int) -> NDArray[np.uint8]:
-    """Draw one plane as `read_thumbnail` does.
-
-    Outlines are drawn on the small picture, where they are one pixel wide; the image below is averaged.
-
-    Parameters
-    ----------
-    plane
-        What was segmented.
-    labels
-        (Y, X), 0 is background.
-    side
-        Most pixels along each axis.
-    """
-    from napari_unetseg.io import draw_overlay
-
-    step = max(1, -(-max(labels.shape) // side))
-    return draw_overlay(_shrunk(plane, step), labels[step // 2 :: step, step // 2 :: step])
+    if (*image.stack_shape, *image.shape) != numbers.shape:
+        raise ImageError(
+            Sentence("{path}: is of another size than {image}. Segment it again.", path=labels, image=image.name)
+        )
+    step = max(1, -(-max(image.shape) // side))
+    plane = _shrunk(image.plane(index), step)
+    picture = draw_overlay(plane, np.zeros(plane.shape, np.int32))
+    coarse = np.asarray(numbers[index][step // 2 :: step * _WIDE, step // 2 :: step * _WIDE])
+    lines = draw_overlay(Image(np.zeros(coarse.shape, np.uint8)), coarse)
+    lines = lines.repeat(_WIDE, axis=0).repeat(_WIDE, axis=1)[: len(picture), : picture.shape[1]]
+    drawn = lines.any(axis=-1)
+    picture[drawn] = lines[drawn]
+    return picture
 
 
 def _shrunk(plane: Image, step: int) -> Image:

@@ -16,13 +16,13 @@ p { margin: 4px 0; }
 .numbers li { background: var(--raised); border-radius: 8px; padding: 10px 16px; min-width: 112px; }
 .numbers strong { display: block; font-size: 23px; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .bar { display: flex; height: 10px; border-radius: 5px; overflow: hidden; background: var(--line);
-  margin-bottom: 20px; }
+  margin-bottom: 16px; }
 .bar span { height: 100%; }
 .accepted { --own: var(--accepted); } .fixed { --own: var(--fixed); }
 .rejected { --own: var(--rejected); } .waiting { --own: var(--waiting); }
 .bar span, .dot { background: var(--own); }
 .dot { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; }
-.choices { display: flex; flex-wrap: wrap; gap: 8px; margin: 0 0 12px; }
+.choices { display: flex; flex-wrap: wrap; gap: 8px; margin: 16px 0 12px; }
 button { font: inherit; color: inherit; background: none; border: 0; cursor: pointer; }
 .choices button { border: 1px solid var(--line); border-radius: 16px; padding: 3px 13px; }
 .choices button[aria-pressed=true] { background: var(--text); color: var(--back); border-color: var(--text); }
@@ -34,11 +34,12 @@ th button { padding: 0; font-weight: 600; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name { overflow-wrap: anywhere; min-width: 130px; max-width: 240px; }
+td.name { overflow-wrap: anywhere; min-width: 170px; max-width: 260px; }
+td:first-child { width: 1px; }
 td ul { margin: 0; padding-left: 17px; }
-figure { display: inline-block; margin: 0 8px 6px 0; vertical-align: top; }
+figure { margin: 0 8px 6px 0; }
 figcaption { color: var(--faint); font-size: 13px; }
-img { display: block; width: 168px; height: auto; border-radius: 4px; cursor: zoom-in; image-rendering: auto; }
+img { display: block; width: 200px; height: auto; border-radius: 4px; cursor: zoom-in; image-rendering: auto; }
 img.large { width: min(640px, 80vw); cursor: zoom-out; }
 [hidden] { display: none; }
 @media (max-width: 760px) { thead { display: none; } tr { display: block; padding: 12px 0; border-bottom: 1px solid

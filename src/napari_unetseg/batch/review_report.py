@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "review.html"
 
-_SIDE = 336  # pixels of a picture: twice what is shown, for screens of fine pixels
-_QUALITY = 82  # of JPEG
+_SIDE = 400  # pixels of a picture: twice what is shown, for screens of fine pixels
+_QUALITY = 78  # of JPEG
 
 _WORDS = {
     "accepted": mark("Accepted"),
@@ -194,7 +194,7 @@ def _pictures(item: "ReviewItem") -> str:
     except UnetsegError as error:
         return f"<span class='faint'>{escape(translated(error))}</span>"
     return "".join(
-        f"<figure><img tabindex='0' alt='{escape(item.file.name)}' src='{url}'>"
+        f"<figure><img tabindex='0' alt='{escape(item.file.name)}' decoding='async' src='{url}'>"
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for url, caption in pictures
     )

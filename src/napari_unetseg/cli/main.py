@@ -21,6 +21,7 @@ from napari_unetseg.cli.health_command import health_command
 from napari_unetseg.cli.keys_command import keys_app
 from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.cli.review_command import review_command
 from napari_unetseg.cli.segment_command import segment_command
 from napari_unetseg.cli.serve_command import serve_command
 from napari_unetseg.cli.train_command import train_command
@@ -85,6 +86,7 @@ _COMMANDS = (
     evaluate_command,
     convert_command,
     export_command,
+    review_command,
     config_command,
     benchmark_command,
     demo_command,
