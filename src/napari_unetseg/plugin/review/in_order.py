@@ -18,17 +18,15 @@ class InOrder(QObject):
     ----------
     failed
         A piece failed, with its exception; those after it are done all the same.
-    idled
-        Nothing is left to do.
     """
 
     failed = Signal(object)
-    idled = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._waiting: deque[tuple[Callable[[], Any], Callable[[Any], object], Callable[[], object]]] = deque()
         self._task: Task[Any] | None = None
+        self._silent = False
 
     @property
     def busy(self) -> bool:
@@ -55,24 +53,31 @@ class InOrder(QObject):
         self._waiting.append((work, done, undo))
         self._start_next()
 
-    def forget(self) -> None:
-        """Leave out what has not begun."""
-        self._waiting.clear()
+    def fall_silent(self) -> None:
+        """Do what was given, but tell nobody any more: the window is closed. Then this is deleted."""
+        self._silent = True
+        if not self.busy:
+            self.deleteLater()
 
     def _start_next(self) -> None:
         if self._task is not None or not self._waiting:
             return
         work, done, undo = self._waiting.popleft()
 
+        def tell(value: Any) -> None:
+            if not self._silent:
+                done(value)
+
         def fail(error: Exception) -> None:
-            undo()
-            self.failed.emit(error)
+            if not self._silent:
+                undo()
+                self.failed.emit(error)
 
         self._task = Task(lambda _: work())
-        start(self._task, returned=done, errored=fail, finished=self._end)
+        start(self._task, returned=tell, errored=fail, finished=self._end)
 
     def _end(self) -> None:
         self._task = None
         self._start_next()
-        if not self.busy:
-            self.idled.emit()
+        if self._silent and not self.busy:
+            self.deleteLater()

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 _OBJECT = Qt.ItemDataRole.UserRole
 _MOST = 500
 """Rows: whoever has corrected so many segments the image again."""
-_KEYS_OF_A_LIST = (
-    *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home, Qt.Key.Key_End),
+LIST_KEYS = (
+    *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Home, Qt.Key.Key_End),
     *(Qt.Key.Key_Tab, Qt.Key.Key_Backtab),
 )
+"""Keys that a list of a review takes for itself; all others are the viewer's."""
 
 
 class ObjectsView(QListWidget):
@@ -75,7 +76,7 @@ class ObjectsView(QListWidget):
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             if (item := self.currentItem()) is not None:
                 self.deleted.emit(item.data(_OBJECT))
-        elif event.key() in _KEYS_OF_A_LIST:
+        elif event.key() in LIST_KEYS:
             super().keyPressEvent(event)
         else:
             event.ignore()

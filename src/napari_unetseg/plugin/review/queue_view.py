@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unetseg.language import tr
-from napari_unetseg.plugin.parts.badge import GLYPHS
 from napari_unetseg.plugin.review import review_words
+from napari_unetseg.plugin.review.objects_view import LIST_KEYS
 from napari_unetseg.plugin.review.thumbnails import SIDE, Thumbnails
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ _BAR = 4
 _ITEM = Qt.ItemDataRole.UserRole
 _NO_PARENT = QModelIndex()
 _LOOK_MS = 60  # without another movement, before pictures are asked for
-_KEYS_OF_A_LIST = (
-    *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home, Qt.Key.Key_End),
-    *(Qt.Key.Key_Tab, Qt.Key.Key_Backtab),
-)
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -163,7 +159,7 @@ class QueueView(QListView):
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Move through the list; any other key is the viewer's."""
-        if event is not None and event.key() in _KEYS_OF_A_LIST:
+        if event is not None and event.key() in LIST_KEYS:
             super().keyPressEvent(event)
         elif event is not None:
             event.ignore()
@@ -295,12 +291,11 @@ class _RowPainter(QStyledItemDelegate):
         """Draw what was decided as a glyph on a patch, since a colour alone would say it to few."""
         side = line.height()
         patch = QRect(line.right() - side + 1, line.top(), side, side)
-        kind = review_words.SIGNS[decision]
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colours.bad if kind == "error" else colours.good)
+        painter.setBrush(colours.bad if decision == "rejected" else colours.good)
         painter.drawRoundedRect(patch, side // 2, side // 2)
         painter.setPen(colours.text)
-        painter.drawText(patch, Qt.AlignmentFlag.AlignCenter, "✎" if decision == "fixed" else GLYPHS[kind])
+        painter.drawText(patch, Qt.AlignmentFlag.AlignCenter, review_words.SIGNS[decision])
 
 
 _LINE = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter

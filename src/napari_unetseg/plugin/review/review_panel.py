@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_unetseg.batch.folder_review import ReviewCounts
 
 _WIDTH = 330
-_SPLIT = (420, 130)
+_SPLIT = (440, 96)
 
 
 class ReviewPanel(QWidget):
@@ -68,7 +68,9 @@ class ReviewPanel(QWidget):
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(decided)
         self.bar.setFormat(review_words.progress(decided, total) if counts else "")
-        self.counts.setText(review_words.counts(counts) if counts else "")
+        self.counts.setText(review_words.short_counts(counts) if counts else "")
+        said = (review_words.counts(counts),) if counts else ()
+        self.counts.setToolTip("\n".join((*said, tr(review_words.PROGRESS_TIP))))
 
     def show_folder(self, folder: str) -> None:
         """Name the folder under review."""

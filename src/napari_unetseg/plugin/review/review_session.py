@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,7 +288,7 @@ class ReviewSession(QObject):
             self._export(folder, lambda: self.improve_requested.emit(str(folder), model))
 
     def stop(self) -> None:
-        """Take all away; labels that were changed and not saved are lost."""
+        """Take all away, but labels that were changed and not saved; what was decided is still written down."""
         for key, press in self._bound.items():
             if self._viewer.keymap.get(coerce_keybinding(key)) is press:
                 self._viewer.bind_key(key, None)
@@ -298,8 +297,9 @@ class ReviewSession(QObject):
             self._opening.quit()
         self.image.stop()
         self.panel.thumbnails.forget()
-        with suppress(TypeError, ValueError, RuntimeError):
-            self._viewer.events.theme.disconnect(self._on_theme)
+        self.review = None
+        self.work.fall_silent()
+        self._viewer.events.theme.disconnect(self._on_theme)
 
     def _export(self, folder: Path, done: Callable[[], object]) -> None:
         review = self.review
@@ -310,8 +310,7 @@ class ReviewSession(QObject):
             button.setEnabled(False)
 
         def told(exported: "TrainingSet") -> None:
-            kind = "warning" if exported.left_out else "good"
-            self.panel.message.show_message(review_words.exported(exported), kind)
+            self.panel.message.show_message(review_words.exported(exported), "warning" if exported.left_out else "good")
             self._allow()
             done()
 
@@ -365,6 +364,8 @@ class ReviewSession(QObject):
 
     def _on_object(self, one: "DoubtfulObject") -> None:
         self.image.go_to(one)
+        if not self.fixing:
+            self.panel.message.show_message(review_words.object_line(one.label, one.reasons))
 
     def _on_delete(self, one: "DoubtfulObject") -> None:
         if not self.fixing:
@@ -381,8 +382,7 @@ class ReviewSession(QObject):
         self.panel.message.show_message(
             tr(review_words.SAVE_FIRST).format(image=item.file.name),
             "warning",
-            action=(tr("Save"), tr(review_words.SAVE_TIP), self.save),
-            second=(tr("Discard"), tr(review_words.DISCARD_TIP), self.discard),
+            action=(tr("Discard"), tr(review_words.DISCARD_TIP), self.discard),
         )
         return True
 

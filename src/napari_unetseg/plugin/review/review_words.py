@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from napari_unetseg.language import grouped, joined, mark, tr, tr_count, translated
-from napari_unetseg.plugin.parts.badge import BadgeKind
+from napari_unetseg.plugin.parts.badge import GLYPHS
 
 if TYPE_CHECKING:
     from napari_unetseg.batch.folder_journal import Verdict
@@ -63,7 +63,7 @@ DECISIONS: dict["Verdict", str] = {
     "fixed": mark("corrected"),
     "rejected": mark("rejected"),
 }
-SIGNS: dict["Verdict", BadgeKind] = {"accepted": "good", "fixed": "good", "rejected": "error"}
+SIGNS: dict["Verdict", str] = {"accepted": GLYPHS["good"], "fixed": "✎", "rejected": GLYPHS["error"]}
 
 
 def doubt(value: float) -> str:
@@ -89,8 +89,16 @@ def progress(decided: int, total: int) -> str:
 
 def counts(numbers: "ReviewCounts") -> str:
     """Return ``"9 accepted · 2 corrected · 1 rejected"``."""
-    of = {"accepted": numbers.accepted, "fixed": numbers.fixed, "rejected": numbers.rejected}
-    return " · ".join(f"{grouped(of[verdict])} {tr(name)}" for verdict, name in DECISIONS.items())
+    return " · ".join(f"{grouped(number)} {tr(DECISIONS[verdict])}" for verdict, number in _of(numbers).items())
+
+
+def short_counts(numbers: "ReviewCounts") -> str:
+    """Return ``"✓ 9   ✎ 2   ✕ 1"``."""
+    return "   ".join(f"{SIGNS[verdict]} {grouped(number)}" for verdict, number in _of(numbers).items())
+
+
+def _of(numbers: "ReviewCounts") -> "dict[Verdict, int]":
+    return {"accepted": numbers.accepted, "fixed": numbers.fixed, "rejected": numbers.rejected}
 
 
 def exported(training_set: "TrainingSet") -> str:

@@ -98,7 +98,9 @@ class ShownImage(QObject):
                 self._viewer.layers.remove(layer)
 
     def stop(self) -> None:
-        """Take all away, for good."""
+        """Take all away for good, but labels that were changed and not saved."""
+        if self.changed:
+            self._layers = []
         self.clear()
         self._ahead.stop()
         self._kept = None
