@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from napari_unetseg.batch.folder_journal import Changes, Record, WrittenFile
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
-from napari_unetseg.batch.result_check import written_file
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
@@ -115,7 +114,7 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
             _keeporiginal_file(target, kind, record)
         write_table(target.path(ENDINGS[ResultKind.TABLE]), table)
         save_results(segmentation, target, [kind for kind in kinds if kind is not ResultKind.TABLE])
-        return Correction({kind: written_file(target.path(ENDINGS[kind])) for kind in kinds}, changes)
+        return Correction({kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}, changes)
 
 
 def restore_results(target: Target, record: Record) -> None:
@@ -271,7 +270,7 @@ def _keeporiginal_file(target: Target, kind: ResultKind, record: Record) -> None
     """Keep what the batch had written, unless it is kept already."""
     path = target.path(ENDINGS[kind])
     written = record.written.get(kind)
-    if written is not None and original_file(target, kind, record) is None and written_file(path) == written:
+    if written is not None and original_file(target, kind, record) is None and WrittenFile.of(path) == written:
         with whole_file(path.with_name(path.name + ORIGINAL)) as temporary:
             shutil.copyfile(path, temporary)
 
@@ -281,4 +280,4 @@ def original_file(target: Target, kind: ResultKind, record: Record) -> Path | No
     path = target.path(ENDINGS[kind])
     kept = path.with_name(path.name + ORIGINAL)
     written = record.written.get(kind)
-    return kept if written is not None and kept.is_file() and written_file(kept) == written else None
+    return kept if written is not None and kept.is_file() and WrittenFile.of(kept) == written else None

@@ -120,7 +120,7 @@ class ImageDoubt:
     """
 
     doubt: float
-    reasons: tuple[Sentence, ...]
+    reasons: tuple[str, ...]
     objects: tuple[DoubtfulObject, ...]
 
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from napari_unetseg.batch.output_files import ResultKind, Target
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.bounded_text import json_lines
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import sync
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 
@@ -29,6 +30,17 @@ class WrittenFile(BaseModel):
 
     size: int
     sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Look at a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        return cls(size=path.stat().st_size, sha256=hash_file(path))
 
 
 class Record(BaseModel):
@@ -229,6 +241,20 @@ class FolderJournal:
     def record(self, image: Path) -> Record | None:
         """Return what is known of an image; None if nothing."""
         return self.records.get(self.key(image))
+
+    def decision(self, record: Record) -> Decision | None:
+        """Return what was decided about a result, if it is the one on the disk; else None.
+
+        Raises
+        ------
+        OSError
+            If the label image cannot be read.
+        """
+        decision = self.decisions.get(record.file)
+        if decision is None:
+            return None
+        labels = Target(self.folder, record.stem).path(ENDINGS[ResultKind.LABELS])
+        return decision if WrittenFile.of(labels) == decision.labels else None
 
     def corrected(self, image: Path, kind: ResultKind) -> WrittenFile | None:
         """Return what a result file held when somebody had corrected it; None if nobody did."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.batch.corrected_results import Correction, restore_results, write_correction
-from napari_unetseg.batch.doubt import DoubtfulObject, Typical, doubt_image
+from napari_unetseg.batch.doubt import DoubtfulObject, ImageDoubt, Typical
 from napari_unetseg.batch.folder_journal import (
     JOURNAL_FILE,
     Changes,
@@ -22,10 +22,8 @@ from napari_unetseg.batch.folder_journal import (
     Verdict,
     WrittenFile,
 )
-from napari_unetseg.batch.missed_objects import read_missed
-from napari_unetseg.batch.object_columns import ObjectColumns, read_object_columns
 from napari_unetseg.batch.output_files import DEFAULT_FOLDER, ENDINGS, ResultKind, Target
-from napari_unetseg.batch.result_check import written_file
+from napari_unetseg.batch.result_doubt import ResultOnDisk, judge_result, look_at_result
 from napari_unetseg.batch.review_report import REPORT_FILE, write_report
 from napari_unetseg.batch.summary_tables import write_summaries
 from napari_unetseg.batch.training_export import TrainingSet, export_items
@@ -63,7 +61,7 @@ class ReviewItem:
     objects
         Those that are worth a look, and places where one may be missing, the most doubtful first.
     count
-        Objects that the table has; 0 if it has none.
+        Objects that it has.
     decided
         What was decided about this very result; None if nothing was.
     voided
@@ -219,7 +217,8 @@ class Review:
         """
         self._check_unchanged(item)
         restore_results(item.target, item.record)
-        return self._add(item, None, written_file(item.labels_path), {}, None)
+        before = item.count if item.record.objects is None else item.record.objects
+        return self._add(replace(item, count=before), None, WrittenFile.of(item.labels_path), {}, None)
 
     def refresh(self) -> tuple[ReviewItem, ...]:
         """Read what others decided since; return the images that stand otherwise than before."""
@@ -308,7 +307,7 @@ class Review:
         """Return what the label image holds, which is what the item was shown with."""
         path = item.labels_path
         try:
-            labels = written_file(path)
+            labels = WrittenFile.of(path)
         except OSError as error:
             raise UnetsegError(
                 Sentence("{path}: cannot be read ({reason}).", path=path, reason=error.strerror or error)
@@ -334,8 +333,7 @@ class Review:
         file = item.record.file
         made = Decision(file=file, decision=decision, labels=labels, fixed=fixed, changes=changes, by=_account())
         self._journal.add(made)
-        count = item.count if changes is None else changes.after
-        now = _with_decision(replace(item, labels=labels, count=count), self._journal.decisions.get(file))
+        now = _with_decision(replace(item, labels=labels), self._journal.decisions.get(file))
         self._replace(self._place(item.file), now)
         return now
 
@@ -362,9 +360,9 @@ def open_review(
     folder
         Of results, or of images whose results lie in their folder `DEFAULT_FOLDER`.
     progress
-        Called with the images looked through and all of them.
+        Called with the steps done and all of them, two for each image.
     cancel
-        Polled before each image.
+        Polled before each of them.
 
     Raises
     ------
@@ -378,18 +376,19 @@ def open_review(
         raise UnetsegError(
             Sentence("{folder}: there are no results to review. Segment the folder first.", folder=folder)
         )
-    seen: list[_Seen] = []
+    seen: list[ResultOnDisk] = []
     left_out = []
+    steps = 2 * len(journal.records)
     for done, record in enumerate(journal.records.values()):
         if cancel():
             raise Cancelled(Sentence("The review was not opened."))
-        progress(done, len(journal.records))
+        progress(done, steps)
         file, target = journal.image(record), Target(journal.folder, record.stem)
         if record.status == "failed":
             left_out.append(LeftOut(file, record.message))
             continue
         try:
-            seen.append(_look_at(file, target, record))
+            seen.append(look_at_result(file, target, record))
         except UnetsegError as error:
             left_out.append(LeftOut(file, error_sentence(error)))
     typical = Typical.of([one.table for one in seen])
@@ -397,21 +396,10 @@ def open_review(
     for done, one in enumerate(seen):
         if cancel():
             raise Cancelled(Sentence("The review was not opened."))
-        progress(len(left_out) + done, len(journal.records))
-        items.append(_judge(one, typical, journal.decisions.get(one.record.file)))
-    progress(len(journal.records), len(journal.records))
+        progress(steps // 2 + len(left_out) + done, steps)
+        items.append(_as_item(one, judge_result(one, typical), journal.decisions.get(one.record.file)))
+    progress(steps, steps)
     return Review(journal, sorted(items, key=lambda item: (-item.doubt, item.file)), left_out)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What was read of an image's results."""
-
-    file: Path
-    target: Target
-    record: Record
-    labels: WrittenFile
-    table: ObjectColumns
 
 
 def _results_folder(folder: Path) -> Path:
@@ -423,49 +411,8 @@ def _results_folder(folder: Path) -> Path:
     return folder
 
 
-def _look_at(file: Path, target: Target, record: Record) -> _Seen:
-    path = target.path(ENDINGS[ResultKind.LABELS])
-    try:
-        labels = written_file(path)
-    except OSError as error:
-        raise UnetsegError(
-            Sentence(
-                "{path}: cannot be read ({reason}). Segment the image again.", path=path, reason=error.strerror or error
-            )
-        ) from error
-    axes, shape = _planes_of(path)
-    table = read_object_columns(target.path(ENDINGS[ResultKind.TABLE]), axes, shape)
-    return _Seen(file, target, record, labels, table)
-
-
-def _planes_of(path: Path) -> tuple[str, tuple[int, int]]:
-    """Return the letters of a stack's axes, and the shape of its planes, as a label image states them."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            height, width = series.shape[-2:]
-            return "".join(axis for axis in series.axes if axis not in "YX"), (int(height), int(width))
-    except Exception as error:  # tifffile raises many kinds for damaged files
-        raise UnetsegError(
-            Sentence(
-                "{path}: cannot be read as a label image ({reason}). Segment the image again.", path=path, reason=error
-            )
-        ) from error
-
-
-def _judge(seen: _Seen, typical: Typical, decision: Decision | None) -> ReviewItem:
-    parameters = seen.record.decided_by.get("parameters", {})
-    threshold = float(parameters.get("threshold", 0.5))
-    judged = doubt_image(
-        seen.table,
-        typical,
-        lowest_confidence=max(threshold, float(parameters.get("min_confidence", 0.0))),
-        missed=_missed(seen, threshold, typical),
-        unlike=_unlike(seen.record),
-    )
-    reasons: tuple[str, ...] = judged.reasons
+def _as_item(seen: ResultOnDisk, judged: ImageDoubt, decision: Decision | None) -> ReviewItem:
+    reasons = judged.reasons
     if decision is None and seen.labels != seen.record.written.get(ResultKind.LABELS, seen.labels):
         reasons = (Sentence("Its label image was changed by hand since it was written."), *reasons)
     item = ReviewItem(
@@ -481,27 +428,12 @@ def _judge(seen: _Seen, typical: Typical, decision: Decision | None) -> ReviewIt
     return _with_decision(item, decision)
 
 
-def _missed(seen: _Seen, threshold: float, typical: Typical) -> list[DoubtfulObject]:
-    if not seen.target.holds(ResultKind.CONFIDENCE):
-        return []
-    area = float(np.median(seen.table.area)) if len(seen.table) else typical.area or 0.0
-    labels, confidence = (seen.target.path(ENDINGS[kind]) for kind in (ResultKind.LABELS, ResultKind.CONFIDENCE))
-    return read_missed(labels, confidence, threshold=threshold, area=area)
-
-
-def _unlike(record: Record) -> Sentence | None:
-    from napari_unetseg.postprocessing.fit import unlike_warning
-
-    before, after = unlike_warning("\n").split("\n")
-    _, found, rest = record.message.partition(before)
-    model, ended, _ = rest.partition(after)
-    return unlike_warning(model) if found and ended else None
-
-
 def _with_decision(item: ReviewItem, decision: Decision | None) -> ReviewItem:
     """Let a decision count if it is about this very label image."""
-    counts = decision is not None and decision.labels == item.labels
-    return replace(item, decided=decision if counts else None, voided=None if counts else decision)
+    if decision is None or decision.labels != item.labels:
+        return replace(item, decided=None, voided=decision)
+    count = item.count if decision.changes is None else decision.changes.after
+    return replace(item, decided=decision, voided=None, count=count)
 
 
 def _account() -> str:

@@ -55,17 +55,6 @@ def check_result(
     return FileState.CHANGED if not is_cut and is_readable(path, kind) else FileState.DAMAGED
 
 
-def written_file(path: Path) -> WrittenFile:
-    """Return what a file holds.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
-    return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))
-
-
 def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile | None) -> Path | None:
     """Rename a file that is not what was written but can be read, so that nobody's corrections are replaced.
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 
 from napari_unetseg.batch import summary_tables
 from napari_unetseg.batch.events import Event
-from napari_unetseg.batch.folder_journal import FolderJournal, Record
+from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, output_folder, plan_targets, with_always
-from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed, written_file
+from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
@@ -148,6 +148,9 @@ class ResultStore:
         if FileState.DAMAGED in states.values():
             return None
         changed = [target.path(ENDINGS[kind]).name for kind, state in states.items() if state is FileState.CHANGED]
+        decision = journal.decision(record)
+        if decision is not None and decision.changes is not None:
+            record = record.model_copy(update={"objects": decision.changes.after})
         return self._event(file, "skipped", record, changed)
 
     def check_overwrites_no_input(self, file: Path) -> None:
@@ -188,7 +191,7 @@ class ResultStore:
             kept = self._set_aside(current.file, kinds)
             save_results(segmentation, target, kinds)
             sync(target.folder)
-            written = {kind: written_file(target.path(ENDINGS[kind])) for kind in kinds}
+            written = {kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}
             objects = segmentation.count
         except Exception as error:
             return self.record_failure(current, error)

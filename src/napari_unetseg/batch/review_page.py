@@ -34,13 +34,14 @@ th button { padding: 0; font-weight: 600; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name { overflow-wrap: anywhere; min-width: 170px; max-width: 260px; }
+td.name { overflow-wrap: anywhere; min-width: 195px; max-width: 260px; }
 td:first-child { width: 1px; }
 td ul { margin: 0; padding-left: 17px; }
 figure { margin: 0 8px 6px 0; }
 figcaption { color: var(--faint); font-size: 13px; }
 img { display: block; width: 200px; height: auto; border-radius: 4px; cursor: zoom-in; image-rendering: auto; }
-img.large { width: min(640px, 80vw); cursor: zoom-out; }
+img.large { position: fixed; inset: 4vh 4vw; z-index: 2; width: 92vw; height: 92vh; object-fit: contain;
+  background: #000000e0; cursor: zoom-out; }
 [hidden] { display: none; }
 @media (max-width: 760px) { thead { display: none; } tr { display: block; padding: 12px 0; border-bottom: 1px solid
   var(--line); } td { display: block; border: 0; padding: 2px 0; } td.number { text-align: left; } }
@@ -76,4 +77,7 @@ const enlarge = (event) => {
 };
 body.addEventListener("click", enlarge);
 body.addEventListener("keydown", enlarge);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") document.querySelector("img.large")?.classList.remove("large");
+});
 """

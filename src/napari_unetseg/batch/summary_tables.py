@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from napari_unetseg.batch.folder_journal import FolderJournal, Record
+from napari_unetseg.batch.folder_journal import Decision, FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.printable import printable
 
 OBJECTS = "segmentation_objects.csv"
 FILES = "segmentation_files.csv"
-_COLUMNS = ("file", "status", "objects", "seconds", "message", "results", "model", "sha256", "finished")
+_COLUMNS = ("file", "status", "objects", "seconds", "message", "results", "model", "sha256", "finished", "review")
 
 
 def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> None:
@@ -38,7 +38,7 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
     rest = {journal.key(path) for path in waiting} - set(journal.records)
     names = _names([*journal.records, *rest], journal.folder)
     records = sorted(journal.records.values(), key=lambda record: names[record.file])
-    _write_files(journal.folder / FILES, records, sorted(rest, key=names.__getitem__), names)
+    _write_files(journal, records, sorted(rest, key=names.__getitem__), names)
     _write_objects(journal.folder, records, names)
 
 
@@ -54,20 +54,31 @@ def _names(keys: Iterable[str], folder: Path) -> dict[str, str]:
     return {key: printable(path.relative_to(above).as_posix()) for key, path in paths.items()}
 
 
-def _write_files(path: Path, records: list[Record], waiting: list[str], names: dict[str, str]) -> None:
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+def _write_files(journal: FolderJournal, records: list[Record], waiting: list[str], names: dict[str, str]) -> None:
+    with whole_file(journal.folder / FILES) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
-        writer.writerows((names[record.file], *_cells(record)) for record in records)
+        writer.writerows((names[record.file], *_cells(record, journal)) for record in records)
         writer.writerows((names[key], "waiting", *("" for _ in _COLUMNS[2:])) for key in waiting)
 
 
-def _cells(record: Record) -> tuple[Any, ...]:
+def _cells(record: Record, journal: FolderJournal) -> tuple[Any, ...]:
+    decision = _decision(record, journal)
     objects = "" if record.objects is None else record.objects
+    if decision is not None and decision.changes is not None:
+        objects = decision.changes.after
+    review = "" if decision is None else decision.decision
     results = "; ".join(record.results) if record.status == "done" else ""
     model = record.decided_by.get("model", "")
     figures = (objects, f"{record.seconds:.3f}", record.message)
-    return record.status, *figures, results, model, record.sha256, record.finished
+    return record.status, *figures, results, model, record.sha256, record.finished, review
+
+
+def _decision(record: Record, journal: FolderJournal) -> Decision | None:
+    try:
+        return journal.decision(record)
+    except OSError:
+        return None  # without a label image nothing is decided about it
 
 
 def _write_objects(folder: Path, records: list[Record], names: dict[str, str]) -> None:

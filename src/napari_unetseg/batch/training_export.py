@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unetseg.batch.corrected_results import read_reviewed_image
-from napari_unetseg.batch.folder_journal import LeftOut
+from napari_unetseg.batch.folder_journal import LeftOut, WrittenFile
 from napari_unetseg.batch.object_columns import read_columns
-from napari_unetseg.batch.result_check import written_file
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, ImageError, UnetsegError
 from napari_unetseg.image import Image
@@ -135,7 +134,7 @@ def _export(item: "ReviewItem", image_file: Path, mask_file: Path) -> None:
             )
         )
     _copy(item.labels_path, mask_file)
-    if written_file(mask_file) != item.labels:
+    if WrittenFile.of(mask_file) != item.labels:
         raise UnetsegError(
             Sentence("{path}: was changed since the review was opened. Open it again.", path=item.labels_path)
         )
