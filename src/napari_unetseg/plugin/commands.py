@@ -113,6 +113,31 @@ def show_model_info(viewer: napari.viewer.Viewer) -> None:
     widget.inputs.card.click()
 
 
+def fix_objects(viewer: napari.viewer.Viewer) -> None:
+    """Open the tools that fix objects of the selected result."""
+    open_widget(viewer).fixing.open()
+
+
+def improve_model(viewer: napari.viewer.Viewer) -> None:
+    """Open the window that improves a model from the corrections of the selected result."""
+    open_widget(viewer).learning.open_improve()
+
+
+def train_model(viewer: napari.viewer.Viewer) -> None:
+    """Open the window that trains a new model."""
+    open_widget(viewer).learning.open_train()
+
+
+def review_folder(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a folder of results, and review them."""
+    open_widget(viewer).reviewing.open()
+
+
+def compare_models(viewer: napari.viewer.Viewer) -> None:
+    """Open the window that compares the selected result with that of another model."""
+    open_widget(viewer).comparing.open()
+
+
 def labels_to_contours(viewer: napari.viewer.Viewer) -> None:
     """Trace the objects of the selected Labels layer; of a result of the panel, bring its contours in line.
 

@@ -22,7 +22,14 @@ from napari_unetseg.plugin.folder.folder_form import (
     last_folder,
     remember_folder,
 )
-from napari_unetseg.plugin.folder.folder_run import FolderController, FolderJob, ModelChoice, Search, prepare_search
+from napari_unetseg.plugin.folder.folder_run import (
+    FolderController,
+    FolderJob,
+    ModelChoice,
+    Search,
+    prepare_look,
+    prepare_search,
+)
 from napari_unetseg.plugin.folder.open_result import Opener
 from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
 from napari_unetseg.plugin.parts.messages import MessageArea
@@ -80,7 +87,9 @@ class FolderDialog(QDialog):
         self.redo = QCheckBox(tr("Do all again"))
         self.run, self.cancel = QPushButton(tr("Run")), QPushButton(tr("Cancel"))
         self.show_output = QPushButton(tr("Open output folder"))
+        self.review = QPushButton(tr("Review..."))
         self.finder: LatestWorker[Search, list[Path]] = LatestWorker(prepare_search, _TYPING_MS, self)
+        self.results_finder: LatestWorker[Path, bool] = LatestWorker(prepare_look, _TYPING_MS, self)
         self.controller = FolderController(services, self)
         self.opener = Opener(viewer, self)
         self._files: Sequence[Path] = ()
@@ -138,6 +147,7 @@ class FolderDialog(QDialog):
         self.form.lock(True)
         self.redo.setEnabled(False)
         self.run.setEnabled(False)
+        self.review.setEnabled(False)
         self.cancel.setEnabled(True)
         self.bar.setRange(0, 0)
         self.uses.setText(tr("With {model}").format(model=model_choice.title))
@@ -207,6 +217,21 @@ class FolderDialog(QDialog):
             there_is_none = tr("{folder} is not there yet. It is made by the first run.")
             self.message.show_message(there_is_none.format(folder=output), "warning")
 
+    def _look_for_results(self) -> None:
+        output = self.form.output_folder()
+        self.review.setEnabled(False)
+        self.results_finder.stop()
+        if output is not None:
+            self.results_finder.ask(output)
+
+    def _on_results(self, output: Path, there: bool) -> None:
+        self.review.setEnabled(there and not self.controller.running)
+
+    def _review(self) -> None:
+        output = self.form.output_folder()
+        if output is not None:
+            self.review_requested.emit(output)
+
     def _idle(self) -> None:
         self.form.lock(False)
         self.redo.setEnabled(True)
@@ -215,14 +240,18 @@ class FolderDialog(QDialog):
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(0)
         self.bar.setFormat("")
+        self._look_for_results()
 
     def _on_theme(self, event: Any = None) -> None:
         self.message.badge.use_theme(get_theme(self._viewer.theme))
 
     def _connect(self) -> None:
         self.form.search_changed.connect(self._look)
+        self.form.output.textChanged.connect(self._look_for_results)
         self.finder.answered.connect(self._on_found)
         self.finder.failed.connect(self._on_not_found)
+        self.results_finder.answered.connect(self._on_results)
+        self.results_finder.failed.connect(lambda output, error: self._on_results(output, False))
         self.controller.happened.connect(self._on_event)
         self.controller.done.connect(self._on_done)
         self.controller.failed.connect(self._on_failed)
@@ -231,6 +260,7 @@ class FolderDialog(QDialog):
         self.run.clicked.connect(self.start)
         self.cancel.clicked.connect(self._cancel)
         self.show_output.clicked.connect(self._show_output)
+        self.review.clicked.connect(self._review)
         self.destroyed.connect(self.controller.cancel)
         self._viewer.events.theme.connect(self._on_theme)
 
@@ -240,8 +270,10 @@ class FolderDialog(QDialog):
         self.run.setToolTip(tr(folder_words.RUN_TIP))
         self.cancel.setToolTip(tr(folder_words.CANCEL_TIP))
         self.show_output.setToolTip(tr(folder_words.SHOW_TIP))
+        self.review.setToolTip(tr(folder_words.REVIEW_TIP))
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        for button in (self.run, self.cancel, self.show_output, self.form.folder_button, self.form.output_button):
+        own = (self.run, self.cancel, self.show_output, self.review)
+        for button in (*own, self.form.folder_button, self.form.output_button):
             button.setAutoDefault(False)  # Enter in a line of the form starts nothing
 
     def _arrange(self) -> None:
@@ -254,6 +286,7 @@ class FolderDialog(QDialog):
         buttons.addStretch()
         buttons.addWidget(self.message.buttons)
         buttons.addWidget(self.show_output)
+        buttons.addWidget(self.review)
         self.run.setMinimumSize(120, 30)
         column = QVBoxLayout(self)
         column.setSpacing(8)

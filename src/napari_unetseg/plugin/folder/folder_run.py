@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.batch.events import BatchCounts
 from napari_unetseg.batch.find_images import find_images
+from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import ResultKind
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.plugin.workers.background import Task, start
@@ -62,6 +63,11 @@ class FolderJob:
 def prepare_search(search: Search) -> Callable[[Task[list[Path]]], list[Path]]:
     """Return what finds the images that are meant, in a worker."""
     return lambda task: find_images(search.folder, search.pattern, recursive=search.recursive)
+
+
+def prepare_look(output: Path) -> Callable[[Task[bool]], bool]:
+    """Return what tells whether a folder holds results, in a worker."""
+    return lambda task: (output / JOURNAL_FILE).is_file()
 
 
 class FolderController(QObject):

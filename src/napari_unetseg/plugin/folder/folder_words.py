@@ -26,6 +26,7 @@ OUTPUT_TIP = mark(
 REDO_TIP = mark("Segment also what was done with the same model and parameters.")
 WITH_TIP = mark("Model, device and parameters are those of the panel when Run is pressed.")
 SHOW_TIP = mark("Opens the folder of the results in your file manager.")
+REVIEW_TIP = mark("Go through the results, the most doubtful first: accept, correct or reject each with one key.")
 RUN_TIP = mark("Segment the images one after the other, in the background.")
 CANCEL_TIP = mark("Stop. What is finished is kept, and Run goes on from there.")
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.output_files import Target
 from napari_unetseg.io import write_ome_labels
-from napari_unetseg.plugin.folder.open_result import read_layers
+from napari_unetseg.plugin.layers.file_layers import read_layers
 
 
 def test_a_stack_and_its_labels_have_the_steps_of_the_file(tmp_path: Path) -> None:
@@ -19,7 +18,7 @@ def test_a_stack_and_its_labels_have_the_steps_of_the_file(tmp_path: Path) -> No
     labels = np.zeros((2, 3, 20, 30), int)
     labels[1, 2, 3:5, 4:9] = 7
     write_ome_labels(tmp_path / "a_labels.tif", labels, axes="TZYX")
-    image, objects = read_layers(Event(path, "done", target=Target(tmp_path, "a")))
+    image, objects = read_layers(path, Target(tmp_path, "a"))
     np.testing.assert_array_equal(image.data, np.moveaxis(pixels, 2, 0))
     np.testing.assert_array_equal(image.scale, (1, 30, 2.5, 0.5, 0.25))
     np.testing.assert_array_equal(objects.data, labels)

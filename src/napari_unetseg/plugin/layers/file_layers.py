@@ -1,0 +1,84 @@
+"""An image file and the labels that a batch made of it, as layers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels, Layer
+
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.image import Image
+from napari_unetseg.layer_style import LABELS
+
+FILE_KEY = "napari_unetseg_file"
+"""Under which the metadata of a layer name the file that it shows."""
+
+
+def read_layers(
+    file: Path, target: Target | None, read_options: Mapping[str, Any] = MappingProxyType({})
+) -> list[Layer]:
+    """Read an image and its labels; call it in a worker.
+
+    Parameters
+    ----------
+    file
+        The image.
+    target
+        Where its results lie; None if there are none.
+    read_options
+        Keyword arguments of `read_image`.
+
+    Returns
+    -------
+    list of Layer
+        The image, and where there is a label image its labels, with the table of measurements as features. Their
+        metadata have the path of their file under `FILE_KEY`.
+
+    Raises
+    ------
+    UnetsegError
+        If a file cannot be read.
+    """
+    from napari_unetseg.io import read_image
+
+    image = read_image(file, **read_options)
+    data = image.array
+    axes = image.axes.replace("C", "")
+    if "C" in image.axes:
+        data = np.moveaxis(data, image.axes.index("C"), -1 if image.rgb else 0)
+        axes = axes if image.rgb else f"C{axes}"
+    layers: list[Layer] = [
+        ImageLayer(
+            data,
+            rgb=image.rgb,
+            name=file.stem,
+            metadata={FILE_KEY: str(file)},
+            **_place(image, axes),
+        )
+    ]
+    if target is not None and target.holds(ResultKind.LABELS):
+        layers.append(_labels(target, f"{file.stem} labels", image))
+    return layers
+
+
+def _labels(target: Target, name: str, image: Image) -> Labels:
+    import pandas as pd
+
+    from napari_unetseg.io import read_label_image
+
+    path = target.path(ENDINGS[ResultKind.LABELS])
+    array = read_label_image(path).array
+    features = pd.DataFrame()
+    if target.holds(ResultKind.TABLE):
+        features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})
+    arguments = {**LABELS, "features": features, "metadata": {FILE_KEY: str(path)}}
+    return Labels(array, name=name, **arguments, **_place(image, f"{image.stack_axes}YX"))
+
+
+def _place(image: Image, axes: str) -> dict[str, Any]:
+    """Return the size and unit of a step along each axis as napari's layers take them."""
+    scale, units = image.steps_along(axes)
+    return {"scale": scale, "units": units} if set(units) != {"pixel"} else {}
