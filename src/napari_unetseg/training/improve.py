@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.corrected_images import CorrectedImage
 from napari_unetseg.training.corrected_regions import Region, divide, find_regions
-from napari_unetseg.training.fine_tune import Student, batches
+from napari_unetseg.training.fine_tune import Student, batches, mixed_weights
 from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
 from napari_unetseg.training.replay import make_pool
@@ -53,6 +54,12 @@ FIRST_VALIDATION = 15.0
 
 VALIDATIONS = 8
 """How often the model is scored in the time that there is for it."""
+
+SHARES = (0.5, 0.6, 0.7, 0.85)
+"""How much of what was learnt is tried to be kept of the weights, the least first: less of it forgets less."""
+
+GAIN_KEPT = 0.95
+"""Part of the gain in score that must be left then."""
 
 SAVE_EVERY = 15.0
 """Seconds between checkpoints."""
@@ -197,10 +204,11 @@ class _Progress:
     stage: int = 0
     began: float = 0.0
     best: _Best | None = None
+    share: float = 1.0
     folds: list[tuple[dict[str, float], dict[str, float]]] = field(default_factory=list)
 
 
-def plan_stages(regions: Sequence[Region], seed: int) -> list[_Stage]:
+def plan_stages(regions: Sequence[Region]) -> list[_Stage]:
     """Say what is learnt and what is held back."""
     if len(regions) >= ENOUGH:
         count = min(max(1, round(HELD_BACK * len(regions))), MOST_HELD_BACK)
@@ -241,11 +249,12 @@ class _Run:
         self._budget, self._most_steps, self._seed = 60 * minutes, steps or UNLIMITED, seed
         self._report, self._stop = report, stop
         self._device, self._device_name = torch.device(chosen.torch_name), chosen.torch_name
-        self._network = load_network(package)
+        # PyTorch's annotations of Module.to do not know memory_format.
+        self._network = load_network(package).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         regions = find_regions(images, package.card)
         self._card = card_for(package.card, regions)
         self._metric = scored_by(regions, self._card)
-        self._stages = plan_stages(regions, seed)
+        self._stages = plan_stages(regions)
         self._progress = _Progress()
         self._student_state: dict[str, Any] | None = None
         self._student: Student | None = None
@@ -307,8 +316,7 @@ class _Run:
         """Go through the stages that are left."""
         first = self._stages[0]
         held = first.scored if len(self._stages) == 1 else ()
-        self._old = {id(region): self._score(self._network, [region]) for region in first.scored}
-        before = _mean([self._old[id(region)] for region in first.scored])
+        before = self._score(self._network, first.scored)
         self._report(
             Begun(
                 images=len({region.image for region in first.learnt}),
@@ -372,10 +380,33 @@ class _Run:
                     self.save()
         if main and losses:
             self._validate(student, stage, learnt_before, losses)
+        if main and progress.best is not None and progress.best.weights is not None:
+            self._keep_more(stage, before, learnt_before, progress.best)
         if self.stopped:
             raise _Stopped
         if not main:
-            progress.folds.append((before, self._score(student.average, stage.scored)))
+            new = student.average
+            new.load_state_dict(mixed_weights(self._network.state_dict(), new.state_dict(), progress.share))
+            progress.folds.append((before, self._score(new, stage.scored)))
+
+    def _keep_more(self, stage: _Stage, before: dict[str, float], learnt_before: dict[str, float], best: _Best) -> None:
+        """Go back towards the old weights as far as that costs next to nothing of what was gained."""
+        if best.weights is None:
+            return
+        network, old = deepcopy(self._network), self._network.state_dict()
+        wanted = before[self._metric] + GAIN_KEPT * (best.scores[self._metric] - before[self._metric])
+        for share in SHARES:
+            weights = mixed_weights(old, best.weights, share)
+            network.load_state_dict(weights)
+            scores = self._score(network, stage.scored)
+            if scores[self._metric] < wanted:
+                continue
+            if stage.learnt == stage.scored or self._is_not_worse(network, stage, learnt_before):
+                self._progress.best, self._progress.share = _Best(scores, weights), share
+                return
+
+    def _is_not_worse(self, network: SegmentationNetwork, stage: _Stage, learnt_before: dict[str, float]) -> bool:
+        return self._score(network, stage.learnt)[self._metric] >= learnt_before[self._metric]
 
     def _done(self, steps: int, begin: float, end: float) -> float:
         """Tell how much of a stage is done, by time or steps; a few steps are always taken."""
@@ -406,7 +437,7 @@ class _Run:
         scores = self._score(network, stage.scored)
         better = best is None or scores[self._metric] > best.scores[self._metric]
         if better and stage.learnt != stage.scored:
-            better = self._score(network, stage.learnt)[self._metric] >= learnt_before[self._metric]
+            better = self._is_not_worse(network, stage, learnt_before)
         if better:
             weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
             self._progress.best = _Best(scores, weights)
@@ -518,7 +549,8 @@ class _Preview:
             for side, kept in [(side, min(side, LARGEST_PREVIEW)) for side in image.shape]
         )
         seen = normalise(image, card.normalisation, card.input_channels)
-        self._pixels = torch.from_numpy(seen.read(*[np.arange(part.start, part.stop) for part in self._middle]))
+        rows, columns = (np.arange(part.start, part.stop) for part in self._middle)
+        self._pixels = torch.from_numpy(seen.read(rows, columns))
 
     def write(self, network: SegmentationNetwork) -> Path:
         """Write what a network finds, int32 (Y, X)."""
