@@ -8,10 +8,11 @@ from tests.training.conftest import draw_discs
 
 from napari_unetseg.image import Image
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.training import improve as module
+from napari_unetseg.training import improvement as module
 from napari_unetseg.training.corrected_images import CorrectedImage
 from napari_unetseg.training.corrected_regions import find_regions
-from napari_unetseg.training.improve import ImproveError, improve, plan_stages
+from napari_unetseg.training.holding_back import plan_stages
+from napari_unetseg.training.improve import ImproveError, improve
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
 from napari_unetseg.training.scores import dice_score
 from napari_unetseg.zoo.registry import ModelPackage, find_model, read_package
@@ -76,7 +77,7 @@ def test_a_model_learns_what_it_did_not_know_and_keeps_the_old_package(spheroids
     assert card.scores["before"] == done.before
     assert card.scores["after"] == done.after
     assert "1 corrected regions held back" in card.scores["split"]
-    assert card.scores["improved"]["learnt_from"] == 4
+    assert card.scores["improved"]["regions_learnt_from"] == 4
     assert card.name == "better"
     assert card.display_name == "Spheroids, improved on dark1, dark2 and 3 more"
     assert card.training_data[-1].images == 5
@@ -106,7 +107,7 @@ def test_fewer_than_four_regions_are_scored_by_models_that_learned_from_the_othe
     spheroids: ModelPackage, tmp_path: Path
 ) -> None:
     run(spheroids, corrected(1, 2, 3), tmp_path)
-    assert "cross-validation" in read_package(tmp_path / "better", "path").card.scores["split"]
+    assert "learned from the others" in read_package(tmp_path / "better", "path").card.scores["split"]
 
 
 def test_of_one_region_each_half_is_scored(spheroids: ModelPackage) -> None:
@@ -174,7 +175,7 @@ def test_a_stop_keeps_the_best_so_far(spheroids: ModelPackage, tmp_path: Path) -
     assert done.stopped
     scores = read_package(tmp_path / "better", "path").card.scores
     assert scores["improved"]["stopped_early"]
-    assert "stopped before any was held back" in scores["split"]
+    assert "stopped before others were scored" in scores["split"]
     assert scores["after"]["dice"] >= scores["before"]["dice"]
 
 
