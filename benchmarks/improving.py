@@ -83,7 +83,7 @@ def main() -> None:
     """Run what is not done yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--steps", type=int, default=120, help="of each model; five minutes have several times more")
+    parser.add_argument("--steps", type=int, default=160, help="of each model; five minutes have several times more")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--regions", type=int, nargs="+", default=REGIONS)
     parser.add_argument("--kinds", nargs="+", default=[""], help="parts of the names of kinds; left out, all")
