@@ -98,7 +98,7 @@ def choose_validation(
 
 def _typical(pairs: Sequence[Pair], count: int) -> frozenset[str]:
     """Choose the pairs whose numbers of objects are nearest to the median, among those that have any."""
-    objects = {pair.stem: object_diameters(np.maximum(read_pair(pair)[1], 0)).size for pair in pairs}
+    objects = {pair.stem: object_diameters(read_pair(pair)[1]).size for pair in pairs}
     if not any(objects.values()):
         raise DatasetError(f"{pairs[0].mask.parent}: no mask marks any object, so there is nothing to learn.")
     middle = float(np.median([number for number in objects.values() if number]))
