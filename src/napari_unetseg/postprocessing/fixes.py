@@ -98,7 +98,9 @@ def apply_fix(fix: Fix, labels: NDArray[np.int32], probability: NDArray[np.float
         If nothing can be done there; it says why.
     """
     from napari_unetseg.postprocessing.adding import add
+    from napari_unetseg.postprocessing.cutting import merge, split
     from napari_unetseg.postprocessing.labelled_map import LabelledMap
+    from napari_unetseg.postprocessing.outline_steps import grow, shrink
 
     if labels.ndim != 2:
         raise FixError(
@@ -106,7 +108,7 @@ def apply_fix(fix: Fix, labels: NDArray[np.int32], probability: NDArray[np.float
         )
     labelled = LabelledMap(labels, probability, heads, fix.parameters)
     points = np.asarray(fix.points, dtype=np.float64)
-    works = {"add": add, "remove": _remove}
+    works = {"add": add, "remove": _remove, "split": split, "merge": merge, "grow": grow, "shrink": shrink}
     box, after = works[fix.kind](labelled, points)
     return _difference(labels[box], after, box[0].start, box[1].start)
 
