@@ -245,11 +245,10 @@ def test_growing_stops_at_other_objects_and_when_there_is_no_room():
 
 
 def test_an_object_does_not_shrink_to_nothing():
-    labels = LABELS
+    speck = np.zeros_like(LABELS)
+    speck[30, 28:33] = 1
     with pytest.raises(FixError, match="Remove it"):
-        for _ in range(100):
-            labels, _ = fixed("shrink", (30, 30), labels=labels)
-    assert (labels == 1).any()
+        fixed("shrink", (30, 30), labels=speck)
 
 
 @st.composite
@@ -276,7 +275,7 @@ def same_objects(one, other):
 
 
 @given(scene=scenes(), kind=st.sampled_from(["add", "remove", "split", "merge", "grow", "shrink"]))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_whatever_is_fixed_others_stay_and_objects_are_in_one_piece(scene, kind):
     labels, maps, heads, rng = scene
     points = [tuple(map(float, point)) for point in rng.uniform(-3, np.array(SHAPE) + 3, (rng.integers(2, 5), 2))]
@@ -335,7 +334,7 @@ def path_through(labels, numbers):
 
 
 @given(scene=scenes())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 def test_merging_gives_back_what_was_divided_and_removing_takes_away_what_was_added(scene):
     labels, maps, heads, rng = scene
     objects, background = np.argwhere(labels), np.argwhere(labels == 0)
