@@ -46,6 +46,10 @@ class ConfigError(UnetsegError):
     """A configuration file or an environment variable has a key that is unknown or a value that is wrong."""
 
 
+class FixError(UnetsegError):
+    """Nothing can be fixed where somebody clicked or drew."""
+
+
 class OutOfMemory(UnetsegError):
     """There was not enough memory, whatever was tried."""
 
