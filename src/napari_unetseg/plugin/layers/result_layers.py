@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
 from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
+from napari_unetseg.plugin.layers.fix_record import FIXES_KEY, FixRecord
+from napari_unetseg.plugin.layers.following import Followed, with_changed
+from napari_unetseg.plugin.layers.outline_changes import change_outlines, change_pixels, change_rings, part_of_layer
 from napari_unetseg.plugin.layers.outputs import fresh_names, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.postprocessing.layer_data import OUTPUTS, Outlines, Output, outline_record
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
 
+    from napari_unetseg.postprocessing.fixes import Fix, Patch
     from napari_unetseg.service import Segmentation
 
 FAINT = 0.3
@@ -60,6 +64,12 @@ class ShownResult:
         Called after every change by hand, undoing included.
     on_outputs
         Called after a layer was shown or hidden.
+    on_history
+        Called after anything happened to the labels that may be undone, undoing included.
+    fixes
+        What was fixed by clicks.
+    follows
+        Whether contours and table follow edits by hand at once, rather than when that is asked for.
     """
 
     def __init__(
@@ -76,10 +86,14 @@ class ShownResult:
         self.wanted: set[Output] = set()
         self.on_touch: Callable[[], None] = lambda: None
         self.on_outputs: Callable[[], None] = lambda: None
+        self.on_history: Callable[[], None] = lambda: None
+        self.fixes = FixRecord()
+        self.follows = False
         self._viewer = viewer
         self._layers: dict[Output, Layer] = {}
         self._put_away: set[Output] = set()
-        self._shown = labels
+        self._shown = self._described = labels
+        self._followed: int | None = None
         self._whole = plane.placement.expand(labels).shape
         self._on_edit = on_edit
         self._painted = self._redrawn = False
@@ -189,6 +203,46 @@ class ShownResult:
         redrawn = self._redrawn and isinstance(contours, Shapes)
         return Drawing(self._shown, painted, self._rings, self._read_rings() if redrawn else None)
 
+    @property
+    def as_it_is(self) -> NDArray[np.integer] | None:
+        """The plane (Y, X) of the Labels layer now, a view on which somebody may paint; None if the layer is gone."""
+        labels = self.layer("labels")
+        return None if labels is None else self._plane_of(labels.data)
+
+    @property
+    def described(self) -> NDArray[np.int32]:
+        """The labels, int32 (Y, X), of which measurements and contours are."""
+        return self._described
+
+    @property
+    def in_line(self) -> bool:
+        """Whether labels, contours and table show the same objects."""
+        return self.edited is None or self._followed == self.serial
+
+    def fix(self, fix: "Fix", patch: "Patch") -> None:
+        """Change the labels as a fix does: one step of the layer's own undo.
+
+        Parameters
+        ----------
+        fix
+            What was done.
+        patch
+            What it changes, found on the labels as they are.
+        """
+        labels = self.layer("labels")
+        if not isinstance(labels, Labels):
+            return
+        at = part_of_layer((patch.rows, patch.columns), self.plane.placement)
+        after = self.plane.placement.expand(patch.after)
+        different = np.nonzero(labels.data[at] != after)
+        pixels = tuple(axis + span.start for axis, span in zip(different, at, strict=True))
+        self.follows = True
+        before = self.serial
+        labels.data_setitem(pixels, after[different])
+        if self.serial != before:
+            self.fixes.add(fix, labels)
+            self._record_fixes()
+
     def dim(self, stale: bool) -> None:
         """Show the contours faintly while they are of before; the user may still set their opacity."""
         contours = self._pixels if self._in_pixels else self.layer("contours")
@@ -225,7 +279,9 @@ class ShownResult:
                 labels.features = {}
                 if self._painted:
                     forget_history(labels)
-        self._shown = segmentation.labels
+        self.fixes.settle()
+        self._record_fixes()
+        self._shown = self._described = segmentation.labels
         self.edited, self._painted, self._redrawn = None, False, False
 
     def count_edited(self, count: int) -> None:
@@ -249,6 +305,33 @@ class ShownResult:
             elif isinstance(contours, Shapes):
                 self._show_contours(contours, outlines)
         self._rings = self._read_rings()
+
+    def show_followed(self, followed: Followed, serial: int) -> None:
+        """Replace the measurements and contours of objects that were changed by hand.
+
+        Parameters
+        ----------
+        followed
+            What they are now.
+        serial
+            `serial` when the labels were read for it.
+        """
+        labels, contours = self.layer("labels"), self._pixels if self._in_pixels else self.layer("contours")
+        with self._own_change():
+            if labels is not None:
+                labels.features = with_changed(labels.features, followed)
+            if isinstance(contours, Shapes) and followed.outlines is not None:
+                change_outlines(contours, followed.changed, followed.outlines)
+                self._rings = change_rings(self._rings, followed.changed, followed.outlines, self.plane.placement)
+            elif isinstance(contours, Labels) and followed.box is not None and followed.pixels is not None:
+                placement = self.plane.placement
+                change_pixels(contours, part_of_layer(followed.box, placement), placement.expand(followed.pixels))
+        self._described, self._followed = followed.labels, serial
+
+    @property
+    def contours_are_pixels(self) -> bool:
+        """Whether contours are shown as pixels, since they are too many."""
+        return self._in_pixels or isinstance(self.layer("contours"), Labels)
 
     def _show_contours(self, contours: Shapes, outlines: Outlines | NDArray[np.int32]) -> None:
         if isinstance(outlines, Outlines):
@@ -288,9 +371,11 @@ class ShownResult:
 
     def _collapse(self, data: NDArray[np.integer]) -> NDArray[np.int32]:
         """Copy the plane (Y, X) of a layer's data."""
+        return np.array(self._plane_of(data), dtype=np.int32)
+
+    def _plane_of(self, data: NDArray[np.integer]) -> NDArray[np.integer]:
         axes = self.plane.placement.plane_axes
-        plane = data[tuple(slice(None) if axis in axes else 0 for axis in range(data.ndim))]
-        return np.array(plane, dtype=np.int32)
+        return data[tuple(slice(None) if axis in axes else 0 for axis in range(data.ndim))]
 
     def _note_edit(self, event: Any) -> None:
         # Contours of before are replaced in a moment; what is drawn on them until then has no object to belong to.
@@ -322,6 +407,7 @@ class ShownResult:
         # Without an edit since the labels were shown there is nothing to undo.
         if self.edited is not None and not self._updating:
             self.serial += 1
+            self._follow_history(event.source)
             self.on_touch()
 
     def _on_touched(self, event: Any) -> None:
@@ -331,7 +417,24 @@ class ShownResult:
         self.edited = str(event.source.name)
         if not any(EDITED_KEY in layer.metadata.get(METADATA_KEY, {}) for layer in self.layers):
             self.count_edited(1)  # until they are counted, which those of a stack are not
+        if isinstance(event.source, Labels):
+            self._follow_history(event.source)
         self.on_touch()
+
+    def _follow_history(self, labels: Labels) -> None:
+        """Find out which fixes are undone or made again."""
+        if self.fixes.follow(labels):
+            self._record_fixes()
+        self.on_history()
+
+    def _record_fixes(self) -> None:
+        """Record on every layer what was fixed by clicks."""
+        fixes = [fix.model_dump(mode="json") for fix in self.fixes.fixes]
+        for layer in self.layers:
+            known = layer.metadata.get(METADATA_KEY, {})
+            record = {key: value for key, value in known.items() if key != FIXES_KEY}
+            layer.metadata[METADATA_KEY] = record | ({FIXES_KEY: fixes} if fixes else {})
+        self.on_history()
 
     def _on_visible(self, event: Any) -> None:
         self._put_away = {output for output in self._put_away if not any(one.visible for one in self._seen(output))}
