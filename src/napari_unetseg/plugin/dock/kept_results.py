@@ -313,6 +313,7 @@ class KeptResults(QObject):
     def _on_removed(self, event: Any) -> None:
         layer: Layer | None = event.value
         for result in [result for result in self._results if result.shown.owns(layer)]:
+            result.shown.on_removed(layer)
             if not result.shown.layers:
                 result.relabelling.stop()
                 self._results.remove(result)

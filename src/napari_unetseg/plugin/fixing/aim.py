@@ -23,7 +23,7 @@ _NONE = mark(
 _STACK = mark(
     "'{result}' is of a stack, whose objects are not fixed by clicks. Run on one plane, or paint on the labels."
 )
-_GONE = mark("The labels of '{result}' were removed. Untick and tick Labels to get them back.")
+_GONE = mark("The labels of '{result}' were removed. Tick Labels to get them back.")
 _HIDDEN = mark("All layers of '{result}' are hidden. Show one to see what you do.")
 _SPACE = mark("Objects are fixed in the flat view: press the cube below the layer list.")
 _ELSEWHERE = mark("'{result}' is of another plane than the one on display. Move the slider back to it.")
@@ -33,24 +33,26 @@ def obstacle(result: CurrentResult | None, viewer: "ViewerModel") -> str | None:
     """Say why nothing of a result can be fixed now; None if something can be."""
     if result is None:
         return tr(_NONE)
-    shown = result.shown
-    words = None
+    shown, words = result.shown, None
+    labels = shown.layer("labels")
     if not can_edit(result.segmentation):
         words = _STACK
-    elif not isinstance(shown.layer("labels"), Labels):
+    elif not isinstance(labels, Labels):
         words = _GONE
     elif viewer.dims.ndisplay != 2:
         words = _SPACE
     elif not any(layer.visible for layer in shown.layers):
         words = _HIDDEN
-    elif not _is_on_display(result, viewer):
+    elif not _is_on_display(labels, shown.plane.placement.plane_axes, viewer):
         words = _ELSEWHERE
     return None if words is None else tr(words).format(result=shown.name)
 
 
 def points_on(result: CurrentResult, places: Sequence[Place], viewer: "ViewerModel") -> Points:
-    """Return which pixels of a result's plane lie at places of the world."""
+    """Return which pixels of a result's plane lie at places of the world; none once its labels are gone."""
     labels, axes = result.shown.layer("labels"), list(result.shown.plane.placement.plane_axes)
+    if labels is None:
+        return ()
     pixels = [layer_place(labels, place, viewer.dims)[axes] for place in places]
     return tuple((float(row), float(column)) for row, column in pixels)
 
@@ -65,10 +67,8 @@ def object_at(result: CurrentResult, place: Place, viewer: "ViewerModel") -> int
     return int(labels[row, column]) if inside else None
 
 
-def _is_on_display(result: CurrentResult, viewer: "ViewerModel") -> bool:
-    """Tell whether the sliders stand at the plane of a result."""
-    labels = result.shown.layer("labels")
+def _is_on_display(labels: Labels, axes: tuple[int, int], viewer: "ViewerModel") -> bool:
+    """Tell whether the sliders stand at the plane that some axes of a layer span."""
     place = layer_place(labels, viewer.dims.point, viewer.dims)
-    axes = result.shown.plane.placement.plane_axes
     hidden = [axis for axis in range(labels.ndim) if axis not in axes]
     return set(axes_on_canvas(labels, viewer.dims)) == set(axes) and bool((np.abs(place[hidden]) <= 0.5).all())

@@ -1,5 +1,6 @@
 """Click to fix: puts tool bar, mouse and labels together."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -94,12 +95,13 @@ class FixTools(QObject):
 
     def take_up(self, kind: str) -> None:
         """Take a tool into the hand, or put it down where the kind is empty."""
-        if self.bar is None:
+        window = None if self.bar is None else self.bar.window()
+        if self.bar is None or window is None:
             return
         self._kind = kind
         self._keys[-1].setEnabled(bool(kind))
         if kind:
-            self.gestures.listen(BY_KIND[kind].draws, self.bar.window())  # type: ignore[index]
+            self.gestures.listen(BY_KIND[kind].draws, window)
         else:
             self.gestures.stop()
         self._watch_mode(self._viewer.layers.selection.active if kind else None)
@@ -134,7 +136,7 @@ class FixTools(QObject):
         if self.bar is None:
             return
         window = self.bar.window()
-        effects = {tool.key: partial(self._on_key, tool.kind) for tool in TOOLS}
+        effects: dict[str, Callable[[], None]] = {tool.key: partial(self._on_key, tool.kind) for tool in TOOLS}
         effects |= {UNDO: partial(self._step, "undo"), REDO: partial(self._step, "redo"), "Esc": self._escape}
         for key, effect in effects.items():
             shortcut = QShortcut(QKeySequence(key), window)
@@ -225,20 +227,19 @@ class FixTools(QObject):
         result = self._target()
         if result is not None and self._kind:
             self._follow(result.shown)
-            self.fixer.ask(result, BY_KIND[self._kind].kind, points_on(result, places, self._viewer))  # type: ignore[index]
+            self.fixer.ask(result, BY_KIND[self._kind].kind, points_on(result, places, self._viewer))
 
     def _on_no_line(self) -> None:
         if self.bar is not None and self._kind:
-            self.bar.show_hint(tr(BY_KIND[self._kind].hint), warn=True)  # type: ignore[index]
+            self.bar.show_hint(tr(BY_KIND[self._kind].hint), warn=True)
 
     def _on_hover(self, place: Place) -> None:
         """Name the object that the pointer is at, unless there is something else to read."""
         result = self._find_result()
-        if self.bar is None or not self._kind or self.bar.badge.kind != "plain" or obstacle(result, self._viewer):
+        if result is None or self.bar is None or not self._kind or self.bar.badge.kind != "plain":
             return
-        assert result is not None
         label = object_at(result, place, self._viewer)
-        hint = tr(BY_KIND[self._kind].hint)  # type: ignore[index]
+        hint = tr(BY_KIND[self._kind].hint)
         self.bar.show_hint(f"{hint} · {tr('object {n}').format(n=label)}" if label else hint)
 
     def _on_done(self, fix: "Fix") -> None:

@@ -9,28 +9,48 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 if TYPE_CHECKING:
     from napari.utils.theme import Theme
 
-SIDE = 22
+HEIGHT, WIDTH = 22, 44
 _SHARPNESS = 3
 """Pixels of a picture for each of the screen, so that it is sharp on finer screens."""
 
 
-def icon(name: str, theme: "Theme") -> QIcon:
-    """Draw the picture of a tool, or of ``"undo"`` and ``"redo"``; what cannot be pressed is faint."""
+def icon(name: str, theme: "Theme", key: str = "") -> QIcon:
+    """Draw a picture; what cannot be pressed is faint.
+
+    Parameters
+    ----------
+    name
+        A kind of fix, ``"undo"`` or ``"redo"``.
+    theme
+        Gives the colours.
+    key
+        A letter to show beside it.
+    """
     pictures = QIcon()
+    width = WIDTH if key else HEIGHT
     faint = QColor(theme.text.as_hex())
     faint.setAlphaF(0.35)
     for color, mode in ((QColor(theme.text.as_hex()), QIcon.Mode.Normal), (faint, QIcon.Mode.Disabled)):
-        picture = QPixmap(SIDE * _SHARPNESS, SIDE * _SHARPNESS)
+        picture = QPixmap(width * _SHARPNESS, HEIGHT * _SHARPNESS)
         picture.setDevicePixelRatio(_SHARPNESS)
         picture.fill(Qt.GlobalColor.transparent)
         painter = QPainter(picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(color, 1.6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
-        painter.translate(SIDE / 2, SIDE / 2)
+        painter.translate(width / 2, HEIGHT / 2)
         _PICTURES[name](painter, color)
+        _write(painter, key)
         painter.end()
         pictures.addPixmap(picture, mode)
     return pictures
+
+
+def _write(painter: QPainter, key: str) -> None:
+    """Write a letter to the right of a picture."""
+    font = painter.font()
+    font.setPixelSize(11)
+    painter.setFont(font)
+    painter.drawText(QRectF(11, -HEIGHT / 2, WIDTH / 2 - 11, HEIGHT), Qt.AlignmentFlag.AlignCenter, key)
 
 
 def _disc(painter: QPainter, radius: float, x: float = 0, y: float = 0) -> None:

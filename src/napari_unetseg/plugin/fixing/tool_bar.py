@@ -8,7 +8,7 @@ from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_unetseg.language import mark, tr
-from napari_unetseg.plugin.fixing.icons import SIDE, icon
+from napari_unetseg.plugin.fixing.icons import HEIGHT, WIDTH, icon
 from napari_unetseg.plugin.fixing.tools import BY_KIND, TOOLS
 from napari_unetseg.plugin.parts.badge import Badge
 
@@ -53,14 +53,14 @@ class ToolBar(QWidget):
         for tool in TOOLS:
             button = self.buttons[tool.kind]
             button.setCheckable(True)
-            button.setText(f"{tr(tool.title)} ({tool.key})")
-            button.setToolTip(tr(tool.tip))
+            button.setText(tr(tool.title))
+            button.setToolTip(f"{tr(tool.tip)}\n{tool.key}")
             button.clicked.connect(partial(self._on_button, tool.kind))
         for button, title, tip, key, signal in (
             (self.undo, tr("Undo"), tr(_UNDO_TIP), UNDO, self.undo_requested),
             (self.redo, tr("Redo"), tr(_REDO_TIP), REDO, self.redo_requested),
         ):
-            button.setText(title)
+            button.setAccessibleName(title)
             button.setToolTip(f"{tip}\n{Shortcut(key).platform}")
             button.clicked.connect(signal)
         self._arrange()
@@ -87,7 +87,7 @@ class ToolBar(QWidget):
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""
         for kind, button in self.buttons.items():
-            button.setIcon(icon(kind, theme))
+            button.setIcon(icon(kind, theme, BY_KIND[kind].key))
         self.undo.setIcon(icon("undo", theme))
         self.redo.setIcon(icon("redo", theme))
         self.badge.use_theme(theme)
@@ -113,8 +113,11 @@ class ToolBar(QWidget):
         tools, words = QHBoxLayout(), QHBoxLayout()
         for button in (*self.buttons.values(), self.undo, self.redo):
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setIconSize(QSize(SIDE, SIDE))
+            button.setIconSize(QSize(WIDTH, HEIGHT))
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            if button in (self.undo, self.redo):
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+                button.setIconSize(QSize(HEIGHT, HEIGHT))
             if button is self.undo:
                 line = QFrame()
                 line.setFrameShape(QFrame.Shape.VLine)

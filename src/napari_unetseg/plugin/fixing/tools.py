@@ -90,7 +90,7 @@ TOOLS = (
     ),
 )
 
-BY_KIND = {tool.kind: tool for tool in TOOLS}
+BY_KIND: dict[str, Tool] = {tool.kind: tool for tool in TOOLS}
 
 
 def sum_up(counts: Mapping[str, int]) -> str:

@@ -21,11 +21,16 @@ class _Made:
     ----------
     step
         The change of pixels that napari's history has of it; None once that is past undoing.
+    undone
+        Whether it is undone now.
+    settled
+        Whether the result itself has it, and not its layer alone.
     """
 
     fix: "Fix"
     step: object | None
     undone: bool = False
+    settled: bool = False
 
 
 class FixRecord:
@@ -69,9 +74,13 @@ class FixRecord:
         self._made = [made for made in self._made if made.step is not None or not made.undone]
         return before != self.fixes
 
+    def forget(self) -> None:
+        """Forget what is not settled: the layer that showed it is gone."""
+        self._made = [made for made in self._made if made.settled]
+
     def settle(self) -> None:
         """Keep what the labels show for good, since the history of its layer is forgotten."""
-        self._made = [_Made(fix, None) for fix in self.fixes]
+        self._made = [_Made(fix, None, settled=True) for fix in self.fixes]
 
 
 def _changes(layer: Labels, history: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels, Shapes
+from napari.layers import Shapes
 from numpy.typing import NDArray
 
 from napari_unetseg.layer_style import OUTLINES_KEY
@@ -43,12 +43,6 @@ def change_outlines(layer: Shapes, changed: NDArray[np.integer], outlines: Outli
     layer.selected_data = selected
     _record(layer, changed, outlines)
     new_areas(layer)
-
-
-def change_pixels(layer: Labels, at: "tuple[Any, ...]", pixels: NDArray[np.int32]) -> None:
-    """Replace outlines that are shown as pixels in a part of a layer."""
-    layer.data[at] = pixels
-    layer.refresh()
 
 
 def change_rings(

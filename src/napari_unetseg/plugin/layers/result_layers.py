@@ -8,15 +8,15 @@ import numpy as np
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_unetseg.language import tr
-from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
-from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
+from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.layers.editing import Drawing, new_areas
 from napari_unetseg.plugin.layers.fix_record import FIXES_KEY, FixRecord
 from napari_unetseg.plugin.layers.following import Followed, with_changed
-from napari_unetseg.plugin.layers.outline_changes import change_outlines, change_pixels, change_rings, part_of_layer
+from napari_unetseg.plugin.layers.outline_changes import part_of_layer
 from napari_unetseg.plugin.layers.outputs import fresh_names, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
-from napari_unetseg.postprocessing.layer_data import OUTPUTS, Outlines, Output, outline_record
+from napari_unetseg.plugin.layers.shown_contours import ShownContours, forget_history
+from napari_unetseg.postprocessing.layer_data import OUTPUTS, Outlines, Output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from napari_unetseg.postprocessing.fixes import Fix, Patch
     from napari_unetseg.service import Segmentation
-
-FAINT = 0.3
-"""Share of its opacity that a layer keeps while what it shows is of before."""
 
 EDITED_KEY = "edited_objects"
 """Under which a record has how many objects were edited, drawn or deleted by hand; 1 for any number in a stack."""
@@ -97,11 +94,8 @@ class ShownResult:
         self._whole = plane.placement.expand(labels).shape
         self._on_edit = on_edit
         self._painted = self._redrawn = False
-        self._updating = self._stale = False
-        self._rings: list[LabelledRing] = []
-        self._opacity: float | None = None
-        self._pixels: Labels | None = None
-        self._in_pixels = False
+        self._updating = False
+        self._contours = ShownContours(viewer, plane.placement, lambda: self.layer("contours"))
         self._names = fresh_names(plane.name, OUTPUTS, {str(layer.name) for layer in viewer.layers})
         for output, layer in layers.items():
             self.add(output, layer)
@@ -134,7 +128,7 @@ class ShownResult:
             layer.events.set_data.connect(self._note_undo)
         if isinstance(layer, Shapes):
             new_areas(layer)
-            self._rings = self._read_rings()
+            self._contours.rings = self._contours.read()
 
     @property
     def refuses(self) -> str | None:
@@ -149,7 +143,8 @@ class ShownResult:
     @property
     def layers(self) -> list[Layer]:
         """All layers of the result that still are in the viewer."""
-        every = [*self._layers.values(), *([] if self._pixels is None else [self._pixels])]
+        pixels = self._contours.pixels
+        every = [*self._layers.values(), *([] if pixels is None else [pixels])]
         return [layer for layer in every if layer in self._viewer.layers]
 
     @property
@@ -162,7 +157,7 @@ class ShownResult:
     def owns(self, layer: Layer | None) -> bool:
         """Whether a layer is one of the result, and no copy of it."""
         own = unwrapped(layer)
-        return own is not None and any(own is unwrapped(one) for one in (*self._layers.values(), self._pixels))
+        return own is not None and any(own is unwrapped(one) for one in (*self._layers.values(), self._contours.pixels))
 
     def has(self, output: Output) -> bool:
         """Whether there is a layer of an output that was not put away, be it hidden for a while."""
@@ -201,7 +196,7 @@ class ShownResult:
         labels, contours = self.layer("labels"), self.layer("contours")
         painted = self._collapse(labels.data) if self._painted and labels is not None else None
         redrawn = self._redrawn and isinstance(contours, Shapes)
-        return Drawing(self._shown, painted, self._rings, self._read_rings() if redrawn else None)
+        return Drawing(self._shown, painted, self._contours.rings, self._contours.read() if redrawn else None)
 
     @property
     def as_it_is(self) -> NDArray[np.integer] | None:
@@ -243,19 +238,15 @@ class ShownResult:
             self.fixes.add(fix, labels)
             self._record_fixes()
 
+    def on_removed(self, layer: Layer | None) -> None:
+        """Forget what only a layer had that somebody removed."""
+        if layer is not None and unwrapped(layer) is unwrapped(self._layers.get("labels")):
+            self.fixes.forget()
+            self._record_fixes()
+
     def dim(self, stale: bool) -> None:
         """Show the contours faintly while they are of before; the user may still set their opacity."""
-        contours = self._pixels if self._in_pixels else self.layer("contours")
-        self._stale = stale
-        if contours is None:
-            return
-        if stale and self._opacity is None:
-            self._opacity = float(contours.opacity)
-            contours.opacity = self._opacity * FAINT
-        elif not stale and self._opacity is not None:
-            if np.isclose(contours.opacity, self._opacity * FAINT):
-                contours.opacity = self._opacity
-            self._opacity = None
+        self._contours.dim(stale)
 
     def show_labels(self, segmentation: "Segmentation", data: NDArray[np.int32], edited: int = 0) -> None:
         """Replace the labels; measurements of the old ones go until `show_details`.
@@ -286,25 +277,16 @@ class ShownResult:
 
     def count_edited(self, count: int) -> None:
         """Record on every layer how many objects were edited, drawn or deleted by hand."""
-        for layer in self.layers:
-            # Never in place: a copy of the layer has the same record.
-            known = layer.metadata.get(METADATA_KEY, {})
-            record = {key: value for key, value in known.items() if key != EDITED_KEY}
-            layer.metadata[METADATA_KEY] = record | ({EDITED_KEY: count} if count else {})
+        self._record(EDITED_KEY, count)
 
     def show_details(self, features: "pd.DataFrame", outlines: Outlines | NDArray[np.int32]) -> None:
         """Replace the measurements and the contours; where they are pixels, a Labels layer shows them."""
-        labels, contours = self.layer("labels"), self.layer("contours")
+        labels = self.layer("labels")
         self.dim(False)
         with self._own_change():
             if labels is not None:
                 labels.features = features
-            if isinstance(contours, Labels):
-                contours.data = outlines
-                forget_history(contours)
-            elif isinstance(contours, Shapes):
-                self._show_contours(contours, outlines)
-        self._rings = self._read_rings()
+            self._contours.show(outlines)
 
     def show_followed(self, followed: Followed, serial: int) -> None:
         """Replace the measurements and contours of objects that were changed by hand.
@@ -316,58 +298,22 @@ class ShownResult:
         serial
             `serial` when the labels were read for it.
         """
-        labels, contours = self.layer("labels"), self._pixels if self._in_pixels else self.layer("contours")
+        labels = self.layer("labels")
         with self._own_change():
             if labels is not None:
                 labels.features = with_changed(labels.features, followed)
-            if isinstance(contours, Shapes) and followed.outlines is not None:
-                change_outlines(contours, followed.changed, followed.outlines)
-                self._rings = change_rings(self._rings, followed.changed, followed.outlines, self.plane.placement)
-            elif isinstance(contours, Labels) and followed.box is not None and followed.pixels is not None:
-                placement = self.plane.placement
-                change_pixels(contours, part_of_layer(followed.box, placement), placement.expand(followed.pixels))
+            self._contours.change(followed)
         self._described, self._followed = followed.labels, serial
 
     @property
     def contours_are_pixels(self) -> bool:
         """Whether contours are shown as pixels, since they are too many."""
-        return self._in_pixels or isinstance(self.layer("contours"), Labels)
-
-    def _show_contours(self, contours: Shapes, outlines: Outlines | NDArray[np.int32]) -> None:
-        if isinstance(outlines, Outlines):
-            # With their kind: napari would take over those of the shapes before, such as an ellipse that was drawn.
-            contours.data = [(polygon, "polygon") for polygon in outlines.polygons]
-            contours.features = outlines.features
-            contours.metadata.update(outline_record(outlines.polygons, outlines.features))
-            new_areas(contours)
-            if self._pixels is not None and self._in_pixels:
-                contours.visible, self._pixels.visible = self._pixels.visible, False
-            self._in_pixels = False
-            return
-        # The Shapes layer stays, empty, since it may be needed again: napari 0.9.2 does not survive adding a layer
-        # right after one with many shapes was removed, on software OpenGL.
-        contours.data = []
-        contours.features = {}
-        if self._pixels is None or self._pixels not in self._viewer.layers:
-            name = tr("{contours} (pixels)").format(contours=contours.name)
-            self._pixels = Labels(outlines, name=name, **OUTLINES_AS_LABELS, **self.plane.placement.transform)
-            self._pixels.metadata[METADATA_KEY] = contours.metadata[METADATA_KEY]
-            self._viewer.layers.insert(self._viewer.layers.index(contours) + 1, self._pixels)
-        else:
-            self._pixels.data = outlines
-            forget_history(self._pixels)
-        if not self._in_pixels:
-            self._pixels.visible = contours.visible
-        self._in_pixels = True
+        return self._contours.as_pixels
 
     def _seen(self, output: Output) -> list[Layer]:
         """Return what shows an output: contours may be pixels for a while."""
-        layer = self._pixels if output == "contours" and self._in_pixels else self.layer(output)
-        return [layer] if layer is not None and layer in self._viewer.layers else []
-
-    def _read_rings(self) -> list[LabelledRing]:
-        contours = self.layer("contours")
-        return rings_of(contours, self.plane.placement) if isinstance(contours, Shapes) else []
+        layer = self._contours.seen if output == "contours" else self.layer(output)
+        return [] if layer is None else [layer]
 
     def _collapse(self, data: NDArray[np.integer]) -> NDArray[np.int32]:
         """Copy the plane (Y, X) of a layer's data."""
@@ -379,7 +325,7 @@ class ShownResult:
 
     def _note_edit(self, event: Any) -> None:
         # Contours of before are replaced in a moment; what is drawn on them until then has no object to belong to.
-        if self._updating or (self._stale and isinstance(event.source, Shapes)):
+        if self._updating or (self._contours.stale and isinstance(event.source, Shapes)):
             return
         if isinstance(event.source, Labels) and event.source.data.shape != self._whole:
             self._let_go_of_labels(event.source)
@@ -429,12 +375,16 @@ class ShownResult:
 
     def _record_fixes(self) -> None:
         """Record on every layer what was fixed by clicks."""
-        fixes = [fix.model_dump(mode="json") for fix in self.fixes.fixes]
-        for layer in self.layers:
-            known = layer.metadata.get(METADATA_KEY, {})
-            record = {key: value for key, value in known.items() if key != FIXES_KEY}
-            layer.metadata[METADATA_KEY] = record | ({FIXES_KEY: fixes} if fixes else {})
+        self._record(FIXES_KEY, [fix.model_dump(mode="json") for fix in self.fixes.fixes])
         self.on_history()
+
+    def _record(self, key: str, value: Any) -> None:
+        """Write on every layer what is true of the result; what is nothing is left out."""
+        for layer in self.layers:
+            # Never in place: a copy of the layer has the same record.
+            known = layer.metadata.get(METADATA_KEY, {})
+            record = {name: known[name] for name in known if name != key}
+            layer.metadata[METADATA_KEY] = record | ({key: value} if value else {})
 
     def _on_visible(self, event: Any) -> None:
         self._put_away = {output for output in self._put_away if not any(one.visible for one in self._seen(output))}
@@ -452,15 +402,6 @@ class ShownResult:
 def unwrapped(layer: Layer | None) -> Layer | None:
     """Return a layer itself: napari hands plugins proxies, which no layer is the same as."""
     return getattr(layer, "__wrapped__", layer)
-
-
-def forget_history(labels: Labels) -> None:
-    """Drop what Undo and Redo would bring back, since it belongs to labels that are no longer there."""
-    mode = labels.mode
-    # This is how napari drops it: what cannot be edited has no history.
-    labels.editable = False
-    labels.editable = True
-    labels.mode = mode
 
 
 def lies_over(one: Plane, other: Plane) -> bool:
