@@ -136,16 +136,13 @@ class FixTools(QObject):
         if self.bar is None:
             return
         window = self.bar.window()
-        effects: dict[str, Callable[[], None]] = {tool.key: partial(self._on_key, tool.kind) for tool in TOOLS}
+        effects: dict[str, Callable[[], None]] = {tool.key: partial(self.take_up, tool.kind) for tool in TOOLS}
         effects |= {UNDO: partial(self._step, "undo"), REDO: partial(self._step, "redo"), "Esc": self._escape}
         for key, effect in effects.items():
             shortcut = QShortcut(QKeySequence(key), window)
             shortcut.activated.connect(effect)
             self._keys.append(shortcut)
         self._keys[-1].setEnabled(False)  # without a tool in hand, Esc is napari's
-
-    def _on_key(self, kind: str) -> None:
-        self.take_up("" if kind == self._kind else kind)
 
     def _escape(self) -> None:
         if not self.gestures.break_off():
