@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,18 @@ class Hand:
         self.widget.result_actions.fix.click()
 
     def settle(self) -> None:
-        fixer, results = self.widget.fixing.fixer, self.widget.results
-        self._qtbot.waitUntil(lambda: not fixer.busy and not results.busy, timeout=20_000)
+        fixing, results = self.widget.fixing, self.widget.results
+        self._qtbot.waitUntil(lambda: not (fixing.busy or results.busy), timeout=20_000)
+
+    def run(self) -> None:
+        self.widget.runner.run.click()
+        self._qtbot.waitUntil(lambda: not self.widget.controller.running, timeout=30_000)
+        self.settle()
+
+    def centre(self) -> tuple[float, ...]:
+        """Where the camera looks, once it has been told of the mouse."""
+        self.canvas.grab()
+        return tuple(self.viewer.scene.camera.center)
 
     def place(self, row: float, column: float, layer: Layer | None = None) -> QPoint:
         """Where on the canvas a pixel of the labels is."""
@@ -68,8 +78,8 @@ class Hand:
         y, x = (world[shown] - np.array(camera.center)[-2:]) * camera.zoom
         return QPoint(round(self.canvas.width() / 2 + x), round(self.canvas.height() / 2 + y))
 
-    def click(self, row: float, column: float) -> None:
-        QTest.mouseClick(self.canvas, LEFT, pos=self.place(row, column))
+    def click(self, row: float, column: float, layer: Layer | None = None) -> None:
+        QTest.mouseClick(self.canvas, LEFT, pos=self.place(row, column, layer))
         self.settle()
 
     def press(self, at: QPoint) -> None:
@@ -147,6 +157,3 @@ def make_hand(
 def hand(make_hand: Callable[..., Hand], cells: NDArray[np.uint16]) -> Hand:
     return make_hand(cells)
 
-
-def all_agree(objects: dict[str, list[int]], labels: Sequence[int]) -> bool:
-    return all(shown == list(labels) for shown in objects.values())

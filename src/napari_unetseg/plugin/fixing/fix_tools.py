@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Layer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QMainWindow
 
@@ -54,6 +54,10 @@ class FixTools(QObject):
         self._keys: list[QShortcut] = []
         self.gestures = Gestures(viewer, self)
         self.fixer = Fixer(self)
+        # Which result is selected is found out by others that hear of the same events.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._refresh)
         self.gestures.clicked.connect(self._on_click)
         self.gestures.drawn.connect(self._on_line)
         self.gestures.hovered.connect(self._on_hover)
@@ -61,6 +65,11 @@ class FixTools(QObject):
         self.fixer.done.connect(self._on_done)
         self.fixer.failed.connect(self._on_failed)
         viewer.events.theme.connect(self._on_theme)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a fix, or news of the selected result, is on its way."""
+        return self.fixer.busy or self._later.isActive()
 
     def open(self) -> None:
         """Show the tools."""
@@ -80,8 +89,7 @@ class FixTools(QObject):
             events.active.connect(self._on_selection)
             self._viewer.layers.events.removed.connect(self._on_selection)
             self._viewer.dims.events.ndisplay.connect(self._on_selection)
-        self._on_selection()
-        self._say()
+        self._refresh()
 
     def stop(self) -> None:
         """Take the tools away; nothing acts any more."""
@@ -176,9 +184,13 @@ class FixTools(QObject):
         """Act on the result that is selected now."""
         if self._kind:
             self._watch_mode(self._viewer.layers.selection.active)
-        result = self._find_result()
-        self._follow(None if result is None else result.shown)
-        self._say()
+        self._later.start(0)
+
+    def _refresh(self) -> None:
+        if self.bar is not None:
+            result = self._find_result()
+            self._follow(None if result is None else result.shown)
+            self._say()
 
     def _follow(self, shown: ShownResult | None) -> None:
         if shown is not self._shown:
