@@ -104,7 +104,7 @@ def apply_fix(fix: Fix, labels: NDArray[np.int32], probability: NDArray[np.float
         raise FixError(
             Sentence("Objects of a stack cannot be fixed by clicks. Segment one plane of it, or paint on its labels.")
         )
-    labelled = LabelledMap(labels, dict(zip(heads, probability, strict=True)), fix.parameters)
+    labelled = LabelledMap(labels, probability, heads, fix.parameters)
     points = np.asarray(fix.points, dtype=np.float64)
     works = {"add": add, "remove": _remove}
     box, after = works[fix.kind](labelled, points)
