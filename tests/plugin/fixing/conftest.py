@@ -62,8 +62,8 @@ class Hand:
         self.settle()
 
     def centre(self) -> tuple[float, ...]:
-        """Where the camera looks, once it has been told of the mouse."""
-        self.canvas.grab()
+        """Where the camera looks, as the canvas was last drawn."""
+        QTest.qWait(50)
         return tuple(self.viewer.scene.camera.center)
 
     def place(self, row: float, column: float, layer: Layer | None = None) -> QPoint:

@@ -273,7 +273,7 @@ class RelabelController(QObject):
         if result is None or result.as_it_is is None or self._worker.busy:
             return
         if result.follows and not result.in_line:
-            self._follower.ask(result.serial, replace=False, at_once=True)
+            self._follower.ask(result.serial, replace=False)
 
     def _prepare_follow(self, serial: int) -> Callable[[Task[Followed]], Followed]:
         result, reading = self._result, self._reading

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.interactions import Shortcut
 from qtpy.QtCore import QEvent, QSize, Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_unetseg.language import mark, tr
@@ -94,6 +95,11 @@ class ToolBar(QWidget):
         chosen = f"QToolButton:checked {{ background-color: {theme.current.as_hex()}; }}"
         self.setStyleSheet(f"QToolButton {{ padding: 3px 5px; }} {chosen}")
 
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Leave room for two lines, in the font that the viewer's theme gives, so that the image does not move."""
+        self.hint.setFixedHeight(2 * (self.hint.fontMetrics().lineSpacing() + 1))
+        super().showEvent(event)
+
     def event(self, event: QEvent | None) -> bool:
         """Emit `closed` when the dock around this widget is closed for good."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
@@ -107,7 +113,6 @@ class ToolBar(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.hint.setWordWrap(True)
-        self.hint.setMinimumHeight(2 * self.hint.fontMetrics().lineSpacing())
         self.count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.count.setToolTip(tr(_COUNT_TIP))
         tools, words = QHBoxLayout(), QHBoxLayout()

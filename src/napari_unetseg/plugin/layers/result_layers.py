@@ -299,10 +299,11 @@ class ShownResult:
             `serial` when the labels were read for it.
         """
         labels = self.layer("labels")
-        with self._own_change():
-            if labels is not None:
-                labels.features = with_changed(labels.features, followed)
-            self._contours.change(followed)
+        if followed.changed.size:
+            with self._own_change():
+                if labels is not None:
+                    labels.features = with_changed(labels.features, followed)
+                self._contours.change(followed)
         self._described, self._followed = followed.labels, serial
 
     @property
