@@ -4,6 +4,7 @@ A fix is where somebody clicked or drew, and which parameters the objects had be
 from that, the labels and the probability map alone, so that it can be done again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from napari_unetseg.errors import FixError
+from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.errors import Cancelled, FixError
 from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.edits import Edits, relabel_around
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from napari_unetseg.postprocessing.labelled_map import LabelledMap
 
 FixKind = Literal["add", "remove", "split", "merge", "grow", "shrink"]
+
+_STACK = Sentence("Objects of a stack cannot be fixed by clicks. Segment one plane of it, or paint on its labels.")
 
 Point = tuple[FiniteFloat, FiniteFloat]
 
@@ -98,17 +103,71 @@ def apply_fix(fix: Fix, labels: NDArray[np.int32], probability: NDArray[np.float
         If nothing can be done there; it says why.
     """
     from napari_unetseg.postprocessing.adding import add
+    from napari_unetseg.postprocessing.cutting import merge, split
     from napari_unetseg.postprocessing.labelled_map import LabelledMap
+    from napari_unetseg.postprocessing.outline_steps import grow, shrink
 
     if labels.ndim != 2:
-        raise FixError(
-            Sentence("Objects of a stack cannot be fixed by clicks. Segment one plane of it, or paint on its labels.")
-        )
+        raise FixError(_STACK)
     labelled = LabelledMap(labels, probability, heads, fix.parameters)
     points = np.asarray(fix.points, dtype=np.float64)
-    works = {"add": add, "remove": _remove}
+    works = {"add": add, "remove": _remove, "split": split, "merge": merge, "grow": grow, "shrink": shrink}
     box, after = works[fix.kind](labelled, points)
     return _difference(labels[box], after, box[0].start, box[1].start)
+
+
+def apply_fixes(
+    fixes: Sequence[Fix],
+    probability: NDArray[np.float32],
+    heads: tuple[str, ...],
+    parameters: DecodeParameters,
+    cancel: CancelFlag | None = None,
+) -> NDArray[np.int32]:
+    """Read objects off a map, fix them one after the other, and keep what was fixed with other parameters.
+
+    Every fix acts on what was shown when it was made: the objects by the parameters of that time, among them those
+    that had been fixed before, as `relabel_around` puts them.
+
+    Parameters
+    ----------
+    fixes
+        In the order in which they were made.
+    probability, heads
+        As `apply_fix` takes them.
+    parameters
+        With which the objects that nobody fixed are read off in the end.
+    cancel
+        Polled before each fix, and between the blocks of a large image.
+
+    Returns
+    -------
+    int32 (Y, X)
+        0 is background, objects count from 1 without gaps in the raster order of their first pixels.
+
+    Raises
+    ------
+    Cancelled
+        If `cancel` returned True.
+    FixError
+        If a fix finds nothing to do, as on the map of another image.
+    """
+    from napari_unetseg.postprocessing.decoding import decode
+
+    if probability.ndim != 3:
+        raise FixError(_STACK)
+    edits = Edits.none(probability.shape[1:])
+    shown, shown_with = edits.kept, None
+    for fix in fixes:
+        if cancel is not None and cancel():
+            raise Cancelled("Cancelled while objects were fixed.")
+        if fix.parameters != shown_with:
+            found = decode(probability, heads, fix.parameters, cancel)
+            shown, _ = relabel_around(edits, found, fix.parameters.min_size)
+            shown_with = fix.parameters
+        after = shown.copy()
+        apply_fix(fix, shown, probability, heads).put_into(after)
+        edits, shown = edits.note(shown, after), after
+    return relabel_around(edits, decode(probability, heads, parameters, cancel), parameters.min_size)[0]
 
 
 def _remove(labelled: "LabelledMap", points: NDArray[np.float64]) -> "tuple[Block, NDArray[np.int32]]":

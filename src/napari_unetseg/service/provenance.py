@@ -78,6 +78,8 @@ class Provenance:
     server
         Where a server computed the network: its ``address`` and ``version``, and the ``versions`` of its libraries.
         None: this machine did.
+    fixes
+        What was fixed by clicks since, as plain values of `Fix`, in that order.
     """
 
     image: str
@@ -110,6 +112,7 @@ class Provenance:
     link: bool = False
     sampled: int = 1
     server: dict[str, Any] | None = None
+    fixes: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""

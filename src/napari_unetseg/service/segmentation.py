@@ -1,5 +1,6 @@
 """What a segmentation gives back: labels, and all that can be derived from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +17,7 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.confidence import Confidence, measure_confidence
 from napari_unetseg.postprocessing.contours import Contour, trace_contours
 from napari_unetseg.postprocessing.fit import Fit, measure_fit, unlike_warning
+from napari_unetseg.postprocessing.fixes import Fix, apply_fixes
 from napari_unetseg.postprocessing.measurements import Table, measure
 from napari_unetseg.postprocessing.parameters import DecodeChanges, DecodeKeywords, DecodeParameters
 from napari_unetseg.postprocessing.stacks import decode_stack, planes_of, stack_tables
@@ -64,6 +66,8 @@ class Segmentation:
         `napari_unetseg.postprocessing.linking.number_stack`.
     fit
         How well the image fits the model, by its map; None where it sees nothing at all.
+    fixes
+        What was added, removed, divided, joined, grown or shrunk by clicks, in that order.
     """
 
     image: Image
@@ -77,6 +81,7 @@ class Segmentation:
     agreement: NDArray[np.float32] | None = None
     link: bool = False
     fit: Fit | None = None
+    fixes: tuple[Fix, ...] = ()
 
     @property
     def foreground(self) -> NDArray[np.float32]:
@@ -123,7 +128,7 @@ class Segmentation:
 
     @shows_fields(DecodeChanges, before="cancel", left_out="None: as it is.")
     def relabel(self, *, cancel: CancelFlag | None = None, **parameters: Unpack[DecodeKeywords]) -> "Segmentation":
-        """Read the objects off the kept probabilities again, without the network.
+        """Read the objects off the kept probabilities again, without the network; what was fixed stays.
 
         Parameters
         ----------
@@ -142,16 +147,51 @@ class Segmentation:
             If there is no such parameter, or a value lies outside its range.
         """
         check_callbacks(cancel=cancel)
-        changed = self.parameters.override(parameters)
+        return self._read_again(self.parameters.override(parameters), self.fixes, cancel)
+
+    def fixed(self, fixes: Sequence[Fix], *, cancel: CancelFlag | None = None) -> "Segmentation":
+        """Fix objects by the kept probabilities as clicks in the window do, after what was fixed before.
+
+        Objects are counted anew in the raster order of their first pixels. What was fixed stays when `relabel` reads
+        the others again.
+
+        Parameters
+        ----------
+        fixes
+            What to do, in that order, each with the parameters of the labels on which somebody clicked; for one that
+            is made here, these are `parameters`.
+        cancel
+            Polled before each fix, and between the blocks of a large image.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` returned True.
+        FixError
+            If there is nothing to fix where a fix says, or this is a stack.
+        OutOfMemory
+            If there is not enough.
+        """
+        check_callbacks(cancel=cancel)
+        return self._read_again(self.parameters, (*self.fixes, *fixes), cancel)
+
+    def _read_again(
+        self, parameters: DecodeParameters, fixes: tuple[Fix, ...], cancel: CancelFlag | None
+    ) -> "Segmentation":
         with out_of_memory_says(_no_memory_to_decode(self.image)):
-            labels = decode_stack(
-                self.probability, self.heads, changed, axes=self.image.stack_axes, link=self.link, cancel=cancel
-            )
+            if fixes:
+                labels = apply_fixes(fixes, self.probability, self.heads, parameters, cancel)
+            else:
+                labels = decode_stack(
+                    self.probability, self.heads, parameters, axes=self.image.stack_axes, link=self.link, cancel=cancel
+                )
+        recorded = tuple(fix.model_dump(mode="json") for fix in fixes)
         return replace(
             self,
-            parameters=changed,
+            parameters=parameters,
             labels=labels,
-            provenance=replace(self.provenance, parameters=changed.model_dump()),
+            fixes=fixes,
+            provenance=replace(self.provenance, parameters=parameters.model_dump(), fixes=recorded),
         )
 
     def add_to(self, viewer: Any, *, contours: bool = True, confidence: bool = False) -> list[Any]:
