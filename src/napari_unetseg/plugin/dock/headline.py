@@ -37,6 +37,8 @@ class ResultReport:
         What else there is to know.
     unlike
         Whether the image looks unlike what the model knows.
+    by_hand
+        How many objects there are since some were changed by hand; None where none was.
     """
 
     shown: ShownResult
@@ -46,6 +48,7 @@ class ResultReport:
     warning: str = ""
     remark: str = ""
     unlike: bool = False
+    by_hand: int | None = None
 
 
 class Headline(QObject):
@@ -93,7 +96,8 @@ class Headline(QObject):
         if (report := self._report) is not None:
             plane = report.shown.plane
             elsewhere = self._rows.inputs.layer() != plane.source
-            count = report.summary.count if report.shown.edited is None else None
+            found = report.summary.count if report.by_hand is None else report.by_hand
+            count = found if report.shown.in_line else None
             line = words.result_line(count, report.seconds, plane.place, plane.name if elsewhere else None)
         self._rows.runner.result.setText(line)
         self._rows.runner.result.setToolTip(line)

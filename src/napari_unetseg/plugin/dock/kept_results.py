@@ -18,6 +18,7 @@ from napari_unetseg.plugin.dock.remembered_settings import apply_opacities, hide
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.current_result import CurrentResult
 from napari_unetseg.plugin.layers.editing import EDITED, UPDATE_TIP
+from napari_unetseg.plugin.layers.following import Followed
 from napari_unetseg.plugin.layers.result_layers import EDITED_KEY, ShownResult, lies_over, unwrapped
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.table.table_dock import TableDock
@@ -137,6 +138,7 @@ class KeptResults(QObject):
         relabelling.made.connect(partial(self._on_made, result))
         relabelling.failed.connect(self._on_failed)
         relabelling.stale.connect(partial(self._on_stale, result))
+        relabelling.followed.connect(partial(self._on_followed, result))
         shown.on_outputs = self._show_outputs
         self._results.append(result)
         self._select(result)
@@ -311,6 +313,7 @@ class KeptResults(QObject):
     def _on_removed(self, event: Any) -> None:
         layer: Layer | None = event.value
         for result in [result for result in self._results if result.shown.owns(layer)]:
+            result.shown.on_removed(layer)
             if not result.shown.layers:
                 result.relabelling.stop()
                 self._results.remove(result)
@@ -327,6 +330,11 @@ class KeptResults(QObject):
             return
         if result is self.selected:
             self._headline.update_line()
+        if result.shown.follows:
+            contours = result.shown.layer("contours")
+            if contours is not None and layer == contours.name:
+                self._update(result)
+            return
         if result.adjustable and not result.shown.refuses:
             update = (tr("Update"), tr(UPDATE_TIP), partial(self._update, result))
             self._rows.message.show_message(tr(EDITED).format(layer=layer), action=update)
@@ -339,6 +347,11 @@ class KeptResults(QObject):
         )
         if result is self.selected and not self._controller.running:
             self._headline.show(result.report)
+
+    def _on_followed(self, result: KeptResult, update: Followed) -> None:
+        result.report = replace(result.report, by_hand=update.count)
+        if result is self.selected and not self._controller.running:
+            self._headline.select(result.report)
 
     def _on_detailed(self, result: KeptResult, details: Details) -> None:
         result.shown.show_details(details.features, details.outlines)

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.plugin.layers.editing import Drawing, can_edit, mark_edited, merge_edits, with_drawn
+from napari_unetseg.plugin.layers.following import Followed, follow_edits
 from napari_unetseg.plugin.layers.outputs import build_layers, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
@@ -117,6 +118,7 @@ class RelabelController(QObject):
     made = Signal(object)
     failed = Signal(object)
     stale = Signal(bool)
+    followed = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -126,12 +128,16 @@ class RelabelController(QObject):
         self._outlines_as_labels = False
         self._requested: DecodeParameters | None = None
         self._relabel_waits = False
+        self._followed_from: NDArray[np.int32] | None = None
         self._worker: LatestWorker[Question, Answer] = LatestWorker(self._prepare, PAUSE_MS, self)
         self._worker.answered.connect(self._on_answered)
         self._worker.failed.connect(self._on_failed)
         self._counter: LatestWorker[int, int] = LatestWorker(self._prepare_count, PAUSE_MS, self)
         self._counter.answered.connect(self._on_counted)
         self._counter.failed.connect(self._on_failed)
+        self._follower: LatestWorker[int, Followed] = LatestWorker(self._prepare_follow, 0, self)
+        self._follower.answered.connect(self._on_followed)
+        self._follower.failed.connect(self._on_failed)
 
     def follow(self, segmentation: "Segmentation", result: ShownResult, *, outlines_as_labels: bool) -> None:
         """Act on this result from now on; what is under way for another one is dropped."""
@@ -142,8 +148,8 @@ class RelabelController(QObject):
 
     def stop(self) -> None:
         """Act on nothing and free the result."""
-        self._worker.stop()
-        self._counter.stop()
+        for worker in (self._worker, self._counter, self._follower):
+            worker.stop()
         if self._result is not None:
             self._set_stale(False)
             self._result.on_touch = lambda: None
@@ -177,7 +183,7 @@ class RelabelController(QObject):
     @property
     def busy(self) -> bool:
         """Whether an update is waiting or under way."""
-        return self._worker.busy or self._counter.busy
+        return self._worker.busy or self._counter.busy or self._follower.busy
 
     def _ask_relabel(self, question: _Relabel, *, replace: bool, at_once: bool = False) -> None:
         self._relabel_waits = True
@@ -206,6 +212,7 @@ class RelabelController(QObject):
                 self._set_stale(False)
                 self.detailed.emit(update)
                 self._make_wanted()
+                self._ask_follow()
         elif self._result is not None:
             for output, layer in update.items():
                 if output in self._result.wanted:
@@ -246,6 +253,7 @@ class RelabelController(QObject):
         # Of a stack, which users paint on itself, nothing tells what it was before: its record says that it was edited.
         if self._result is not None and self._base is not None and can_edit(self._base):
             self._counter.ask(self._result.serial)
+            self._ask_follow()
 
     def _prepare_count(self, serial: int) -> Callable[[Task[int]], int]:
         result, reading = self._result, self._reading
@@ -258,6 +266,35 @@ class RelabelController(QObject):
         # Labels that are on their way bring a count of their own.
         if self._result is not None and serial == self._result.serial and not self._worker.busy:
             self._result.count_edited(count)
+
+    def _ask_follow(self) -> None:
+        """Bring contours and table in line with edits, unless labels that will bring theirs are on their way."""
+        result = self._result
+        if result is None or result.as_it_is is None or self._worker.busy:
+            return
+        if result.follows and not result.in_line:
+            self._follower.ask(result.serial, replace=False)
+
+    def _prepare_follow(self, serial: int) -> Callable[[Task[Followed]], Followed]:
+        result, reading = self._result, self._reading
+        labels = None if result is None else result.as_it_is
+        if result is None or reading is None:
+            raise RuntimeError("There is no result whose edits could be followed.")
+        described, plane, as_pixels = result.described, result.plane, result.contours_are_pixels
+        kept = np.array(sorted(reading.names.values()), np.int32)
+        segmentation = reading.segmentation
+        self._followed_from = described
+        if labels is None:  # The layer was removed while the edit before was followed.
+            labels = described
+        return lambda task: follow_edits(segmentation, plane, described, labels, kept, as_pixels=as_pixels)
+
+    def _on_followed(self, serial: int, update: Followed) -> None:
+        # Labels that came, or are on their way, bring contours and table of their own.
+        if self._result is None or self._result.described is not self._followed_from or self._worker.busy:
+            return
+        self._result.show_followed(update, serial)
+        self.followed.emit(update)
+        self._ask_follow()
 
 
 def _takes_long(segmentation: "Segmentation") -> bool:

@@ -65,6 +65,18 @@ def rings_of(layer: ShapesLike, placement: Placement) -> list[LabelledRing]:
     return [(label, ring) for _, label, ring in areas_of(layer, placement)]
 
 
+def rings_among(outlines: Outlines, placement: Placement) -> list[LabelledRing]:
+    """Read what a layer has of outlines that are given to it as `rings_of` would."""
+    found = []
+    rows = zip(outlines.polygons, outlines.features["label"], outlines.features["ring"], strict=True)
+    for polygon, label, kind in rows:
+        # napari keeps single precision.
+        ring = without_closing_vertex(np.asarray(polygon, np.float32).astype(float)[:, list(placement.plane_axes)])
+        if ring is not None:
+            found.append((int(label), DrawnRing(ring, kind == "hole")))
+    return found
+
+
 def areas_of(layer: ShapesLike, placement: Placement) -> list[tuple[int, int, DrawnRing]]:
     """Return position, label and ring of each shape that is an area; label 0 where it has none."""
     import pandas as pd

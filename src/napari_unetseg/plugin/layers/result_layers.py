@@ -8,21 +8,22 @@ import numpy as np
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_unetseg.language import tr
-from napari_unetseg.layer_style import METADATA_KEY, OUTLINES_AS_LABELS
-from napari_unetseg.plugin.layers.editing import Drawing, LabelledRing, new_areas, rings_of
+from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.layers.editing import Drawing, new_areas
+from napari_unetseg.plugin.layers.fix_record import FIXES_KEY, FixRecord
+from napari_unetseg.plugin.layers.following import Followed, with_changed
+from napari_unetseg.plugin.layers.outline_changes import part_of_layer
 from napari_unetseg.plugin.layers.outputs import fresh_names, result_metadata
 from napari_unetseg.plugin.layers.plane import Plane
-from napari_unetseg.postprocessing.layer_data import OUTPUTS, Outlines, Output, outline_record
+from napari_unetseg.plugin.layers.shown_contours import ShownContours, forget_history
+from napari_unetseg.postprocessing.layer_data import OUTPUTS, Outlines, Output
 
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
 
+    from napari_unetseg.postprocessing.fixes import Fix, Patch
     from napari_unetseg.service import Segmentation
-
-FAINT = 0.3
-"""Share of its opacity that a layer keeps while what it shows is of before."""
 
 EDITED_KEY = "edited_objects"
 """Under which a record has how many objects were edited, drawn or deleted by hand; 1 for any number in a stack."""
@@ -60,6 +61,12 @@ class ShownResult:
         Called after every change by hand, undoing included.
     on_outputs
         Called after a layer was shown or hidden.
+    on_history
+        Called after anything happened to the labels that may be undone, undoing included.
+    fixes
+        What was fixed by clicks.
+    follows
+        Whether contours and table follow edits by hand at once, rather than when that is asked for.
     """
 
     def __init__(
@@ -76,18 +83,19 @@ class ShownResult:
         self.wanted: set[Output] = set()
         self.on_touch: Callable[[], None] = lambda: None
         self.on_outputs: Callable[[], None] = lambda: None
+        self.on_history: Callable[[], None] = lambda: None
+        self.fixes = FixRecord()
+        self.follows = False
         self._viewer = viewer
         self._layers: dict[Output, Layer] = {}
         self._put_away: set[Output] = set()
-        self._shown = labels
+        self._shown = self._described = labels
+        self._followed: int | None = None
         self._whole = plane.placement.expand(labels).shape
         self._on_edit = on_edit
         self._painted = self._redrawn = False
-        self._updating = self._stale = False
-        self._rings: list[LabelledRing] = []
-        self._opacity: float | None = None
-        self._pixels: Labels | None = None
-        self._in_pixels = False
+        self._updating = False
+        self._contours = ShownContours(viewer, plane.placement, lambda: self.layer("contours"))
         self._names = fresh_names(plane.name, OUTPUTS, {str(layer.name) for layer in viewer.layers})
         for output, layer in layers.items():
             self.add(output, layer)
@@ -120,7 +128,7 @@ class ShownResult:
             layer.events.set_data.connect(self._note_undo)
         if isinstance(layer, Shapes):
             new_areas(layer)
-            self._rings = self._read_rings()
+            self._contours.rings = self._contours.read()
 
     @property
     def refuses(self) -> str | None:
@@ -135,7 +143,8 @@ class ShownResult:
     @property
     def layers(self) -> list[Layer]:
         """All layers of the result that still are in the viewer."""
-        every = [*self._layers.values(), *([] if self._pixels is None else [self._pixels])]
+        pixels = self._contours.pixels
+        every = [*self._layers.values(), *([] if pixels is None else [pixels])]
         return [layer for layer in every if layer in self._viewer.layers]
 
     @property
@@ -148,7 +157,7 @@ class ShownResult:
     def owns(self, layer: Layer | None) -> bool:
         """Whether a layer is one of the result, and no copy of it."""
         own = unwrapped(layer)
-        return own is not None and any(own is unwrapped(one) for one in (*self._layers.values(), self._pixels))
+        return own is not None and any(own is unwrapped(one) for one in (*self._layers.values(), self._contours.pixels))
 
     def has(self, output: Output) -> bool:
         """Whether there is a layer of an output that was not put away, be it hidden for a while."""
@@ -187,21 +196,57 @@ class ShownResult:
         labels, contours = self.layer("labels"), self.layer("contours")
         painted = self._collapse(labels.data) if self._painted and labels is not None else None
         redrawn = self._redrawn and isinstance(contours, Shapes)
-        return Drawing(self._shown, painted, self._rings, self._read_rings() if redrawn else None)
+        return Drawing(self._shown, painted, self._contours.rings, self._contours.read() if redrawn else None)
+
+    @property
+    def as_it_is(self) -> NDArray[np.integer] | None:
+        """The plane (Y, X) of the Labels layer now, a view on which somebody may paint; None if the layer is gone."""
+        labels = self.layer("labels")
+        return None if labels is None else self._plane_of(labels.data)
+
+    @property
+    def described(self) -> NDArray[np.int32]:
+        """The labels, int32 (Y, X), of which measurements and contours are."""
+        return self._described
+
+    @property
+    def in_line(self) -> bool:
+        """Whether labels, contours and table show the same objects."""
+        return self.edited is None or self._followed == self.serial
+
+    def fix(self, fix: "Fix", patch: "Patch") -> None:
+        """Change the labels as a fix does: one step of the layer's own undo.
+
+        Parameters
+        ----------
+        fix
+            What was done.
+        patch
+            What it changes, found on the labels as they are.
+        """
+        labels = self.layer("labels")
+        if not isinstance(labels, Labels):
+            return
+        at = part_of_layer((patch.rows, patch.columns), self.plane.placement)
+        after = self.plane.placement.expand(patch.after)
+        different = np.nonzero(labels.data[at] != after)
+        pixels = tuple(axis + span.start for axis, span in zip(different, at, strict=True))
+        self.follows = True
+        before = self.serial
+        labels.data_setitem(pixels, after[different])
+        if self.serial != before:
+            self.fixes.add(fix, labels)
+            self._record_fixes()
+
+    def on_removed(self, layer: Layer | None) -> None:
+        """Forget what only a layer had that somebody removed."""
+        if layer is not None and unwrapped(layer) is unwrapped(self._layers.get("labels")):
+            self.fixes.forget()
+            self._record_fixes()
 
     def dim(self, stale: bool) -> None:
         """Show the contours faintly while they are of before; the user may still set their opacity."""
-        contours = self._pixels if self._in_pixels else self.layer("contours")
-        self._stale = stale
-        if contours is None:
-            return
-        if stale and self._opacity is None:
-            self._opacity = float(contours.opacity)
-            contours.opacity = self._opacity * FAINT
-        elif not stale and self._opacity is not None:
-            if np.isclose(contours.opacity, self._opacity * FAINT):
-                contours.opacity = self._opacity
-            self._opacity = None
+        self._contours.dim(stale)
 
     def show_labels(self, segmentation: "Segmentation", data: NDArray[np.int32], edited: int = 0) -> None:
         """Replace the labels; measurements of the old ones go until `show_details`.
@@ -225,76 +270,63 @@ class ShownResult:
                 labels.features = {}
                 if self._painted:
                     forget_history(labels)
-        self._shown = segmentation.labels
+        self.fixes.settle()
+        self._record_fixes()
+        self._shown = self._described = segmentation.labels
         self.edited, self._painted, self._redrawn = None, False, False
 
     def count_edited(self, count: int) -> None:
         """Record on every layer how many objects were edited, drawn or deleted by hand."""
-        for layer in self.layers:
-            # Never in place: a copy of the layer has the same record.
-            known = layer.metadata.get(METADATA_KEY, {})
-            record = {key: value for key, value in known.items() if key != EDITED_KEY}
-            layer.metadata[METADATA_KEY] = record | ({EDITED_KEY: count} if count else {})
+        self._record(EDITED_KEY, count)
 
     def show_details(self, features: "pd.DataFrame", outlines: Outlines | NDArray[np.int32]) -> None:
         """Replace the measurements and the contours; where they are pixels, a Labels layer shows them."""
-        labels, contours = self.layer("labels"), self.layer("contours")
+        labels = self.layer("labels")
         self.dim(False)
         with self._own_change():
             if labels is not None:
                 labels.features = features
-            if isinstance(contours, Labels):
-                contours.data = outlines
-                forget_history(contours)
-            elif isinstance(contours, Shapes):
-                self._show_contours(contours, outlines)
-        self._rings = self._read_rings()
+            self._contours.show(outlines)
 
-    def _show_contours(self, contours: Shapes, outlines: Outlines | NDArray[np.int32]) -> None:
-        if isinstance(outlines, Outlines):
-            # With their kind: napari would take over those of the shapes before, such as an ellipse that was drawn.
-            contours.data = [(polygon, "polygon") for polygon in outlines.polygons]
-            contours.features = outlines.features
-            contours.metadata.update(outline_record(outlines.polygons, outlines.features))
-            new_areas(contours)
-            if self._pixels is not None and self._in_pixels:
-                contours.visible, self._pixels.visible = self._pixels.visible, False
-            self._in_pixels = False
-            return
-        # The Shapes layer stays, empty, since it may be needed again: napari 0.9.2 does not survive adding a layer
-        # right after one with many shapes was removed, on software OpenGL.
-        contours.data = []
-        contours.features = {}
-        if self._pixels is None or self._pixels not in self._viewer.layers:
-            name = tr("{contours} (pixels)").format(contours=contours.name)
-            self._pixels = Labels(outlines, name=name, **OUTLINES_AS_LABELS, **self.plane.placement.transform)
-            self._pixels.metadata[METADATA_KEY] = contours.metadata[METADATA_KEY]
-            self._viewer.layers.insert(self._viewer.layers.index(contours) + 1, self._pixels)
-        else:
-            self._pixels.data = outlines
-            forget_history(self._pixels)
-        if not self._in_pixels:
-            self._pixels.visible = contours.visible
-        self._in_pixels = True
+    def show_followed(self, followed: Followed, serial: int) -> None:
+        """Replace the measurements and contours of objects that were changed by hand.
+
+        Parameters
+        ----------
+        followed
+            What they are now.
+        serial
+            `serial` when the labels were read for it.
+        """
+        labels = self.layer("labels")
+        if followed.changed.size:
+            with self._own_change():
+                if labels is not None:
+                    labels.features = with_changed(labels.features, followed)
+                self._contours.change(followed)
+        self._described, self._followed = followed.labels, serial
+
+    @property
+    def contours_are_pixels(self) -> bool:
+        """Whether contours are shown as pixels, since they are too many."""
+        return self._contours.as_pixels
 
     def _seen(self, output: Output) -> list[Layer]:
         """Return what shows an output: contours may be pixels for a while."""
-        layer = self._pixels if output == "contours" and self._in_pixels else self.layer(output)
-        return [layer] if layer is not None and layer in self._viewer.layers else []
-
-    def _read_rings(self) -> list[LabelledRing]:
-        contours = self.layer("contours")
-        return rings_of(contours, self.plane.placement) if isinstance(contours, Shapes) else []
+        layer = self._contours.seen if output == "contours" else self.layer(output)
+        return [] if layer is None else [layer]
 
     def _collapse(self, data: NDArray[np.integer]) -> NDArray[np.int32]:
         """Copy the plane (Y, X) of a layer's data."""
+        return np.array(self._plane_of(data), dtype=np.int32)
+
+    def _plane_of(self, data: NDArray[np.integer]) -> NDArray[np.integer]:
         axes = self.plane.placement.plane_axes
-        plane = data[tuple(slice(None) if axis in axes else 0 for axis in range(data.ndim))]
-        return np.array(plane, dtype=np.int32)
+        return data[tuple(slice(None) if axis in axes else 0 for axis in range(data.ndim))]
 
     def _note_edit(self, event: Any) -> None:
         # Contours of before are replaced in a moment; what is drawn on them until then has no object to belong to.
-        if self._updating or (self._stale and isinstance(event.source, Shapes)):
+        if self._updating or (self._contours.stale and isinstance(event.source, Shapes)):
             return
         if isinstance(event.source, Labels) and event.source.data.shape != self._whole:
             self._let_go_of_labels(event.source)
@@ -322,6 +354,7 @@ class ShownResult:
         # Without an edit since the labels were shown there is nothing to undo.
         if self.edited is not None and not self._updating:
             self.serial += 1
+            self._follow_history(event.source)
             self.on_touch()
 
     def _on_touched(self, event: Any) -> None:
@@ -331,7 +364,28 @@ class ShownResult:
         self.edited = str(event.source.name)
         if not any(EDITED_KEY in layer.metadata.get(METADATA_KEY, {}) for layer in self.layers):
             self.count_edited(1)  # until they are counted, which those of a stack are not
+        if isinstance(event.source, Labels):
+            self._follow_history(event.source)
         self.on_touch()
+
+    def _follow_history(self, labels: Labels) -> None:
+        """Find out which fixes are undone or made again."""
+        if self.fixes.follow(labels):
+            self._record_fixes()
+        self.on_history()
+
+    def _record_fixes(self) -> None:
+        """Record on every layer what was fixed by clicks."""
+        self._record(FIXES_KEY, [fix.model_dump(mode="json") for fix in self.fixes.fixes])
+        self.on_history()
+
+    def _record(self, key: str, value: Any) -> None:
+        """Write on every layer what is true of the result; what is nothing is left out."""
+        for layer in self.layers:
+            # Never in place: a copy of the layer has the same record.
+            known = layer.metadata.get(METADATA_KEY, {})
+            record = {name: known[name] for name in known if name != key}
+            layer.metadata[METADATA_KEY] = record | ({key: value} if value else {})
 
     def _on_visible(self, event: Any) -> None:
         self._put_away = {output for output in self._put_away if not any(one.visible for one in self._seen(output))}
@@ -349,15 +403,6 @@ class ShownResult:
 def unwrapped(layer: Layer | None) -> Layer | None:
     """Return a layer itself: napari hands plugins proxies, which no layer is the same as."""
     return getattr(layer, "__wrapped__", layer)
-
-
-def forget_history(labels: Labels) -> None:
-    """Drop what Undo and Redo would bring back, since it belongs to labels that are no longer there."""
-    mode = labels.mode
-    # This is how napari drops it: what cannot be edited has no history.
-    labels.editable = False
-    labels.editable = True
-    labels.mode = mode
 
 
 def lies_over(one: Plane, other: Plane) -> bool:
