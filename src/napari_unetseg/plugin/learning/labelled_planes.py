@@ -13,13 +13,17 @@ from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess, is_complete, names_of_axes
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray
 from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution, plane_at, shown_axes
-from napari_unetseg.plugin.layers.result_layers import EDITED_KEY
+from napari_unetseg.plugin.layers.result_layers import EDITED_KEY, unwrapped
 from napari_unetseg.plugin.layers.run_areas import is_result
 from napari_unetseg.plugin.layers.sources import source_among
 from napari_unetseg.plugin.layers.world import pixel_offset, slider_place
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+
+PREVIEW_KEY = "napari_unetseg_preview"
+"""Under which the metadata of a layer say that it is a preview of a model that still learns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +99,14 @@ def labelled_planes(viewer: "ViewerModel") -> list[LabelledPlane]:
 
     The newest stand first. Labels of several resolutions, and outlines that are shown as labels, are left out.
     """
-    found = (_labelled_plane(layer, viewer) for layer in reversed(viewer.layers) if isinstance(layer, Labels))
+    layers = [unwrapped(layer) for layer in reversed(viewer.layers)]
+    found = (_labelled_plane(layer, viewer) for layer in layers if isinstance(layer, Labels))
     return [plane for plane in found if plane is not None]
 
 
 def _labelled_plane(layer: Labels, viewer: "ViewerModel") -> LabelledPlane | None:
     record = layer.metadata.get(METADATA_KEY, {})
-    if layer.multiscale or (is_result(layer) and "index" not in layer.features):
+    if layer.multiscale or PREVIEW_KEY in layer.metadata or (record and "index" not in layer.features):
         return None
     image = _image_under(layer, record, viewer)
     if image is None:
@@ -138,7 +143,8 @@ def _places(axes: LayerAxes, others: Sequence[int], image: ImageLike, at: Mappin
 
 def _image_under(labels: Labels, record: Mapping[str, Any], viewer: "ViewerModel") -> ImageLike | None:
     """Return the image that labels were made of or lie on: of several the one that they name, else the topmost."""
-    images = [layer for layer in reversed(viewer.layers) if isinstance(layer, ImageLayer) and not is_result(layer)]
+    layers = [unwrapped(layer) for layer in reversed(viewer.layers)]
+    images = [layer for layer in layers if isinstance(layer, ImageLayer) and not is_result(layer)]
     fitting: list[ImageLike] = [image for image in images if _lies_within(labels, image)]
     source = source_among(record, fitting)
     named = next((image for image in fitting if str(image.name) == record.get("image")), None)
