@@ -1,6 +1,7 @@
 """The training loop: samples and a recipe in, the best validated weights out."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,12 +28,16 @@ from napari_unetseg.training.state import (
     TrainingState,
     initial_state,
     learning_rate,
+    progress,
     resume_checkpoint,
     save_checkpoint,
 )
 from napari_unetseg.training.training_recipe import TrainingRecipe
 
 CHECKPOINT_EVERY = 100
+VALIDATIONS = 10
+"""How many there are at least in a run of which the recipe says how long it takes."""
+
 MAX_GRADIENT = 1.0
 """Norm to which a step's gradient is cut: a crop with odd annotations must not undo the steps before."""
 
@@ -46,8 +51,12 @@ def fit(
     *,
     device: torch.device,
     on_validation: Callable[[TrainingState], None] = lambda state: None,
+    on_step: Callable[[TrainingState, float], None] = lambda state, loss: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> TrainingState:
-    """Train to the recipe's last step, or until its patience ends, from the last checkpoint where there is one.
+    """Train to the end of the recipe's steps, minutes or patience, from the last checkpoint where there is one.
+
+    An exception from one of the functions leaves a checkpoint of what was done before it.
 
     Parameters
     ----------
@@ -60,6 +69,10 @@ def fit(
         that scored best so far; those it began with where the recipe takes no step).
     on_validation
         Called after each validation; the last row of the state's history is the new one.
+    on_step
+        Called after each step with its loss.
+    stop
+        Asked before each step; True ends training after one more validation.
 
     Raises
     ------
@@ -71,24 +84,63 @@ def fit(
     last = checkpoints / LAST_FILE
     state = resume_checkpoint(recipe, device, last) if last.exists() else _start(recipe, device)
     losses: list[float] = []
+    clock = _Clock(state)
     bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)
+
+    def validate_now() -> None:
+        row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
+        losses.clear()
+        if row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
+            _save_best(state, checkpoints)
+        state.history.append(row)
+        clock.tick()
+        save_checkpoint(state, last)
+        on_validation(state)
+
     with bar, closing(draw_batches(training, weights, recipe, state.step)) as batches:
-        while state.step < recipe.steps and not stalled(state.history, recipe):
-            losses.append(train_step(state, *next(batches), device))
-            bar.update()
-            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-                row = {"step": float(state.step), "loss": float(np.mean(losses)), **validate(state, validation, device)}
-                losses.clear()
-                if row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
-                    _save_best(state, checkpoints)
-                state.history.append(row)
+        try:
+            while progress(recipe, state.step, state.seconds) < 1 and not stalled(state.history, recipe):
+                if stop():
+                    break
+                losses.append(train_step(state, *next(batches), device))
+                clock.tick()
+                bar.update()
+                on_step(state, losses[-1])
+                if clock.is_due() or state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                    validate_now()
+                elif state.step % CHECKPOINT_EVERY == 0:
+                    save_checkpoint(state, last)
+        except BaseException:
+            if losses:  # since the last validation, which left a checkpoint
                 save_checkpoint(state, last)
-                on_validation(state)
-            elif state.step % CHECKPOINT_EVERY == 0:
-                save_checkpoint(state, last)
-    if not state.step:
+            raise
+        if losses:
+            validate_now()
+    if not state.history:
         _save_best(state, checkpoints)
     return state
+
+
+class _Clock:
+    """Adds the time that passes to a state's."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self._state = state
+        self._before, self._began = state.seconds, time.monotonic()
+        self._validated = state.seconds
+        self._validations = len(state.history)
+
+    def tick(self) -> None:
+        """Note the time."""
+        self._state.seconds = self._before + time.monotonic() - self._began
+        if len(self._state.history) > self._validations:
+            self._validations = len(self._state.history)
+            self._validated = self._state.seconds
+
+    def is_due(self) -> bool:
+        """Whether enough of the recipe's minutes passed since the last validation for another."""
+        minutes = self._state.recipe.minutes
+        return minutes is not None and self._state.seconds - self._validated >= 60 * minutes / VALIDATIONS
 
 
 def _save_best(state: TrainingState, checkpoints: Path) -> None:
@@ -112,7 +164,7 @@ def stalled(history: Sequence[Mapping[str, float]], recipe: TrainingRecipe) -> b
 def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: torch.device) -> float:
     """Take one optimiser step on a batch and return its loss."""
     for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(state.recipe, state.step)
+        group["lr"] = learning_rate(state.recipe, state.step, state.seconds)
     state.network.train()
     with mixed_precision(device):
         logits = state.network(pixels.to(device, memory_format=torch.channels_last))

@@ -29,7 +29,8 @@ def segmentation_loss(logits: Tensor, targets: Tensor, heads: Sequence[HeadName]
     logits
         float32 (N, heads, Y, X).
     targets
-        float32 (N, 5, Y, X), one plane a name of `TARGETS`; values 0..1, of the flows -1..1.
+        float32 (N, 5, Y, X), one plane a name of `TARGETS`; values 0..1, of the flows -1..1, and NaN where a head has
+        nothing to learn.
     heads
         What the planes of `logits` mean; ``"foreground"`` is among them.
 
@@ -41,12 +42,16 @@ def segmentation_loss(logits: Tensor, targets: Tensor, heads: Sequence[HeadName]
     """
     shares = torch.cat([targets[:, : FLOWS.start], (1 + targets[:, FLOWS]) / 2], dim=1)
     truth = shares[:, [TARGETS.index(head) for head in heads]]
-    crowding = targets[:, TARGETS.index("boundary")].unsqueeze(1)
+    known = ~truth.isnan()
+    truth = truth.nan_to_num(nan=0.0)
+    crowding = targets[:, TARGETS.index("boundary")].nan_to_num(nan=0.0).unsqueeze(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    means = (entropy * (1 + CROWDED_WEIGHT * crowding)).mean(dim=(0, 2, 3))
+    counted = known * (1 + CROWDED_WEIGHT * crowding)
+    means = (entropy * counted).sum(dim=(0, 2, 3)) / known.sum(dim=(0, 2, 3)).clamp(min=1)
     weights = logits.new_tensor([HEAD_WEIGHTS[head] for head in heads])
     foreground = heads.index("foreground")
-    return (weights * means).sum() + 0.5 * _dice_loss(logits[:, foreground].sigmoid(), truth[:, foreground])
+    seen = logits[:, foreground].sigmoid() * known[:, foreground]
+    return (weights * means).sum() + 0.5 * _dice_loss(seen, truth[:, foreground])
 
 
 def _dice_loss(probability: Tensor, mask: Tensor) -> Tensor:

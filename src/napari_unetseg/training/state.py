@@ -32,6 +32,8 @@ class TrainingState:
 
     Attributes
     ----------
+    seconds
+        Spent so far, in all sittings.
     history
         One row a validation: step, losses and scores.
     """
@@ -41,6 +43,7 @@ class TrainingState:
     average: AveragedModel
     optimiser: torch.optim.Optimizer
     step: int = 0
+    seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -84,12 +87,20 @@ def initial_state(recipe: TrainingRecipe, device: torch.device) -> TrainingState
     return TrainingState(recipe, network, average, optimiser)
 
 
-def learning_rate(recipe: TrainingRecipe, step: int) -> float:
-    """Rise linearly over the warm-up, then fall to zero along half a cosine."""
+def progress(recipe: TrainingRecipe, step: int, seconds: float = 0.0) -> float:
+    """Tell how much of a run is done, 0 to 1: of its steps or, where that is more, of its time."""
+    steps = step / recipe.steps if recipe.steps else 1.0
+    time = 0.0 if recipe.minutes is None else seconds / (60 * recipe.minutes)
+    return min(1.0, max(steps, time))
+
+
+def learning_rate(recipe: TrainingRecipe, step: int, seconds: float = 0.0) -> float:
+    """Rise linearly over the warm-up, then fall to zero along half a cosine, by what is done of steps or time."""
     if step < recipe.warm_up:
         return recipe.learning_rate * (step + 1) / recipe.warm_up
-    progress = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
-    return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+    warm = min(recipe.warm_up / recipe.steps, 1.0) if recipe.steps else 1.0
+    falling = (progress(recipe, step, seconds) - warm) / max(1e-9, 1 - warm)
+    return recipe.learning_rate * (1 + math.cos(math.pi * min(1.0, max(0.0, falling)))) / 2
 
 
 def save_checkpoint(state: TrainingState, path: Path) -> None:
@@ -97,6 +108,7 @@ def save_checkpoint(state: TrainingState, path: Path) -> None:
     content = {
         "recipe": state.recipe.model_dump_json(),
         "step": state.step,
+        "seconds": state.seconds,
         "history": state.history,
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
@@ -107,7 +119,7 @@ def save_checkpoint(state: TrainingState, path: Path) -> None:
 
 
 def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) -> TrainingState:
-    """Read a checkpoint of the same recipe; only its number of steps may have changed.
+    """Read a checkpoint of the same recipe; only its number of steps or minutes may have changed.
 
     Raises
     ------
@@ -125,6 +137,7 @@ def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) 
     state.average.load_state_dict(content["average"])
     state.optimiser.load_state_dict(content["optimiser"])
     state.step, state.history = content["step"], content["history"]
+    state.seconds = content.get("seconds", 0.0)  # which checkpoints of earlier versions do not have
     return state
 
 
@@ -134,7 +147,7 @@ def _same_but_steps(written: str, recipe: TrainingRecipe) -> bool:
         earlier = TrainingRecipe.model_validate_json(written)
     except ValidationError:
         return False
-    return earlier.model_copy(update={"steps": recipe.steps}) == recipe
+    return earlier.model_copy(update={"steps": recipe.steps, "minutes": recipe.minutes}) == recipe
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Any]:

@@ -20,8 +20,25 @@ CROWDED_REACH = 2
 
 
 def training_targets(labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Stack what the loss compares with, one plane a name of `TARGETS`, float32 (5, Y, X)."""
-    return np.stack([(labels > 0).astype(np.float32), distance_target(labels), crowding(labels), *flow_target(labels)])
+    """Stack what the loss compares with, one plane a name of `TARGETS`, float32 (5, Y, X).
+
+    Where labels are below 0 nobody looked, and targets are NaN: such pixels teach nothing. Of an object that goes on
+    there nobody knows the whole, so only its foreground is taught, and how crowded a pixel is only where all that
+    decides it is known.
+    """
+    objects = np.maximum(labels, 0)
+    targets = np.stack(
+        [(objects > 0).astype(np.float32), distance_target(objects), crowding(objects), *flow_target(objects)]
+    )
+    unknown = labels < 0
+    if unknown.any():
+        cut = np.unique(objects[ndimage.binary_dilation(unknown, np.ones((3, 3)))])
+        shapeless = unknown | np.isin(objects, cut[cut > 0])
+        targets[TARGETS.index("foreground"), unknown] = np.nan
+        targets[TARGETS.index("distance"), shapeless] = np.nan
+        targets[TARGETS.index("boundary"), ndimage.maximum_filter(unknown, 2 * CROWDED_REACH + 1)] = np.nan
+        targets[FLOWS, shapeless] = np.nan
+    return targets
 
 
 def distance_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:

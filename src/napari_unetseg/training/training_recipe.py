@@ -152,8 +152,8 @@ class TrainingRecipe(_Strict):
         Optimiser steps, and how many of them the learning rate takes to rise; it then falls to zero
         along a cosine. None, and the weights of `start_from` are the model's.
     minutes
-        How long to train, of all sittings together, in place of `steps`: the learning rate rises and falls with the
-        time. Validation takes its share of it.
+        Time for training, validations included, after which it ends before the last step; the learning rate then falls
+        by the time that has passed. None: as long as the steps take.
     average
         Decay of the running average of the weights that is validated and exported.
     validate_every
@@ -190,8 +190,8 @@ class TrainingRecipe(_Strict):
     crop: int = Field(192, ge=16)
     batch: int = Field(8, ge=2)
     steps: int = Field(4000, ge=0)
-    minutes: float | None = Field(None, gt=0, le=100_000)
     warm_up: int = Field(200, ge=0)
+    minutes: float | None = Field(None, gt=0)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     average: float = Field(0.998, ge=0, lt=1)

@@ -1,0 +1,232 @@
+"""What can be measured of an image and its mask before anything is learnt from them.
+
+Nothing here imports torch.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import ImageError
+from napari_unetseg.image import Image
+from napari_unetseg.language import Sentence
+
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
+SPECK = 0.03
+"""Part of the median object's area up to which an object is a speck."""
+
+_SAMPLED_SIDE = 1024
+_MOST_PIXELS = 2**16  # values of a channel that are hashed at most
+_MERGED_AREA = 1.6
+_HOLLOW, _LEAST_HOLLOW = 4.0, 0.05
+_MOST_SUSPECTS = 60
+_TYPICAL = 40
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """An image and its mask in numbers.
+
+    Attributes
+    ----------
+    shape, channels, dtype
+        Of the image.
+    fingerprint
+        Equal for images of equal pixels.
+    range
+        Low, median and high intensity of all channels: percentiles 1, 50 and 99.8.
+    levels
+        How many different intensities there are between low and high, at most 256.
+    saturated
+        Part of the pixels that have the largest value that the type can hold, or the image has.
+    values
+        How many different numbers above 0 the mask has.
+    areas
+        Pixels of each object: of each number, or of each piece where there is one number alone.
+    largest_value
+        The largest number of the mask.
+    annotated, foreground
+        Parts of the mask that say anything, and that are objects.
+    torn
+        Numbers that are on several pieces of some size.
+    merged
+        Numbers that look like several touching objects.
+    contrast
+        Mean intensity of objects less that of the background, in parts of the range; None without either.
+    """
+
+    shape: tuple[int, int]
+    channels: int
+    dtype: str
+    fingerprint: str
+    range: tuple[float, float, float]
+    levels: int
+    saturated: float
+    values: int
+    areas: NDArray[np.int64]
+    largest_value: int
+    annotated: float
+    foreground: float
+    torn: tuple[int, ...]
+    merged: tuple[int, ...]
+    contrast: float | None
+
+    @property
+    def median_area(self) -> float | None:
+        """Pixels of the median object; None without objects."""
+        return float(np.median(self.areas)) if self.areas.size else None
+
+    @property
+    def diameter(self) -> float | None:
+        """Diameter in pixels of the disc as large as the median object; None without objects."""
+        return None if self.median_area is None else float(np.sqrt(4 * self.median_area / np.pi))
+
+
+def read_checked(image_path: Path, mask_path: Path) -> tuple[Image, NDArray[np.int64]]:
+    """Read a pair as training will.
+
+    Returns
+    -------
+    Image, ndarray
+        One plane, and the mask as int64 (Y, X).
+
+    Raises
+    ------
+    ImageError
+        If one of them cannot be read or is of no use, or the two differ in size.
+    """
+    from napari_unetseg.io import read_image, read_label_image
+
+    image = read_image(image_path)
+    if image.stack_axes:
+        raise ImageError(
+            Sentence("The image is a stack ({axes}). Save the plane to learn from by itself.", axes=image.axes)
+        )
+    mask: NDArray[Any] = np.asarray(read_label_image(mask_path).array)
+    if mask.ndim != 2:
+        raise ImageError(
+            Sentence("The mask is a picture of several colours or planes. Save one plane of numbers, one an object.")
+        )
+    if mask.dtype.kind not in "bui":
+        raise ImageError(Sentence("The mask holds fractions. Save whole numbers, 0 for background."))
+    if mask.shape != image.shape:
+        raise ImageError(
+            Sentence(
+                "The mask has {mask_height} x {mask_width} pixels, its image {height} x {width}. They must agree.",
+                mask_height=mask.shape[0],
+                mask_width=mask.shape[1],
+                height=image.shape[0],
+                width=image.shape[1],
+            )
+        )
+    return image, mask.astype(np.int64)
+
+
+def measure_pair(image: Image, mask: NDArray[np.int64]) -> PairFacts:
+    """Measure an image and its mask, int64 (Y, X), whose values below 0 are not annotated."""
+    from skimage.measure import label
+
+    pixels = np.asarray(_sampled(image.channels_first))
+    low, middle, high = (float(value) for value in np.percentile(pixels[np.isfinite(pixels)], (1, 50, 99.8)))
+    numbers, areas = np.unique(mask[mask > 0], return_counts=True)
+    pieces = label(np.maximum(mask, 0), connectivity=2)
+    torn: tuple[int, ...] = ()
+    merged: tuple[int, ...] = ()
+    if numbers.size == 1:
+        areas = np.bincount(pieces.ravel())[1:]
+    elif numbers.size:
+        torn = _torn(mask, pieces, numbers, areas)
+        merged = _merged(mask, numbers, areas)
+    return PairFacts(
+        shape=image.shape,
+        channels=len(image.channels_first),
+        dtype=str(image.array.dtype),
+        fingerprint=_fingerprint(image),
+        range=(low, middle, high),
+        levels=_levels(pixels, low, high),
+        saturated=_saturated(pixels),
+        values=int(numbers.size),
+        areas=areas.astype(np.int64),
+        largest_value=int(numbers[-1]) if numbers.size else 0,
+        annotated=float(np.mean(mask >= 0)),
+        foreground=float(np.mean(mask > 0)),
+        torn=torn,
+        merged=merged,
+        contrast=_contrast(pixels, np.asarray(_sampled(mask)), low, high),
+    )
+
+
+def _sampled(array: NDArray[Any]) -> NDArray[Any]:
+    """Return every n-th row and column of (..., Y, X), so that no side is longer than needed."""
+    step = max(1, -(-max(array.shape[-2:]) // _SAMPLED_SIDE))
+    return array[..., ::step, ::step]
+
+
+def _fingerprint(image: Image) -> str:
+    planes = image.channels_first
+    step = max(1, int(np.sqrt(planes.shape[1] * planes.shape[2] / _MOST_PIXELS)))
+    part = np.ascontiguousarray(planes[:, ::step, ::step])
+    return hashlib.sha256(f"{planes.shape}{part.dtype}".encode() + part.tobytes()).hexdigest()
+
+
+def _levels(pixels: NDArray[Any], low: float, high: float) -> int:
+    if high <= low:
+        return 1
+    values = pixels[np.isfinite(pixels)]
+    return int(np.unique(values[(values >= low) & (values <= high)][:: max(1, values.size // 2**20)])[:256].size)
+
+
+def _saturated(pixels: NDArray[Any]) -> float:
+    largest = pixels.max()
+    return float(np.mean(pixels == largest)) if pixels.min() < largest else 0.0
+
+
+def _contrast(pixels: NDArray[Any], mask: NDArray[np.int64], low: float, high: float) -> float | None:
+    objects, background = mask > 0, mask == 0
+    if high <= low or not objects.any() or not background.any():
+        return None
+    grey = pixels.mean(axis=0, dtype=np.float64)
+    return float((grey[objects].mean() - grey[background].mean()) / (high - low))
+
+
+def _torn(
+    mask: NDArray[np.int64], pieces: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]
+) -> tuple[int, ...]:
+    """Return the numbers of which the second largest piece is more than a speck of it."""
+    sizes = np.bincount(pieces.ravel())
+    owners = np.zeros(len(sizes), np.int64)
+    owners[pieces.ravel()] = mask.ravel()
+    of_piece = np.searchsorted(numbers, owners[1:])
+    largest, second = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), np.int64)
+    for owner, size in zip(of_piece, sizes[1:], strict=True):
+        if size > largest[owner]:
+            largest[owner], second[owner] = size, largest[owner]
+        else:
+            second[owner] = max(second[owner], size)
+    return tuple(int(number) for number in numbers[second > np.maximum(SPECK * areas, 1)])
+
+
+def _merged(mask: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return the numbers that are much larger than the median and, for their kind, far from convex."""
+    from skimage.measure import regionprops
+
+    large = numbers[areas > _MERGED_AREA * np.median(areas)]
+    if not large.size:
+        return ()
+    chosen = [*large[:: max(1, len(large) // _MOST_SUSPECTS)]]
+    ordinary = np.setdiff1d(numbers, large)
+    others = [*ordinary[:: max(1, len(ordinary) // _TYPICAL)]]
+    kept = np.zeros(int(numbers[-1]) + 1 if numbers[-1] < mask.size else 0, np.int64)
+    if not kept.size:
+        return ()  # numbers beyond reason, such as colours read as numbers
+    kept[[*chosen, *others]] = [*chosen, *others]
+    solidity = {region.label: float(region.solidity) for region in regionprops(kept[np.maximum(mask, 0)])}
+    usual = np.array([solidity[number] for number in others] or [1.0])
+    typical = float(np.median(usual))
+    spread = 1.48 * float(np.median(np.abs(usual - typical)))
+    least = typical - max(_LEAST_HOLLOW, _HOLLOW * spread)
+    return tuple(int(number) for number in chosen if solidity[number] < least)
