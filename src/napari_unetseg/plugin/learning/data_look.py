@@ -7,7 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_unetseg.callbacks import Progress
 from napari_unetseg.plugin.learning.check_table import PairRow
 from napari_unetseg.plugin.learning.training_request import Lesson, write_lessons
 from napari_unetseg.plugin.workers.background import Task
@@ -39,7 +41,7 @@ class DataAnswer:
     rows: Sequence[PairRow]
 
 
-def prepare_look(progressed: Callable[[int, int], object]) -> Callable[[DataQuestion], Callable[[Task[DataAnswer]], DataAnswer]]:
+def prepare_look(progressed: Progress) -> Callable[[DataQuestion], Callable[[Task[DataAnswer]], DataAnswer]]:
     """Return what looks at data sets and tells how many of how many pairs were looked at."""
 
     def prepare(question: DataQuestion) -> Callable[[Task[DataAnswer]], DataAnswer]:
@@ -48,16 +50,16 @@ def prepare_look(progressed: Callable[[int, int], object]) -> Callable[[DataQues
     return prepare
 
 
-def _look(question: DataQuestion, task: Task[DataAnswer], progressed: Callable[[int, int], object]) -> DataAnswer:
+def _look(question: DataQuestion, task: Task[DataAnswer], progressed: Progress) -> DataAnswer:
     if question.folder is not None:
         return _answer(question.folder, task, progressed)
     with TemporaryDirectory(prefix="unetseg-") as temporary:
         folder = Path(temporary)
-        write_lessons(folder, question.lessons)
+        write_lessons(folder, question.lessons, task.cancelled)
         return _answer(folder, task, progressed)
 
 
-def _answer(folder: Path, task: Task[DataAnswer], progressed: Callable[[int, int], object]) -> DataAnswer:
+def _answer(folder: Path, task: Task[DataAnswer], progressed: Progress) -> DataAnswer:
     report = check_data(folder / "images", folder / "masks", progressed, task.cancelled)
     listed = sorted(report.pairs, key=lambda pair: _ORDER[pair.status])[:MOST_ROWS]
     rows = []
@@ -66,9 +68,9 @@ def _answer(folder: Path, task: Task[DataAnswer], progressed: Callable[[int, int
     return DataAnswer(report, rows)
 
 
-def _picture(pair: "CheckedPair") -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _picture(pair: "CheckedPair") -> NDArray[np.uint8]:
     return thumbnail(pair)
 
 
-def _nothing() -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _nothing() -> NDArray[np.uint8]:
     return np.zeros((1, 1, 3), np.uint8)

@@ -74,7 +74,7 @@ class ImproveForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = QElidingLabel()
-        self.labels = LabelsList(tr(words.LEARN_FROM_TIP), lambda plane: plane.changed > 0)
+        self.labels = LabelsList(tr(words.LEARN_FROM_TIP))
         self.folder_line = QElidingLabel()
         self.forget_folder = QToolButton()
         self.source = QStackedWidget()
@@ -117,6 +117,11 @@ class ImproveForm(QWidget):
             self.part.setCurrentIndex(at)
         elif not count and before not in ("", "0") and self.chosen_part() is Part.REGIONS:
             self.part.setCurrentIndex(self.part.findData(Part.WHOLE.value))
+
+    @property
+    def suggested(self) -> str:
+        """What the new model would be called."""
+        return self._suggested
 
     def chosen_part(self) -> Part:
         """Return which part of the labels counts."""
@@ -211,7 +216,9 @@ def fill_form(
     column.setSpacing(6)
     grid = form_grid(None, 5)
     for at, (name, row) in enumerate(rows):
-        grid.addWidget(QLabel(name), at, 0, Qt.AlignmentFlag.AlignTop if name == tr("Learn from") else Qt.AlignmentFlag(0))
+        grid.addWidget(
+            QLabel(name), at, 0, Qt.AlignmentFlag.AlignTop if name == tr("Learn from") else Qt.AlignmentFlag(0)
+        )
         if isinstance(row, QWidget):
             grid.addWidget(row, at, 1)
         else:
@@ -223,5 +230,3 @@ def fill_form(
     line.addWidget(first, 1)
     line.addWidget(second)
     column.addLayout(line)
-
-

@@ -62,8 +62,8 @@ class InterruptedRow(QWidget):
         column.addWidget(self.text)
         column.addLayout(line)
         self.jobs.currentIndexChanged.connect(self._allow)
-        self.go_on.clicked.connect(lambda: self._emit(self.go_on_requested))
-        self.delete.clicked.connect(lambda: self._emit(self.delete_requested))
+        self.go_on.clicked.connect(lambda: self.go_on_requested.emit(self.chosen()))
+        self.delete.clicked.connect(lambda: self.delete_requested.emit(self.chosen()))
         self.show_jobs(())
 
     def show_jobs(self, jobs: Sequence[UnfinishedJob]) -> None:
@@ -91,7 +91,3 @@ class InterruptedRow(QWidget):
         self.go_on.setEnabled(not self._locked and chosen is not None and chosen.job is not None)
         self.delete.setEnabled(not self._locked and chosen is not None)
         self.jobs.setEnabled(not self._locked)
-
-    def _emit(self, signal: Signal) -> None:
-        if (chosen := self.chosen()) is not None:
-            signal.emit(chosen)

@@ -9,6 +9,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_unetseg.image import Image
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess, is_complete, names_of_axes
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray
@@ -80,6 +81,17 @@ class LabelledPlane:
             (first, last), (west, east) = part
             region = ((top + first, top + last), (left + west, left + east))
         return plane_at(self.image, self.places, self.axes, region)
+
+    @property
+    def channel(self) -> int | None:
+        """The channel that was segmented; None for all there are."""
+        channel = self.record.get("channel")
+        return None if channel is None else int(channel)
+
+    def read_image(self, part: Region | None = None) -> Image:
+        """Read the pixels under the labels, or a part of them; call it in a worker."""
+        image = self.plane(part).read()
+        return image if self.channel is None or "C" not in image.axes else image.take_channel(self.channel)
 
     def read_labels(self, part: Region | None = None) -> NDArray[np.int32]:
         """Copy the labels, (Y, X), or a part of them; call it in a worker."""

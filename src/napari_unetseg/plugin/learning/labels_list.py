@@ -22,17 +22,15 @@ class LabelsList(QListWidget):
     ----------
     tip
         What is ticked.
-    ticked
-        Whether a plane is ticked that is new here.
     parent
         Owner.
     """
 
     ticked_changed = Signal()
 
-    def __init__(self, tip: str, ticked: Callable[[LabelledPlane], bool], parent: QWidget | None = None) -> None:
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._ticked = ticked
+        self._ticked: Callable[[LabelledPlane], bool] = lambda plane: False
         self._chosen: WeakKeyDictionary[Labels, bool] = WeakKeyDictionary()
         self.setToolTip(tip)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -41,13 +39,21 @@ class LabelsList(QListWidget):
         self.setFixedHeight(_LINES * (self.fontMetrics().height() + 8) + 6)
         self.itemChanged.connect(self._on_item)
 
+    def set_ticked(self, ticked: Callable[[LabelledPlane], bool]) -> None:
+        """Tick other planes that are new here."""
+        self._ticked = ticked
+
     def show_planes(self, planes: Sequence[LabelledPlane]) -> None:
         """Offer other planes, or the same ones under other names."""
         before = self.ticked()
         self.blockSignals(True)
         self.clear()
         for plane in planes:
-            name = plane.name if plane.labels.name == f"{plane.image.name} labels" else f"{plane.labels.name} {plane.place}"
+            name = (
+                plane.name
+                if plane.labels.name == f"{plane.image.name} labels"
+                else f"{plane.labels.name} {plane.place}"
+            )
             item = QListWidgetItem(words.labels_line(name.strip(), plane.changed))
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
             item.setData(_PLANE, plane)

@@ -10,8 +10,8 @@ from napari_unetseg.training.progress_events import Failed, Finished, Stepped
 IMPROVE, TRAIN = mark("Improve"), mark("Train a new model")
 
 LEARN_FROM_TIP = mark(
-    "What is learnt from: labels that you corrected by hand. All that you tick is taken for right, so correct an image,\n"
-    "or a part of it, before you tick it. A few objects that are right teach more than many that are nearly so."
+    "What is learnt from: labels that you corrected by hand. All that you tick is taken for right, so correct an\n"
+    "image, or a part of it, before you tick it. A few objects that are right teach more than many that are nearly so."
 )
 LABELS_TIP = mark("Labels of images that are open. Tick those in which every object is labelled.")
 PART_TIP = mark(
@@ -19,32 +19,37 @@ PART_TIP = mark(
     "teaches what is no object."
 )
 DRAW_TIP = mark(
-    "Draw rectangles around what you corrected. They go into a layer of their own, and only what lies in them is learnt."
+    "Draw rectangles around what you corrected. They go into a layer of their own, and only what lies in them\n"
+    "is learnt."
 )
 EXCLUDE_TIP = mark("Draw rectangles around what you did not correct. Nothing in them is learnt.")
 MINUTES_TIP = mark(
-    "How long to learn. Five minutes are enough for a few regions, on a laptop too. Stop ends earlier and keeps the best."
+    "How long to learn. Five minutes are enough for a few regions, on a laptop too. Stop ends earlier and keeps\n"
+    "the best."
 )
 NAME_TIP = mark("What to call the new model. The one that you begin with stays as it is.")
 MODEL_TIP = mark("The model that is improved: that of the selected result.")
 IMPROVE_TIP = mark(
-    "Learn from what is ticked, in the background, and make a new model of it. Some of the regions are held back, to tell"
-    "\nhow much better it is."
+    "Learn from what is ticked, in the background, and make a new model of it. Some of the regions are held back,\n"
+    "to tell how much better it is."
 )
 COPY_TIP = mark("Copies the command line that does the same in a terminal, or on a cluster.")
 NO_RESULT = mark("Run a model on an image first, then correct objects of its labels.")
 NO_SERVER = mark("This result is of a server's model. Choose one of this machine to improve.")
 NOTHING_TICKED = mark("Tick labels to learn from.")
+OUT_OF_VIEW = mark("None of the ticked labels is in view.")
+BUSY = mark("Wait until the training that runs has ended, or stop it.")
+UNUSABLE = mark("Remove or mend the images that cannot be used first: those with a cross in the table.")
 NO_REGION = mark("Draw a corrected region on the ticked images first, or choose another part.")
 
 SOURCE_TIP = mark("Where images and their labels come from.")
 FOLDER_TIP = mark(
-    "A folder with the sub-folders 'images' and 'masks', whose files have the same names. Masks number their objects from"
-    "\n1, or are 1 where there is something."
+    "A folder with the sub-folders 'images' and 'masks', whose files have the same names. Masks number their objects\n"
+    "from 1, or are 1 where there is something."
 )
 OBJECTS_TIP = mark(
-    "Touching objects: each gets a number, however close they lie. Area: what belongs to it and what does not, such as\n"
-    "tissue or wounds; pieces that do not touch still get numbers."
+    "Touching objects: each gets a number, however close they lie. Area: what belongs to it and what does not, such\n"
+    "as tissue or wounds; pieces that do not touch still get numbers."
 )
 SIZE_TIP = mark("Tiny learns fastest and runs fastest. Standard is better with many images, and slower without a GPU.")
 TRAIN_TIP = mark(
@@ -103,7 +108,9 @@ def pair_line(name: str, shape: tuple[int, int] | None, objects: int | None, dia
         lines.append(f"{shape[1]} x {shape[0]} px")
     if objects is not None:
         found = tr_count("{n} object", "{n} objects", objects).format(n=grouped(objects))
-        lines.append(found if diameter is None else tr("{objects} of {size:.0f} px").format(objects=found, size=diameter))
+        lines.append(
+            found if diameter is None else tr("{objects} of {size:.0f} px").format(objects=found, size=diameter)
+        )
     return "\n".join(lines)
 
 
@@ -150,7 +157,9 @@ def finished(event: Finished) -> str:
         parts.append(compared.format(metric=metric_title(name), before=event.before[name], after=event.after[name]))
     elif name is not None:
         parts.append(
-            tr("{metric} on what was held back: {after:.2f}.").format(metric=metric_title(name), after=event.after[name])
+            tr("{metric} on what was held back: {after:.2f}.").format(
+                metric=metric_title(name), after=event.after[name]
+            )
         )
     return " ".join(parts)
 
@@ -167,6 +176,12 @@ def interrupted(folder: JobFolder, title: str) -> str:
     last = next((event for event in reversed(events) if isinstance(event, Stepped)), None)
     if events and isinstance(events[-1], Failed):
         return tr("{title} · failed").format(title=title)
-    return title if last is None else tr("{title} · {percent:.0f} % done").format(
-        title=title, percent=100 * last.progress
+    return (
+        title if last is None else tr("{title} · {percent:.0f} % done").format(title=title, percent=100 * last.progress)
     )
+
+
+def report_line(pairs: int, findings: list[str]) -> str:
+    """Sum up a data set."""
+    counted = tr_count("{n} image with its mask.", "{n} images with their masks.", pairs).format(n=grouped(pairs))
+    return " ".join([counted, *findings])

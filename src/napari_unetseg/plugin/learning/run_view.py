@@ -114,9 +114,9 @@ class RunView(QWidget):
 
     def _arrange(self) -> None:
         self.title.setStyleSheet("font-weight: bold; padding: 0;")
-        for line in (self.stage, self.scores):
-            line.setStyleSheet("padding: 0;")
-            line.setElideMode(Qt.TextElideMode.ElideRight)
+        for text in (self.stage, self.scores):
+            text.setStyleSheet("padding: 0;")
+            text.setElideMode(Qt.TextElideMode.ElideRight)
         self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.stop.setToolTip(tr(words.STOP_TIP))
         self.curve.setToolTip(tr(words.CURVE_TIP))
@@ -131,9 +131,10 @@ class RunView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for widget in (self.title, self.stage):
-            column.addWidget(widget)
+        column.addWidget(self.title)
+        column.addWidget(self.stage)
         column.addLayout(line)
-        for widget in (self.curve, self.scores, self.message):
-            column.addWidget(widget)
+        column.addWidget(self.curve)
+        column.addWidget(self.scores)
+        column.addWidget(self.message)
         column.addLayout(last)

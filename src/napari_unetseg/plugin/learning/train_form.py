@@ -68,11 +68,11 @@ class TrainForm(QWidget):
         self._choose = choose
         self.source = QComboBox()
         self.folder, self.choose_button = QLineEdit(), QPushButton(tr("Choose..."))
-        self.labels = LabelsList(tr(words.LABELS_TIP), lambda plane: False)
+        self.labels = LabelsList(tr(words.LABELS_TIP))
         self._pages = QStackedWidget()
         self.findings = QLabel()
         self.table = CheckTable()
-        self.objects, self.size = QComboBox(), QComboBox()
+        self.objects, self.network = QComboBox(), QComboBox()
         self.minutes = minutes_box(_MINUTES)
         self.title = QLineEdit()
         self.train, self.copy = QPushButton(tr("Train")), QPushButton(tr("Copy as command line"))
@@ -101,7 +101,7 @@ class TrainForm(QWidget):
 
     def chosen_size(self) -> NetworkSize:
         """Return how large the network is to be."""
-        return next(size for size in _SIZES if size == self.size.currentData())
+        return next(size for size in _SIZES if size == self.network.currentData())
 
     def suggest_objects(self, objects: ObjectType) -> None:
         """Choose what the masks are fit for, until the user chooses."""
@@ -177,16 +177,17 @@ class TrainForm(QWidget):
         for kind, text in _OBJECTS.items():
             self.objects.addItem(tr(text), kind)
         for size, text in _SIZES.items():
-            self.size.addItem(tr(text), size)
-        for widget, tip in (
+            self.network.addItem(tr(text), size)
+        explained: tuple[tuple[QWidget, str], ...] = (
             (self.source, words.SOURCE_TIP),
             (self.folder, words.FOLDER_TIP),
             (self.choose_button, words.FOLDER_TIP),
             (self.objects, words.OBJECTS_TIP),
-            (self.size, words.SIZE_TIP),
+            (self.network, words.SIZE_TIP),
             (self.title, words.NAME_TIP),
             (self.findings, words.CHECK_TIP),
-        ):
+        )
+        for widget, tip in explained:
             widget.setToolTip(tr(tip))
         self.findings.setWordWrap(True)
         self.findings.setStyleSheet("padding: 0;")
@@ -202,14 +203,14 @@ class TrainForm(QWidget):
         found = QVBoxLayout(looked_at)
         found.setContentsMargins(4, 8, 4, 0)
         found.setSpacing(6)
-        for widget in (self.source, self._pages, self.findings, self.table):
-            found.addWidget(widget)
+        for row in (self.source, self._pages, self.findings, self.table):
+            found.addWidget(row)
         rows = QWidget()
         fill_form(
             rows,
             (
                 (tr("Objects"), self.objects),
-                (tr("Network"), self.size),
+                (tr("Network"), self.network),
                 (tr("Time"), self.minutes),
                 (tr("Name"), self.title),
             ),

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.plane import Plane, Region
 from napari_unetseg.plugin.learning.labelled_planes import LabelledPlane
 from napari_unetseg.plugin.learning.regions import MarkedRegion, RegionKind, annotated
+from napari_unetseg.training.corrected_images import NOT_ANNOTATED, CorrectedImage, write_corrected_image
 from napari_unetseg.training.job_folder import (
     JobFolder,
     NetworkSize,
@@ -22,9 +22,6 @@ from napari_unetseg.training.job_folder import (
     free_model_folder,
     new_job_folder,
 )
-
-if TYPE_CHECKING:
-    from napari_unetseg.training.corrected_images import CorrectedImage
 
 LARGE = 2048**2
 """Pixels above which only what is around the regions of a plane is written down."""
@@ -62,17 +59,28 @@ class Lesson:
         last = np.minimum(corners[:, :, 1].max(axis=0) + _AROUND, (height, width))
         return (int(first[0]), int(last[0])), (int(first[1]), int(last[1]))
 
-    def read(self) -> "CorrectedImage":
+    def read(self) -> CorrectedImage:
         """Read image and labels, in a worker; what is not annotated is -1."""
-        from napari_unetseg.training.corrected_images import CorrectedImage
-
         part = self.part()
         (top, bottom), (left, right) = part
-        image = _channel_of(self.plane.plane(part).read(), self.plane)
+        image = self.plane.read_image(part)
         labels = self.plane.read_labels(part)
-        labels[labels < 0] = -1
-        labels[~annotated(self.regions, (bottom - top, right - left), (top, left))] = -1
-        return CorrectedImage(self.plane.name, replace(image, name=self.plane.name), labels, None)
+        labels[labels < 0] = NOT_ANNOTATED
+        labels[~annotated(self.regions, (bottom - top, right - left), (top, left))] = NOT_ANNOTATED
+        return CorrectedImage(self.plane.name, replace(image, name=self.plane.name), labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What is segmented after each validation: a plane, and its channel where one of several was chosen."""
+
+    plane: Plane
+    channel: int | None = None
+
+    def read(self) -> Image:
+        """Read its pixels, in a worker."""
+        image = self.plane.read()
+        return image if self.channel is None or "C" not in image.axes else image.take_channel(self.channel)
 
 
 @dataclass(frozen=True)
@@ -99,15 +107,15 @@ class TrainingRequest:
     size: NetworkSize = "tiny"
     data: Path | None = None
     lessons: Sequence[Lesson] = ()
-    preview: Plane | None = None
+    preview: Preview | None = None
 
 
-def make_job(request: TrainingRequest, cancelled: Callable[[], bool]) -> JobFolder | None:
-    """Write down what is asked, with its images; call it in a worker.
+def make_job(request: TrainingRequest, cancelled: Callable[[], bool]) -> tuple[JobFolder, TrainingJob] | None:
+    """Write the images of what is asked into a new folder, but not yet that it is asked; call it in a worker.
 
     Returns
     -------
-    JobFolder
+    folder, job
         None if it was cancelled before it was whole, and nothing is left of it.
 
     Raises
@@ -119,10 +127,7 @@ def make_job(request: TrainingRequest, cancelled: Callable[[], bool]) -> JobFold
         raise UnetsegError(tr("There is nothing to learn from. Tick labels, or choose a folder."))
     folder = new_job_folder(request.title)
     try:
-        for corrected in read_lessons(request.lessons):
-            if cancelled():
-                break
-            _write(folder.data, corrected)
+        write_lessons(folder.data, request.lessons, cancelled)
         preview = None if request.preview is None or cancelled() else _write_preview(folder, request.preview)
         job = TrainingJob(
             kind="improve" if request.kind == "improve" else "train",
@@ -136,8 +141,7 @@ def make_job(request: TrainingRequest, cancelled: Callable[[], bool]) -> JobFold
             preview=preview,
         )
         if not cancelled():
-            folder.write_job(job)
-            return folder
+            return folder, job
     except BaseException:
         folder.delete()
         raise
@@ -145,27 +149,12 @@ def make_job(request: TrainingRequest, cancelled: Callable[[], bool]) -> JobFold
     return None
 
 
-def read_lessons(lessons: Sequence[Lesson]) -> "list[CorrectedImage]":
-    """Read what is learnt from, each under a name of its own that a file may have; call it in a worker."""
-    taken: set[str] = set()
-    read = []
+def write_lessons(folder: Path, lessons: Sequence[Lesson], cancelled: Callable[[], bool]) -> None:
+    """Write what is learnt from as ``images`` and ``masks`` of a folder, until it is cancelled; call it in a worker."""
     for lesson in lessons:
-        corrected = lesson.read()
-        stem = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in corrected.name).strip()
-        name = stem or "image"
-        for number in range(2, len(taken) + 3):
-            if name.casefold() not in taken:
-                break
-            name = f"{stem} {number}"
-        taken.add(name.casefold())
-        read.append(replace(corrected, name=name))
-    return read
-
-
-def write_lessons(folder: Path, lessons: Sequence[Lesson]) -> None:
-    """Write what is learnt from as ``images`` and ``masks`` of a folder; call it in a worker."""
-    for corrected in read_lessons(lessons):
-        _write(folder, corrected)
+        if cancelled():
+            return
+        write_corrected_image(folder, lesson.read())
 
 
 def preview_part(plane: LabelledPlane, centre: tuple[float, float]) -> Region:
@@ -187,24 +176,10 @@ def preview_place(folder: JobFolder) -> tuple[str, Region] | None:
         return None
 
 
-def _write_preview(folder: JobFolder, plane: Plane) -> Path:
-    from napari_unetseg.training.corrected_images import CorrectedImage
-
-    image = plane.read()
-    path = folder.path / "preview"
-    _write(path, CorrectedImage("preview", image, np.zeros(image.shape, np.int32), None))
-    place = {"image": plane.name, "region": plane.region}
+def _write_preview(folder: JobFolder, preview: Preview) -> Path:
+    image = preview.read()
+    corrected = CorrectedImage("preview", image, np.zeros(image.shape, np.int32))
+    path = write_corrected_image(folder.path / "preview", corrected)
+    place = {"image": preview.plane.name, "region": preview.plane.region}
     (folder.path / _PREVIEW_PLACE).write_text(json.dumps(place), encoding="utf-8")
-    return path / "images" / "preview.tif"
-
-
-def _write(folder: Path, corrected: "CorrectedImage") -> None:
-    from napari_unetseg.training.corrected_images import write_corrected_image
-
-    write_corrected_image(folder, corrected)
-
-
-def _channel_of(image: Image, plane: LabelledPlane) -> Image:
-    """Take the channel that was segmented, where one of several was chosen."""
-    channel = plane.record.get("channel")
-    return image if channel is None or "C" not in image.axes else image.take_channel(int(channel))
+    return path

@@ -103,7 +103,16 @@ class TrainingRun(QObject):
 
     def start(self, request: TrainingRequest) -> None:
         """Write down a request and run it; nothing happens while another one runs."""
-        self._begin(lambda cancelled: make_job(request, cancelled))
+
+        def make(cancelled: Callable[[], bool]) -> JobFolder | None:
+            made = make_job(request, cancelled)
+            if made is None:
+                return None
+            folder, job = made
+            folder.write_job(job)
+            return folder
+
+        self._begin(make)
 
     def go_on(self, folder: JobFolder) -> None:
         """Take up a job again; nothing happens while another one runs."""
@@ -179,6 +188,7 @@ def _preview(event: TrainingEvent) -> NDArray[np.int32] | None:
     if not isinstance(event, Validated) or event.preview is None:
         return None
     try:
-        return np.load(event.preview, allow_pickle=False).astype(np.int32, copy=False)
+        labels: NDArray[np.int32] = np.load(event.preview, allow_pickle=False).astype(np.int32, copy=False)
     except (OSError, ValueError):
         return None
+    return labels

@@ -1,0 +1,77 @@
+"""The dock's widget: two tabs with forms, what was interrupted, and how the run stands."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, Signal
+from qtpy.QtWidgets import QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+
+from napari_unetseg.language import tr
+from napari_unetseg.plugin.learning import learning_words as words
+from napari_unetseg.plugin.learning.improve_form import ImproveForm
+from napari_unetseg.plugin.learning.interrupted_row import InterruptedRow
+from napari_unetseg.plugin.learning.run_view import RunView
+from napari_unetseg.plugin.learning.train_form import ChooseFolder, TrainForm, choose_folder
+from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
+
+if TYPE_CHECKING:
+    from napari.utils.theme import Theme
+
+WIDTH = 350
+
+
+class LearningPanel(QWidget):
+    """Puts the parts together, and says when its dock was closed.
+
+    Parameters
+    ----------
+    choose
+        Asks for a folder.
+    parent
+        Owner.
+    """
+
+    closed = Signal()
+
+    def __init__(self, choose: ChooseFolder = choose_folder, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.improve, self.train = ImproveForm(), TrainForm(choose)
+        self.interrupted = InterruptedRow()
+        self.run = RunView()
+        self.tabs = _Tabs()
+        self.tabs.addTab(self.improve, tr(words.IMPROVE))
+        self.tabs.addTab(self.train, tr(words.TRAIN))
+        self.setMinimumWidth(WIDTH)
+        column = ScrollingColumn()
+        for widget in (self.interrupted, self.tabs, self.run):
+            column.rows.addWidget(widget)
+        column.rows.addStretch(1)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(column)
+
+    def use_theme(self, theme: "Theme") -> None:
+        """Take the colours of a napari theme."""
+        self.run.use_theme(theme)
+        self.train.table.use_theme(theme)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Emit `closed` when the dock around this widget is closed for good."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.closed.emit()
+        return bool(super().event(event))
+
+
+class _Tabs(QTabWidget):
+    """Tabs as high as the one that is shown, so that what stands below is not pushed away by the other one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.currentChanged.connect(self._fit)
+
+    def _fit(self) -> None:
+        vertical = (QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        for at in range(self.count()):
+            page = self.widget(at)
+            if page is not None:
+                page.setSizePolicy(QSizePolicy.Policy.Preferred, vertical[at == self.currentIndex()])
+        self.updateGeometry()
