@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 PICTURE = 72
 """Side of a picture on the screen, in pixels."""
-_HEIGHT = 190
+_HEIGHT = 210
+_PATCH = 9
 _SIGNS = {"good": "✓", "doubtful": "!", "unusable": "✕"}
 
 
@@ -68,11 +69,10 @@ class CheckTable(QTableWidget):
             remarks = "\n".join(translated(remark) for remark in pair.remarks)
             said = QTableWidgetItem(f"{_SIGNS[pair.status]} {remarks}".strip())
             if pair.status != "good":
-                font = said.font()
-                font.setBold(pair.status == "unusable")
-                said.setFont(font)
-                said.setData(Qt.ItemDataRole.DecorationRole, self._colours[pair.status])
-                said.setText(remarks)
+                # A patch of colour, since yellow words could not be read on a light theme.
+                patch = QPixmap(_PATCH, _PATCH)
+                patch.fill(self._colours[pair.status])
+                said.setData(Qt.ItemDataRole.DecorationRole, patch)
             said.setToolTip(remarks or self.toolTip())
             name.setToolTip(name.text())
             for column, item in enumerate((picture, name, said)):

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QStackedWidget,
     QToolButton,
@@ -165,6 +166,7 @@ class ImproveForm(QWidget):
         for part, text in _PARTS.items():
             self.part.addItem(tr(text), part.value)
         self.model.setToolTip(tr(words.MODEL_TIP))
+        self.model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.part.setToolTip(tr(words.PART_TIP))
         self.draw.setToolTip(tr(words.DRAW_TIP))
         self.exclude.setToolTip(tr(words.EXCLUDE_TIP))

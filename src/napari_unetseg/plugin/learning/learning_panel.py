@@ -40,6 +40,7 @@ class LearningPanel(QWidget):
         self.tabs = _Tabs()
         self.tabs.addTab(self.improve, tr(words.IMPROVE))
         self.tabs.addTab(self.train, tr(words.TRAIN))
+        self.tabs.fit()
         self.setMinimumWidth(WIDTH)
         column = ScrollingColumn()
         for widget in (self.interrupted, self.tabs, self.run):
@@ -62,13 +63,15 @@ class LearningPanel(QWidget):
 
 
 class _Tabs(QTabWidget):
-    """Tabs as high as the one that is shown, so that what stands below is not pushed away by the other one."""
+    """Tabs as high as the page that is shown, which may be much lower than the other."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.currentChanged.connect(self._fit)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.currentChanged.connect(self.fit)
 
-    def _fit(self) -> None:
+    def fit(self) -> None:
+        """Take the height of the page that is shown."""
         vertical = (QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         for at in range(self.count()):
             page = self.widget(at)

@@ -61,6 +61,7 @@ CHECKING = mark("Looking at the images...")
 NO_FOLDER = mark("Choose a folder with 'images' and 'masks' of the same names.")
 NO_LABELS = mark("Open an image and its labels, or choose a folder.")
 
+BEGINNING = mark("Nothing has been learnt here yet. What a model learns makes a new model; the old one stays as it is.")
 STOP_TIP = mark("End now and keep the best model so far.")
 CURVE_TIP = mark(
     "How it goes. The score, at the left, is that of images that are held back: 1 is perfect. The error is what the\n"

@@ -1,21 +1,19 @@
 """What a model that still learns finds in the open image: one layer, replaced after each validation."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_unetseg.language import tr
+from napari_unetseg.layer_style import OUTLINES_AS_LABELS
 from napari_unetseg.plugin.layers.plane import Plane, Region, shown_plane
 from napari_unetseg.plugin.layers.result_layers import forget_history
 from napari_unetseg.plugin.learning.labelled_planes import PREVIEW_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-_OUTLINE = 2
-"""Width of the outlines in pixels: what was found before stays in sight below them."""
 
 
 class PreviewLayer:
@@ -45,22 +43,22 @@ class PreviewLayer:
         fits = plane is not None and all(last <= length for (_, last), length in zip(region, plane.size, strict=True))
         self.begin(plane if fits else None)
 
-    def show(self, labels: NDArray[np.int32]) -> None:
-        """Show labels, int32 (Y, X), in place of those before."""
+    def show(self, outlines: NDArray[np.int32]) -> None:
+        """Show the outlines of labels, int32 (Y, X), in place of those before; what lies below stays in sight."""
         plane = self._plane
         if plane is None:
             return
         first, last = zip(*(plane.region or ((0, plane.size[0]), (0, plane.size[1]))), strict=True)
-        if labels.shape != tuple(end - begin for begin, end in zip(first, last, strict=True)):
+        if outlines.shape != tuple(end - begin for begin, end in zip(first, last, strict=True)):
             return
         if self._layer is not None:
             if self._layer in self._viewer.layers:
-                self._layer.data = plane.placement.expand(labels)
+                self._layer.data = plane.placement.expand(outlines)
                 forget_history(self._layer)
             return
         name = tr("{image} preview").format(image=plane.name)
-        self._layer = Labels(plane.placement.expand(labels), name=name, opacity=1.0, **plane.placement.transform)
-        self._layer.contour = _OUTLINE
+        look: dict[str, Any] = {**OUTLINES_AS_LABELS, **plane.placement.transform}
+        self._layer = Labels(plane.placement.expand(outlines), name=name, **look)
         self._layer.metadata[PREVIEW_KEY] = True
         self._layer.editable = False
         active = self._viewer.layers.selection.active

@@ -147,8 +147,8 @@ class RunShown(QObject):
     def _on_told(self, shown: Shown) -> None:
         if not (self.run.stopping and shown.event.kind in ("told", "begun")):
             self._view.show_event(shown.event)
-        if shown.labels is not None:
-            self.preview.show(shown.labels)
+        if shown.outlines is not None:
+            self.preview.show(shown.outlines)
 
     def _on_finished(self, event: Finished, listed: Sequence[Listed]) -> None:
         self._end()

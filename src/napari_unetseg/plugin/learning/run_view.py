@@ -45,6 +45,7 @@ class RunView(QWidget):
         self._best: float | None = None
         self._arrange()
         self.stop.clicked.connect(self._on_stop)
+        self.message.show_message(tr(words.BEGINNING))
         self.end()
 
     def begin(self, title: str, minutes: float, earlier: Sequence[TrainingEvent] = ()) -> None:

@@ -104,13 +104,18 @@ class TrainingAnew(QObject):
         folder, lessons = self._form.data_folder(), self._lessons()
         if folder is None and not lessons:
             self._look.stop()
-            self._problem = tr(words.NO_FOLDER if self._form.from_folder else words.NO_LABELS)
+            self._problem = tr(self._missing())
             self._form.table.show_rows(())
         else:
             self._problem = tr(words.CHECKING)
             self._look.ask(DataQuestion(folder, lessons))
         self._form.say(self._problem)
         self._allow()
+
+    def _missing(self) -> str:
+        if self._form.from_folder:
+            return words.NO_FOLDER
+        return words.NOTHING_TICKED if self._form.labels.planes() else words.NO_LABELS
 
     def _lessons(self) -> Sequence[Lesson]:
         return [] if self._form.from_folder else [Lesson(plane) for plane in self._form.labels.ticked()]

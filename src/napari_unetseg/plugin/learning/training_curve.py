@@ -18,6 +18,7 @@ _MOST_POINTS = 600
 _SMOOTHING = 0.9
 """How much of the drawn loss is that of the steps before: the loss of single steps jumps."""
 _DOT = 3.5
+_LIGHT = 127
 
 
 class TrainingCurve(QWidget):
@@ -39,9 +40,9 @@ class TrainingCurve(QWidget):
         self.scores: list[tuple[float, float]] = []
         self.before: float | None = None
         self._metric = ""
-        self._seconds = 1.0
+        self._seconds = 0.0
         self._text, self._grid = QColor("black"), QColor("lightgray")
-        self._score, self._loss, self._score_text = QColor("black"), QColor("gray"), QColor("white")
+        self._score, self._loss = QColor("black"), QColor("gray")
         self.setMinimumSize(160, _HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -81,6 +82,8 @@ class TrainingCurve(QWidget):
         """Take the colours of a napari theme."""
         self._text, self._grid = QColor(theme.text.as_hex()), QColor(theme.primary.as_hex())
         self._score, self._loss = QColor(theme.current.as_hex()), QColor(theme.text.as_hex())
+        if QColor(theme.background.as_hex()).lightness() > _LIGHT:
+            self._score = self._score.darker(170)
         self._loss.setAlpha(130)
         self.update()
 
@@ -121,7 +124,7 @@ class TrainingCurve(QWidget):
         ]
 
     def _x(self, seconds: float, frame: QRectF) -> float:
-        return frame.left() + frame.width() * seconds / self._seconds
+        return frame.left() + frame.width() * seconds / max(self._seconds, 1.0)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Draw the scales, both curves, and what they are."""
@@ -155,12 +158,13 @@ class TrainingCurve(QWidget):
             place = QRectF(0, y - line / 2, frame.left() - 5, line)
             painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{share:g}")
         below = QRectF(frame.left(), frame.bottom() + 4, frame.width(), line)
-        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, _clock(self._seconds))
+        if self._seconds:
+            painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
+            painter.drawText(below, Qt.AlignmentFlag.AlignRight, _clock(self._seconds))
 
     def _draw_legend(self, painter: QPainter, frame: QRectF) -> None:
         """Name the curves above them, each after a piece of its line."""
-        words = [(tr("error"), self._loss, Qt.PenStyle.SolidLine, 1.3)]
+        words = [(tr("error"), self._loss, Qt.PenStyle.SolidLine, 1.3)] if self._seconds else []
         if self._metric:
             words.insert(0, (self._metric, self._score, Qt.PenStyle.SolidLine, 2.0))
         if self.before is not None:

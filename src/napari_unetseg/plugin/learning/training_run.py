@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.plugin.learning.training_request import TrainingRequest, make_job
 from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.postprocessing.layer_data import outline_labels
 from napari_unetseg.training.job_folder import JobFolder
 from napari_unetseg.training.progress_events import Failed, Finished, TrainingEvent, Validated
 from napari_unetseg.training.training_process import TrainingProcess
@@ -36,10 +37,10 @@ StartProcess = Callable[[Sequence[str], Path], RunningProcess]
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """An event, and the labels int32 (Y, X) that it brought, if any."""
+    """An event, and the outlines, int32 (Y, X), of the labels that it brought, if any."""
 
     event: TrainingEvent
-    labels: NDArray[np.int32] | None = None
+    outlines: NDArray[np.int32] | None = None
 
 
 class TrainingRun(QObject):
@@ -184,11 +185,11 @@ class TrainingRun(QObject):
 
 
 def _preview(event: TrainingEvent) -> NDArray[np.int32] | None:
-    """Read the labels that an event names, if it does and they are still there: a newer event may have others."""
+    """Outline the labels that an event names, if it does and they are still there: a newer event may have others."""
     if not isinstance(event, Validated) or event.preview is None:
         return None
     try:
         labels: NDArray[np.int32] = np.load(event.preview, allow_pickle=False).astype(np.int32, copy=False)
     except (OSError, ValueError):
         return None
-    return labels
+    return outline_labels(labels)
