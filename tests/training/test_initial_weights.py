@@ -57,7 +57,7 @@ def test_each_of_several_must_fit(recipe: TrainingRecipe, other: TrainingState, 
 def test_a_model_package_gives_its_weights(
     dataset: Path, recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
 ) -> None:
-    fields = card_fields(recipe, load_samples(find_pairs(dataset), recipe.normalisation))
+    fields = card_fields(recipe, load_samples(find_pairs(dataset), recipe.normalisation), images=8)
     write_package(tmp_path / "model", fields, weights_of(other))
     state = initial_state(recipe, CPU)
     initialise_weights(state, [str(tmp_path / "model")])

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unetseg.errors import OutOfMemory, UnetsegError
+from napari_unetseg.errors import Cancelled, OutOfMemory, UnetsegError
 from napari_unetseg.io import read_image
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
-from napari_unetseg.training.dataset import DatasetError, find_pairs, load_samples
+from napari_unetseg.training.dataset import find_pairs, load_samples
 from napari_unetseg.training.loop import fit, predict_maps, stalled
+from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
+from napari_unetseg.training.scores import dice_score
 from napari_unetseg.training.state import (
     BEST_FILE,
     LAST_FILE,
@@ -44,8 +46,16 @@ def test_trains_a_model_that_finds_discs(dataset: Path, recipe: TrainingRecipe, 
     }
     longer = recipe.model_copy(update={**changes, "augmentation": steady})
     output, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
-    lines: list[str] = []
-    card = train(dataset, output, checkpoints, longer, device="cpu", report=lines.append)
+    events: list[TrainingEvent] = []
+    shown: list[np.ndarray] = []
+
+    def watch(event: TrainingEvent) -> None:
+        events.append(event)
+        if isinstance(event, Validated) and event.preview is not None:
+            shown.append(np.load(event.preview))
+
+    image = read_image(dataset / "images" / "field0.png")
+    card = train(dataset, output, checkpoints, longer, device="cpu", preview=image, report=watch)
 
     assert card == read_card(output / CARD_FILE)
     assert card.scores["validation"]["dice"] > 0.8
@@ -54,10 +64,24 @@ def test_trains_a_model_that_finds_discs(dataset: Path, recipe: TrainingRecipe, 
     assert len(held) == card.scores["validation"]["images"] == 8 - card.training_data[0].images
     assert read_training_recipe(output / RECIPE_FILE) == longer
     assert (checkpoints / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
-    assert len(lines) == 1 + 3  # what is trained on, then each validation
 
-    result = SegmentationService(output, "cpu").segment(read_image(dataset / "images" / "field0.png"))
+    (begun,) = (event for event in events if isinstance(event, Begun))
+    assert (begun.images, begun.held_out, begun.resumed) == (card.training_data[0].images, len(held), False)
+    validated = [event for event in events if isinstance(event, Validated)]
+    assert [event.step for event in validated] == [80, 160, 240]
+    assert validated[0].best
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert steps
+    assert all(0 < event.progress <= 1 and np.isfinite(event.loss) for event in steps)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].model == output
+    assert events[-1].after["dice"] == card.scores["validation"]["dice"]
+    assert not events[-1].stopped
+
+    result = SegmentationService(output, "cpu").segment(image)
     truth = read_image(dataset / "masks" / "field0.png").array
+    assert [labels.dtype for labels in shown] == 3 * [np.dtype(np.int32)]
+    assert dice_score(shown[-1] > 0, truth > 0) > 0.8
     assert abs(result.count - len(np.unique(truth[truth > 0]))) <= 1
 
 
@@ -262,31 +286,69 @@ def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: TrainingRecipe, tm
 
 
 def test_scenes_are_trained_on_and_named_on_the_card(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
-    lines: list[str] = []
+    events: list[TrainingEvent] = []
     with_scenes = recipe.model_copy(update={"scenes": 3, "steps": 1})
-    card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", with_scenes, device="cpu", report=lines.append)
+    card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", with_scenes, device="cpu", report=events.append)
     real, scenes = card.training_data
-    assert lines[0].startswith(f"{real.images} images and 3 procedural scenes to train on, ")
+    assert Told(text="3 procedural scenes are learnt from besides.") in events
     assert real.images == 8 - card.scores["validation"]["images"]
     assert scenes.images == 3
     assert set(card.scores["validation"]["per_kind"]) == {"bright", "dark"}
 
 
-def test_images_that_all_look_alike_cannot_be_divided(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
-    (dataset / "index.csv").unlink()
-    for number in range(1, 8):
-        (dataset / "images" / f"field{number}.png").unlink()
-    with pytest.raises(DatasetError, match="0 of 1 images would be held out"):
-        train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe)
-
-
-def test_missing_matplotlib_is_said_before_training(
+def test_without_matplotlib_there_is_a_model_and_a_word_on_the_curves(
     dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(UnetsegError, match=r"napari-unetseg\[train\]"):
-        train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe)
-    assert not (tmp_path / "checkpoints").exists()
+    events: list[TrainingEvent] = []
+    train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe, device="cpu", report=events.append)
+    assert isinstance(events[0], Told)
+    assert "napari-unetseg[train]" in events[0].text
+    assert not (tmp_path / "checkpoints" / CURVES_FILE).exists()
+
+
+def test_a_stop_keeps_the_best_so_far(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    events: list[TrainingEvent] = []
+    long = recipe.model_copy(update={"steps": 10_000, "validate_every": 1000})
+    steps = iter([False, False, True])
+    card = train(
+        dataset,
+        tmp_path / "model",
+        tmp_path / "checkpoints",
+        long,
+        device="cpu",
+        report=events.append,
+        stop=lambda: next(steps),
+    )
+    assert isinstance(events[-1], Finished)
+    assert events[-1].stopped
+    assert read_card(tmp_path / "model" / CARD_FILE) == card
+    (validated,) = (event for event in events if isinstance(event, Validated))
+    assert validated.step == 2
+
+
+def test_a_stop_before_the_first_step_makes_no_model(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    with pytest.raises(UnetsegError, match="stopped before anything was learnt"):
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe, device="cpu", stop=lambda: True)
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_interrupted_run_goes_on_where_it_was(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    asked = 0
+
+    def interrupt() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            raise Cancelled("left")
+        return False
+
+    with pytest.raises(Cancelled):
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe, device="cpu", stop=interrupt)
+    events: list[TrainingEvent] = []
+    train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe, device="cpu", report=events.append)
+    assert [event.resumed for event in events if isinstance(event, Begun)] == [True]
+    assert [event.step for event in events if isinstance(event, Stepped | Validated)] == [4, 4]
 
 
 @pytest.mark.parametrize(("batch", "advice"), [(4, "--batch 2"), (2, "--crop ")])
@@ -299,4 +361,4 @@ def test_a_lack_of_memory_names_a_smaller_step(
     monkeypatch.setattr("napari_unetseg.training.loop.train_step", step)
     scarce = recipe.model_copy(update={"batch": batch})
     with pytest.raises(OutOfMemory, match=f"with {batch} crops of .*{advice}"):
-        train(dataset, tmp_path / "model", tmp_path / "checkpoints", scarce, device="cpu", report=lambda line: None)
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", scarce, device="cpu")

@@ -18,6 +18,7 @@ from napari_unetseg.cli.demo_command import demo_command
 from napari_unetseg.cli.evaluate_command import evaluate_command
 from napari_unetseg.cli.export_command import export_command
 from napari_unetseg.cli.health_command import health_command
+from napari_unetseg.cli.improve_command import improve_command
 from napari_unetseg.cli.keys_command import keys_app
 from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.reporting import plain_errors
@@ -82,6 +83,7 @@ _COMMANDS = (
     models_command,
     health_command,
     train_command,
+    improve_command,
     evaluate_command,
     convert_command,
     export_command,

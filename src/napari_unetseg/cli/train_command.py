@@ -1,12 +1,31 @@
 """`napari-unetseg train`: a folder of images and masks becomes a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_unetseg.cli.options import DeviceOption
 from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.cli.training_run import (
+    CheckpointsOption,
+    EventsOption,
+    PreviewOption,
+    TrainingRun,
+    default_checkpoints,
+)
+from napari_unetseg.io.text_columns import in_columns
+from napari_unetseg.training.job_folder import NetworkSize, ObjectType
+from napari_unetseg.zoo.card import as_name
+
+if TYPE_CHECKING:
+    from napari_unetseg.training.data_check import CheckedPair
+    from napari_unetseg.training.training_recipe import TrainingRecipe
+
+MOST_STEPS = 1_000_000
+"""Steps of a recipe that shall end by its minutes."""
+
+_TITLES = ("name", "status", "size", "objects", "diameter", "annotated")
 
 
 def train_command(
@@ -19,18 +38,31 @@ def train_command(
         ),
     ],
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of the model, made if needed.", file_okay=False),
-    ],
-    checkpoints: Annotated[
         Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the model, made if needed.", file_okay=False),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say what is wrong or odd about the images and masks; train nothing."),
+    ] = False,
+    objects: Annotated[
+        ObjectType | None,
         typer.Option(
-            metavar="DIR",
-            help="Folder for checkpoints and learning curves; run the same command again to go on from them. "
-            "Default: in the user's cache folder, by the model's name.",
-            file_okay=False,
+            help="What there is to find: 'touching' objects that are told apart, or the 'area' that something covers. "
+            "Default: the recipe's, else touching."
         ),
     ] = None,
+    size: Annotated[
+        NetworkSize | None,
+        typer.Option(
+            help="How large a network: 'tiny' for few images or little time, or 'standard'. Both learn on a laptop. "
+            "Default: the recipe's."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="How long to train, whatever the number of steps.")
+    ] = None,
+    checkpoints: CheckpointsOption = None,
     recipe: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML file that says how to train; the options below go before it."),
@@ -44,6 +76,10 @@ def train_command(
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the model. Default: the recipe's, else that of the output folder.")
+    ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(help="What people call the model. Default: the recipe's, else the output folder's name."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
@@ -64,7 +100,9 @@ def train_command(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for curves that TensorBoard shows.", file_okay=False),
     ] = None,
+    preview: PreviewOption = None,
     device: DeviceOption = None,
+    events: EventsOption = False,
 ) -> None:
     """Train a model on your own images.
 
@@ -72,42 +110,106 @@ def train_command(
     window take by its path. The weights that score best on the held-out images are kept, and the
     model's card says how well.
     """
-    from platformdirs import user_cache_path
-    from tqdm import tqdm
-
+    if check:
+        _check(data)
+        return
+    if output is None:
+        raise typer.BadParameter("say where the model goes", param_hint="--output")
     from napari_unetseg.config import load_settings
 
-    options: dict[str, Any] = {"name": name, "steps": steps, "batch": batch, "crop": crop, "seed": seed}
-    options |= {"patience": patience, "start_from": start_from}
+    given: dict[str, Any] = {"name": name, "display_name": title, "steps": steps, "batch": batch, "crop": crop}
+    given |= {"seed": seed, "patience": patience, "start_from": start_from, "minutes": minutes}
+    options = {key: value for key, value in given.items() if value is not None}
+    if minutes is not None and steps is None:
+        options["steps"] = MOST_STEPS
     with plain_errors():
-        from napari_unetseg.training.train import train as train_model
+        # Not before a run listens, as what this imports takes seconds.
+        folder = checkpoints or default_checkpoints(name or _model_name(recipe, output))
+        with TrainingRun(folder, events) as run:
+            from napari_unetseg.io import read_image
+            from napari_unetseg.training.train import train as train_model
 
-        chosen = _choose_recipe(
-            recipe, {key: value for key, value in options.items() if value is not None}, output, data
-        )
-        folder = checkpoints or user_cache_path("napari-unetseg", appauthor=False) / "training" / chosen.name
-        where = device or load_settings().settings.unet.model.device
-        card = train_model(
-            data,
-            output,
-            folder,
-            chosen,
-            validation_list=validation,
-            device=where,
-            tensorboard=tensorboard,
-            report=tqdm.write,
-        )
+            chosen = _choose_recipe(recipe, objects, size, options, output, data)
+            card = train_model(
+                data,
+                output,
+                folder,
+                chosen,
+                validation_list=validation,
+                device=device or load_settings().settings.unet.model.device,
+                tensorboard=tensorboard,
+                preview=None if preview is None else read_image(preview),
+                report=run.report,
+                stop=run.stop,
+            )
+    if not events:
+        typer.echo(_outcome(output, card, folder, trained=chosen.steps > 0))
+
+
+def _outcome(output: Path, card: Any, folder: Path, trained: bool) -> str:
     scores = card.scores["validation"]
     figures = f"Dice {scores['dice']:.3f}"
     if "ap50" in scores:  # not where the masks do not tell objects apart
         figures += f" and AP@0.5 {scores['ap50']:.3f}"
-    typer.echo(
-        f"{output}: model {card.name!r}, {figures} on {scores['images']} held-out images. "
-        f"{'Learning curves and checkpoints' if chosen.steps else 'Its weights, unrounded,'} are in {folder}."
+    left = "Learning curves and checkpoints" if trained else "Its weights, unrounded,"
+    return (
+        f"{output}: model {card.name!r}, {figures} on {scores['images']} held-out images ({card.scores['split']}). "
+        f"{left} are in {folder}."
     )
 
 
-def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, data: Path) -> Any:
+def _check(data: Path) -> None:
+    """Print what there is of each pair, and what is odd; exit with status 1 where training would stop."""
+    from tqdm import tqdm
+
+    from napari_unetseg.training.data_check import check_data
+
+    with plain_errors(), tqdm(desc="Checking", unit="image", disable=None, leave=False) as bar:
+
+        def show(done: int, all_of_them: int) -> None:
+            bar.total = all_of_them
+            bar.update(done - bar.n)
+
+        report = check_data(data / "images", data / "masks", show)
+    rows = [_TITLES, *(_row(pair) for pair in report.pairs)]
+    typer.echo("\n".join(in_columns(rows, left=2)))
+    for pair in report.pairs:
+        if pair.remarks:
+            typer.echo(f"{pair.name}: {' '.join(pair.remarks)}")
+    for finding in report.findings:
+        typer.echo(finding)
+    if not report.usable:
+        raise typer.Exit(1)
+
+
+def _row(pair: "CheckedPair") -> tuple[str, ...]:
+    return (
+        pair.name,
+        pair.status,
+        "" if pair.shape is None else f"{pair.shape[0]} x {pair.shape[1]}",
+        "" if pair.objects is None else str(pair.objects),
+        "" if pair.diameter is None else f"{pair.diameter:.0f}",
+        f"{pair.annotated:.0%}" if pair.objects is not None else "",
+    )
+
+
+def _model_name(recipe: Path | None, output: Path) -> str:
+    """Return the name of the model: the recipe's, else that of the output folder."""
+    if recipe is None:
+        return as_name(output.resolve().name)
+    from napari_unetseg.training.training_recipe import read_training_recipe
+
+    return read_training_recipe(recipe).name
+
+
+def _choose_recipe(
+    path: Path | None,
+    objects: ObjectType | None,
+    size: NetworkSize | None,
+    options: dict[str, Any],
+    output: Path,
+    data: Path,
+) -> "TrainingRecipe":
     """Read the recipe, or make one up from the folders' names, and let the options go before it."""
     from pydantic import ValidationError
 
@@ -115,6 +217,7 @@ def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, dat
         RecipeError,
         TrainingRecipe,
         explain_recipe_error,
+        fields_for,
         read_training_recipe,
     )
 
@@ -123,12 +226,12 @@ def _choose_recipe(path: Path | None, options: dict[str, Any], output: Path, dat
     else:
         title = output.resolve().name
         fields = {
-            "name": title.lower().replace(" ", "_"),
+            "name": as_name(title),
             "display_name": title,
             "description": f"Trained on {data.resolve().name}.",
             "data": {"name": data.resolve().name},
         }
     try:
-        return TrainingRecipe.model_validate(fields | options)
+        return TrainingRecipe.model_validate(fields | fields_for(objects, size) | options)
     except ValidationError as error:
         raise RecipeError(f"The recipe is wrong: {explain_recipe_error(error)}.") from error

@@ -56,7 +56,7 @@ def are_masks(pairs: Sequence[Pair]) -> bool:
     for pair in pairs:
         with suppress(UnetsegError):
             values = np.unique(read_label_image(pair.mask).array)
-            if np.count_nonzero(values) > 1:
+            if np.count_nonzero(values > 0) > 1:
                 return False
     return True
 
@@ -79,7 +79,8 @@ def evaluate(method: Method, pairs: Sequence[Pair], truth: Truth) -> Iterator[Sc
 
 
 def compare(predicted: NDArray[np.int32], annotation: NDArray[np.int32], pair: Pair, truth: Truth) -> Score:
-    """Score one label image, int32 (Y, X), against an annotation of the same shape."""
+    """Score one label image, int32 (Y, X), against an annotation of the same shape, where that is not below 0."""
+    predicted, annotation = np.where(annotation < 0, 0, predicted), np.maximum(annotation, 0)
     if truth == "foreground":
         return score_foreground(predicted, annotation, pair.stem, pair.kind)
     return score(predicted, annotated_objects(annotation, truth), pair.stem, pair.kind)

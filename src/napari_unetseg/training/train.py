@@ -1,5 +1,6 @@
 """From a folder of images and masks to a model package with its scores."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,28 +9,43 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_unetseg.errors import out_of_memory_says
+from napari_unetseg.errors import UnetsegError, out_of_memory_says
+from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import choose_device
+from napari_unetseg.inference.backends.intensities import rescale
 from napari_unetseg.inference.backends.make_backend import keep_to_cores
+from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
+from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
+from napari_unetseg.training.dataset import Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
-from napari_unetseg.training.loop import fit
+from napari_unetseg.training.loop import fit, predict_maps, stalled
+from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scores import MEASURES, Score, summarise_scores
-from napari_unetseg.training.split import group_by_appearance, hold_out, read_validation_list
-from napari_unetseg.training.state import BEST_FILE, TrainingState, network_arguments, without_auxiliary
+from napari_unetseg.training.state import (
+    BEST_FILE,
+    LAST_FILE,
+    TrainingState,
+    network_arguments,
+    progress,
+    without_auxiliary,
+)
 from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.training_recipe import TrainingRecipe, write_training_recipe
 from napari_unetseg.training.tune_decoder import predict_pairs, tune_decoder
+from napari_unetseg.training.validation_choice import choose_validation
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
 
-RECIPE_FILE, VALIDATION_FILE, CURVES_FILE = "recipe.yaml", "validation.txt", "curves.png"
+RECIPE_FILE, VALIDATION_FILE, CURVES_FILE, PREVIEW_FILE = "recipe.yaml", "validation.txt", "curves.png", "preview.npy"
+
+SECONDS_BETWEEN_STEPS = 0.25
+"""A step is told of only so long after the one before."""
 
 METRICS = {"ap": "AP over IoU 0.5 to 0.9", "ap50": "AP@0.5", "dice": "Dice"}
 
@@ -43,11 +59,14 @@ def train(
     validation_list: Path | None = None,
     device: str = "auto",
     tensorboard: Path | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    preview: Image | None = None,
+    report: Callable[[TrainingEvent], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> ModelCard:
     """Train a model and write its package.
 
-    Run again with the same arguments after a kill, it goes on from the last checkpoint.
+    Run again with the same arguments after a kill, it goes on from the last checkpoint; an exception out of `report`
+    or `stop` leaves one behind, too.
 
     Parameters
     ----------
@@ -61,49 +80,64 @@ def train(
     recipe
         What to train, and how long.
     validation_list
-        File of the stems to hold out, one a line. Left out, whole groups of like images are.
+        File of the stems to hold out, one a line. Left out, whole groups of like images are, where there are several.
     device
         ``"auto"``, ``"cuda"``, one of several cards such as ``"cuda:1"``, ``"mps"`` or ``"cpu"``.
     tensorboard
         Folder for losses and scores that TensorBoard can show, where they are wanted.
+    preview
+        Image of which the labels that the model so far finds are written to `checkpoints` after each validation.
     report
-        Called with a line of text after each validation.
+        Called with each event, from the calling thread.
+    stop
+        Asked at each step; True ends training early, and the best weights so far become the model.
 
     Raises
     ------
     OutOfMemory
         If there is not enough for the crops of a step; the message names a smaller step.
     UnetsegError
-        If the data, the checkpoint or a folder cannot be used; the message names the file.
+        If the data, the checkpoint or a folder cannot be used, the message naming the file; or if it was stopped
+        before the first step.
     """
-    require_matplotlib("Learning curves")
     if tensorboard is not None:
         require_tensorboard()
     chosen = choose_device(device)
     keep_to_cores()
-    pairs = find_pairs(data)
-    groups = group_by_appearance(pairs, recipe.split.distance)
-    held = _hold_out(pairs, groups, recipe, validation_list, data)
-    samples = load_samples(pairs, recipe.normalisation)
-    training = [sample for sample in samples if sample.stem not in held]
-    validation = [sample for sample in samples if sample.stem in held]
+    draws = _draws_curves(report)
+    report(Told(text=Sentence("Reading the images.")))
+    choice = choose_validation(data, recipe, validation_list, checkpoints)
+    samples = load_samples(list(choice.pairs), recipe.normalisation)
+    training = [sample for sample in samples if sample.stem not in choice.held]
+    validation = [sample for sample in samples if sample.stem in choice.held]
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
-    drawn = f" and {len(scenes)} procedural scenes" if scenes else ""
-    report(f"{len(training)} images{drawn} to train on, {len(validation)} held out; {chosen.reason}")
+    if scenes:
+        report(Told(text=Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes))))
+    told = _Teller(recipe, checkpoints, report, preview, torch.device(chosen.torch_name))
+    report(
+        Begun(
+            images=len(training),
+            held_out=len(validation),
+            device=chosen.reason,
+            metric=METRICS[recipe.metric],
+            resumed=(checkpoints / LAST_FILE).exists(),
+        )
+    )
 
     def show(state: TrainingState) -> None:
         log(state.history[-1])
-        draw_curves(state.history, checkpoints / CURVES_FILE)
-        report(", ".join(f"{name} {value:.4g}" for name, value in state.history[-1].items()))
+        if draws:
+            draw_curves(state.history, checkpoints / CURVES_FILE)
+        told.validated(state)
 
     # Scenes are one group: no two of them are more alike than others.
-    names = [groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
+    names = [choice.groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
     with (
         nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log,
         out_of_memory_says(_no_memory_to_train(recipe)),
     ):
-        fit(
+        state = fit(
             shown,
             draw_weights([sample.kind for sample in shown], names),
             validation,
@@ -111,12 +145,97 @@ def train(
             checkpoints,
             device=torch.device(chosen.torch_name),
             on_validation=show,
+            on_step=told.stepped,
+            stop=stop,
         )
+    if recipe.steps and not state.step:
+        raise UnetsegError(Sentence("Training was stopped before anything was learnt, so there is no model."))
+    report(Told(text=Sentence("Choosing the threshold and the other parameters on the held-out images.")))
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
-    fields = card_fields(recipe, training)
-    return write_trained_model(
-        output, fields, without_auxiliary(best, recipe), recipe, [pair for pair in pairs if pair.stem in held], device
+    card = write_trained_model(
+        output,
+        card_fields(recipe, training, choice.images),
+        without_auxiliary(best, recipe),
+        recipe,
+        [pair for pair in choice.pairs if pair.stem in choice.held],
+        choice.split,
+        device,
     )
+    report(
+        Finished(
+            model=output,
+            name=card.name,
+            display_name=card.display_name,
+            after={name: value for name, value in card.scores["validation"].items() if isinstance(value, float)},
+            stopped=progress(recipe, state.step, state.seconds) < 1 and not stalled(state.history, recipe),
+            seconds=state.seconds,
+        )
+    )
+    return card
+
+
+def _draws_curves(report: Callable[[TrainingEvent], None]) -> bool:
+    """Say whether curves can be drawn into a file, and how that could be had where they cannot."""
+    try:
+        require_matplotlib("Learning curves in a file")
+    except UnetsegError as error:
+        report(Told(text=error_sentence(error)))
+        return False
+    return True
+
+
+class _Teller:
+    """Makes events of what the training loop calls back with."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        checkpoints: Path,
+        report: Callable[[TrainingEvent], None],
+        preview: Image | None,
+        device: torch.device,
+    ) -> None:
+        self._recipe, self._report, self._device = recipe, report, device
+        self._file = checkpoints / PREVIEW_FILE
+        self._pixels = None if preview is None else _network_pixels(preview, recipe)
+        self._told = -math.inf
+
+    def stepped(self, state: TrainingState, loss: float) -> None:
+        """Tell of a step, but not of each where they are many."""
+        if state.seconds - self._told < SECONDS_BETWEEN_STEPS:
+            return
+        self._told = state.seconds
+        done = progress(self._recipe, state.step, state.seconds)
+        left = state.seconds * (1 - done) / done if done > 0 else None
+        self._report(Stepped(step=state.step, loss=loss, progress=done, seconds=state.seconds, remaining=left))
+
+    def validated(self, state: TrainingState) -> None:
+        """Tell the last score, with the labels of the preview."""
+        row, metric = state.history[-1], self._recipe.metric
+        before = [past[metric] for past in state.history[:-1]]
+        self._report(
+            Validated(
+                step=state.step,
+                loss=row["loss"],
+                score=row[metric],
+                best=row[metric] > max(before, default=-math.inf),
+                seconds=state.seconds,
+                preview=self._draw(state),
+            )
+        )
+
+    def _draw(self, state: TrainingState) -> Path | None:
+        if self._pixels is None:
+            return None
+        maps = predict_maps(state.average.module.eval(), self._pixels, self._recipe, self._device)
+        with whole_file(self._file) as path:
+            np.save(path, decode(maps, self._recipe.heads, self._recipe.parameters))
+        return self._file
+
+
+def _network_pixels(image: Image, recipe: TrainingRecipe) -> torch.Tensor:
+    normalised = normalise(image, recipe.normalisation, channels=3)
+    return torch.from_numpy(rescale(normalised.planes, *normalised.ranges[0]))
 
 
 def _no_memory_to_train(recipe: TrainingRecipe) -> str:
@@ -132,24 +251,14 @@ def _log_nothing(row: Mapping[str, float]) -> None:
     pass
 
 
-def _hold_out(
-    pairs: Sequence[Pair], groups: dict[str, str], recipe: TrainingRecipe, validation_list: Path | None, data: Path
-) -> set[str]:
-    if validation_list is not None:
-        held = set(read_validation_list(validation_list, pairs))
-    else:
-        kinds = {pair.stem: pair.kind for pair in pairs}
-        held = set(hold_out(groups, kinds, recipe.split.fraction, recipe.split.seed))
-    if not held or len(held) == len(pairs):
-        raise DatasetError(
-            f"{data}: {len(held)} of {len(pairs)} images would be held out for validation. Images that all look alike "
-            "cannot be divided by look: add images of other experiments, or list the ones to hold out in a file."
-        )
-    return held
+def card_fields(recipe: TrainingRecipe, training: Sequence[Sample], images: int) -> dict[str, Any]:
+    """Fields of the model card that do not depend on the training's outcome.
 
-
-def card_fields(recipe: TrainingRecipe, training: Sequence[Sample]) -> dict[str, Any]:
-    """Fields of the model card that do not depend on the training's outcome."""
+    Parameters
+    ----------
+    images
+        How many files the samples are of.
+    """
     diameters = np.concatenate([sample.diameters for sample in training])
     return {
         "name": recipe.name,
@@ -163,7 +272,7 @@ def card_fields(recipe: TrainingRecipe, training: Sequence[Sample]) -> dict[str,
         "outputs": [{"name": head, "activation": "none"} for head in recipe.heads],
         "decoder": "threshold" if recipe.heads == ("foreground",) else "seeded_watershed",
         "parameters": recipe.parameters,
-        "training_data": [{**recipe.data.model_dump(), "images": len(training)}, *_scenes_entry(recipe)],
+        "training_data": [{**recipe.data.model_dump(), "images": images}, *_scenes_entry(recipe)],
         "licence": recipe.licence,
     }
 
@@ -181,11 +290,13 @@ def write_trained_model(
     weights: dict[str, torch.Tensor],
     recipe: TrainingRecipe,
     held: Sequence[Pair],
+    split: str,
     device: str = "auto",
 ) -> ModelCard:
     """Write a package, tune its decoder on the held-out images, and put its scores on the card.
 
-    The scores are those of the package as it lies on disk, rounded weights and all.
+    The scores are those of the package as it lies on disk, rounded weights and all. `split` says for the card how the
+    held-out images were chosen.
     """
     card = write_package(output, fields, weights)
     predictions = list(predict_pairs(read_package(output, "path"), held, device))
@@ -200,7 +311,7 @@ def write_trained_model(
     ]
     baseline = evaluate(OTSU, held, choose_truth(masks, OTSU.divides))
     scores_card = {
-        "split": f"{len(held)} images held out in whole groups of like images",
+        "split": split,
         "decoder": f"parameters chosen on these same images by {METRICS[recipe.metric]}, "
         "which flatters the scores a little",
         "measures": MEASURES,

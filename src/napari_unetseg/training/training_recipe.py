@@ -1,5 +1,6 @@
 """The recipe of a model: all that decides its weights, besides the data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.training.job_folder import NetworkSize, ObjectType
 from napari_unetseg.training.targets import HeadName
 from napari_unetseg.zoo.card import ObjectSizes, Percentile, is_within_sizes
 
@@ -236,6 +238,34 @@ class TrainingRecipe(_Strict):
     def learnt(self) -> tuple[HeadName, ...]:
         """What the network predicts while it is trained: `heads`, then `auxiliary`."""
         return self.heads + self.auxiliary
+
+
+_OBJECTS: Mapping[ObjectType, Mapping[str, Any]] = {
+    "touching": {"heads": ("foreground", "distance"), "auxiliary": ("boundary",), "metric": "ap50"},
+    "area": {"heads": ("foreground",), "auxiliary": (), "metric": "dice", "parameters": {"split": 0.0}},
+}
+_SIZES: Mapping[NetworkSize, Mapping[str, Any]] = {
+    "tiny": {"features": (16, 32, 64, 96), "crop": 128},
+    "standard": {"features": (32, 64, 96, 128, 160), "crop": 192},
+}
+_QUICK = {"architecture": "subpixel_unet", "block": 2, "batch": 8, "warm_up": 50, "validate_every": 100}
+
+
+def fields_for(objects: ObjectType | None = None, size: NetworkSize | None = None) -> dict[str, Any]:
+    """Return fields of a recipe for objects of a type and a network of a size, each where it is given.
+
+    Parameters
+    ----------
+    objects
+        ``"touching"`` ones are told apart by how deep a pixel lies in its object; of an ``"area"`` only the
+        foreground is learnt, and nothing is divided.
+    size
+        ``"tiny"`` has 0.4 million parameters, ``"standard"`` 1.9 million. Both compute at half the resolution, and
+        learn on a laptop's processor.
+    """
+    of_objects = {} if objects is None else _OBJECTS[objects]
+    of_size = {} if size is None else {**_QUICK, **_SIZES[size]}
+    return {**of_objects, **of_size}
 
 
 def read_training_recipe(path: Path) -> TrainingRecipe:
