@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.training.progress_events import Begun, Finished, Stepped, TrainingEvent, event_line
+from napari_unetseg.training.progress_events import TrainingEvent, event_line
 
 Step = Callable[..., Any]
 
@@ -58,32 +57,18 @@ class FakeProcesses:
         return self.runs[-1]
 
 
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test find the jobs of another."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def processes() -> Iterator[FakeProcesses]:
     made = FakeProcesses()
     yield made
     for run in made.runs:
         run.end()
-
-
-def begun(**changes: Any) -> Begun:
-    known: dict[str, Any] = {"images": 1, "held_out": 1, "device": "cpu", "metric": "ap50", "before": 0.4}
-    return Begun(**(known | changes))
-
-
-def stepped(step: int, **changes: Any) -> Stepped:
-    known: dict[str, Any] = {"loss": 1 / step, "progress": step / 10, "seconds": float(step), "remaining": 10.0 - step}
-    return Stepped(step=step, **(known | changes))
-
-
-def finished(model: Path, **changes: Any) -> Finished:
-    known: dict[str, Any] = {
-        "name": "better",
-        "display_name": "Better",
-        "before": {"ap50": 0.4},
-        "after": {"ap50": 0.7},
-    }
-    return Finished(model=model, **(known | changes))
 
 
 @pytest.fixture
@@ -108,9 +93,3 @@ def open_window(
         for run in processes.runs:
             run.end()
         qtbot.waitUntil(lambda w=widget: not w.learning.busy, timeout=20_000)
-
-
-def result_of(widget: SegmentationWidget) -> ShownResult:
-    shown = widget.result
-    assert shown is not None
-    return shown

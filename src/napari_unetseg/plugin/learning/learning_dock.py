@@ -69,7 +69,7 @@ class Learning(QObject):
     @property
     def busy(self) -> bool:
         """Whether something runs in a worker."""
-        return self.panel is not None and (self.shown.run.running or self.improving.busy or self.anew.busy)
+        return self.panel is not None and (self.shown.busy or self.improving.busy or self.anew.busy)
 
     def open_improve(self) -> None:
         """Show how to improve the model of the selected result from corrections."""
