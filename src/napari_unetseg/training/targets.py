@@ -32,7 +32,7 @@ def training_targets(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     )
     unknown = labels < 0
     if unknown.any():
-        cut = np.unique(objects[ndimage.binary_dilation(unknown, np.ones((3, 3)))])
+        cut = np.unique(objects[ndimage.maximum_filter(unknown, 3)])
         shapeless = unknown | np.isin(objects, cut[cut > 0])
         targets[TARGETS.index("foreground"), unknown] = np.nan
         targets[TARGETS.index("distance"), shapeless] = np.nan

@@ -1,0 +1,105 @@
+"""What is to be learnt from regions: crops at the size at which the model will see them, and scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.training.corrected_images import NOT_ANNOTATED
+from napari_unetseg.training.corrected_regions import Region, typical_diameter_of, whole_objects
+from napari_unetseg.training.dataset import Sample, object_diameters
+from napari_unetseg.training.fine_tune import Lesson
+from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix
+from napari_unetseg.training.seen import answer_maps, in_unit_range
+from napari_unetseg.training.targets import training_targets
+from napari_unetseg.zoo.card import ModelCard
+
+FEW_OBJECTS = 5
+"""Of fewer objects the foregrounds are compared: one more or less that is matched would decide all."""
+
+CROP, LARGE_CROP = 192, 320
+"""Sides of the crops in pixels, of usual objects and of those wider than half of it."""
+
+ROOM = 1.25
+"""How much larger or smaller than the corrected objects a card lets objects be before it rescales an image."""
+
+
+def card_for(card: ModelCard, regions: Sequence[Region]) -> ModelCard:
+    """Return the card of a model that learned from regions: the sizes that it sees well are theirs, too.
+
+    Objects larger than the model saw well are learnt as they are, and no image is shrunk for them any more. Smaller
+    ones are learnt as they are and enlarged, as an image of them is still enlarged.
+    """
+    diameter = typical_diameter_of(regions)
+    if diameter is None or card.object_sizes is None or diameter <= card.object_sizes[1]:
+        return card
+    return card.model_copy(update={"object_sizes": (card.object_sizes[0], round(ROOM * diameter, 1))})
+
+
+def scored_by(regions: Sequence[Region], card: ModelCard) -> str:
+    """Return the score that decides: ``"ap50"``, or ``"dice"`` of few objects or where none are told apart."""
+    objects = sum(np.unique(region.labels[region.labels > 0]).size for region in regions)
+    return "dice" if objects < FEW_OBJECTS or card.decoder == "threshold" else "ap50"
+
+
+def crop_side(regions: Sequence[Region]) -> int:
+    """Return the side of crops in pixels that suits the objects of regions."""
+    diameter = typical_diameter_of(regions)
+    return CROP if diameter is None or diameter < CROP / 2 else LARGE_CROP
+
+
+def make_lesson(regions: Sequence[Region], known: tuple[Tensor, Tensor], card: ModelCard) -> Lesson:
+    """Work out all that fine-tuning needs of regions.
+
+    Parameters
+    ----------
+    known
+        Crops and what the old network says of them, see `make_pool`.
+    """
+    diameter = typical_diameter_of(regions)
+    views = list(regions)
+    shares = [region.annotated**0.5 for region in regions]
+    if diameter is not None and card.object_sizes is not None and card.object_size and diameter < card.object_sizes[0]:
+        views += [magnified(region, card.object_size / diameter) for region in regions]
+        shares += [2 * share for share in shares]
+    samples = [sample_of(region, card) for region in views]
+    return Lesson(samples, tuple(np.array(shares) / sum(shares)), known, known[0].shape[-1])
+
+
+def sample_of(region: Region, card: ModelCard) -> Sample:
+    """Return a region as crops are drawn from it."""
+    return Sample(
+        stem=region.image,
+        kind=region.image,
+        pixels=torch.from_numpy(in_unit_range(region.pixels, card)).half(),
+        targets=torch.from_numpy(training_targets(region.labels)).half(),
+        labels=np.maximum(region.labels, 0),
+        diameters=object_diameters(whole_objects(region.labels)),
+    )
+
+
+def magnified(region: Region, factor: float) -> Region:
+    """Return a region enlarged."""
+    size = [max(1, round(side * factor)) for side in region.labels.shape]
+    pixels = functional.interpolate(torch.from_numpy(region.pixels)[None], size, mode="bilinear", antialias=True)[0]
+    labels = functional.interpolate(torch.from_numpy(region.labels)[None, None].double(), size, mode="nearest-exact")
+    return Region(region.image, pixels.numpy(), labels[0, 0].numpy().astype(np.int32))
+
+
+def score_regions(
+    network: SegmentationNetwork, regions: Sequence[Region], card: ModelCard, device: torch.device
+) -> dict[str, float]:
+    """Return the mean AP@0.5 and Dice of what a model finds in the annotated pixels of regions."""
+    scores = []
+    for region in regions:
+        maps = answer_maps(network, torch.from_numpy(region.pixels), card, device)
+        found = decode(maps, card.heads, card.parameters)
+        known = region.labels > NOT_ANNOTATED
+        there, true = np.where(known, found, 0), np.where(known, region.labels, 0)
+        scores.append((average_precision(iou_matrix(there, true)), dice_score(there > 0, true > 0)))
+    ap50, dice = np.mean(scores, axis=0)
+    return {"ap50": float(ap50), "dice": float(dice)}

@@ -1,0 +1,96 @@
+"""Pictures of what a model knows, and its answers to them, which it is to keep while it learns something new.
+
+Of the images that a model was trained on its package has none. Those drawn here stand for them: it has to go on
+answering as it did (learning without forgetting, Li and Hoiem, ECCV 2016).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_unetseg import samples
+from napari_unetseg.image import Image
+from napari_unetseg.inference.normalisation import normalise
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.training.augment import draw_crop
+from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.scores import dice_score
+from napari_unetseg.training.seen import answer, answer_maps, for_network, in_unit_range
+from napari_unetseg.training.training_recipe import Augmentation
+from napari_unetseg.zoo.card import ModelCard
+
+PICTURES = (
+    samples.nuclei_with_truth,
+    samples.tissue_with_truth,
+    samples.cells_with_truth,
+    samples.spheroids_with_truth,
+    samples.hand_with_truth,
+)
+"""Pictures of all that bundled models know."""
+
+POOL = 96
+"""Crops that stand for all that a model knows."""
+
+KNOWN = 0.6
+"""Dice from which a model knows what is in a picture."""
+
+VARIED = Augmentation(
+    scale=(0.6, 1.8),
+    on_object=0.5,
+    invert=0.15,
+    grey=0.15,
+    shuffle=0.1,
+    tint=0.15,
+    balance=0.15,
+    gain=0.4,
+    offset=0.1,
+    gamma=0.8,
+    elastic=2.0,
+    shade=0.3,
+    blur=1.2,
+    noise=0.06,
+)
+"""How its crops vary: as widely as bundled models were trained."""
+
+
+def known_pictures(network: SegmentationNetwork, card: ModelCard, device: torch.device) -> list[Sample]:
+    """Return the drawn pictures that a model segments well; all of them if there are none."""
+    scored = [(_sample(card, *picture()), picture) for picture in PICTURES]
+    known = []
+    for sample, _ in scored:
+        maps = answer_maps(network, for_network(sample.pixels.float(), card), card, device)
+        found = decode(maps, card.heads, card.parameters)
+        if dice_score(found > 0, sample.labels > 0) >= KNOWN:
+            known.append(sample)
+    return known or [sample for sample, _ in scored]
+
+
+def make_pool(
+    network: SegmentationNetwork, card: ModelCard, side: int, seed: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Draw crops of pictures that a network knows, and let it answer.
+
+    Returns
+    -------
+    pixels, answers
+        float32 (POOL, 3, side, side), intensities as augmentation has them, and probabilities (POOL, heads, side,
+        side).
+    """
+    pictures, rng = known_pictures(network, card, device), np.random.default_rng(seed)
+    crops = torch.stack([draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(POOL)])
+    answers = [answer(network, for_network(part, card), card, device).cpu() for part in torch.split(crops, 8)]
+    return crops, torch.cat(answers)
+
+
+def _sample(card: ModelCard, image: Image, labels: np.ndarray) -> Sample:
+    pixels = in_unit_range(normalise(image, card.normalisation, card.input_channels).array, card)
+    areas = np.bincount(labels.ravel())[1:]
+    return Sample(
+        stem=image.name,
+        kind=image.name,
+        pixels=torch.from_numpy(pixels).half(),
+        targets=torch.zeros((5, *labels.shape), dtype=torch.float16),
+        labels=labels,
+        diameters=np.sqrt(4 * areas[areas > 0] / np.pi),
+    )
