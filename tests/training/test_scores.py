@@ -10,6 +10,7 @@ from napari_unetseg.training.scores import (
     IOU_THRESHOLDS,
     ObjectScore,
     Score,
+    annotated_part,
     average_precision,
     count_matches,
     dice_score,
@@ -30,6 +31,15 @@ def squares(*corners: tuple[int, int], side: int = 4) -> np.ndarray:
     for number, (y, x) in enumerate(corners, start=1):
         labels[y : y + side, x : x + side] = number
     return labels
+
+
+def test_where_nothing_is_annotated_nothing_counts() -> None:
+    true = squares((0, 0), (0, 10))
+    true[:, 8:] = -1
+    found, known = annotated_part(squares((0, 0), (12, 12)), true)
+    np.testing.assert_array_equal(found, squares((0, 0)))
+    np.testing.assert_array_equal(known, squares((0, 0)))
+    assert score(found, known, "a", "b").objects.ap50 == 1
 
 
 def test_dice_of_half_overlapping_masks() -> None:

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from napari_unetseg.errors import Cancelled, OutOfMemory, UnetsegError
-from napari_unetseg.io import read_image
+from napari_unetseg.io import read_image, read_label_image
 from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import find_pairs, load_samples
@@ -305,6 +306,22 @@ def test_without_matplotlib_there_is_a_model_and_a_word_on_the_curves(
     assert isinstance(events[0], Told)
     assert "napari-unetseg[train]" in events[0].text
     assert not (tmp_path / "checkpoints" / CURVES_FILE).exists()
+
+
+def test_masks_that_are_annotated_in_part_are_learnt_from(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    for path in sorted((dataset / "masks").iterdir()):
+        labels = read_label_image(path).array.astype(np.int32)
+        labels[:, 40:] = -1
+        path.unlink()
+        tifffile.imwrite(path.with_suffix(".tif"), labels)
+    events: list[TrainingEvent] = []
+    card = train(dataset, tmp_path / "model", tmp_path / "checkpoints", recipe, device="cpu", report=events.append)
+    losses = [event.loss for event in events if isinstance(event, Stepped | Validated)]
+    assert losses
+    assert np.isfinite(losses).all()
+    assert card.scores["otsu_watershed"]["ap50"] > 0.9  # as it finds the discs, and nobody counts those beyond
 
 
 def test_a_stop_keeps_the_best_so_far(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:

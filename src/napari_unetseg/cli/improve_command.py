@@ -8,6 +8,7 @@ import typer
 from napari_unetseg.cli.options import DeviceOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.training_run import (
+    SCORES,
     CheckpointsOption,
     EventsOption,
     PreviewOption,
@@ -21,13 +22,16 @@ def improve_command(
         str,
         typer.Argument(metavar="MODEL", help="Name of a model ('napari-unetseg models' lists them), or its folder."),
     ],
-    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of the images whose labels were corrected.")],
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="Folder of the images whose labels were corrected, or one image.")
+    ],
     labels: Annotated[
         Path,
         typer.Argument(
             metavar="LABELS",
-            help="Folder of their corrected labels, named as the images are. Every object has a number of its own, 0 "
-            "is background; pixels below 0, in a signed TIFF file, are not annotated and teach nothing.",
+            help="Folder of their corrected labels, named as the images are, or one label image. Every object has a "
+            "number of its own, 0 is background; pixels below 0, in a signed TIFF file, are not annotated and teach "
+            "nothing.",
         ),
     ],
     output: Annotated[
@@ -84,7 +88,7 @@ def _before_and_after(scores: object) -> str:
         return "Nothing was held back, so there is no score."
     before, after = scores["before"], scores.get("after", {})
     both = [
-        f"{name} {before[name]:.3f} before, {after[name]:.3f} after"
+        f"{SCORES.get(name, name)} {before[name]:.3f} before, {after[name]:.3f} after"
         for name in before
         if isinstance(before[name], float) and isinstance(after.get(name), float)
     ]

@@ -54,6 +54,9 @@ GOES_AFTER = 60.0
 """Seconds after which a run that nobody follows ends where it is; files are written whole, so nothing is lost by it."""
 
 
+SCORES = {"ap": "mean AP", "ap50": "AP@0.5", "dice": "Dice"}
+
+
 def default_checkpoints(name: str) -> Path:
     """Return the folder of checkpoints of a model of that name, where none is chosen."""
     from platformdirs import user_cache_path
@@ -174,7 +177,7 @@ def _in_words(event: TrainingEvent) -> str | None:
     if isinstance(event, Told):
         return event.text
     if isinstance(event, Begun):
-        before = "" if event.before is None else f"; {event.metric} before: {event.before:.3f}"
+        before = "" if event.before is None else f"; {SCORES[event.metric]} before: {event.before:.3f}"
         goes_on = "Going on from the last checkpoint" if event.resumed else "Beginning"
         return f"{goes_on}: {event.images} images to train on, {event.held_out} held out{before}. {event.device}"
     if isinstance(event, Validated):

@@ -143,7 +143,7 @@ def draw_object_pixel(labels: NDArray[np.int32], rng: Generator) -> tuple[int, i
     some = rng.integers(flat.size, size=TRIED_PIXELS)
     hits = some[flat[some] > 0]
     if not hits.size:
-        found = np.flatnonzero(flat)
+        found = np.flatnonzero(flat > 0)
         hits = rng.choice(found, 1) if found.size else found
     return divmod(int(hits[0]), labels.shape[1]) if hits.size else None
 

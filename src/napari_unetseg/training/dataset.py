@@ -55,7 +55,7 @@ class Sample:
     targets
         float16 (5, Y, X), see `napari_unetseg.training.targets.training_targets`.
     labels
-        int32 (Y, X): 0 is background, every other number an object.
+        int32 (Y, X): 0 is background, every number above an object; pixels below 0 are not annotated.
     diameters
         Equivalent diameter of each object in pixels.
     """
@@ -177,9 +177,10 @@ def prepare(image: Image, labels: NDArray[np.int32], stem: str, kind: str, norma
 
 def object_diameters(labels: NDArray[np.int32]) -> NDArray[np.float64]:
     """Diameter in pixels of the disc as large as each object; in a mask of one value each part is an object."""
-    areas = np.bincount(labels.ravel())[1:]
+    objects = np.maximum(labels, 0)
+    areas = np.bincount(objects.ravel())[1:]
     if np.count_nonzero(areas) == 1:
-        areas = np.bincount(ndimage.label(labels)[0].ravel())[1:]
+        areas = np.bincount(ndimage.label(objects)[0].ravel())[1:]
     return np.asarray(np.sqrt(4 * areas[areas > 0] / np.pi), np.float64)
 
 

@@ -16,7 +16,7 @@ from napari_unetseg.io import read_label_image
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.scores import Score, score, score_foreground
+from napari_unetseg.training.scores import Score, annotated_part, score, score_foreground
 
 Segment = Callable[[Image], NDArray[np.int32]]
 """Gives the label image, int32 (Y, X), of an image."""
@@ -80,10 +80,10 @@ def evaluate(method: Method, pairs: Sequence[Pair], truth: Truth) -> Iterator[Sc
 
 def compare(predicted: NDArray[np.int32], annotation: NDArray[np.int32], pair: Pair, truth: Truth) -> Score:
     """Score one label image, int32 (Y, X), against an annotation of the same shape, where that is not below 0."""
-    predicted, annotation = np.where(annotation < 0, 0, predicted), np.maximum(annotation, 0)
+    found, true = annotated_part(predicted, annotation)
     if truth == "foreground":
-        return score_foreground(predicted, annotation, pair.stem, pair.kind)
-    return score(predicted, annotated_objects(annotation, truth), pair.stem, pair.kind)
+        return score_foreground(found, true, pair.stem, pair.kind)
+    return score(found, annotated_objects(true, truth), pair.stem, pair.kind)
 
 
 def annotated_objects(annotation: NDArray[np.int32], truth: Truth) -> NDArray[np.int32]:

@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -220,8 +220,7 @@ def unfinished_jobs() -> list[JobFolder]:
 
 def free_model_folder(title: str) -> Path:
     """Return a folder among the user's models for a new one, named by its title, that no model and no job has yet."""
-    wanted = {folder.read_job().output.name for folder in unfinished_jobs()}
-    taken = taken_names(list_models()) | wanted
+    taken = taken_names(list_models()) | {path.name for path in _wanted_folders()}
     root = user_model_folder()
     return next(root / name for name in _numbered(as_name(title)) if name not in taken and not (root / name).exists())
 
@@ -252,6 +251,17 @@ def shell_line(arguments: Iterable[str]) -> str:
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
+def _wanted_folders() -> Iterator[Path]:
+    """Yield where jobs want to write models that are not there yet."""
+    for folder in job_folders():
+        if folder.state() == "finished":
+            continue
+        try:
+            yield folder.read_job().output
+        except UnetsegError:
+            continue  # nobody can take that job up again, which who tries is told
+
+
 def _event(line: str) -> TrainingEvent | None:
     try:
         return read_event(line)
@@ -259,7 +269,7 @@ def _event(line: str) -> TrainingEvent | None:
         return None
 
 
-def _numbered(name: str) -> Iterable[str]:
+def _numbered(name: str) -> Iterator[str]:
     yield name
     stem = re.sub(r"_\d+$", "", name)
     number = 2

@@ -21,7 +21,7 @@ from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.initial_weights import initialise_weights
 from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.sampling import draw_batches
-from napari_unetseg.training.scores import score, summarise_scores
+from napari_unetseg.training.scores import annotated_part, score, summarise_scores
 from napari_unetseg.training.state import (
     BEST_FILE,
     LAST_FILE,
@@ -186,7 +186,7 @@ def validate(state: TrainingState, samples: Sequence[Sample], device: torch.devi
         labels = decode(
             predict_maps(network, sample.pixels.float(), state.recipe, device), state.recipe.heads, parameters
         )
-        scores.append(score(labels, sample.labels, sample.stem, sample.kind))
+        scores.append(score(*annotated_part(labels, sample.labels), sample.stem, sample.kind))
     summary = summarise_scores(scores)
     kinds = {f"ap50 {kind}": means["ap50"] for kind, means in summary["per_kind"].items()}
     return {name: summary[name] for name in ("dice", "ap", "ap50")} | kinds

@@ -23,6 +23,15 @@ MEASURES = (
 """What the names of `summarise_scores` mean, for people."""
 
 
+def annotated_part(
+    predicted: NDArray[np.int32], true: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return both without what an annotation, by pixels below 0, says nothing of."""
+    if not (true < 0).any():
+        return predicted, true
+    return np.where(true < 0, np.int32(0), predicted), np.maximum(true, 0)
+
+
 def dice_score(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     """Twice the overlap of two masks over the sum of their areas; 1 where both are empty."""
     total = int(predicted.sum()) + int(true.sum())

@@ -119,7 +119,7 @@ def train(
             images=len(training),
             held_out=len(validation),
             device=chosen.reason,
-            metric=METRICS[recipe.metric],
+            metric=recipe.metric,
             resumed=(checkpoints / LAST_FILE).exists(),
         )
     )

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -99,6 +100,7 @@ class TrainingProcess:
             yield event
         status = self._process.wait()
         self._errors.join()
+        self._close(self._process.stdin, self._process.stdout, self._process.stderr)
         if not told and not self._abandoned and status != LEFT_TO_BE_RESUMED:
             event = Failed(text=self._why(status))
             self._keep(event)
@@ -108,7 +110,7 @@ class TrainingProcess:
         """Ask the run to end now; it writes the model with the best weights so far."""
         with self._lock:
             stdin = self._process.stdin
-            if self._abandoned or stdin is None:
+            if stdin is None or stdin.closed:
                 return
             try:
                 stdin.write(f"{STOP}\n")
@@ -118,13 +120,8 @@ class TrainingProcess:
 
     def abandon(self) -> None:
         """Let the run write a checkpoint and go; the same command takes it up again. Does not wait for it."""
-        with self._lock:
-            self._abandoned = True
-            if self._process.stdin is not None:
-                try:
-                    self._process.stdin.close()
-                except OSError:
-                    return  # it has ended by itself
+        self._abandoned = True
+        self._close(self._process.stdin)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until the process has ended, and return its exit status.
@@ -135,6 +132,14 @@ class TrainingProcess:
             If it has not after `timeout` seconds.
         """
         return self._process.wait(timeout)
+
+    def _close(self, *streams: IO[str] | None) -> None:
+        with self._lock:
+            for stream in filter(None, streams):
+                try:
+                    stream.close()
+                except OSError:  # what was written to it and not read is lost with the process
+                    continue
 
     def _keep(self, event: TrainingEvent) -> None:
         if self._log is not None:

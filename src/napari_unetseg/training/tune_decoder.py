@@ -15,7 +15,13 @@ from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import Pair, read_pair
-from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix, mean_average_precision
+from napari_unetseg.training.scores import (
+    annotated_part,
+    average_precision,
+    dice_score,
+    iou_matrix,
+    mean_average_precision,
+)
 from napari_unetseg.training.training_recipe import Metric
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import ModelPackage
@@ -84,7 +90,12 @@ def _best(
     predictions: Sequence[PredictedPair], heads: tuple[str, ...], candidates: Sequence[DecodeParameters], metric: Metric
 ) -> DecodeParameters:
     means = [
-        np.mean([_MEASURES[metric](decode(one.probability, heads, candidate), one.labels) for one in predictions])
+        np.mean(
+            [
+                _MEASURES[metric](*annotated_part(decode(one.probability, heads, candidate), one.labels))
+                for one in predictions
+            ]
+        )
         for candidate in tqdm(candidates, desc="Tuning the decoder", disable=None)
     ]
     return candidates[int(np.argmax(means))]

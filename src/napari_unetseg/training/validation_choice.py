@@ -1,9 +1,11 @@
 """Which images of a data set are held out, however few there are.
 
-Whole groups of like images are, where there are several groups. Where all images look alike some of them are, and of a
-single image a quarter; what that makes the scores worth is said on the model's card.
+Whole groups of like images are, where there are several groups. Where images are few, or all look alike, those with the
+most usual number of objects are, and of a single image a quarter; what that makes the scores worth is said on the
+model's card.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,9 @@ from napari_unetseg.training.split import group_by_appearance, hold_out, read_va
 from napari_unetseg.training.training_recipe import TrainingRecipe
 
 PARTS_FOLDER = "parts"
+ENOUGH = 6
+"""Of fewer images nobody can tell groups of like ones."""
+
 LEAST_SIDE = 64
 """Pixels that a single image must have along each axis to be learnt from and scored on."""
 
@@ -82,17 +87,18 @@ def choose_validation(
             )
     else:
         kinds = {pair.stem: pair.kind for pair in pairs}
-        held = frozenset(hold_out(groups, kinds, recipe.split.fraction, recipe.split.seed))
-        split = f"{len(held)} images held out in whole groups of like images"
-        if not held or len(held) == len(pairs):
+        grouped = frozenset(hold_out(groups, kinds, recipe.split.fraction, recipe.split.seed))
+        if len(pairs) >= ENOUGH and 0 < len(grouped) < len(pairs):
+            held, split = grouped, f"{len(grouped)} images held out in whole groups of like images"
+        else:
             held = _typical(pairs, max(1, round(recipe.split.fraction * len(pairs))))
-            split = f"{len(held)} of {len(pairs)} images that look alike held out, which flatters the scores"
+            split = f"{len(held)} of {len(pairs)} images held out, like the others, which flatters the scores"
     return ValidationChoice(tuple(pairs), groups, held, split, len(pairs) - len(held))
 
 
 def _typical(pairs: Sequence[Pair], count: int) -> frozenset[str]:
     """Choose the pairs whose numbers of objects are nearest to the median, among those that have any."""
-    objects = {pair.stem: object_diameters(np.maximum(read_pair(pair)[1], 0)).size for pair in pairs}
+    objects = {pair.stem: object_diameters(read_pair(pair)[1]).size for pair in pairs}
     if not any(objects.values()):
         raise DatasetError(f"{pairs[0].mask.parent}: no mask marks any object, so there is nothing to learn.")
     middle = float(np.median([number for number in objects.values() if number]))
@@ -108,6 +114,7 @@ def _cut(pair: Pair, folder: Path) -> list[Pair]:
             f"{pair.image}: a single image of {image.shape[0]} x {image.shape[1]} pixels is too small to be learnt "
             "from. Add images."
         )
+    shutil.rmtree(folder, ignore_errors=True)  # those of an earlier sitting
     for row, rows in enumerate(_halves(image.shape[0])):
         for column, columns in enumerate(_halves(image.shape[1])):
             part = labels[rows, columns]
