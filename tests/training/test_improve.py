@@ -50,7 +50,15 @@ def run(
     events: list[TrainingEvent] = []
     report = options.pop("report", events.append)
     improve(
-        package, images, folder / "better", folder / "run", minutes=60, steps=steps, device="cpu", report=report, **options
+        package,
+        images,
+        folder / "better",
+        folder / "run",
+        minutes=60,
+        steps=steps,
+        device="cpu",
+        report=report,
+        **options,
     )
     return events
 

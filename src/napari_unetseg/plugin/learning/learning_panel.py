@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QSize, Signal
 from qtpy.QtWidgets import QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_unetseg.language import tr
@@ -40,7 +40,6 @@ class LearningPanel(QWidget):
         self.tabs = _Tabs()
         self.tabs.addTab(self.improve, tr(words.IMPROVE))
         self.tabs.addTab(self.train, tr(words.TRAIN))
-        self.tabs.fit()
         self.setMinimumWidth(WIDTH)
         column = ScrollingColumn()
         for widget in (self.interrupted, self.tabs, self.run):
@@ -68,13 +67,17 @@ class _Tabs(QTabWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.currentChanged.connect(self.fit)
+        self.currentChanged.connect(self.updateGeometry)
 
-    def fit(self) -> None:
-        """Take the height of the page that is shown."""
-        vertical = (QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        for at in range(self.count()):
-            page = self.widget(at)
-            if page is not None:
-                page.setSizePolicy(QSizePolicy.Policy.Preferred, vertical[at == self.currentIndex()])
-        self.updateGeometry()
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return the size that the page that is shown needs."""
+        hint, shown = super().sizeHint(), self.currentWidget()
+        pages = [page for at in range(self.count()) if (page := self.widget(at)) is not None]
+        if shown is not None:
+            tallest = max(page.sizeHint().height() for page in pages)
+            hint.setHeight(hint.height() - tallest + shown.sizeHint().height())
+        return hint
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return the same: the column around it scrolls."""
+        return QSize(super().minimumSizeHint().width(), self.sizeHint().height())

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_unetseg.language import tr
@@ -34,7 +35,7 @@ class RunView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.title, self.stage = QElidingLabel(), QElidingLabel()
+        self.title, self.stage = QElidingLabel(), QLabel()
         self.bar = QProgressBar()
         self.stop = QPushButton(tr("Stop"))
         self.curve = TrainingCurve()
@@ -61,6 +62,11 @@ class RunView(QWidget):
             self.show_event(event)
         self.say(tr(words.STARTING))
         self.bar.setRange(0, 0)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Keep room for two lines, so that nothing moves, in the font that comes with the first show."""
+        self.stage.setFixedHeight(2 * (self.stage.fontMetrics().lineSpacing() + 1))
+        super().showEvent(event)
 
     def say(self, text: str) -> None:
         """Tell what it is at."""
@@ -117,7 +123,9 @@ class RunView(QWidget):
         self.title.setStyleSheet("font-weight: bold; padding: 0;")
         for text in (self.stage, self.scores):
             text.setStyleSheet("padding: 0;")
-            text.setElideMode(Qt.TextElideMode.ElideRight)
+        self.scores.setElideMode(Qt.TextElideMode.ElideRight)
+        self.stage.setWordWrap(True)
+        self.stage.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.stop.setToolTip(tr(words.STOP_TIP))
         self.curve.setToolTip(tr(words.CURVE_TIP))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _HEIGHT = 150
 _MOST_POINTS = 600
-_SMOOTHING = 0.9
-"""How much of the drawn loss is that of the steps before: the loss of single steps jumps."""
+_SMOOTHED = 10
+"""Over about how many steps the drawn loss is averaged: that of single steps jumps."""
 _DOT = 3.5
 _LIGHT = 127
 
@@ -24,7 +24,7 @@ _LIGHT = 127
 class TrainingCurve(QWidget):
     """Loss and score over the time of a run; the score of the model as it was, if any, is a dashed line.
 
-    The score has the scale at the left, 0 to 1. The loss has none: only its fall means something.
+    The score has the scale at the left, 0 to 1. The loss begins at zero, too, and fills the height.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class TrainingCurve(QWidget):
         self.losses: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float]] = []
         self.before: float | None = None
-        self._metric = ""
+        self._metric, self._steps = "", 0
         self._seconds = 0.0
         self._text, self._grid = QColor("black"), QColor("lightgray")
         self._score, self._loss = QColor("black"), QColor("gray")
@@ -53,6 +53,7 @@ class TrainingCurve(QWidget):
     def begin(self, seconds: float) -> None:
         """Forget the curves there are, for a run that is likely to take so long."""
         self.losses, self.scores, self.before, self._metric = [], [], None, ""
+        self._steps = 0
         self._seconds = max(seconds, 1.0)
         self.update()
 
@@ -65,8 +66,10 @@ class TrainingCurve(QWidget):
         """Add the loss of a step; what is no number is left out."""
         if not math.isfinite(loss):
             return
+        self._steps += 1
         if self.losses:
-            loss = _SMOOTHING * self.losses[-1][1] + (1 - _SMOOTHING) * loss
+            before = self.losses[-1][1]
+            loss = before + (loss - before) / min(self._steps, _SMOOTHED)
         self.losses.append((seconds, loss))
         if len(self.losses) > 2 * _MOST_POINTS:
             self.losses = [*self.losses[:-1:2], self.losses[-1]]
@@ -113,13 +116,10 @@ class TrainingCurve(QWidget):
         # The first steps may be far above the rest, which would be flat beside them.
         later = [loss for _, loss in self.losses[bisect_left(self.losses, (0.02 * self._seconds, 0.0)) :]]
         values = later or [loss for _, loss in self.losses]
-        low, high = min(values), max(values)
-        reach = (high - low) or max(abs(high), 1e-9)
+        # From zero, so that a little less does not look like much.
+        reach = 1.15 * max(max(values), 1e-9)
         return [
-            QPointF(
-                self._x(seconds, frame),
-                frame.bottom() - (0.08 + 0.84 * min(max((loss - low) / reach, 0.0), 1.09)) * frame.height(),
-            )
+            QPointF(self._x(seconds, frame), frame.bottom() - min(max(loss / reach, 0.0), 1.0) * frame.height())
             for seconds, loss in self.losses
         ]
 
