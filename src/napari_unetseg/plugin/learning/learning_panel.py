@@ -41,13 +41,17 @@ class LearningPanel(QWidget):
         self.tabs.addTab(self.improve, tr(words.IMPROVE))
         self.tabs.addTab(self.train, tr(words.TRAIN))
         self.setMinimumWidth(WIDTH)
-        column = ScrollingColumn()
+        self._column = column = ScrollingColumn()
         for widget in (self.interrupted, self.tabs, self.run):
             column.rows.addWidget(widget)
         column.rows.addStretch(1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(column)
+
+    def look_at_run(self) -> None:
+        """Scroll to how the run stands."""
+        self._column.ensureWidgetVisible(self.run)
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""

@@ -64,7 +64,7 @@ class RunShown(QObject):
     ) -> None:
         super().__init__(parent)
         self.run = TrainingRun(models, process, self)
-        self._view, self._interrupted = panel.run, panel.interrupted
+        self._panel, self._view, self._interrupted = panel, panel.run, panel.interrupted
         self.preview = PreviewLayer(viewer)
         self._title, self._minutes = "", 1.0
         self._copying: Task[str] | None = None
@@ -124,6 +124,7 @@ class RunShown(QObject):
         self._view.begin(title, minutes, earlier)
         self._view.message.show_message("")
         self._interrupted.lock(True)
+        self._panel.look_at_run()
 
     def _go_on(self, unfinished: UnfinishedJob) -> None:
         if self.busy or unfinished.job is None:
