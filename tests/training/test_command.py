@@ -10,7 +10,12 @@ from typer.testing import CliRunner
 from napari_unetseg.cli.train_command import train_command
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE
 from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
-from napari_unetseg.training.training_recipe import TrainingRecipe, read_training_recipe, write_training_recipe
+from napari_unetseg.training.training_recipe import (
+    TrainingRecipe,
+    fields_for,
+    read_training_recipe,
+    write_training_recipe,
+)
 from napari_unetseg.zoo.card import CARD_FILE, read_card
 
 
@@ -118,3 +123,49 @@ def test_the_options_go_before_the_recipe(
     result = CliRunner().invoke(command, [str(dataset), *map(str, arguments), "--patience", "0"])
     assert result.exit_code == 1
     assert "patience: Input should be greater than or equal to 1" in result.output
+
+
+def test_a_check_prints_a_table_and_trains_nothing(command: typer.Typer, dataset: Path) -> None:
+    result = CliRunner().invoke(command, [str(dataset), "--check"])
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].split() == ["name", "status", "size", "objects", "diameter", "annotated"]
+    assert lines[1].split()[:5] == ["field0", "good", "64", "x", "64"] or lines[1].startswith("field0  doubtful")
+    assert {line.split()[0] for line in lines[1:9]} == {f"field{number}" for number in range(8)}
+
+
+def test_a_check_that_training_would_fail_fails(command: typer.Typer, dataset: Path) -> None:
+    (dataset / "masks" / "field2.png").unlink()
+    result = CliRunner().invoke(command, [str(dataset), "--check"])
+    assert result.exit_code == 1
+    assert "field2: There is no mask of this name." in result.output
+    assert "1 of 8 cannot be used: field2." in result.output
+
+
+def test_without_an_output_only_a_check_is_possible(command: typer.Typer, dataset: Path) -> None:
+    result = CliRunner().invoke(command, [str(dataset)])
+    assert result.exit_code == 2
+    assert "--output" in result.output
+
+
+def test_type_size_and_minutes_are_written_into_the_recipe_in_full(
+    command: typer.Typer, dataset: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "My areas"
+    arguments = [str(dataset), "-o", str(output), "--checkpoints", str(tmp_path / "run"), "--device", "cpu"]
+    arguments += ["--objects", "area", "--size", "tiny", "--minutes", "0.1", "--title", "Areas", "--crop", "64"]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    recipe = read_training_recipe(output / RECIPE_FILE)
+    expected = fields_for("area", "tiny")
+    assert recipe.heads == expected["heads"]
+    assert recipe.metric == "dice"
+    assert recipe.parameters.split == 0
+    assert recipe.features == expected["features"]
+    assert (recipe.crop, recipe.minutes, recipe.name, recipe.display_name) == (64, 0.1, "my_areas", "Areas")
+    assert read_card(output / CARD_FILE).decoder == "threshold"
+    # The same again from the recipe alone.
+    again = ["--recipe", str(output / RECIPE_FILE), "--steps", "1"]
+    result = CliRunner().invoke(command, [str(dataset), "-o", str(tmp_path / "again"), *again, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert read_training_recipe(tmp_path / "again" / RECIPE_FILE) == recipe.model_copy(update={"steps": 1})

@@ -7,6 +7,7 @@ import pytest
 from tests.training.conftest import draw_discs
 
 from napari_unetseg.image import Image
+from napari_unetseg.samples import spheroids_with_truth
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training import improvement as module
 from napari_unetseg.training.corrected_images import CorrectedImage
@@ -17,7 +18,7 @@ from napari_unetseg.training.progress_events import Begun, Finished, Stepped, To
 from napari_unetseg.training.scores import dice_score
 from napari_unetseg.zoo.registry import ModelPackage, find_model, read_package
 
-SIDE = 96
+SIDE = 128
 
 
 class KilledError(Exception):
@@ -27,7 +28,7 @@ class KilledError(Exception):
 def dark_discs(seed: int) -> tuple[Image, np.ndarray]:
     """Draw discs as the bundled model has never seen any: dark holes in a bright, striped ground."""
     rng = np.random.default_rng(seed)
-    labels = draw_discs(rng, SIDE, count=9)
+    labels = draw_discs(rng, SIDE // 2, count=9).repeat(2, 0).repeat(2, 1)
     stripes = 120 + 60 * np.sin(np.arange(SIDE) / 2)
     grey = np.where(labels > 0, 60, stripes) + rng.normal(0, 4, labels.shape)
     return Image(grey.clip(0, 255).astype(np.uint8), name=f"dark{seed}"), labels
@@ -35,6 +36,15 @@ def dark_discs(seed: int) -> tuple[Image, np.ndarray]:
 
 def corrected(*seeds: int) -> list[CorrectedImage]:
     return [CorrectedImage(image.name, image, labels) for image, labels in map(dark_discs, seeds)]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep little of what is known, and learn from small crops."""
+    monkeypatch.setattr("napari_unetseg.training.replay.PICTURES", (spheroids_with_truth,))
+    monkeypatch.setattr("napari_unetseg.training.replay.POOL", 8)
+    monkeypatch.setattr("napari_unetseg.training.lessons.CROP", 64)
+    monkeypatch.setattr("napari_unetseg.training.lessons.LARGE_CROP", 64)
 
 
 @pytest.fixture(scope="module")

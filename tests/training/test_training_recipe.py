@@ -3,10 +3,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from napari_unetseg.training.state import learning_rate
+from napari_unetseg.networks import build
+from napari_unetseg.training.job_folder import NetworkSize, ObjectType
+from napari_unetseg.training.state import learning_rate, network_arguments
 from napari_unetseg.training.training_recipe import (
     RecipeError,
     TrainingRecipe,
+    fields_for,
     read_training_recipe,
     write_training_recipe,
 )
@@ -87,3 +90,15 @@ def test_the_learning_rate_rises_and_falls(recipe: TrainingRecipe) -> None:
     assert rates[54] == pytest.approx(0.5)
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert 0 < rates[-1] < 0.001
+
+
+@pytest.mark.parametrize("objects", ["touching", "area", None])
+@pytest.mark.parametrize("size", ["tiny", "standard", None])
+def test_every_choice_of_type_and_size_is_a_recipe(objects: ObjectType | None, size: NetworkSize | None) -> None:
+    named = {"name": "a", "display_name": "A", "description": "A.", "data": {"name": "a"}}
+    recipe = TrainingRecipe.model_validate({**named, **fields_for(objects, size)})
+    assert (recipe.heads == ("foreground",)) == (objects == "area")
+    if size is not None:
+        network = build(recipe.architecture, network_arguments(recipe, recipe.learnt))
+        millions = sum(weight.numel() for weight in network.parameters()) / 1e6
+        assert round(millions, 1) == {"tiny": 0.4, "standard": 1.9}[size]  # as its docstring has it

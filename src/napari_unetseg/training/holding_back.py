@@ -20,7 +20,7 @@ MAIN_SHARE, FOLDS_SHARE, STAGES_END = 0.6, 0.3, 0.9
 of them ends; the rest is for the package."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
     """A model that learns from some regions and is scored on others.
 

@@ -20,7 +20,7 @@ from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.training.corrected_images import CorrectedImage
 from napari_unetseg.training.corrected_regions import Region, find_regions
 from napari_unetseg.training.fine_tune import Student, batches, mixed_weights
-from napari_unetseg.training.holding_back import Stage, plan_stages
+from napari_unetseg.training.holding_back import FOLDS_SHARE, MAIN_SHARE, Stage, plan_stages
 from napari_unetseg.training.improved_card import Outcome, improved_fields
 from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by
 from napari_unetseg.training.preview import Preview
@@ -213,13 +213,16 @@ class Improvement:
         if not student.steps:
             progress.began = self.seconds
         begin, end = progress.began, stage.end * self._budget
+        # By steps, as by time, models that only score have a part of those of the model itself.
+        parts = len(self._stages) - 1
+        most = self._most_steps if main else self._most_steps * FOLDS_SHARE / MAIN_SHARE / parts
         validated, losses = self.seconds, list[float]()
         interval = max((end - begin) / VALIDATIONS, 1.0)
         if not main:
             text = f"A model learns from the others, to score part {number} of {len(self._stages) - 1}."
             self._report(Told(text=text))
         with closing(batches(lesson, (self._seed, number), student.steps)) as drawn:
-            while (done := self._done(student.steps, begin, end)) < 1:
+            while (done := self._done(student.steps / most, student.steps, begin, end)) < 1:
                 if self._stop():
                     self.stopped = True
                     break
@@ -261,10 +264,10 @@ class Improvement:
     def _is_not_worse(self, network: SegmentationNetwork, stage: Stage, learnt_before: dict[str, float]) -> bool:
         return self._score(network, stage.learnt)[self._metric] >= learnt_before[self._metric]
 
-    def _done(self, steps: int, begin: float, end: float) -> float:
-        """Tell how much of a stage is done, by time or steps; a few steps are always taken."""
+    def _done(self, part: float, steps: int, begin: float, end: float) -> float:
+        """Tell how much of a stage is done, by its part of the most steps or by time; a few steps are always taken."""
         time = (self.seconds - begin) / max(end - begin, 1e-9)
-        return min(1.0, max(steps / self._most_steps, min(time, steps / FEWEST_STEPS)))
+        return min(1.0, max(part, min(time, steps / FEWEST_STEPS)))
 
     def _tell_step(self, student: Student, loss: float, main: bool) -> None:
         now = time.monotonic()
