@@ -263,7 +263,7 @@ class ReviewSession(QObject):
 
     def _show(self, item: "ReviewItem") -> None:
         self.panel.objects.show_objects(item.objects)
-        self.panel.message.show_message(review_words.reasons(item.reasons))
+        self.panel.message.show_message(review_words.reasons(item))
         self.image.show(item, self.decisions.following(item))
         self._allow()
 
@@ -367,6 +367,8 @@ class ReviewSession(QObject):
             self.panel.message.show_message(tr(review_words.ALL_DONE), "good")
         else:
             self._go_on(None)
+        if review.left_out:
+            self.panel.message.show_message(review_words.left_out(review.left_out), "warning")
 
     def _on_not_opened(self, folder: Path, error: Exception) -> None:
         self._on_failed(error)
