@@ -11,6 +11,8 @@ import tifffile
 from scipy import ndimage
 
 from napari_unetseg.batch.events import Event
+from napari_unetseg.batch.output_files import ResultKind
+from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -131,3 +133,16 @@ def save(folder: Path) -> Callable[..., Path]:
 @pytest.fixture
 def events() -> list[Event]:
     return []
+
+
+@pytest.fixture
+def results(service: FakeService, folder: Path) -> Callable[..., Path]:
+    """Segment all images of the folder as a batch does, into its folder ``segmented``, which is returned."""
+
+    def segment(*kinds: ResultKind, **options: Any) -> Path:
+        files = tuple(sorted(path for path in folder.iterdir() if path.is_file()))
+        job = BatchJob(files, folder / "segmented", kinds, **options)
+        segment_files(service, job, report=lambda event, counts: None)
+        return folder / "segmented"
+
+    return segment

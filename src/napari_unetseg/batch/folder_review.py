@@ -23,7 +23,7 @@ from napari_unetseg.batch.folder_journal import (
     WrittenFile,
 )
 from napari_unetseg.batch.output_files import DEFAULT_FOLDER, ENDINGS, ResultKind, Target
-from napari_unetseg.batch.result_doubt import ResultOnDisk, judge_result, look_at_result
+from napari_unetseg.batch.result_doubt import ResultOnDisk, judge_result, look_at_file, look_at_result
 from napari_unetseg.batch.review_report import REPORT_FILE, write_report
 from napari_unetseg.batch.summary_tables import write_summaries
 from napari_unetseg.batch.training_export import TrainingSet, export_items
@@ -221,12 +221,20 @@ class Review:
         return self._add(replace(item, count=before), None, WrittenFile.of(item.labels_path), {}, None)
 
     def refresh(self) -> tuple[ReviewItem, ...]:
-        """Read what others decided since; return the images that stand otherwise than before."""
+        """Read what others decided since; return the images that stand otherwise than before.
+
+        Raises
+        ------
+        UnetsegError
+            If the journal, or a label image that somebody corrected, cannot be read.
+        """
         self._journal.refresh()
         changed = []
         for place, item in enumerate(self.items):
-            now = _with_decision(item, self._journal.decisions.get(item.record.file))
-            if (now.decided, now.voided) != (item.decided, item.voided):
+            decision = self._journal.decisions.get(item.record.file)
+            if decision != (item.decided or item.voided):
+                # Who corrected it, or took a correction back, wrote the label image anew.
+                now = _with_decision(replace(item, labels=look_at_file(item.labels_path)), decision)
                 self._replace(place, now)
                 changed.append(now)
         return tuple(changed)
@@ -305,19 +313,12 @@ class Review:
 
     def _check_unchanged(self, item: ReviewItem) -> WrittenFile:
         """Return what the label image holds, which is what the item was shown with."""
-        path = item.labels_path
-        try:
-            labels = WrittenFile.of(path)
-        except OSError as error:
-            raise UnetsegError(
-                Sentence("{path}: cannot be read ({reason}).", path=path, reason=error.strerror or error)
-            ) from error
-        if labels != self.item(item.file).labels:
+        labels = look_at_file(item.labels_path)
+        if labels != item.labels:
             raise UnetsegError(
                 Sentence(
-                    "{path}: was changed since the review was opened, so what you saw is not what is there now. Open "
-                    "the review again.",
-                    path=path,
+                    "{path}: was changed meanwhile, so what you saw is not what is there now. Open the review again.",
+                    path=item.labels_path,
                 )
             )
         return labels

@@ -52,17 +52,28 @@ def look_at_result(file: Path, target: Target, record: Record) -> ResultOnDisk:
         If one of them cannot be read; the message names it.
     """
     path = target.path(ENDINGS[ResultKind.LABELS])
+    labels = look_at_file(path)
+    axes, shape = _planes_of(path)
+    table = read_object_columns(_found(target, ResultKind.TABLE, record), axes, shape)
+    return ResultOnDisk(file, target, record, labels, table)
+
+
+def look_at_file(path: Path) -> WrittenFile:
+    """Return what a result file holds.
+
+    Raises
+    ------
+    UnetsegError
+        If it cannot be read.
+    """
     try:
-        labels = WrittenFile.of(path)
+        return WrittenFile.of(path)
     except OSError as error:
         raise UnetsegError(
             Sentence(
                 "{path}: cannot be read ({reason}). Segment the image again.", path=path, reason=error.strerror or error
             )
         ) from error
-    axes, shape = _planes_of(path)
-    table = read_object_columns(_found(target, ResultKind.TABLE, record), axes, shape)
-    return ResultOnDisk(file, target, record, labels, table)
 
 
 def _found(target: Target, kind: ResultKind, record: Record) -> Path:

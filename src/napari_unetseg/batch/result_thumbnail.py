@@ -48,7 +48,8 @@ def read_thumbnail(image: Image, labels: Path, side: int) -> NDArray[np.uint8]:
     step = max(1, -(-max(image.shape) // side))
     plane = _shrunk(image.plane(index), step)
     picture = draw_overlay(plane, np.zeros(plane.shape, np.int32))
-    coarse = np.asarray(numbers[index][step // 2 :: step * _WIDE, step // 2 :: step * _WIDE])
+    rows, columns = (slice(_first(length, step), None, step * _WIDE) for length in image.shape)
+    coarse = np.asarray(numbers[index][rows, columns])
     lines = draw_overlay(Image(np.zeros(coarse.shape, np.uint8)), coarse)
     lines = lines.repeat(_WIDE, axis=0).repeat(_WIDE, axis=1)[: len(picture), : picture.shape[1]]
     drawn = lines.any(axis=-1)
@@ -56,17 +57,22 @@ def read_thumbnail(image: Image, labels: Path, side: int) -> NDArray[np.uint8]:
     return picture
 
 
+def _first(length: int, step: int) -> int:
+    """Return the first pixel along an axis that is taken of the labels: the middle of the first step."""
+    return min(step, length) // 2
+
+
 def _shrunk(plane: Image, step: int) -> Image:
     """Average blocks of step x step pixels around the pixels that are taken of the labels."""
     pixels = plane.channels_first
-    if step == 1:
-        return Image(np.moveaxis(np.asarray(pixels), 0, -1), "YXC", rgb=plane.rgb)
-    rows, columns = (len(range(step // 2, length, step)) for length in pixels.shape[1:])
+    rows, columns = (len(range(_first(length, step), length, step)) for length in plane.shape)
     total = np.zeros((rows, columns, len(pixels)), np.float32)
     offsets = np.unique(np.linspace(0, step - 1, min(step, _COARSE)).astype(int))
+    height, width = plane.shape
     for y in offsets:
         for x in offsets:
-            part = np.moveaxis(np.asarray(pixels[:, y::step, x::step], np.float32), 0, -1)[:rows, :columns]
+            block = pixels[:, min(y, height - 1) :: step, min(x, width - 1) :: step]
+            part = np.moveaxis(np.asarray(block, np.float32), 0, -1)[:rows, :columns]
             # At the lower and right border the last blocks may be cut.
             total += np.pad(part, ((0, rows - len(part)), (0, columns - part.shape[1]), (0, 0)), mode="edge")
     return Image(total / len(offsets) ** 2, "YXC", rgb=plane.rgb)

@@ -75,8 +75,10 @@ def _export(review: "Review", folder: Path) -> None:
     exported = review.export(folder)
     for one in exported.left_out:
         typer.echo(f"{one.file.name}: not exported: {one.reason}", err=True)
-    typer.echo(f"{exported.images} images and label images in {folder}.", err=True)
-    if not exported.images:
+    count = exported.images
+    what = "1 image and its label image" if count == 1 else f"{count} images and their label images"
+    typer.echo(f"{what} in {folder}.", err=True)
+    if not count:
         raise typer.Exit(1)
 
 
