@@ -179,6 +179,26 @@ def test_the_palette_checks_and_loads_the_model_in_the_panel(make_napari_viewer:
     assert widget.health.light.state == "ready"
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "method"),
+    [
+        ("fix_objects", "fixing", "open"),
+        ("improve_model", "learning", "open_improve"),
+        ("train_model", "learning", "open_train"),
+        ("review_folder", "reviewing", "open"),
+        ("compare_models", "comparing", "open"),
+    ],
+)
+def test_the_palette_opens_the_windows_of_the_panel(
+    make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch, name: str, part: str, method: str
+) -> None:
+    viewer = make_napari_viewer()
+    widget, opened = commands.open_widget(viewer), []
+    monkeypatch.setattr(getattr(widget, part), method, lambda: opened.append(part))
+    get_app_model().commands.execute_command(f"napari-unetseg.{name}")
+    assert opened == [part]
+
+
 def test_the_palette_shows_the_card(make_napari_viewer: Any) -> None:
     viewer = make_napari_viewer()
     get_app_model().commands.execute_command("napari-unetseg.model_info")

@@ -88,7 +88,10 @@ def open_dialog(
     yield make
     for dialog in made:
         dialog.close()
-        qtbot.waitUntil(lambda d=dialog: not (d.controller.running or d.finder.busy or d.opener.busy), timeout=30_000)
+        qtbot.waitUntil(
+            lambda d=dialog: not (d.controller.running or d.finder.busy or d.results_finder.busy or d.opener.busy),
+            timeout=30_000,
+        )
         dialog.deleteLater()
 
 
@@ -126,6 +129,20 @@ def test_a_folder_is_segmented_and_every_file_told(open_dialog: Open, plate: Pat
     wait(dialog, qtbot)
     assert shown(dialog, 1) == ["✓ done before", "✕ failed", "✓ done before"]
     assert "2 were done before." in dialog.message.text.text()
+
+
+def test_results_are_offered_for_review_once_there_are_some(open_dialog: Open, plate: Path, qtbot: Any) -> None:
+    dialog = open_dialog(plate)
+    qtbot.waitUntil(lambda: not dialog.results_finder.busy, timeout=20_000)
+    assert not dialog.review.isEnabled()
+    dialog.run.click()
+    wait(dialog, qtbot)
+    qtbot.waitUntil(dialog.review.isEnabled, timeout=20_000)
+    with qtbot.waitSignal(dialog.review_requested) as asked:
+        QTest.mouseClick(dialog.review, Qt.MouseButton.LeftButton)
+    assert asked.args == [plate / "segmented"]
+    dialog.form.output.setText(str(plate / "elsewhere"))
+    assert not dialog.review.isEnabled()
 
 
 def test_pattern_and_sub_folders_decide_which_images_match(open_dialog: Open, plate: Path, qtbot: Any) -> None:

@@ -16,15 +16,18 @@ class InOrder(QObject):
 
     Attributes
     ----------
+    progressed
+        How much of a piece is done, of how much.
     failed
         A piece failed, with its exception; those after it are done all the same.
     """
 
     failed = Signal(object)
+    progressed = Signal(int, int)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._waiting: deque[tuple[Callable[[], Any], Callable[[Any], object], Callable[[], object]]] = deque()
+        self._waiting: deque[tuple[Callable[[Task[Any]], Any], Callable[[Any], object], Callable[[], object]]] = deque()
         self._task: Task[Any] | None = None
         self._silent = False
 
@@ -35,7 +38,7 @@ class InOrder(QObject):
 
     def do(
         self,
-        work: Callable[[], _Value],
+        work: Callable[[Task[_Value]], _Value],
         done: Callable[[_Value], object],
         undo: Callable[[], object] = lambda: None,
     ) -> None:
@@ -44,7 +47,7 @@ class InOrder(QObject):
         Parameters
         ----------
         work
-            Called in another thread.
+            Called in another thread, with what it reports its progress to.
         done
             Gets what it returned, in the GUI thread.
         undo
@@ -73,7 +76,12 @@ class InOrder(QObject):
                 undo()
                 self.failed.emit(error)
 
-        self._task = Task(lambda _: work())
+        def tell_progress(so_far: int, total: int) -> None:
+            if not self._silent:
+                self.progressed.emit(so_far, total)
+
+        self._task = Task(work)
+        self._task.reports.progressed.connect(tell_progress)
         start(self._task, returned=tell, errored=fail, finished=self._end)
 
     def _end(self) -> None:

@@ -89,9 +89,9 @@ class QueueModel(QAbstractListModel):
         if role == _ITEM:
             return item
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "\n".join(filter(None, (str(item.file), _second_line(item), review_words.reasons(item.reasons))))
+            return "\n".join(filter(None, (str(item.file), _second_line(item), review_words.reasons(item))))
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return f"{item.file.name}: {_second_line(item)}. {review_words.reasons(item.reasons)}"
+            return f"{item.file.name}: {_second_line(item)}. {review_words.reasons(item)}"
         return None
 
 
@@ -285,7 +285,7 @@ class _RowPainter(QStyledItemDelegate):
         painter.drawText(second, _LINE, painter.fontMetrics().elidedText(_second_line(item), elide, second.width()))
         painter.setPen(colours.text)
         left = QRect(place.left(), second.bottom(), place.width(), place.bottom() - second.bottom())
-        _draw_elided(painter, left, review_words.reasons(item.reasons))
+        _draw_elided(painter, left, review_words.reasons(item))
 
     def _draw_sign(self, painter: QPainter, line: QRect, decision: "Verdict", colours: RowColours) -> None:
         """Draw what was decided as a glyph on a patch, since a colour alone would say it to few."""

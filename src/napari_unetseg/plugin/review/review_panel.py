@@ -53,8 +53,8 @@ class ReviewPanel(QWidget):
         for name, words in review_words.FILTERS.items():
             self.show_box.addItem(tr(words), name)
         self.show_fixing(False)
-        self._explain()
         self._arrange()
+        self._explain()
 
     def show_fixing(self, fixing: bool) -> None:
         """Name the buttons for looking at a result, or for correcting it."""
@@ -113,9 +113,9 @@ class ReviewPanel(QWidget):
         self.export.setToolTip(tr(review_words.EXPORT_TIP))
         self.improve.setToolTip(tr(review_words.IMPROVE_TIP))
         self.folder.setToolTip(tr(review_words.FOLDER_TIP))
-        for button in self.findChildren(QPushButton):
+        for widget in (*self.findChildren(QPushButton), self.show_box):
             # A click leaves the keyboard to the list and the viewer, whose keys decide.
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def _arrange(self) -> None:
         self.folder.setElideMode(Qt.TextElideMode.ElideMiddle)

@@ -1,13 +1,10 @@
 """What the buttons and keys of a review do."""
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakMethod
 
-from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QObject, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
@@ -16,10 +13,12 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.review import review_words
-from napari_unetseg.plugin.review.in_order import InOrder
+from napari_unetseg.plugin.review.decisions import Decisions
+from napari_unetseg.plugin.review.review_keys import ReviewKeys
 from napari_unetseg.plugin.review.review_panel import ReviewPanel
 from napari_unetseg.plugin.review.shown_image import ShownImage
-from napari_unetseg.plugin.workers.background import Task, start
+from napari_unetseg.plugin.workers.background import Task
+from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -41,13 +40,12 @@ def choose_results(parent: QWidget | None, start: str) -> Path | None:
     return Path(name) if name else None
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What was done, so that it can be taken back."""
+class _State(Enum):
+    """What the labels on display are for."""
 
-    file: Path
-    before: "Verdict | None"
-    corrected: bool
+    LOOKING = auto()
+    FIXING = auto()
+    SAVING = auto()
 
 
 class ReviewSession(QObject):
@@ -74,6 +72,7 @@ class ReviewSession(QObject):
     """
 
     improve_requested = Signal(str, str)
+    _looked_through = Signal(int, int)
 
     def __init__(
         self,
@@ -85,14 +84,11 @@ class ReviewSession(QObject):
         super().__init__(parent)
         self._viewer, self.panel, self._choose = viewer, panel, choose
         self.image = ShownImage(viewer, self)
-        self.work = InOrder(self)
-        self.review: Review | None = None
-        self.fixing = False
-        self._opening: Task[Review] | None = None
-        self._history: list[_Step] = []
-        self._bound: dict[str, Callable[..., None]] = {}
+        self.decisions = Decisions(self)
+        self._state = _State.LOOKING
+        self._opener: LatestWorker[Path, Review] = LatestWorker(self._prepare, 0, self)
+        self._keys = ReviewKeys(viewer, self._methods())
         self._connect()
-        self._bind_keys()
         self._on_theme()
         self._allow()
         panel.message.show_message(tr(review_words.NO_FOLDER))
@@ -100,18 +96,25 @@ class ReviewSession(QObject):
     @property
     def busy(self) -> bool:
         """Whether anything is under way in the background."""
-        return self._opening is not None or self.work.busy or self.image.busy or self.panel.thumbnails.busy
+        work = self.decisions.work
+        return self._opener.busy or work.busy or self.image.busy or self.panel.thumbnails.busy
+
+    @property
+    def review(self) -> "Review | None":
+        """The review; None before a folder was opened."""
+        return self.decisions.review
+
+    @property
+    def fixing(self) -> bool:
+        """Whether the labels on display are being corrected."""
+        return self._state is _State.FIXING
 
     def open(self, folder: Path) -> None:
         """Review the results of a folder, in place of another one."""
         if self._keep_corrections():
             return
-        if self._opening is not None:
-            self._opening.quit()
-        self._end_fixing()
         self.image.clear()
-        self.review = None
-        self._history.clear()
+        self.decisions.begin(None)
         panel = self.panel
         panel.thumbnails.forget()
         panel.queue.queue.show_items([])
@@ -120,34 +123,15 @@ class ReviewSession(QObject):
         panel.show_counts(None)
         panel.bar.setRange(0, 0)
         panel.message.show_message(tr(review_words.OPENING))
-        self._opening = task = Task(lambda task: _open(folder, task))
-        task.reports.progressed.connect(self._on_progress)
-
-        def end() -> None:
-            if self._opening is task:
-                self._opening = None
-            self._allow()
-
-        start(
-            task,
-            returned=lambda review: self._on_opened(review, folder) if self._opening is task else None,
-            errored=lambda error: self._on_not_opened(error) if self._opening is task else None,
-            finished=end,
-        )
+        self._opener.ask(folder, at_once=True)
         self._allow()
 
     def decide(self, verdict: "Verdict") -> None:
         """Accept or reject the image on display, and go on to the next."""
-        review, item = self.review, self.image.item
-        if review is None or item is None or self.fixing or not self.panel.accept.isEnabled():
-            return
-        before = review.item(item.file)
-        step = _Step(item.file, before.decision, corrected=False)
-        self._history.append(step)
-        self.work.do(
-            lambda: [review.decide(before, verdict), *review.refresh()], self._show_changes, lambda: self._forget(step)
-        )
-        self._go_on(item)
+        item = self.image.item
+        if item is not None and self.panel.accept.isEnabled():
+            self.decisions.decide(item, verdict)
+            self._go_on(item)
 
     def fix_or_save(self) -> None:
         """Begin to correct the labels on display; save them if that has begun."""
@@ -156,85 +140,35 @@ class ReviewSession(QObject):
         if self.fixing:
             self.save()
         elif self.image.labels is not None:
-            self.fixing = True
-            self.image.allow_edits(True)
-            self._say_fixing()
-            self._allow()
+            self._turn_to(_State.FIXING)
+            discard = (tr("Discard"), tr(review_words.DISCARD_TIP), self.discard)
+            self.panel.message.show_message(tr(review_words.FIXING), action=discard)
 
     def save(self) -> None:
         """Write the corrected labels, and go on to the next image."""
-        review, item, labels = self.review, self.image.item, self.image.labels
-        if review is None or item is None or labels is None or not self.fixing:
+        item, labels = self.image.item, self.image.labels
+        if item is None or labels is None or not self.fixing:
             return
         if not self.image.changed:
-            self._end_fixing()
+            self._turn_to(_State.LOOKING)
             self.panel.message.show_message(tr(review_words.UNCHANGED), "warning")
             return
-        before = review.item(item.file)
-        step = _Step(item.file, before.decision, corrected=True)
-        pixels = labels.data
-        self.image.allow_edits(False)
-        self.fixing = False
-        self.panel.show_fixing(False)
-        for button in (self.panel.accept, self.panel.fix, self.panel.reject):
-            button.setEnabled(False)
+        self._turn_to(_State.SAVING)
         self.panel.message.show_message(tr(review_words.SAVING).format(image=item.file.name), "busy")
-
-        def write() -> "list[ReviewItem]":
-            changed = [review.fix(before, pixels), *review.refresh()]
-            review.write_summaries()
-            return changed
-
-        def saved(changed: "list[ReviewItem]") -> None:
-            self._history.append(step)
-            self.image.saved(changed[0])
-            self.panel.thumbnails.forget(item.file)
-            self._allow()
-            self._show_changes(changed)
-            self._go_on(changed[0])
-            self.panel.message.show_message(review_words.corrected(changed[0]), "good")
-
-        def not_saved() -> None:
-            self.fixing = True
-            self.image.allow_edits(True)
-            self.panel.show_fixing(True)
-            self._allow()
-
-        self.work.do(write, saved, not_saved)
+        self.decisions.correct(item, labels.data, self._on_saved, lambda: self._turn_to(_State.FIXING))
 
     def discard(self) -> None:
         """Show the labels as they are on the disk, and leave them so."""
         item = self.image.item
-        self._end_fixing()
-        if item is not None:
+        if self.fixing and item is not None:
+            self._turn_to(_State.LOOKING)
             self._show(item)
 
     def undo(self) -> None:
         """Take the last decision back, and go to its image."""
-        review = self.review
-        if review is None or not self._history or not self.panel.undo.isEnabled():
-            return
-        step = self._history.pop()
-
-        def take_back() -> "list[ReviewItem]":
-            item = review.item(step.file)
-            if step.corrected:
-                item = review.restore(item)
-                review.write_summaries()
-            if not step.corrected or step.before is not None:
-                item = review.decide(item, step.before)
-            return [item, *review.refresh()]
-
-        def taken_back(changed: "list[ReviewItem]") -> None:
-            self.panel.thumbnails.forget(step.file)
-            self._show_changes(changed)
-            if self.panel.queue.queue.row_of(step.file) is None:
-                self.panel.show_box.setCurrentIndex(0)
-            self.panel.queue.choose(step.file)
-            self._show(changed[0])
-
-        self.work.do(take_back, taken_back, lambda: self._history.append(step))
-        self._allow()
+        if self.panel.undo.isEnabled():
+            self.decisions.take_back(self._on_taken_back)
+            self._allow()
 
     def go_on(self) -> None:
         """Go to the next image that nobody has decided about."""
@@ -259,16 +193,9 @@ class ReviewSession(QObject):
 
     def write_report(self) -> None:
         """Write the report, and open it in the browser."""
-        review = self.review
-        if review is None:
-            return
-        self.panel.message.show_message(tr(review_words.REPORTING), "busy")
-
-        def show(path: Path) -> None:
-            self.panel.message.show_message(tr("The report is {file}.").format(file=path), "good")
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
-
-        self.work.do(review.report, show)
+        if self.review is not None:
+            self.panel.message.show_message(tr(review_words.REPORTING), "busy")
+            self.decisions.write_report(self._on_report)
 
     def export(self) -> None:
         """Ask for a folder, and write the training set there."""
@@ -283,63 +210,61 @@ class ReviewSession(QObject):
         """Write the training set beside the results, and ask for the model to be improved with it."""
         review = self.review
         if review is not None:
-            folder = review.folder / TRAINING_SET
-            model = _model_of(review)
+            folder, model = review.folder / TRAINING_SET, self.decisions.model()
             self._export(folder, lambda: self.improve_requested.emit(str(folder), model))
 
     def stop(self) -> None:
         """Take all away, but labels that were changed and not saved; what was decided is still written down."""
-        for key, press in self._bound.items():
-            if self._viewer.keymap.get(coerce_keybinding(key)) is press:
-                self._viewer.bind_key(key, None)
-        self._bound.clear()
-        if self._opening is not None:
-            self._opening.quit()
+        self._keys.release()
+        self._opener.stop()
         self.image.stop()
         self.panel.thumbnails.forget()
-        self.review = None
-        self.work.fall_silent()
+        self.decisions.stop()
         self._viewer.events.theme.disconnect(self._on_theme)
 
     def _export(self, folder: Path, done: Callable[[], object]) -> None:
-        review = self.review
-        if review is None:
-            return
         self.panel.message.show_message(tr(review_words.EXPORTING), "busy")
-        for button in (self.panel.export, self.panel.improve):
-            button.setEnabled(False)
 
         def told(exported: "TrainingSet") -> None:
             self.panel.message.show_message(review_words.exported(exported), "warning" if exported.left_out else "good")
-            self._allow()
+            self._show_counts()
             done()
 
-        self.work.do(lambda: review.export(folder), told, self._allow)
+        self.decisions.export(folder, told)
+
+    def _on_report(self, file: Path) -> None:
+        self.panel.message.show_message(tr("The report is {file}.").format(file=file), "good")
+        self._show_counts()
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(file)))
+
+    def _on_saved(self, item: "ReviewItem") -> None:
+        self.panel.thumbnails.forget(item.file)
+        self._turn_to(_State.LOOKING)
+        if self.image.item is not None:
+            self.image.saved(item)
+        self._go_on(item)
+        self.panel.message.show_message(review_words.corrected(item), "good")
+
+    def _on_taken_back(self, item: "ReviewItem") -> None:
+        self.panel.thumbnails.forget(item.file)
+        if self.panel.queue.queue.row_of(item.file) is None:
+            self.panel.show_box.setCurrentIndex(0)
+        self.panel.queue.choose(item.file)
+        self._show(item)
 
     def _go_on(self, item: "ReviewItem | None") -> None:
         """Go to the next image without a decision, in the order of the list; after its end from its beginning."""
-        following = self._following(item)
+        following = self.decisions.following(item)
         if following is None:
             self.panel.message.show_message(tr(review_words.ALL_DONE), "good")
             return
         self.panel.queue.choose(following.file)
         self._show(following)
 
-    def _following(self, item: "ReviewItem | None") -> "ReviewItem | None":
-        if self.review is None:
-            return None
-        items = self.review.items
-        pending = {step.file for step in self._history} if self.work.busy else set()
-        at = next((place for place, one in enumerate(items) if item is not None and one.file == item.file), -1)
-        for one in (*items[at + 1 :], *items[: max(at, 0)]):
-            if one.decision is None and one.file not in pending:
-                return one
-        return None
-
     def _show(self, item: "ReviewItem") -> None:
         self.panel.objects.show_objects(item.objects)
-        self.panel.message.show_message(review_words.reasons(item.reasons))
-        self.image.show(item, self._following(item))
+        self.panel.message.show_message(review_words.reasons(item))
+        self.image.show(item, self.decisions.following(item))
         self._allow()
 
     def _on_chosen(self, item: "ReviewItem") -> None:
@@ -351,16 +276,12 @@ class ReviewSession(QObject):
             return
         self._show(item)
 
-    def _on_shown(self, item: "ReviewItem") -> None:
-        self._allow()
-
     def _on_unreadable(self, item: "ReviewItem", error: Exception) -> None:
         self.panel.message.show_failure(describe_error(error))
         self._allow()
 
     def _on_lost(self) -> None:
-        self._end_fixing()
-        self._allow()
+        self._turn_to(_State.LOOKING)
 
     def _on_object(self, one: "DoubtfulObject") -> None:
         self.image.go_to(one)
@@ -374,10 +295,12 @@ class ReviewSession(QObject):
             self.image.remove_object(one)
 
     def _keep_corrections(self) -> bool:
-        """Whether labels on display were changed and not saved; then say so. An idle correction just ends."""
+        """Whether labels on display were changed and are not saved; then say so. An idle correction just ends."""
         item = self.image.item
+        if self._state is _State.SAVING:
+            return True
         if not self.fixing or item is None or not self.image.changed:
-            self._end_fixing()
+            self._turn_to(_State.LOOKING)
             return False
         self.panel.message.show_message(
             tr(review_words.SAVE_FIRST).format(image=item.file.name),
@@ -386,21 +309,12 @@ class ReviewSession(QObject):
         )
         return True
 
-    def _say_fixing(self) -> None:
-        self.panel.show_fixing(True)
-        discard = (tr("Discard"), tr(review_words.DISCARD_TIP), self.discard)
-        self.panel.message.show_message(tr(review_words.FIXING), action=discard)
-
-    def _end_fixing(self) -> None:
-        if self.fixing:
-            self.fixing = False
-            self.image.allow_edits(False)
-            self.panel.show_fixing(False)
-            self._allow()
-
-    def _forget(self, step: _Step) -> None:
-        if step in self._history:
-            self._history.remove(step)
+    def _turn_to(self, state: _State) -> None:
+        if state is not self._state:
+            self._state = state
+            self.image.allow_edits(state is _State.FIXING)
+            self.panel.show_fixing(state is not _State.LOOKING)
+        self._allow()
 
     def _show_changes(self, changed: "list[ReviewItem]") -> None:
         if self.review is None:
@@ -411,8 +325,11 @@ class ReviewSession(QObject):
                 self.panel.queue.queue.replace(item)
         else:
             self._show_list()
-        self.panel.show_counts(self.review.counts)
+        self._show_counts()
         self._allow()
+
+    def _show_counts(self) -> None:
+        self.panel.show_counts(None if self.review is None else self.review.counts)
 
     def _show_list(self) -> None:
         if self.review is None:
@@ -430,30 +347,34 @@ class ReviewSession(QObject):
         self.panel.bar.setValue(done)
         self.panel.bar.setFormat(f"{done} / {total}")
 
-    def _on_opened(self, review: "Review", folder: Path) -> None:
-        self.review = review
+    def _prepare(self, folder: Path) -> "Callable[[Task[Review]], Review]":
+        report = self._looked_through.emit
+        return lambda task: _open(folder, report, task.cancelled)
+
+    def _on_opened(self, folder: Path, review: "Review") -> None:
+        self.decisions.begin(review)
         self.panel.show_folder(str(review.folder))
-        self.panel.show_counts(review.counts)
+        self._show_counts()
         self._show_list()
         self._allow()
         if not review.items:
             self.panel.message.show_message(tr(review_words.NOTHING), "warning")
             return
-        first = self._following(None)
+        first = self.decisions.following(None)
         if first is None:
             self.panel.queue.choose(review.items[0].file)
             self._show(review.items[0])
             self.panel.message.show_message(tr(review_words.ALL_DONE), "good")
         else:
             self._go_on(None)
+        if review.left_out:
+            self.panel.message.show_message(review_words.left_out(review.left_out), "warning")
 
-    def _on_not_opened(self, error: Exception) -> None:
-        self.panel.show_counts(None)
-        self.panel.message.show_failure(describe_error(error))
+    def _on_not_opened(self, folder: Path, error: Exception) -> None:
+        self._on_failed(error)
 
     def _on_failed(self, error: Exception) -> None:
-        if self.review is not None:
-            self.panel.show_counts(self.review.counts)
+        self._show_counts()
         self.panel.message.show_failure(describe_error(error))
         self._allow()
 
@@ -466,10 +387,11 @@ class ReviewSession(QObject):
     def _allow(self) -> None:
         panel, review = self.panel, self.review
         shown = review is not None and self.image.item is not None
+        looking = self._state is _State.LOOKING
         for button in (panel.accept, panel.reject):
-            button.setEnabled(shown and not self.fixing)
-        panel.fix.setEnabled(shown and self.image.labels is not None)
-        panel.undo.setEnabled(bool(self._history) and not self.fixing)
+            button.setEnabled(shown and looking)
+        panel.fix.setEnabled(shown and self.image.labels is not None and self._state is not _State.SAVING)
+        panel.undo.setEnabled(self.decisions.can_undo and looking)
         for button in (panel.previous, panel.next, panel.report):
             button.setEnabled(review is not None)
         panel.object.setEnabled(shown and panel.objects.count() > 0)
@@ -488,6 +410,9 @@ class ReviewSession(QObject):
 
     def _connect(self) -> None:
         panel = self.panel
+        self._looked_through.connect(self._on_progress)
+        self._opener.answered.connect(self._on_opened)
+        self._opener.failed.connect(self._on_not_opened)
         panel.choose.clicked.connect(self._ask_folder)
         panel.show_box.currentIndexChanged.connect(self._show_list)
         panel.queue.chosen.connect(self._on_chosen)
@@ -503,14 +428,16 @@ class ReviewSession(QObject):
         panel.report.clicked.connect(self.write_report)
         panel.export.clicked.connect(self.export)
         panel.improve.clicked.connect(self.improve)
-        self.image.shown.connect(self._on_shown)
+        self.decisions.changed.connect(self._show_changes)
+        self.decisions.work.failed.connect(self._on_failed)
+        self.decisions.work.progressed.connect(self._on_progress)
+        self.image.shown.connect(lambda item: self._allow())
         self.image.failed.connect(self._on_unreadable)
         self.image.lost.connect(self._on_lost)
-        self.work.failed.connect(self._on_failed)
         self._viewer.events.theme.connect(self._on_theme)
 
-    def _bind_keys(self) -> None:
-        keys: dict[str, Callable[[], object]] = {
+    def _methods(self) -> dict[str, Callable[[], object]]:
+        return {
             review_words.ACCEPT: self._accept,
             review_words.FIX: self.fix_or_save,
             review_words.REJECT: self._reject,
@@ -520,31 +447,10 @@ class ReviewSession(QObject):
             review_words.NEXT_OBJECT: self.next_object,
             review_words.PREVIOUS_OBJECT: self.previous_object,
         }
-        for key, method in keys.items():
-            self._bound[key] = press = _pressing(method)
-            self._viewer.bind_key(key, press, overwrite=True)
 
 
-def _pressing(method: Callable[[], object]) -> Callable[..., None]:
-    """Return what a key of the viewer calls: a bound method, for as long as its object lives."""
-    reference = WeakMethod(method)
-
-    def press(viewer: object) -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
-
-    return press
-
-
-def _model_of(review: "Review") -> str:
-    """Name the model that made most of the results."""
-    models = Counter(str(item.record.decided_by.get("model", "")) for item in review.items)
-    return models.most_common(1)[0][0] if models else ""
-
-
-def _open(folder: Path, task: "Task[Review]") -> "Review":
+def _open(folder: Path, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> "Review":
     # Imports what reads result files, which takes a moment.
     from napari_unetseg.batch.folder_review import open_review
 
-    return open_review(folder, progress=task.reports.progressed.emit, cancel=task.cancelled)
+    return open_review(folder, progress=report, cancel=cancelled)

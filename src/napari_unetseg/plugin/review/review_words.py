@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from napari_unetseg.language import grouped, joined, mark, tr, tr_count, translated
+from napari_unetseg.language import grouped, mark, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import GLYPHS
 
 if TYPE_CHECKING:
-    from napari_unetseg.batch.folder_journal import Verdict
+    from collections.abc import Sequence
+
+    from napari_unetseg.batch.folder_journal import LeftOut, Verdict
     from napari_unetseg.batch.folder_review import ReviewCounts, ReviewItem
     from napari_unetseg.batch.training_export import TrainingSet
 
@@ -77,9 +79,20 @@ def object_line(label: int, reasons: tuple[str, ...]) -> str:
     return f"{tr('Object {label}.').format(label=label)} {said}" if label else said
 
 
-def reasons(sentences: tuple[str, ...]) -> str:
-    """Say why an image is doubtful."""
-    return translated(joined(sentences)) if sentences else tr("Nothing is conspicuous.")
+def reasons(item: "ReviewItem") -> str:
+    """Say why an image is doubtful, and whether what was decided about it counts no more."""
+    said = [translated(reason) for reason in item.reasons] or [tr("Nothing is conspicuous.")]
+    if item.voided is not None and item.voided.decision is not None:
+        void = tr("It was {decision} before its result changed; decide again.")
+        said.insert(0, void.format(decision=tr(DECISIONS[item.voided.decision])))
+    return " ".join(said)
+
+
+def left_out(images: "Sequence[LeftOut]") -> str:
+    """Say which images cannot be reviewed, and why."""
+    text = tr_count("{n} image cannot be reviewed.", "{n} images cannot be reviewed.", len(images))
+    named = [f"{image.file.name}: {translated(image.reason)}" for image in images]
+    return " ".join([text.format(n=grouped(len(images))), *named])
 
 
 def progress(decided: int, total: int) -> str:

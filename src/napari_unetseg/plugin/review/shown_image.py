@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
@@ -218,9 +217,6 @@ def review_layers(item: "ReviewItem") -> list[Layer]:
     labels = layers[-1]
     if isinstance(labels, Labels) and item.objects:
         layers.append(_boxes(item.objects[:_MOST_BOXES], labels, f"{item.file.stem} doubtful"))
-    for layer in layers:
-        if isinstance(layer, ImageLayer) and not layer.rgb:
-            layer.reset_contrast_limits()
     return layers
 
 
