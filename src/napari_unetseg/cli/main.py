@@ -12,6 +12,7 @@ import typer.core
 
 import napari_unetseg
 from napari_unetseg.cli.benchmark_command import benchmark_command
+from napari_unetseg.cli.choose_command import choose_command
 from napari_unetseg.cli.config_command import config_command
 from napari_unetseg.cli.convert_command import convert_command
 from napari_unetseg.cli.demo_command import demo_command
@@ -86,6 +87,7 @@ _COMMANDS = (
     train_command,
     improve_command,
     evaluate_command,
+    choose_command,
     convert_command,
     export_command,
     review_command,
