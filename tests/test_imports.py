@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "service": BESIDE | OPTIONS | {"config", "networks", "zoo", "inference"},
     "batch": BESIDE | OPTIONS | {"zoo", "service"},
     "benchmark": BESIDE | {"config", "networks", "zoo", "inference", "service"},
-    "training": BESIDE | {"networks", "zoo", "inference"},
+    "training": BESIDE | {"networks", "samples", "zoo", "inference"},
     "api": BESIDE | OPTIONS | {"zoo", "inference", "service"},
     "client": BESIDE | OPTIONS | {"config", "zoo", "inference", "service", "api"},
     "server": BESIDE | OPTIONS | {"config", "samples", "zoo", "inference", "service", "benchmark", "api"},
