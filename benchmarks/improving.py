@@ -3,9 +3,9 @@
 Run with ``python benchmarks/improving.py DATA`` where DATA holds the folders ``nuclei``, ``cells`` and ``spheroids``
 of images and masks as the command ``train`` takes them. Only images that the bundled models never saw are used. The
 masks of 1, 3 and 5 of them (of the large images of cells: of squares of 512 pixels) stand for what a user corrected;
-the model learns from these for some minutes, and is scored, as its users get it, on the other images of the kind, on
+the model learns from these in some steps, and is scored, as its users get it, on the other images of the kind, on
 what was corrected, and on images of the sort that it knew. Beside it, a network of the same size learns from the same
-regions without any weights to begin with, for as long.
+regions without any weights to begin with, in as many steps.
 
 Each case is a row of a JSON file under ``results``, written as soon as it is there; run again, it goes on.
 """
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def main() -> None:
     """Run what is not done yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--minutes", type=float, default=0.5, help="for each case")
+    parser.add_argument("--steps", type=int, default=160, help="of each model; five minutes have several times more")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--regions", type=int, nargs="+", default=REGIONS)
     parser.add_argument("--kinds", nargs="+", default=[""], help="parts of the names of kinds; left out, all")
@@ -96,10 +97,10 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
     chosen = [kind for kind in kinds(arguments.data) if any(part in kind.name for part in arguments.kinds)]
     for seed, regions, kind in product(arguments.seeds, arguments.regions, chosen):
-        key = {"kind": kind.name, "regions": regions, "seed": seed, "minutes": arguments.minutes}
+        key = {"kind": kind.name, "regions": regions, "seed": seed, "steps": arguments.steps}
         if any(key.items() <= row.items() for row in rows):
             continue
-        rows.append(key | run(kind, regions, seed, arguments.minutes, rows))
+        rows.append(key | run(kind, regions, seed, arguments.steps, rows))
         sys.stdout.write(f"{json.dumps(rows[-1])}\n")
         sys.stdout.flush()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +178,7 @@ def squares(images: Sequence[Labelled]) -> list[Labelled]:
     return found
 
 
-def run(kind: Kind, regions: int, seed: int, minutes: float, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def run(kind: Kind, regions: int, seed: int, steps: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Improve a model on some corrected images, train another on the same, and score both."""
     order = np.random.default_rng(seed).permutation(len(kind.corrected))
     chosen = [kind.corrected[place] for place in order[:regions]]
@@ -199,7 +200,8 @@ def run(kind: Kind, regions: int, seed: int, minutes: float, rows: Sequence[dict
             corrected,
             work / "improved",
             work / "run",
-            minutes=minutes,
+            minutes=60,
+            steps=steps,
             seed=seed,
             device="cpu",
             report=events.append,
@@ -211,7 +213,7 @@ def run(kind: Kind, regions: int, seed: int, minutes: float, rows: Sequence[dict
             row["after"] = mean_score(service, kind.unseen, kind.metric)
             row["corrected_after"] = mean_score(service, chosen, kind.metric)
             row["known_after"] = mean_score(service, kind.known, "ap50")
-        from_nothing(package, corrected, work / "scratch", minutes, seed)
+        from_nothing(package, corrected, work / "scratch", steps, seed)
         with SegmentationService(str(work / "scratch"), "cpu") as service:
             row["from_scratch"] = mean_score(service, kind.unseen, kind.metric)
     return row
@@ -230,10 +232,8 @@ def mean_score(service: SegmentationService, images: Sequence[Labelled], metric:
     return round(float(np.mean(scores)), 4)
 
 
-def from_nothing(
-    package: ModelPackage, images: Sequence[CorrectedImage], folder: Path, minutes: float, seed: int
-) -> None:
-    """Train a network like that of a package on the same regions, for as long, and write its package."""
+def from_nothing(package: ModelPackage, images: Sequence[CorrectedImage], folder: Path, steps: int, seed: int) -> None:
+    """Train a network like that of a package on the same regions, in as many steps, and write its package."""
     card = package.card
     arguments = card.architecture.arguments
     samples = [sample_of(region, card) for region in find_regions(images, card)]
@@ -248,10 +248,9 @@ def from_nothing(
         heads=card.heads,
         augmentation=Augmentation(invert=0, shuffle=0, grey=0, tint=0, on_object=0.5),
         parameters=card.parameters,
-        minutes=minutes,
-        steps=10**6,
+        steps=steps,
         warm_up=20,
-        validate_every=10**6,
+        validate_every=max(20, steps // 4),
         average=0.97,
         seed=seed,
     )

@@ -98,5 +98,7 @@ def test_stacks_and_missing_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_neither_torch_nor_tifffile_is_loaded_before_something_is_read() -> None:
-    code = "import napari_unetseg.training.corrected_images, sys; sys.exit(bool({'torch', 'tifffile'} & set(sys.modules)))"
+    code = (
+        "import napari_unetseg.training.corrected_images, sys; sys.exit(bool({'torch', 'tifffile'} & set(sys.modules)))"
+    )
     assert run([sys.executable, "-c", code], check=False).returncode == 0

@@ -41,3 +41,29 @@ def test_crowded_pixels_count_six_times() -> None:
 
 def test_an_empty_crop_gives_a_finite_loss() -> None:
     assert segmentation_loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 4, 4), HEADS).isfinite()
+
+
+def test_what_is_not_a_number_teaches_nothing() -> None:
+    truth = targets()
+    truth[:, 0, :4] = torch.nan
+    truth[:, 1, :6] = torch.nan
+    logits = torch.zeros(2, 2, 8, 8).requires_grad_()
+    (gradient,) = torch.autograd.grad(segmentation_loss(logits, truth, HEADS), logits)
+    assert gradient.isfinite().all()
+    assert not gradient[:, 0, :4].any()
+    assert not gradient[:, 1, :6].any()
+    assert gradient[:, 0, 4:].all()
+
+
+def test_the_loss_is_that_of_what_is_annotated_alone() -> None:
+    truth, logits = targets(), torch.randn(2, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    partly = truth.clone()
+    partly[:, :, 4:] = torch.nan
+    found = segmentation_loss(logits, partly, HEADS)
+    torch.testing.assert_close(found, segmentation_loss(logits[:, :, :4], truth[:, :, :4], HEADS))
+
+
+def test_a_crop_in_which_nobody_looked_gives_no_gradient() -> None:
+    logits = torch.ones(1, 2, 4, 4).requires_grad_()
+    (gradient,) = torch.autograd.grad(segmentation_loss(logits, torch.full((1, 3, 4, 4), torch.nan), HEADS), logits)
+    assert not gradient.any()

@@ -91,3 +91,29 @@ def test_flows_lead_away_from_a_shared_edge() -> None:
 def test_no_vector_is_longer_than_one() -> None:
     labels = np.random.default_rng(0).integers(0, 4, (40, 40)).astype(np.int32)
     assert np.linalg.norm(flow_target(labels), axis=0).max() <= 1 + 1e-6
+
+
+def test_where_nobody_looked_nothing_is_taught_and_cut_objects_teach_no_depth() -> None:
+    labels = np.full((20, 30), -1, np.int32)
+    labels[:, :20] = 0
+    labels[5:10, 3:8] = 1
+    labels[5:10, 15:20] = 2  # goes on where nobody looked
+    foreground, distance, boundary, *flows = training_targets(labels)
+    known = labels >= 0
+    assert np.array_equal(np.isnan(foreground), ~known)
+    assert np.array_equal(np.isnan(distance), ~known | (labels == 2))
+    for flow in flows:
+        assert np.array_equal(np.isnan(flow), ~known | (labels == 2))
+    # Whether a neighbour lies within two pixels is known only where these were looked at.
+    assert np.array_equal(np.isnan(boundary), np.broadcast_to(np.arange(30) >= 18, labels.shape))
+    alone = training_targets(np.where(labels == 1, 1, 0).astype(np.int32))
+    near = (slice(None), slice(0, 12))
+    assert np.array_equal(np.stack([foreground, distance, boundary])[:, *near], alone[:3][:, *near])
+
+
+def test_an_empty_region_teaches_background() -> None:
+    labels = np.full((9, 9), -1, np.int32)
+    labels[2:7, 2:7] = 0
+    foreground, distance, *_ = training_targets(labels)
+    assert (foreground[2:7, 2:7] == 0).all()
+    assert (distance[2:7, 2:7] == 0).all()

@@ -379,3 +379,50 @@ def test_a_lack_of_memory_names_a_smaller_step(
     scarce = recipe.model_copy(update={"batch": batch})
     with pytest.raises(OutOfMemory, match=f"with {batch} crops of .*{advice}"):
         train(dataset, tmp_path / "model", tmp_path / "checkpoints", scarce, device="cpu")
+
+
+def test_a_stop_keeps_what_was_learnt_so_far(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    longer = recipe.model_copy(update={"steps": 1000, "validate_every": 1000})
+    losses: list[float] = []
+    state = fit(
+        samples[:6],
+        np.full(6, 1 / 6),
+        samples[6:],
+        longer,
+        tmp_path,
+        device=CPU,
+        on_step=lambda state, loss: losses.append(loss),
+        stop=lambda: len(losses) == 3,
+    )
+    assert state.step == len(losses) == 3
+    assert [row["step"] for row in state.history] == [3]
+    best = torch.load(tmp_path / BEST_FILE, weights_only=True)
+    assert all(torch.equal(best[name], value) for name, value in state.average.module.state_dict().items())
+
+
+def test_a_time_ends_training_and_is_kept_for_the_next_sitting(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 10_000, 3))  # each look at the clock finds three seconds gone
+    monkeypatch.setattr("napari_unetseg.training.loop.time.monotonic", lambda: float(next(now)))
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    timed = recipe.model_copy(update={"steps": 1000, "validate_every": 1000, "minutes": 1.0, "warm_up": 0})
+    rates: list[float] = []
+
+    def run(stop_at: int | None = None) -> TrainingState:
+        def note(state: TrainingState, loss: float) -> None:
+            rates.append(state.optimiser.param_groups[0]["lr"])
+            if state.step == stop_at:
+                raise KilledError
+
+        return fit(samples[:6], np.full(6, 1 / 6), samples[6:], timed, tmp_path, device=CPU, on_step=note)
+
+    with pytest.raises(KilledError):
+        run(stop_at=5)
+    state = run()
+    assert 60 <= state.seconds < 70
+    assert 5 < state.step < 20
+    assert len(state.history) > 3
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.1 * timed.learning_rate

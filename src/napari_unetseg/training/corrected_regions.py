@@ -24,7 +24,7 @@ AROUND = 64
 """Pixels around the annotated ones that are looked at, too: what lies beyond an edge helps to tell what it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """A part of an image in which somebody looked at most pixels, with its surroundings.
 

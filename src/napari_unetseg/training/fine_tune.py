@@ -1,7 +1,7 @@
 """The steps by which a trained network learns from a few regions and keeps what it knew."""
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ WARM_UP = 10
 AVERAGE = 0.97
 """Decay of the running average of the weights, which is what is scored and kept."""
 
-NEW, KNOWN = 5, 3
+NEW, KNOWN = 3, 5
 """Crops a step of what is learnt, and of what is known."""
 
 KEEP = 2.0
@@ -138,6 +138,18 @@ class Student:
         self._network.load_state_dict(state["network"])
         self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
+
+
+def mixed_weights(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Return weights on the way from the old ones to the new, the latter at a share of 1.
+
+    What lies between forgets less than what was learnt alone would make it (Wortsman et al., Robust fine-tuning of
+    zero-shot models, CVPR 2022).
+    """
+    return {
+        name: torch.lerp(old[name].to(value), value, share) if value.is_floating_point() else value
+        for name, value in new.items()
+    }
 
 
 def _blend(averaged: Tensor, current: Tensor, number: Tensor | int) -> Tensor:

@@ -1,6 +1,7 @@
 """What is to be learnt from regions: crops at the size at which the model will see them, and scores."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ FEW_OBJECTS = 5
 CROP, LARGE_CROP = 192, 320
 """Sides of the crops in pixels, of usual objects and of those wider than half of it."""
 
+SMALL_PERCENTILE = 5
+"""Per cent of the corrected objects that may be smaller than twice the least size."""
+
 ROOM = 1.25
 """How much larger or smaller than the corrected objects a card lets objects be before it rescales an image."""
 
@@ -32,12 +36,20 @@ def card_for(card: ModelCard, regions: Sequence[Region]) -> ModelCard:
     """Return the card of a model that learned from regions: the sizes that it sees well are theirs, too.
 
     Objects larger than the model saw well are learnt as they are, and no image is shrunk for them any more. Smaller
-    ones are learnt as they are and enlarged, as an image of them is still enlarged.
+    ones are learnt as they are and enlarged, as an image of them is still enlarged. Objects as small as the smaller
+    ones that were corrected are kept.
     """
     diameter = typical_diameter_of(regions)
-    if diameter is None or card.object_sizes is None or diameter <= card.object_sizes[1]:
+    if diameter is None:
         return card
-    return card.model_copy(update={"object_sizes": (card.object_sizes[0], round(ROOM * diameter, 1))})
+    areas = np.concatenate([np.bincount(whole_objects(region.labels).ravel())[1:] for region in regions])
+    smallest = np.percentile(areas[areas > 0], SMALL_PERCENTILE) / 2 if areas.any() else np.inf
+    changes: dict[str, Any] = {}
+    if smallest < card.parameters.min_size:
+        changes["parameters"] = card.parameters.model_copy(update={"min_size": int(smallest)})
+    if card.object_sizes is not None and diameter > card.object_sizes[1]:
+        changes["object_sizes"] = (card.object_sizes[0], round(ROOM * diameter, 1))
+    return card.model_copy(update=changes)
 
 
 def scored_by(regions: Sequence[Region], card: ModelCard) -> str:

@@ -1,0 +1,374 @@
+"""The course of an improvement: stages that learn and score, the best weights so far, and a checkpoint."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.device import choose_device
+from napari_unetseg.inference.backends.make_backend import keep_to_cores
+from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.training.corrected_images import CorrectedImage
+from napari_unetseg.training.corrected_regions import Region, find_regions
+from napari_unetseg.training.fine_tune import Student, batches, mixed_weights
+from napari_unetseg.training.holding_back import FOLDS_SHARE, MAIN_SHARE, Stage, plan_stages
+from napari_unetseg.training.improved_card import Outcome, improved_fields
+from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by
+from napari_unetseg.training.preview import Preview
+from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
+from napari_unetseg.training.replay import make_pool
+from napari_unetseg.training.state import CheckpointError
+from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.network_loading import load_network
+from napari_unetseg.zoo.packaging import write_package
+from napari_unetseg.zoo.registry import ModelPackage
+
+RUN_FILE = "improve.pt"
+
+FIRST_VALIDATION = 15.0
+"""Seconds after which the model is first scored and shown."""
+
+VALIDATIONS = 8
+"""How often the model is scored in the time that there is for it."""
+
+SHARES = (0.5, 0.6, 0.7, 0.85)
+"""How much of what was learnt is tried to be kept of the weights, the least first: less of it forgets less."""
+
+GAIN_KEPT = 0.95
+"""Part of the gain in score that must be left then."""
+
+SAVE_EVERY = 15.0
+"""Seconds between checkpoints."""
+
+UNLIMITED = 10**9
+
+FEWEST_STEPS = 20
+"""Steps that are taken however short the time is."""
+
+
+class Stopped(Exception):
+    """Somebody asked for the end."""
+
+
+@dataclass
+class _Best:
+    """The best weights of a stage so far; None are those of the old model."""
+
+    scores: dict[str, float]
+    weights: dict[str, torch.Tensor] | None = None
+
+
+@dataclass
+class _Progress:
+    """What changes in the course of a run, and is kept in its checkpoint."""
+
+    seconds: float = 0.0
+    stage: int = 0
+    began: float = 0.0
+    best: _Best | None = None
+    share: float = 1.0
+    folds: list[tuple[dict[str, float], dict[str, float]]] = field(default_factory=list)
+
+
+class Improvement:
+    """One improvement, from regions to a package."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        images: Sequence[CorrectedImage],
+        checkpoints: Path,
+        minutes: float,
+        steps: int | None,
+        seed: int,
+        device: str,
+        preview: Image | None,
+        report: Callable[[TrainingEvent], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._began = time.monotonic()
+        chosen = choose_device(device)
+        keep_to_cores()
+        self._package, self._images, self._checkpoints = package, images, checkpoints
+        self._budget, self._most_steps, self._seed = 60 * minutes, steps or UNLIMITED, seed
+        self._report, self._stop = report, stop
+        self._device, self._device_name = torch.device(chosen.torch_name), chosen.torch_name
+        # PyTorch's annotations of Module.to do not know memory_format.
+        self._network = load_network(package).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        regions = find_regions(images, package.card)
+        self._card = card_for(package.card, regions)
+        self._metric = scored_by(regions, self._card)
+        self._stages = plan_stages(regions)
+        self._progress = _Progress()
+        self._student_state: dict[str, Any] | None = None
+        self._student: Student | None = None
+        self._file = checkpoints / RUN_FILE
+        self._saved = self._reported = self._began
+        self._key = self._fingerprint(minutes, steps, seed)
+        self._earlier = 0.0
+        self._preview = None if preview is None else Preview(preview, self._card, self._device, checkpoints)
+        self.stopped = False
+        self._resumed = self._resume()
+
+    def _fingerprint(self, minutes: float, steps: int | None, seed: int) -> str:
+        content = hashlib.sha256(repr((self._package.card.weights.sha256, minutes, steps, seed)).encode())
+        for image in self._images:
+            content.update(image.labels.tobytes())
+            content.update(repr((image.name, image.image.shape)).encode())
+        return content.hexdigest()
+
+    # -- time and checkpoints
+
+    @property
+    def seconds(self) -> float:
+        """Time since the beginning, of all sittings."""
+        return self._earlier + time.monotonic() - self._began
+
+    def _resume(self) -> bool:
+        if not self._file.exists():
+            return False
+        try:
+            content = torch.load(self._file, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            raise CheckpointError(f"{self._file}: the checkpoint cannot be read. Delete it to start anew.") from error
+        if content["key"] != self._key:
+            return False
+        kept = content["progress"]
+        best = kept.pop("best")
+        self._progress = _Progress(**kept, best=None if best is None else _Best(**best))
+        self._student_state = content["student"]
+        self._earlier = self._progress.seconds
+        return True
+
+    def save(self) -> None:
+        """Write all that is needed to go on."""
+        self._progress.seconds = self.seconds
+        kept = {name: value for name, value in vars(self._progress).items() if name != "best"}
+        best = self._progress.best
+        content = {
+            "key": self._key,
+            "progress": {**kept, "best": None if best is None else vars(best)},
+            "student": None if self._student is None else self._student.state(),
+        }
+        with whole_file(self._file) as path:
+            torch.save(content, path)
+        self._saved = time.monotonic()
+
+    # -- learning
+
+    def learn(self) -> None:
+        """Go through the stages that are left."""
+        first = self._stages[0]
+        held = first.scored if len(self._stages) == 1 else ()
+        before = self._score(self._network, first.scored)
+        self._report(
+            Begun(
+                images=len({region.image for region in first.learnt}),
+                held_out=len(held),
+                device=self._device_name,
+                metric=self._metric,
+                before=before[self._metric],
+                resumed=self._resumed,
+            )
+        )
+        self._say_plan(bool(held))
+        side = crop_side([region for stage in self._stages for region in stage.learnt])
+        self._known = make_pool(self._network, self._card, side, self._seed, self._device)
+        while self._progress.stage < len(self._stages):
+            self._learn_stage(self._stages[self._progress.stage], self._progress.stage)
+            self._progress.stage += 1
+            self._student = None
+            self.save()
+
+    def _say_plan(self, held: bool) -> None:
+        count = len(self._stages[0].learnt)
+        if held:
+            text = f"{count} regions to learn from, {len(self._stages[0].scored)} held back."
+        elif count == 1:
+            text = "1 region to learn from; its halves are scored in turn by models that learned from the other."
+        else:
+            text = f"{count} regions to learn from; each is then scored by a model that learned from the others."
+        self._report(Told(text=text))
+
+    def _learn_stage(self, stage: Stage, number: int) -> None:
+        progress, main = self._progress, number == 0
+        lesson = make_lesson(stage.learnt, self._known, self._card)
+        student = self._student = Student(self._network, self._card, self._device)
+        if self._student_state is not None:
+            student.load(self._student_state)
+            self._student_state = None
+        before = self._score(self._network, stage.scored)
+        learnt_before = before if stage.learnt == stage.scored else self._score(self._network, stage.learnt)
+        if main and progress.best is None:
+            progress.best = _Best(before)
+        if not student.steps:
+            progress.began = self.seconds
+        begin, end = progress.began, stage.end * self._budget
+        # By steps, as by time, models that only score have a part of those of the model itself.
+        parts = len(self._stages) - 1
+        most = self._most_steps if main else self._most_steps * FOLDS_SHARE / MAIN_SHARE / parts
+        validated, losses = self.seconds, list[float]()
+        interval = max((end - begin) / VALIDATIONS, 1.0)
+        if not main:
+            text = f"A model learns from the others, to score part {number} of {len(self._stages) - 1}."
+            self._report(Told(text=text))
+        with closing(batches(lesson, (self._seed, number), student.steps)) as drawn:
+            while (done := self._done(student.steps / most, student.steps, begin, end)) < 1:
+                if self._stop():
+                    self.stopped = True
+                    break
+                losses.append(student.step(next(drawn), done))
+                self._tell_step(student, losses[-1], main)
+                due = min(interval, FIRST_VALIDATION) if not main or len(losses) == student.steps else interval
+                if main and self.seconds - validated >= due:
+                    self._validate(student, stage, learnt_before, losses)
+                    losses, validated = [], self.seconds
+                elif time.monotonic() - self._saved >= SAVE_EVERY:
+                    self.save()
+        if main and losses:
+            self._validate(student, stage, learnt_before, losses)
+        if main and progress.best is not None and progress.best.weights is not None:
+            self._keep_more(stage, before, learnt_before, progress.best)
+        if self.stopped:
+            raise Stopped
+        if not main:
+            new = student.average
+            new.load_state_dict(mixed_weights(self._network.state_dict(), new.state_dict(), progress.share))
+            progress.folds.append((before, self._score(new, stage.scored)))
+
+    def _keep_more(self, stage: Stage, before: dict[str, float], learnt_before: dict[str, float], best: _Best) -> None:
+        """Go back towards the old weights as far as that costs next to nothing of what was gained."""
+        if best.weights is None or self._progress.share < 1:
+            return
+        network, old = deepcopy(self._network), self._network.state_dict()
+        wanted = before[self._metric] + GAIN_KEPT * (best.scores[self._metric] - before[self._metric])
+        for share in SHARES:
+            weights = mixed_weights(old, best.weights, share)
+            network.load_state_dict(weights)
+            scores = self._score(network, stage.scored)
+            if scores[self._metric] < wanted:
+                continue
+            if stage.learnt == stage.scored or self._is_not_worse(network, stage, learnt_before):
+                self._progress.best, self._progress.share = _Best(scores, weights), share
+                return
+
+    def _is_not_worse(self, network: SegmentationNetwork, stage: Stage, learnt_before: dict[str, float]) -> bool:
+        return self._score(network, stage.learnt)[self._metric] >= learnt_before[self._metric]
+
+    def _done(self, part: float, steps: int, begin: float, end: float) -> float:
+        """Tell how much of a stage is done, by its part of the most steps or by time; a few steps are always taken."""
+        time = (self.seconds - begin) / max(end - begin, 1e-9)
+        return min(1.0, max(part, min(time, steps / FEWEST_STEPS)))
+
+    def _tell_step(self, student: Student, loss: float, main: bool) -> None:
+        now = time.monotonic()
+        if student.steps > 1 and now - self._reported < 0.5:
+            return
+        self._reported = now
+        seconds = self.seconds
+        done = min(1.0, seconds / self._budget)
+        self._report(
+            Stepped(
+                step=student.steps,
+                loss=loss,
+                progress=done,
+                seconds=seconds,
+                remaining=max(0.0, self._budget - seconds),
+            )
+        )
+
+    def _validate(
+        self, student: Student, stage: Stage, learnt_before: dict[str, float], losses: Sequence[float]
+    ) -> None:
+        network, best = student.average, self._progress.best
+        scores = self._score(network, stage.scored)
+        better = best is None or scores[self._metric] > best.scores[self._metric]
+        if better and stage.learnt != stage.scored:
+            better = self._is_not_worse(network, stage, learnt_before)
+        if better:
+            weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+            self._progress.best = _Best(scores, weights)
+        self.save()
+        self._report(
+            Validated(
+                step=student.steps,
+                loss=float(np.mean(losses)),
+                score=scores[self._metric],
+                best=better,
+                seconds=self.seconds,
+                preview=None if self._preview is None else self._preview.write(network),
+            )
+        )
+
+    def _score(self, network: SegmentationNetwork, regions: Sequence[Region]) -> dict[str, float]:
+        return score_regions(network, regions, self._card, self._device)
+
+    # -- the package
+
+    def write(self, output: Path, display_name: str | None) -> ModelCard:
+        """Write the package of the best weights."""
+        best, stage = self._progress.best, self._stages[0]
+        weights = None if best is None else best.weights
+        if weights is None:
+            self._report(
+                Told(
+                    text="Nothing better was found on what was corrected: the new model has the weights of the old one."
+                )
+            )
+        before, after, how = self._scores()
+        outcome = Outcome(
+            images=tuple(dict.fromkeys(image.name for image in self._images)),
+            before=before,
+            after=after,
+            how=how,
+            learnt_from=len(stage.learnt),
+            held_back=0 if stage.learnt == stage.scored else len(stage.scored),
+            minutes=self.seconds / 60,
+            stopped=self.stopped,
+            old_weights=weights is None,
+        )
+        fields = improved_fields(self._package.card, self._card, output, display_name, outcome)
+        card = write_package(output, fields, self._network.state_dict() if weights is None else weights)
+        self._file.unlink(missing_ok=True)
+        self._report(
+            Finished(
+                model=output,
+                name=card.name,
+                display_name=card.display_name,
+                before=before,
+                after=after,
+                stopped=self.stopped,
+                seconds=self.seconds,
+            )
+        )
+        return card
+
+    def _scores(self) -> tuple[dict[str, float], dict[str, float], str]:
+        """Return scores before and after, and how they were measured."""
+        best, folds, stage = self._progress.best, self._progress.folds, self._stages[0]
+        if folds and len(folds) == len(self._stages) - 1:
+            before, after = _mean([fold[0] for fold in folds]), _mean([fold[1] for fold in folds])
+            parts = "halves of the corrected region" if len(stage.learnt) == 1 else "corrected regions"
+            return before, after, f"{len(folds)} {parts}, each scored by a model that learned from the others"
+        before = _mean([self._score(self._network, stage.scored)])
+        after = before if best is None else _mean([best.scores])
+        if stage.learnt == stage.scored:
+            return (
+                before,
+                after,
+                "the corrected regions that were learnt from: it was stopped before others were scored",
+            )
+        return before, after, f"{len(stage.scored)} corrected regions held back, by which the weights were chosen"
+
+
+def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: round(float(np.mean([one[name] for one in scores])), 4) for name in scores[0]}
