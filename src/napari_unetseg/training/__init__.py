@@ -6,6 +6,11 @@
   which measure.
 * `loop` takes the optimiser steps on a `state` that survives a kill and may begin with `initial_weights`;
   `learning_curves` draws its history. `tune_decoder` then chooses the decoder's parameters.
+* `improve` makes a better model of one and of a few `corrected_images`: `improvement` is its course, `holding_back`
+  what is scored rather than learnt, `corrected_regions` and `lessons` what is learnt, `replay` what is not to be
+  forgotten, `fine_tune` the steps, `seen` what a network of any kind is shown, `improved_card` and `preview` what
+  comes of it.
+* `progress_events` are what those who watch either are told.
 * `evaluate` scores any method with `scores`, a baseline without learning too; `comparison` does it for several
   methods, `robustness` on images with `corruptions`. `report` and `contact_sheet` put the outcome into files.
 """
