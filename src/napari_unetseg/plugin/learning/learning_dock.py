@@ -86,7 +86,6 @@ class Learning(QObject):
     def open_train(self) -> None:
         """Show how to train a new model."""
         panel = self._show()
-        self.anew.begin()
         panel.tabs.setCurrentWidget(panel.train)
 
     def stop(self) -> None:
@@ -106,6 +105,8 @@ class Learning(QObject):
             self._dock = self._viewer.window.add_dock_widget(panel, name=tr("Learning"), area="right", tabify=True)
             panel.show()
             self.shown.look_for_interrupted()
+            self.improving.begin(None)
+            self._on_tab()
         self._dock.show()
         self._dock.raise_()
         return panel
@@ -119,12 +120,23 @@ class Learning(QObject):
         self.shown.model_made.connect(self.model_made)
         self.shown.run_requested.connect(self.run_requested)
         panel.closed.connect(self._on_closed)
+        panel.tabs.currentChanged.connect(self._on_tab)
         self._viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         return panel
 
+    def _on_tab(self, event: Any = None) -> None:
+        """Look at images to train on only once somebody wants to."""
+        if self.panel is not None and self._dock is not None:
+            if self.panel.tabs.currentWidget() is self.panel.train:
+                self.anew.begin()
+            else:
+                self.anew.stop()
+
     def _on_closed(self) -> None:
         self._dock = None
+        self.improving.stop()
+        self.anew.stop()
 
     def _on_theme(self, event: Any = None) -> None:
         if self.panel is not None:

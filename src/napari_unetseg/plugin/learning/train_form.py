@@ -140,6 +140,12 @@ class TrainForm(QWidget):
             self.title.setText(text)
         self._suggested = text
 
+    def folder_named(self) -> None:
+        """Look at the folder at once, where one is being typed."""
+        if self._typing.isActive():
+            self._typing.stop()
+            self._on_source()
+
     def _show_source(self) -> None:
         self._pages.setCurrentIndex(self.source.currentIndex())
         page = self._pages.currentWidget()
@@ -164,6 +170,7 @@ class TrainForm(QWidget):
         self.source.currentIndexChanged.connect(self._show_source)
         self.folder.textChanged.connect(lambda: self._typing.start())
         self._typing.timeout.connect(self._on_source)
+        self.folder.editingFinished.connect(self.folder_named)
         self.choose_button.clicked.connect(self._ask)
         self.labels.ticked_changed.connect(self._on_source)
         self.objects.activated.connect(self._on_objects)
