@@ -41,7 +41,7 @@ FIRST_VALIDATION = 15.0
 VALIDATIONS = 8
 """How often the model is scored in the time that there is for it."""
 
-SHARES = (0.5, 0.6, 0.7, 0.85)
+SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 """How much of what was learnt is tried to be kept of the weights, the least first: less of it forgets less."""
 
 GAIN_KEPT = 0.95
@@ -78,7 +78,7 @@ class _Progress:
     best: _Best | None = None
     share: float = 1.0
     parameters: dict[str, Any] = field(default_factory=dict)
-    folds: list[tuple[dict[str, float], dict[str, float]]] = field(default_factory=list)
+    folds: list[tuple[dict[str, float], list[dict[str, float]]]] = field(default_factory=list)
 
 
 class Improvement:
@@ -242,15 +242,45 @@ class Improvement:
                     self.save()
         if main and losses:
             self._validate(student, stage, learnt_before, losses)
-        if main and progress.best is not None and progress.best.weights is not None:
+        if main and progress.best is not None and (self.stopped or stage.learnt != stage.scored):
             self._keep_more(stage, before, learnt_before, progress.best)
             self._tune(stage)
         if self.stopped:
             raise Stopped
         if not main:
-            new = student.average
-            new.load_state_dict(mixed_weights(self._network.state_dict(), new.state_dict(), progress.share))
-            progress.folds.append((before, self._score(new, stage.scored)))
+            progress.folds.append((before, self._score_shares(student.average, stage)))
+            if len(progress.folds) == parts:
+                self._choose_share()
+
+    def _score_shares(self, learnt: SegmentationNetwork, stage: Stage) -> list[dict[str, float]]:
+        """Score each of `SHARES` of what was learnt."""
+        network, old, scores = deepcopy(self._network), self._network.state_dict(), []
+        for share in SHARES:
+            network.load_state_dict(mixed_weights(old, learnt.state_dict(), share))
+            scores.append(self._score(network, stage.scored))
+        return scores
+
+    def _choose_share(self) -> None:
+        """Keep as much of what was learnt as helped on regions that were not learnt from; nothing if none did."""
+        best, stage, metric = self._progress.best, self._stages[0], self._metric
+        if best is None or best.weights is None:
+            return
+        before = float(np.mean([fold[0][metric] for fold in self._progress.folds]))
+        after = [
+            float(np.mean([fold[1][place][metric] for fold in self._progress.folds])) for place in range(len(SHARES))
+        ]
+        wanted = before + GAIN_KEPT * (max(after) - before)
+        floor, old, network = self._score_old(stage.scored), self._network.state_dict(), deepcopy(self._network)
+        self._progress.share = 0.0
+        if max(after) > before:
+            for share, score in zip(SHARES, after, strict=True):
+                weights = mixed_weights(old, best.weights, share)
+                network.load_state_dict(weights)
+                scores = self._score(network, stage.scored)
+                if score >= wanted and scores[metric] >= floor[metric]:
+                    self._progress.best, self._progress.share = _Best(scores, weights), share
+                    return
+        self._progress.best = _Best(floor)
 
     def _keep_more(self, stage: Stage, before: dict[str, float], learnt_before: dict[str, float], best: _Best) -> None:
         """Go back towards the old weights as far as that costs next to nothing of what was gained."""
@@ -385,7 +415,9 @@ class Improvement:
         """Return scores before and after, and how they were measured."""
         best, folds, stage = self._progress.best, self._progress.folds, self._stages[0]
         if folds and len(folds) == len(self._stages) - 1:
-            before, after = _mean([fold[0] for fold in folds]), _mean([fold[1] for fold in folds])
+            before = _mean([fold[0] for fold in folds])
+            share = self._progress.share
+            after = _mean([fold[1][SHARES.index(share)] for fold in folds]) if share else before
             parts = "halves of the corrected region" if len(stage.learnt) == 1 else "corrected regions"
             return before, after, f"{len(folds)} {parts}, each scored by a model that learned from the others"
         before = _mean([self._score_old(stage.scored)])
