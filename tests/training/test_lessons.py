@@ -5,7 +5,7 @@ import torch
 from napari_unetseg.image import Image
 from napari_unetseg.training.corrected_images import CorrectedImage
 from napari_unetseg.training.corrected_regions import Region, find_regions
-from napari_unetseg.training.lessons import card_for, magnified, make_lesson, score_regions, scored_by
+from napari_unetseg.training.lessons import card_for, magnified, make_lesson, score_regions, scored_by, tuned_parameters
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import find_model
 
@@ -76,3 +76,17 @@ def test_only_what_is_annotated_is_scored(card: ModelCard, monkeypatch: pytest.M
     answer = np.stack([region.pixels[0], np.zeros_like(region.pixels[0])])
     monkeypatch.setattr("napari_unetseg.training.lessons.answer_maps", lambda *arguments: answer)
     assert score_regions(torch.nn.Identity(), [region], card, CPU) == {"ap50": 1.0, "dice": 1.0}
+
+
+def test_another_split_is_taken_only_where_it_is_better(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    region = region_of(card, 20)
+    scored = {0.3: 0.2, 0.4: 0.5, 0.5: 0.9, 0.6: 0.9}
+    monkeypatch.setattr("napari_unetseg.training.lessons.answer_maps", lambda *arguments: region.pixels[:2])
+    monkeypatch.setattr(
+        "napari_unetseg.training.lessons._score",
+        lambda maps, regions, card, parameters: {"ap50": scored[parameters.split], "dice": 0.8},
+    )
+    network = torch.nn.Identity()
+    chosen = tuned_parameters(network, [region], card, CPU, "ap50")
+    assert (chosen.split, chosen.threshold) == (0.5, card.parameters.threshold)
+    assert tuned_parameters(network, [region], card, CPU, "dice") == card.parameters

@@ -17,12 +17,13 @@ from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.inference.backends.make_backend import keep_to_cores
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.corrected_images import CorrectedImage
 from napari_unetseg.training.corrected_regions import Region, find_regions
 from napari_unetseg.training.fine_tune import Student, batches, mixed_weights
 from napari_unetseg.training.holding_back import FOLDS_SHARE, MAIN_SHARE, Stage, plan_stages
 from napari_unetseg.training.improved_card import Outcome, improved_fields
-from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by
+from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by, tuned_parameters
 from napari_unetseg.training.preview import Preview
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
 from napari_unetseg.training.replay import make_pool
@@ -40,7 +41,7 @@ FIRST_VALIDATION = 15.0
 VALIDATIONS = 8
 """How often the model is scored in the time that there is for it."""
 
-SHARES = (0.5, 0.6, 0.7, 0.85)
+SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 """How much of what was learnt is tried to be kept of the weights, the least first: less of it forgets less."""
 
 GAIN_KEPT = 0.95
@@ -76,7 +77,8 @@ class _Progress:
     began: float = 0.0
     best: _Best | None = None
     share: float = 1.0
-    folds: list[tuple[dict[str, float], dict[str, float]]] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    folds: list[tuple[dict[str, float], list[dict[str, float]]]] = field(default_factory=list)
 
 
 class Improvement:
@@ -146,6 +148,8 @@ class Improvement:
         best = kept.pop("best")
         self._progress = _Progress(**kept, best=None if best is None else _Best(**best))
         self._student_state = content["student"]
+        if self._progress.parameters:
+            self._read_objects_by(self._progress.parameters)
         self._earlier = self._progress.seconds
         return True
 
@@ -169,7 +173,7 @@ class Improvement:
         """Go through the stages that are left."""
         first = self._stages[0]
         held = first.scored if len(self._stages) == 1 else ()
-        before = self._score(self._network, first.scored)
+        before = self._score_old(first.scored)
         self._report(
             Begun(
                 images=len({region.image for region in first.learnt}),
@@ -206,8 +210,8 @@ class Improvement:
         if self._student_state is not None:
             student.load(self._student_state)
             self._student_state = None
-        before = self._score(self._network, stage.scored)
-        learnt_before = before if stage.learnt == stage.scored else self._score(self._network, stage.learnt)
+        before = self._score_old(stage.scored)
+        learnt_before = before if stage.learnt == stage.scored else self._score_old(stage.learnt)
         if main and progress.best is None:
             progress.best = _Best(before)
         if not student.steps:
@@ -216,8 +220,8 @@ class Improvement:
         # By steps, as by time, models that only score have a part of those of the model itself.
         parts = len(self._stages) - 1
         most = self._most_steps if main else self._most_steps * FOLDS_SHARE / MAIN_SHARE / parts
-        validated, losses = self.seconds, list[float]()
-        interval = max((end - begin) / VALIDATIONS, 1.0)
+        losses = list[float]()
+        before_step = self._done(student.steps / most, student.steps, begin, end)
         if not main:
             text = f"A model learns from the others, to score part {number} of {len(self._stages) - 1}."
             self._report(Told(text=text))
@@ -228,22 +232,55 @@ class Improvement:
                     break
                 losses.append(student.step(next(drawn), done))
                 self._tell_step(student, losses[-1], main)
-                due = min(interval, FIRST_VALIDATION) if not main or len(losses) == student.steps else interval
-                if main and self.seconds - validated >= due:
+                is_first = len(losses) == student.steps
+                due = int(done * VALIDATIONS) > int(before_step * VALIDATIONS)
+                before_step = done
+                if main and (due or (is_first and self.seconds - begin >= FIRST_VALIDATION)):
                     self._validate(student, stage, learnt_before, losses)
-                    losses, validated = [], self.seconds
+                    losses = []
                 elif time.monotonic() - self._saved >= SAVE_EVERY:
                     self.save()
         if main and losses:
             self._validate(student, stage, learnt_before, losses)
-        if main and progress.best is not None and progress.best.weights is not None:
+        if main and progress.best is not None and (self.stopped or stage.learnt != stage.scored):
             self._keep_more(stage, before, learnt_before, progress.best)
+            self._tune(stage)
         if self.stopped:
             raise Stopped
         if not main:
-            new = student.average
-            new.load_state_dict(mixed_weights(self._network.state_dict(), new.state_dict(), progress.share))
-            progress.folds.append((before, self._score(new, stage.scored)))
+            progress.folds.append((before, self._score_shares(student.average, stage)))
+            if len(progress.folds) == parts:
+                self._choose_share()
+
+    def _score_shares(self, learnt: SegmentationNetwork, stage: Stage) -> list[dict[str, float]]:
+        """Score each of `SHARES` of what was learnt."""
+        network, old, scores = deepcopy(self._network), self._network.state_dict(), []
+        for share in SHARES:
+            network.load_state_dict(mixed_weights(old, learnt.state_dict(), share))
+            scores.append(self._score(network, stage.scored))
+        return scores
+
+    def _choose_share(self) -> None:
+        """Keep as much of what was learnt as helped on regions that were not learnt from; nothing if none did."""
+        best, stage, metric = self._progress.best, self._stages[0], self._metric
+        if best is None or best.weights is None:
+            return
+        before = float(np.mean([fold[0][metric] for fold in self._progress.folds]))
+        after = [
+            float(np.mean([fold[1][place][metric] for fold in self._progress.folds])) for place in range(len(SHARES))
+        ]
+        wanted = before + GAIN_KEPT * (max(after) - before)
+        floor, old, network = self._score_old(stage.scored), self._network.state_dict(), deepcopy(self._network)
+        self._progress.share = 0.0
+        if max(after) > before:
+            for share, score in zip(SHARES, after, strict=True):
+                weights = mixed_weights(old, best.weights, share)
+                network.load_state_dict(weights)
+                scores = self._score(network, stage.scored)
+                if score >= wanted and scores[metric] >= floor[metric]:
+                    self._progress.best, self._progress.share = _Best(scores, weights), share
+                    return
+        self._progress.best = _Best(floor)
 
     def _keep_more(self, stage: Stage, before: dict[str, float], learnt_before: dict[str, float], best: _Best) -> None:
         """Go back towards the old weights as far as that costs next to nothing of what was gained."""
@@ -260,6 +297,25 @@ class Improvement:
             if stage.learnt == stage.scored or self._is_not_worse(network, stage, learnt_before):
                 self._progress.best, self._progress.share = _Best(scores, weights), share
                 return
+
+    def _tune(self, stage: Stage) -> None:
+        """Choose how objects are read off what the best weights answer, by regions that were held back alone.
+
+        On what it learned from, a network is surer than it will be elsewhere.
+        """
+        best = self._progress.best
+        if best is None or best.weights is None or self._progress.parameters or stage.learnt == stage.scored:
+            return
+        network = deepcopy(self._network)
+        network.load_state_dict(best.weights)
+        parameters = tuned_parameters(network, stage.scored, self._card, self._device, self._metric)
+        self._read_objects_by(parameters.model_dump())
+        if parameters != self._package.card.parameters:
+            self._progress.best = _Best(self._score(network, stage.scored), best.weights)
+
+    def _read_objects_by(self, parameters: dict[str, Any]) -> None:
+        self._progress.parameters = parameters
+        self._card = self._card.model_copy(update={"parameters": DecodeParameters(**parameters)})
 
     def _is_not_worse(self, network: SegmentationNetwork, stage: Stage, learnt_before: dict[str, float]) -> bool:
         return self._score(network, stage.learnt)[self._metric] >= learnt_before[self._metric]
@@ -312,6 +368,9 @@ class Improvement:
     def _score(self, network: SegmentationNetwork, regions: Sequence[Region]) -> dict[str, float]:
         return score_regions(network, regions, self._card, self._device)
 
+    def _score_old(self, regions: Sequence[Region]) -> dict[str, float]:
+        return score_regions(self._network, regions, self._package.card, self._device)
+
     # -- the package
 
     def write(self, output: Path, display_name: str | None) -> ModelCard:
@@ -356,10 +415,12 @@ class Improvement:
         """Return scores before and after, and how they were measured."""
         best, folds, stage = self._progress.best, self._progress.folds, self._stages[0]
         if folds and len(folds) == len(self._stages) - 1:
-            before, after = _mean([fold[0] for fold in folds]), _mean([fold[1] for fold in folds])
+            before = _mean([fold[0] for fold in folds])
+            share = self._progress.share
+            after = _mean([fold[1][SHARES.index(share)] for fold in folds]) if share else before
             parts = "halves of the corrected region" if len(stage.learnt) == 1 else "corrected regions"
             return before, after, f"{len(folds)} {parts}, each scored by a model that learned from the others"
-        before = _mean([self._score(self._network, stage.scored)])
+        before = _mean([self._score_old(stage.scored)])
         after = before if best is None else _mean([best.scores])
         if stage.learnt == stage.scored:
             return (

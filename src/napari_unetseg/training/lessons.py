@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.corrected_images import NOT_ANNOTATED
 from napari_unetseg.training.corrected_regions import Region, typical_diameter_of, whole_objects
 from napari_unetseg.training.dataset import Sample, object_diameters
@@ -27,6 +29,11 @@ CROP, LARGE_CROP = 192, 320
 
 SMALL_PERCENTILE = 5
 """Per cent of the corrected objects that may be smaller than twice the least size."""
+
+SPLITS = (0.3, 0.5, 0.6)
+THRESHOLD_CHANGES = (0.0, -0.1, 0.1)
+WORTH_IT = 0.01
+"""What is tried in place of a card's split and added to its threshold, and by how much the score has to rise."""
 
 ROOM = 1.25
 """How much larger or smaller than the corrected objects a card lets objects be before it rescales an image."""
@@ -106,10 +113,37 @@ def score_regions(
     network: SegmentationNetwork, regions: Sequence[Region], card: ModelCard, device: torch.device
 ) -> dict[str, float]:
     """Return the mean AP@0.5 and Dice of what a model finds in the annotated pixels of regions."""
+    maps = [answer_maps(network, torch.from_numpy(region.pixels), card, device) for region in regions]
+    return _score(maps, regions, card, card.parameters)
+
+
+def tuned_parameters(
+    network: SegmentationNetwork, regions: Sequence[Region], card: ModelCard, device: torch.device, metric: str
+) -> DecodeParameters:
+    """Return the threshold and the split, near those of the card, by which a model scores best on regions.
+
+    Those of the card unless others are better by `WORTH_IT`.
+    """
+    maps = [answer_maps(network, torch.from_numpy(region.pixels), card, device) for region in regions]
+    own = card.parameters
+    best, wanted = own, _score(maps, regions, card, own)[metric] + WORTH_IT
+    splits = [own.split] if metric == "dice" or not own.split else [own.split, *SPLITS]
+    for split in splits:
+        for change in THRESHOLD_CHANGES:
+            threshold = round(min(max(own.threshold + change, 0.1), 0.9), 2)
+            tried = own.model_copy(update={"split": split, "threshold": threshold})
+            found = _score(maps, regions, card, tried)[metric]
+            if found > wanted:
+                best, wanted = tried, found
+    return best
+
+
+def _score(
+    maps: Sequence[NDArray[np.float32]], regions: Sequence[Region], card: ModelCard, parameters: DecodeParameters
+) -> dict[str, float]:
     scores = []
-    for region in regions:
-        maps = answer_maps(network, torch.from_numpy(region.pixels), card, device)
-        found = decode(maps, card.heads, card.parameters)
+    for probability, region in zip(maps, regions, strict=True):
+        found = decode(probability, card.heads, parameters)
         known = region.labels > NOT_ANNOTATED
         there, true = np.where(known, found, 0), np.where(known, region.labels, 0)
         scores.append((average_precision(iou_matrix(there, true)), dice_score(there > 0, true > 0)))
