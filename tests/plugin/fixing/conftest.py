@@ -156,4 +156,3 @@ def make_hand(
 @pytest.fixture
 def hand(make_hand: Callable[..., Hand], cells: NDArray[np.uint16]) -> Hand:
     return make_hand(cells)
-
