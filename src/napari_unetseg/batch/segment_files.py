@@ -16,11 +16,11 @@ from napari_unetseg.batch.output_files import ALWAYS, PARTS, ResultKind
 from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.errors import Cancelled, ComputerGone
+from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
 from napari_unetseg.io.hashing import hash_file
-from napari_unetseg.service import Failure, Segmentation, Segmenter
+from napari_unetseg.service import Failure, RunRecipe, Segmentation, Segmenter
 
 _POLL = 0.2  # seconds between two looks at what other processes have finished
 _MOST_GONE = 4  # images in a row without the server that computes them, after which the others wait for it
@@ -44,6 +44,8 @@ class BatchJob:
         Keyword arguments of `read_image`, the same for every file.
     redo
         Whether to segment also the files that are done already.
+    fixing
+        Recipe whose fixes are done to the result of every file; None: none are.
     """
 
     files: tuple[Path, ...]
@@ -52,6 +54,7 @@ class BatchJob:
     segment_options: Mapping[str, Any] = field(default_factory=dict)
     read_options: Mapping[str, Any] = field(default_factory=dict)
     redo: bool = False
+    fixing: RunRecipe | None = None
 
 
 def segment_files(
@@ -124,6 +127,8 @@ class _Batch:
     ) -> None:
         self.counts = BatchCounts(job.files)
         decided = result_fingerprint(service.package.card, job.segment_options, job.read_options)
+        if job.fixing is not None:
+            decided["fixes"] = [fix.model_dump(mode="json") for fix in job.fixing.fixes]
         self.store = ResultStore(job.files, job.output, job.results, decided)
         self._service, self._job, self._report, self._read = service, job, report, read
         self._parts = {PARTS[kind] for kind in job.results if kind in PARTS}
@@ -242,7 +247,12 @@ class _Batch:
         self._tiles_before = self._tiles
         if isinstance(result, Segmentation):
             self._gone = []
-            writer.submit(self.store.save, current, result)
+            try:
+                fixed = result if self._job.fixing is None else self._job.fixing.fixed(result)
+            except UnetsegError as error:
+                writer.submit(self.store.record_failure, current, error)
+            else:
+                writer.submit(self.store.save, current, fixed)
         elif isinstance(result.error, Cancelled):
             self._announce(Event(current.file, "waiting"))
         else:

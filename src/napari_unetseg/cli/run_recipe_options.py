@@ -11,7 +11,7 @@ from napari_unetseg.cli.opening import open_settings
 
 if TYPE_CHECKING:
     from napari_unetseg.config import Settings
-    from napari_unetseg.service import Segmenter
+    from napari_unetseg.service import RunRecipe, Segmenter
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,8 @@ RecipeOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Do all as this file says, which the window saved ('Save recipe...'): model, parameters, device, tiles.",
+        help="Do all as this file says, which the window saved ('Save recipe...'): model, parameters, device, tiles, "
+        "and, in one image, what was fixed by clicks.",
         dir_okay=False,
     ),
 ]
@@ -49,8 +50,8 @@ def tiled(window: int | None, batch_size: int | None) -> "Settings":
     return tiled_settings(window, batch_size, open_settings())
 
 
-def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["Segmenter", dict[str, Any]]:
-    """Make the service that a recipe asks for, and the options that it sets for images.
+def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["Segmenter", "RunRecipe"]:
+    """Read a recipe, and make the service that it asks for.
 
     Parameters
     ----------
@@ -77,4 +78,18 @@ def open_recipe(path: Path, given: Mapping[str, Any]) -> tuple["Segmenter", dict
     service.initialize(warm_up=False)
     for remark in (*recipe.remarks, *recipe.differences(service.model_info())):
         _log.warning(remark)
-    return service, recipe.segment_options()
+    return service, recipe
+
+
+def fixing_recipe(recipe: "RunRecipe", images: int) -> "RunRecipe | None":
+    """Return a recipe if what was fixed by clicks is to be fixed again: in one image, not in each of many."""
+    if not recipe.fixes:
+        return None
+    if images == 1:
+        return recipe
+    _log.warning(
+        "What was fixed by clicks in %s is left out: these are %d images, and it is for that one alone.",
+        recipe.source.image,
+        images,
+    )
+    return None

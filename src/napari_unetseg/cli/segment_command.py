@@ -15,7 +15,14 @@ from napari_unetseg.cli.options import (
     segment_option,
 )
 from napari_unetseg.cli.reporting import plain_errors
-from napari_unetseg.cli.run_recipe_options import BatchSizeOption, RecipeOption, WindowOption, open_recipe, tiled
+from napari_unetseg.cli.run_recipe_options import (
+    BatchSizeOption,
+    RecipeOption,
+    WindowOption,
+    fixing_recipe,
+    open_recipe,
+    tiled,
+)
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.signatures import shows_fields
 
@@ -103,7 +110,7 @@ def segment_command(
         raise typer.BadParameter(str(error), param_hint="--save") from error
     segment_options = options | {"link": link}
     read_options = {} if axes is None else {"axes": _checked_axes(axes)}
-    batch = None
+    batch = fixing = None
     try:
         with plain_errors():
             inputs = expand_inputs(images, pattern, recursive=recursive)
@@ -114,12 +121,14 @@ def segment_command(
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
                 where = {"model": model, "device": device, "backend": backend, "precision": precision, "server": server}
-                service, segment_options = open_recipe(recipe, segment_options | where | tiles)
+                service, opened = open_recipe(recipe, segment_options | where | tiles)
+                segment_options, fixing = opened.segment_options(), fixing_recipe(opened, len(inputs.paths))
             else:
                 if server is not None and (window is not None or batch_size is not None):
                     raise typer.BadParameter("the server decides --window and --batch-size", param_hint="--server")
                 service = open_service(model, device, backend, precision, tiled(window, batch_size), server)
-            batch = BatchPrinter(service, BatchJob(inputs.paths, output, results, segment_options, read_options, again))
+            job = BatchJob(inputs.paths, output, results, segment_options, read_options, again, fixing)
+            batch = BatchPrinter(service, job)
             batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)

@@ -157,7 +157,7 @@ def apply_fixes(
         raise FixError(_STACK)
     edits = Edits.none(probability.shape[1:])
     shown, shown_with = edits.kept, None
-    for fix in fixes:
+    for done, fix in enumerate(fixes):
         if cancel is not None and cancel():
             raise Cancelled("Cancelled while objects were fixed.")
         if fix.parameters != shown_with:
@@ -165,7 +165,18 @@ def apply_fixes(
             shown, _ = relabel_around(edits, found, fix.parameters.min_size)
             shown_with = fix.parameters
         after = shown.copy()
-        apply_fix(fix, shown, probability, heads).put_into(after)
+        try:
+            apply_fix(fix, shown, probability, heads).put_into(after)
+        except FixError as error:
+            raise FixError(
+                Sentence(
+                    "Of {count} fixes, number {number} ({kind}) cannot be done: {reason}",
+                    count=len(fixes),
+                    number=done + 1,
+                    kind=fix.kind,
+                    reason=error,
+                )
+            ) from error
         edits, shown = edits.note(shown, after), after
     return relabel_around(edits, decode(probability, heads, parameters, cancel), parameters.min_size)[0]
 

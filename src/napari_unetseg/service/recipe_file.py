@@ -28,7 +28,9 @@ def write_run_recipe(path: str | Path, recipe: RunRecipe) -> None:
     UnetsegError
         If the file cannot be written.
     """
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    # An earlier version reads a recipe without fixes.
+    content = recipe.model_dump(mode="json", exclude=None if recipe.fixes else {"fixes"})
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     with whole_file(Path(path)) as temporary:
         temporary.write_text(printable(_HEAD + text), encoding="utf-8")
 

@@ -12,6 +12,9 @@ from napari_unetseg.service.run_recipe import RunRecipe
 PLACEHOLDER = "IMAGE"
 """Stands in a shell line for an image that is in no file, and whoever pastes it replaces it."""
 
+RECIPE_PLACEHOLDER = "RECIPE"
+"""Stands in a shell line for a recipe file, without which it cannot say what was fixed by clicks."""
+
 _SCRIPT = """\
 # Segments {image!a} as napari-unetseg {version} did{when}.
 
@@ -25,7 +28,7 @@ result = service.segment(
     image,
 {options}
 )
-print(result.count, "objects")
+{fixing}print(result.count, "objects")
 # result.labels is the label image, result.measurements the table.
 """
 
@@ -56,7 +59,20 @@ def as_python(recipe: RunRecipe) -> str:
         service=_service(recipe),
         sha256=recipe.model.sha256,
         options="\n".join(f"    {name}={value!r}," for name, value in options if value is not None),
+        fixing=_fixing(recipe),
     )
+
+
+def _fixing(recipe: RunRecipe) -> str:
+    """Write what was fixed by clicks, in the order in which it was."""
+    if not recipe.fixes:
+        return ""
+    lines = []
+    for fix in recipe.fixes:
+        same = fix.parameters == recipe.parameters
+        parameters = "result.parameters" if same else repr(fix.parameters.model_dump())
+        lines.append(f"    Fix(kind={fix.kind!r}, points={fix.points!r}, parameters={parameters}),\n")
+    return f"result = result.fixed([\n{''.join(lines)}])\n"
 
 
 def _imports(recipe: RunRecipe) -> str:
@@ -66,6 +82,7 @@ def _imports(recipe: RunRecipe) -> str:
     lines = [f"from napari_unetseg import {', '.join(names)}"] if names else []
     lines += [] if is_here else ["from napari_unetseg.client import RemoteService"]
     lines += ["from napari_unetseg.io import read_image"] if source.path else []
+    lines += ["from napari_unetseg.postprocessing.fixes import Fix"] if recipe.fixes else []
     lines += ["from napari_unetseg.service import tiled_settings"] if is_here else []
     before = (_CUT_IMPORT if source.region is not None else "") if source.path else _LAYER_IMPORTS
     return before + "\n".join(lines)
@@ -88,6 +105,9 @@ def _service(recipe: RunRecipe) -> str:
 def as_command(recipe: RunRecipe, *, windows: bool | None = None) -> str:
     """Write a line for a shell that gives the same labels.
 
+    Clicks that fixed something can be said by a recipe file alone, so that the line names one then:
+    `RECIPE_PLACEHOLDER` stands in the place of its path.
+
     Parameters
     ----------
     recipe
@@ -100,7 +120,8 @@ def as_command(recipe: RunRecipe, *, windows: bool | None = None) -> str:
     if channel is not None and not place:
         recipe = recipe.model_copy(update={"channel": channel})
     reading = ["--axes", axes] if axes and not place else []
-    words = ["napari-unetseg", "segment", image, *reading, *command_options(recipe)]
+    options = ["--recipe", RECIPE_PLACEHOLDER] if recipe.fixes else command_options(recipe)
+    words = ["napari-unetseg", "segment", image, *reading, *options]
     return quote_windows(words) if windows or (windows is None and sys.platform == "win32") else shlex.join(words)
 
 

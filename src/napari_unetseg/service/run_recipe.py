@@ -14,10 +14,12 @@ from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.fixes import Fix
 from napari_unetseg.postprocessing.parameters import DecodeParameters, ExactModel
 from napari_unetseg.segment_options import ImageOptions
 from napari_unetseg.service.provenance import Provenance, card_fingerprint, recorded_as
 from napari_unetseg.service.reports import ModelInfo
+from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.service import SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage, find_model
 
@@ -110,10 +112,13 @@ class RunRecipe(ImageOptions, _Circumstances):
         Every decoder parameter.
     source
         Of which image it is; not used when the recipe is.
+    fixes
+        What was fixed by clicks since, in that order. They are for this image: `Segmentation.fixed` does them again.
     """
 
     parameters: DecodeParameters
     source: RecipeSource
+    fixes: tuple[Fix, ...] = ()
 
     @classmethod
     def of(cls, record: "Mapping[str, Any] | Provenance") -> Self:
@@ -142,6 +147,7 @@ class RunRecipe(ImageOptions, _Circumstances):
                 run=RecipeRun.model_validate({k: v for k, v in values.items() if k in RecipeRun.model_fields}),
                 parameters=DecodeParameters.model_validate(values["parameters"]),
                 source=RecipeSource.model_validate({k: v for k, v in values.items() if k in RecipeSource.model_fields}),
+                fixes=values.get("fixes", ()),
                 **{name: values[recorded_as(name)] for name in ImageOptions.model_fields},
             )
         except (KeyError, ValidationError) as error:
@@ -192,6 +198,39 @@ class RunRecipe(ImageOptions, _Circumstances):
         service = SegmentationService(model, run.device, run.backend, precision=run.wanted_precision, settings=settings)
         self.check_model(service.package)
         return service
+
+    def fixed(self, segmentation: Segmentation) -> Segmentation:
+        """Fix in a result what somebody fixed by clicks in the one that the recipe is of.
+
+        Raises
+        ------
+        RunRecipeError
+            If this is another image.
+        FixError
+            If there is nothing to fix where somebody clicked, as on another image.
+        """
+        if not self.fixes:
+            return segmentation
+        here, there = segmentation.labels.shape, self._fixed_shape
+        if there is not None and here != there:
+            raise RunRecipeError(
+                Sentence(
+                    "{image}: what was fixed by clicks in {source} cannot be fixed here: that had {there} pixels, this "
+                    "has {here}. Take 'fixes' out of the recipe to use the rest of it.",
+                    image=segmentation.image.name,
+                    source=self.source.image,
+                    there=" x ".join(map(str, there)),
+                    here=" x ".join(map(str, here)),
+                )
+            )
+        return segmentation.fixed(self.fixes)
+
+    @property
+    def _fixed_shape(self) -> tuple[int, ...] | None:
+        """Height and width of the labels that were fixed."""
+        if self.source.region is not None:
+            return tuple(stop - start for start, stop in self.source.region)
+        return self.source.shape
 
     @property
     def remarks(self) -> tuple[str, ...]:
