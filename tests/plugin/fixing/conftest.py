@@ -62,11 +62,6 @@ class Hand:
         self._qtbot.waitUntil(lambda: not self.widget.controller.running, timeout=30_000)
         self.settle()
 
-    def centre(self) -> tuple[float, ...]:
-        """Where the camera looks, as the canvas was last drawn."""
-        QTest.qWait(50)
-        return tuple(self.viewer.scene.camera.center)
-
     def place(self, row: float, column: float, layer: Layer | None = None) -> QPoint:
         """Where on the canvas a pixel of the labels is."""
         layer = self.layer() if layer is None else layer
