@@ -1,4 +1,5 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,6 @@ class Hand:
         self._qtbot.waitUntil(lambda: not self.widget.controller.running, timeout=30_000)
         self.settle()
 
-    def centre(self) -> tuple[float, ...]:
-        """Where the camera looks, as the canvas was last drawn."""
-        QTest.qWait(50)
-        return tuple(self.viewer.scene.camera.center)
-
     def place(self, row: float, column: float, layer: Layer | None = None) -> QPoint:
         """Where on the canvas a pixel of the labels is."""
         layer = self.layer() if layer is None else layer
@@ -101,7 +97,7 @@ class Hand:
     def draw(self, *pixels: tuple[float, float]) -> None:
         places = [self.place(*pixel) for pixel in pixels]
         self.press(places[0])
-        for first, last in zip(places, places[1:], strict=False):
+        for first, last in pairwise(places):
             for share in np.linspace(0, 1, 6)[1:]:
                 self.move(first + (last - first) * float(share))
         self.release(places[-1])
@@ -139,7 +135,7 @@ def cells() -> NDArray[np.uint16]:
 @pytest.fixture
 def make_hand(
     make_widget: Callable[..., SegmentationWidget], press_run: Callable[[SegmentationWidget], None], qtbot: Any
-) -> Iterator[Callable[..., Hand]]:
+) -> Callable[..., Hand]:
     """Open a window with a result, and the tools."""
 
     def make(*images: Any, run: bool = True, **arguments: Any) -> Hand:
@@ -150,10 +146,9 @@ def make_hand(
         hand.open()
         return hand
 
-    yield make
+    return make
 
 
 @pytest.fixture
 def hand(make_hand: Callable[..., Hand], cells: NDArray[np.uint16]) -> Hand:
     return make_hand(cells)
-

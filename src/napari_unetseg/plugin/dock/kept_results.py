@@ -293,7 +293,7 @@ class KeptResults(QObject):
                     self._show_outputs()
                     continue
                 result.relabelling.make([one])
-                if result.shown.edited is not None and not result.shown.refuses:
+                if result.shown.edited is not None and not (result.shown.refuses or result.shown.follows):
                     self._update(result)  # a new layer shows what was drawn on the others, too
 
     def _on_inserted(self, event: Any) -> None:

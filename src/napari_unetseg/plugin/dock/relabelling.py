@@ -128,6 +128,7 @@ class RelabelController(QObject):
         self._outlines_as_labels = False
         self._requested: DecodeParameters | None = None
         self._relabel_waits = False
+        self._renewing = False
         self._followed_from: NDArray[np.int32] | None = None
         self._worker: LatestWorker[Question, Answer] = LatestWorker(self._prepare, PAUSE_MS, self)
         self._worker.answered.connect(self._on_answered)
@@ -154,7 +155,7 @@ class RelabelController(QObject):
             self._set_stale(False)
             self._result.on_touch = lambda: None
         self._base = self._result = self._reading = self._requested = None
-        self._relabel_waits = False
+        self._relabel_waits = self._renewing = False
 
     def request(self, parameters: Mapping[str, Any]) -> None:
         """Ask for labels with these parameters of `Segmentation.relabel`; replaces what still waits."""
@@ -186,7 +187,7 @@ class RelabelController(QObject):
         return self._worker.busy or self._counter.busy or self._follower.busy
 
     def _ask_relabel(self, question: _Relabel, *, replace: bool, at_once: bool = False) -> None:
-        self._relabel_waits = True
+        self._relabel_waits = self._renewing = True
         self._worker.ask(question, replace=replace, at_once=at_once)
 
     def _prepare(self, question: Question) -> Callable[[Task[Answer]], Answer]:
@@ -209,6 +210,7 @@ class RelabelController(QObject):
             self._on_relabelled(question, update)
         elif isinstance(update, Details):
             if not self._relabel_waits:
+                self._renewing = False
                 self._set_stale(False)
                 self.detailed.emit(update)
                 self._make_wanted()
@@ -219,6 +221,9 @@ class RelabelController(QObject):
                     self._result.add(output, layer)
             self._result.wanted -= set(update) | {"agreement"}
             self.made.emit(update)
+            if self._result.follows:
+                self._result.describe_again()
+                self._ask_follow()
             self._make_wanted()
 
     def _on_relabelled(self, question: Question, update: Relabelled) -> None:
@@ -240,6 +245,7 @@ class RelabelController(QObject):
         if self._reading is not None and self._result is not None and not self._relabel_waits:
             self._requested = self._reading.segmentation.parameters
             self._result.wanted.clear()
+            self._renewing = False
         if not isinstance(error, Cancelled):
             self._set_stale(False)
             self.failed.emit(error)
@@ -270,27 +276,28 @@ class RelabelController(QObject):
     def _ask_follow(self) -> None:
         """Bring contours and table in line with edits, unless labels that will bring theirs are on their way."""
         result = self._result
-        if result is None or result.as_it_is is None or self._worker.busy:
-            return
-        if result.follows and not result.in_line:
+        if result is not None and result.follows and not (self._renewing or result.in_line):
             self._follower.ask(result.serial, replace=False)
 
     def _prepare_follow(self, serial: int) -> Callable[[Task[Followed]], Followed]:
         result, reading = self._result, self._reading
-        labels = None if result is None else result.as_it_is
         if result is None or reading is None:
             raise RuntimeError("There is no result whose edits could be followed.")
         described, plane, as_pixels = result.described, result.plane, result.contours_are_pixels
+        labels, features = result.as_it_is, result.features
         kept = np.array(sorted(reading.names.values()), np.int32)
-        segmentation = reading.segmentation
-        self._followed_from = described
-        if labels is None:  # The layer was removed while the edit before was followed.
-            labels = described
-        return lambda task: follow_edits(segmentation, plane, described, labels, kept, as_pixels=as_pixels)
+        segmentation, self._followed_from = reading.segmentation, described
+
+        def follow(task: Task[Followed]) -> Followed:
+            if labels is None or features is None:
+                raise Cancelled("The labels were removed before their edits were followed.")
+            return follow_edits(segmentation, plane, described, features, labels, kept, as_pixels=as_pixels)
+
+        return follow
 
     def _on_followed(self, serial: int, update: Followed) -> None:
         # Labels that came, or are on their way, bring contours and table of their own.
-        if self._result is None or self._result.described is not self._followed_from or self._worker.busy:
+        if self._result is None or self._result.described is not self._followed_from or self._renewing:
             return
         self._result.show_followed(update, serial)
         self.followed.emit(update)

@@ -57,6 +57,7 @@ def follow_edits(
     segmentation: "Segmentation",
     plane: Plane,
     described: NDArray[np.int32],
+    features: "pd.DataFrame",
     labels: NDArray[np.integer],
     kept: NDArray[np.int32],
     *,
@@ -70,8 +71,8 @@ def follow_edits(
         What the labels were before anybody changed them, with the maps.
     plane
         Where they lie.
-    described
-        int32 (Y, X): the labels of which measurements and contours are.
+    described, features
+        int32 (Y, X): the labels of which contours are, and their measurements.
     labels
         (Y, X): those of the layer; somebody may paint on them meanwhile.
     kept
@@ -80,25 +81,23 @@ def follow_edits(
         Whether contours are shown as pixels.
     """
     now = np.array(labels, np.int32)
-    shown = segmentation.labels
-    edited = np.union1d(_touched(shown, now), kept)
-    sizes = np.bincount(now.ravel())
-    there = np.flatnonzero(sizes[1:]).astype(np.int32) + 1
-    changed = _touched(described, now)
-    edited = edited[np.isin(edited, there)]
-    box = _box_of(changed, described, now)
+    changed, box = _touched(described, now)
+    edited = np.union1d(changed if segmentation.labels is described else _touched(segmentation.labels, now)[0], kept)
+    stay = features["index"][~features["index"].isin(changed)]
     if box is None:
-        return Followed(now, changed, edited, len(there))
+        return Followed(now, changed, np.intersect1d(edited, stay), len(stay))
+    box = _around(box, features[features["index"].isin(changed)], segmentation.image.origin)
     part, present = _only(segmentation, now, changed, box)
-    features = label_features(part)
-    features["index"] = present[features["index"].to_numpy() - 1]
+    measured = label_features(part)
+    measured["index"] = present[measured["index"].to_numpy() - 1]
     traced = None if as_pixels else outlines(part, plane.placement)
     if traced is not None:
         origin = plane.placement.vertices(np.array([[box[0].start, box[1].start]], float))[0]
         table = traced.features.assign(label=present[traced.features["label"].to_numpy() - 1])
         traced = Outlines([polygon + origin for polygon in traced.polygons], table)
     pixels = _outline_pixels(now, box) if as_pixels else None
-    return Followed(now, changed, edited, len(there), features, traced, box, pixels)
+    edited = np.intersect1d(edited, np.union1d(stay, present))
+    return Followed(now, changed, edited, len(stay) + len(present), measured, traced, box, pixels)
 
 
 def with_changed(features: "pd.DataFrame", followed: Followed) -> "pd.DataFrame":
@@ -111,24 +110,32 @@ def with_changed(features: "pd.DataFrame", followed: Followed) -> "pd.DataFrame"
     return mark_edited(table.drop(columns="edited", errors="ignore"), followed.edited.tolist())
 
 
-def _touched(before: NDArray[np.int32], now: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the labels of objects that gained or lost a pixel."""
+def _touched(before: NDArray[np.int32], now: NDArray[np.int32]) -> tuple[NDArray[np.int32], Box | None]:
+    """Return the labels of objects that gained or lost a pixel, and the rectangle of these pixels."""
     different = before != now
-    labels = np.union1d(before[different], now[different]).astype(np.int32)
-    return labels[labels > 0]
+    rows = np.flatnonzero(different.any(axis=1))
+    if not rows.size:
+        return np.empty(0, np.int32), None
+    columns = np.flatnonzero(different[rows[0] : rows[-1] + 1].any(axis=0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    part = different[box]
+    labels = np.union1d(before[box][part], now[box][part]).astype(np.int32)
+    return labels[labels > 0], box
 
 
-def _box_of(changed: NDArray[np.int32], *images: NDArray[np.int32]) -> Box | None:
-    """Return the smallest rectangle that has all pixels of some labels, in several label images of one shape."""
-    if not changed.size:
-        return None
-    wanted = np.zeros(max(int(image.max()) for image in images) + 1, dtype=bool)
-    wanted[changed] = True
-    pixels = np.zeros(images[0].shape, dtype=bool)
-    for image in images:
-        pixels |= wanted[image]
-    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def _around(box: Box, features: "pd.DataFrame", origin: tuple[int, int]) -> Box:
+    """Widen a rectangle to that of objects by their measurements, which count from the first pixel of the image."""
+    if not len(features):
+        return box
+    firsts, lasts = (
+        features[["bbox_min_y_px", "bbox_min_x_px"]].min(),
+        features[["bbox_max_y_px", "bbox_max_x_px"]].max(),
+    )
+    rows, columns = (
+        slice(min(span.start, int(first) - start), max(span.stop, int(last) - start))
+        for span, first, last, start in zip(box, firsts, lasts, origin, strict=True)
+    )
+    return rows, columns
 
 
 def _only(

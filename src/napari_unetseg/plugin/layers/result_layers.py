@@ -205,9 +205,19 @@ class ShownResult:
         return None if labels is None else self._plane_of(labels.data)
 
     @property
+    def features(self) -> "pd.DataFrame | None":
+        """Measurements of `described`; None if there are none."""
+        labels = self.layer("labels")
+        return labels.features if labels is not None and "bbox_min_y_px" in labels.features else None
+
+    @property
     def described(self) -> NDArray[np.int32]:
         """The labels, int32 (Y, X), of which measurements and contours are."""
         return self._described
+
+    def describe_again(self) -> None:
+        """Take contours and table for those of the labels before edits by hand: a new layer came, which shows these."""
+        self._described, self._followed = self._shown, None
 
     @property
     def in_line(self) -> bool:
