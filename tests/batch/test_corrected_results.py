@@ -261,3 +261,34 @@ def _stack_results(folder, labels):
         )
     )
     return out
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 2])
+def test_a_correction_that_is_killed_midway_loses_nothing(save, results, monkeypatch, killed_after):
+    """Neither what the model had found nor, once it is on the disk, what was corrected."""
+    from napari_unetseg.batch import corrected_results, folder_review
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_, **__):
+        raise Killed
+
+    save("a.tif", 2)
+    review = open_review(results())
+    item = review.items[0]
+    before = read_label_image(item.labels_path).array
+    mended = np.where(before == 1, 0, before)
+    place = [(corrected_results, "write_table"), (corrected_results, "save_results"), (folder_review, "Decision")]
+    with monkeypatch.context() as patches:
+        patches.setattr(*place[killed_after], kill)
+        with pytest.raises(Killed):
+            review.fix(item, mended)
+    results()
+    folder = item.target.folder
+    (now,) = open_review(folder).items
+    assert now.decision is None
+    kept = [tifffile.imread(path) for path in [*folder.glob("a_labels.tif*")]]
+    assert any((labels == before).all() for labels in kept)
+    if killed_after == 2:
+        assert any((labels == mended).all() for labels in kept)

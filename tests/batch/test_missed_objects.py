@@ -20,6 +20,14 @@ def test_a_faint_spot_is_found_where_it_lies_and_how_faint_it_is():
     assert "confidence 0.40" in spot.reasons[0]
 
 
+def test_large_objects_are_looked_for_on_fewer_pixels_and_lie_where_they_lie():
+    labels = squares((0, 0), side=64, shape=(501, 503)).astype(np.int32)
+    confidence = squares((401, 403), side=100, shape=(501, 503), value=0.4)
+    (spot,) = find_missed(labels, confidence, threshold=0.5, area=64**2)
+    assert np.abs(np.subtract(spot.bbox, (401, 403, 501, 503))).max() <= 8
+    assert spot.bbox[2:] == (501, 503)
+
+
 def test_rims_specks_and_haze_are_no_objects():
     labels = squares((4, 4)).astype(np.int32)
     rim = squares((3, 3), side=8, value=0.4)

@@ -12,4 +12,9 @@ line prints and the folder window draws.
 * `result_check` tells by size and hash whether the files that the journal vouches for are as they were written.
   `io.claims` keep processes that share a folder from doing an image twice.
 * `summary_tables` writes the two tables of a folder from the journal and the tables of its images, however a run ends.
+* `folder_review` is the review of a folder's results: `result_doubt` reads what a result says of itself (its table by
+  `object_columns`, faint spots of its confidence map by `missed_objects`) and `doubt` judges it; decisions are lines of
+  the journal. `corrected_results` writes the files of labels that were corrected, and brings those of before back.
+* `review_report` makes a page of a review, with `review_page` for its look and `result_thumbnail` for its pictures;
+  `training_export` copies what was found right for a model to learn from.
 """

@@ -2,7 +2,7 @@
 
 The doubt of an object is about the probability that it is wrong, as far as confidence, agreement, size and shape tell
 it. Each of these is mapped to such a probability, and they are put together as if they were independent. The curves
-below were read off 90 images that the `nuclei` model had not learned from (docs/reviewing.md).
+below were read off 72 images that the `nuclei` model had not learned from (docs/reviewing.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
 # From the lowest confidence that an object may have, 0, to 1.
 _BY_CONFIDENCE: Curve = ((0.0, 0.25, 0.5, 0.75, 1.0), (0.6, 0.45, 0.2, 0.05, 0.0))
-_BY_AGREEMENT: Curve = ((0.8, 0.85, 0.92, 0.95, 0.97), (0.7, 0.5, 0.3, 0.15, 0.0))
+_BY_AGREEMENT: Curve = ((0.75, 0.85, 0.92, 0.96), (0.6, 0.3, 0.1, 0.0))
 # Logarithm of the area over the typical one.
 _BY_SIZE: Curve = ((0.6, 1.0, 2.0, 3.0), (0.0, 0.2, 0.4, 0.6))
 # What solidity lacks to the typical one, in its usual deviations.

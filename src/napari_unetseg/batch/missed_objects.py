@@ -10,6 +10,7 @@ from napari_unetseg.batch.doubt import DoubtfulObject, missed_object
 _FAINT = 0.6  # of the threshold: a spot whose pixels have at least that may be an object
 _SMALLEST = 0.2  # of the typical area
 _MOST = 200  # spots that are told of an image; a background full of them is no list of places
+_ACROSS = 8  # pixels of a typical object along each axis that are looked at
 _APART = 2  # pixels from the next object, whose rim is faint, too
 
 
@@ -36,22 +37,27 @@ def find_missed(
     """
     from scipy import ndimage
 
+    # Objects of that size are found on fewer pixels, too.
+    step = max(1, int(np.sqrt(area) / _ACROSS))
+    height, width = labels.shape
+    labels, confidence = labels[::step, ::step], confidence[::step, ::step]
     faint = (confidence >= _FAINT * threshold) & (labels == 0)
     if not faint.any():
         return []
     spots, count = ndimage.label(faint)
     sizes = np.bincount(spots.ravel(), minlength=count + 1)
     sizes[0] = 0
-    sizes[np.unique(spots[ndimage.binary_dilation(labels > 0, iterations=_APART)])] = 0
-    found = np.flatnonzero(sizes >= max(_SMALLEST * area, 1))
+    near = ndimage.binary_dilation(labels > 0, iterations=max(1, round(_APART / step)))
+    sizes[np.unique(spots[near])] = 0
+    found = np.flatnonzero(sizes >= max(_SMALLEST * area / step**2, 1))
     found = found[np.argsort(-sizes[found], kind="stable")][:_MOST]
     boxes = ndimage.find_objects(spots)
     places = []
-    for spot in found:
-        box = boxes[spot - 1]
+    for spot in found.tolist():
+        rows, columns = box = boxes[spot - 1]
         mean = float(confidence[box][spots[box] == spot].mean())
-        rows, columns = box
-        places.append(missed_object((), (rows.start, columns.start, rows.stop, columns.stop), mean))
+        top, left, bottom, right = (step * edge for edge in (rows.start, columns.start, rows.stop, columns.stop))
+        places.append(missed_object((), (top, left, min(bottom, height), min(right, width)), mean))
     return places
 
 

@@ -40,8 +40,8 @@ td ul { margin: 0; padding-left: 17px; }
 figure { margin: 0 8px 6px 0; }
 figcaption { color: var(--faint); font-size: 13px; }
 img { display: block; width: 200px; height: auto; border-radius: 4px; cursor: zoom-in; image-rendering: auto; }
-img.large { position: fixed; inset: 4vh 4vw; z-index: 2; width: 92vw; height: 92vh; object-fit: contain;
-  background: #000000e0; cursor: zoom-out; }
+img.large { position: fixed; inset: 0; z-index: 2; width: 100%; height: 100%; padding: 3vh 3vw; object-fit: contain;
+  border-radius: 0; background: #000000e0; cursor: zoom-out; }
 [hidden] { display: none; }
 @media (max-width: 760px) { thead { display: none; } tr { display: block; padding: 12px 0; border-bottom: 1px solid
   var(--line); } td { display: block; border: 0; padding: 2px 0; } td.number { text-align: left; } }

@@ -65,7 +65,7 @@ def write_report(review: "Review", path: Path, *, progress: Progress, cancel: Ca
 
 
 def _page(review: "Review", progress: Progress, cancel: CancelFlag) -> Iterator[str]:
-    title = tr("Review of {folder}").format(folder=review.folder.resolve())
+    title = tr("Review of {folder}").format(folder=Path(*review.folder.resolve().parts[-2:]).as_posix())
     yield (
         "<!doctype html>\n<html><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
