@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from napari_unetseg.batch.doubt import DoubtfulObject
     from napari_unetseg.batch.folder_review import ReviewItem
 
-_MOST_BOXES = 200
+_MOST_BOXES = 100
 _BOX_MARGIN = 3  # pixels between an object and its box
 _MISSING_COLOUR = "#40c4ff"  # of places where an object may be missing
 _OBJECTS_ACROSS = 10  # as many times the width of an object fit into the canvas when it is shown
@@ -77,16 +78,18 @@ class ShownImage(QObject):
     def labels(self) -> Labels | None:
         """The labels on display; None if there are none."""
         found = [layer for layer in self._layers if isinstance(layer, Labels)]
-        return found[0] if found and found[0] in self._viewer.layers else None
+        return found[0] if found and self.item is not None else None
 
     def show(self, item: "ReviewItem", following: "ReviewItem | None") -> None:
         """Show an image in place of the one before, and read the one that will follow."""
-        self.clear()
-        self._next = following
+        self._reader.stop()
+        self._next, self.item, self.changed = following, None, False
         if self._kept is not None and self._kept[0] == _identity(item):
             self._add(item, self._kept[1])
-        else:
-            self._reader.ask(item, at_once=True)
+            return
+        for layer in self._layers:
+            layer.visible = False  # until the other one is read
+        self._reader.ask(item, at_once=True)
 
     def clear(self) -> None:
         """Take the image on display out of the viewer."""
@@ -158,20 +161,46 @@ class ShownImage(QObject):
 
     def _add(self, item: "ReviewItem", layers: list[Layer]) -> None:
         self._kept = None
-        self._layers = list(layers)
-        for layer in layers:
-            self._viewer.add_layer(layer)
+        self._take_over(layers)
+        self.item, self.changed = item, False
         labels = self.labels
         if labels is not None:
-            labels.editable = False
+            labels.editable = False  # which forgets, too, what could be undone
             self._viewer.layers.selection.active = labels
-            for name in _EDITS:
-                getattr(labels.events, name).connect(self._on_edit)
         self.show_all()
-        self.item, self.changed = item, False
         self.shown.emit(item)
         if self._next is not None:
             self._ahead.ask(self._next, at_once=True)
+
+    def _take_over(self, layers: list[Layer]) -> None:
+        """Give the layers that there are what the new ones show, which is several times as fast as to replace them.
+
+        Those of another kind are replaced.
+        """
+        before = [layer for layer in self._layers if layer in self._viewer.layers]
+        self._layers = []  # so that nothing below counts as the end of the labels
+        own = []
+        for place, layer in enumerate(layers):
+            old = before[place] if place < len(before) else None
+            if old is not None and _kind(old) == _kind(layer):
+                _become(old, layer)
+                own.append(old)
+                continue
+            if old is None:
+                self._viewer.add_layer(layer)
+            else:
+                self._viewer.layers.insert(self._viewer.layers.index(old), layer)
+                self._viewer.layers.remove(old)
+            self._watch(layer)
+            own.append(layer)
+        for rest in before[len(layers) :]:
+            rest.visible = False
+        self._layers = [*own, *before[len(layers) :]]
+
+    def _watch(self, layer: Layer) -> None:
+        if isinstance(layer, Labels):
+            for name in _EDITS:
+                getattr(layer.events, name).connect(self._on_edit)
 
     def _keep(self, item: "ReviewItem", layers: list[Layer]) -> None:
         self._kept = (_identity(item), layers)
@@ -192,6 +221,28 @@ class ShownImage(QObject):
         return getattr(self._viewer, "scene", self._viewer).camera
 
 
+def _kind(layer: Layer) -> object:
+    return type(layer), layer.ndim, getattr(layer, "rgb", None)
+
+
+def _become(layer: Layer, other: Layer) -> None:
+    """Let a layer show what another one of its kind shows, as that one does but for its colours."""
+    if isinstance(layer, Shapes):
+        layer.data = []
+        layer.add(other.data, shape_type="polygon", edge_color=other.edge_color, edge_width=other.edge_width)
+    else:
+        layer.data = other.data
+    if isinstance(layer, ImageLayer) and not layer.rgb:
+        layer.contrast_limits_range = other.contrast_limits_range
+        layer.contrast_limits = other.contrast_limits
+    if isinstance(layer, Labels):
+        layer.features = other.features
+        layer.selected_label = 1
+    layer.scale, layer.units = other.scale, other.units
+    layer.name, layer.metadata = other.name, other.metadata
+    layer.visible = True
+
+
 def _identity(item: "ReviewItem") -> object:
     return item.file, item.labels
 
@@ -206,7 +257,7 @@ def review_layers(item: "ReviewItem") -> list[Layer]:
     Returns
     -------
     list of Layer
-        The image, its labels, and where there are doubtful objects Shapes with a box around each of the first 200.
+        The image, its labels, and where there are doubtful objects Shapes with a box around each of the first 100.
 
     Raises
     ------
