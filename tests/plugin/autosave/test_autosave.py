@@ -292,6 +292,19 @@ def test_discarding_removes(folder: Path, make_widget: MakeWidget, qtbot: Any) -
     assert len(widget.viewer.layers) == 0
 
 
+def test_the_offer_stays_when_an_image_is_opened(
+    folder: Path, make_widget: MakeWidget, squares: NDArray[np.uint16], qtbot: Any
+) -> None:
+    leave(folder, "a")
+    widget = make_widget()
+    qtbot.waitUntil(lambda: "'a'" in widget.message.text.text(), timeout=10_000)
+    widget.viewer.add_layer(ImageLayer(squares, name="cells"))
+    qtbot.waitUntil(lambda: "'a'" in widget.message.text.text(), timeout=10_000)
+    widget.viewer.dims.set_point(0, 0)
+    qtbot.waitUntil(lambda: not widget.run_forecast.busy, timeout=10_000)
+    assert widget.message.action.text() == "Restore"
+
+
 def test_without_an_answer_they_are_offered_again(folder: Path, make_widget: MakeWidget, qtbot: Any) -> None:
     leave(folder, "a")
     widget = make_widget()
