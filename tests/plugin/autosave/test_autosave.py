@@ -46,7 +46,7 @@ def kept(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def wait(qtbot: Any) -> Step:
-    return lambda widget: qtbot.waitUntil(lambda: not widget.autosave.busy, timeout=20_000)
+    return lambda widget: qtbot.waitUntil(lambda: not widget.autosave.busy, timeout=60_000)
 
 
 @pytest.fixture
@@ -239,12 +239,12 @@ def test_a_killed_napari_gives_its_edits_back(
     monkeypatch.setattr(edit_keeper, "shared_store", lambda: store)
     monkeypatch.setattr(edit_keeper, "PAUSE_MS", 0)
     widget = make_widget()
-    qtbot.waitUntil(lambda: "cells labels" in widget.message.text.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "cells labels" in widget.message.text.text(), timeout=60_000)
     assert "before the edits of 1 result were saved" in widget.message.text.text()
     # Another napari that starts meanwhile does not offer it, too.
     assert EditStore(crashed.folder).find() == []
     widget.message.action.click()
-    qtbot.waitUntil(lambda: not widget.autosave.busy and len(widget.viewer.layers) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: not widget.autosave.busy and len(widget.viewer.layers) == 1, timeout=60_000)
     layer = labels_of(widget)
     expected = np.zeros((1200, 700), np.int32)
     expected[10:20, 10:20] = 1
@@ -263,7 +263,7 @@ def test_a_killed_napari_gives_its_edits_back(
     widget.message.action.click()
     assert [type(one) for one in map(unwrap, widget.viewer.layers)] == [ImageLayer, Labels]
     layer.fill((12, 12), 0)
-    qtbot.waitUntil(lambda: not widget.autosave.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not widget.autosave.busy, timeout=60_000)
     np.testing.assert_array_equal(read_edit(one)[0], layer.data)
 
 
@@ -285,17 +285,30 @@ def test_discarding_removes(folder: Path, make_widget: MakeWidget, qtbot: Any) -
     leave(folder, "a")
     leave(folder, "b")
     widget = make_widget()
-    qtbot.waitUntil(lambda: "edits of 2 results" in widget.message.text.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "edits of 2 results" in widget.message.text.text(), timeout=60_000)
     widget.message.second.click()
-    qtbot.waitUntil(lambda: not widget.autosave.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not widget.autosave.busy, timeout=60_000)
     assert kept(folder) == []
     assert len(widget.viewer.layers) == 0
+
+
+def test_the_offer_stays_when_an_image_is_opened(
+    folder: Path, make_widget: MakeWidget, squares: NDArray[np.uint16], qtbot: Any
+) -> None:
+    leave(folder, "a")
+    widget = make_widget()
+    qtbot.waitUntil(lambda: "'a'" in widget.message.text.text(), timeout=60_000)
+    widget.viewer.add_layer(ImageLayer(squares, name="cells"))
+    qtbot.waitUntil(lambda: "'a'" in widget.message.text.text(), timeout=60_000)
+    widget.viewer.dims.set_point(0, 0)
+    qtbot.waitUntil(lambda: not widget.run_forecast.busy, timeout=60_000)
+    assert widget.message.action.text() == "Restore"
 
 
 def test_without_an_answer_they_are_offered_again(folder: Path, make_widget: MakeWidget, qtbot: Any) -> None:
     leave(folder, "a")
     widget = make_widget()
-    qtbot.waitUntil(lambda: "'a'" in widget.message.text.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "'a'" in widget.message.text.text(), timeout=60_000)
     widget.autosave.stop()
     assert [one.description["name"] for one in EditStore(folder).find()] == ["a"]
 
@@ -304,9 +317,9 @@ def test_damaged_edits_do_not_keep_the_others_back(folder: Path, make_widget: Ma
     leave(folder, "good", 4)
     next(leave(folder, "bad").glob("*.bin")).write_bytes(b"x")
     widget = make_widget()
-    qtbot.waitUntil(lambda: "2 results" in widget.message.text.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "2 results" in widget.message.text.text(), timeout=60_000)
     widget.message.action.click()
-    qtbot.waitUntil(lambda: not widget.autosave.busy and len(widget.viewer.layers) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: not widget.autosave.busy and len(widget.viewer.layers) == 1, timeout=60_000)
     assert (labels_of(widget).data == 4).all()
     assert "'bad' could not be restored" in widget.message.text.text()
 
@@ -338,12 +351,12 @@ def test_a_result_of_a_file_is_kept_once_it_is_edited(folder: Path, make_napari_
     autosave = Autosave(viewer, message)
     layer = Labels(np.ones((20, 20), np.int32), metadata={"napari_unetseg_file": "/data/a_labels.tif"})
     viewer.add_layer(layer)
-    qtbot.waitUntil(lambda: not autosave.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not autosave.busy, timeout=60_000)
     layer.fill((1, 1), 0)
-    qtbot.waitUntil(lambda: not autosave.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not autosave.busy, timeout=60_000)
     (one,) = kept(folder)
     assert json.loads((one / "index.json").read_text())["description"]["metadata"] == layer.metadata
     autosave.saved(layer)
-    qtbot.waitUntil(lambda: not autosave.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not autosave.busy, timeout=60_000)
     assert kept(folder) == []
     autosave.stop()

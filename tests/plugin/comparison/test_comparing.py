@@ -74,7 +74,7 @@ def press_compare(qtbot: Any) -> Step:
         dialog = widget.comparing.dialog
         assert dialog is not None
         qtbot.mouseClick(dialog.compare, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(lambda: not widget.comparing.busy, timeout=20_000)
+        qtbot.waitUntil(lambda: not widget.comparing.busy, timeout=60_000)
 
     return press
 
@@ -216,7 +216,7 @@ def test_cancel_adds_nothing(
     assert gated.entered.wait(20)
     qtbot.mouseClick(dialog.cancel, Qt.MouseButton.LeftButton)
     gated.release.set()
-    qtbot.waitUntil(lambda: not widget.comparing.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.comparing.busy, timeout=60_000)
     assert "Cancelled" in dialog.message.text.text()
     assert [one.name for one in widget.viewer.layers] == names
 
@@ -236,7 +236,7 @@ def test_a_result_that_was_removed_meanwhile(
     for one in list(widget.viewer.layers)[1:]:
         widget.viewer.layers.remove(one)
     gated.release.set()
-    qtbot.waitUntil(lambda: not widget.comparing.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.comparing.busy, timeout=60_000)
     assert "removed meanwhile" in dialog_of(widget).message.text.text()
     assert [one.name for one in widget.viewer.layers] == ["cells"]
 

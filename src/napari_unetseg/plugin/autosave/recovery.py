@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, tr_count
+from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.autosave.edit_file import INDEX, read_edit
 from napari_unetseg.plugin.autosave.edit_keeper import EditKeeper
 from napari_unetseg.plugin.autosave.edit_store import EditStore, FoundEdit, remove
@@ -57,6 +58,10 @@ class Recovery(QObject):
         self._store: EditStore = keeper.store
         self._found: list[FoundEdit] = []
         self._task: Task[Any] | None = None
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._say_offer)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         self._begin(Task(lambda _: self._store.find()), self._offer)
 
     @property
@@ -66,6 +71,8 @@ class Recovery(QObject):
 
     def stop(self) -> None:
         """Leave what was not answered to the next start."""
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._again.stop()
         self._store.leave(self._found)
         self._found = []
 
@@ -90,6 +97,15 @@ class Recovery(QObject):
 
     def _offer(self, found: list[FoundEdit]) -> None:
         self._found = found
+        self._say_offer()
+
+    def _on_inserted(self, event: Any) -> None:
+        """Offer it once more after what the panel says of an image that is opened."""
+        if self._found and METADATA_KEY not in event.value.metadata:
+            self._again.start()
+
+    def _say_offer(self) -> None:
+        found = self._found
         if not found:
             return
         names = _names([edit.description for edit in found])

@@ -32,9 +32,9 @@ from napari_unetseg.zoo.registry import ModelPackage
 if TYPE_CHECKING:
     from napari.utils.theme import Theme
 
-_WIDTH = 360
+_WIDTH = 324
 _SWATCH = 14
-_MARGIN = 24
+_TOP = 24  # pixels below the top of the main window
 _NOTHING = "\N{EN DASH}"
 
 
@@ -146,7 +146,7 @@ class CompareDialog(QDialog):
     def show_beside(self, window: QWidget) -> None:
         """Show this at the left of a window, rather than over the canvas in its middle."""
         if not self.isVisible():
-            self.move(window.mapToGlobal(QPoint(_MARGIN, _MARGIN)))
+            self.move(window.mapToGlobal(QPoint(0, _TOP)))
         self.show()
         self.raise_()
 

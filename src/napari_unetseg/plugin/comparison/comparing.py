@@ -190,7 +190,7 @@ class Comparing(QObject):
         self.layers.show(layers, compared.job.plane, beside=dialog.beside.isChecked())
         dialog.show_compared(self._title(first), compared)
         differs = any(count for kind, count in compared.differences.counts.items() if kind is not Difference.SAME)
-        text = tr(words.DONE if differs else words.SAME)
+        text = tr(words.DONE).format(layer=layers["differences"].name) if differs else tr(words.SAME)
         truth = dialog.truth.currentText()
         if compared.scores is not None and compared.scores[0].average_precision is None:
             text = tr(words.ONE_VALUE).format(layer=truth)
