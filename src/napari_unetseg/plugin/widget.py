@@ -361,6 +361,7 @@ class SegmentationWidget(QWidget):
         self.reviewing.improve_requested.connect(self.learning.improve_from)
         self.folder.review_requested.connect(self.reviewing.open)
         self.learning.model_made.connect(self._on_model_made)
+        self.learning.run_requested.connect(self.run)
         self.result_actions.message.connect(self.message.show_message)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
