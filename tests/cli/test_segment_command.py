@@ -14,7 +14,8 @@ import tifffile
 
 from napari_unetseg.io import read_geojson, read_image, read_rois
 from napari_unetseg.postprocessing.contours import rasterise
-from napari_unetseg.service import SegmentationService
+from napari_unetseg.postprocessing.fixes import Fix
+from napari_unetseg.service import RunRecipe, SegmentationService, write_run_recipe
 
 SUMMARIES = {"segmentation_files.csv", "segmentation_journal.jsonl", "segmentation_objects.csv"}
 
@@ -226,3 +227,40 @@ def test_an_image_unlike_what_the_model_knows_is_told_on_stderr_and_in_the_table
     assert f"{tmp_path / 'a.npy'}: warning: {sentence}" in run.stderr
     assert sentence not in run.stdout
     assert sentence in (tmp_path / "segmented" / "segmentation_files.csv").read_text(encoding="utf-8")
+
+
+def test_a_recipe_fixes_in_one_image_what_was_fixed_and_nothing_in_many(
+    call, save_squares, bright_model, tmp_path, caplog
+):
+    truth = save_squares(tmp_path / "a.tif")
+    save_squares(tmp_path / "b.tif")
+    with SegmentationService(bright_model, "cpu", "torch") as service:
+        result = service.segment(read_image(tmp_path / "a.tif"))
+    point = tuple(map(float, np.argwhere(truth == 2)[0]))
+    fixed = result.fixed([Fix(kind="remove", points=[point], parameters=result.parameters)])
+    write_run_recipe(tmp_path / "r.yaml", RunRecipe.of(fixed.provenance))
+    words = ("segment", "--recipe", tmp_path / "r.yaml", "-o", tmp_path / "out", tmp_path / "a.tif")
+    for done in ("1 of 1 image segmented", "1 done before"):
+        run = call(*words)
+        assert run.exit_code == 0, run.output
+        assert done in run.stdout
+        np.testing.assert_array_equal(read_image(tmp_path / "out" / "a_labels.tif").array, fixed.labels)
+    run = call(*words, tmp_path / "b.tif")
+    assert run.exit_code == 0, run.output
+    assert "6 objects" in run.stdout
+    assert "left out" in caplog.text
+    for name in "ab":
+        np.testing.assert_array_equal(read_image(tmp_path / "out" / f"{name}_labels.tif").array, truth)
+
+
+def test_a_recipe_whose_fixes_fit_another_image_fails_and_says_why(call, save_squares, bright_model, tmp_path):
+    truth = save_squares(tmp_path / "a.tif")
+    with SegmentationService(bright_model, "cpu", "torch") as service:
+        result = service.segment(read_image(tmp_path / "a.tif"))
+    point = tuple(map(float, np.argwhere(truth == 0)[0]))
+    wrong = Fix(kind="remove", points=[point], parameters=result.parameters)
+    recipe = RunRecipe.of(result.provenance).model_copy(update={"fixes": (wrong,)})
+    write_run_recipe(tmp_path / "r.yaml", recipe)
+    run = call("segment", "--recipe", tmp_path / "r.yaml", tmp_path / "a.tif")
+    assert run.exit_code == 1
+    assert "a.tif: failed: Of 1 fixes, number 1 (remove) cannot be done" in run.stderr

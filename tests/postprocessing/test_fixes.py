@@ -117,7 +117,7 @@ def test_a_pixel_without_a_value_is_background():
         ("shrink", [(70, 50)], "no object here"),
         ("split", [(60, 10), (60, 100)], "passes over no object"),
         ("split", [(-90, -10), (-60, -10)], "passes over no object"),
-        ("split", [(30, 30)], "too short"),
+        ("split", [(30, 30)], "does not divide"),
         ("merge", [(30, 30), (30, 50)], "begin on one object"),
     ],
 )

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from napari_unetseg import SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.io import read_image
+from napari_unetseg.postprocessing.fixes import Fix
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import RunRecipe, Segmentation, tiled_settings, write_run_recipe
-from napari_unetseg.service.recipe_text import as_command, as_python, command_options, quote_windows
+from napari_unetseg.service.recipe_text import RECIPE_PLACEHOLDER, as_command, as_python, command_options, quote_windows
 
 
 @pytest.fixture
@@ -135,3 +136,31 @@ def test_a_part_of_an_image_is_cut_out_of_it(result: Segmentation) -> None:
 )
 def test_windows_shells_pass_words_on_as_they_are(word: str, quoted: str) -> None:
     assert quote_windows(["say", word]) == f"say {quoted}"
+
+
+@pytest.fixture
+def fixed(result: Segmentation) -> Segmentation:
+    sizes = np.bincount(result.labels.ravel())
+    points = [tuple(map(float, np.argwhere(result.labels == label)[0])) for label in np.argsort(sizes[1:])[-2:] + 1]
+    others = result.parameters.override({"threshold": 0.4})
+    return result.fixed(
+        [
+            Fix(kind="remove", points=points[:1], parameters=result.parameters),
+            Fix(kind="grow", points=points[1:], parameters=others),
+        ]
+    )
+
+
+def test_the_script_fixes_what_was_fixed(fixed: Segmentation, result: Segmentation, tmp_path: Path) -> None:
+    script = as_python(RunRecipe.of(fixed.provenance)) + "\nimport numpy as np\nnp.save('labels.npy', result.labels)\n"
+    run([sys.executable, "-c", script], tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), fixed.labels)
+    assert not np.array_equal(fixed.labels, result.labels)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a line for a POSIX shell")
+def test_the_line_names_a_recipe_file_where_something_was_fixed(fixed: Segmentation, tmp_path: Path) -> None:
+    recipe = RunRecipe.of(fixed.provenance)
+    write_run_recipe(tmp_path / RECIPE_PLACEHOLDER, recipe)
+    run(as_command(recipe, windows=False), tmp_path, shell=True)
+    np.testing.assert_array_equal(written_labels(tmp_path), fixed.labels)

@@ -13,6 +13,7 @@ import napari_unetseg
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError
+from napari_unetseg.postprocessing.fixes import Fix
 from napari_unetseg.service import RunRecipe, Segmentation, read_run_recipe, tiled_settings, write_run_recipe
 from napari_unetseg.service.provenance import card_fingerprint
 from napari_unetseg.service.run_recipe import RunRecipeError
@@ -53,6 +54,30 @@ def test_a_file_keeps_the_recipe(recipe: RunRecipe, tmp_path: Path) -> None:
     write_run_recipe(tmp_path / "run.yaml", recipe)
     assert read_run_recipe(tmp_path / "run.yaml") == recipe
     assert "--recipe" in (tmp_path / "run.yaml").read_text(encoding="utf-8").splitlines()[1]
+
+
+def test_a_file_keeps_what_was_fixed_and_one_without_fixes_reads_as_it_always_did(
+    result: Segmentation, recipe: RunRecipe, tmp_path: Path
+) -> None:
+    write_run_recipe(tmp_path / "plain.yaml", recipe)
+    assert "fixes" not in yaml.safe_load((tmp_path / "plain.yaml").read_text(encoding="utf-8"))
+    point = tuple(map(float, np.argwhere(result.labels)[0]))
+    fixed = result.fixed([Fix(kind="remove", points=[point], parameters=result.parameters)])
+    with_fixes = RunRecipe.of(fixed.provenance)
+    assert with_fixes.fixes == fixed.fixes
+    write_run_recipe(tmp_path / "fixed.yaml", with_fixes)
+    again = read_run_recipe(tmp_path / "fixed.yaml")
+    assert again == with_fixes
+    np.testing.assert_array_equal(again.fixed(result).labels, fixed.labels)
+    assert recipe.fixed(result) is result
+
+
+def test_what_was_fixed_in_one_image_is_not_fixed_in_one_of_another_size(result: Segmentation) -> None:
+    point = tuple(map(float, np.argwhere(result.labels)[0]))
+    fixed = result.fixed([Fix(kind="remove", points=[point], parameters=result.parameters)])
+    other = replace(result, labels=result.labels[:40])
+    with pytest.raises(RunRecipeError, match="90 x 70 pixels, this has 40 x 70"):
+        RunRecipe.of(fixed.provenance).fixed(other)
 
 
 def test_the_recipe_gives_the_same_labels_whatever_is_set_here(

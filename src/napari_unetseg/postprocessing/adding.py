@@ -43,7 +43,12 @@ SURELY_WHOLE = 0.5
 PATCHY = 1.5
 """How many times as large as a patch the faint object must be that it is a part of."""
 
-_LEAST_PIXELS = 5
+LEAST_FAINT = (0.05, 0.6)
+"""Part of a typical size, and of its convex hull, that a faint object must have: what has less is a seam or a rim of
+others, and no object."""
+
+LEAST_PIXELS = 5
+"""Pixels that any object must have."""
 
 
 def add(labelled: LabelledMap, points: NDArray[np.float64]) -> tuple[Block, NDArray[np.int32]]:
@@ -81,7 +86,7 @@ def add(labelled: LabelledMap, points: NDArray[np.float64]) -> tuple[Block, NDAr
         box = grow_block(tuple(slice(at, at + 1) for at in pixel), reach, labelled.labels.shape)
         piece = labelled.piece(box)
         found = _found(piece, (pixel[0] - box[0].start, pixel[1] - box[1].start), typical)
-        if np.count_nonzero(found) < _LEAST_PIXELS:
+        if np.count_nonzero(found) < LEAST_PIXELS:
             raise FixError(Sentence("The model sees no object here. Draw it with the brush of the Labels layer."))
         if not labelled.is_cut(found, box):
             return box, np.where(found, labelled.new_number, piece.labels)
@@ -138,14 +143,22 @@ def _faint(piece: Piece, at: tuple[int, int], typical: float) -> NDArray[np.bool
     for part in LEVELS:
         mask = _at_level(level, own, centre, part)
         area = np.count_nonzero(mask) * step**2
-        solidity = np.count_nonzero(mask) / convex_areas(Regions.of(mask.astype(np.int32)))[0]
+        solidity = _solidity(mask)
         is_small = area <= MOST_TYPICAL * typical
         if is_small + solidity > best_score:
             best, best_score = mask, is_small + solidity
         if is_small and solidity >= LEAST_SOLIDITY:
             best = mask
             break
-    return _evened(best, step, blur, free, at)
+    found = _evened(best, step, blur, free, at)
+    size, solidity = LEAST_FAINT
+    is_object = np.count_nonzero(found) >= size * typical and _solidity(found) >= solidity
+    return found if is_object else np.zeros(free.shape, bool)
+
+
+def _solidity(mask: NDArray[np.bool_]) -> float:
+    """Return how much of its convex hull a mask of some pixels fills."""
+    return float(np.count_nonzero(mask) / convex_areas(Regions.of(mask.astype(np.int32)))[0])
 
 
 def _own_ground(

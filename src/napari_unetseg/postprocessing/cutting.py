@@ -5,30 +5,40 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.graph import MCP_Geometric
+from skimage.segmentation import watershed
 
 from napari_unetseg.errors import FixError
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.blocks import Block, grow_block
-from napari_unetseg.postprocessing.labelled_map import LabelledMap, Piece
+from napari_unetseg.postprocessing.labelled_map import LabelledMap, Piece, diameter_of
 from napari_unetseg.postprocessing.numbering import count_objects
 
 LEAST_PART = 0.02
 """Part of an object that a line must cut off; what is less is a crumb at a crooked line."""
 
-BESIDE = 3.0
-"""Pixels to each side of a line that begins and ends within an object from which its two sides are flooded."""
+CONE = 1.7
+"""How far a line that ends within an object may turn aside on its way to the edge, for each pixel that it goes on."""
 
-BRIDGE_LEVELS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.0)
-"""Parts of the threshold from which the map says that a gap between two objects belongs to them, as they are tried."""
+LEVEL_GROUND = 0.15
+"""What a pixel of that way costs on the lowest ground; on the highest of the object, 1 more."""
+
+BRIDGE_LEVELS = (1.0, 0.75, 0.5, 0.0)
+"""Parts of the threshold from which the map says that a gap between two objects belongs to them, as they are tried; at
+the last one all of the neck between them does."""
+
+NECK = 0.3
+"""Radius of the discs that do not fit into the neck between objects that are joined, as a part of the smaller one's
+diameter; where they lie further apart, it is their distance."""
 
 Fixed = tuple[Block, NDArray[np.int32]]
 
 
 def split(labelled: LabelledMap, points: NDArray[np.float64]) -> Fixed:
-    """Divide the object of which a line covers most.
+    """Divide the object of which a line covers most, the first of several.
 
-    Where the line crosses it, it is cut along the line, whose pixels go to the sides. Where it only begins and ends
-    within the object, both sides of the line are flooded, and the object is divided where the floods meet.
+    It is cut along the line, whose pixels go to the sides. Where the line begins or ends within the object, it goes on
+    from there to the edge where the map is low.
 
     Parameters
     ----------
@@ -53,13 +63,17 @@ def split(labelled: LabelledMap, points: NDArray[np.float64]) -> Fixed:
     covered = labelled.labels[line]
     if not covered.any():
         raise FixError(Sentence("The line passes over no object. Draw it across the one to divide."))
-    number = int(np.bincount(covered[covered > 0]).argmax())
+    pixels_of = np.bincount(covered[covered > 0])
+    number = max((int(label) for label in covered if label), key=lambda label: pixels_of[label])
     box = labelled.box_of([number])
     piece = labelled.piece(box)
     own = piece.labels == number
-    markers = _crossed(own, _mask_of(line, box))
+    cut = _mask_of(line, box)
+    markers = _crossed(own, cut)
+    if markers is None and len(points) > 1:
+        markers = _crossed(own, _lengthened(piece, own, cut, points - [side.start for side in box]))
     if markers is None:
-        markers = _beside(own, points - [side.start for side in box])
+        raise FixError(Sentence("The line does not divide the object. Draw it from edge to edge."))
     parts = _flooded(piece, own, markers)
     after = piece.labels.copy()
     sizes, first = count_objects(parts)
@@ -101,37 +115,41 @@ def _crossed(own: NDArray[np.bool_], line: NDArray[np.bool_]) -> NDArray[np.int3
     return parts
 
 
-def _beside(own: NDArray[np.bool_], points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Mark what lies on either side of a line with 1 and 2."""
-    pixels = np.argwhere(own)
-    nearest = np.full(len(pixels), BESIDE)
-    side = np.zeros(len(pixels))
-    for start, end in pairwise(points):
-        along = end - start
-        length = np.hypot(*along)
-        if not length:
+def _lengthened(
+    piece: Piece, own: NDArray[np.bool_], line: NDArray[np.bool_], points: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Lengthen a line, where it ends within an object, to the object's edge, by the way that is lowest on the map."""
+    heights = np.where(own, np.maximum(piece.heights, 0), 0)
+    cost = np.pad(LEVEL_GROUND + heights / max(float(heights.max()), 1e-6), 1, constant_values=LEVEL_GROUND)
+    outside = np.pad(~own, 1, constant_values=True)
+    rows, columns = np.indices(cost.shape) - 1
+    longer = line.copy()
+    for end, before in ((points[0], points[1]), (points[-1], points[-2])):
+        start = tuple(np.floor(end + 1.5).astype(int))
+        inside = all(0 <= at < length for at, length in zip(start, cost.shape, strict=True))
+        length = np.hypot(*(end - before))
+        if not inside or outside[start] or not length:
             continue
-        from_start = pixels - start
-        position = from_start @ along / length
-        across = (from_start[:, 0] * along[1] - from_start[:, 1] * along[0]) / length
-        is_nearest = (position >= 0) & (position <= length) & (np.abs(across) <= nearest) & (np.abs(across) > 0.5)
-        nearest[is_nearest] = np.abs(across)[is_nearest]
-        side[is_nearest] = np.sign(across)[is_nearest]
-    markers = np.zeros(own.shape, np.int32)
-    for number, sign in ((1, -1), (2, 1)):
-        there = np.zeros(own.shape, bool)
-        there[tuple(pixels[side == sign].T)] = True
-        pieces, count = ndimage.label(there)
-        if not count:
-            raise FixError(Sentence("The line is too short to divide the object. Draw it from edge to edge."))
-        markers[pieces == np.bincount(pieces.ravel())[1:].argmax() + 1] = number
-    return markers
+        down, right = (end - before) / length
+        ahead = (rows - end[0]) * down + (columns - end[1]) * right
+        aside = np.abs((rows - end[0]) * right - (columns - end[1]) * down)
+        allowed = (aside <= CONE * ahead + 1) & (ahead >= -1)
+        allowed[start] = True
+        goals = np.argwhere(outside & allowed)
+        if not len(goals):
+            continue
+        paths = MCP_Geometric(np.where(allowed, cost, -1))
+        costs, _ = paths.find_costs([start], goals, find_all_ends=False)
+        goal = goals[np.argmin(costs[tuple(goals.T)])]
+        if np.isfinite(costs[tuple(goal)]):
+            path = np.array(paths.traceback(goal)) - 1
+            path = path[((path >= 0) & (path < own.shape)).all(axis=1)]
+            longer[tuple(path.T)] = True
+    return longer
 
 
 def _flooded(piece: Piece, own: NDArray[np.bool_], markers: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give each pixel of an object to the part that a flood from above reaches first."""
-    from skimage.segmentation import watershed
-
     left = own & (markers == 0)
     if not left.any():
         return markers
@@ -188,7 +206,8 @@ def _bridged(piece: Piece, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     while count > 1:
         one = pieces == 1
         gap = float(ndimage.distance_transform_edt(~one)[whole & ~one].min())
-        neck = _closed(whole, gap) & free
+        width = diameter_of(min(np.bincount(pieces.ravel())[1:].tolist()))
+        neck = _closed(whole, max(gap, NECK * width)) & free
         for part in BRIDGE_LEVELS:
             joined = whole | (neck & (piece.foreground >= part * piece.parameters.threshold))
             numbers, _ = ndimage.label(joined)
