@@ -8,6 +8,9 @@ Plain functions on NumPy arrays; nothing here imports torch or napari, or knows 
 * `stacks` and `linking` do the same for stacks: plane by plane, then objects linked along z and tracked along t.
 * `contours` traces exact outlines and draws them back; `measurements` is the table of objects, with the figures of
   `shape`, `hulls` and `confidence`. Both take large images in `object_groups`, as other modules take them in `blocks`.
+* `fixes` mends single objects by the map: `adding`, `cutting` (split and merge) and `outline_steps` (grow and shrink)
+  see labels and map together as a `labelled_map`.
+* `label_differences` tells where two label images differ, object by object.
 * `edits` keeps objects that a user drew or deleted when the others are decoded again.
 * `layer_data` makes of a result what napari layers are made of, for the window and for notebooks alike.
 * `parameters` are the decoder's parameters, as a model card and a user give them.

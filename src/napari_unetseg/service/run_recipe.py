@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 import napari_unetseg
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.config import Settings, load_settings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends import device_kind
@@ -199,11 +200,20 @@ class RunRecipe(ImageOptions, _Circumstances):
         self.check_model(service.package)
         return service
 
-    def fixed(self, segmentation: Segmentation) -> Segmentation:
+    def fixed(self, segmentation: Segmentation, *, cancel: CancelFlag | None = None) -> Segmentation:
         """Fix in a result what somebody fixed by clicks in the one that the recipe is of.
+
+        Parameters
+        ----------
+        segmentation
+            Of the same image.
+        cancel
+            Polled before each fix.
 
         Raises
         ------
+        Cancelled
+            If `cancel` returned True.
         RunRecipeError
             If this is another image.
         FixError
@@ -223,7 +233,7 @@ class RunRecipe(ImageOptions, _Circumstances):
                     here=" x ".join(map(str, here)),
                 )
             )
-        return segmentation.fixed(self.fixes)
+        return segmentation.fixed(self.fixes, cancel=cancel)
 
     @property
     def _fixed_shape(self) -> tuple[int, ...] | None:

@@ -10,7 +10,11 @@
   what is scored rather than learnt, `corrected_regions` and `lessons` what is learnt, `replay` what is not to be
   forgotten, `fine_tune` the steps, `seen` what a network of any kind is shown, `improved_card` and `preview` what
   comes of it.
-* `progress_events` are what those who watch either are told.
+* `progress_events` are what those who watch either are told. A window has both done in a `training_process`, as a
+  `job_folder` says.
+* `data_check` says beforehand whether images and masks can be learnt from, by `pair_facts`; `validation_choice` holds
+  something out however few they are.
+* `model_choice` ranks models and settings on a few annotated images, with the interval of `score_interval`.
 * `evaluate` scores any method with `scores`, a baseline without learning too; `comparison` does it for several
   methods, `robustness` on images with `corruptions`. `report` and `contact_sheet` put the outcome into files.
 """

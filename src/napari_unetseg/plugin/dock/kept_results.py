@@ -119,7 +119,7 @@ class KeptResults(QObject):
             for older in self._results:
                 if lies_over(plane, older.shown.plane):
                     older.shown.hide()
-        shown = ShownResult(self._viewer, plane, outcome.layers, segmentation.labels, self._on_edit)
+        shown = ShownResult(self._viewer, plane, outcome.layers, segmentation.labels, self._on_edit, segmentation.fixes)
         relabelling = RelabelController(self)
         provenance = segmentation.provenance
         result = KeptResult(

@@ -45,6 +45,10 @@ _TIPS = {
 COPIED = mark("The script is on the clipboard: paste it into a file or a notebook.")
 COPIED_FOR_CONSOLE = mark("The script is on the clipboard. The image is in no file: paste it into napari's console.")
 COPIED_LINE = mark("The command line is on the clipboard: paste it into a terminal.")
+COPIED_FOR_RECIPE = mark(
+    "The command line is on the clipboard. Objects were fixed, which only a recipe tells: choose Save recipe..., and put "
+    "its path in the place of RECIPE."
+)
 COPIED_WITHOUT_IMAGE = mark("The command line is on the clipboard. Put the file of an image in the place of IMAGE.")
 
 ChoosePath = Callable[[QWidget, str], Path | None]
@@ -173,7 +177,8 @@ class ResultActions(QWidget):
 
         line = as_command(recipe)
         _copy(line)
-        self.message.emit(tr(COPIED_WITHOUT_IMAGE if f" {PLACEHOLDER} " in line else COPIED_LINE), "good")
+        said = COPIED_WITHOUT_IMAGE if f" {PLACEHOLDER} " in line else COPIED_LINE
+        self.message.emit(tr(COPIED_FOR_RECIPE if recipe.fixes else said), "good")
 
     def _save_recipe(self, recipe: "RunRecipe") -> None:
         from napari_unetseg.service import write_run_recipe

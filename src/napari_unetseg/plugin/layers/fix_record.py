@@ -1,6 +1,7 @@
 """Which fixes a Labels layer shows, however often its last steps are undone and made again."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,15 @@ class FixRecord:
 
     A fix is one step of the layer's own history. napari tells nobody what was undone, but hands the very same change of
     pixels from the steps that can be undone to those that can be made again and back: by that it is found again.
+
+    Parameters
+    ----------
+    fixes
+        Those that the labels show from the beginning, as a run that was repeated has made them.
     """
 
-    def __init__(self) -> None:
-        self._made: list[_Made] = []
+    def __init__(self, fixes: "Sequence[Fix]" = ()) -> None:
+        self._made = [_Made(fix, None, settled=True) for fix in fixes]
 
     @property
     def fixes(self) -> "tuple[Fix, ...]":

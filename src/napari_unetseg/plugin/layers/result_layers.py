@@ -1,6 +1,6 @@
 """The layers of one run in the viewer, and what may still be done to them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class ShownResult:
         which users paint.
     on_edit
         Called with the name of a layer when somebody changed it by hand.
+    fixes
+        What was fixed already, as by a run that is repeated.
 
     Attributes
     ----------
@@ -76,6 +78,7 @@ class ShownResult:
         layers: Mapping[Output, Layer],
         labels: NDArray[np.int32],
         on_edit: Callable[[str], None] = lambda name: None,
+        fixes: "Sequence[Fix]" = (),
     ) -> None:
         self.plane = plane
         self.edited: str | None = None
@@ -84,7 +87,7 @@ class ShownResult:
         self.on_touch: Callable[[], None] = lambda: None
         self.on_outputs: Callable[[], None] = lambda: None
         self.on_history: Callable[[], None] = lambda: None
-        self.fixes = FixRecord()
+        self.fixes = FixRecord(fixes)
         self.follows = False
         self._viewer = viewer
         self._layers: dict[Output, Layer] = {}

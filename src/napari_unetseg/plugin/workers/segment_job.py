@@ -136,6 +136,8 @@ def run_job(job: SegmentJob, services: ServiceFactory, task: Task[list[str]], pr
         **job.parameters,
     )
     task.reports.stage.emit(FINISHING)
+    if job.recipe is not None:
+        segmentation = job.recipe.fixed(segmentation, cancel=task.cancelled)
     labels = segmentation.labels
     info, health = _reports(service, job.device, task.cancelled)
     if job.recipe is not None:
