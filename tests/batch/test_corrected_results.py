@@ -162,6 +162,18 @@ def test_a_correction_of_the_same_length_is_no_damage(save, results, service):
     assert service.seen == []
 
 
+@pytest.mark.parametrize("decision", ["accepted", "rejected", None])
+def test_whatever_is_decided_later_a_run_leaves_corrections(review, fixed, results, service, decision):
+    before = content(fixed)
+    again = review.decide(fixed, decision)
+    assert again.decided is None or again.decided.changes == fixed.decided.changes
+    service.seen.clear()
+    results(*ResultKind)
+    assert service.seen == []
+    assert content(fixed) == before
+    assert review.decide(again, "fixed").decided.fixed == fixed.decided.fixed
+
+
 def test_a_run_with_other_parameters_sets_corrections_aside(fixed, results):
     labels = read_label_image(fixed.labels_path).array
     results(*ResultKind, segment_options={"threshold": 0.95})

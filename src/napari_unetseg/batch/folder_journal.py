@@ -125,7 +125,7 @@ class Decision(BaseModel):
     labels
         The label image that it is about; of another one it says nothing.
     fixed
-        What the corrected files hold, if it is ``"fixed"``.
+        What the corrected files hold, if the result was corrected by hand, whatever was decided about it then.
     changes
         What was changed by hand; None if nothing was, or it is not known.
     by
@@ -188,6 +188,7 @@ class FolderJournal:
         self._read_to = 0
         self.records: dict[str, Record] = {}
         self.decisions: dict[str, Decision] = {}
+        self._corrections: dict[str, Decision] = {}
         self._stems: dict[str, str] = {}
         self._added: set[str] = set()
         self.refresh()
@@ -222,6 +223,10 @@ class FolderJournal:
             self.decisions.pop(line.file, None)
         else:
             self.decisions[line.file] = line
+        if line.fixed:
+            self._corrections[line.file] = line
+        else:
+            self._corrections.pop(line.file, None)
 
     def holds_another(self, image: Path, stem: str) -> bool:
         """Whether results of that stem are those of another image."""
@@ -258,8 +263,13 @@ class FolderJournal:
 
     def corrected(self, image: Path, kind: ResultKind) -> WrittenFile | None:
         """Return what a result file held when somebody had corrected it; None if nobody did."""
-        decision = self.decisions.get(self.key(image))
-        return decision.fixed.get(kind) if decision is not None else None
+        correction = self._corrections.get(self.key(image))
+        return correction.fixed.get(kind) if correction is not None else None
+
+    def correction(self, file: str, labels: WrittenFile) -> Decision | None:
+        """Return the last line by which a label image is known as corrected; None if it is not."""
+        correction = self._corrections.get(file)
+        return correction if correction and correction.fixed.get(ResultKind.LABELS) == labels else None
 
     def image(self, record: Record | Decision) -> Path:
         """Return the absolute path of the image that a line is about."""

@@ -180,6 +180,8 @@ class Review:
             If the result is no longer what `item` says, or the journal cannot be written.
         """
         labels = self._check_unchanged(item)
+        if (earlier := self._journal.correction(item.record.file, labels)) is not None:
+            return self._add(item, decision, labels, earlier.fixed, changed or earlier.changes)
         fixed = {ResultKind.LABELS: labels} if decision == "fixed" else {}
         return self._add(item, decision, labels, fixed, changed)
 

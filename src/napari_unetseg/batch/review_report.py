@@ -184,8 +184,9 @@ def _objects(item: "ReviewItem") -> str:
 
 
 def _pictures(item: "ReviewItem") -> str:
-    """Show the image with its outlines; of one that was fixed also as it was before."""
-    before = original_file(item.target, ResultKind.LABELS, item.record) if item.decision == "fixed" else None
+    """Show the image with its outlines; of one that was corrected also as it was before."""
+    is_corrected = item.decided is not None and item.decided.changes is not None
+    before = original_file(item.target, ResultKind.LABELS, item.record) if is_corrected else None
     now = item.target.path(ENDINGS[ResultKind.LABELS])
     shown = [(now, "")] if before is None else [(before, tr("Before")), (now, tr("After"))]
     try:
