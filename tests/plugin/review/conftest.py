@@ -52,7 +52,7 @@ def reviewing(make_napari_viewer_proxy: Any, plate: Path, tmp_path: Path, qtbot:
     session = made.session
     made.stop()
     if session is not None:
-        qtbot.waitUntil(lambda: not session.busy, timeout=120_000)
+        qtbot.waitUntil(lambda: not session.busy, timeout=600_000)
 
 
 @pytest.fixture
@@ -86,4 +86,4 @@ def press(session: ReviewSession, canvas: Any, qtbot: Any) -> Callable[..., None
 
 def settle(session: ReviewSession, qtbot: Any) -> None:
     """Wait until nothing is under way."""
-    qtbot.waitUntil(lambda: not session.busy, timeout=120_000)
+    qtbot.waitUntil(lambda: not session.busy, timeout=600_000)
