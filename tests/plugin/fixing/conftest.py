@@ -59,6 +59,9 @@ class Hand:
 
     def run(self) -> None:
         self.widget.runner.run.click()
+        self.wait_for_run()
+
+    def wait_for_run(self) -> None:
         self._qtbot.waitUntil(lambda: not self.widget.controller.running, timeout=30_000)
         self.settle()
 

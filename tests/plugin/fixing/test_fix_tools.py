@@ -102,6 +102,22 @@ def test_fixes_stay_when_a_slider_moves_and_keep_their_parameters(hand: Hand) ->
     assert kinds(hand) == ["add", "remove"], "what was before the slider's movement is not undone"
 
 
+def test_a_run_that_is_repeated_repeats_what_was_fixed_and_takes_more(hand: Hand) -> None:
+    hand.key("D")
+    hand.click(7, 7)
+    hand.widget.result_actions.rerun.click()
+    hand.wait_for_run()
+    again = hand.layer("cells labels [2]")
+    assert set(np.unique(again.data)) == {0, 1, 2}
+    assert kinds(hand, "cells labels [2]") == ["remove"]
+    hand.click(23, 33)
+    assert kinds(hand, "cells labels [2]") == ["remove", "remove"]
+    hand.widget.adjust.threshold.setValue(0.3)
+    hand.settle()
+    assert again.data[7, 7] == again.data[23, 33] == 0
+    assert kinds(hand, "cells labels [2]") == ["remove", "remove"]
+
+
 def test_one_may_paint_beside_and_all_follows(hand: Hand) -> None:
     hand.key("D")
     hand.click(7, 7)

@@ -46,8 +46,8 @@ COPIED = mark("The script is on the clipboard: paste it into a file or a noteboo
 COPIED_FOR_CONSOLE = mark("The script is on the clipboard. The image is in no file: paste it into napari's console.")
 COPIED_LINE = mark("The command line is on the clipboard: paste it into a terminal.")
 COPIED_FOR_RECIPE = mark(
-    "The command line is on the clipboard. Objects were fixed, which only a recipe tells: choose Save recipe..., and put "
-    "its path in the place of RECIPE."
+    "The command line is on the clipboard. Objects were fixed, which only a recipe tells: choose Save recipe..., and "
+    "put its path in the place of RECIPE."
 )
 COPIED_WITHOUT_IMAGE = mark("The command line is on the clipboard. Put the file of an image in the place of IMAGE.")
 
