@@ -44,6 +44,11 @@ def use(language: str) -> str:
     return _language
 
 
+def in_use() -> str:
+    """Return which of `LANGUAGES` texts are translated into."""
+    return _language
+
+
 def nearest(wanted: Iterable[str]) -> str:
     """Return the one of `LANGUAGES` that the first locale asks for that asks for any of them; else English."""
     known = {language.split("_")[0]: language for language in LANGUAGES}

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from napari_unetseg import language
 from napari_unetseg.io.claims import is_claimed
 from napari_unetseg.training.job_folder import training_claim
 from napari_unetseg.training.progress_events import (
@@ -120,6 +121,20 @@ def test_a_run_that_was_killed_is_told_and_can_be_taken_up_again(endless: list[s
     assert "ended unexpectedly" in events[-1].text
     assert not is_claimed(training_claim(tmp_path / "checkpoints"))
     assert (tmp_path / "checkpoints" / LAST_FILE).exists()
+
+
+def test_it_speaks_the_language_of_the_program_that_follows_it(tmp_path: Path) -> None:
+    arguments = ["improve", "unheard_of", str(tmp_path), str(tmp_path), "--output", str(tmp_path / "model")]
+    language.use("de")
+    try:
+        (german,) = TrainingProcess(arguments).events()
+    finally:
+        language.use("en")
+    (english,) = TrainingProcess(arguments).events()
+    assert isinstance(german, Failed)
+    assert "kein Modell 'unheard_of'" in german.text
+    assert isinstance(english, Failed)
+    assert "no model 'unheard_of'" in english.text
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is nobody's child")

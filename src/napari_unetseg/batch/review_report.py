@@ -19,7 +19,7 @@ from napari_unetseg.batch.review_page import SCRIPT, STYLE
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.language import Sentence, grouped, mark, tr, translated
+from napari_unetseg.language import Sentence, grouped, in_use, mark, tr, translated
 from napari_unetseg.printable import printable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def write_report(review: "Review", path: Path, *, progress: Progress, cancel: Ca
 def _page(review: "Review", progress: Progress, cancel: CancelFlag) -> Iterator[str]:
     title = tr("Review of {folder}").format(folder=Path(*review.folder.resolve().parts[-2:]).as_posix())
     yield (
-        "<!doctype html>\n<html><head><meta charset='utf-8'>"
+        f"<!doctype html>\n<html lang='{in_use().replace('_', '-')}'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; "
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"

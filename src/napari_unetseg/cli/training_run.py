@@ -17,10 +17,10 @@ import typer
 
 from napari_unetseg.errors import Cancelled, UnetsegError, one_line
 from napari_unetseg.io.claims import Claims
-from napari_unetseg.language import Sentence
+from napari_unetseg.language import Sentence, translated, use
 from napari_unetseg.training.job_folder import training_claim
 from napari_unetseg.training.progress_events import Begun, Failed, Told, TrainingEvent, Validated, event_line
-from napari_unetseg.training.training_process import LEFT_TO_BE_RESUMED, STOP
+from napari_unetseg.training.training_process import LANGUAGE_VARIABLE, LEFT_TO_BE_RESUMED, STOP
 
 CheckpointsOption = Annotated[
     Path | None,
@@ -91,6 +91,7 @@ class TrainingRun:
             If another process trains there.
         """
         if self._as_events:
+            use(os.environ.get(LANGUAGE_VARIABLE, "en"))
             threading.Thread(target=self._listen, name="unetseg-training-commands", daemon=True).start()
         if not self._claims.claim(training_claim(self._checkpoints)):
             error = UnetsegError(
@@ -143,7 +144,8 @@ class TrainingRun:
 
     def _tell_failure(self, error: Exception) -> None:
         if self._as_events:
-            self.report(Failed(text=one_line(error)))
+            text = " ".join(translated(error).split()) if isinstance(error, UnetsegError) else one_line(error)
+            self.report(Failed(text=text))
 
     def _write(self, line: str) -> None:
         with self._lock:

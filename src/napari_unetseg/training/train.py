@@ -17,7 +17,7 @@ from napari_unetseg.inference.backends.make_backend import keep_to_cores
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
-from napari_unetseg.language import Sentence, error_sentence
+from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
@@ -105,14 +105,14 @@ def train(
     chosen = choose_device(device)
     keep_to_cores()
     draws = _draws_curves(report)
-    report(Told(text=Sentence("Reading the images.")))
+    report(Told(text=translated(Sentence("Reading the images."))))
     choice = choose_validation(data, recipe, validation_list, checkpoints)
     samples = load_samples(list(choice.pairs), recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in choice.held]
     validation = [sample for sample in samples if sample.stem in choice.held]
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
     if scenes:
-        report(Told(text=Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes))))
+        report(Told(text=translated(Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes)))))
     told = _Teller(recipe, checkpoints, report, preview, torch.device(chosen.torch_name))
     report(
         Begun(
@@ -150,7 +150,7 @@ def train(
         )
     if recipe.steps and not state.step:
         raise UnetsegError(Sentence("Training was stopped before anything was learnt, so there is no model."))
-    report(Told(text=Sentence("Choosing the threshold and the other parameters on the held-out images.")))
+    report(Told(text=translated(Sentence("Choosing the threshold and the other parameters on the held-out images."))))
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
     card = write_trained_model(
         output,
@@ -179,7 +179,7 @@ def _draws_curves(report: Callable[[TrainingEvent], None]) -> bool:
     try:
         require_matplotlib("Learning curves in a file")
     except UnetsegError as error:
-        report(Told(text=error_sentence(error)))
+        report(Told(text=translated(error)))
         return False
     return True
 

@@ -17,8 +17,11 @@ from typing import IO
 import psutil
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.language import Sentence
+from napari_unetseg.language import Sentence, in_use
 from napari_unetseg.training.progress_events import Failed, Finished, TrainingEvent, event_line, read_event
+
+LANGUAGE_VARIABLE = "UNET_WINDOW_LANGUAGE"
+"""Variable of the language in which a run that a program follows says its sentences."""
 
 STOP = "stop"
 """The line on a run's standard input that asks it to end now and keep the best weights so far."""
@@ -67,7 +70,7 @@ class TrainingProcess:
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
                 errors="replace",
-                env=os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", LANGUAGE_VARIABLE: in_use()},
                 # A key that interrupts this program does not reach the process.
                 start_new_session=sys.platform != "win32",
                 creationflags=_creation_flags(),
