@@ -359,6 +359,7 @@ class SegmentationWidget(QWidget):
         self.result_actions.improve_requested.connect(self.learning.open_improve)
         self.result_actions.compare_requested.connect(self.comparing.open)
         self.reviewing.improve_requested.connect(self.learning.improve_from)
+        self.reviewing.settled.connect(self.autosave.saved)
         self.folder.review_requested.connect(self.reviewing.open)
         self.learning.model_made.connect(self._on_model_made)
         self.learning.run_requested.connect(self.run)

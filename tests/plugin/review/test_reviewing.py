@@ -17,6 +17,10 @@ from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.folder_review import open_review
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.io import read_label_image
+from napari_unetseg.plugin.autosave import edit_keeper
+from napari_unetseg.plugin.autosave.autosave import Autosave
+from napari_unetseg.plugin.autosave.edit_store import EditStore
+from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.review import review_words
 from napari_unetseg.plugin.review.review_session import TRAINING_SET, ReviewSession
 from napari_unetseg.plugin.review.reviewing import Reviewing
@@ -176,6 +180,37 @@ def test_nobody_paints_by_mistake(session: ReviewSession, canvas: Any, press: Pr
     QTest.mouseClick(canvas, Qt.MouseButton.LeftButton)
     np.testing.assert_array_equal(labels.data, before)
     assert not session.image.changed
+
+
+def test_corrections_are_kept_for_a_crash_until_they_are_saved(
+    reviewing: Reviewing,
+    session: ReviewSession,
+    press: Press,
+    canvas: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+) -> None:
+    store = EditStore(tmp_path / "edits")
+    monkeypatch.setattr(edit_keeper, "shared_store", lambda: store)
+    monkeypatch.setattr(edit_keeper, "PAUSE_MS", 0)
+    autosave = Autosave(session._viewer, MessageArea())
+    reviewing.settled.connect(autosave.saved)
+
+    def kept() -> int:
+        qtbot.waitUntil(lambda: not autosave.busy, timeout=60_000)
+        return len(list((tmp_path / "edits").glob("*/*/index.json")))
+
+    press(Key.Key_PageDown)
+    press(Key.Key_PageUp)
+    assert kept() == 0, "to look at images is no edit"
+    press(Key.Key_W)
+    erase(session, canvas)
+    assert kept() == 1
+    press(Key.Key_W)
+    assert on_display(session) != "b.tif"
+    assert kept() == 0
+    autosave.stop()
 
 
 def test_changed_labels_are_saved_or_discarded_before_anything_else(

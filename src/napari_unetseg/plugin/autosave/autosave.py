@@ -47,7 +47,7 @@ class Autosave(QObject):
         return self.keeper.busy or self.recovery.busy
 
     def saved(self, layer: Layer) -> None:
-        """Let go of what is kept of a layer, since its user saved it; the next change is kept again."""
+        """Let go of what is kept of a layer, since it is saved; the next change is kept again."""
         self.keeper.saved(layer)
 
     def stop(self) -> None:

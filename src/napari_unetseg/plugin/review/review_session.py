@@ -69,9 +69,12 @@ class ReviewSession(QObject):
     ----------
     improve_requested
         A model is to be improved on the training set in this folder (as str): and the model's name.
+    settled
+        This layer shows labels as they are on the disk.
     """
 
     improve_requested = Signal(str, str)
+    settled = Signal(object)
     _looked_through = Signal(int, int)
 
     def __init__(
@@ -242,8 +245,13 @@ class ReviewSession(QObject):
         self._turn_to(_State.LOOKING)
         if self.image.item is not None:
             self.image.saved(item)
+            self._on_settled()
         self._go_on(item)
         self.panel.message.show_message(review_words.corrected(item), "good")
+
+    def _on_settled(self, event: Any = None) -> None:
+        if (labels := self.image.labels) is not None:
+            self.settled.emit(labels)
 
     def _on_taken_back(self, item: "ReviewItem") -> None:
         self.panel.thumbnails.forget(item.file)
@@ -431,6 +439,7 @@ class ReviewSession(QObject):
         self.decisions.changed.connect(self._show_changes)
         self.decisions.work.failed.connect(self._on_failed)
         self.decisions.work.progressed.connect(self._on_progress)
+        self.image.shown.connect(self._on_settled)
         self.image.shown.connect(lambda item: self._allow())
         self.image.failed.connect(self._on_unreadable)
         self.image.lost.connect(self._on_lost)

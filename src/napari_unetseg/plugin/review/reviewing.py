@@ -31,9 +31,12 @@ class Reviewing(QObject):
     ----------
     improve_requested
         A model is to be improved on this exported training set (its folder as str, and the model's name or path).
+    settled
+        This layer shows labels as they are on the disk.
     """
 
     improve_requested = Signal(str, str)
+    settled = Signal(object)
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Reviewing(QObject):
     def _make(self, panel: ReviewPanel) -> None:
         self.session = ReviewSession(self._viewer, panel, self._choose, self)
         self.session.improve_requested.connect(self.improve_requested)
+        self.session.settled.connect(self.settled)
         self._viewer.window.add_dock_widget(
             panel, name=tr(review_words.TITLE), area="right", tabify=True, add_vertical_stretch=False
         )
