@@ -149,3 +149,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(job_folder, "job_root", lambda: tmp_path / "file" / "training")
     with pytest.raises(UnetsegError, match="cannot be written"):
         new_job_folder("x")
+
+
+def test_what_another_process_works_on_is_not_deleted(tmp_path: Path) -> None:
+    folder, claims = asked(tmp_path), Claims()
+    assert claims.claim(training_claim(folder.checkpoints))
+    with pytest.raises(UnetsegError, match="another process"):
+        folder.delete()
+    assert folder.read_job().title == "My nuclei"
+    claims.release(training_claim(folder.checkpoints))
+    folder.delete()
+    assert not folder.path.exists()

@@ -18,7 +18,7 @@ import typer
 from napari_unetseg.errors import Cancelled, UnetsegError, one_line
 from napari_unetseg.io.claims import Claims
 from napari_unetseg.language import Sentence, translated, use
-from napari_unetseg.training.job_folder import training_claim
+from napari_unetseg.training.job_folder import taken, training_claim
 from napari_unetseg.training.progress_events import Begun, Failed, Told, TrainingEvent, Validated, event_line
 from napari_unetseg.training.training_process import LANGUAGE_VARIABLE, LEFT_TO_BE_RESUMED, STOP
 
@@ -94,12 +94,7 @@ class TrainingRun:
             use(os.environ.get(LANGUAGE_VARIABLE, "en"))
             threading.Thread(target=self._listen, name="unetseg-training-commands", daemon=True).start()
         if not self._claims.claim(training_claim(self._checkpoints)):
-            error = UnetsegError(
-                Sentence(
-                    "{folder}: another process trains with these checkpoints. Wait for it, or choose another folder.",
-                    folder=self._checkpoints,
-                )
-            )
+            error = taken(self._checkpoints)
             self._tell_failure(error)
             raise error
         if threading.current_thread() is threading.main_thread():

@@ -371,6 +371,7 @@ class SegmentationWidget(QWidget):
         # The controllers still hear of the end after Qt has deleted this widget.
         self.destroyed.connect(self.controller.cancel)
         self.destroyed.connect(self.model_adder.cancel)
+        self.destroyed.connect(self.learning.leave)
         self.viewer.dims.events.current_step.connect(self._on_image)
         self.viewer.dims.events.order.connect(self._on_image)
         self.viewer.layers.events.connect(self._on_layers)

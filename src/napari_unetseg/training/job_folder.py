@@ -159,8 +159,10 @@ class JobFolder:
         Raises
         ------
         UnetsegError
-            If something in it cannot be removed.
+            If a process works on it, or something in it cannot be removed.
         """
+        if is_claimed(training_claim(self.checkpoints)):
+            raise taken(self.checkpoints)
         _remove(self.path)
 
     def delete_checkpoints(self) -> None:
@@ -228,6 +230,16 @@ def free_model_folder(title: str) -> Path:
 def training_claim(checkpoints: Path) -> Path:
     """Return the claim that a run holds on its folder of checkpoints, see `napari_unetseg.io.claims`."""
     return claim_path(checkpoints, "training")
+
+
+def taken(checkpoints: Path) -> UnetsegError:
+    """Return the error that says that another process trains with a folder of checkpoints."""
+    return UnetsegError(
+        Sentence(
+            "{folder}: another process trains with these checkpoints. Wait for it, or choose another folder.",
+            folder=checkpoints,
+        )
+    )
 
 
 def command_line(job: TrainingJob, checkpoints: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Click to fix in a real window, by mouse and keys."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit
 
 from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.fixing import fixer
 from napari_unetseg.plugin.fixing.tools import TOOLS
 from napari_unetseg.plugin.layers.run_areas import RunOn
 
@@ -372,3 +374,32 @@ def test_objects_are_fixed_while_another_image_is_segmented(
     gated.release.set()
     hand._qtbot.waitUntil(lambda: not hand.widget.controller.running, timeout=30_000)
     agree(hand, [2, 3])
+
+
+@pytest.mark.parametrize("min_size", [5, 40])
+def test_a_fix_is_made_on_the_labels_that_a_slider_brought_meanwhile(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch, min_size: int
+) -> None:
+    find, found, go_on = fixer._find, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        answer = find(*arguments)
+        found.set()
+        assert go_on.wait(20)
+        return answer
+
+    monkeypatch.setattr(fixer, "_find", slow)
+    current = hand.widget.results.current()
+    hand.key("S")
+    hand.widget.fixing.fixer.ask(current, "split", ((17.0, 33.0), (28.0, 33.0)))
+    hand._qtbot.waitUntil(found.is_set, timeout=20_000)
+    hand.widget.adjust.min_size.setValue(min_size)
+    hand._qtbot.waitUntil(lambda: not hand.widget.results.busy, timeout=20_000)
+    go_on.set()
+    hand.settle()
+    if min_size == 40:
+        agree(hand, [1])
+        assert hand.bar.badge.kind == "warning", "what was to be divided is gone"
+    else:
+        agree(hand, [1, 2, 3, 4])
+        assert [fix["parameters"]["min_size"] for fix in record(hand)["fixes"]] == [min_size]

@@ -11,6 +11,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
+from superqt.utils import WorkerBase
 
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.learning.improve_form import Part
@@ -369,6 +370,28 @@ def test_a_training_set_of_a_folder_is_improved_on(
     click(qtbot, panel.improve.improve)
     qtbot.waitUntil(lambda: bool(processes.runs), timeout=20_000)
     assert processes.last.arguments[:4] == ["improve", "bright", str(tmp_path / "images"), str(tmp_path / "masks")]
+
+
+@pytest.mark.parametrize(
+    "close",
+    [
+        pytest.param(lambda widget: WorkerBase.await_workers(10_000), id="napari"),
+        pytest.param(lambda widget: widget.destroyed.emit(widget), id="one of its windows"),
+    ],
+)
+def test_a_run_is_left_when_napari_is_closed(
+    open_window: OpenWindow,
+    settle: Any,
+    squares: NDArray[Any],
+    qtbot: Any,
+    processes: Any,
+    close: Callable[[SegmentationWidget], Any],
+) -> None:
+    widget = open_window(squares)
+    correct(widget, settle)
+    start_improving(widget, qtbot, processes)
+    close(widget)
+    assert processes.last.abandoned
 
 
 def test_closing_the_dock_leaves_the_run_alone(

@@ -53,7 +53,7 @@ class FixTools(QObject):
         self._active: Layer | None = None
         self._keys: list[QShortcut] = []
         self.gestures = Gestures(viewer, self)
-        self.fixer = Fixer(self)
+        self.fixer = Fixer(find_result, self)
         # Which result is selected is found out by others that hear of the same events.
         self._later = QTimer(self)
         self._later.setSingleShot(True)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.errors import FixError
 from napari_unetseg.language import Sentence
-from napari_unetseg.plugin.layers.current_result import CurrentResult
+from napari_unetseg.plugin.layers.current_result import CurrentResult, FindResult
 from napari_unetseg.plugin.workers.background import Task, start
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ class Fixer(QObject):
     """Changes the labels of results as fixes do.
 
     Of two quick clicks the second acts on what the first has made, and one that meets labels on which somebody has
-    drawn meanwhile begins anew.
+    drawn meanwhile, or that a slider has brought, begins anew.
 
     Parameters
     ----------
+    find_result
+        Gives the selected result, as it was read last.
     parent
         Owner.
 
@@ -50,8 +52,9 @@ class Fixer(QObject):
     done = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, find_result: FindResult, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._find_result = find_result
         self._waiting: deque[_Wanted] = deque()
         self._task: Task[tuple[Fix, Patch]] | None = None
 
@@ -80,14 +83,19 @@ class Fixer(QObject):
             self._start_next()
             return
         serial = shown.serial
-        segmentation = wanted.result.segmentation
+        selected = self._find_result()
+        result = selected if selected is not None and selected.shown is shown else wanted.result
+        segmentation = result.segmentation
 
         def put(found: "tuple[Fix, Patch]") -> None:
             if task.cancelled():
                 return
-            if shown.serial != serial:
+            now = shown.as_it_is
+            if now is None:
+                return
+            if shown.serial != serial or not np.may_share_memory(now, labels):
                 self._waiting.appendleft(wanted)
-            elif shown.as_it_is is not None:
+            else:
                 shown.fix(*found)
                 self.done.emit(found[0])
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Learning(QObject):
-    """Opens the dock. One run at a time; it goes on while the dock is closed, and is left where `stop` is called.
+    """Opens the dock. One run at a time; it goes on while the dock is closed, and is left with `leave` or `stop`.
 
     Parameters
     ----------
@@ -88,11 +88,16 @@ class Learning(QObject):
         panel = self._show()
         panel.tabs.setCurrentWidget(panel.train)
 
-    def stop(self) -> None:
+    def leave(self) -> None:
         """Leave what runs; it can be taken up again."""
+        if self.panel is not None:
+            self.shown.run.leave()
+
+    def stop(self) -> None:
+        """Leave what runs, and take the dock away."""
         if self.panel is None:
             return
-        self.shown.run.leave()
+        self.leave()
         self.improving.stop()
         self.anew.stop()
         if self._dock is not None:

@@ -43,6 +43,19 @@ class Shown:
     outlines: NDArray[np.int32] | None = None
 
 
+class _Sitting(Task[None]):
+    """Work on a process that is left with it: napari asks workers to quit when it is closed, and waits for them."""
+
+    def __init__(self, work: Callable[[Task[None]], None], leave: Callable[[], None]) -> None:
+        super().__init__(work)
+        self._leave = leave
+
+    def quit(self) -> None:
+        """Ask for an end of both."""
+        super().quit()
+        self._leave()
+
+
 class TrainingRun(QObject):
     """One run at a time. Each is ended by exactly one of `finished`, `failed`, `left` and `broken`.
 
@@ -129,6 +142,8 @@ class TrainingRun(QObject):
         """Leave the run, which writes a checkpoint and can be taken up again; `left` follows."""
         if self._task is not None:
             self._task.quit()
+
+    def _abandon(self) -> None:
         if self._process is not None:
             self._process.abandon()
 
@@ -136,7 +151,7 @@ class TrainingRun(QObject):
         if self.running:
             return
         self._stopping, self._error, self._end, self._process = False, None, None, None
-        task: Task[None] = Task(lambda task: self._work(make, task))
+        task = _Sitting(lambda task: self._work(make, task), self._abandon)
         task.reports.began.connect(lambda pair: self.began.emit(*pair))
         task.reports.made.connect(self._relay)
         self._task = task
