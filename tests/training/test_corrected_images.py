@@ -12,6 +12,7 @@ from napari_unetseg.io import write_labels
 from napari_unetseg.training.corrected_images import (
     CorrectedImage,
     CorrectedImageError,
+    plain_numbers,
     read_corrected_images,
     write_corrected_image,
 )
@@ -102,3 +103,19 @@ def test_neither_torch_nor_tifffile_is_loaded_before_something_is_read() -> None
         "import napari_unetseg.training.corrected_images, sys; sys.exit(bool({'torch', 'tifffile'} & set(sys.modules)))"
     )
     assert run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("numbers", [[9, 2**31 - 1], [2**20, 2**24]])
+def test_large_numbers_become_small_ones(numbers: list[int], tmp_path: Path) -> None:
+    labels = np.array([[-7, 0, numbers[0]], [0, *numbers]])
+    assert plain_numbers(labels).tolist() == [[-1, 0, 1], [0, 1, 2]]
+    for folder, pixels in (("images", np.ones((2, 3), np.uint8)), ("masks", labels.astype(np.int32))):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "field.tif", pixels)
+    (found,) = read_corrected_images(tmp_path / "images", tmp_path / "masks")
+    assert found.labels.tolist() == [[-1, 0, 1], [0, 1, 2]]
+
+
+def test_numbers_beyond_int32_are_told_apart() -> None:
+    labels = np.array([[0, 10**12, 2 * 10**12, 2**32 + 10**12]], np.uint64)
+    assert plain_numbers(labels).tolist() == [[0, 1, 3, 2]]

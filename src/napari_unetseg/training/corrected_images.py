@@ -130,6 +130,19 @@ def read_corrected_images(images: Path, labels: Path) -> list[CorrectedImage]:
     return [_read(*pair) for _, pair in sorted(pairs.items())]
 
 
+def plain_numbers(labels: NDArray[Any]) -> NDArray[np.int32]:
+    """Return a label image (Y, X) of any integers as int32, `NOT_ANNOTATED` for all that is below 0.
+
+    Numbers that are larger than the image has pixels are replaced, as tables by number would fill the memory.
+    """
+    is_object = labels > 0
+    if labels.max(initial=0) <= labels.size:
+        return np.where(labels < 0, NOT_ANNOTATED, labels).astype(np.int32)
+    numbers = np.where(labels < 0, np.int32(NOT_ANNOTATED), np.int32(0))
+    numbers[is_object] = np.unique(labels[is_object], return_inverse=True)[1] + 1
+    return numbers
+
+
 def write_corrected_image(folder: Path, corrected: CorrectedImage) -> Path:
     """Write an image and its labels as `folder/images/NAME.tif` and `folder/masks/NAME.tif`, losslessly compressed.
 
@@ -196,8 +209,7 @@ def _read(image: Path, labels: Path) -> CorrectedImage:
         raise CorrectedImageError(
             Sentence("{path}: its numbers are too large for labels. Number the objects from 1 on.", path=labels)
         )
-    numbers = np.maximum(array, NOT_ANNOTATED).astype(np.int32) if array.dtype.kind == "i" else array.astype(np.int32)
-    return CorrectedImage(image.stem, read_image(image), numbers, image)
+    return CorrectedImage(image.stem, read_image(image), plain_numbers(array), image)
 
 
 def _free_stem(folder: Path, name: str) -> str:
