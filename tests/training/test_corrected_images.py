@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unetseg.batch.output_files import ENDINGS
 from napari_unetseg.image import Image
 from napari_unetseg.io import write_labels
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.training.corrected_images import (
+    _OTHER_ENDINGS,
+    LABELS_ENDING,
     CorrectedImage,
     CorrectedImageError,
     plain_numbers,
@@ -63,6 +67,21 @@ def test_labels_find_their_images_by_name_and_images_without_labels_are_left_out
     assert all(one.annotated.all() for one in found)
     (alone,) = read_corrected_images(images / "a.png", labels / "c.png")
     assert alone.name == "a"
+
+
+def test_labels_are_found_among_other_results_and_beside_their_images(tmp_path: Path) -> None:
+    numbers = np.maximum(LABELS, 0).astype(np.uint8)
+    for name in ("a.tif", "b.tif", "a_labels.tif", "a_labels.ome.tif", "a_confidence.tif", "a_overlay.png"):
+        iio.imwrite(tmp_path / name, numbers if "labels" in name else np.zeros_like(numbers))
+    (found,) = read_corrected_images(tmp_path, tmp_path)
+    assert found.name == "a"
+    assert found.path == tmp_path / "a.tif"
+    assert np.array_equal(found.labels, numbers)
+
+
+def test_every_result_that_may_be_read_as_an_image_is_known() -> None:
+    stems = {f"_{Path(ending).stem}" for ending in ENDINGS.values() if Path(ending).suffix in IMAGE_SUFFIXES}
+    assert stems == {LABELS_ENDING, *_OTHER_ENDINGS}
 
 
 def write(folder: Path, name: str, array: np.ndarray) -> None:

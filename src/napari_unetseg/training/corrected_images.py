@@ -27,6 +27,8 @@ IMAGES_FOLDER, LABELS_FOLDER = "images", "masks"
 LABELS_ENDING = "_labels"
 """What the name of a label file may have besides that of its image, as results of a folder have it."""
 
+_OTHER_ENDINGS = ("_confidence", "_overlay", "_labels.ome")  # of results that lie beside the label images
+
 
 class CorrectedImageError(UnetsegError):
     """Images and labels do not belong together, or are not what a model can learn from."""
@@ -85,7 +87,7 @@ def read_corrected_images(images: Path, labels: Path) -> list[CorrectedImage]:
     ----------
     images, labels
         Two folders, or two files. In folders a label file has the name of its image, with any ending, or that and
-        `LABELS_ENDING`.
+        `LABELS_ENDING`. The folders may be one, and other results of a folder may lie beside the label images.
 
     Returns
     -------
@@ -104,7 +106,12 @@ def read_corrected_images(images: Path, labels: Path) -> list[CorrectedImage]:
     named = _by_stem(images)
     pairs: dict[str, tuple[Path, Path]] = {}
     for stem, path in _by_stem(labels).items():
-        of = stem if stem in named else stem.removesuffix(LABELS_ENDING)
+        is_image = stem in named and named[stem].samefile(path)
+        of = stem if stem in named and not is_image else stem.removesuffix(LABELS_ENDING)
+        if (is_image and of == stem) or any(
+            stem.removesuffix(ending) in named.keys() - {stem} for ending in _OTHER_ENDINGS
+        ):
+            continue
         if of not in named:
             raise CorrectedImageError(
                 Sentence(
