@@ -204,6 +204,17 @@ def test_labels_of_another_shape_are_refused(review):
     assert content(review.items[0]) == before
 
 
+@pytest.mark.parametrize("number", [-1, 2**31 - 1])
+def test_numbers_that_no_object_can_have_are_refused(review, number):
+    item = review.items[0]
+    before = content(item)
+    labels = read_label_image(item.labels_path).array.astype(np.int64)
+    labels[0, 0] = number
+    with pytest.raises(UnetsegError, match="numbers from 0 to"):
+        review.fix(item, labels)
+    assert content(item) == before
+
+
 def test_an_image_that_another_process_works_on_is_left_to_it(review):
     item = review.items[0]
     with Claims() as claims:

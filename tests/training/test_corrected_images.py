@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unetseg.batch.output_files import ENDINGS
 from napari_unetseg.image import Image
 from napari_unetseg.io import write_labels
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.training.corrected_images import (
+    _OTHER_ENDINGS,
+    LABELS_ENDING,
     CorrectedImage,
     CorrectedImageError,
+    plain_numbers,
     read_corrected_images,
     write_corrected_image,
 )
@@ -64,6 +69,21 @@ def test_labels_find_their_images_by_name_and_images_without_labels_are_left_out
     assert alone.name == "a"
 
 
+def test_labels_are_found_among_other_results_and_beside_their_images(tmp_path: Path) -> None:
+    numbers = np.maximum(LABELS, 0).astype(np.uint8)
+    for name in ("a.tif", "b.tif", "a_labels.tif", "a_labels.ome.tif", "a_confidence.tif", "a_overlay.png"):
+        iio.imwrite(tmp_path / name, numbers if "labels" in name else np.zeros_like(numbers))
+    (found,) = read_corrected_images(tmp_path, tmp_path)
+    assert found.name == "a"
+    assert found.path == tmp_path / "a.tif"
+    assert np.array_equal(found.labels, numbers)
+
+
+def test_every_result_that_may_be_read_as_an_image_is_known() -> None:
+    stems = {f"_{Path(ending).stem}" for ending in ENDINGS.values() if Path(ending).suffix in IMAGE_SUFFIXES}
+    assert stems == {LABELS_ENDING, *_OTHER_ENDINGS}
+
+
 def write(folder: Path, name: str, array: np.ndarray) -> None:
     folder.mkdir(exist_ok=True)
     tifffile.imwrite(folder / name, array)
@@ -102,3 +122,19 @@ def test_neither_torch_nor_tifffile_is_loaded_before_something_is_read() -> None
         "import napari_unetseg.training.corrected_images, sys; sys.exit(bool({'torch', 'tifffile'} & set(sys.modules)))"
     )
     assert run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("numbers", [[9, 2**31 - 1], [2**20, 2**24]])
+def test_large_numbers_become_small_ones(numbers: list[int], tmp_path: Path) -> None:
+    labels = np.array([[-7, 0, numbers[0]], [0, *numbers]])
+    assert plain_numbers(labels).tolist() == [[-1, 0, 1], [0, 1, 2]]
+    for folder, pixels in (("images", np.ones((2, 3), np.uint8)), ("masks", labels.astype(np.int32))):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "field.tif", pixels)
+    (found,) = read_corrected_images(tmp_path / "images", tmp_path / "masks")
+    assert found.labels.tolist() == [[-1, 0, 1], [0, 1, 2]]
+
+
+def test_numbers_beyond_int32_are_told_apart() -> None:
+    labels = np.array([[0, 10**12, 2 * 10**12, 2**32 + 10**12]], np.uint64)
+    assert plain_numbers(labels).tolist() == [[0, 1, 3, 2]]

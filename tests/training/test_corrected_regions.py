@@ -72,6 +72,19 @@ def test_halves_of_a_region_share_its_pixels() -> None:
     assert not set(np.unique(first.labels)) & set(np.unique(second.labels)) - {-1}
 
 
+@pytest.mark.parametrize("turned", [1, -1])
+def test_no_half_is_empty_where_most_is_at_an_edge(turned: int) -> None:
+    labels = np.full((20, 40), -1)
+    labels[3, :15], labels[:15, 15] = 0, 1
+    (region,) = find_regions([corrected(labels[:, ::turned])], CARD)
+    assert all((half.labels >= 0).any() for half in divide(region))
+
+
+def test_a_single_pixel_is_no_region() -> None:
+    with pytest.raises(CorrectedImageError, match="nothing is annotated"):
+        find_regions([corrected(np.ones((1, 1)))], CARD)
+
+
 def test_nothing_annotated_is_refused() -> None:
     with pytest.raises(CorrectedImageError, match="nothing is annotated"):
         find_regions([corrected(np.full((20, 20), -1))], CARD)

@@ -101,6 +101,14 @@ def constant(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.full_like(image, 7), labels
 
 
+def without_a_value(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(image.shape, np.nan, np.float32), labels
+
+
+def of_truths(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return image > 100, labels
+
+
 def overexposed(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(labels > 0, 255, image), labels
 
@@ -135,6 +143,8 @@ def unlooked(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
         (dark, "Far darker than most"),
         (inverted, "darker than their surroundings, unlike"),
         (constant, "one intensity everywhere"),
+        (without_a_value, "one intensity everywhere"),
+        (of_truths, "only 2 different intensities"),
         (overexposed, "overexposed"),
         (coloured, "Another kind of file than most (uint8, channels: 3)"),
         (repeated, "The image is the same as field2."),

@@ -175,6 +175,25 @@ def test_a_model_that_fails_is_told_and_out(make_pairs: MakePairs) -> None:
         choose_model([candidate("broken", broken)], make_pairs(2), seconds=100, clock=clock)
 
 
+@pytest.mark.parametrize("fails", ["channel", "diameter", "augment"])
+def test_a_model_that_fails_with_a_setting_is_out(make_pairs: MakePairs, fails: str) -> None:
+    clock = FakeClock()
+    works = FakeModel(clock, lambda _: [0.9, 0.9, 0.1])
+
+    def broken(image: Image, **options: Any) -> Any:
+        if options[fails]:
+            raise ModelError("no memory")
+        return FakeModel(clock, lambda _: [0.9] * 3)(image, **options)
+
+    pairs = make_pairs(2, channels=2)
+    both = [candidate("broken", broken, 40), candidate("works", works, 40)]
+    choice = choose_model(both, pairs, seconds=100, clock=clock)
+    assert {one.candidate.name for one in choice.ranking} == {"works"}
+    assert [failed.stem for failed in choice.failures] == ["broken"]
+    with pytest.raises(UnetsegError, match="No model could be run: broken: no memory"):
+        choose_model(both[:1], pairs, seconds=100, clock=clock)
+
+
 def test_an_image_that_cannot_be_used_is_told(make_pairs: MakePairs) -> None:
     clock = FakeClock()
     pairs = make_pairs(3)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ORIGINAL = ".original"
 """What the name of a file that the batch had written ends in once it was corrected."""
 
+LARGEST_NUMBER = 2**24
+"""Of an object of corrected labels; tables by number would fill the memory."""
+
 _OF_THE_NETWORK = ("confidence", "agreement")
 
 
@@ -90,7 +93,8 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
     Raises
     ------
     UnetsegError
-        If the shape differs, another process works on the image, or a file cannot be read or written.
+        If the shape differs, a number is below 0 or too large, another process works on the image, or a file cannot
+        be read or written.
     """
     from napari_unetseg.io import read_label_image
 
@@ -106,12 +110,20 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
                     other=labels.shape,
                 )
             )
+        if labels.min(initial=0) < 0 or labels.max(initial=0) > LARGEST_NUMBER:
+            raise UnetsegError(
+                Sentence(
+                    "{path}: labels have to be numbers from 0 to {largest}. Give the others numbers like these, or 0.",
+                    path=path,
+                    largest=LARGEST_NUMBER,
+                )
+            )
         changes, unaltered = compare_labels(before, labels)
         kinds = [kind for kind in record.results if target.holds(kind) and kind is not ResultKind.CONFIDENCE]
         segmentation = _segmentation(file, target, record, labels, changes)
         table = _table(segmentation, target, record, unaltered)
         for kind in kinds:
-            _keeporiginal_file(target, kind, record)
+            _keep_original(target, kind, record)
         write_table(target.path(ENDINGS[ResultKind.TABLE]), table)
         save_results(segmentation, target, [kind for kind in kinds if kind is not ResultKind.TABLE])
         return Correction({kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}, changes)
@@ -266,7 +278,7 @@ def _table(
     return table
 
 
-def _keeporiginal_file(target: Target, kind: ResultKind, record: Record) -> None:
+def _keep_original(target: Target, kind: ResultKind, record: Record) -> None:
     """Keep what the batch had written, unless it is kept already."""
     path = target.path(ENDINGS[kind])
     written = record.written.get(kind)

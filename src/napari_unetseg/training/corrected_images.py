@@ -27,6 +27,8 @@ IMAGES_FOLDER, LABELS_FOLDER = "images", "masks"
 LABELS_ENDING = "_labels"
 """What the name of a label file may have besides that of its image, as results of a folder have it."""
 
+_OTHER_ENDINGS = ("_confidence", "_overlay", "_labels.ome")  # of results that lie beside the label images
+
 
 class CorrectedImageError(UnetsegError):
     """Images and labels do not belong together, or are not what a model can learn from."""
@@ -85,7 +87,7 @@ def read_corrected_images(images: Path, labels: Path) -> list[CorrectedImage]:
     ----------
     images, labels
         Two folders, or two files. In folders a label file has the name of its image, with any ending, or that and
-        `LABELS_ENDING`.
+        `LABELS_ENDING`. The folders may be one, and other results of a folder may lie beside the label images.
 
     Returns
     -------
@@ -104,7 +106,12 @@ def read_corrected_images(images: Path, labels: Path) -> list[CorrectedImage]:
     named = _by_stem(images)
     pairs: dict[str, tuple[Path, Path]] = {}
     for stem, path in _by_stem(labels).items():
-        of = stem if stem in named else stem.removesuffix(LABELS_ENDING)
+        is_image = stem in named and named[stem].samefile(path)
+        of = stem if stem in named and not is_image else stem.removesuffix(LABELS_ENDING)
+        if (is_image and of == stem) or any(
+            stem.removesuffix(ending) in named.keys() - {stem} for ending in _OTHER_ENDINGS
+        ):
+            continue
         if of not in named:
             raise CorrectedImageError(
                 Sentence(
@@ -128,6 +135,19 @@ def read_corrected_images(images: Path, labels: Path) -> list[CorrectedImage]:
             )
         )
     return [_read(*pair) for _, pair in sorted(pairs.items())]
+
+
+def plain_numbers(labels: NDArray[Any]) -> NDArray[np.int32]:
+    """Return a label image (Y, X) of any integers as int32, `NOT_ANNOTATED` for all that is below 0.
+
+    Numbers that are larger than the image has pixels are replaced, as tables by number would fill the memory.
+    """
+    is_object = labels > 0
+    if labels.max(initial=0) <= labels.size:
+        return np.where(labels < 0, NOT_ANNOTATED, labels).astype(np.int32)
+    numbers = np.where(labels < 0, np.int32(NOT_ANNOTATED), np.int32(0))
+    numbers[is_object] = np.unique(labels[is_object], return_inverse=True)[1] + 1
+    return numbers
 
 
 def write_corrected_image(folder: Path, corrected: CorrectedImage) -> Path:
@@ -196,8 +216,7 @@ def _read(image: Path, labels: Path) -> CorrectedImage:
         raise CorrectedImageError(
             Sentence("{path}: its numbers are too large for labels. Number the objects from 1 on.", path=labels)
         )
-    numbers = np.maximum(array, NOT_ANNOTATED).astype(np.int32) if array.dtype.kind == "i" else array.astype(np.int32)
-    return CorrectedImage(image.stem, read_image(image), numbers, image)
+    return CorrectedImage(image.stem, read_image(image), plain_numbers(array), image)
 
 
 def _free_stem(folder: Path, name: str) -> str:

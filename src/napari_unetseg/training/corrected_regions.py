@@ -72,7 +72,8 @@ def divide(region: Region) -> list[Region]:
     known = region.labels >= 0
     axis = int(np.argmax([np.ptp(np.flatnonzero(known.any(axis=1 - axis))) for axis in (0, 1)]))
     counts = np.cumsum(known.sum(axis=1 - axis))
-    middle = int(np.searchsorted(counts, counts[-1] / 2)) + 1
+    last = int(np.flatnonzero(known.any(axis=1 - axis))[-1])  # may hold more than half
+    middle = min(int(np.searchsorted(counts, counts[-1] / 2)) + 1, last)
     halves = []
     for part in (slice(None, middle), slice(middle, None)):
         labels = np.full_like(region.labels, NOT_ANNOTATED)
@@ -146,7 +147,7 @@ def _boxes(annotated: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], tuple[
         for top in _steps(rows[0], rows[-1] + 1):
             for left in _steps(columns[0], columns[-1] + 1):
                 box = (top, left)
-                if own[box].any():
+                if np.count_nonzero(own[box]) > 1:  # a pixel teaches nothing, and has no halves
                     found += [(own, box)]
     return found
 

@@ -17,6 +17,7 @@ from napari_unetseg.inference.backends.intensities import rescale
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io import read_image, read_label_image
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
+from napari_unetseg.training.corrected_images import plain_numbers
 from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Percentile
 
@@ -138,7 +139,7 @@ def _read_kinds(index: Path) -> dict[str, str]:
 
 
 def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:
-    """Read an image, and its mask as int32 (Y, X).
+    """Read an image, and its mask as `plain_numbers` gives it.
 
     Raises
     ------
@@ -158,7 +159,7 @@ def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:
             f"{pair.mask}: the mask has {mask.shape[0]} x {mask.shape[1]} pixels, "
             f"its image {image.shape[0]} x {image.shape[1]}. They must agree."
         )
-    return image, mask.astype(np.int32)
+    return image, plain_numbers(mask)
 
 
 def prepare(image: Image, labels: NDArray[np.int32], stem: str, kind: str, normalisation: Percentile) -> Sample:

@@ -206,8 +206,9 @@ class _Choosing:
         for candidate in dict.fromkeys(candidate for _, candidate, _ in self._scored()):
             for setting in self._settings(candidate):
                 self._try(candidate, setting)
-        _, candidate, setting = self._scored()[0]
-        self._try(candidate, replace(setting, threshold=None, augment=True))
+        for _, candidate, setting in self._scored()[:1]:
+            self._try(candidate, replace(setting, threshold=None, augment=True))
+        self._check_models_left()
         objects = sum(len(np.unique(sample.truth[sample.truth > 0])) for sample in self._samples)
         ranking = [self._ranked(*one) for one in self._scored()]
         return ModelChoice(self._measure, len(self._samples), objects, ranking, self._not_tried, self._failures)
@@ -247,10 +248,14 @@ class _Choosing:
                 self._run_on(candidate, Setting(), sample)
         if not self._samples:
             raise _no_samples(pairs, unlabelled, self._failures)
-        if not self._candidates:
-            raise UnetsegError(f"No model could be run: {self._failures[0].stem}: {self._failures[0].error}")
+        self._check_models_left()
         if all(len(np.unique(sample.truth[sample.truth > 0])) == 1 for sample in self._samples):
             self._measure = "dice"
+
+    def _check_models_left(self) -> None:
+        if not self._candidates:
+            failed = self._failures[-1]
+            raise UnetsegError(f"No model could be run: {failed.stem}: {failed.error}")
 
     def _settings(self, candidate: Candidate) -> Iterator[Setting]:
         """Yield what else may help a model; each builds on the best that was found before it."""
@@ -260,8 +265,9 @@ class _Choosing:
                 yield Setting(channel=channel)
         size, expected = self._diameter(), candidate.card.object_size
         if expected and not candidate.card.image_size and not abs(size / expected - 1) < _NEAR:
-            best = next(setting for _, one, setting in self._scored() if one is candidate)
-            yield Setting(channel=best.channel, diameter=size)
+            best = [setting for _, one, setting in self._scored() if one is candidate]
+            if best:  # else it failed with one of the channels
+                yield Setting(channel=best[0].channel, diameter=size)
 
     def _diameter(self) -> float:
         """Return the median equivalent diameter of the annotated objects, in whole pixels."""

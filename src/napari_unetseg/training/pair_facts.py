@@ -130,8 +130,8 @@ def measure_pair(image: Image, mask: NDArray[np.int64]) -> PairFacts:
     """Measure an image and its mask, int64 (Y, X), whose values below 0 are not annotated."""
     from skimage.measure import label
 
-    pixels = np.asarray(_sampled(image.channels_first))
-    low, middle, high = (float(value) for value in np.percentile(pixels[np.isfinite(pixels)], (1, 50, 99.8)))
+    pixels = _known(np.asarray(_sampled(image.channels_first)))
+    low, middle, high = (float(value) for value in np.percentile(pixels, (1, 50, 99.8)))
     numbers, areas = np.unique(mask[mask > 0], return_counts=True)
     pieces = label(np.maximum(mask, 0), connectivity=2)
     torn: tuple[int, ...] = ()
@@ -160,6 +160,16 @@ def measure_pair(image: Image, mask: NDArray[np.int64]) -> PairFacts:
     )
 
 
+def _known(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Replace what is no number by the lowest intensity, as the network sees it, and truths by numbers."""
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8)
+    known = np.isfinite(pixels)
+    if known.all():
+        return pixels
+    return np.where(known, pixels, pixels[known].min() if known.any() else 0)
+
+
 def _sampled(array: NDArray[Any]) -> NDArray[Any]:
     """Return every n-th row and column of (..., Y, X), so that no side is longer than needed."""
     step = max(1, -(-max(array.shape[-2:]) // _SAMPLED_SIDE))
@@ -176,8 +186,7 @@ def _fingerprint(image: Image) -> str:
 def _levels(pixels: NDArray[Any], low: float, high: float) -> int:
     if high <= low:
         return 1
-    values = pixels[np.isfinite(pixels)]
-    return int(np.unique(values[(values >= low) & (values <= high)][:: max(1, values.size // 2**20)])[:256].size)
+    return int(np.unique(pixels[(pixels >= low) & (pixels <= high)][:: max(1, pixels.size // 2**20)])[:256].size)
 
 
 def _saturated(pixels: NDArray[Any]) -> float:
