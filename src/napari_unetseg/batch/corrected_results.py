@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unetseg.batch.folder_journal import Changes, Record, WrittenFile
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.batch.saving import save_results
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.claims import Claims, claim_path
@@ -76,8 +76,8 @@ def read_reviewed_image(file: Path, record: Record) -> Image:
 def write_correction(file: Path, target: Target, record: Record, labels: NDArray[np.integer[Any]]) -> Correction:
     """Write all results of an image anew, of corrected labels; keep what the batch had written beside them.
 
-    The confidence map stays, as it is the network's. Where there is none, objects that nobody changed keep the
-    confidence that the table has.
+    The confidence map stays, as it is the network's. Where there is none that can be read, objects that nobody changed
+    keep the confidence that the table has.
 
     Parameters
     ----------
@@ -214,10 +214,12 @@ def _segmentation(
 
     image = read_reviewed_image(file, record)
     numbers = labels.astype(np.int32)
-    confidence = np.zeros(numbers.shape, np.float32)
-    is_known = target.holds(ResultKind.CONFIDENCE)
-    if is_known:
-        confidence = np.asarray(read_image(target.path(ENDINGS[ResultKind.CONFIDENCE])).array, np.float32)
+    confidence, is_known = np.zeros(numbers.shape, np.float32), False
+    if target.holds(ResultKind.CONFIDENCE):
+        with suppress(ImageError):  # a damaged one is as good as none
+            read = np.asarray(read_image(target.path(ENDINGS[ResultKind.CONFIDENCE])).array, np.float32)
+            if is_known := read.shape == numbers.shape:
+                confidence = read
     parameters = record.decided_by.get("parameters", {})
     known = {name: parameters[name] for name in DecodeParameters.model_fields if name in parameters}
     return Segmentation(
