@@ -246,6 +246,15 @@ def test_an_image_that_is_gone_is_told_and_no_file_is_touched(review):
     assert content(item) == before
 
 
+def test_an_image_that_was_replaced_is_told_and_no_file_is_touched(review):
+    item = review.items[0]
+    before = content(item)
+    tifffile.imwrite(item.file, np.zeros((9, 9), np.uint8))
+    with pytest.raises(UnetsegError, match="changed since it was segmented"):
+        review.fix(item, corrected(read_label_image(item.labels_path).array))
+    assert content(item) == before
+
+
 def test_planes_of_a_stack_are_corrected_together(folder, results, service):
     stack = np.full((3, 32, 32), 100, np.uint16)
     stack[:, 4:12, 4:12] = 900
