@@ -117,6 +117,19 @@ def test_without_a_confidence_map_unchanged_objects_keep_their_confidence(save, 
     assert confidence == {"2": "", "4": "0.9", "5": "0.9", "9": ""}
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), lambda path: tifffile.imwrite(path, [[0.5]])])
+def test_a_damaged_confidence_map_is_as_good_as_none(review, damage):
+    item = review.items[0]
+    path = item.target.path(ENDINGS[ResultKind.CONFIDENCE])
+    damage(path)
+    damaged = path.read_bytes()
+    before = {row["label"]: row["confidence"] for row in rows(item.target.path("table.csv"))}
+    item = review.fix(item, corrected(read_label_image(item.labels_path).array))
+    after = {row["label"]: row["confidence"] for row in rows(item.target.path("table.csv"))}
+    assert after == {"2": "", "4": before["4"], "5": before["5"], "9": ""}
+    assert path.read_bytes() == damaged
+
+
 def test_a_second_correction_counts_from_what_the_batch_had_written(review, fixed):
     labels = read_label_image(fixed.labels_path).array
     again = review.fix(fixed, np.where(np.isin(labels, (0, 9)), 0, 1))
@@ -230,6 +243,15 @@ def test_an_image_that_is_gone_is_told_and_no_file_is_touched(review):
     item.file.unlink()
     with pytest.raises(UnetsegError, match=r"a.tif"):
         review.fix(item, np.zeros((32, 32), np.int32))
+    assert content(item) == before
+
+
+def test_an_image_that_was_replaced_is_told_and_no_file_is_touched(review):
+    item = review.items[0]
+    before = content(item)
+    tifffile.imwrite(item.file, np.zeros((9, 9), np.uint8))
+    with pytest.raises(UnetsegError, match="changed since it was segmented"):
+        review.fix(item, corrected(read_label_image(item.labels_path).array))
     assert content(item) == before
 
 

@@ -256,3 +256,15 @@ def test_a_warning_that_the_image_is_unlike_what_the_model_knows_raises_the_doub
     warned, usual = open_review(journal.folder).items
     assert warned.reasons == (warning,)
     assert warned.doubt > usual.doubt
+
+
+def test_what_is_segmented_again_meanwhile_is_no_longer_decided_about(save, results):
+    save("a.tif", 5)
+    review = open_review(results())
+    review.decide(review.items[0], "accepted")
+    results(segment_options={"threshold": 0.95})
+    (item,) = review.refresh()
+    assert (item.decision, item.voided.decision, item.count) == (None, "accepted", 0)
+    assert review.counts == open_review(review.folder).counts
+    assert review.refresh() == ()
+    assert review.decide(item, "rejected").decision == "rejected"

@@ -113,6 +113,15 @@ def test_an_image_that_is_gone_is_left_out_and_told(review, tmp_path, folder):
     assert files(tmp_path / "set") == ["images/b.npy", "masks/b.tif", EXPORT_TABLE]
 
 
+def test_an_image_that_was_replaced_is_left_out_and_told(review, tmp_path, folder):
+    tifffile.imwrite(folder / "a.tif", np.zeros((9, 9), np.uint8))
+    exported = review.export(tmp_path / "set")
+    ((file, reason),) = [(one.file.name, one.reason) for one in exported.left_out]
+    assert file == "a.tif"
+    assert "changed since it was segmented" in reason
+    assert files(tmp_path / "set") == ["images/b.npy", "masks/b.tif", EXPORT_TABLE]
+
+
 def test_the_channel_that_was_segmented_is_exported_alone_with_its_pixel_size(folder, results, tmp_path):
     planes = np.full((2, 32, 32), 100, np.uint16)
     planes[1, 4:12, 4:12] = 900

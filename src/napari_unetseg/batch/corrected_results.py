@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from napari_unetseg.batch.folder_journal import Changes, Record, WrittenFile
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.batch.saving import save_results
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.claims import Claims, claim_path
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.io.table import write_table
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -73,11 +74,29 @@ def read_reviewed_image(file: Path, record: Record) -> Image:
     return image if channel is None else image.take_channel(channel)
 
 
+def read_segmented_image(file: Path, record: Record) -> Image:
+    """Do what `read_reviewed_image` does for an image whose pixels the result has to fit.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or is not what was segmented.
+    """
+    image = read_reviewed_image(file, record)
+    try:
+        is_same = hash_file(file) == record.sha256
+    except OSError:
+        is_same = False
+    if not is_same:
+        raise ImageError(Sentence("{image}: was changed since it was segmented. Segment it again.", image=image.name))
+    return image
+
+
 def write_correction(file: Path, target: Target, record: Record, labels: NDArray[np.integer[Any]]) -> Correction:
     """Write all results of an image anew, of corrected labels; keep what the batch had written beside them.
 
-    The confidence map stays, as it is the network's. Where there is none, objects that nobody changed keep the
-    confidence that the table has.
+    The confidence map stays, as it is the network's. Where there is none that can be read, objects that nobody changed
+    keep the confidence that the table has.
 
     Parameters
     ----------
@@ -93,8 +112,8 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
     Raises
     ------
     UnetsegError
-        If the shape differs, a number is below 0 or too large, another process works on the image, or a file cannot
-        be read or written.
+        If the shape differs, a number is below 0 or too large, the image is not what was segmented, another process
+        works on it, or a file cannot be read or written.
     """
     from napari_unetseg.io import read_label_image
 
@@ -212,12 +231,14 @@ def _segmentation(
     from napari_unetseg.io import read_image
     from napari_unetseg.service.segmentation import Segmentation
 
-    image = read_reviewed_image(file, record)
+    image = read_segmented_image(file, record)
     numbers = labels.astype(np.int32)
-    confidence = np.zeros(numbers.shape, np.float32)
-    is_known = target.holds(ResultKind.CONFIDENCE)
-    if is_known:
-        confidence = np.asarray(read_image(target.path(ENDINGS[ResultKind.CONFIDENCE])).array, np.float32)
+    confidence, is_known = np.zeros(numbers.shape, np.float32), False
+    if target.holds(ResultKind.CONFIDENCE):
+        with suppress(ImageError):  # a damaged one is as good as none
+            read = np.asarray(read_image(target.path(ENDINGS[ResultKind.CONFIDENCE])).array, np.float32)
+            if is_known := read.shape == numbers.shape:
+                confidence = read
     parameters = record.decided_by.get("parameters", {})
     known = {name: parameters[name] for name in DecodeParameters.model_fields if name in parameters}
     return Segmentation(

@@ -223,7 +223,9 @@ class Review:
         return self._add(replace(item, count=before), None, WrittenFile.of(item.labels_path), {}, None)
 
     def refresh(self) -> tuple[ReviewItem, ...]:
-        """Read what others decided since; return the images that stand otherwise than before.
+        """Read what others decided, or segmented again, since; return the images that stand otherwise than before.
+
+        Doubts and their reasons stay those of the results that were there when the review was opened.
 
         Raises
         ------
@@ -234,9 +236,14 @@ class Review:
         changed = []
         for place, item in enumerate(self.items):
             decision = self._journal.decisions.get(item.record.file)
-            if decision != (item.decided or item.voided):
-                # Who corrected it, or took a correction back, wrote the label image anew.
-                now = _with_decision(replace(item, labels=look_at_file(item.labels_path)), decision)
+            record = self._journal.records[item.record.file]
+            if record.status == "failed":
+                record = item.record  # whose results are still there
+            if record != item.record or decision != (item.decided or item.voided):
+                # Who corrected it, took a correction back or segmented it again wrote the label image anew.
+                count = item.count if record == item.record or record.objects is None else record.objects
+                now = replace(item, record=record, labels=look_at_file(item.labels_path), count=count)
+                now = _with_decision(now, decision)
                 self._replace(place, now)
                 changed.append(now)
         return tuple(changed)

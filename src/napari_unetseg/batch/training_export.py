@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unetseg.batch.corrected_results import read_reviewed_image
+from napari_unetseg.batch.corrected_results import read_segmented_image
 from napari_unetseg.batch.folder_journal import LeftOut, WrittenFile
 from napari_unetseg.batch.object_columns import read_columns
 from napari_unetseg.callbacks import CancelFlag, Progress
@@ -126,7 +126,7 @@ def _is_copied(item: "ReviewItem") -> bool:
 
 
 def _export(item: "ReviewItem", image_file: Path, mask_file: Path) -> None:
-    image = read_reviewed_image(item.file, item.record)
+    image = read_segmented_image(item.file, item.record)
     if image.stack_axes:
         raise ImageError(
             Sentence(

@@ -370,3 +370,39 @@ def test_a_folder_without_results_is_told(session: ReviewSession, tmp_path: Path
     assert "no results to review" in session.panel.message.text.text()
     assert len(session._viewer.layers) == 0
     assert not session.panel.accept.isEnabled()
+
+
+def correct_elsewhere(plate: Path, name: str) -> None:
+    """Another person removes the first object of an image."""
+    other = open_review(plate)
+    labels = read_label_image(other.item(plate / name).labels_path).array
+    other.fix(other.item(plate / name), np.where(labels == 1, 0, labels))
+
+
+def test_what_another_person_corrects_is_shown_before_it_is_decided_about(
+    session: ReviewSession, press: Press, plate: Path
+) -> None:
+    correct_elsewhere(plate, "a.tif")
+    press(Key.Key_Q)  # about b; a is next, which was read before
+    assert on_display(session) == "a.tif"
+    assert session.image.labels is not None
+    assert 1 not in session.image.labels.data
+    press(Key.Key_Q)
+    assert decided(plate)["a.tif"] == "accepted"
+
+
+def test_labels_that_another_person_corrects_meanwhile_are_not_replaced(
+    session: ReviewSession, canvas: Any, press: Press, plate: Path, finish: Finish
+) -> None:
+    press(Key.Key_W)
+    erase(session, canvas)
+    correct_elsewhere(plate, "b.tif")
+    assert session.review is not None
+    session.review.refresh()
+    session.save()
+    finish()
+    assert "changed meanwhile" in session.panel.message.text.text()
+    assert session.fixing
+    assert session.image.changed
+    labels = read_label_image(plate / "segmented" / "b_labels.tif").array
+    assert sorted(np.unique(labels)) == [0, *range(2, 10)]

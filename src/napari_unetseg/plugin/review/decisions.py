@@ -63,18 +63,17 @@ class Decisions(QObject):
         return None
 
     def decide(self, item: "ReviewItem", verdict: "Verdict") -> None:
-        """Accept or reject an image."""
+        """Accept or reject an image, as `item` says that it was shown."""
         if (review := self.review) is None:
             return
-        now = review.item(item.file)
-        step = _Step(item.file, now.decision, corrected=False)
+        step = _Step(item.file, review.item(item.file).decision, corrected=False)
         self._history.append(step)
 
         def forget() -> None:
             if step in self._history:
                 self._history.remove(step)
 
-        self.work.do(lambda _: [review.decide(now, verdict), *review.refresh()], self.changed.emit, forget)
+        self.work.do(lambda _: [review.decide(item, verdict), *review.refresh()], self.changed.emit, forget)
 
     def correct(
         self, item: "ReviewItem", labels: Any, saved: Callable[["ReviewItem"], object], failed: Callable[[], object]
@@ -84,7 +83,7 @@ class Decisions(QObject):
         Parameters
         ----------
         item
-            The image.
+            The image, as it was shown.
         labels
             Of the shape of its label image. They must not change meanwhile.
         saved, failed
@@ -92,15 +91,15 @@ class Decisions(QObject):
         """
         if (review := self.review) is None:
             return
-        now = review.item(item.file)
+        before = review.item(item.file).decision
 
         def write(_: object) -> "list[ReviewItem]":
-            changed = [review.fix(now, labels), *review.refresh()]
+            changed = [review.fix(item, labels), *review.refresh()]
             review.write_summaries()
             return changed
 
         def done(changed: "list[ReviewItem]") -> None:
-            self._history.append(_Step(item.file, now.decision, corrected=True))
+            self._history.append(_Step(item.file, before, corrected=True))
             self.changed.emit(changed)
             saved(changed[0])
 

@@ -335,6 +335,12 @@ class ReviewSession(QObject):
             self._show_list()
         self._show_counts()
         self._allow()
+        shown, looking = self.image.item, self._state is _State.LOOKING
+        for item in changed:
+            # Somebody else corrected what is on display.
+            if shown is not None and item.file == shown.file and item.labels != shown.labels and looking:
+                self.panel.thumbnails.forget(item.file)
+                self._show(item)
 
     def _show_counts(self) -> None:
         self.panel.show_counts(None if self.review is None else self.review.counts)
