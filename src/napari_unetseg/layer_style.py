@@ -9,6 +9,9 @@ AXES_KEY = "layer_axes"
 OUTLINES_KEY = "napari_unetseg_outlines"
 """Under which they say of which outlines the numbers in the table of a Shapes layer are."""
 
+PREVIEW_KEY = "napari_unetseg_preview"
+"""Under which the metadata of a layer say that it is a preview of a model that still learns."""
+
 MAX_CONTOURS = 5000
 """Most outlines of a Shapes layer: 5,000 cost the window 0.4 s, 20,000 seconds and a slow canvas ever after."""
 

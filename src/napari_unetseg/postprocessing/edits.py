@@ -66,10 +66,11 @@ class Edits:
         shown: NDArray[np.int32],
         drawn: NDArray[np.integer],
         outlines: Mapping[int, Sequence[DrawnRing]] | None = None,
+        fixed: Iterable[int] = (),
     ) -> Self:
         """Add what was changed since labels were shown.
 
-        An object is edited if it gained or lost a pixel. One that is gone was deleted.
+        An object is edited if it gained or lost a pixel, or is among `fixed`. One that is gone was deleted.
 
         Parameters
         ----------
@@ -79,13 +80,15 @@ class Edits:
             (Y, X), the labels now.
         outlines
             Rings by label, for objects that were drawn as outlines.
+        fixed
+            Labels that are edited even if they have the pixels of before again.
         """
         drawn = drawn.astype(np.int32, copy=False)
         different = shown != drawn
         count = int(max(shown.max(initial=0), drawn.max(initial=0), *(outlines or ()))) + 1
         touched = np.zeros(count, dtype=bool)
         touched[shown[different]] = touched[drawn[different]] = True
-        touched[list(outlines or ())] = True
+        touched[[*(outlines or ()), *(label for label in fixed if label < count)]] = True
         touched[0] = False
         number = self._numbers(shown, touched)
         was, is_now = touched[shown], touched[drawn]

@@ -156,17 +156,18 @@ def apply_fixes(
     if probability.ndim != 3:
         raise FixError(_STACK)
     edits = Edits.none(probability.shape[1:])
-    shown, shown_with = edits.kept, None
+    before = shown = edits.kept
+    shown_with, fixed = None, set[int]()
     for done, fix in enumerate(fixes):
         if cancel is not None and cancel():
             raise Cancelled("Cancelled while objects were fixed.")
         if fix.parameters != shown_with:
+            edits = edits.note(before, shown, fixed=fixed)
             found = decode(probability, heads, fix.parameters, cancel)
-            shown, _ = relabel_around(edits, found, fix.parameters.min_size)
-            shown_with = fix.parameters
-        after = shown.copy()
+            before, _ = relabel_around(edits, found, fix.parameters.min_size)
+            shown, shown_with, fixed = before.copy(), fix.parameters, set()
         try:
-            apply_fix(fix, shown, probability, heads).put_into(after)
+            patch = apply_fix(fix, shown, probability, heads)
         except FixError as error:
             raise FixError(
                 Sentence(
@@ -177,7 +178,9 @@ def apply_fixes(
                     reason=error,
                 )
             ) from error
-        edits, shown = edits.note(shown, after), after
+        patch.put_into(shown)
+        fixed.update(patch.objects)
+    edits = edits.note(before, shown, fixed=fixed)
     return relabel_around(edits, decode(probability, heads, parameters, cancel), parameters.min_size)[0]
 
 

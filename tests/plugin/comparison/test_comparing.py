@@ -11,6 +11,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
+from napari_unetseg.layer_style import PREVIEW_KEY
 from napari_unetseg.plugin.comparison.comparing import Comparing
 from napari_unetseg.plugin.comparison.comparison_layers import step_aside
 from napari_unetseg.plugin.comparison.comparison_words import KINDS
@@ -170,9 +171,11 @@ def test_a_mask_says_nothing_of_objects(result: SegmentationWidget, press_compar
     assert "one value only" in dialog.message.text.text()
 
 
-def test_labels_elsewhere_are_not_offered(result: SegmentationWidget) -> None:
+def test_labels_elsewhere_and_previews_are_not_offered(result: SegmentationWidget) -> None:
     result.viewer.add_layer(Labels(np.zeros((48, 64), np.int32), name="elsewhere", translate=(500, 0)))
     result.viewer.add_layer(Labels(np.zeros((4, 48, 64), np.int32), name="stack", scale=(1, 2, 2)))
+    preview = {"metadata": {PREVIEW_KEY: True}, "scale": (2, 2), "translate": (10, 20)}
+    result.viewer.add_layer(Labels(np.zeros((48, 64), np.int32), name="outlines of what is learnt", **preview))
     result.viewer.layers.selection.active = result.viewer.layers["cells labels"]
     assert dialog_of(result).truth.count() == 1
 

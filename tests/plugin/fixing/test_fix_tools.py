@@ -10,6 +10,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
 from napari.utils.shortcuts import default_shortcuts
+from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -19,6 +20,7 @@ from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.fixing import fixer
 from napari_unetseg.plugin.fixing.tools import TOOLS
 from napari_unetseg.plugin.layers.run_areas import RunOn
+from napari_unetseg.postprocessing.fixes import Fix
 
 Cells = NDArray[np.uint16]
 Hand = Any
@@ -403,3 +405,17 @@ def test_a_fix_is_made_on_the_labels_that_a_slider_brought_meanwhile(
     else:
         agree(hand, [1, 2, 3, 4])
         assert [fix["parameters"]["min_size"] for fix in record(hand)["fixes"]] == [min_size]
+
+
+def test_what_was_divided_and_joined_again_stays_as_a_recipe_has_it(hand: Hand, service: Any, cells: Cells) -> None:
+    hand.key("S")
+    hand.draw((20, 33), (25, 33))
+    agree(hand, [1, 2, 3, 4])
+    hand.key("J")
+    hand.draw((23, 31), (23, 35))
+    agree(hand, [1, 2, 3])
+    hand.widget.adjust.min_size.setValue(50)
+    hand.settle()
+    agree(hand, [1, 2])
+    again = service.segment(cells).fixed([Fix.model_validate(fix) for fix in record(hand)["fixes"]])
+    assert_array_equal(again.relabel(min_size=50).labels, hand.layer().data)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import tr
-from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.layer_style import METADATA_KEY, PREVIEW_KEY
 from napari_unetseg.plugin.comparison import comparison_words as words
 from napari_unetseg.plugin.comparison.compare_dialog import CompareDialog
 from napari_unetseg.plugin.comparison.comparison_job import Compared, ComparisonJob, compare
@@ -204,6 +204,7 @@ class Comparing(QObject):
             if isinstance(unwrapped(layer), Labels)
             and not result.shown.owns(layer)
             and not self.layers.own(layer)
+            and PREVIEW_KEY not in layer.metadata
             and self._offset(layer, result) is not None
         ]
 

@@ -36,12 +36,15 @@ class Drawing:
         (Y, X): the Labels layer now; None if nobody painted on it.
     before, now
         Rings of the contours before and now; `now` is None if nobody changed them.
+    fixed
+        Labels that were fixed by clicks.
     """
 
     shown: NDArray[np.int32]
     labels: NDArray[np.integer] | None
     before: Sequence[LabelledRing]
     now: Sequence[LabelledRing] | None
+    fixed: Sequence[int] = ()
 
 
 def merge_edits(edits: Edits | None, drawing: Drawing) -> Edits | None:
@@ -51,7 +54,7 @@ def merge_edits(edits: Edits | None, drawing: Drawing) -> Edits | None:
     """
     shown = drawing.shown
     if drawing.labels is not None:
-        edits = (edits or Edits.none(shown.shape)).note(shown, drawing.labels)
+        edits = (edits or Edits.none(shown.shape)).note(shown, drawing.labels, fixed=drawing.fixed)
         shown = drawing.labels.astype(np.int32)
     if drawing.now is not None:
         changed = changed_rings(drawing.before, drawing.now, int(shown.max(initial=0)))

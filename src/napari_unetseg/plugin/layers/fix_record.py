@@ -26,12 +26,15 @@ class _Made:
         Whether it is undone now.
     settled
         Whether the result itself has it, and not its layer alone.
+    objects
+        Labels that it changed; of one that is settled, none.
     """
 
     fix: "Fix"
     step: object | None
     undone: bool = False
     settled: bool = False
+    objects: tuple[int, ...] = ()
 
 
 class FixRecord:
@@ -59,11 +62,16 @@ class FixRecord:
         """How many of them there are, by kind."""
         return Counter(fix.kind for fix in self.fixes)
 
-    def add(self, fix: "Fix", layer: Labels) -> None:
-        """Note a fix that is the last step of a layer's history."""
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Labels that were changed by those fixes that are not settled."""
+        return tuple(label for made in self._made if not made.undone for label in made.objects)
+
+    def add(self, fix: "Fix", layer: Labels, objects: tuple[int, ...] = ()) -> None:
+        """Note a fix that is the last step of a layer's history, and which labels it changed."""
         self.follow(layer)
         steps = _changes(layer, "_undo_history")
-        self._made.append(_Made(fix, steps[-1] if steps else None))
+        self._made.append(_Made(fix, steps[-1] if steps else None, objects=objects))
 
     def follow(self, layer: Labels) -> bool:
         """Find out which fixes are undone now; tell whether that is otherwise than before."""

@@ -199,7 +199,8 @@ class ShownResult:
         labels, contours = self.layer("labels"), self.layer("contours")
         painted = self._collapse(labels.data) if self._painted and labels is not None else None
         redrawn = self._redrawn and isinstance(contours, Shapes)
-        return Drawing(self._shown, painted, self._contours.rings, self._contours.read() if redrawn else None)
+        now = self._contours.read() if redrawn else None
+        return Drawing(self._shown, painted, self._contours.rings, now, self.fixes.objects)
 
     @property
     def as_it_is(self) -> NDArray[np.integer] | None:
@@ -248,7 +249,7 @@ class ShownResult:
         before = self.serial
         labels.data_setitem(pixels, after[different])
         if self.serial != before:
-            self.fixes.add(fix, labels)
+            self.fixes.add(fix, labels, patch.objects)
             self._record_fixes()
 
     def on_removed(self, layer: Layer | None) -> None:

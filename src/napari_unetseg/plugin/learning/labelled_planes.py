@@ -10,7 +10,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_unetseg.image import Image
-from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
+from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY, PREVIEW_KEY
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess, is_complete, names_of_axes
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray
 from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution, plane_at, shown_axes
@@ -21,10 +21,6 @@ from napari_unetseg.plugin.layers.world import pixel_offset, slider_place
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-
-PREVIEW_KEY = "napari_unetseg_preview"
-"""Under which the metadata of a layer say that it is a preview of a model that still learns."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,9 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_unetseg.language import tr
-from napari_unetseg.layer_style import OUTLINES_AS_LABELS
+from napari_unetseg.layer_style import OUTLINES_AS_LABELS, PREVIEW_KEY
 from napari_unetseg.plugin.layers.plane import Plane, Region, shown_plane
 from napari_unetseg.plugin.layers.shown_contours import forget_history
-from napari_unetseg.plugin.learning.labelled_planes import PREVIEW_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
