@@ -24,7 +24,7 @@ from napari_unetseg.training.improvement_state import Best, Progress, fingerprin
 from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by, tuned_parameters
 from napari_unetseg.training.preview import Preview
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
-from napari_unetseg.training.replay import agreement, make_exam, make_pool
+from napari_unetseg.training.replay import agreement, known_pictures, make_exam, make_pool
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.packaging import write_package
@@ -44,7 +44,7 @@ VALIDATIONS = 8
 GAIN_KEPT = 0.95
 """Part of the gain in score that must be left when less of what was learnt is kept."""
 
-AGREEMENT = 0.93
+AGREEMENT = 0.95
 """How well what an improved model finds in pictures that the old one knew must agree with what that one found."""
 
 SAVE_EVERY = 15.0
@@ -145,9 +145,10 @@ class Improvement:
         )
         self._say_plan(bool(held))
         side = crop_side([region for stage in self._stages for region in stage.learnt])
-        self._known = make_pool(self._network, self._card, side, self._seed, self._device)
+        pictures = known_pictures(self._network, self._card, self._device)
+        self._known = make_pool(self._network, self._card, pictures, side, self._seed, self._device)
         began = time.monotonic()
-        self._exam = make_exam(self._network, self._package.card, self._device)
+        self._exam = make_exam(self._network, self._package.card, pictures, self._device)
         # Looking at the mixtures once more, and the package.
         self._at_the_end = WRITING + len(SHARES) * (self._scoring_of(first) + time.monotonic() - began)
         while self._progress.stage < len(self._stages):

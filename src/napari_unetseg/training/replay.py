@@ -19,6 +19,7 @@ from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.augment import draw_crop
 from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.drawn_looks import draw_look
 from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix
 from napari_unetseg.training.seen import answer, answer_maps, for_network, in_unit_range
 from napari_unetseg.training.training_recipe import Augmentation
@@ -33,11 +34,11 @@ PICTURES = (
 )
 """Pictures of all that bundled models know."""
 
-POOL = 96
-"""Crops that stand for all that a model knows."""
+POOL = 48, 96
+"""Crops of these pictures, and pictures of roundish objects of many looks, that stand for all that a model knows."""
 
-EXAM, EXAM_SIDE, EXAM_SEED = 24, 224, 99
-"""Number and side of the crops by which it is seen whether a model still knows what it knew."""
+EXAM, EXAM_SIDE, EXAM_SEED = (8, 24), 192, 99
+"""Numbers and side of others by which it is seen whether a model still knows what it knew."""
 
 KNOWN = 0.6
 """Dice from which a model knows what is in a picture."""
@@ -74,20 +75,29 @@ def known_pictures(network: SegmentationNetwork, card: ModelCard, device: torch.
 
 
 def make_pool(
-    network: SegmentationNetwork, card: ModelCard, side: int, seed: int, device: torch.device
+    network: SegmentationNetwork,
+    card: ModelCard,
+    pictures: Sequence[Sample],
+    side: int,
+    seed: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """Draw crops of pictures that a network knows, and let it answer.
+    """Draw crops of pictures that a network knows, and others that it may know, and let it answer.
 
     Returns
     -------
     pixels, answers
-        float32 (POOL, 3, side, side), intensities as augmentation has them, and probabilities (POOL, heads, side,
-        side).
+        float32 (N, 3, side, side), intensities as augmentation has them, and probabilities (N, heads, side, side).
     """
-    pictures, rng = known_pictures(network, card, device), np.random.default_rng(seed)
-    crops = torch.stack([draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(POOL)])
+    crops = _draw(pictures, POOL, side, seed)
     answers = [answer(network, for_network(part, card), card, device).cpu() for part in torch.split(crops, 8)]
     return crops, torch.cat(answers)
+
+
+def _draw(pictures: Sequence[Sample], counts: tuple[int, int], side: int, seed: int) -> Tensor:
+    rng = np.random.default_rng(seed)
+    crops = [draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(counts[0])]
+    return torch.stack([*crops, *(torch.from_numpy(draw_look(rng, side)) for _ in range(counts[1]))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +116,11 @@ class Exam:
     labels: Sequence[NDArray[np.int32]]
 
 
-def make_exam(network: SegmentationNetwork, card: ModelCard, device: torch.device) -> Exam:
-    """Draw crops of pictures that a network knows, and let it find its objects; of those in which it finds any."""
-    pictures, rng = known_pictures(network, card, device), np.random.default_rng(EXAM_SEED)
-    crops = [draw_crop(pictures[n % len(pictures)], EXAM_SIDE, VARIED, rng)[0] for n in range(EXAM)]
-    pixels = for_network(torch.stack(crops), card)
+def make_exam(network: SegmentationNetwork, card: ModelCard, pictures: Sequence[Sample], device: torch.device) -> Exam:
+    """Draw such pictures, too, and let a network find its objects; of those in which it finds any."""
+    pixels = for_network(_draw(pictures, EXAM, EXAM_SIDE, EXAM_SEED), card)
     labels = _found(network, pixels, card, device)
-    there = [place for place, found in enumerate(labels) if found.any()] or list(range(EXAM))
+    there = [place for place, found in enumerate(labels) if found.any()] or list(range(len(labels)))
     return Exam(pixels[there], [labels[place] for place in there])
 
 
