@@ -1,6 +1,7 @@
 """What changes in the course of an improvement, and the file from which it goes on after a kill."""
 
 import hashlib
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_checkpoint(file: Path, key: str) -> tuple[Progress, dict[str, Any] | No
         return None
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{file}: the checkpoint cannot be read. Delete it to start anew.") from error
     if content["key"] != key:
         return None
