@@ -57,7 +57,7 @@ from napari_unetseg.zoo.registry import ModelPackage, bundled_model_folder, read
 REGIONS = (3, 1, 5)
 """The usual number first."""
 LOOKS = {"fluo": "fluorescent nuclei", "stained": "stained nuclei"}
-KNOWN_EVERY = 3
+KNOWN_EVERY = 5
 """Of the images that the model knew one in so many is scored."""
 MOST_IMAGES = 24
 SIDE = 512
@@ -94,7 +94,7 @@ def main() -> None:
     """Run what is not done yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--steps", type=int, default=160, help="of each model; five minutes have several times more")
+    parser.add_argument("--steps", type=int, default=100, help="of each model; five minutes have several times more")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--regions", type=int, nargs="+", default=REGIONS)
     parser.add_argument("--kinds", nargs="+", default=[""], help="parts of the names of kinds; left out, all")

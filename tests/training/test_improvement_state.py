@@ -38,9 +38,11 @@ def test_what_was_written_is_read_by_the_same_run_alone(tmp_path: Path) -> None:
     assert found is not None
     assert found[1] == {"steps": 4}
     assert (found[0].seconds, found[0].stage, found[0].share) == (3.5, 1, 0.7)
-    assert found[0].best is not None
-    assert found[0].best.scores == {"ap50": 0.5}
-    assert torch.equal(found[0].best.weights["kernel"], torch.ones(2))
+    best = found[0].best
+    assert best is not None
+    assert best.weights is not None
+    assert best.scores == {"ap50": 0.5}
+    assert torch.equal(best.weights["kernel"], torch.ones(2))
 
 
 def test_a_torn_file_is_told(tmp_path: Path) -> None:

@@ -270,10 +270,11 @@ class Improvement:
             network.load_state_dict(weights)
             if gain > 0 and self._is_not_worse(network, stage, learnt_before):
                 fit.append((share, weights, gain))
-        kept = [one for one in fit if self._still_knows(network, one[1])]
-        # Of those that keep what is known as good as the best, the nearest to the old weights: it forgets least.
-        wanted = GAIN_KEPT * max((gain for *_, gain in kept), default=0.0)
-        chosen = next((one for one in kept if one[2] >= wanted), None)
+        by_gain = sorted(fit, key=lambda one: one[2], reverse=True)
+        most = next((one for one in by_gain if self._still_knows(network, one[1])), None)
+        # Of those that are as good as that, the nearest to the old weights: it forgets least.
+        as_good = [] if most is None else [one for one in fit if one[2] >= GAIN_KEPT * most[2]]
+        chosen = next((one for one in as_good if one is most or self._still_knows(network, one[1])), None)
         if chosen is None:
             self._progress.share, self._progress.best = 0.0, Best(self._score_old(stage.scored))
             if fit:
