@@ -42,7 +42,8 @@ def corrected(*seeds: int) -> list[CorrectedImage]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep little of what is known, and learn from small crops."""
     monkeypatch.setattr("napari_unetseg.training.replay.PICTURES", (spheroids_with_truth,))
-    monkeypatch.setattr("napari_unetseg.training.replay.POOL", 8)
+    monkeypatch.setattr("napari_unetseg.training.replay.POOL", (4, 4))
+    monkeypatch.setattr("napari_unetseg.training.replay.EXAM", (4, 2))
     monkeypatch.setattr("napari_unetseg.training.lessons.CROP", 64)
     monkeypatch.setattr("napari_unetseg.training.lessons.LARGE_CROP", 64)
 
@@ -147,6 +148,15 @@ def test_weights_that_are_no_better_on_what_was_corrected_are_not_taken(
     card = read_package(tmp_path / "better", "path").card
     assert card.scores["improved"]["old_weights_kept"]
     assert card.weights.sha256 == spheroids.card.weights.sha256
+
+
+def test_what_makes_a_model_forget_is_not_taken(
+    spheroids: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "agreement", lambda *arguments: 0.5)
+    events = run(spheroids, corrected(1, 2, 3, 4, 5), tmp_path, steps=40)
+    assert any("forget" in event.text for event in events if isinstance(event, Told))
+    assert read_package(tmp_path / "better", "path").card.weights.sha256 == spheroids.card.weights.sha256
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(spheroids: ModelPackage, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The steps by which a trained network learns from a few regions and keeps what it knew."""
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -49,10 +49,13 @@ WARM_UP = 10
 AVERAGE = 0.97
 """Decay of the running average of the weights, which is what is scored and kept."""
 
+SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
+"""How much of what was learnt is tried to be kept of the weights, the least first: less of it forgets less."""
+
 NEW, KNOWN = 3, 5
 """Crops a step of what is learnt, and of what is known."""
 
-KEEP = 2.0
+KEEP = 8.0
 """How much an answer that differs from the old one counts, beside one that differs from a correction."""
 
 
@@ -140,16 +143,18 @@ class Student:
         self._optimiser.load_state_dict(state["optimiser"])
 
 
-def mixed_weights(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Return weights on the way from the old ones to the new, the latter at a share of 1.
+def mixtures(old: SegmentationNetwork, learnt: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Give the weights on the way from an old network's to those learnt, as far as each of `SHARES` says.
 
     What lies between forgets less than what was learnt alone would make it (Wortsman et al., Robust fine-tuning of
     zero-shot models, CVPR 2022).
     """
-    return {
-        name: torch.lerp(old[name].to(value), value, share) if value.is_floating_point() else value
-        for name, value in new.items()
-    }
+    known = old.state_dict()
+    for share in SHARES:
+        yield {
+            name: torch.lerp(known[name].to(value), value, share) if value.is_floating_point() else value
+            for name, value in learnt.items()
+        }
 
 
 def _blend(averaged: Tensor, current: Tensor, number: Tensor | int) -> Tensor:

@@ -15,9 +15,8 @@ HELD_BACK = 0.25
 
 MOST_HELD_BACK = 8
 
-MAIN_SHARE, FOLDS_SHARE, STAGES_END = 0.6, 0.3, 0.9
-"""Parts of the time: for the model itself where others are made to score it, for these together, and until the last
-of them ends; the rest is for the package."""
+MAIN_SHARE, FOLDS_SHARE = 0.66, 0.34
+"""Parts of the time for learning: for the model itself where others are made to score it, and for these together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class Stage:
     Attributes
     ----------
     end
-        Part of the whole time that is over when it ends.
+        Part of the time for learning that is over when it ends.
     """
 
     learnt: tuple[Region, ...]
@@ -43,7 +42,7 @@ def plan_stages(regions: Sequence[Region]) -> list[Stage]:
         places = np.unique(np.linspace(0, len(regions), 2 * count + 1)[1::2].astype(int))
         held = tuple(regions[place] for place in places)
         learnt = tuple(region for place, region in enumerate(regions) if place not in places)
-        return [Stage(learnt, held, STAGES_END)]
+        return [Stage(learnt, held, 1.0)]
     parts = divide(regions[0]) if len(regions) == 1 else list(regions)
     stages = [Stage(tuple(regions), tuple(regions), MAIN_SHARE)]
     for number in range(len(parts)):

@@ -1,11 +1,9 @@
 """The course of an improvement: stages that learn and score, the best weights so far, and a checkpoint."""
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +13,18 @@ import torch
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.inference.backends.make_backend import keep_to_cores
-from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.corrected_images import CorrectedImage
 from napari_unetseg.training.corrected_regions import Region, find_regions
-from napari_unetseg.training.fine_tune import Student, batches, mixed_weights
+from napari_unetseg.training.fine_tune import SHARES, Student, batches, mixtures
 from napari_unetseg.training.holding_back import FOLDS_SHARE, MAIN_SHARE, Stage, plan_stages
 from napari_unetseg.training.improved_card import Outcome, improved_fields
+from napari_unetseg.training.improvement_state import Best, Progress, fingerprint, read_checkpoint, write_checkpoint
 from napari_unetseg.training.lessons import card_for, crop_side, make_lesson, score_regions, scored_by, tuned_parameters
 from napari_unetseg.training.preview import Preview
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
-from napari_unetseg.training.replay import make_pool
-from napari_unetseg.training.state import CheckpointError
+from napari_unetseg.training.replay import agreement, known_pictures, make_exam, make_pool
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.packaging import write_package
@@ -35,17 +32,20 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 RUN_FILE = "improve.pt"
 
-FIRST_VALIDATION = 15.0
-"""Seconds after which the model is first scored and shown."""
+FIRST_VALIDATION = 8.0
+"""Seconds of learning after which the model is first scored and shown."""
+
+WRITING = 2.0
+"""Seconds that the package takes."""
 
 VALIDATIONS = 8
 """How often the model is scored in the time that there is for it."""
 
-SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
-"""How much of what was learnt is tried to be kept of the weights, the least first: less of it forgets less."""
-
 GAIN_KEPT = 0.95
-"""Part of the gain in score that must be left then."""
+"""Part of the gain in score that must be left when less of what was learnt is kept."""
+
+AGREEMENT = 0.95
+"""How well what an improved model finds in pictures that the old one knew must agree with what that one found."""
 
 SAVE_EVERY = 15.0
 """Seconds between checkpoints."""
@@ -58,27 +58,6 @@ FEWEST_STEPS = 20
 
 class Stopped(Exception):
     """Somebody asked for the end."""
-
-
-@dataclass
-class _Best:
-    """The best weights of a stage so far; None are those of the old model."""
-
-    scores: dict[str, float]
-    weights: dict[str, torch.Tensor] | None = None
-
-
-@dataclass
-class _Progress:
-    """What changes in the course of a run, and is kept in its checkpoint."""
-
-    seconds: float = 0.0
-    stage: int = 0
-    began: float = 0.0
-    best: _Best | None = None
-    share: float = 1.0
-    parameters: dict[str, Any] = field(default_factory=dict)
-    folds: list[tuple[dict[str, float], list[dict[str, float]]]] = field(default_factory=list)
 
 
 class Improvement:
@@ -110,23 +89,18 @@ class Improvement:
         self._card = card_for(package.card, regions)
         self._metric = scored_by(regions, self._card)
         self._stages = plan_stages(regions)
-        self._progress = _Progress()
+        self._progress = Progress()
         self._student_state: dict[str, Any] | None = None
         self._student: Student | None = None
         self._file = checkpoints / RUN_FILE
         self._saved = self._reported = self._began
-        self._key = self._fingerprint(minutes, steps, seed)
+        self._key = fingerprint(package.card, images, (minutes, steps, seed))
         self._earlier = 0.0
+        self._old_scores = dict[tuple[int, ...], dict[str, float]]()
+        self._scoring = dict[tuple[int, ...], float]()
         self._preview = None if preview is None else Preview(preview, self._card, self._device, checkpoints)
         self.stopped = False
         self._resumed = self._resume()
-
-    def _fingerprint(self, minutes: float, steps: int | None, seed: int) -> str:
-        content = hashlib.sha256(repr((self._package.card.weights.sha256, minutes, steps, seed)).encode())
-        for image in self._images:
-            content.update(image.labels.tobytes())
-            content.update(repr((image.name, image.image.shape)).encode())
-        return content.hexdigest()
 
     # -- time and checkpoints
 
@@ -136,18 +110,10 @@ class Improvement:
         return self._earlier + time.monotonic() - self._began
 
     def _resume(self) -> bool:
-        if not self._file.exists():
+        found = read_checkpoint(self._file, self._key)
+        if found is None:
             return False
-        try:
-            content = torch.load(self._file, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
-            raise CheckpointError(f"{self._file}: the checkpoint cannot be read. Delete it to start anew.") from error
-        if content["key"] != self._key:
-            return False
-        kept = content["progress"]
-        best = kept.pop("best")
-        self._progress = _Progress(**kept, best=None if best is None else _Best(**best))
-        self._student_state = content["student"]
+        self._progress, self._student_state = found
         if self._progress.parameters:
             self._read_objects_by(self._progress.parameters)
         self._earlier = self._progress.seconds
@@ -156,15 +122,8 @@ class Improvement:
     def save(self) -> None:
         """Write all that is needed to go on."""
         self._progress.seconds = self.seconds
-        kept = {name: value for name, value in vars(self._progress).items() if name != "best"}
-        best = self._progress.best
-        content = {
-            "key": self._key,
-            "progress": {**kept, "best": None if best is None else vars(best)},
-            "student": None if self._student is None else self._student.state(),
-        }
-        with whole_file(self._file) as path:
-            torch.save(content, path)
+        student = None if self._student is None else self._student.state()
+        write_checkpoint(self._file, self._key, self._progress, student)
         self._saved = time.monotonic()
 
     # -- learning
@@ -186,12 +145,29 @@ class Improvement:
         )
         self._say_plan(bool(held))
         side = crop_side([region for stage in self._stages for region in stage.learnt])
-        self._known = make_pool(self._network, self._card, side, self._seed, self._device)
+        pictures = known_pictures(self._network, self._card, self._device)
+        self._known = make_pool(self._network, self._card, pictures, side, self._seed, self._device)
+        began = time.monotonic()
+        self._exam = make_exam(self._network, self._package.card, pictures, self._device)
+        # Looking at the mixtures once more, and the package.
+        self._at_the_end = WRITING + len(SHARES) * (self._scoring_of(first) + time.monotonic() - began)
         while self._progress.stage < len(self._stages):
             self._learn_stage(self._stages[self._progress.stage], self._progress.stage)
             self._progress.stage += 1
             self._student = None
             self.save()
+
+    def _scoring_of(self, stage: Stage) -> float:
+        """Seconds that one look at the regions by which a stage is scored takes, and at those that it learns from."""
+        looked_at = {tuple(map(id, regions)): regions for regions in (stage.learnt, stage.scored)}
+        for regions in looked_at.values():
+            self._score_old(regions)
+        return sum(self._scoring[key] for key in looked_at)
+
+    def _end_of(self, stage: Stage) -> float:
+        """When a stage has to stop learning so that there is time to score what it learned."""
+        end = stage.end * (self._budget - self._at_the_end)
+        return end if stage is self._stages[0] else end - len(SHARES) * self._scoring[tuple(map(id, stage.scored))]
 
     def _say_plan(self, held: bool) -> None:
         count = len(self._stages[0].learnt)
@@ -213,10 +189,10 @@ class Improvement:
         before = self._score_old(stage.scored)
         learnt_before = before if stage.learnt == stage.scored else self._score_old(stage.learnt)
         if main and progress.best is None:
-            progress.best = _Best(before)
+            progress.best = Best(before)
         if not student.steps:
             progress.began = self.seconds
-        begin, end = progress.began, stage.end * self._budget
+        begin, end = progress.began, self._end_of(stage)
         # By steps, as by time, models that only score have a part of those of the model itself.
         parts = len(self._stages) - 1
         most = self._most_steps if main else self._most_steps * FOLDS_SHARE / MAIN_SHARE / parts
@@ -248,55 +224,69 @@ class Improvement:
         if self.stopped:
             raise Stopped
         if not main:
-            progress.folds.append((before, self._score_shares(student.average, stage)))
+            progress.folds.append((before, self._score_mixtures(student.average, stage)))
             if len(progress.folds) == parts:
                 self._choose_share()
 
-    def _score_shares(self, learnt: SegmentationNetwork, stage: Stage) -> list[dict[str, float]]:
+    def _score_mixtures(self, learnt: SegmentationNetwork, stage: Stage) -> list[dict[str, float]]:
         """Score each of `SHARES` of what was learnt."""
-        network, old, scores = deepcopy(self._network), self._network.state_dict(), []
-        for share in SHARES:
-            network.load_state_dict(mixed_weights(old, learnt.state_dict(), share))
+        network, scores = deepcopy(self._network), []
+        for weights in mixtures(self._network, learnt.state_dict()):
+            network.load_state_dict(weights)
             scores.append(self._score(network, stage.scored))
         return scores
 
     def _choose_share(self) -> None:
         """Keep as much of what was learnt as helped on regions that were not learnt from; nothing if none did."""
-        best, stage, metric = self._progress.best, self._stages[0], self._metric
-        if best is None or best.weights is None:
+        progress, stage, metric = self._progress, self._stages[0], self._metric
+        if progress.best is None or progress.best.weights is None:
             return
-        before = float(np.mean([fold[0][metric] for fold in self._progress.folds]))
-        after = [
-            float(np.mean([fold[1][place][metric] for fold in self._progress.folds])) for place in range(len(SHARES))
+        before = float(np.mean([fold[0][metric] for fold in progress.folds]))
+        gains = [
+            float(np.mean([fold[1][place][metric] for fold in progress.folds])) - before for place in range(len(SHARES))
         ]
-        wanted = before + GAIN_KEPT * (max(after) - before)
-        floor, old, network = self._score_old(stage.scored), self._network.state_dict(), deepcopy(self._network)
-        self._progress.share = 0.0
-        if max(after) > before:
-            for share, score in zip(SHARES, after, strict=True):
-                weights = mixed_weights(old, best.weights, share)
-                network.load_state_dict(weights)
-                scores = self._score(network, stage.scored)
-                if score >= wanted and scores[metric] >= floor[metric]:
-                    self._progress.best, self._progress.share = _Best(scores, weights), share
-                    return
-        self._progress.best = _Best(floor)
+        self._keep_share(progress.best, stage, gains, self._score_old(stage.scored))
 
-    def _keep_more(self, stage: Stage, before: dict[str, float], learnt_before: dict[str, float], best: _Best) -> None:
+    def _keep_more(self, stage: Stage, before: dict[str, float], learnt_before: dict[str, float], best: Best) -> None:
         """Go back towards the old weights as far as that costs next to nothing of what was gained."""
         if best.weights is None or self._progress.share < 1:
             return
-        network, old = deepcopy(self._network), self._network.state_dict()
-        wanted = before[self._metric] + GAIN_KEPT * (best.scores[self._metric] - before[self._metric])
-        for share in SHARES:
-            weights = mixed_weights(old, best.weights, share)
+        network, gains = deepcopy(self._network), []
+        for weights in mixtures(self._network, best.weights):
             network.load_state_dict(weights)
-            scores = self._score(network, stage.scored)
-            if scores[self._metric] < wanted:
-                continue
-            if stage.learnt == stage.scored or self._is_not_worse(network, stage, learnt_before):
-                self._progress.best, self._progress.share = _Best(scores, weights), share
-                return
+            gains.append(self._score(network, stage.scored)[self._metric] - before[self._metric])
+        self._keep_share(best, stage, gains, learnt_before)
+
+    def _keep_share(self, best: Best, stage: Stage, gains: Sequence[float], learnt_before: dict[str, float]) -> None:
+        """Choose a share of what was learnt by what each gains; none if none gains that keeps what is known.
+
+        None that is worse on what it learned from, either.
+        """
+        if best.weights is None:
+            return
+        network = deepcopy(self._network)
+        fit = list[tuple[float, dict[str, torch.Tensor], float]]()
+        for share, weights, gain in zip(SHARES, mixtures(self._network, best.weights), gains, strict=True):
+            network.load_state_dict(weights)
+            if gain > 0 and self._is_not_worse(network, stage, learnt_before):
+                fit.append((share, weights, gain))
+        by_gain = sorted(fit, key=lambda one: one[2], reverse=True)
+        most = next((one for one in by_gain if self._still_knows(network, one[1])), None)
+        # Of those that are as good as that, the nearest to the old weights: it forgets least.
+        as_good = [] if most is None else [one for one in fit if one[2] >= GAIN_KEPT * most[2]]
+        chosen = next((one for one in as_good if one is most or self._still_knows(network, one[1])), None)
+        if chosen is None:
+            self._progress.share, self._progress.best = 0.0, Best(self._score_old(stage.scored))
+            if fit:
+                self._report(Told(text="What was learnt made the model forget what it knew, so it was not kept."))
+            return
+        share, weights, _ = chosen
+        network.load_state_dict(weights)
+        self._progress.share, self._progress.best = share, Best(self._score(network, stage.scored), weights)
+
+    def _still_knows(self, network: SegmentationNetwork, weights: dict[str, torch.Tensor]) -> bool:
+        network.load_state_dict(weights)
+        return agreement(network, self._exam, self._card, self._device) >= AGREEMENT
 
     def _tune(self, stage: Stage) -> None:
         """Choose how objects are read off what the best weights answer, by regions that were held back alone.
@@ -311,7 +301,7 @@ class Improvement:
         parameters = tuned_parameters(network, stage.scored, self._card, self._device, self._metric)
         self._read_objects_by(parameters.model_dump())
         if parameters != self._package.card.parameters:
-            self._progress.best = _Best(self._score(network, stage.scored), best.weights)
+            self._progress.best = Best(self._score(network, stage.scored), best.weights)
 
     def _read_objects_by(self, parameters: dict[str, Any]) -> None:
         self._progress.parameters = parameters
@@ -352,7 +342,7 @@ class Improvement:
             better = self._is_not_worse(network, stage, learnt_before)
         if better:
             weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-            self._progress.best = _Best(scores, weights)
+            self._progress.best = Best(scores, weights)
         self.save()
         self._report(
             Validated(
@@ -369,7 +359,12 @@ class Improvement:
         return score_regions(network, regions, self._card, self._device)
 
     def _score_old(self, regions: Sequence[Region]) -> dict[str, float]:
-        return score_regions(self._network, regions, self._package.card, self._device)
+        known = self._old_scores.get(key := tuple(map(id, regions)))
+        if known is None:
+            began = time.monotonic()
+            known = self._old_scores[key] = score_regions(self._network, regions, self._package.card, self._device)
+            self._scoring[key] = time.monotonic() - began
+        return known
 
     # -- the package
 

@@ -4,8 +4,12 @@ Of the images that a model was trained on its package has none. Those drawn here
 answering as it did (learning without forgetting, Li and Hoiem, ECCV 2016).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg import samples
@@ -15,7 +19,8 @@ from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.augment import draw_crop
 from napari_unetseg.training.dataset import Sample
-from napari_unetseg.training.scores import dice_score
+from napari_unetseg.training.drawn_looks import draw_look
+from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix
 from napari_unetseg.training.seen import answer, answer_maps, for_network, in_unit_range
 from napari_unetseg.training.training_recipe import Augmentation
 from napari_unetseg.zoo.card import ModelCard
@@ -29,8 +34,11 @@ PICTURES = (
 )
 """Pictures of all that bundled models know."""
 
-POOL = 96
-"""Crops that stand for all that a model knows."""
+POOL = 48, 96
+"""Crops of these pictures, and pictures of roundish objects of many looks, that stand for all that a model knows."""
+
+EXAM, EXAM_SIDE, EXAM_SEED = (8, 24), 192, 99
+"""Numbers and side of others by which it is seen whether a model still knows what it knew."""
 
 KNOWN = 0.6
 """Dice from which a model knows what is in a picture."""
@@ -67,20 +75,71 @@ def known_pictures(network: SegmentationNetwork, card: ModelCard, device: torch.
 
 
 def make_pool(
-    network: SegmentationNetwork, card: ModelCard, side: int, seed: int, device: torch.device
+    network: SegmentationNetwork,
+    card: ModelCard,
+    pictures: Sequence[Sample],
+    side: int,
+    seed: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """Draw crops of pictures that a network knows, and let it answer.
+    """Draw crops of pictures that a network knows, and others that it may know, and let it answer.
 
     Returns
     -------
     pixels, answers
-        float32 (POOL, 3, side, side), intensities as augmentation has them, and probabilities (POOL, heads, side,
-        side).
+        float32 (N, 3, side, side), intensities as augmentation has them, and probabilities (N, heads, side, side).
     """
-    pictures, rng = known_pictures(network, card, device), np.random.default_rng(seed)
-    crops = torch.stack([draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(POOL)])
+    crops = _draw(pictures, POOL, side, seed)
     answers = [answer(network, for_network(part, card), card, device).cpu() for part in torch.split(crops, 8)]
     return crops, torch.cat(answers)
+
+
+def _draw(pictures: Sequence[Sample], counts: tuple[int, int], side: int, seed: int) -> Tensor:
+    rng = np.random.default_rng(seed)
+    crops = [draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(counts[0])]
+    return torch.stack([*crops, *(torch.from_numpy(draw_look(rng, side)) for _ in range(counts[1]))])
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """Pictures that are not learnt from, and what the old network finds in them.
+
+    Attributes
+    ----------
+    pixels
+        float32 (N, C, side, side), as the network takes them.
+    labels
+        int32 (side, side) of each.
+    """
+
+    pixels: Tensor
+    labels: Sequence[NDArray[np.int32]]
+
+
+def make_exam(network: SegmentationNetwork, card: ModelCard, pictures: Sequence[Sample], device: torch.device) -> Exam:
+    """Draw such pictures, too, and let a network find its objects; of those in which it finds any."""
+    pixels = for_network(_draw(pictures, EXAM, EXAM_SIDE, EXAM_SEED), card)
+    labels = _found(network, pixels, card, device)
+    there = [place for place, found in enumerate(labels) if found.any()] or list(range(len(labels)))
+    return Exam(pixels[there], [labels[place] for place in there])
+
+
+def agreement(network: SegmentationNetwork, exam: Exam, card: ModelCard, device: torch.device) -> float:
+    """Return how well what a network finds agrees with what the old one found: 0 to 1, AP@0.5 or Dice."""
+    scores = []
+    for now, before in zip(_found(network, exam.pixels, card, device), exam.labels, strict=True):
+        if card.decoder == "threshold":
+            scores.append(dice_score(now > 0, before > 0))
+        else:
+            scores.append(average_precision(iou_matrix(now, before)))
+    return float(np.mean(scores))
+
+
+def _found(
+    network: SegmentationNetwork, pixels: Tensor, card: ModelCard, device: torch.device
+) -> list[NDArray[np.int32]]:
+    maps = torch.cat([answer(network, part, card, device).cpu() for part in torch.split(pixels, 8)]).numpy()
+    return [decode(one, card.heads, card.parameters) for one in maps]
 
 
 def _sample(card: ModelCard, image: Image, labels: np.ndarray) -> Sample:
