@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_unetseg.errors import Cancelled, one_line
+from napari_unetseg.errors import Cancelled, UnetsegError, one_line
 from napari_unetseg.io.claims import Claims
 from napari_unetseg.language import Sentence, translated, use
 from napari_unetseg.training.job_folder import taken, training_claim

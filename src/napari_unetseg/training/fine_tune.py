@@ -55,7 +55,7 @@ SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 NEW, KNOWN = 3, 5
 """Crops a step of what is learnt, and of what is known."""
 
-KEEP = 8.0
+KEEP = 4.0
 """How much an answer that differs from the old one counts, beside one that differs from a correction."""
 
 

@@ -13,6 +13,7 @@ import torch
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.device import choose_device
 from napari_unetseg.inference.backends.make_backend import keep_to_cores
+from napari_unetseg.language import Sentence, translated
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.corrected_images import CorrectedImage
@@ -172,12 +173,21 @@ class Improvement:
     def _say_plan(self, held: bool) -> None:
         count = len(self._stages[0].learnt)
         if held:
-            text = f"{count} regions to learn from, {len(self._stages[0].scored)} held back."
+            back = len(self._stages[0].scored)
+            text = Sentence("{count} regions to learn from, {back} held back.", count=count, back=back)
         elif count == 1:
-            text = "1 region to learn from; its halves are scored in turn by models that learned from the other."
+            text = Sentence(
+                "1 region to learn from; its halves are scored in turn by models that learned from the other."
+            )
         else:
-            text = f"{count} regions to learn from; each is then scored by a model that learned from the others."
-        self._report(Told(text=text))
+            text = Sentence(
+                "{count} regions to learn from; each is then scored by a model that learned from the others.",
+                count=count,
+            )
+        self._tell(text)
+
+    def _tell(self, text: Sentence) -> None:
+        self._report(Told(text=translated(text)))
 
     def _learn_stage(self, stage: Stage, number: int) -> None:
         progress, main = self._progress, number == 0
@@ -199,8 +209,10 @@ class Improvement:
         losses = list[float]()
         before_step = self._done(student.steps / most, student.steps, begin, end)
         if not main:
-            text = f"A model learns from the others, to score part {number} of {len(self._stages) - 1}."
-            self._report(Told(text=text))
+            text = Sentence(
+                "A model learns from the others, to score part {number} of {parts}.", number=number, parts=parts
+            )
+            self._tell(text)
         with closing(batches(lesson, (self._seed, number), student.steps)) as drawn:
             while (done := self._done(student.steps / most, student.steps, begin, end)) < 1:
                 if self._stop():
@@ -278,7 +290,7 @@ class Improvement:
         if chosen is None:
             self._progress.share, self._progress.best = 0.0, Best(self._score_old(stage.scored))
             if fit:
-                self._report(Told(text="What was learnt made the model forget what it knew, so it was not kept."))
+                self._tell(Sentence("What was learnt made the model forget what it knew, so it was not kept."))
             return
         share, weights, _ = chosen
         network.load_state_dict(weights)
@@ -373,9 +385,9 @@ class Improvement:
         best, stage = self._progress.best, self._stages[0]
         weights = None if best is None else best.weights
         if weights is None:
-            self._report(
-                Told(
-                    text="Nothing better was found on what was corrected: the new model has the weights of the old one."
+            self._tell(
+                Sentence(
+                    "Nothing better was found on what was corrected: the new model has the weights of the old one."
                 )
             )
         before, after, how = self._scores()
