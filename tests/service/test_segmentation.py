@@ -12,7 +12,7 @@ from napari_unetseg.postprocessing.edits import Edits, relabel_around
 from napari_unetseg.postprocessing.fixes import Fix, FixKind, Point, apply_fix
 from napari_unetseg.service import RunRecipe, Segmentation
 
-LEVELS = [(10, 10, 200), (10, 40, 180), (40, 10, 160), (40, 40, 90)]
+LEVELS = [(10, 10, 200), (10, 40, 180), (40, 10, 160), (40, 40, 95)]
 """Squares of 14 pixels: row, column and intensity."""
 
 
@@ -21,7 +21,7 @@ def result(bright_model: Path) -> Segmentation:
     array = np.zeros((64, 64), np.uint8)
     for row, column, value in LEVELS:
         array[row : row + 14, column : column + 14] = value
-    array[16:18, 24:40] = 120
+    array[16:18, 24:40] = 98
     with SegmentationService(bright_model, "cpu", "torch") as service:
         return service.segment(Image(array, "YX", name="squares"), threshold=0.6, min_size=5, split=0)
 

@@ -64,7 +64,7 @@ def test_probabilities_become_logits_and_odd_sizes_keep_theirs(package) -> None:
 
 def test_any_kind_of_network_can_be_improved(package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_unetseg.training.replay.PICTURES", (nuclei_with_truth,))
-    monkeypatch.setattr("napari_unetseg.training.replay.POOL", 4)
+    monkeypatch.setattr("napari_unetseg.training.replay.POOL", (4, 4))
     monkeypatch.setattr("napari_unetseg.training.lessons.CROP", 64)
     image, labels = nuclei_with_truth()
     corrected = CorrectedImage("nuclei", Image(image.array[:128, :128]), labels[:128, :128])
