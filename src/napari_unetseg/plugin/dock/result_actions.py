@@ -192,7 +192,7 @@ class ResultActions(QWidget):
     def _arrange(self) -> None:
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(4)
+        rows.setSpacing(2)
         for row in ((self.fix, self.improve, self.compare), (self.save, self.python, self.rerun, self.more)):
             line = QHBoxLayout()
             line.setSpacing(4)
