@@ -8,11 +8,9 @@ from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unetseg.layer_style import LABELS, METADATA_KEY
+from napari_unetseg.plugin.layers.file_layers import FILE_KEY
 from napari_unetseg.plugin.layers.result_layers import EDITED_KEY
 from napari_unetseg.plugin.layers.sources import source_among
-
-FILE_KEY = "napari_unetseg_file"
-"""Under which the metadata of a layer say which file of a folder's results it was read from."""
 
 MOST_ROWS = 5_000
 """Objects whose measurements are kept: those of 20,000 take Python 0.3 s at every change, and can be measured again."""
