@@ -17,7 +17,7 @@ PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores"}
-PLAIN |= {"bounded_text", "printable"}
+PLAIN |= {"bounded_text", "lazy_array", "printable"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 OPTIONS = {"segment_options", "signatures"}
 MAY_IMPORT = {
@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "errors": {"printable"},
     "language": {"printable"},
     "printable": set[str](),
-    "image": {"errors", "language"},
+    "image": {"errors", "language", "lazy_array"},
+    "lazy_array": {"errors", "language"},
     "probability_maps": {"errors", "language"},
     "cores": set[str](),
     "bounded_text": set[str](),
@@ -39,19 +40,23 @@ MAY_IMPORT = {
     "networks": PLAIN,
     "zoo": BESIDE | {"networks"},
     "inference": BESIDE | {"networks", "zoo"},
-    "service": BESIDE | OPTIONS | {"config", "networks", "zoo", "inference"},
-    "batch": BESIDE | OPTIONS | {"zoo", "service"},
+    "blockwise": BESIDE | OPTIONS | {"networks", "zoo", "inference"},
+    "service": BESIDE | OPTIONS | {"config", "networks", "zoo", "inference", "blockwise"},
+    "batch": BESIDE | OPTIONS | {"zoo", "service", "blockwise"},
+    "cluster": BESIDE | OPTIONS | {"config", "zoo", "inference", "blockwise", "service", "batch"},
     "benchmark": BESIDE | {"config", "networks", "zoo", "inference", "service"},
     "training": BESIDE | {"networks", "samples", "zoo", "inference"},
     "api": BESIDE | OPTIONS | {"zoo", "inference", "service"},
     "client": BESIDE | OPTIONS | {"config", "zoo", "inference", "service", "api"},
     "server": BESIDE | OPTIONS | {"config", "samples", "zoo", "inference", "service", "benchmark", "api"},
-    "plugin": BESIDE | OPTIONS | {"batch", "config", "samples", "zoo", "inference", "service", "client", "training"},
+    "plugin": BESIDE
+    | OPTIONS
+    | {"batch", "blockwise", "cluster", "config", "samples", "zoo", "inference", "service", "client", "training"},
     "__main__": {"cli"},
     "cli": BESIDE
     | OPTIONS
     | {"batch", "benchmark", "config", "samples", "zoo", "inference", "service", "training", "plugin"}
-    | {"client", "server"},
+    | {"blockwise", "client", "cluster", "server"},
 }
 # What lies in a room, from the lowest floor up: a module or folder may import those of floors below its own, and those
 # of one floor do not know one another. What is not named stands on top.
@@ -62,11 +67,13 @@ FLOORS = {
         {
             "add_model",
             "autosave",
+            "blocks",
             "comparison",
             "fixing",
             "folder",
             "learning",
             "panel",
+            "plate",
             "review",
             "servers",
             "table",
@@ -80,6 +87,7 @@ FLOORS = {
     ),
 }
 SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "imagecodecs", "tifffile", "roifile"}
+SLOW_LIBRARIES |= {"distributed", "fsspec", "pyarrow", "zarr"}
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
     "benchmark.measuring",

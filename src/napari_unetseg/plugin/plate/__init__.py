@@ -1,0 +1,1 @@
+"""The window of a plate: its wells as a grid, what became of each, and their counts."""
