@@ -160,7 +160,7 @@ def _finite(values: NDArray[Any]) -> NDArray[Any]:
 
 def extremes(pixels: NDArray[Any]) -> tuple[float, float]:
     """Smallest and largest finite value, without a copy of the image; both 0 if there is none."""
-    read = (np.asarray(pixels[(..., *part)]) for part in pieces(pixels))
+    read = (np.asarray(pixels[..., rows, columns]) for rows, columns in pieces(pixels))
     found = [ends for piece in read if (ends := _finite_extremes(piece)) is not None]
     if not found:
         return 0.0, 0.0
