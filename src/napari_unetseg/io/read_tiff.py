@@ -31,8 +31,7 @@ _SIDE_PICTURES = ("thumbnail", "label", "macro", "map", "overview")
 def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, level: int | str = 0) -> Image:
     """Read a TIFF file that holds one plane, or a stack whose axes the file states or somebody names.
 
-    The pixels of a file that is too large to be read at once stay in it until they are needed, compressed or not; stored
-    numbers are read whole.
+    The pixels of a file that is too large to be read at once stay in it until they are needed, compressed or not.
     `read_sizes` and `as_picture` say how sizes and colours are read.
 
     Parameters
