@@ -1,7 +1,7 @@
 """The results of each file on disk: its files, its line in the journal, and whether both are there already."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, Self
@@ -9,7 +9,15 @@ from typing import Any, Literal, Self
 from napari_unetseg.batch import summary_tables
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, output_folder, plan_targets, with_always
+from napari_unetseg.batch.output_files import (
+    FieldPlace,
+    ResultKind,
+    Target,
+    output_folder,
+    plan_targets,
+    with_always,
+)
+from napari_unetseg.batch.places import absolute, address, is_zarr, labels_within
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_results
 from napari_unetseg.errors import ImageError, one_line
@@ -54,6 +62,14 @@ class ResultStore:
         Kinds of results to keep besides those that are always kept.
     decided_by
         What decides the results; see `napari_unetseg.batch.fingerprint`.
+    places
+        Of the fields of plates among the images.
+    label_name
+        Under which labels go into an image that is OME-Zarr; None: they go beside the other results.
+    targets
+        Where results go, as it was planned for more images than these; None: it is planned here.
+    with_summaries
+        Whether to write the summaries at the end.
 
     Raises
     ------
@@ -67,13 +83,23 @@ class ResultStore:
         output: Path | None,
         wanted: tuple[ResultKind, ...],
         decided_by: Mapping[str, Any],
+        *,
+        places: Mapping[Path, FieldPlace] | None = None,
+        label_name: str | None = None,
+        targets: Mapping[Path, Target] | None = None,
+        with_summaries: bool = True,
     ) -> None:
         self._wanted = with_always(wanted)
         self._decided_by = dict(decided_by)
-        self._journals = {folder: FolderJournal(folder) for folder in {output_folder(file, output) for file in files}}
+        self._places = places or {}
+        self._label_name = label_name
+        self._with_summaries = with_summaries
+        folders = {output_folder(file, output, self._places.get(file)) for file in files}
+        self._journals = {folder: FolderJournal(folder) for folder in folders}
         kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
-        self._targets = plan_targets(files, output, kept)
-        self._inputs = {file.resolve() for file in files}
+        planned = targets or plan_targets(files, output, kept, self._places)
+        self._targets = {file: self._with_labels(file, planned[file]) for file in files}
+        self._inputs = {absolute(file) for file in files}
         self._output = output
         self._claims = Claims()
         self._settled_at = monotonic()
@@ -85,7 +111,17 @@ class ResultStore:
 
     def __exit__(self, *error: object) -> None:
         self._claims.__exit__(*error)
-        self.write_summaries()
+        if self._with_summaries:
+            self.write_summaries()
+
+    @property
+    def targets(self) -> Mapping[Path, Target]:
+        """Where the results of each file go."""
+        return self._targets
+
+    def _with_labels(self, file: Path, target: Target) -> Target:
+        within = None if self._label_name is None else labels_within(file, self._label_name)
+        return replace(target, labels=within)
 
     def claim(self, file: Path) -> bool:
         """Claim a file for this run; return whether it has it now, and no other process.
@@ -103,8 +139,9 @@ class ResultStore:
             return True
         # Another process, which was given other files, has meanwhile used this name for one of them.
         self._claims.release(_claim_path(target))
-        others = {path.resolve(): place for path, place in self._targets.items() if path != file}
-        self._targets[file] = plan_targets([file], self._output, others | dict(journal.targets()))[file]
+        others = {absolute(path): place for path, place in self._targets.items() if path != file}
+        planned = plan_targets([file], self._output, others | dict(journal.targets()), self._places)
+        self._targets[file] = self._with_labels(file, planned[file])
         return self.claim(file)
 
     def release(self, file: Path) -> None:
@@ -138,16 +175,16 @@ class ResultStore:
         if record.status == "failed":
             # Another process has just tried it; what failed before is tried again.
             return Event(file, "failed", seconds=record.seconds, message=record.message) if in_this_run else None
-        if not set(self._wanted) <= set(record.results):
+        target, wanted = self._targets[file], self._wanted_of(file)
+        if not set(wanted) <= set(record.results) or journal.target(record).labels != _absolute(target.labels):
             return None
-        target = self._targets[file]
         states = {
             kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind))
-            for kind in self._wanted
+            for kind in wanted
         }
         if FileState.DAMAGED in states.values():
             return None
-        changed = [target.path(ENDINGS[kind]).name for kind, state in states.items() if state is FileState.CHANGED]
+        changed = [target.result(kind).name for kind, state in states.items() if state is FileState.CHANGED]
         decision = journal.decision(record)
         if decision is not None and decision.changes is not None:
             record = record.model_copy(update={"objects": decision.changes.after})
@@ -161,8 +198,8 @@ class ResultStore:
         ImageError
             The message names the result.
         """
-        for result in self._kinds(file):
-            path = self._targets[file].path(ENDINGS[result])
+        for result in self.kinds(file):
+            path = self._targets[file].result(result)
             if path.resolve() in self._inputs:
                 raise ImageError(
                     Sentence("its result {path} would replace another input; choose another output folder.", path=path)
@@ -176,7 +213,7 @@ class ResultStore:
         UnetsegError
             The message names the kind of result.
         """
-        check_savable(image, self._kinds(file))
+        check_savable(image, self.kinds(file))
 
     def save(self, current: FileInProgress, segmentation: Segmentation) -> Event:
         """Write the results of a file, or record that they cannot be written, and return the event to report.
@@ -186,12 +223,12 @@ class ResultStore:
         UnetsegError
             If the journal cannot be written.
         """
-        kinds, target = self._kinds(current.file), self._targets[current.file]
+        kinds, target = self.kinds(current.file), self._targets[current.file]
         try:
-            kept = self._set_aside(current.file, kinds)
+            kept = self.set_aside(current.file, kinds)
             save_results(segmentation, target, kinds)
             sync(target.folder)
-            written = {kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}
+            written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
             objects = segmentation.count
         except Exception as error:
             return self.record_failure(current, error)
@@ -199,17 +236,43 @@ class ResultStore:
         record = self._record(current, "done", results=kinds, written=written, objects=objects, message=message)
         return self._event(current.file, "done", record)
 
-    def _set_aside(self, file: Path, kinds: tuple[ResultKind, ...]) -> list[Sentence]:
+    def save_blocks(self, current: FileInProgress, result: BlockResult, kept: Sequence[Sentence]) -> Event:
+        """Do what `save` does for an image whose labels `SegmentationService.segment_blocks` has written.
+
+        Parameters
+        ----------
+        kept
+            What `set_aside` said before the labels were written.
+
+        Raises
+        ------
+        UnetsegError
+            If the journal cannot be written.
+        """
+        kinds, target = self.kinds(current.file), self._targets[current.file]
+        try:
+            save_block_results(result, target, kinds)
+            sync(target.folder)
+            written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
+        except Exception as error:
+            return self.record_failure(current, error)
+        message = " ".join([*result.warnings, *kept])
+        record = self._record(current, "done", results=kinds, written=written, objects=result.count, message=message)
+        return self._event(current.file, "done", record)
+
+    def set_aside(self, file: Path, kinds: tuple[ResultKind, ...]) -> list[Sentence]:
         """Keep files that somebody changed under another name; say so."""
-        record, target = self._journal(file).record(file), self._targets[file]
-        kept = []
+        journal, target = self._journal(file), self._targets[file]
+        record, kept = journal.record(file), []
         for kind in kinds if record else ():
+            if kind is ResultKind.OME_ZARR and record and journal.target(record).labels != _absolute(target.labels):
+                continue  # it went elsewhere
             aside = set_aside_if_changed(target, kind, record.written.get(kind) if record else None)
             if aside is not None:
                 kept.append(
                     Sentence(
                         "{name} was changed since it was written; that file is now {aside}.",
-                        name=target.path(ENDINGS[kind]).name,
+                        name=target.result(kind).name,
                         aside=aside.name,
                     )
                 )
@@ -224,10 +287,11 @@ class ResultStore:
             If the journal cannot be written.
         """
         message = one_line(error)
-        for named in (current.file, current.file.name):
+        for named in (address(current.file), current.file.name):
             message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
         before = {"results": earlier.results, "written": earlier.written} if earlier else {}
+        before |= {"labels": earlier.labels} if earlier else {}
         record = self._record(current, "failed", **before, message=message)
         return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
 
@@ -247,16 +311,18 @@ class ResultStore:
     def _record(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
         now = monotonic()
         seconds, self._settled_at = now - max(current.started, self._settled_at), now
-        journal = self._journal(current.file)
-        record = Record(
-            file=journal.key(current.file),
-            sha256=current.sha256,
-            status=status,
-            stem=self._targets[current.file].stem,
-            decided_by=self._decided_by,
-            seconds=round(seconds, 3),
-            **figures,
-        )
+        journal, target, place = self._journal(current.file), self._targets[current.file], self._places.get(current.file)
+        labels = None if target.labels is None or status == "failed" else journal.key(target.labels)
+        of_plate = {"plate": journal.key(place.plate), "well": place.well, "field": place.field} if place else {}
+        said: dict[str, Any] = {
+            "file": journal.key(current.file),
+            "sha256": current.sha256,
+            "stem": target.stem,
+            "decided_by": self._decided_by,
+            "seconds": round(seconds, 3),
+            "labels": labels,
+        }
+        record = Record(status=status, **said | of_plate | figures)
         journal.add(record)
         self.release(current.file)
         return record
@@ -279,14 +345,22 @@ class ResultStore:
             changed=tuple(changed),
         )
 
-    def _kinds(self, file: Path) -> tuple[ResultKind, ...]:
+    def kinds(self, file: Path) -> tuple[ResultKind, ...]:
         """Return the kinds to write: those wanted, and those of an earlier run that would be out of date."""
-        record, target = self._journal(file).record(file), self._targets[file]
+        record, target, wanted = self._journal(file).record(file), self._targets[file], self._wanted_of(file)
         earlier = record.results if record else ()
-        return with_always([*self._wanted, *(result for result in earlier if target.holds(result))])
+        return tuple(kind for kind in ResultKind if kind in wanted or (kind in earlier and target.holds(kind)))
+
+    def _wanted_of(self, file: Path) -> tuple[ResultKind, ...]:
+        """Return what is wanted of a file: labels in the kind that the image is of."""
+        return with_always([*self._wanted, ResultKind.OME_ZARR]) if is_zarr(file) else self._wanted
 
     def _journal(self, file: Path) -> FolderJournal:
         return self._journals[self._targets[file].folder]
+
+
+def _absolute(labels: Path | None) -> Path | None:
+    return None if labels is None else absolute(labels)
 
 
 def _claim_path(target: Target) -> Path:
