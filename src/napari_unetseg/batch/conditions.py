@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from napari_unetseg.batch.object_columns import read_columns
 from napari_unetseg.batch.output_files import FieldPlace
-from napari_unetseg.batch.plate_wells import well_name
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
@@ -45,7 +44,7 @@ def read_conditions(path: Path) -> dict[str, str]:
         )
     conditions: dict[str, str] = {}
     for well, condition in zip(columns["well"], columns["condition"], strict=True):
-        name, condition = well_name(well), condition.strip()
+        name, condition = _well_name(well), condition.strip()
         if name and conditions.setdefault(name, condition) != condition:
             raise UnetsegError(
                 Sentence("{path}: well {well} has two conditions. Leave one of the rows out.", path=path, well=name)
@@ -97,13 +96,19 @@ def kept_conditions(folder: Path) -> dict[tuple[str, str], str]:
     try:
         columns = read_columns(path)
         rows = zip(columns["plate"], columns["well"], columns["condition"], strict=True)
-        return {(plate, well_name(well)): condition for plate, well, condition in rows}
+        return {(plate, well): condition for plate, well, condition in rows}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except KeyError as error:
         raise _unreadable(path, f"no column {error.args[0]}") from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+
+
+def _well_name(text: str) -> str:
+    from napari_unetseg.io.ome_zarr.plate_layout import well_name  # which loads zarr
+
+    return well_name(text) or text.strip()
 
 
 def _unreadable(path: Path, reason: object) -> UnetsegError:

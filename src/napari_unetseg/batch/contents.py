@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from napari_unetseg.batch.places import address, is_url, is_zarr_folder
+from napari_unetseg.batch.places import address, is_url, is_zarr
 from napari_unetseg.io.hashing import hash_file
 
 _METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
@@ -30,7 +30,7 @@ def hash_image(file: Path) -> str:
     """
     if is_url(file):
         return _hash_url(address(file))
-    if is_zarr_folder(file):
+    if file.is_dir() and is_zarr(file):
         return _hash_folder(file)
     if not file.exists() and (packed := next((above for above in file.parents if above.is_file()), None)):
         status = packed.stat()

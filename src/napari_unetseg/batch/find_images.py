@@ -7,8 +7,8 @@ from pathlib import Path
 
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import ENDINGS, result_stem
-from napari_unetseg.batch.places import ZIP_SUFFIXES, is_zarr_folder
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence
 
@@ -48,21 +48,21 @@ def images_among(paths: Iterable[Path]) -> list[Path]:
     found = sorted(
         path
         for path in paths
-        if not path.name.startswith(".") and (_is_image_file(path) or is_zarr_folder(path))
+        if not path.name.startswith(".") and (_is_image_file(path) or is_ome_zarr(path))
     )
     results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
     return [path for path in found if path not in results]
 
 
 def _is_image_file(path: Path) -> bool:
-    return path.name.casefold().endswith((*IMAGE_SUFFIXES, *ZIP_SUFFIXES)) and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     for current, folders, names in os.walk(folder, onerror=_refuse):
         here = Path(current)
         yield from (here / name for name in names)
-        images = {name for name in folders if is_zarr_folder(here / name)}
+        images = {name for name in folders if is_ome_zarr(here / name)}
         yield from (here / name for name in images)
         wanted = [
             name

@@ -7,10 +7,9 @@ import os
 import re
 from pathlib import Path
 
+from napari_unetseg.io.ome_zarr.location import is_ome_zarr
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of more than one letter, which are drives
-_MARKS = (".zgroup", ".zattrs", ".zarray", "zarr.json")
-ZIP_SUFFIXES = (".ozx", ".zarr.zip")
-"""How the names of packed OME-Zarr end."""
 
 
 def as_path(word: str) -> Path:
@@ -34,23 +33,13 @@ def absolute(file: Path) -> Path:
 
 
 def is_zarr(file: Path) -> bool:
-    """Whether an image is OME-Zarr, as far as its name and a look into its folder tell; no URL is opened."""
-    name = file.name.casefold()
-    if is_url(file):
-        return name.endswith((".zarr", *ZIP_SUFFIXES)) or file.suffix == ""
-    if name.endswith(ZIP_SUFFIXES):
-        return True
-    return is_zarr_folder(file) or any(above.name.casefold().endswith(ZIP_SUFFIXES) for above in file.parents)
-
-
-def is_zarr_folder(folder: Path) -> bool:
-    """Whether a folder is OME-Zarr, whatever its name."""
-    return any((folder / mark).is_file() for mark in _MARKS)
+    """Whether an image is read as OME-Zarr; of a folder or an archive only names of files are looked at."""
+    return is_url(file) or is_ome_zarr(file)
 
 
 def labels_within(image: Path, name: str) -> Path | None:
     """Return where a label image of OME-Zarr goes within its image; None where the image cannot be written."""
-    if not is_zarr_folder(image):
+    if not image.is_dir() or not is_ome_zarr(image):
         return None
     folder = image / "labels"
     return folder / name if os.access(folder if folder.exists() else image, os.W_OK) else None

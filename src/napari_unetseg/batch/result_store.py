@@ -1,12 +1,13 @@
 """The results of each file on disk: its files, its line in the journal, and whether both are there already."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_unetseg.batch import summary_tables
+from napari_unetseg.batch.conditions import keep_conditions
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
 from napari_unetseg.batch.output_files import (
@@ -19,7 +20,7 @@ from napari_unetseg.batch.output_files import (
 )
 from napari_unetseg.batch.places import absolute, address, is_zarr, labels_within
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
-from napari_unetseg.batch.saving import check_savable, save_results
+from napari_unetseg.batch.saving import check_savable, save_block_results, save_results
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
@@ -27,6 +28,9 @@ from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
+
+if TYPE_CHECKING:
+    from napari_unetseg.service.block_segmentation import BlockResult
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,13 @@ class ResultStore:
         What decides the results; see `napari_unetseg.batch.fingerprint`.
     places
         Of the fields of plates among the images.
+    conditions
+        Of wells, for the summaries.
     label_name
         Under which labels go into an image that is OME-Zarr; None: they go beside the other results.
     targets
-        Where results go, as it was planned for more images than these; None: it is planned here.
-    with_summaries
-        Whether to write the summaries at the end.
+        Where results go, if these files are a part of a batch that another process leads: it sweeps, too, and writes
+        the summaries.
 
     Raises
     ------
@@ -85,15 +90,16 @@ class ResultStore:
         decided_by: Mapping[str, Any],
         *,
         places: Mapping[Path, FieldPlace] | None = None,
+        conditions: Mapping[str, str] | None = None,
         label_name: str | None = None,
         targets: Mapping[Path, Target] | None = None,
-        with_summaries: bool = True,
     ) -> None:
         self._wanted = with_always(wanted)
         self._decided_by = dict(decided_by)
         self._places = places or {}
         self._label_name = label_name
-        self._with_summaries = with_summaries
+        self._conditions = conditions or {}
+        self._is_part = targets is not None
         folders = {output_folder(file, output, self._places.get(file)) for file in files}
         self._journals = {folder: FolderJournal(folder) for folder in folders}
         kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
@@ -105,13 +111,15 @@ class ResultStore:
         self._settled_at = monotonic()
 
     def __enter__(self) -> Self:
-        for folder in self._journals:
+        for folder, journal in self._journals.items() if not self._is_part else ():
             sweep(folder)
+            if self._conditions:
+                keep_conditions(journal, self._conditions, self._places.values())
         return self
 
     def __exit__(self, *error: object) -> None:
         self._claims.__exit__(*error)
-        if self._with_summaries:
+        if not self._is_part:
             self.write_summaries()
 
     @property
@@ -205,7 +213,7 @@ class ResultStore:
                     Sentence("its result {path} would replace another input; choose another output folder.", path=path)
                 )
 
-    def check_savable(self, file: Path, image: Image) -> None:
+    def check_savable(self, file: Path, image: Image, *, is_large: bool = False) -> None:
         """Refuse an image of which not all results can be written, before the network runs in vain.
 
         Raises
@@ -213,7 +221,7 @@ class ResultStore:
         UnetsegError
             The message names the kind of result.
         """
-        check_savable(image, self.kinds(file))
+        check_savable(image, self.kinds(file), is_large=is_large)
 
     def save(self, current: FileInProgress, segmentation: Segmentation) -> Event:
         """Write the results of a file, or record that they cannot be written, and return the event to report.
@@ -236,7 +244,7 @@ class ResultStore:
         record = self._record(current, "done", results=kinds, written=written, objects=objects, message=message)
         return self._event(current.file, "done", record)
 
-    def save_blocks(self, current: FileInProgress, result: BlockResult, kept: Sequence[Sentence]) -> Event:
+    def save_blocks(self, current: FileInProgress, result: "BlockResult", kept: Sequence[Sentence]) -> Event:
         """Do what `save` does for an image whose labels `SegmentationService.segment_blocks` has written.
 
         Parameters

@@ -57,6 +57,8 @@ class BatchJob:
         Recipe whose fixes are done to the result of every file; None: none are.
     places
         Where those of the files belong that are fields of a plate.
+    conditions
+        What was done to wells of these plates, by their names; the tables of results have it.
     beside
         Whether labels of OME-Zarr images go beside the other results rather than into the image.
     label_name
@@ -71,6 +73,7 @@ class BatchJob:
     redo: bool = False
     fixing: RunRecipe | None = None
     places: Mapping[Path, FieldPlace] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
     beside: bool = False
     label_name: str | None = None
 
@@ -185,6 +188,7 @@ class _Batch:
             job.results,
             decided,
             places=job.places,
+            conditions=job.conditions,
             label_name=None if job.beside else job.label_name or service.package.card.name,
             targets=targets,
         )

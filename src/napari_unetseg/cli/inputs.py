@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_unetseg.batch.find_images import ALL, find_images, images_among
 from napari_unetseg.batch.output_files import FieldPlace
-from napari_unetseg.batch.places import absolute, as_path, is_url, is_zarr_folder
+from napari_unetseg.batch.places import absolute, as_path, is_zarr
 from napari_unetseg.batch.plates import images_within
 from napari_unetseg.errors import UnetsegError, one_line
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
@@ -80,7 +80,7 @@ def expand_inputs(
 
 def _files_of(word: str, pattern: str, recursive: bool) -> list[Path]:
     path = as_path(word)
-    if is_url(path) or is_zarr_folder(path):
+    if is_zarr(path):
         return [path]
     if path.is_dir():
         return find_images(path, pattern, recursive=recursive)
