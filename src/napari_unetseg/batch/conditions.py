@@ -1,4 +1,4 @@
-"""What was done to the wells of a plate: a table that people write, and the copy of it that a folder of results keeps."""
+"""What was done to the wells of a plate: a table that people write, and the copy that a folder of results keeps."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -52,9 +52,7 @@ def read_conditions(path: Path) -> dict[str, str]:
     return conditions
 
 
-def keep_conditions(
-    journal: "FolderJournal", conditions: Mapping[str, str], places: Iterable[FieldPlace]
-) -> None:
+def keep_conditions(journal: "FolderJournal", conditions: Mapping[str, str], places: Iterable[FieldPlace]) -> None:
     """Note conditions in a folder of results, whose tables have them from now on.
 
     Parameters

@@ -95,7 +95,9 @@ def _files(folder: Path, left_out: str | None = None) -> Iterator[tuple[Path, os
 
 @lru_cache(maxsize=16)
 def _hash_part(packed: Path, part: str, size: int, changed: int) -> str:
-    return hashlib.sha256(f"{_hash_packed(packed, size, changed)}\0{part}".encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(
+        f"{_hash_packed(packed, size, changed)}\0{part}".encode("utf-8", "surrogateescape")
+    ).hexdigest()
 
 
 @lru_cache(maxsize=16)

@@ -46,9 +46,7 @@ def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) ->
 def images_among(paths: Iterable[Path]) -> list[Path]:
     """Keep the image files, sorted, without the results that an earlier run left beside their image."""
     found = sorted(
-        path
-        for path in paths
-        if not path.name.startswith(".") and (_is_image_file(path) or is_ome_zarr(path))
+        path for path in paths if not path.name.startswith(".") and (_is_image_file(path) or is_ome_zarr(path))
     )
     results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
     return [path for path in found if path not in results]

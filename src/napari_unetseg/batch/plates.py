@@ -125,7 +125,9 @@ def plate_status(places: Mapping[Path, FieldPlace], folder: Path) -> dict[Path, 
 def _status(journal: FolderJournal, record: Record | None) -> FieldStatus:
     if record is None:
         return FieldStatus("waiting")
-    return FieldStatus(record.status, record.objects, record.message, journal.target(record) if record.results else None)
+    return FieldStatus(
+        record.status, record.objects, record.message, journal.target(record) if record.results else None
+    )
 
 
 def _words(text: str) -> Sequence[str]:

@@ -1,7 +1,6 @@
 """Whether a result file is still what was written: damaged ones are made again, those a user changed are kept."""
 
 import csv
-import json
 import os
 from enum import Enum
 from pathlib import Path
@@ -105,7 +104,7 @@ def is_readable(path: Path, kind: ResultKind) -> bool:
         elif kind is ResultKind.PARQUET:
             return _is_parquet(path)
         elif kind in FOLDERS:
-            return _says_its_levels(path)
+            return _is_finished(path)
         else:
             return _is_tiff(path)
     except Exception:  # libraries raise many kinds for damaged files
@@ -127,13 +126,11 @@ def _is_parquet(path: Path) -> bool:
         return begins == file.read(4) == b"PAR1"
 
 
-def _says_its_levels(folder: Path) -> bool:
-    """Whether the metadata of OME-Zarr, which are written last, are there."""
-    if (new := folder / "zarr.json").is_file():
-        said = json.loads(new.read_text(encoding="utf-8"))["attributes"]["ome"]
-    else:
-        said = json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
-    return bool(said["multiscales"])
+def _is_finished(folder: Path) -> bool:
+    """Whether OME-Zarr says that labels are in it, which is written last."""
+    from napari_unetseg.io.ome_zarr.labels import labels_in, open_labels
+
+    return bool(labels_in(folder)) or open_labels(folder).is_finished
 
 
 def _is_tiff(path: Path) -> bool:

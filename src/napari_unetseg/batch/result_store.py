@@ -18,9 +18,10 @@ from napari_unetseg.batch.output_files import (
     plan_targets,
     with_always,
 )
-from napari_unetseg.batch.places import absolute, address, is_zarr, labels_within
+from napari_unetseg.batch.places import absolute, address, is_zarr
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_block_results, save_results
+from napari_unetseg.batch.zarr_labels import ZarrLabels, check_replaceable, finish_blocks
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
@@ -30,6 +31,7 @@ from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
 
 if TYPE_CHECKING:
+    from napari_unetseg.io.ome_zarr.labels import LabelPyramid
     from napari_unetseg.service.block_segmentation import BlockResult
 
 
@@ -70,8 +72,8 @@ class ResultStore:
         Of the fields of plates among the images.
     conditions
         Of wells, for the summaries.
-    label_name
-        Under which labels go into an image that is OME-Zarr; None: they go beside the other results.
+    zarr
+        How labels are written as OME-Zarr.
     targets
         Where results go, if these files are a part of a batch that another process leads: it sweeps, too, and writes
         the summaries.
@@ -91,13 +93,13 @@ class ResultStore:
         *,
         places: Mapping[Path, FieldPlace] | None = None,
         conditions: Mapping[str, str] | None = None,
-        label_name: str | None = None,
+        zarr: ZarrLabels,
         targets: Mapping[Path, Target] | None = None,
     ) -> None:
         self._wanted = with_always(wanted)
         self._decided_by = dict(decided_by)
         self._places = places or {}
-        self._label_name = label_name
+        self._zarr = zarr
         self._conditions = conditions or {}
         self._is_part = targets is not None
         folders = {output_folder(file, output, self._places.get(file)) for file in files}
@@ -128,8 +130,7 @@ class ResultStore:
         return self._targets
 
     def _with_labels(self, file: Path, target: Target) -> Target:
-        within = None if self._label_name is None else labels_within(file, self._label_name)
-        return replace(target, labels=within)
+        return replace(target, labels=self._zarr.place(file))
 
     def claim(self, file: Path) -> bool:
         """Claim a file for this run; return whether it has it now, and no other process.
@@ -144,7 +145,11 @@ class ResultStore:
             return False
         journal.refresh()
         if not journal.holds_another(file, target.stem):
-            return True
+            # A run with another folder of results may write into the same image.
+            if target.labels is None or self._claims.claim(_claim_within(file, target.labels)):
+                return True
+            self._claims.release(_claim_path(target))
+            return False
         # Another process, which was given other files, has meanwhile used this name for one of them.
         self._claims.release(_claim_path(target))
         others = {absolute(path): place for path, place in self._targets.items() if path != file}
@@ -154,11 +159,17 @@ class ResultStore:
 
     def release(self, file: Path) -> None:
         """Let other processes have a file."""
-        self._claims.release(_claim_path(self._targets[file]))
+        target = self._targets[file]
+        if target.labels is not None:
+            self._claims.release(_claim_within(file, target.labels))
+        self._claims.release(_claim_path(target))
 
     def is_claimed(self, file: Path) -> bool:
         """Whether a process works on a file."""
-        return is_claimed(_claim_path(self._targets[file]))
+        target = self._targets[file]
+        return is_claimed(_claim_path(target)) or (
+            target.labels is not None and is_claimed(_claim_within(file, target.labels))
+        )
 
     def finished_event(self, file: Path, sha256: str, *, redo: bool = False) -> Event | None:
         """Return the event of a file that is finished in the same way; None if it is to be done.
@@ -187,8 +198,7 @@ class ResultStore:
         if not set(wanted) <= set(record.results) or journal.target(record).labels != _absolute(target.labels):
             return None
         states = {
-            kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind))
-            for kind in wanted
+            kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind)) for kind in wanted
         }
         if FileState.DAMAGED in states.values():
             return None
@@ -198,8 +208,8 @@ class ResultStore:
             record = record.model_copy(update={"objects": decision.changes.after})
         return self._event(file, "skipped", record, changed)
 
-    def check_overwrites_no_input(self, file: Path) -> None:
-        """Refuse a file whose results would take the place of another input.
+    def check_overwrites_nothing(self, file: Path) -> None:
+        """Refuse a file whose results would take the place of another input, or of labels that are not ours.
 
         Raises
         ------
@@ -212,6 +222,7 @@ class ResultStore:
                 raise ImageError(
                     Sentence("its result {path} would replace another input; choose another output folder.", path=path)
                 )
+        check_replaceable(self._targets[file], file.name)
 
     def check_savable(self, file: Path, image: Image, *, is_large: bool = False) -> None:
         """Refuse an image of which not all results can be written, before the network runs in vain.
@@ -234,7 +245,7 @@ class ResultStore:
         kinds, target = self.kinds(current.file), self._targets[current.file]
         try:
             kept = self.set_aside(current.file, kinds)
-            save_results(segmentation, target, kinds)
+            save_results(segmentation, target, kinds, lambda found: self._zarr.write(found, current.file, target))
             sync(target.folder)
             written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
             objects = segmentation.count
@@ -244,26 +255,33 @@ class ResultStore:
         record = self._record(current, "done", results=kinds, written=written, objects=objects, message=message)
         return self._event(current.file, "done", record)
 
-    def save_blocks(self, current: FileInProgress, result: "BlockResult", kept: Sequence[Sentence]) -> Event:
-        """Do what `save` does for an image whose labels `SegmentationService.segment_blocks` has written.
-
-        Parameters
-        ----------
-        kept
-            What `set_aside` said before the labels were written.
+    def begin_blocks(self, file: Path, image: Image) -> tuple["LabelPyramid", list[Sentence]]:
+        """Return where labels of an image go that are written block by block, and what was kept under another name.
 
         Raises
         ------
         UnetsegError
-            If the journal cannot be written.
+            If they cannot be written there.
+        """
+        kept = self.set_aside(file, self.kinds(file))
+        target = self._targets[file]
+        return self._zarr.open_begun(image, file, target), kept
+
+    def finish_blocks(
+        self, current: FileInProgress, result: "BlockResult", labels: "LabelPyramid", kept: Sequence[Sentence]
+    ) -> Event:
+        """Write what is missing of an image whose labels were written block by block; return the event to report.
+
+        Raises
+        ------
+        UnetsegError
+            If a file cannot be written; nothing is recorded then.
         """
         kinds, target = self.kinds(current.file), self._targets[current.file]
-        try:
-            save_block_results(result, target, kinds)
-            sync(target.folder)
-            written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
-        except Exception as error:
-            return self.record_failure(current, error)
+        save_block_results(result, target, kinds)
+        finish_blocks(result, labels, target)
+        sync(target.folder)
+        written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
         message = " ".join([*result.warnings, *kept])
         record = self._record(current, "done", results=kinds, written=written, objects=result.count, message=message)
         return self._event(current.file, "done", record)
@@ -298,8 +316,7 @@ class ResultStore:
         for named in (address(current.file), current.file.name):
             message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
-        before = {"results": earlier.results, "written": earlier.written} if earlier else {}
-        before |= {"labels": earlier.labels} if earlier else {}
+        before: dict[str, Any] = earlier.model_dump(include={"results", "written", "labels"}) if earlier else {}
         record = self._record(current, "failed", **before, message=message)
         return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
 
@@ -319,7 +336,11 @@ class ResultStore:
     def _record(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
         now = monotonic()
         seconds, self._settled_at = now - max(current.started, self._settled_at), now
-        journal, target, place = self._journal(current.file), self._targets[current.file], self._places.get(current.file)
+        journal, target, place = (
+            self._journal(current.file),
+            self._targets[current.file],
+            self._places.get(current.file),
+        )
         labels = None if target.labels is None or status == "failed" else journal.key(target.labels)
         of_plate = {"plate": journal.key(place.plate), "well": place.well, "field": place.field} if place else {}
         said: dict[str, Any] = {
@@ -369,6 +390,10 @@ class ResultStore:
 
 def _absolute(labels: Path | None) -> Path | None:
     return None if labels is None else absolute(labels)
+
+
+def _claim_within(image: Path, labels: Path) -> Path:
+    return claim_path(image, f"labels/{labels.name}")
 
 
 def _claim_path(target: Target) -> Path:

@@ -18,7 +18,8 @@ from napari_unetseg.batch.parts import BatchPart, Distributor, PartOutcome
 from napari_unetseg.batch.places import address, is_url
 from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
-from napari_unetseg.batch.saving import is_beyond_memory, open_target
+from napari_unetseg.batch.saving import is_beyond_memory
+from napari_unetseg.batch.zarr_labels import ZarrLabels, job_folder
 from napari_unetseg.blockwise.job import BlockSource
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
@@ -29,7 +30,6 @@ from napari_unetseg.service import Failure, RunRecipe, Segmentation, Segmenter
 
 if TYPE_CHECKING:
     from napari_unetseg.blockwise.run import Executor
-    from napari_unetseg.service.block_segmentation import BlockResult
 
 _POLL = 0.2  # seconds between two looks at what other processes have finished
 _MOST_GONE = 4  # images in a row without the server that computes them, after which the others wait for it
@@ -189,7 +189,9 @@ class _Batch:
             decided,
             places=job.places,
             conditions=job.conditions,
-            label_name=None if job.beside else job.label_name or service.package.card.name,
+            zarr=ZarrLabels(
+                job.label_name or service.package.card.name, job.beside, job.read_options.get("level") or 0
+            ),
             targets=targets,
         )
         self.large: list[Path] = []
@@ -275,7 +277,7 @@ class _Batch:
             if done is not None:
                 self.store.release(file)
                 return _Found(sha256, done)
-            self.store.check_overwrites_no_input(file)
+            self.store.check_overwrites_nothing(file)
             image = self._read(address(file) if is_url(file) else file, **self._job.read_options)
             is_large = ResultKind.OME_ZARR in self.store.kinds(file) and is_beyond_memory(image)
             self.store.check_savable(file, image, is_large=is_large)
@@ -360,37 +362,38 @@ class _Batch:
         else:
             self._announce(Event(file, "running"))
             try:
-                kept = self.store.set_aside(file, self.store.kinds(file))
-                result = self._segment_blocks(file, found.image, executor)
+                self._announce(self._segment_blocks(current, found.image, executor))
             except Cancelled:
                 self.store.release(file)
                 self._announce(Event(file, "waiting"))
-            except UnetsegError as error:
+            except Exception as error:
                 self._announce(self.store.record_failure(current, error))
-            else:
-                self._announce(self.store.save_blocks(current, result, kept))
 
-    def _segment_blocks(self, file: Path, image: Image, executor: "Executor | None") -> "BlockResult":
+    def _segment_blocks(self, current: FileInProgress, image: Image, executor: "Executor | None") -> Event:
+        file = current.file
         if self._job.fixing is not None:
             raise UnetsegError(
                 Sentence(
-                    "{image}: what was fixed by clicks cannot be fixed in an image that does not fit into memory.",
+                    "{image}: what was fixed by clicks cannot be fixed in an image that is done block by block.",
                     image=image.name,
                 )
             )
-        target = self.store.targets[file]
-        labels = target.result(ResultKind.OME_ZARR)
-        return self._service.segment_blocks(
+        labels, kept = self.store.begin_blocks(file, image)
+        ended: list[Event] = []
+        self._service.segment_blocks(
             image,
-            labels.parent / f".unetseg-job-{labels.name}",
-            open_target(image, target),
+            job_folder(self.store.targets[file]),
+            labels,
             executor=executor,
             source=BlockSource(path=address(file), **self._job.read_options),
-            progress=lambda done, total: self._announce(Event(file, "running", fraction=done / max(total, 1))),
+            progress=lambda told: self._announce(Event(file, "running", fraction=told.done / max(told.total, 1))),
             cancel=self._cancel,
+            # While what is done of it is still there, should a file not be written.
+            conclude=lambda result: ended.append(self.store.finish_blocks(current, result, labels, kept)),
             keep_maps=ResultKind.MAPS in self.store.kinds(file),
             **self._job.segment_options,
         )
+        return ended[0]
 
     def _announce(self, event: Event) -> None:
         if event.error is not None:

@@ -72,9 +72,8 @@ def expand_inputs(
             except UnetsegError as error:
                 problems.append(one_line(error))
                 continue
-            for image, place in within.items():
-                if paths.setdefault(absolute(image), image) is image and place is not None:
-                    places[image] = place
+            new = {image: place for image, place in within.items() if paths.setdefault(absolute(image), image) is image}
+            places |= {image: place for image, place in new.items() if place is not None}
     return InputFiles(tuple(paths.values()), tuple(problems), places)
 
 
