@@ -63,7 +63,8 @@ FOLDERS = (ResultKind.OME_ZARR, ResultKind.MAPS)
 OUT_OF_CORE = (ResultKind.OME_ZARR, ResultKind.TABLE, ResultKind.MAPS, ResultKind.PARQUET)
 """Kinds that an image beyond memory has."""
 
-_SELDOM = (*FOLDERS, ResultKind.PARQUET)
+ALL = tuple(kind for kind in ResultKind if kind not in (*FOLDERS, ResultKind.PARQUET))
+"""Kinds that ``all`` stands for: those of images of everyday sizes, which need no further library."""
 
 
 def with_always(wanted: Sequence[ResultKind]) -> tuple[ResultKind, ...]:
@@ -86,7 +87,7 @@ def parse_results(words: str) -> tuple[ResultKind, ...]:
     wanted = {word.strip().lower() for word in words.split(",") if word.strip()}
     known = {str(result) for result in ResultKind}
     if "all" in wanted:
-        wanted = (wanted | (known - set(_SELDOM))) - {"all"}
+        wanted = (wanted | set(ALL)) - {"all"}
     if wanted - known:
         raise ValueError(f"{', '.join(sorted(wanted - known))}: not among {', '.join(ResultKind)}, all")
     return with_always([ResultKind(word) for word in wanted])
