@@ -104,20 +104,15 @@ def create_labels(
         strides = usual_strides(image.shape, block_side)
     else:
         strides = _strides_like(sides, len(found.levels), block_side)
-    version = "0.4" if found.group.zarr_format == 2 else "0.5"
-    planes = [letters.index(letter) for letter in image.stack_axes]
-    about = {"source": {"image": "../../"}}
-    return _create(
-        folder / LABELS / name,
-        lying_in(lying, level, strides),
-        shape,
-        strides,
-        version,
-        block_side,
-        replace,
-        planes,
-        about,
+    layout = _Layout(
+        version="0.4" if found.group.zarr_format == 2 else "0.5",
+        lying=lying_in(lying, level, strides),
+        shape=shape,
+        strides=strides,
+        planes=tuple(letters.index(letter) for letter in image.stack_axes),
+        source={"image": "../../"},
     )
+    return _create(folder / LABELS / name, layout, block_side, replace)
 
 
 def create_label_store(
