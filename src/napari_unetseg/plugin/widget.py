@@ -36,7 +36,6 @@ from napari_unetseg.plugin.dock.target_outline import TargetOutline
 from napari_unetseg.plugin.dock.try_all import TryAll
 from napari_unetseg.plugin.fixing.fix_tools import FixTools
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
-from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.result_layers import ShownResult
@@ -51,6 +50,7 @@ from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
 from napari_unetseg.plugin.review.reviewing import Reviewing
 from napari_unetseg.plugin.table.table_dock import TableDock
+from napari_unetseg.plugin.workers.batch_run import ModelChoice
 from napari_unetseg.plugin.workers.run_controller import RunController
 from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
 from napari_unetseg.plugin.workers.servers import Servers

@@ -22,7 +22,7 @@ from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
-from napari_unetseg.plugin.folder.folder_run import ModelChoice
+from napari_unetseg.plugin.workers.batch_run import ModelChoice
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage
 

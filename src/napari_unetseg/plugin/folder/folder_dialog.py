@@ -22,19 +22,13 @@ from napari_unetseg.plugin.folder.folder_form import (
     last_folder,
     remember_folder,
 )
-from napari_unetseg.plugin.folder.folder_run import (
-    FolderController,
-    FolderJob,
-    ModelChoice,
-    Search,
-    prepare_look,
-    prepare_search,
-)
-from napari_unetseg.plugin.folder.open_result import Opener
+from napari_unetseg.plugin.folder.search import Search, prepare_look, prepare_search
 from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
+from napari_unetseg.plugin.workers.batch_run import BatchController, BatchRequest, ModelChoice
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.opener import Opener
 from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
@@ -90,7 +84,7 @@ class FolderDialog(QDialog):
         self.review = QPushButton(tr("Review..."))
         self.finder: LatestWorker[Search, list[Path]] = LatestWorker(prepare_search, _TYPING_MS, self)
         self.results_finder: LatestWorker[Path, bool] = LatestWorker(prepare_look, _TYPING_MS, self)
-        self.controller = FolderController(services, self)
+        self.controller = BatchController(services, self)
         self.opener = Opener(viewer, self)
         self._files: Sequence[Path] = ()
         self._arrange()
@@ -153,7 +147,7 @@ class FolderDialog(QDialog):
         self.uses.setText(tr("With {model}").format(model=model_choice.title))
         self.message.show_message(tr(folder_words.STARTING))
         results = self.form.chosen_results()
-        self.controller.start(FolderJob(model_choice, files, output, results, self.redo.isChecked()))
+        self.controller.start(BatchRequest(model_choice, files, output, results, self.redo.isChecked()))
 
     def _on_event(self, event: Event, counts: BatchCounts) -> None:
         self.table.show_event(event)
