@@ -23,6 +23,7 @@ from napari_unetseg.plugin.folder.folder_form import (
     remember_folder,
 )
 from napari_unetseg.plugin.folder.search import Search, prepare_look, prepare_search
+from napari_unetseg.plugin.parts import batch_words
 from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
@@ -154,13 +155,13 @@ class FolderDialog(QDialog):
         if not self.controller.cancelling:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(round(_STEPS * counts.progress / max(counts.total, 1)))
-            self.bar.setFormat(folder_words.batch_progress(counts))
+            self.bar.setFormat(batch_words.batch_progress(counts))
             self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
 
     def _on_done(self, counts: BatchCounts, cancelled: bool) -> None:
         self._idle()
         troubled = cancelled or counts.count("failed")
-        self.message.show_message(folder_words.summary(counts, cancelled=cancelled), "warning" if troubled else "good")
+        self.message.show_message(batch_words.summary(counts, cancelled=cancelled), "warning" if troubled else "good")
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(round(_STEPS * counts.ended / max(counts.total, 1)))
         self.bar.setFormat(f"{counts.ended} / {counts.total}")
@@ -187,7 +188,7 @@ class FolderDialog(QDialog):
         if self.controller.running:
             return
         self._show_files(search, files)
-        self.form.matches.setText(folder_words.matches(len(files)))
+        self.form.matches.setText(batch_words.matches(len(files)))
         self.message.show_message(
             tr(folder_words.READY_TO_RUN if files else folder_words.NO_IMAGES), "plain" if files else "warning"
         )

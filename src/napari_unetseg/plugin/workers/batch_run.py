@@ -49,6 +49,7 @@ class BatchRequest:
     redo: bool
     places: Mapping[Path, FieldPlace] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
+    beside: bool = False
 
 
 class BatchController(QObject):
@@ -140,6 +141,7 @@ def run_batch(
         redo=job.redo,
         places=job.places,
         conditions=job.conditions,
+        beside=job.beside,
     )
     return segment_files(service, batch, report=report, cancel=cancelled)
 
