@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_unetseg.batch.events import Event
 from napari_unetseg.language import grouped, tr
 from napari_unetseg.plugin.parts import batch_words
+from napari_unetseg.plugin.parts.words import count
 from napari_unetseg.plugin.plate import plate_words
 from napari_unetseg.plugin.plate.plate_facts import WellFacts
 
@@ -83,7 +84,7 @@ class WellFields(QWidget):
             return tr("No well is chosen: Run takes all.")
         name = wells[0].well.name if len(wells) == 1 else plate_words.well_count(len(wells))
         objects = [well.objects for well in wells if well.objects is not None]
-        return f"{name} · {plate_words.count(sum(objects))}" if objects else name
+        return f"{name} · {count(sum(objects))}" if objects else name
 
     def _show_cell(self, row: int, column: int, text: str, event: Event) -> None:
         item = self.table.item(row, column)
@@ -124,8 +125,8 @@ class WellFields(QWidget):
             top.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
             top.setStretchLastSection(True)
             top.setHighlightSections(False)
-        for column, width in enumerate((48, 44, 104)):
-            self.table.setColumnWidth(column, width)
+        for at, width in enumerate((48, 44, 104)):
+            self.table.setColumnWidth(at, width)
         self.condition.setToolTip(tr(plate_words.CONDITION_TIP))
         self.from_table.setToolTip(tr(plate_words.CONDITIONS_TIP))
         self.open.setToolTip(tr(plate_words.OPEN_TIP))

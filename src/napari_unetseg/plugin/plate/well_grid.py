@@ -5,7 +5,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_unetseg.language import grouped, tr
@@ -72,8 +72,12 @@ class WellGrid(QWidget):
     def show_well(self, number: int, facts: WellFacts) -> None:
         """Show how one well stands now."""
         self._wells[number] = facts
-        self._scale = CountScale.of(self._wells)
-        self.update()
+        scale = CountScale.of(self._wells)
+        if scale == self._scale or self.colour_by == "status":
+            self.update(self._cell(facts.well.place).toAlignedRect())
+        else:
+            self.update()
+        self._scale = scale
 
     def colour(self, by: ColourBy) -> None:
         """Colour the wells by something else."""
@@ -116,13 +120,15 @@ class WellGrid(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Draw names of rows and columns, and the wells."""
-        if self._colours is None or not self._rows:
+        if event is None or self._colours is None or not self._rows:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._draw_names(painter, self._colours)
+        changed = QRectF(event.rect())
         for number, well in enumerate(self._wells):
-            self._draw_well(painter, self._colours, number, well)
+            if changed.intersects(self._cell(well.well.place)):
+                self._draw_well(painter, self._colours, number, well)
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 (Qt's name)
@@ -274,14 +280,15 @@ class WellGrid(QWidget):
             painter.setBrush(colours.statuses["done"] if status == "waiting" else fill)
             # From the top, clockwise.
             painter.drawPie(circle.adjusted(1, 1, -1, -1), _WHOLE // 4, -ceil(_WHOLE * share))
-        self._draw_text(painter, circle, shown, readable_on(painter.brush().color()))
+        else:
+            self._draw_text(painter, circle, shown, readable_on(painter.brush().color()))
 
-    def _draw_text(self, painter: QPainter, circle: QRectF, text: str, colour: "QPen | object") -> None:
+    def _draw_text(self, painter: QPainter, circle: QRectF, text: str, colour: QColor) -> None:
         if not text or (self.colour_by == "objects" and self._side < _TEXT_FROM):
             return
         font = painter.font()
         size = self._side * (0.42 if len(text) < 3 else 0.3 if len(text) < 5 else 0.22)
         font.setPixelSize(max(int(size), 7))
         painter.setFont(font)
-        painter.setPen(colour)  # type: ignore[call-overload]
+        painter.setPen(colour)
         painter.drawText(circle, Qt.AlignmentFlag.AlignCenter, text)
