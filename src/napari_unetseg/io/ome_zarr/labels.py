@@ -24,11 +24,12 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
     stated_colours,
     stated_properties,
 )
-from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, read_columns, write_columns
+from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, count_rows, read_columns, write_columns
 from napari_unetseg.io.ome_zarr.location import Location
-from napari_unetseg.io.ome_zarr.opening import OmeGroup, open_group
+from napari_unetseg.io.ome_zarr.opening import lazy_array, open_group
 from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
 from napari_unetseg.language import Sentence
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing.blocks import Block
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ class LabelPyramid:
         """Read any region of a plane at full resolution."""
         at: Any = (*self._index(plane), *region)
         return np.asarray(self.arrays[0][at], np.int32)
+
+    @cached_property
+    def lazy_levels(self) -> tuple[LazyArray, ...]:
+        """The levels for a viewer, which shows what others write meanwhile once it is refreshed.
+
+        napari first takes the part of a stack that is on the screen, in all planes, and then the plane of that: of
+        `arrays` it would read all planes.
+        """
+        return tuple(lazy_array(array, f"{self.path}/{array.basename}") for array in self.arrays)
 
     @property
     def axes(self) -> str:
@@ -128,6 +138,12 @@ class LabelPyramid:
     def colours(self) -> dict[int, tuple[float, ...]]:
         """Red, green, blue and opacity, 0..1, of objects; empty where none has its own."""
         return stated_colours(self._said.get("image-label", {}).get("colors") or ())
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has that is kept with the labels."""
+        columns = count_rows(open_group(Location.of(self.path)).group)
+        return columns or len(self._said.get("image-label", {}).get("properties") or ())
 
     def table(self) -> dict[str, NDArray[Any]]:
         """Read the measurements of the objects, by column, with one called ``label``; empty where there are none."""
@@ -236,7 +252,7 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     path
         Of its group: a folder, a path that leads into an archive, or a URL.
     writable
-        Whether blocks shall be written, into a folder.
+        Whether blocks shall be written even if it is finished; those of an unfinished one always can be.
 
     Raises
     ------
@@ -246,12 +262,11 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     import zarr
 
     try:
-        if writable:
-            group = zarr.open_group(path, mode="r+", use_consolidated=False)
-        else:
-            group = open_group(Location.of(path)).group
+        group = open_group(Location.of(path)).group
         own = own_attributes(group)
         attributes = {**plain_attributes(group), OWN_KEY: own}
+        if writable or "draft" in own:
+            group = zarr.open_group(path, mode="r+", use_consolidated=False)
         said = attributes if "multiscales" in attributes else own["draft"]
         arrays: Any = tuple(group[one["path"]] for one in said["multiscales"][0]["datasets"])
         if "image-label" not in said or any(array.dtype.kind not in "biu" for array in arrays):
@@ -263,12 +278,18 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     return LabelPyramid(str(path), arrays, attributes)
 
 
-def labels_in(group: OmeGroup) -> tuple[str, ...]:
-    """Return the addresses of the label images of an image, or of a store of labels; empty if there are none."""
-    labels = group.child(LABELS)
+def labels_in(path: str | Path) -> tuple[str, ...]:
+    """Return the addresses of the finished label images of an image or a store of labels; empty if there are none.
+
+    Raises
+    ------
+    ImageError
+        If there is no OME-Zarr.
+    """
+    labels = open_group(Location.of(path)).child(LABELS)
     names = labels.ome.get(LABELS) if labels is not None else None
-    listed = names if isinstance(names, list) else []
-    return tuple(group.location.at(f"{LABELS}/{name}").address for name in listed)
+    listed = [labels.child(str(name)) for name in names] if labels is not None and isinstance(names, list) else []
+    return tuple(one.label for one in listed if one is not None and "image-label" in one.ome)
 
 
 def not_written(path: str | Path, error: Exception) -> UnetsegError:
