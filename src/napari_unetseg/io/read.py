@@ -162,13 +162,9 @@ def _choose_reader(path: Path, axes: str | None, level: int | str) -> Callable[[
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
         return partial(read_tiff, named=axes, level=level)
-    return partial(_only_level, partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture, level)
-
-
-def _only_level(reader: Callable[[Path], Image], level: int | str, path: Path) -> Image:
-    image = reader(path)
-    level_number(level, [Level(image.shape)], str(path))  # says itself that there is no other
-    return image
+    # What is no pyramid has one level, whose pixels have no known size.
+    level_number(level, [Level((0, 0))], str(path))
+    return partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture
 
 
 def _read_npy(path: Path, axes: str | None) -> Image:
