@@ -192,19 +192,18 @@ class ImageTask:
         if self._resampler is not None:
             np.clip(self._map, 0, 1, out=self._map)  # sums of parts may miss the ends by a rounding
         probability, rest = self._map[: self._heads], self._map[self._heads :]
-        if self._pixels.invalid is not None:
-            probability[:, self._pixels.invalid] = 0
+        self._pixels.clear_invalid(probability)
         return Prediction(
             probability=probability,
             agreement=rest[0] if len(rest) else None,
-            warnings=(*self._pixels.warnings, *self.tile_plan.warnings, *self.warnings),
+            warnings=(*self._pixels.found.warnings, *self.tile_plan.warnings, *self.warnings),
             window=self.tile_plan.window,
             halo=self.tile_plan.halo,
             tiles=len(self.tile_plan.tiles),
             resized_to=self.tile_plan.resized_to,
             largest_window=self.tile_plan.largest_window,
             batch_size=batch_size,
-            sampled=self._pixels.sampled,
+            sampled=self._pixels.found.sampled,
         )
 
 
