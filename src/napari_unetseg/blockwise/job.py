@@ -13,7 +13,8 @@ from napari_unetseg.blockwise.grid import BLOCK_SIDE, BlockGrid
 from napari_unetseg.blockwise.job_folder import JobFolder
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
-from napari_unetseg.inference.tiling.plan import TileLimits
+from napari_unetseg.inference.run_facts import RunFacts
+from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.postprocessing.blocks import Block
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.zoo.card import ModelCard
@@ -28,8 +29,17 @@ class Network(Protocol):
         ...
 
     @property
-    def tile_limits(self) -> TileLimits:
-        """How much it may see at once."""
+    def source(self) -> str:
+        """What finds the model again: its name, or a path."""
+        ...
+
+    @property
+    def facts(self) -> RunFacts:
+        """How it is computed."""
+        ...
+
+    def plan_image(self, image: Image, diameter: float | None = None, window: int | None = None) -> TilePlan:
+        """Return how it would divide a plane now; `window` is the largest side it may see, None: as the settings say."""
         ...
 
     def predict_many(
@@ -86,8 +96,8 @@ class JobSpec(BaseModel):
         Of its weights and its card.
     options
         As `SegmentOptions` dumps them.
-    window, batch_size
-        As of `PredictOptions`.
+    window
+        Largest side of what the network sees at once, in pixels; None: as the settings of the process say that plans.
     block_side
         Of the blocks, in pixels.
     keep_maps
@@ -103,7 +113,6 @@ class JobSpec(BaseModel):
     card_sha256: str
     options: dict[str, Any]
     window: int | None = None
-    batch_size: int | None = None
     block_side: int = BLOCK_SIDE
     keep_maps: bool = False
 
@@ -151,10 +160,33 @@ class BlockJob:
         """Where each plane is along the axes of the stack, in their order; of a single plane ``()``."""
         return tuple(np.ndindex(self.image.stack_shape))
 
-    def maps(self, plane: int) -> Mapping[str, Any]:
+    @cached_property
+    def options(self) -> SegmentOptions:
+        """What was asked for of the image."""
+        return SegmentOptions.of(**self.spec.options)
+
+    def plane_image(self, plane: int) -> Image:
+        """Return a plane, of which nothing is read yet."""
+        return self.image.unread_plane(self.planes[plane])
+
+    def ranges(self, plane: int) -> IntensityRanges:
+        """Return which intensities of a plane become 0 and 1, once that is known."""
+        return IntensityRanges.model_validate(load_json(self.folder.unit_file(RANGES, Unit(plane, 0), ".json")))
+
+    @cached_property
+    def network_plan(self) -> NetworkPlan:
+        """How the network sees each plane, once that is decided."""
+        return NetworkPlan.model_validate(load_json(self.folder.stage_file(PLAN, ".json")))
+
+    def answers(self, plane: int, plan: NetworkPlan | None = None) -> TileAnswers:
+        """Return what is there of the network's answers to a plane; `plan` is None for the one that was decided on."""
+        return TileAnswers(self, plane, self.network_plan if plan is None else plan)
+
+    def maps(self, plane: int) -> Mapping[str, TiledMap]:
         """Return what the network says of a plane, by head, once all its tiles are done.
 
         Each map has a shape (Y, X) and gives float32 for rows and columns as slices; what it needs is read from the
-        files of the tiles. They are bit for bit those of the undivided plane.
+        files of the tiles. They are bit for bit those of the undivided plane. ``"agreement"`` is among them where the
+        network sees the image eight times.
         """
-        raise NotImplementedError
+        return self.answers(plane).maps
