@@ -12,7 +12,7 @@ from napari_unetseg.blockwise.job_folder import load_json, save_json
 from napari_unetseg.blockwise.network_plan import NetworkPlan, Tiling
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.blockwise.tile_answers import TileSink
-from napari_unetseg.inference.prediction import PredictOptions, PredictRequest
+from napari_unetseg.inference.prediction import PredictOptions, PredictRequest, WindowTooLarge
 from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, Block, middle_span
 from napari_unetseg.postprocessing.stacks import middle_plane
 
@@ -195,9 +195,10 @@ def batch_size(job: BlockJob) -> int:
     return int(load_json(file)["batch_size"]) if file.exists() else 1
 
 
-def begin_anew(job: BlockJob, window: int) -> None:
+def begin_anew(job: BlockJob, error: WindowTooLarge) -> None:
     """Forget the network's answers, whose windows were too large for some process, and how they were planned."""
-    save_json(job.folder.path / _WINDOW, {"window": window})
+    save_json(job.folder.path / _WINDOW, {"window": error.window})
+    _note(job, str(error))
     job.folder.stage_file(PLAN, ".json").unlink(missing_ok=True)
     for answers in job.folder.path.glob(f"{NETWORK}-*"):
         shutil.rmtree(answers)
