@@ -66,5 +66,5 @@ class MapReadingStage(Stage, Protocol):
     """A stage of blocks of which one may be done as soon as the network has seen what it reads."""
 
     def reads(self, job: "BlockJob", unit: Unit) -> "Block | None":
-        """Return the rows and columns of the plane whose maps a unit reads; None: it has to wait for the stage before."""
+        """Return the rows and columns whose maps a unit reads; None: it has to wait for the stage before."""
         ...

@@ -22,7 +22,14 @@ from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, no_memory_for, nothing_left, step_down
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest, WindowTooLarge
 from napari_unetseg.inference.schedule import Schedule, TileBatch
-from napari_unetseg.inference.tiling.plan import Tileable, TileLimits, TilePlan, pixels_that_fit, plan_tiling, tiles_at_once
+from napari_unetseg.inference.tiling.plan import (
+    Tileable,
+    TileLimits,
+    TilePlan,
+    pixels_that_fit,
+    plan_tiling,
+    tiles_at_once,
+)
 from napari_unetseg.zoo.card import ModelCard
 
 AHEAD = 1

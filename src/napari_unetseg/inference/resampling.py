@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from napari_unetseg.inference.backends import RawPixels, Taps
 from napari_unetseg.inference.backends.runs import Indices
@@ -121,7 +121,7 @@ class Resampler:
         return _apply(part, down[_span(down)].tocsr(), across[_span(across)].tocsr())
 
 
-def _span(weights: csr_matrix) -> slice:
+def _span(weights: csc_matrix) -> slice:
     """Return the rows that have weights, from the first to the last."""
     used = weights.indices
     return slice(used.min(), used.max() + 1) if weights.nnz else slice(0, 0)
