@@ -124,9 +124,7 @@ def _find_basins(job: BlockJob, unit: Unit) -> tuple[NDArray[np.int32], dict[str
     for part, means in zip(parts, meanings, strict=True):
         own = numbers[relative_to(part, block)]
         own[...] = (means + 1)[own]
-    reduced, group = reduce_basins(
-        basins, open_basins(numbers, block, shape, len(basins.peak)), job.parameters.split
-    )
+    reduced, group = reduce_basins(basins, open_basins(numbers, block, shape, len(basins.peak)), job.parameters.split)
     numbers = np.append(0, group + 1).astype(np.int32)[numbers]
     columns = {name: getattr(reduced, name) for name in _BASINS}
     return numbers, columns | {f"saddle_{name}": getattr(reduced.saddles, name) for name in _SADDLES}
@@ -177,4 +175,3 @@ def _near(maps: Mapping[str, Any], block: Block, heads: tuple[str, ...]) -> Any:
     wanted = ["foreground", *second]
     margin = MARGIN if second else MARGIN + DEPTH_MARGIN
     return {name: _NearMap(maps[name], grow_block(block, margin, maps[name].shape)) for name in wanted}
-
