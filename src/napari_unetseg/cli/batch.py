@@ -83,7 +83,9 @@ class BatchPrinter:
             self._show_warning(address(event.file), event.message)
         left = counts.seconds_left
         bar.n = round(counts.progress, 2)
-        bar.set_postfix_str(event.file.name + ("" if left is None else f", {left:.0f} s left"))
+        place = self._job.places.get(event.file)
+        name = event.file.name if place is None else f"{place.well}/{place.field}"
+        bar.set_postfix_str(name + ("" if left is None else f", {left:.0f} s left"))
 
     def _show_warning(self, path: str, text: str) -> None:
         """Print warnings with the first image they concern; further ones are counted."""
