@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from socket import gethostname
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings, load_settings
-from napari_unetseg.errors import DeviceError, NotCalibrated
+from napari_unetseg.errors import DeviceError, ModelError, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
@@ -277,6 +279,13 @@ class SegmentationService(SegmentVerbs):
         """
         self._models.unload(None if model is None else self._packages.find(model))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process by what it is made of; see `napari_unetseg.service.service.service_here`."""
+        own, asked = self.package, self._backend_request
+        source = own.name if own.origin == "bundled" else str(own.source)
+        how = (self._device, asked.backend, asked.precision, self._fallback_to_cpu)
+        return service_here, (source, own.card.weights.sha256, how, self.settings)
+
     def close(self) -> None:
         """Free everything. Calls that need a model raise `UnetsegError` from now on; those under way end well."""
         self._models.close()
@@ -323,3 +332,48 @@ class SegmentationService(SegmentVerbs):
             loaded_model.close()
             raise
         return loaded_model
+
+
+_services: dict[tuple[Any, ...], SegmentationService] = {}
+_making = Lock()
+
+
+def service_here(
+    model: str, sha256: str, how: tuple[str | None, str, str, bool | None], settings: Settings
+) -> SegmentationService:
+    """Return the service that stands in this process for one of another process; it is made once.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or the path of another one, which both processes see.
+    sha256
+        Of its weights.
+    how
+        Device, backend, precision and whether the CPU may step in, as they were given to that service.
+    settings
+        Those of that service.
+
+    Raises
+    ------
+    ModelError
+        If this process finds no such model, or another one.
+    """
+    key = (model, sha256, how, settings.model_dump_json())
+    with _making:
+        if key not in _services:
+            device, backend, precision, fallback = how
+            service = SegmentationService(
+                model, device, backend, precision=precision, fallback_to_cpu=fallback, settings=settings
+            )
+            if service.package.card.weights.sha256 != sha256:
+                raise ModelError(
+                    Sentence(
+                        "{path}: {machine} has another model of this name than the process that asks for it. Install "
+                        "the same version there, or put the model into a folder that both see.",
+                        path=service.package.source,
+                        machine=gethostname(),
+                    )
+                )
+            _services[key] = service
+        return _services[key]
