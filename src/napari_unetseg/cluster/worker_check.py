@@ -3,13 +3,15 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from napari_unetseg import __version__
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 PACKAGE = "napari-unetseg"
 GPU = "GPU"
 """Name of the resource by which a worker says that it has a GPU, as in ``dask worker --resources GPU=1``."""
+
+Tell = Callable[[str], None]
+"""Told a sentence on what somebody who waits would like to know."""
+
+_POLL = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class Workers:
     have_gpus: bool
 
 
+def address_of(client: "Client") -> str:
+    """Return the address of the scheduler that a client is, or was, connected to."""
+    return str(client.scheduler.address if client.scheduler is not None else client._start_arg)
+
+
 def look_at(client: "Client") -> Workers:
     """Return which workers there are now."""
     workers: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
@@ -47,6 +59,25 @@ def look_at(client: "Client") -> Workers:
         sum(worker["nthreads"] for worker in workers.values()),
         any(worker["resources"].get(GPU) for worker in workers.values()),
     )
+
+
+def wait_for_workers(client: "Client", tell: Tell, cancel: CancelFlag) -> Workers:
+    """Return which workers there are, once there is one.
+
+    Raises
+    ------
+    Cancelled
+        If `cancel` returned True.
+    """
+    told = False
+    while not (workers := look_at(client)).addresses:
+        if not told:
+            tell(Sentence("The scheduler {address} has no workers yet; waiting for one.", address=address_of(client)))
+            told = True
+        if cancel():
+            raise Cancelled(Sentence("The work of the workers was cancelled."))
+        sleep(_POLL)
+    return workers
 
 
 def check_workers(client: "Client", folder: Path) -> None:
@@ -59,8 +90,8 @@ def check_workers(client: "Client", folder: Path) -> None:
     UnetsegError
         The message names the worker and what to do.
     """
-    found = client.get_versions(packages=[PACKAGE])["workers"]
-    for address, versions in found.items():
+    found: dict[str, Any] = client.get_versions(packages=[PACKAGE])  # type: ignore[assignment]  # it is synchronous
+    for address, versions in found["workers"].items():
         check_version(address, versions["packages"].get(PACKAGE))
     for address, sees in client.run(os.path.isdir, str(folder.absolute())).items():
         if not sees:

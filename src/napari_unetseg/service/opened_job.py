@@ -13,16 +13,18 @@ from napari_unetseg.io import read_image
 from napari_unetseg.language import Sentence
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.provenance import card_fingerprint
+from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.service import SegmentationService
+    from napari_unetseg.service.runner import Runner
 
 _IMAGES_KEPT = 2
 
 
 @contextmanager
 def opened_job(
-    service: "SegmentationService",
+    runner: "Runner",
+    package: ModelPackage,
     folder: JobFolder,
     spec: JobSpec,
     target: LabelTarget,
@@ -32,8 +34,10 @@ def opened_job(
 
     Parameters
     ----------
-    service
-        Lends the model, which is its own.
+    runner
+        Lends the model.
+    package
+        The model.
     folder, spec, target, is_cancelled
         As of `BlockJob`.
 
@@ -44,7 +48,6 @@ def opened_job(
     """
     if spec.source is None:
         raise ValueError("The image of this job is in the memory of another process.")
-    package = service.package
     if (package.card.weights.sha256, card_fingerprint(package.card)) != (spec.sha256, spec.card_sha256):
         raise UnetsegError(
             Sentence(
@@ -54,14 +57,15 @@ def opened_job(
         )
     options = SegmentOptions.of(**spec.options)
     image = options.plane_of(_image(spec.source))
-    if {"axes": image.axes, "shape": [*image.array.shape], "dtype": str(image.array.dtype)}.items() > spec.image.items():
+    found = {"axes": image.axes, "shape": list(map(int, image.array.shape)), "dtype": str(image.array.dtype)}
+    if any(spec.image.get(name) != value for name, value in found.items()):
         raise UnetsegError(
             Sentence(
                 "{path}: the image has changed since the run began. Begin anew, in another folder.",
                 path=spec.source.path,
             )
         )
-    with service.runner.call_for_blocks(package, image.name) as borrow_network:
+    with runner.call_for_blocks(package, image.name) as borrow_network:
         yield BlockJob(
             folder=folder,
             spec=spec,

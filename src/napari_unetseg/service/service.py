@@ -31,6 +31,10 @@ from napari_unetseg.service.verbs import SegmentVerbs
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from napari_unetseg.blockwise.job import BlockJob, JobSpec, LabelTarget
+    from napari_unetseg.blockwise.job_folder import JobFolder
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.service.loaded_model import LoadedModel
 
@@ -278,6 +282,14 @@ class SegmentationService(SegmentVerbs):
         A model that is in use is freed as soon as it is not; nobody waits for that.
         """
         self._models.unload(None if model is None else self._packages.find(model))
+
+    def opened_job(
+        self, folder: "JobFolder", spec: "JobSpec", target: "LabelTarget", is_cancelled: CancelFlag
+    ) -> "AbstractContextManager[BlockJob]":
+        """Open a job that another process leads; see `napari_unetseg.service.opened_job.opened_job`."""
+        from napari_unetseg.service.opened_job import opened_job
+
+        return opened_job(self._runner, self.package, folder, spec, target, is_cancelled)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process by what it is made of; see `napari_unetseg.service.service.service_here`."""
