@@ -19,7 +19,7 @@ from napari_unetseg.batch.places import address, is_url
 from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.batch.saving import is_beyond_memory
-from napari_unetseg.batch.zarr_labels import ZarrLabels, job_folder
+from napari_unetseg.batch.zarr_results import ZarrLabels, job_folder
 from napari_unetseg.blockwise.job import BlockSource
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError

@@ -187,7 +187,7 @@ def _create(path: Path, layout: _Layout, block_side: int, replace: bool) -> Labe
         create_arrays(group, layout.shape, layout.strides, names, "int32", block_side)
     except OSError as error:
         raise not_written(path, error) from error
-    return open_labels(path, writable=True)
+    return open_labels(path)
 
 
 def _strides_like(lengths: Sequence[int], count: int, block_side: int) -> tuple[int, ...]:

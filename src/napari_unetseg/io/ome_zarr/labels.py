@@ -24,9 +24,9 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
     stated_colours,
     stated_properties,
 )
-from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, read_columns, write_columns
+from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, count_rows, read_columns, write_columns
 from napari_unetseg.io.ome_zarr.location import Location
-from napari_unetseg.io.ome_zarr.opening import OmeGroup, open_group
+from napari_unetseg.io.ome_zarr.opening import open_group
 from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.blocks import Block
@@ -128,6 +128,12 @@ class LabelPyramid:
     def colours(self) -> dict[int, tuple[float, ...]]:
         """Red, green, blue and opacity, 0..1, of objects; empty where none has its own."""
         return stated_colours(self._said.get("image-label", {}).get("colors") or ())
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has that is kept with the labels."""
+        columns = count_rows(open_group(Location.of(self.path)).group)
+        return columns or len(self._said.get("image-label", {}).get("properties") or ())
 
     def table(self) -> dict[str, NDArray[Any]]:
         """Read the measurements of the objects, by column, with one called ``label``; empty where there are none."""
@@ -236,7 +242,7 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     path
         Of its group: a folder, a path that leads into an archive, or a URL.
     writable
-        Whether blocks shall be written, into a folder.
+        Whether blocks shall be written even if it is finished; those of an unfinished one always can be.
 
     Raises
     ------
@@ -246,12 +252,11 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     import zarr
 
     try:
-        if writable:
-            group = zarr.open_group(path, mode="r+", use_consolidated=False)
-        else:
-            group = open_group(Location.of(path)).group
+        group = open_group(Location.of(path)).group
         own = own_attributes(group)
         attributes = {**plain_attributes(group), OWN_KEY: own}
+        if writable or "draft" in own:
+            group = zarr.open_group(path, mode="r+", use_consolidated=False)
         said = attributes if "multiscales" in attributes else own["draft"]
         arrays: Any = tuple(group[one["path"]] for one in said["multiscales"][0]["datasets"])
         if "image-label" not in said or any(array.dtype.kind not in "biu" for array in arrays):
@@ -263,8 +268,15 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     return LabelPyramid(str(path), arrays, attributes)
 
 
-def labels_in(group: OmeGroup) -> tuple[str, ...]:
-    """Return the addresses of the label images of an image, or of a store of labels; empty if there are none."""
+def labels_in(path: str | Path) -> tuple[str, ...]:
+    """Return the addresses of the finished label images of an image or a store of labels; empty if there are none.
+
+    Raises
+    ------
+    ImageError
+        If there is no OME-Zarr.
+    """
+    group = open_group(Location.of(path))
     labels = group.child(LABELS)
     names = labels.ome.get(LABELS) if labels is not None else None
     listed = names if isinstance(names, list) else []

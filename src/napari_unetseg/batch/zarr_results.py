@@ -1,7 +1,9 @@
-"""Labels of a batch as OME-Zarr: in their image, or in a store of their own beside the other results."""
+"""Results of a batch as OME-Zarr: labels, in their image or in a store of their own, and probability maps."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from napari_unetseg.blockwise.grid import BLOCK_SIDE, BlockGrid
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.blocks import Block
 
 if TYPE_CHECKING:
     from napari_unetseg.io.ome_zarr.labels import LabelPyramid
@@ -120,7 +123,9 @@ class ZarrLabels:
 
         if job_folder(target).is_dir():
             try:
-                begun = open_labels(target.labels or target.result(ResultKind.OME_ZARR) / "labels" / self.name)
+                begun = open_labels(
+                    target.labels or target.result(ResultKind.OME_ZARR) / "labels" / self.name, writable=True
+                )
             except ImageError:
                 return self.create(image, file, target)  # it was killed before there were any
             if not begun.is_finished:
@@ -136,12 +141,32 @@ class ZarrLabels:
             If they cannot be written.
         """
         labels = self.create(segmentation.image, file, target)
-        grid = BlockGrid(segmentation.image.shape)
-        for plane in np.ndindex(segmentation.image.stack_shape):
-            for number in range(len(grid)):
-                block = grid.block(number)
-                labels.write_block(plane, block, segmentation.labels[plane][block])
+        for plane, block in _blocks(segmentation.image):
+            labels.write_block(plane, block, segmentation.labels[plane][block])
         _finish(labels, segmentation.measurements, segmentation.count, target, segmentation.provenance.as_dict())
+
+
+def write_maps(path: Path, segmentation: "Segmentation") -> None:
+    """Write probability maps that are in memory, float16.
+
+    Raises
+    ------
+    UnetsegError
+        If they cannot be written, or there is something else.
+    """
+    from napari_unetseg.io.ome_zarr.maps import create_maps
+
+    said = segmentation.provenance.as_dict()
+    maps = create_maps(
+        path, segmentation.heads, segmentation.image, block_side=BLOCK_SIDE, provenance=said, replace=True
+    )
+    for plane, block in _blocks(segmentation.image):
+        maps.write_block(plane, block, segmentation.probability[(slice(None), *plane, *block)])
+
+
+def _blocks(image: Image) -> Iterator[tuple[tuple[int, ...], Block]]:
+    grid = BlockGrid(image.shape)
+    return product(np.ndindex(image.stack_shape), map(grid.block, range(len(grid))))
 
 
 def finish_blocks(result: "BlockResult", labels: "LabelPyramid", target: Target) -> None:
