@@ -14,6 +14,7 @@ from napari_unetseg.batch.output_files import output_folder
 from napari_unetseg.batch.places import address
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import OBJECTS
+from napari_unetseg.cli.cluster_options import Hands
 from napari_unetseg.service import Segmenter
 
 
@@ -26,6 +27,8 @@ class BatchPrinter:
         What segments.
     job
         What is to be done.
+    hands
+        Who does it.
 
     Attributes
     ----------
@@ -33,8 +36,8 @@ class BatchPrinter:
         How far it has come: those of `segment_files`, once it reports.
     """
 
-    def __init__(self, service: Segmenter, job: BatchJob) -> None:
-        self._service, self._job = service, job
+    def __init__(self, service: Segmenter, job: BatchJob, hands: Hands | None = None) -> None:
+        self._service, self._job, self._hands = service, job, hands or Hands()
         self._warned: Counter[str] = Counter()
         self.counts = BatchCounts(job.files)
 
@@ -47,7 +50,13 @@ class BatchPrinter:
             If the model, the device, a parameter or the output folder cannot be used.
         """
         with self._bar() as bar:
-            segment_files(self._service, self._job, report=partial(self._show, bar))
+            segment_files(
+                self._service,
+                self._job,
+                report=partial(self._show, bar),
+                executor=self._hands.executor,
+                distributor=self._hands.distributor,
+            )
         for text, count in self._warned.items():
             if count > 1:
                 _print(f"warning for {count} images: {text}", sys.stderr)
