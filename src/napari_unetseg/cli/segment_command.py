@@ -152,6 +152,10 @@ def segment_command(
                 typer.echo(problem, err=True)
             if not inputs.paths:
                 raise typer.Exit(1)
+            known = {} if conditions is None else read_conditions(conditions)
+            unknown = known.keys() - {place.well for place in inputs.places.values()}
+            if unknown and wells is None:
+                typer.echo(f"{conditions}: no plate here has {', '.join(sorted(unknown))}.", err=True)
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
                 where = {"model": model, "device": device, "backend": backend, "precision": precision, "server": server}
@@ -170,7 +174,7 @@ def segment_command(
                 again,
                 fixing,
                 places=inputs.places,
-                conditions={} if conditions is None else read_conditions(conditions),
+                conditions=known,
                 beside=beside,
                 label_name=label_name,
             )
