@@ -276,11 +276,10 @@ def labels_in(path: str | Path) -> tuple[str, ...]:
     ImageError
         If there is no OME-Zarr.
     """
-    group = open_group(Location.of(path))
-    labels = group.child(LABELS)
+    labels = open_group(Location.of(path)).child(LABELS)
     names = labels.ome.get(LABELS) if labels is not None else None
-    listed = names if isinstance(names, list) else []
-    return tuple(group.location.at(f"{LABELS}/{name}").address for name in listed)
+    listed = [labels.child(str(name)) for name in names] if labels is not None and isinstance(names, list) else []
+    return tuple(one.label for one in listed if one is not None and "image-label" in one.ome)
 
 
 def not_written(path: str | Path, error: Exception) -> UnetsegError:
