@@ -132,10 +132,9 @@ def _is_finished(folder: Path, kind: ResultKind) -> bool:
     from napari_unetseg.io.ome_zarr.location import Location
     from napari_unetseg.io.ome_zarr.opening import open_group
 
-    group = open_group(Location.of(folder))
     if kind is ResultKind.MAPS:
-        return "multiscales" in group.ome
-    return bool(labels_in(group)) or open_labels(folder).is_finished
+        return "multiscales" in open_group(Location.of(folder)).ome
+    return bool(labels_in(folder)) or open_labels(folder).is_finished
 
 
 def _is_tiff(path: Path) -> bool:

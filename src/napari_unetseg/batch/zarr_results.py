@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -161,7 +161,8 @@ def write_maps(path: Path, segmentation: "Segmentation") -> None:
         path, segmentation.heads, segmentation.image, block_side=BLOCK_SIDE, provenance=said, replace=True
     )
     for plane, block in _blocks(segmentation.image):
-        maps.write_block(plane, block, segmentation.probability[(slice(None), *plane, *block)])
+        index: tuple[Any, ...] = (slice(None), *plane, *block)
+        maps.write_block(plane, block, segmentation.probability[index])
 
 
 def _blocks(image: Image) -> Iterator[tuple[tuple[int, ...], Block]]:
