@@ -19,6 +19,7 @@ from napari_unetseg.postprocessing.blocks import Block
 
 if TYPE_CHECKING:
     from napari_unetseg.io.ome_zarr.labels import LabelPyramid
+    from napari_unetseg.io.ome_zarr.maps import MapPyramid
     from napari_unetseg.postprocessing.measurements import Table
     from napari_unetseg.service import Segmentation
     from napari_unetseg.service.block_segmentation import BlockResult
@@ -154,20 +155,42 @@ def write_maps(path: Path, segmentation: "Segmentation") -> None:
     UnetsegError
         If they cannot be written, or there is something else.
     """
-    from napari_unetseg.io.ome_zarr.maps import create_maps
-
-    said = segmentation.provenance.as_dict()
-    maps = create_maps(
-        path, segmentation.heads, segmentation.image, block_side=BLOCK_SIDE, provenance=said, replace=True
-    )
+    maps = _new_maps(path, segmentation.heads, segmentation)
     for plane, block in _blocks(segmentation.image):
         index: tuple[Any, ...] = (slice(None), *plane, *block)
         maps.write_block(plane, block, segmentation.probability[index])
 
 
+def write_block_maps(path: Path, result: "BlockResult") -> None:
+    """Write the probability maps of an image that was done block by block, float16, while what is kept of it is there.
+
+    Raises
+    ------
+    UnetsegError
+        If they cannot be written, or there is something else.
+    """
+    first = result.maps((0,) * len(result.image.stack_axes))
+    maps = _new_maps(path, tuple(first), result)
+    for plane in np.ndindex(result.image.stack_shape):
+        said = result.maps(plane)
+        for block in _plane_blocks(result.image):
+            maps.write_block(plane, block, np.stack([head[block] for head in said.values()]))
+
+
+def _new_maps(path: Path, heads: tuple[str, ...], result: "Segmentation | BlockResult") -> "MapPyramid":
+    from napari_unetseg.io.ome_zarr.maps import create_maps
+
+    said = result.provenance.as_dict()
+    return create_maps(path, heads, result.image, block_side=BLOCK_SIDE, provenance=said, replace=True)
+
+
 def _blocks(image: Image) -> Iterator[tuple[tuple[int, ...], Block]]:
-    grid = BlockGrid(image.shape)
-    return product(np.ndindex(image.stack_shape), map(grid.block, range(len(grid))))
+    return product(np.ndindex(image.stack_shape), _plane_blocks(image))
+
+
+def _plane_blocks(image: Image) -> Iterator[Block]:
+    grid = BlockGrid(image.shape, BLOCK_SIDE)
+    return map(grid.block, range(len(grid)))
 
 
 def finish_blocks(result: "BlockResult", labels: "LabelPyramid", target: Target) -> None:
