@@ -82,7 +82,7 @@ def test_the_units_of_a_killed_worker_are_done_by_another_one(executor: DaskExec
 def test_a_unit_that_kills_each_worker_is_named_and_the_others_are_done(
     executor: DaskExecutor, small_job: BlockJob
 ) -> None:
-    with pytest.raises(UnetsegError, match="squares.npy: block 7 of plane 0 ended each worker"):
+    with pytest.raises(UnetsegError, match=r"squares\.npy: block 7 of plane 0 ended each worker"):
         run(executor, small_job, Writing("kill"))
     done = [unit for unit in UNITS if Writing().is_done(small_job, unit)]
     assert set(done) >= {unit for unit in UNITS if unit < BAD}
@@ -113,7 +113,7 @@ def test_an_image_in_memory_is_refused_before_anything_is_sent(executor: DaskExe
 
 def test_a_folder_that_workers_do_not_see_is_named(executor: DaskExecutor, small_job: BlockJob) -> None:
     small_job.folder.path.rmdir()
-    with pytest.raises(UnetsegError, match="job: the worker tcp.* does not see this folder"):
+    with pytest.raises(UnetsegError, match=r"job: the worker tcp.* does not see this folder"):
         run(executor, small_job, Writing())
 
 

@@ -16,6 +16,7 @@ from napari_unetseg.errors import ParameterError
 from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
 from napari_unetseg.language import Sentence
+from napari_unetseg.segment_options import SegmentOptions
 
 if TYPE_CHECKING:
     import dask.array
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_unetseg.service.service import SegmentationService
 
 _CHUNK = 512
-_LABELS = "labels"
+_LABELS = "objects"
 _PRIMARY = ("FF0000", "00FF00", "0000FF")
 
 _temporary: list["TemporaryDirectory[str]"] = []
@@ -73,7 +74,7 @@ def map_blocks(
     folder: str | Path | None,
     axes: str | None,
     executor: "Executor | None",
-    options: dict[str, Any],
+    options: SegmentOptions,
 ) -> "dask.array.Array":
     """Return the labels of an array, not yet computed; `SegmentationService.map_blocks` explains the rest."""
     import dask.array as da
@@ -138,7 +139,8 @@ def _begin(place: _Place) -> "zarr.Array[Any]":
     if place.image.exists():
         shutil.rmtree(place.image)
     group = zarr.open_group(place.image, mode="w-", zarr_format=3, attributes={"ome": said})
-    chunks = tuple(min(_CHUNK, length) if axis in "YX" else 1 for axis, length in zip(place.axes, place.shape))
+    sizes = zip(place.axes, place.shape, strict=True)
+    chunks = tuple(min(_CHUNK, length) if axis in "YX" else 1 for axis, length in sizes)
     return group.create_array("0", shape=place.shape, dtype=place.dtype, chunks=chunks)
 
 
@@ -150,16 +152,20 @@ def _lead(
     service: "SegmentationService",
     executor: "Executor | None",
     place: _Place,
-    options: dict[str, Any],
+    options: SegmentOptions,
     written: Sequence[None],
 ) -> "zarr.Array[Any]":
     """Segment the image that was written, and return where its labels are."""
     from napari_unetseg.io.ome_zarr.label_creation import create_label_store
+    from napari_unetseg.io.ome_zarr.labels import open_labels
 
     source = BlockSource(path=str(place.image), axes=place.axes)
     image = read_image(**source.model_dump())
-    labels = create_label_store(place.labels, _LABELS, image, block_side=BLOCK_SIDE, replace=True)
     job = place.folder / "job"
+    if job.exists():  # a process that led was lost: what is done of the labels stays
+        labels = open_labels(place.labels / "labels" / _LABELS, writable=True)
+    else:
+        labels = create_label_store(place.labels, _LABELS, image, block_side=BLOCK_SIDE, replace=True)
     service.segment_blocks(
         image,
         job,
@@ -167,7 +173,7 @@ def _lead(
         executor=executor,
         source=source,
         conclude=lambda result: None,
-        **options,
+        **options.model_dump(exclude_unset=True),
     )
     return labels.arrays[0]
 
