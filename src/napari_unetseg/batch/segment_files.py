@@ -393,7 +393,6 @@ class _Batch:
             cancel=self._cancel,
             # While what is done of it is still there, should a file not be written.
             conclude=lambda result: ended.append(self.store.finish_blocks(current, result, labels, kept)),
-            keep_maps=ResultKind.MAPS in self.store.kinds(file),
             **self._job.segment_options,
         )
         return ended[0]

@@ -108,10 +108,7 @@ def read_summary(job: BlockJob, plane: int) -> PlaneSummary:
     """Read what was found of a plane, once the stage is concluded."""
     values = load_json(_summary_file(job, plane))
     everywhere, objects = (
-        ExactSums(
-            *(np.array([values[part][name]], np.int64) for name in _SUMS[:3]), np.array([values[part]["unknown"]])
-        )
-        for part in ("everywhere", "objects")
+        ExactSums(**{name: np.array([values[part][name]]) for name in _SUMS}) for part in ("everywhere", "objects")
     )
     return PlaneSummary(values["count"], everywhere, objects)
 
@@ -198,7 +195,7 @@ def _conclude_plane(job: BlockJob, plane: int) -> None:
 
 
 def _sums(found: Sequence[dict[str, NDArray[Any]]], prefix: str = "") -> ExactSums:
-    return ExactSums(*(np.concatenate([part[prefix + name] for part in found]) for name in _SUMS))
+    return ExactSums.joined([ExactSums(**{name: part[prefix + name] for name in _SUMS}) for part in found])
 
 
 def _total(sums: ExactSums) -> dict[str, Any]:
