@@ -1,0 +1,151 @@
+"""Labels on disk as a layer: what it shows is read where the canvas looks, and drawn anew as blocks come in."""
+
+import time
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer
+
+from napari_unetseg.layer_style import LABELS, METADATA_KEY
+from napari_unetseg.plugin.layers.napari_types import LayerArray
+from napari_unetseg.plugin.layers.plane import full_resolution
+from napari_unetseg.postprocessing.layer_data import Placement
+
+STORED_KEY = "napari_unetseg_stored"
+"""Under which the metadata of a layer, and the record of a result, say that the labels are on disk."""
+
+_LEAST_PAUSE_MS = 400
+_SHARE = 20  # Of the window's time, one part in so many is spent on drawing what came in.
+
+_Key = int | slice | EllipsisType
+
+
+class PlacedLevel:
+    """A level of a label image with the dimensions of the layer that it lies over, read where it is indexed.
+
+    Parameters
+    ----------
+    source
+        The level.
+    layer_axes
+        For each axis of it that of the layer; None for one of length 1 that the layer does not have.
+    ndim
+        Dimensions of the layer; along those that the level does not have it has length 1.
+    """
+
+    def __init__(self, source: LayerArray, layer_axes: Sequence[int | None], ndim: int) -> None:
+        self._source, self._layer_axes = source, tuple(layer_axes)
+        lengths = dict(zip(layer_axes, source.shape, strict=True))
+        self.shape = tuple(int(lengths.get(axis, 1)) for axis in range(ndim))
+        self.dtype: np.dtype[Any] = np.dtype(source.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of the layer."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __getitem__(self, key: _Key | tuple[_Key, ...]) -> NDArray[Any]:
+        keys = _full_key(key if isinstance(key, tuple) else (key,), self.ndim)
+        boxes = [at if isinstance(at, slice) else slice(at, at + 1 or None) for at in keys]
+        box = tuple(0 if axis is None else boxes[axis] for axis in self._layer_axes)
+        own = [axis for axis in self._layer_axes if axis is not None]
+        read = np.asarray(self._source[box]).transpose(np.argsort(own))
+        read = np.expand_dims(read, tuple(axis for axis in range(self.ndim) if axis not in own))
+        # Of its own axes no more than the wanted part was read.
+        rest = [slice(None) if axis in own else box for axis, box in enumerate(boxes)]
+        return read[tuple(part if isinstance(at, slice) else 0 for part, at in zip(rest, keys, strict=True))]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[...], dtype=dtype)
+
+
+def make_layer(levels: Sequence[LayerArray], axes: str, image_axes: str, placement: Placement, name: str) -> Labels:
+    """Make the layer of a label image that is being written; call it in a worker.
+
+    Parameters
+    ----------
+    levels
+        Of the label image, the largest first.
+    axes
+        A letter for each axis of these.
+    image_axes
+        A letter for each axis of the stack that was segmented, then ``"YX"``.
+    placement
+        Where it lies.
+    name
+        Of the layer.
+    """
+    places = dict(zip(image_axes, (*placement.stack_axes, *placement.plane_axes), strict=True))
+    layer_axes = [places.get(letter) for letter in axes]
+    data: list[Any] = list(levels)
+    if layer_axes != list(range(placement.ndim)):
+        data = [PlacedLevel(level, layer_axes, placement.ndim) for level in levels]
+    arguments: dict[str, Any] = {**LABELS, **placement.transform, "metadata": {STORED_KEY: True}}
+    return Labels(data, multiscale=True, name=name, **arguments)
+
+
+def is_stored(layer: Layer | None) -> bool:
+    """Whether a layer shows labels on disk, finished or not, which are read and never written by the viewer."""
+    if not isinstance(layer, Labels):
+        return False
+    ours = METADATA_KEY in layer.metadata or STORED_KEY in layer.metadata
+    return ours and not isinstance(full_resolution(layer), np.ndarray)
+
+
+class Redrawing(QObject):
+    """Draws a layer anew after its pixels on disk have changed, and leaves the window time for everything else.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    parent
+        Owner.
+    """
+
+    def __init__(self, layer: Labels, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._layer = layer
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_LEAST_PAUSE_MS)
+        self._timer.timeout.connect(self._draw)
+
+    def request(self) -> None:
+        """Have the layer drawn soon; requests that come until then are one."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def finish(self) -> None:
+        """Draw the layer now, if that was requested."""
+        if self._timer.isActive():
+            self.stop()
+            self._draw()
+
+    def stop(self) -> None:
+        """Draw nothing that was requested."""
+        self._timer.stop()
+
+    def _draw(self) -> None:
+        clock = time.perf_counter()
+        self._layer.refresh(extent=False, highlight=False)
+        took = 1000 * (time.perf_counter() - clock)
+        self._timer.setInterval(max(_LEAST_PAUSE_MS, round(_SHARE * took)))
+
+
+def _full_key(key: tuple[_Key, ...], ndim: int) -> list[int | slice]:
+    """Give a key an entry for each axis."""
+    given = [at for at in key if at is not Ellipsis]
+    place = next((number for number, at in enumerate(key) if at is Ellipsis), len(given))
+    missing: list[_Key] = [slice(None)] * (ndim - len(given))
+    keys = [*given[:place], *missing, *given[place:]]
+    return [at if isinstance(at, slice) else int(at) for at in keys]  # type: ignore[arg-type]
