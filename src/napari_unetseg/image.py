@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.language import Sentence
+from napari_unetseg.lazy_array import LazyArray
 
 PLANES = ("YX", "YXC", "CYX")
 """What the axes of one plane can be: grey, channels last, channels first."""
@@ -33,7 +34,8 @@ class Image:
     array
         Pixels of any bool, integer or float dtype, in the order that `axes` names. It may be anything that has a
         shape and a dtype and is read by indexing, such as a dask array or a memory-mapped file: the planes of a
-        stack are then read one at a time, and a plane too large to be read at once in tiles.
+        stack are then read one at a time, and a plane too large to be read at once in tiles. A `LazyArray` is read
+        where a pixel is needed, and not before.
     axes
         ``"YX"`` (grey), ``"YXC"`` (channels last) or ``"CYX"`` (channels first) for one plane. Any other upper-case
         letters make it a stack along those axes, such as ``"ZYX"``, ``"TYX"``, ``"TCZYX"`` or ``"ZYXC"``;
@@ -220,7 +222,7 @@ class Image:
         return self._take({"C": channel}) if "C" in self.axes else self
 
     def plane(self, index: tuple[int, ...]) -> "Image":
-        """Read one plane of a stack, or the only plane there is at ``()``.
+        """Read one plane of a stack, or the only plane there is at ``()``; of a `LazyArray`, leave it where it is.
 
         Parameters
         ----------
@@ -230,7 +232,7 @@ class Image:
         if not self.stack_axes:
             return self
         taken = self._take(dict(zip(self.stack_axes, index, strict=True)))
-        return replace(taken, array=np.asarray(taken.array))
+        return taken if isinstance(taken.array, LazyArray) else replace(taken, array=np.asarray(taken.array))
 
     @property
     def varies(self) -> bool:
@@ -261,7 +263,7 @@ class Image:
 
 def _for_numpy(array: NDArray[Any]) -> NDArray[Any]:
     """Read what knows neither new axes nor their order, such as a zarr array; leave others, such as dask's, unread."""
-    return array if hasattr(array, "__array_function__") else np.asarray(array)
+    return array if hasattr(array, "__array_function__") or isinstance(array, LazyArray) else np.asarray(array)
 
 
 def _is_readable(axes: Any) -> bool:

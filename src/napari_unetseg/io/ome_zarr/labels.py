@@ -1,0 +1,289 @@
+"""Label images of OME-Zarr: opened, written block by block, and finished."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.errors import ImageError, UnetsegError
+from napari_unetseg.io.ome_zarr.label_groups import open_group
+from napari_unetseg.io.ome_zarr.label_list import LABELS, add_to_list
+from napari_unetseg.io.ome_zarr.label_metadata import (
+    OWN_KEY,
+    Lying,
+    colours_as_stated,
+    enveloped,
+    own_attributes,
+    plain_attributes,
+    properties_as_stated,
+    read_lying,
+    stated_colours,
+    stated_properties,
+)
+from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, read_columns, write_columns
+from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
+from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.blocks import Block
+
+if TYPE_CHECKING:
+    import zarr
+
+
+@dataclass(frozen=True)
+class LabelPyramid:
+    """A label image with its lower levels; a `LabelTarget`, which processes may send one another.
+
+    Attributes
+    ----------
+    path
+        Of its group: a folder, or ``archive.zip/group``.
+    arrays
+        Of the levels, (..., Y, X), from full resolution on; int32 where they were made here.
+    attributes
+        Of its group, as the format has them, and what is ours under `OWN_KEY`.
+    """
+
+    path: str
+    arrays: "tuple[zarr.Array[Any], ...]"
+    attributes: Mapping[str, Any]
+
+    def write_block(self, plane: tuple[int, ...], block: Block, labels: NDArray[np.int32]) -> None:
+        """Write a block of a plane (Y, X), into all levels; no other process may write the same block.
+
+        Raises
+        ------
+        ValueError
+            If the block does not begin where one of the size begins that the labels were made for.
+        UnetsegError
+            If the operating system refuses.
+        """
+        try:
+            write_region(self.arrays, self.strides, self._index(plane), block, labels, every_nth)
+        except OSError as error:
+            raise not_written(self.path, error) from error
+
+    def read(self, plane: tuple[int, ...], region: Block) -> NDArray[np.int32]:
+        """Read any region of a plane at full resolution."""
+        at: Any = (*self._index(plane), *region)
+        return np.asarray(self.arrays[0][at], np.int32)
+
+    @property
+    def axes(self) -> str:
+        """A letter for each axis of `arrays`; ``?`` where its name is longer."""
+        return self._lying.letters
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """The name of each axis, such as ``"y"``."""
+        return tuple(axis["name"] for axis in self._lying.axes)
+
+    @property
+    def units(self) -> tuple[str | None, ...]:
+        """The unit of each axis, such as ``"micrometer"``; None where it has none."""
+        return tuple(axis.get("unit") for axis in self._lying.axes)
+
+    @cached_property
+    def scale(self) -> tuple[float, ...]:
+        """How far apart pixels of full resolution lie along each axis."""
+        return tuple(float(size) for size in self._place[0])
+
+    @cached_property
+    def translation(self) -> tuple[float, ...]:
+        """Where the centre of the first pixel lies along each axis."""
+        return tuple(float(size) for size in self._place[1])
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """How many pixels of full resolution a pixel of each level spans, along Y and X, if they were made here."""
+        return tuple(self._own["strides"])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether readers can know of it."""
+        return "multiscales" in self.attributes
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        said = self._said["multiscales"][0].get("name")
+        return str(said or Path(self.path).name)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """How the labels came about, as results record it; empty where that is not known."""
+        return dict(self._own.get("provenance") or {})
+
+    @property
+    def table_file(self) -> str | None:
+        """Where the table was, relative to the group, if it is too large to be in it."""
+        return self._own.get("table_file")
+
+    @property
+    def colours(self) -> dict[int, tuple[float, ...]]:
+        """Red, green, blue and opacity, 0..1, of objects; empty where none has its own."""
+        return stated_colours(self._said.get("image-label", {}).get("colors") or ())
+
+    def table(self) -> dict[str, NDArray[Any]]:
+        """Read the measurements of the objects, by column, with one called ``label``; empty where there are none."""
+        columns = read_columns(open_group(self.path))
+        if columns:
+            return columns
+        listed = self._said.get("image-label", {}).get("properties") or ()
+        return stated_properties(listed) if listed else {}
+
+    def finish(
+        self,
+        *,
+        table: Mapping[str, NDArray[Any]] | None = None,
+        table_file: Path | None = None,
+        colours: Mapping[int, Sequence[float]] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> "LabelPyramid":
+        """Let readers know of the labels, once all blocks are written; no process may write any more.
+
+        Parameters
+        ----------
+        table
+            What was measured, by column, with one called ``label``; in stacks objects may have several rows. It is
+            kept with the labels, and in the format's own way, too, where it has up to `MOST_PROPERTIES` rows, one
+            for each object.
+        table_file
+            A file of the table, of which a viewer is told where `table` is not given.
+        colours
+            Red, green, blue and opacity, 0..1, of every object in `table`; None leaves the choice to viewers.
+        provenance
+            How the labels came about.
+
+        Returns
+        -------
+        LabelPyramid
+            The finished one.
+
+        Raises
+        ------
+        ValueError
+            If an object has no colour while others have.
+        UnetsegError
+            If the operating system refuses.
+        """
+        folder = Path(self.path)
+        said = self._said
+        version = self._own["version"]
+        about = dict(said["image-label"])
+        own = {name: self._own[name] for name in ("version", "planes", "strides")}
+        own["provenance"] = dict(provenance or {})
+        try:
+            _sweep(folder)
+            group = open_group(self.path, "r+")
+            if table is not None:
+                labels = np.asarray(table["label"])
+                write_columns(group, table)
+                if colours is not None:
+                    about["colors"] = colours_as_stated(colours, int(labels.max(initial=0)))
+                if 0 < len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
+                    about["properties"] = properties_as_stated(table)
+            if table_file is not None:
+                own["table_file"] = _relative(table_file, folder)
+            group.attrs.put(enveloped(version, {**said, "image-label": about}, own))
+            add_to_list(folder.parents[1], folder.name)
+        except OSError as error:
+            raise not_written(self.path, error) from error
+        return open_labels(self.path)
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return dict(self.attributes.get(OWN_KEY) or {})
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        """What the format says, or will say once the labels are finished."""
+        return dict(self.attributes if self.is_finished else self._own["draft"])
+
+    @cached_property
+    def _lying(self) -> Lying:
+        return read_lying(self.path, self._said)
+
+    @cached_property
+    def _place(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        scale, translation = np.ones(len(self.axes)), np.zeros(len(self.axes))
+        for one in (*self._lying.levels[0], *self._lying.whole):
+            if one["type"] == "scale":
+                scale, translation = scale * one["scale"], translation * one["scale"]
+            elif one["type"] == "translation":
+                translation = translation + one["translation"]
+        return scale, translation
+
+    def _index(self, plane: tuple[int, ...]) -> tuple[int, ...]:
+        """Return where a plane is along all axes before Y and X: those that the image dropped have one place."""
+        places = dict(zip(self._own.get("planes", self.axes[:-2]), plane, strict=True))
+        return tuple(places.get(letter, 0) for letter in self.axes[:-2])
+
+
+def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
+    """Open a label image: one within an image, finished or not, or one of another program.
+
+    Parameters
+    ----------
+    path
+        Of its group: a folder, or ``archive.zip/group``.
+    writable
+        Whether blocks shall be written; not into an archive.
+
+    Raises
+    ------
+    ImageError
+        If there is none.
+    """
+    try:
+        group = open_group(str(path), "r+" if writable else "r")
+        attributes = {**plain_attributes(group), OWN_KEY: (own := own_attributes(group))}
+        said = attributes if "multiscales" in attributes else own["draft"]
+        arrays: Any = tuple(group[one["path"]] for one in said["multiscales"][0]["datasets"])
+        kinds = {array.dtype.kind for array in arrays}
+        if not said.keys() >= {"image-label"} or not kinds <= {"b", "i", "u"}:
+            raise KeyError("image-label")
+    except (OSError, KeyError, TypeError, IndexError, ValueError) as error:
+        raise ImageError(
+            Sentence("{path}: this is no label image of OME-Zarr ({reason}).", path=path, reason=repr(error))
+        ) from error
+    return LabelPyramid(str(path), arrays, attributes)
+
+
+def labels_in(path: str | Path) -> tuple[str, ...]:
+    """Return the paths of the finished label images of an image or a store of labels; empty if there are none."""
+    try:
+        group = open_group(f"{path}/{LABELS}")
+    except (OSError, KeyError):
+        return ()
+    return tuple(f"{path}/{LABELS}/{name}" for name in plain_attributes(group).get(LABELS) or () if name in group)
+
+
+def not_written(path: str | Path, error: Exception) -> UnetsegError:
+    """Say that a store cannot be written."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return UnetsegError(
+        Sentence(
+            "{path}: cannot be written ({reason}). Choose another output folder or make room on the disk.",
+            path=path,
+            reason=reason,
+        )
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path as seen from a folder, with forward slashes; on another drive of Windows the whole path."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written; nobody writes any more."""
+    for path in folder.rglob("*.partial"):
+        path.unlink(missing_ok=True)
