@@ -71,8 +71,8 @@ class Destination:
     def table(self) -> Path:
         """The file of measurements."""
         if self.into_image:
-            return self.folder.parent / f"{stem(self.folder.name)}_{self.name}_table.csv"
-        return self.folder / f"{self.name}_table.csv"
+            return self.folder.parent / f"{stem(self.folder.name)}_{self.name}_labels.csv"
+        return self.folder / f"{self.name}_labels.csv"
 
 
 @dataclass(frozen=True)

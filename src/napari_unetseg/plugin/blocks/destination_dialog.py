@@ -193,10 +193,10 @@ class DestinationDialog(QDialog):
             self.name.setText(next_name(destination.name))
         else:
             self._findings = findings
-            self.replace.setEnabled(findings.exists)
-            if not findings.exists:
+            there = findings.exists or findings.unfinished
+            self.replace.setEnabled(there)
+            if not there:
                 self.replace.setChecked(False)
-            self.start.setText(tr(_GO_ON if findings.unfinished else _START))
             self._allow()
 
     def _on_failed(self, question: object, error: Exception) -> None:
@@ -209,13 +209,15 @@ class DestinationDialog(QDialog):
             self._show(tr(_LOOKING) if self.destination() else "")
             return
         blocked = findings.exists and not self.replace.isChecked()
+        goes_on = findings.unfinished and not self.replace.isChecked()
         self.start.setEnabled(findings.problem is None and not blocked)
+        self.start.setText(tr(_GO_ON if goes_on else _START))
         free = findings.free_bytes
         if findings.problem is not None:
             self._show(findings.problem, "warning")
         elif blocked:
             self._show(tr(_EXISTS).format(replace=tr(_REPLACE)), "warning")
-        elif findings.unfinished:
+        elif goes_on:
             self._show(tr(_UNFINISHED))
         elif free is not None:
             short = free < self._needed

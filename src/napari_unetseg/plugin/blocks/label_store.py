@@ -1,13 +1,40 @@
 """The label image of a run: made for it, or that of a run that goes on."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_unetseg.blockwise.grid import BLOCK_SIDE
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.io.claims import Claims, claim_path
+from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.blocks.destination import Destination
 
 if TYPE_CHECKING:
     from napari_unetseg.io.ome_zarr.labels import LabelPyramid
+
+
+_TAKEN = mark(
+    "'{name}' in {folder}: another window or program writes these labels now. Choose another name, or wait until it is "
+    "done."
+)
+
+
+@contextmanager
+def hold_labels(destination: Destination) -> Iterator[None]:
+    """Let nobody else write labels until the block ends.
+
+    Raises
+    ------
+    UnetsegError
+        If somebody writes them already, or nothing can be written there.
+    """
+    with Claims() as claims:
+        if not claims.claim(claim_path(destination.folder, f"labels {destination.name}")):
+            raise UnetsegError(tr(_TAKEN).format(name=destination.name, folder=destination.folder))
+        yield
 
 
 def open_store(destination: Destination, image: Image, block_side: int = BLOCK_SIDE) -> "LabelPyramid":
@@ -27,10 +54,14 @@ def open_store(destination: Destination, image: Image, block_side: int = BLOCK_S
     UnetsegError
         If it cannot be written, or there is a finished one that is not to be replaced.
     """
-    from napari_unetseg.io.ome_zarr.labels import create_label_store, create_labels, open_labels
+    from napari_unetseg.io.ome_zarr.label_creation import create_label_store, create_labels
+    from napari_unetseg.io.ome_zarr.labels import open_labels
 
-    if destination.job_folder.is_dir():
-        return open_labels(destination.group)
+    goes_on = destination.job_folder.is_dir() and destination.group.is_dir() and not destination.replace
+    if goes_on:
+        return open_labels(destination.group, writable=True)
+    # Its blocks are of labels that are gone, or to go.
+    shutil.rmtree(destination.job_folder, ignore_errors=True)
     if destination.into_image:
         return create_labels(
             destination.store, destination.name, image, block_side=block_side, replace=destination.replace

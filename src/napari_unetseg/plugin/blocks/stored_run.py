@@ -6,7 +6,6 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.errors import Cancelled
-from napari_unetseg.plugin.blocks.label_store import OpenStore, open_store
 from napari_unetseg.plugin.blocks.stored_job import StoredJob, StoredOutcome, run_stored
 from napari_unetseg.plugin.blocks.stored_layer import Redrawing
 from napari_unetseg.plugin.workers.background import Task, start
@@ -25,8 +24,6 @@ class StoredRun(QObject):
         Gives the service of a model and device, in the worker.
     controller
         Of the other runs.
-    store
-        Makes the label image, in the worker.
     parent
         Owner.
 
@@ -46,12 +43,11 @@ class StoredRun(QObject):
         self,
         services: ServiceFactory,
         controller: RunController,
-        store: OpenStore = open_store,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.job: StoredJob | None = None
-        self._services, self._controller, self._store = services, controller, store
+        self._services, self._controller = services, controller
         self._task: Task[None] | None = None
         self._drawing: Redrawing | None = None
         self._outcome: StoredOutcome | None = None
@@ -67,7 +63,7 @@ class StoredRun(QObject):
         if self._controller.running:
             return
         self.job, self._outcome, self._error = job, None, None
-        task = self._task = Task(partial(run_stored, job, self._services, self._store))
+        task = self._task = Task(partial(run_stored, job, self._services))
         self._controller.hold(task)
         # These pass on, as those of the other runs do, to whoever says how far a run is.
         task.reports.stage.connect(self._controller.stage)
