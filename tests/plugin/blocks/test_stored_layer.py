@@ -37,7 +37,7 @@ class Recorded:
 def test_a_level_is_read_as_if_it_had_the_axes_of_the_layer(
     axes: str, layer_axes: list[int | None], ndim: int, key: str
 ) -> None:
-    lengths = {None: 1, **{axis: 4 + axis for axis in range(5)}}
+    lengths: dict[int | None, int] = {None: 1} | {axis: 4 + axis for axis in range(5)}
     shape = tuple(lengths[axis] for axis in layer_axes)
     pixels = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
     own = [axis for axis in layer_axes if axis is not None]
@@ -46,9 +46,9 @@ def test_a_level_is_read_as_if_it_had_the_axes_of_the_layer(
     expected = np.zeros([lengths[axis] if axis in own else 1 for axis in range(ndim)], np.int32)
     for place in np.ndindex(expected.shape):
         expected[place] = squeezed[tuple(place[axis] for axis in own)]
-    source = Recorded(pixels)
+    source: Any = Recorded(pixels)
     level = PlacedLevel(source, layer_axes, ndim)
-    assert (level.shape, level.ndim, level.dtype) == (expected.shape, ndim, np.int32)
+    assert (level.shape, level.ndim, level.dtype) == (expected.shape, ndim, np.dtype(np.int32))
     wanted: Any = {
         "all": ...,
         "plane": (0, ...),

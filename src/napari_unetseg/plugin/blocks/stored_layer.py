@@ -68,7 +68,7 @@ class PlacedLevel:
         return np.asarray(self[...], dtype=dtype)
 
 
-def make_layer(levels: Sequence[LayerArray], axes: str, image_axes: str, placement: Placement, name: str) -> Labels:
+def make_layer(levels: Sequence[Any], axes: str, image_axes: str, placement: Placement, name: str) -> Labels:
     """Make the layer of a label image that is being written; call it in a worker.
 
     Parameters
