@@ -1,3 +1,4 @@
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,9 +93,22 @@ def test_extremes_pass_over_pixels_without_a_value(monkeypatch, bad):
 
 
 def test_a_plane_varies_only_in_pixels_that_have_a_value(monkeypatch):
-    monkeypatch.setattr(intensity_range, "_IN_CACHE", 40)
-    plane = np.full((40, 10), 5, np.float32)
-    plane[3, 3] = np.nan
-    assert not intensity_range.varies(plane)
-    plane[39, 9] = 6
-    assert intensity_range.varies(plane)
+    monkeypatch.setattr(intensity_range, "_A_LOOK", 40)
+    planes = np.full((3, 40, 10), 5, np.float32)
+    planes[1] = np.nan
+    planes[0, 3, 3] = np.nan
+    assert intensity_range.varying_planes(planes) == []
+    planes[2, 0, 0], planes[0, 39, 9] = 4, 6
+    assert intensity_range.varying_planes(planes) == [0, 2]
+
+
+def test_what_is_not_in_memory_is_read_in_whole_chunks():
+    whole = da.zeros((3, 100, 90), chunks=(1, 16, 7))
+    found = list(intensity_range.pieces(whole, elsewhere=3 * 40 * 40))
+    assert found[0] == (slice(0, 32), slice(0, 35))
+    assert found[-1] == (slice(96, 100), slice(70, 90))
+    seen = np.zeros((100, 90), int)
+    for part in found:
+        seen[part] += 1
+    assert (seen == 1).all()
+    assert next(intensity_range.pieces(whole, elsewhere=3)) == (slice(0, 16), slice(0, 7))

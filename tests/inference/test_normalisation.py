@@ -6,8 +6,9 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference import intensity_range, normalisation
 from napari_unetseg.inference.backends.intensities import BOUND, rescale
 from napari_unetseg.inference.intensity_range import full_range
-from napari_unetseg.inference.normalisation import normalise
+from napari_unetseg.inference.normalisation import IntensityRanges, find_ranges, normalise
 from napari_unetseg.inference.tiling.exact import mirrored
+from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
 
 HALF = Percentile(low=25, high=75)
@@ -20,6 +21,18 @@ def ramp():
     return np.arange(121, dtype=np.float64).reshape(11, 11)
 
 
+def everywhere_invalid(pixels):
+    """Where pixels have no value, as maps are cleared there and as it is asked for a part."""
+    maps = np.ones((2, *pixels.planes.shape[1:]), np.float32)
+    pixels.clear_invalid(maps)
+    cleared = maps == 0
+    assert np.array_equal(*cleared)
+    part = (slice(1, None), slice(0, 3))
+    asked = pixels.invalid(part)
+    np.testing.assert_array_equal(cleared[0][part], False if asked is None else asked)
+    return cleared[0]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_type_becomes_float32_between_its_percentiles(dtype):
     pixels = np.repeat([0, 0, 0, 1, 1, 1], 6).reshape(6, 6).astype(dtype)
@@ -27,8 +40,8 @@ def test_any_type_becomes_float32_between_its_percentiles(dtype):
     assert prepared.array.dtype == np.float32
     assert prepared.array.shape == (3, 6, 6)
     assert np.array_equal(prepared.array, np.broadcast_to(pixels.astype(np.float32), (3, 6, 6)))
-    assert prepared.invalid is None
-    assert prepared.warnings == ()
+    assert prepared.found.invalid == 0
+    assert prepared.found.warnings == ()
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64])
@@ -64,7 +77,7 @@ def test_values_outside_the_percentiles_are_not_clipped(ramp):
 def test_a_constant_image_is_zero(value):
     prepared = normalise(Image.of(np.full((5, 4), value, np.uint8)), HALF, 3)
     assert not prepared.array.any()
-    assert prepared.warnings == ()
+    assert prepared.found.warnings == ()
 
 
 def test_few_objects_on_a_background_of_one_value_are_still_seen():
@@ -78,22 +91,22 @@ def test_few_objects_on_a_background_of_one_value_are_still_seen():
 def test_pixels_without_a_value_become_low_and_are_counted(ramp, bad):
     ramp[3, 4] = ramp[5, 6] = bad
     prepared = normalise(Image.of(ramp, name="scan"), HALF, 3)
-    assert np.argwhere(prepared.invalid).tolist() == [[3, 4], [5, 6]]
+    assert np.argwhere(everywhere_invalid(prepared)).tolist() == [[3, 4], [5, 6]]
     assert prepared.array[:, 3, 4].tolist() == [0, 0, 0]
     assert prepared.ranges == (tuple(np.percentile(ramp[np.isfinite(ramp)], (25, 75))),)
-    assert prepared.warnings == ("scan: 2 of 121 pixels are NaN or infinite; they are taken as background.",)
+    assert prepared.found.warnings == ("scan: 2 of 121 pixels are NaN or infinite; they are taken as background.",)
 
 
 def test_an_image_without_any_value_is_zero():
     prepared = normalise(Image.of(np.full((3, 3), np.nan)), HALF, 3)
-    assert prepared.invalid.all()
+    assert everywhere_invalid(prepared).all()
     assert not prepared.array.any()
 
 
 def test_a_pixel_is_invalid_if_any_colour_is():
     colours = np.random.default_rng(0).random((6, 6, 3))
     colours[1, 2, 1] = np.nan
-    assert np.argwhere(normalise(Image.of(colours), HALF, 3).invalid).tolist() == [[1, 2]]
+    assert np.argwhere(everywhere_invalid(normalise(Image.of(colours), HALF, 3))).tolist() == [[1, 2]]
 
 
 def test_colours_share_one_range_and_alpha_is_dropped():
@@ -127,21 +140,21 @@ def test_of_other_channels_the_first_is_used_and_the_user_told(count):
     image = Image(stack, "CYX", name="stack")
     prepared = normalise(image, HALF, 3)
     assert np.array_equal(prepared.array, normalise(image.take_channel(0), HALF, 3).array)
-    assert f"first of its {count} channels" in prepared.warnings[0]
-    assert "Choose a channel" in prepared.warnings[0]
-    assert normalise(image.take_channel(1), HALF, 3).warnings == ()
+    assert f"first of its {count} channels" in prepared.found.warnings[0]
+    assert "Choose a channel" in prepared.found.warnings[0]
+    assert normalise(image.take_channel(1), HALF, 3).found.warnings == ()
 
 
 def test_three_channels_that_are_not_called_rgb_are_used_and_the_user_told():
     stack = np.random.default_rng(0).random((3, 12, 11))
     prepared = normalise(Image(stack, "CYX"), HALF, 3)
     assert np.array_equal(prepared.array, normalise(Image(stack, "CYX", rgb=True), HALF, 3).array)
-    assert "red, green and blue" in prepared.warnings[0]
+    assert "red, green and blue" in prepared.found.warnings[0]
 
 
 def test_a_single_channel_axis_is_a_grey_image(ramp):
     prepared = normalise(Image(ramp[np.newaxis], "CYX"), HALF, 3)
-    assert prepared.warnings == ()
+    assert prepared.found.warnings == ()
     assert np.array_equal(prepared.array, normalise(Image.of(ramp), HALF, 3).array)
 
 
@@ -200,9 +213,11 @@ def test_sixteen_bits_are_not_cut_to_eight():
 
 def test_twelve_bits_in_sixteen_are_told():
     prepared = normalise(Image.of(whole_range(np.uint16, 3000), name="camera"), IMAGENET, 3)
-    assert prepared.warnings == ("camera: no pixel of this uint16 image is above 4095, which is taken as full white.",)
-    assert normalise(Image.of(whole_range(np.uint16, 60000)), IMAGENET, 3).warnings == ()
-    assert normalise(Image.of(whole_range(np.uint8, 60)), IMAGENET, 3).warnings == ()
+    assert prepared.found.warnings == (
+        "camera: no pixel of this uint16 image is above 4095, which is taken as full white.",
+    )
+    assert normalise(Image.of(whole_range(np.uint16, 60000)), IMAGENET, 3).found.warnings == ()
+    assert normalise(Image.of(whole_range(np.uint8, 60)), IMAGENET, 3).found.warnings == ()
 
 
 def test_a_grey_image_is_repeated_before_each_channel_gets_its_own_statistics(ramp):
@@ -226,7 +241,7 @@ def test_pixels_without_a_value_become_the_mean():
     pixels = np.array([[0.2, np.nan, np.inf, 0.9]])
     prepared = normalise(Image.of(pixels), IMAGENET, 3)
     assert prepared.array[:, 0, 1:3].tolist() == [[0, 0]] * 3
-    assert prepared.invalid.tolist() == [[False, True, True, False]]
+    assert everywhere_invalid(prepared).tolist() == [[False, True, True, False]]
     assert full_range(np.array([[np.nan]])) == 1
 
 
@@ -249,12 +264,11 @@ def test_an_image_that_is_read_in_tiles_is_seen_as_the_one_in_memory(monkeypatch
         pixels[3, 4], pixels[38, 2] = np.nan, np.inf
     whole = normalise(Image(pixels), kind, 3)
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
-    monkeypatch.setattr(intensity_range, "_STRIP", 300)
+    monkeypatch.setattr(intensity_range, "_PIECE", 300)
     lazy = normalise(Image(da.from_array(pixels, chunks=(7, 11))), kind, 3)
     assert isinstance(lazy.planes, da.Array)
-    assert lazy.ranges == whole.ranges
-    assert lazy.warnings == whole.warnings
-    np.testing.assert_array_equal(lazy.invalid, whole.invalid)
+    assert lazy.found == whole.found
+    np.testing.assert_array_equal(everywhere_invalid(lazy), everywhere_invalid(whole))
     rows, columns = np.array([38, 39, 39, 38]), np.arange(20, 50)
     seen = lazy.read(rows, columns)
     assert isinstance(seen, np.ndarray)
@@ -281,10 +295,10 @@ def test_a_tile_reads_only_the_chunks_it_needs(monkeypatch):
 
 def test_it_is_told_of_which_rows_and_columns_the_percentiles_are(monkeypatch):
     pixels = np.zeros((40, 40), np.uint8)
-    assert normalise(Image(pixels), HALF, 1).sampled == 1
+    assert normalise(Image(pixels), HALF, 1).found.sampled == 1
     monkeypatch.setattr(intensity_range, "EXACT_PIXELS", 400)
-    assert normalise(Image(pixels), HALF, 1).sampled == 2
-    assert normalise(Image(pixels), MinMax(), 1).sampled == 1
+    assert normalise(Image(pixels), HALF, 1).found.sampled == 2
+    assert normalise(Image(pixels), MinMax(), 1).found.sampled == 1
 
 
 def plainly(pixels, rows, columns):
@@ -331,3 +345,36 @@ def test_a_large_file_is_not_for_a_device_as_a_whole(tmp_path, monkeypatch):
     assert normalise(on_disk, MinMax(), 1).raw.planes.shape == (1, 20, 20)
     monkeypatch.setattr(normalisation, "READ_AT_ONCE", 100)
     assert normalise(on_disk, MinMax(), 1).raw is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels"),
+    [(Percentile(low=1, high=99), 1), (MinMax(), 3), (IMAGENET, 3), (MeanStd(mean=(0.5,), std=(0.25,)), 1)],
+)
+def test_who_is_told_the_ranges_sees_what_the_finder_of_them_saw(kind, channels):
+    pixels = np.random.default_rng(3).normal(100, 40, (40, 50, 4)).astype(np.float32)
+    pixels[3, 4, 1] = np.nan
+    image = Image(pixels, "YXC", rgb=True, name="scan")
+    lazy = Image(da.from_array(pixels, chunks=(7, 11, 4)), "YXC", rgb=True, name="scan")
+    whole = normalise(image, kind, channels)
+    found = find_ranges(lazy, kind, channels)
+    assert found == whole.found
+    told = IntensityRanges.model_validate_json(found.model_dump_json())
+    parts = normalise(lazy, kind, channels, told)
+    assert isinstance(parts.planes, da.Array)
+    np.testing.assert_array_equal(parts.array, whole.array)
+    np.testing.assert_array_equal(everywhere_invalid(parts), everywhere_invalid(whole))
+
+
+def test_of_a_blue_picture_the_others_are_told_which_channel_it_is():
+    blue = np.zeros((9, 7, 3), np.uint8)
+    blue[..., 2] = np.random.default_rng(0).integers(0, 255, (9, 7))
+    image = Image.of(blue)
+    found = find_ranges(image, HALF, 3)
+    assert found.used == (2, 3)
+    np.testing.assert_array_equal(normalise(image, HALF, 3, found).array, normalise(image, HALF, 3).array)
+
+
+def test_what_is_said_of_an_image_can_still_be_translated():
+    warnings = find_ranges(Image(np.array([[1.0, np.nan]])), HALF, 1).warnings
+    assert [type(sentence) for sentence in warnings] == [Sentence]

@@ -3,6 +3,7 @@
 All of it is plain numpy and serves the training too, so that a network meets the same numbers in both places.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.inference.backends.intensities import halved
+from napari_unetseg.postprocessing.blocks import Block
 
 EXACT_PIXELS = 2**23
 """Values up to which percentiles are exact; above, they are those of a regular subsample."""
 
-_STRIP = 2**24
+_PIECE = 2**24
 """Values of what is not in memory that are read together."""
 
 _IN_CACHE = 2**18
@@ -158,7 +160,8 @@ def _finite(values: NDArray[Any]) -> NDArray[Any]:
 
 def extremes(pixels: NDArray[Any]) -> tuple[float, float]:
     """Smallest and largest finite value, without a copy of the image; both 0 if there is none."""
-    found = [ends for strip in _strips(pixels) if (ends := _finite_extremes(strip)) is not None]
+    read = (np.asarray(pixels[..., rows, columns]) for rows, columns in pieces(pixels))
+    found = [ends for piece in read if (ends := _finite_extremes(piece)) is not None]
     if not found:
         return 0.0, 0.0
     lows, highs = zip(*found, strict=True)
@@ -185,37 +188,64 @@ def _ends_if_finite(pixels: NDArray[Any]) -> tuple[Any, Any] | None:
     return (low, high) if np.isfinite(low) and np.isfinite(high) else None
 
 
-def _strips(pixels: NDArray[Any], in_memory: int | None = None) -> Iterator[NDArray[Any]]:
-    """Read an image (..., Y, X) from top to bottom in pieces that need little memory, or of so many values."""
-    values = in_memory or _IN_CACHE if isinstance(pixels, np.ndarray) else _STRIP
-    rows = max(values // max(pixels.size // pixels.shape[-2], 1), 1)
-    for start in range(0, pixels.shape[-2], rows):
-        yield np.asarray(pixels[..., start : start + rows, :])
+def pieces(pixels: NDArray[Any], in_memory: int = _IN_CACHE, elsewhere: int = _PIECE) -> Iterator[Block]:
+    """Divide an image (..., Y, X) into rows and columns that are read together, from top to bottom.
+
+    They have about so many values: of what is in memory those of `in_memory`, of anything else those of `elsewhere`, in
+    whole chunks.
+    """
+    height, width = pixels.shape[-2:]
+    planes = max(pixels.size // (height * width), 1)
+    if isinstance(pixels, np.ndarray):
+        rows, columns = max(in_memory // (planes * width), 1), width
+    else:
+        down, across = (_chunk_length(pixels, axis) for axis in (-2, -1))
+        columns = min(_whole_chunks(math.isqrt(elsewhere // planes), across), width)
+        rows = _whole_chunks(elsewhere // (planes * columns), down)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield slice(top, min(top + rows, height)), slice(left, min(left + columns, width))
 
 
-def varies(plane: NDArray[Any]) -> bool:
-    """Whether the finite pixels of (Y, X) have more than one value; it is read only as far as that takes."""
-    lows, highs = [], []
-    for strip in _strips(plane, _A_LOOK):
-        ends = _finite_extremes(strip)
-        if ends is not None:
-            lows.append(ends[0])
-            highs.append(ends[1])
-            if min(lows) < max(highs):
-                return True
-    return False
+def _chunk_length(pixels: Any, axis: int) -> int:
+    """Return how long a chunk is along an axis; 1 where that is not known."""
+    chunks = getattr(pixels, "chunks", None)
+    length = chunks[axis] if chunks is not None else 1
+    return int(length[0] if isinstance(length, tuple) else length)  # dask names all of them
+
+
+def _whole_chunks(length: int, chunk: int) -> int:
+    """Return the largest number of pixels up to `length` that are whole chunks, but at least one of them."""
+    return max(length // chunk, 1) * chunk
+
+
+def varying_planes(planes: NDArray[Any]) -> list[int]:
+    """Return which planes of (C, Y, X) have finite pixels of more than one value; read as far as that takes."""
+    ends: list[tuple[Any, Any] | None] = [None] * len(planes)
+    alike = list(range(len(planes)))
+    for part in pieces(planes, _A_LOOK, _PIECE // 16):
+        pixels = np.asarray(planes[:, *part])
+        for index in alike:
+            found = [one for one in (ends[index], _finite_extremes(pixels[index])) if one is not None]
+            if found:
+                ends[index] = min(low for low, _ in found), max(high for _, high in found)
+        alike = [index for index in alike if (one := ends[index]) is None or one[0] == one[1]]
+        if not alike:
+            break
+    return [index for index in range(len(planes)) if index not in alike]
 
 
 def invalid_pixels(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return where a plane of (C, Y, X) is NaN or infinite, bool (Y, X); None if there is no such pixel."""
-    if planes.dtype.kind != "f":
+    if planes.dtype.kind != "f" or _ends_if_finite(planes) is not None:
         return None
-    invalid, top = None, 0
-    for strip in _strips(planes):
-        bottom = top + strip.shape[-2]
-        if _ends_if_finite(strip) is None:
-            if invalid is None:
-                invalid = np.zeros(planes.shape[1:], np.bool_)
-            invalid[top:bottom] = ~np.isfinite(strip).all(axis=0)
-        top = bottom
-    return invalid
+    invalid: NDArray[np.bool_] = ~np.isfinite(planes).all(axis=0)
+    return invalid if invalid.any() else None
+
+
+def count_invalid(planes: NDArray[Any]) -> int:
+    """Return at how many pixels a plane of (C, Y, X) is NaN or infinite."""
+    if planes.dtype.kind != "f":
+        return 0
+    masks = (invalid_pixels(np.asarray(planes[:, *part])) for part in pieces(planes))
+    return sum(int(np.count_nonzero(mask)) for mask in masks if mask is not None)

@@ -6,25 +6,56 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, SkipValidation
 
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.inference.backends import RawPixels
 from napari_unetseg.inference.backends.intensities import lookup_table, rescale
 from napari_unetseg.inference.backends.runs import Indices, runs
 from napari_unetseg.inference.intensity_range import (
+    count_invalid,
     extremes,
     full_range,
     invalid_pixels,
     native,
     percentile_range,
+    pieces,
     sampling_step,
-    varies,
+    varying_planes,
 )
 from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.blocks import Block
 from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
 
 _AT_ONCE = 2**18
 """Pixels of a window that are converted together."""
+
+
+class IntensityRanges(BaseModel):
+    """What has to be known of a whole image before a part of it can be shown to a network, as plain values.
+
+    Attributes
+    ----------
+    used
+        The first of its channels that is used, and the one after the last.
+    ranges
+        Low and high intensity that become 0 and 1: one pair for all channels of the network's input,
+        or one for each.
+    invalid
+        Number of pixels that are NaN or infinite in one of the used channels.
+    warnings
+        Sentences for the user.
+    sampled
+        Every how many rows and columns were looked at to find `ranges`; 1: all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    used: tuple[int, int]
+    ranges: tuple[tuple[float, float], ...]
+    invalid: int = 0
+    warnings: tuple[SkipValidation[str], ...] = ()  # which would take their translations from them
+    sampled: int = 1
 
 
 @dataclass(frozen=True)
@@ -37,23 +68,18 @@ class Normalised:
         The planes of the image that are used, (C, Y, X), in their own type.
     channels
         Channels of the network's input.
-    ranges
-        Low and high intensity that become 0 and 1: one pair for all channels of the network's input,
-        or one for each.
-    invalid
-        bool (Y, X), True where a plane is NaN or infinite; None if there is no such pixel.
-    warnings
-        Sentences for the user.
-    sampled
-        Every how many rows and columns were looked at to find `ranges`; 1: all.
+    found
+        Which intensities become 0 and 1, and what else is known of the whole image.
     """
 
     planes: NDArray[Any]
     channels: int
-    ranges: tuple[tuple[float, float], ...]
-    invalid: NDArray[np.bool_] | None
-    warnings: tuple[str, ...]
-    sampled: int = 1
+    found: IntensityRanges
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """Low and high intensity that become 0 and 1; see `IntensityRanges`."""
+        return self.found.ranges
 
     def read(self, rows: Indices, columns: Indices, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return the pixels at `rows` x `columns` as float32 (channels, rows, columns), in `out` if it is given.
@@ -111,6 +137,19 @@ class Normalised:
         is_in_memory = isinstance(self.planes, np.ndarray) and not isinstance(self.planes, np.memmap)
         return RawPixels(self.planes, self.channels, self.ranges) if is_in_memory else None
 
+    def invalid(self, part: Block) -> NDArray[np.bool_] | None:
+        """Return where in these rows and columns a plane is NaN or infinite, bool; None if it is nowhere."""
+        return invalid_pixels(np.asarray(self.planes[:, *part])) if self.found.invalid else None
+
+    def clear_invalid(self, maps: NDArray[np.float32]) -> None:
+        """Set maps (heads, Y, X) of the whole image to 0 where a plane is NaN or infinite."""
+        if not self.found.invalid:
+            return
+        for part in pieces(self.planes):
+            invalid = self.invalid(part)
+            if invalid is not None:
+                maps[:, *part][:, invalid] = 0
+
     @cached_property
     def array(self) -> NDArray[np.float32]:
         """The whole image, float32 (channels, Y, X)."""
@@ -167,7 +206,9 @@ def _taken(planes: NDArray[Any], axis: int, indices: Indices) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
-def normalise(image: Image, normalisation: Normalisation, channels: int) -> Normalised:
+def normalise(
+    image: Image, normalisation: Normalisation, channels: int, found: IntensityRanges | None = None
+) -> Normalised:
     """Prepare an image for a network with that many input channels.
 
     Percentiles and extremes are those of all used planes together, so that the ratio of the colours stays.
@@ -176,21 +217,58 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
     saved in blue, is the grey image of the third, where percentiles are used. Of an image with other
     channels the first is used, with a warning, unless there are exactly as many as the network takes.
     Pixels without a value become the intensity that maps to 0.
+
+    Parameters
+    ----------
+    image
+        One plane.
+    normalisation, channels
+        As the model's card has them.
+    found
+        What `find_ranges` found of this image. Its pixels are then left where they are until they are read, as who
+        knows it already needs a part of them. None: it is found now, and an image that is not too large is read whole.
     """
-    planes, warnings = _choose_planes(image, channels)
-    if planes.nbytes <= READ_AT_ONCE:
+    if found is not None:
+        return Normalised(image.channels_first[slice(*found.used)], channels, found)
+    used, warnings = _choose_planes(image, channels)
+    planes = image.channels_first[slice(*used)]
+    if planes.size * planes.dtype.itemsize <= READ_AT_ONCE:
         planes = np.asarray(planes)
+    found = _found(image, planes, normalisation, used, warnings)
+    return Normalised(planes[slice(*(end - used[0] for end in found.used))], channels, found)
+
+
+def find_ranges(image: Image, normalisation: Normalisation, channels: int) -> IntensityRanges:
+    """Find what `normalise` has to know of the whole image, for those who then normalise parts of it.
+
+    It is read in pieces: no more than one of them is in memory, and what percentiles are taken of.
+    """
+    used, warnings = _choose_planes(image, channels)
+    return _found(image, image.channels_first[slice(*used)], normalisation, used, warnings)
+
+
+def _found(
+    image: Image,
+    planes: NDArray[Any],
+    normalisation: Normalisation,
+    used: tuple[int, int],
+    warnings: tuple[str, ...],
+) -> IntensityRanges:
+    """Find it of the chosen planes, (C, Y, X)."""
     if image.rgb and isinstance(normalisation, Percentile):
-        planes = _lit_channel(planes)
-    invalid = invalid_pixels(planes)
-    if invalid is not None:
-        count = int(np.count_nonzero(invalid))
+        # Where the others are of one value, the one that shows something.
+        lit = varying_planes(planes)
+        if len(lit) == 1:
+            used = (lit[0], lit[0] + 1)
+            planes = planes[slice(*used)]
+    invalid = count_invalid(planes)
+    if invalid:
         warnings += (
             Sentence(
                 "{image}: {count} of {total} pixels are NaN or infinite; they are taken as background.",
                 image=image.name,
-                count=count,
-                total=invalid.size,
+                count=invalid,
+                total=planes.shape[-2] * planes.shape[-1],
             ),
         )
     if isinstance(normalisation, MeanStd):
@@ -201,13 +279,7 @@ def normalise(image: Image, normalisation: Normalisation, channels: int) -> Norm
     else:
         ranges = (percentile_range(planes, normalisation.low, normalisation.high),)
     sampled = sampling_step(planes.size) if isinstance(normalisation, Percentile) else 1
-    return Normalised(planes, channels, ranges, invalid, warnings, sampled)
-
-
-def _lit_channel(planes: NDArray[Any]) -> NDArray[Any]:
-    """Give the one channel that shows something, (1, Y, X), where the others are of one value; else all."""
-    lit = [index for index, plane in enumerate(planes) if varies(plane)]
-    return planes[lit] if len(lit) == 1 else planes
+    return IntensityRanges(used=used, ranges=ranges, invalid=invalid, warnings=warnings, sampled=sampled)
 
 
 def _mean_std_ranges(
@@ -228,15 +300,15 @@ def _mean_std_ranges(
     return tuple((mean * white, (mean + std) * white) for mean, std in pairs), remarks
 
 
-def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str, ...]]:
-    planes = image.channels_first
-    if len(planes) == 1:
-        return planes, ()
-    if image.rgb and len(planes) in (3, 4):
-        return planes[:3], ()
-    count = len(planes)
+def _choose_planes(image: Image, channels: int) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Return the first channel that is used and the one after the last, and what the user should know about it."""
+    count = int(image.array.shape[image.axes.index("C")]) if "C" in image.axes else 1
+    if count == 1:
+        return (0, 1), ()
+    if image.rgb and count in (3, 4):
+        return (0, 3), ()
     if count == channels:
-        return planes, (
+        return (0, count), (
             Sentence(
                 "{image}: its {n} channels are taken as red, green and blue. "
                 "Choose a channel if it is one of them that shows the objects.",
@@ -244,7 +316,7 @@ def _choose_planes(image: Image, channels: int) -> tuple[NDArray[Any], tuple[str
                 n=count,
             ),
         )
-    return planes[:1], (
+    return (0, 1), (
         Sentence(
             "{image}: only the first of its {n} channels is segmented. Choose a channel to segment another.",
             image=image.name,

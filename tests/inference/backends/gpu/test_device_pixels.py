@@ -11,7 +11,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends import RawPixels
 from napari_unetseg.inference.backends.gpu import device_pixels
 from napari_unetseg.inference.backends.gpu.device_pixels import DevicePixels, can_upload, host_tensor
-from napari_unetseg.inference.normalisation import Normalised, normalise
+from napari_unetseg.inference.normalisation import IntensityRanges, Normalised, normalise
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
 
@@ -87,7 +87,7 @@ def images(draw):
     channels = draw(st.sampled_from([1, 3]))
     several = channels == 3 and draw(st.booleans())
     ranges = tuple(tuple(sorted(draw(st.tuples(ends, ends)))) for _ in range(3 if several else 1))
-    return Normalised(planes, channels, ranges, None, ())
+    return Normalised(planes, channels, IntensityRanges(used=(0, len(planes)), ranges=ranges))
 
 
 @pytest.mark.usefixtures("bytes_in_table")
@@ -111,7 +111,7 @@ def test_strips_join_without_a_seam(monkeypatch):
 def test_it_is_divided_and_not_multiplied_by_the_reciprocal(span):
     # Halfway between two numbers of float32, so that a last bit of float64 decides which it becomes.
     planes = span * (np.array([[[1.75, 1.875, 1.9375]]]) + 2**-24)
-    pixels = Normalised(planes, 1, ((0.0, span),), None, ())
+    pixels = Normalised(planes, 1, IntensityRanges(used=(0, 1), ranges=((0.0, span),)))
     same_bits(pixels, np.arange(1), np.arange(3))
 
 
