@@ -9,7 +9,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.io.physical_size import known_size, known_step
 from napari_unetseg.language import Sentence
 
-_SIZE = re.compile(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*(\S.*?)\s*")
+_SIZE = re.compile(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([^\s\d.].*)")
 _PIXELS = ("px", "pixel", "pixels")
 
 

@@ -240,12 +240,12 @@ def _plane_edges(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def label_features(result: SegmentedImage) -> "pd.DataFrame":
-    """Return the measurements as a Labels layer wants them; see `features_of`."""
-    return features_of(result.measurements)
+    """Return the measurements of a result as a Labels layer wants them; see `table_features`."""
+    return table_features(result.measurements)
 
 
-def features_of(table: "Table") -> "pd.DataFrame":
-    """Return a table of objects as a Labels layer wants it: the label in a column ``index``.
+def table_features(table: Mapping[str, NDArray[Any]]) -> "pd.DataFrame":
+    """Return measurements as a Labels layer wants them: the label in a column ``index``.
 
     What people look for first comes first, since a status bar cuts the rest off; the positions come last.
     """

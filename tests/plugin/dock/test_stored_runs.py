@@ -22,7 +22,7 @@ from napari_unetseg.plugin.blocks.stored_layer import is_stored
 from napari_unetseg.plugin.layers.plane import full_resolution
 from napari_unetseg.plugin.layers.run_areas import RunOn
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.postprocessing.layer_data import features_of
+from napari_unetseg.postprocessing.layer_data import table_features
 from napari_unetseg.service import SegmentationService
 
 MakeWidget = Callable[..., SegmentationWidget]
@@ -71,7 +71,7 @@ class Blocks:
         target.write_block((), whole, labels)
         on_block((), whole, labels)
         table = folder / "table.csv"
-        features_of(found.measurements).rename(columns={"index": "label"}).to_csv(table, index=False)
+        table_features(found.measurements).rename(columns={"index": "label"}).to_csv(table, index=False)
         result = SimpleNamespace(
             count=found.count, provenance=found.provenance, warnings=found.warnings, table=table, folder=folder
         )

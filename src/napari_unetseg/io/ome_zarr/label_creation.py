@@ -3,13 +3,14 @@
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from napari_unetseg.errors import ImageError, ParameterError, UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.io.ome_zarr.label_groups import open_group
+from napari_unetseg.io.ome_zarr.images import open_image
 from napari_unetseg.io.ome_zarr.label_list import LABELS
 from napari_unetseg.io.ome_zarr.label_metadata import (
     OWN_KEY,
@@ -19,10 +20,11 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
     lying_of,
     multiscale,
     own_attributes,
-    plain_attributes,
     read_lying,
 )
 from napari_unetseg.io.ome_zarr.labels import LabelPyramid, not_written, open_labels
+from napari_unetseg.io.ome_zarr.location import Location
+from napari_unetseg.io.ome_zarr.opening import open_group
 from napari_unetseg.io.ome_zarr.pyramid import create_arrays, usual_strides
 from napari_unetseg.language import Sentence
 
@@ -33,6 +35,18 @@ _LARGEST_FLAT = 4096
 """Longest side of labels that get no lower levels where their image has none."""
 
 _NOT_A_NAME = re.compile(r"[/\\:*?\"<>|\x00-\x1f]|^[.]|^$|^__")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What a label image will be: where it lies, its levels, and along which of its axes planes are counted."""
+
+    version: str
+    lying: Lying
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    planes: tuple[int, ...]
+    source: Mapping[str, str] = field(default_factory=dict)
 
 
 def create_labels(
@@ -63,44 +77,42 @@ def create_labels(
     UnetsegError
         If labels cannot be written into the image, or there are finished ones of this name.
     """
-    import zarr
-
     folder = Path(store)
     _check_name(name)
-    try:
-        group = zarr.open_group(folder, mode="r+", use_consolidated=False)
-    except Exception as error:
-        raise ImageError(
-            Sentence(
-                "{path}: cannot be opened for writing ({reason}). Write the labels beside it.",
-                path=folder,
-                reason=error,
-            )
-        ) from error
-    said = plain_attributes(group)
-    lying = read_lying(str(folder), said)
-    if level >= len(lying.levels):
+    if not folder.is_dir():
+        raise ImageError(Sentence("{path}: is no folder. Write the labels beside it.", path=store))
+    found = open_image(folder)
+    lying = read_lying(str(folder), found.group.ome)
+    if level >= len(found.levels):
         raise ImageError(Sentence("{path}: there is no level {level}.", path=folder, level=level))
-    levels: list[Any] = [group[one["path"]] for one in said["multiscales"][0]["datasets"]]
-    lengths = [one.shape for one in levels]
-    strides = _strides_like([max(one[-2:]) for one in lengths[level:]], len(lengths), block_side)
-    if len(lengths) == 1 and max(image.shape) > _LARGEST_FLAT:
-        strides = usual_strides(image.shape, block_side)
-    here = lying_in(lying, level, strides)
-    shape = tuple(length for length, letter in zip(lengths[level], lying.letters, strict=True) if letter != "C")
-    expected = dict(zip(image.stack_axes, image.stack_shape, strict=True)) | dict(zip("YX", image.shape, strict=True))
-    if {letter: n for letter, n in zip(here.letters, shape, strict=True) if n > 1 or letter in expected} != expected:
+    kept = [axis for axis, letter in enumerate(found.letters) if letter != "C"]
+    letters = [found.letters[axis] for axis in kept]
+    shape = tuple(found.levels[level].array.shape[axis] for axis in kept)
+    wanted = dict(zip(f"{image.stack_axes}YX", (*image.stack_shape, *image.shape), strict=True))
+    there = {letter: length for letter, length in zip(letters, shape, strict=True) if length > 1 or letter in wanted}
+    if wanted != there or letters[-2:] != ["Y", "X"]:
         raise ImageError(
             Sentence(
-                "{path}: what was segmented ({axes}, {shape}) is a part of the image. Write the labels beside it.",
+                "{path}: what was segmented ({axes}, {shape}) is not the whole image. Write the labels beside it.",
                 path=folder,
-                axes=f"{image.stack_axes}YX",
-                shape=(*image.stack_shape, *image.shape),
+                axes="".join(wanted),
+                shape=" x ".join(map(str, wanted.values())),
             )
         )
-    version = "0.4" if group.metadata.zarr_format == 2 else "0.5"
-    source = {"image": "../../"}
-    return _create(folder, name, image, here, shape, strides, version, block_side, replace, source)
+    sides = [max(one.array.shape[kept[-2]], one.array.shape[kept[-1]]) for one in found.levels[level:]]
+    if len(found.levels) == 1 and sides[0] > _LARGEST_FLAT:
+        strides = usual_strides(image.shape, block_side)
+    else:
+        strides = _strides_like(sides, len(found.levels), block_side)
+    layout = _Layout(
+        version="0.4" if found.group.zarr_format == 2 else "0.5",
+        lying=lying_in(lying, level, strides),
+        shape=shape,
+        strides=strides,
+        planes=tuple(letters.index(letter) for letter in image.stack_axes),
+        source={"image": "../../"},
+    )
+    return _create(folder / LABELS / name, layout, block_side, replace)
 
 
 def create_label_store(
@@ -129,19 +141,19 @@ def create_label_store(
 
     folder = Path(path)
     _check_name(name)
-    letters = f"{image.stack_axes}YX"
-    shape = (*image.stack_shape, *image.shape)
     strides = usual_strides(image.shape, block_side)
-    lying = lying_of(image, letters, strides)
-    if folder.exists() and not _is_store(folder):
-        raise UnetsegError(
-            Sentence("{path}: this is no store of labels that could be replaced. Choose another name.", path=folder)
-        )
+    lying = lying_of(image, f"{image.stack_axes}YX", strides)
+    shape = (*image.stack_shape, *image.shape)
     try:
+        if folder.exists() and not _is_store(folder):
+            raise UnetsegError(
+                Sentence("{path}: there is something else already. Choose another name or folder.", path=folder)
+            )
         group = zarr.open_group(folder, mode="a", zarr_format=3, use_consolidated=False)
-    except Exception as error:
+    except OSError as error:
         raise not_written(folder, error) from error
-    made = _create(folder, name, image, lying, shape, strides, "0.5", block_side, replace, {})
+    layout = _Layout("0.5", lying, shape, strides, tuple(range(len(image.stack_axes))))
+    made = _create(folder / LABELS / name, layout, block_side, replace)
     pixels = multiscale(lying, name, "0.5")
     for dataset in pixels["datasets"]:
         dataset["path"] = f"{LABELS}/{name}/{dataset['path']}"
@@ -149,41 +161,33 @@ def create_label_store(
     return made
 
 
-def _create(
-    folder: Path,
-    name: str,
-    image: Image,
-    lying: Lying,
-    shape: tuple[int, ...],
-    strides: Sequence[int],
-    version: str,
-    block_side: int,
-    replace: bool,
-    source: Mapping[str, str],
-) -> LabelPyramid:
+def _create(path: Path, layout: _Layout, block_side: int, replace: bool) -> LabelPyramid:
+    """Make the group of a label image in an image, which is there, and the arrays in it."""
     import zarr
 
-    path = folder / LABELS / name
     if path.exists() and not replace and _is_finished(path):
-        raise _is_there(path)
-    stated = {"version": version} if version == "0.4" else {}
-    about = {**stated, **({"source": dict(source)} if source else {})}
+        raise UnetsegError(
+            Sentence("{path}: there are labels already. Choose another name, or let them be replaced.", path=path)
+        )
+    about: dict[str, Any] = {"version": layout.version} if layout.version == "0.4" else {}
+    if layout.source:
+        about["source"] = dict(layout.source)
     own = {
-        "version": version,
-        "planes": image.stack_axes,
-        "strides": list(strides),
-        "draft": {"multiscales": [multiscale(lying, name, version)], "image-label": about},
+        "version": layout.version,
+        "planes": list(layout.planes),
+        "strides": list(layout.strides),
+        "draft": {"multiscales": [multiscale(layout.lying, path.name, layout.version)], "image-label": about},
     }
     try:
         if path.exists():
             shutil.rmtree(path)
-        root = zarr.open_group(folder, mode="r+", use_consolidated=False)
-        labels = root.require_group(LABELS)
-        group = labels.create_group(name, attributes={OWN_KEY: own})
-        create_arrays(group, shape, strides, [axis["name"] for axis in lying.axes], "int32", block_side)
+        root = zarr.open_group(path.parents[1], mode="r+", use_consolidated=False)
+        group = root.require_group(LABELS).create_group(path.name, attributes={OWN_KEY: own})
+        names = [axis["name"] for axis in layout.lying.axes]
+        create_arrays(group, layout.shape, layout.strides, names, "int32", block_side)
     except OSError as error:
         raise not_written(path, error) from error
-    return open_labels(path, writable=True)
+    return open_labels(path)
 
 
 def _strides_like(lengths: Sequence[int], count: int, block_side: int) -> tuple[int, ...]:
@@ -209,9 +213,11 @@ def _check_name(name: str) -> None:
 
 def _is_store(folder: Path) -> bool:
     """Whether a folder is empty, or a store of labels that was made here."""
+    if not any(folder.iterdir()):
+        return True
     try:
-        return not any(folder.iterdir()) or STORE_KEY in own_attributes(open_group(str(folder)))
-    except OSError:
+        return STORE_KEY in own_attributes(open_group(Location.of(folder)).group)
+    except ImageError:
         return False
 
 
@@ -220,9 +226,3 @@ def _is_finished(path: Path) -> bool:
         return open_labels(path).is_finished
     except ImageError:
         return False
-
-
-def _is_there(path: Path) -> UnetsegError:
-    return UnetsegError(
-        Sentence("{path}: there are labels already. Choose another name, or let them be replaced.", path=path)
-    )

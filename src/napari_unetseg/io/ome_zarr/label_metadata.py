@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 OWN_KEY = "napari-unetseg"
 """Under which a group has what is ours, beside what the format knows."""
 
+METHODS = {
+    "nearest": "A pixel is the first of its square of full resolution, so that numbers of objects stay what they are.",
+    "mean": "A pixel is the mean of its square of full resolution.",
+}
+"""What is said of how lower levels were made."""
+
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 # By how much the scale of a level may differ from that of whole steps: some writers divide lengths.
 _ROUNDING = 0.02
@@ -68,12 +74,25 @@ def enveloped(version: str, said: Mapping[str, Any], own: Mapping[str, Any]) -> 
     return {**said, OWN_KEY: plain} if version == "0.4" else {"ome": {"version": version, **said}, OWN_KEY: plain}
 
 
-def multiscale(lying: Lying, name: str, version: str) -> dict[str, Any]:
-    """Return what the format says of a pyramid whose arrays are called ``"0"``, ``"1"``, ..."""
+def multiscale(lying: Lying, name: str, version: str, method: str = "nearest") -> dict[str, Any]:
+    """Return what the format says of a pyramid whose arrays are called ``"0"``, ``"1"``, ...
+
+    Parameters
+    ----------
+    lying
+        Where its levels lie.
+    name
+        What it is called.
+    version
+        Of the format.
+    method
+        How lower levels were made: one of `METHODS`.
+    """
     datasets = [{"path": str(level), "coordinateTransformations": one} for level, one in enumerate(lying.levels)]
     whole = {"coordinateTransformations": lying.whole} if lying.whole else {}
     stated = {"version": version} if version == "0.4" else {}
-    return {**stated, "name": name, "axes": lying.axes, "datasets": datasets, **whole}
+    how = {"type": method, "metadata": {"description": METHODS[method]}}
+    return {**stated, "name": name, "axes": lying.axes, "datasets": datasets, **whole, **how}
 
 
 def lying_of(image: Image, letters: str, strides: Sequence[int]) -> Lying:

@@ -30,3 +30,11 @@ def read_columns(group: "zarr.Group") -> dict[str, NDArray[Any]]:
         return {}
     columns: Any = group[_TABLE]
     return {name: np.asarray(columns[str(at)][:]) for at, name in enumerate(columns.attrs["columns"])}
+
+
+def count_rows(group: "zarr.Group") -> int:
+    """Return how many rows the table of a group has; 0 where there is none."""
+    if _TABLE not in group:
+        return 0
+    columns: Any = group[_TABLE]
+    return int(columns["0"].shape[0]) if columns.attrs["columns"] else 0

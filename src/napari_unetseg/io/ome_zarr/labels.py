@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError, UnetsegError
-from napari_unetseg.io.ome_zarr.label_groups import open_group
 from napari_unetseg.io.ome_zarr.label_list import LABELS, add_to_list
 from napari_unetseg.io.ome_zarr.label_metadata import (
     OWN_KEY,
@@ -25,7 +24,9 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
     stated_colours,
     stated_properties,
 )
-from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, read_columns, write_columns
+from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, count_rows, read_columns, write_columns
+from napari_unetseg.io.ome_zarr.location import Location
+from napari_unetseg.io.ome_zarr.opening import open_group
 from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.blocks import Block
@@ -128,9 +129,15 @@ class LabelPyramid:
         """Red, green, blue and opacity, 0..1, of objects; empty where none has its own."""
         return stated_colours(self._said.get("image-label", {}).get("colors") or ())
 
+    @property
+    def rows(self) -> int:
+        """How many rows the table has that is kept with the labels."""
+        columns = count_rows(open_group(Location.of(self.path)).group)
+        return columns or len(self._said.get("image-label", {}).get("properties") or ())
+
     def table(self) -> dict[str, NDArray[Any]]:
         """Read the measurements of the objects, by column, with one called ``label``; empty where there are none."""
-        columns = read_columns(open_group(self.path))
+        columns = read_columns(open_group(Location.of(self.path)).group)
         if columns:
             return columns
         listed = self._said.get("image-label", {}).get("properties") or ()
@@ -171,6 +178,8 @@ class LabelPyramid:
         UnetsegError
             If the operating system refuses.
         """
+        import zarr
+
         folder = Path(self.path)
         said = self._said
         version = self._own["version"]
@@ -179,7 +188,7 @@ class LabelPyramid:
         own["provenance"] = dict(provenance or {})
         try:
             _sweep(folder)
-            group = open_group(self.path, "r+")
+            group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
             if table is not None:
                 labels = np.asarray(table["label"])
                 write_columns(group, table)
@@ -219,9 +228,10 @@ class LabelPyramid:
         return scale, translation
 
     def _index(self, plane: tuple[int, ...]) -> tuple[int, ...]:
-        """Return where a plane is along all axes before Y and X: those that the image dropped have one place."""
-        places = dict(zip(self._own.get("planes", self.axes[:-2]), plane, strict=True))
-        return tuple(places.get(letter, 0) for letter in self.axes[:-2])
+        """Return where a plane is along all axes before Y and X: those that its image left out have one place."""
+        before = range(self.arrays[0].ndim - 2)
+        places = dict(zip(self._own.get("planes", before), plane, strict=True))
+        return tuple(places.get(axis, 0) for axis in before)
 
 
 def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
@@ -230,23 +240,27 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     Parameters
     ----------
     path
-        Of its group: a folder, or ``archive.zip/group``.
+        Of its group: a folder, a path that leads into an archive, or a URL.
     writable
-        Whether blocks shall be written; not into an archive.
+        Whether blocks shall be written even if it is finished; those of an unfinished one always can be.
 
     Raises
     ------
     ImageError
         If there is none.
     """
+    import zarr
+
     try:
-        group = open_group(str(path), "r+" if writable else "r")
-        attributes = {**plain_attributes(group), OWN_KEY: (own := own_attributes(group))}
+        group = open_group(Location.of(path)).group
+        own = own_attributes(group)
+        attributes = {**plain_attributes(group), OWN_KEY: own}
+        if writable or "draft" in own:
+            group = zarr.open_group(path, mode="r+", use_consolidated=False)
         said = attributes if "multiscales" in attributes else own["draft"]
         arrays: Any = tuple(group[one["path"]] for one in said["multiscales"][0]["datasets"])
-        kinds = {array.dtype.kind for array in arrays}
-        if not said.keys() >= {"image-label"} or not kinds <= {"b", "i", "u"}:
-            raise KeyError("image-label")
+        if "image-label" not in said or any(array.dtype.kind not in "biu" for array in arrays):
+            raise ValueError("it has no objects")
     except (OSError, KeyError, TypeError, IndexError, ValueError) as error:
         raise ImageError(
             Sentence("{path}: this is no label image of OME-Zarr ({reason}).", path=path, reason=repr(error))
@@ -255,12 +269,18 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
 
 
 def labels_in(path: str | Path) -> tuple[str, ...]:
-    """Return the paths of the finished label images of an image or a store of labels; empty if there are none."""
-    try:
-        group = open_group(f"{path}/{LABELS}")
-    except (OSError, KeyError):
-        return ()
-    return tuple(f"{path}/{LABELS}/{name}" for name in plain_attributes(group).get(LABELS) or () if name in group)
+    """Return the addresses of the finished label images of an image or a store of labels; empty if there are none.
+
+    Raises
+    ------
+    ImageError
+        If there is no OME-Zarr.
+    """
+    group = open_group(Location.of(path))
+    labels = group.child(LABELS)
+    names = labels.ome.get(LABELS) if labels is not None else None
+    listed = names if isinstance(names, list) else []
+    return tuple(group.location.at(f"{LABELS}/{name}").address for name in listed)
 
 
 def not_written(path: str | Path, error: Exception) -> UnetsegError:

@@ -83,7 +83,7 @@ def is_ome_zarr(path: str | Path) -> bool:
         return archive_root(location.store) is not None
     folder = Path(location.store)
     return folder.is_dir() and (
-        folder.suffix.lower() == ".zarr" or any((folder / name).is_file() for name in _GROUP_FILES)
+        folder.suffix.lower() == ".zarr" or any((folder / name).is_file() for name in (*_GROUP_FILES, ".zarray"))
     )
 
 

@@ -116,11 +116,9 @@ class Acquisition(_Part):
 
 
 class PlateWell(_Part):
-    """A well of a plate: where its group lies, ``"B/3"``, and its row and column, counted from 0."""
+    """A well of a plate: where its group lies, by the names of its row and column, such as ``"B/3"``."""
 
     path: str
-    row: int | None = Field(None, alias="rowIndex")
-    column: int | None = Field(None, alias="columnIndex")
 
 
 class PlateInfo(_Part):

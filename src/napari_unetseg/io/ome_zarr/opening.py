@@ -10,7 +10,13 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.errors import ArrayNotFoundError, ContainsArrayError, GroupNotFoundError, NodeNotFoundError
+from zarr.errors import (
+    ArrayNotFoundError,
+    ContainsArrayError,
+    ContainsGroupError,
+    GroupNotFoundError,
+    NodeNotFoundError,
+)
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from napari_unetseg.errors import ImageError, UnetsegError, one_line
@@ -22,6 +28,8 @@ from napari_unetseg.lazy_array import LazyArray
 _LONGEST_REASON = 300
 # How often pixels behind a URL are asked for: connections break.
 _TRIES = 3
+_NO_GROUP = (GroupNotFoundError, NodeNotFoundError, ContainsArrayError, FileNotFoundError)
+_NO_ARRAY = (ArrayNotFoundError, NodeNotFoundError, ContainsGroupError, FileNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class OmeGroup:
             group = zarr.open_group(
                 self.group.store, path=_joined(self.group.path, path), mode="r", use_consolidated=False
             )
-        except (GroupNotFoundError, NodeNotFoundError, ContainsArrayError, FileNotFoundError):
+        except _NO_GROUP:
             return None
         return OmeGroup(self.location.at(path), group)
 
@@ -80,7 +88,7 @@ class OmeGroup:
         with _unopened_says(f"{self.label}/{path}"):
             try:
                 return zarr.open_array(self.group.store, path=_joined(self.group.path, path), mode="r")
-            except (ArrayNotFoundError, NodeNotFoundError, FileNotFoundError) as error:
+            except _NO_ARRAY as error:
                 raise ImageError(
                     Sentence(
                         "{path}: its metadata name the array {array}, which is missing. Copy the image again, or write "
@@ -103,15 +111,15 @@ def open_group(location: Location) -> OmeGroup:
         store, path = _store(location)
         try:
             group = zarr.open_group(store, path=path, mode="r", use_consolidated=False)
-        except ContainsArrayError as error:
-            raise ImageError(
-                Sentence(
-                    "{path}: is one array of an OME-Zarr; name the folder that holds it, whose metadata say what its "
-                    "axes are.",
-                    path=location.address,
-                )
-            ) from error
-        except (GroupNotFoundError, NodeNotFoundError, FileNotFoundError) as error:
+        except _NO_GROUP as error:
+            if _is_array(store, path):
+                raise ImageError(
+                    Sentence(
+                        "{path}: is one array of an OME-Zarr; name the folder that holds it, whose metadata say what "
+                        "its axes are.",
+                        path=location.address,
+                    )
+                ) from error
             raise ImageError(
                 Sentence(
                     "{path}: there is no OME-Zarr; check the name, and that it was copied as a whole.",
@@ -174,6 +182,14 @@ def _store(location: Location) -> tuple[Store, str]:
                 command='pip install "napari-unetseg[url]"',
             )
         ) from error
+
+
+def _is_array(store: Store, path: str) -> bool:
+    try:
+        zarr.open_array(store, path=path, mode="r")
+    except _NO_ARRAY:
+        return False
+    return True
 
 
 def _joined(*parts: str) -> str:

@@ -160,46 +160,49 @@ def open_plate(path: str | Path) -> Plate:
     info = parse(PlateInfo, group.ome["plate"], group.label, "plate")
     if not info.wells:
         raise ImageError(Sentence("{path}: is a plate without wells.", path=group.label))
-    rows, columns = [row.name for row in info.rows], [column.name for column in info.columns]
-    places = [_place(well, rows, columns, group) for well in info.wells]
+    names = _names_in_paths(group, info)
+    rows = _with_unlisted((row.name for row in info.rows), (row for row, _ in names))
+    columns = _with_unlisted((column.name for column in info.columns), (column for _, column in names))
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         found = threads.map(lambda well: _fields(group, well), info.wells)
         wells = [
-            Well(rows[row], columns[column], (row, column), fields, missing)
-            for (row, column), (fields, missing) in zip(places, found, strict=True)
+            Well(row, column, (rows.index(row), columns.index(column)), fields, missing)
+            for (row, column), (fields, missing) in zip(names, found, strict=True)
         ]
     return Plate(
         group.label,
         info.name or plain_stem(path),
-        tuple(rows),
-        tuple(columns),
+        rows,
+        columns,
         tuple(sorted(wells, key=lambda well: well.place)),
         tuple((one.id, one.name or str(one.id)) for one in info.acquisitions),
     )
 
 
-def _place(well: PlateWell, rows: list[str], columns: list[str], group: OmeGroup) -> tuple[int, int]:
-    """Return where a well is; rows and columns that the plate does not list are added to those it does."""
-    if well.row is not None and well.column is not None and well.row < len(rows) and well.column < len(columns):
-        return well.row, well.column
-    row, _, column = well.path.strip("/").partition("/")
-    if not row or not column or "/" in column:
-        raise ImageError(
-            Sentence(
-                "{path}: its metadata are damaged or of another kind: {field}: {reason}. Write the image again with "
-                "the program that it came from.",
-                path=group.label,
-                field="plate.wells",
-                reason=Sentence("{well} names no row and column", well=repr(well.path)),
+def _names_in_paths(group: OmeGroup, info: PlateInfo) -> list[tuple[str, str]]:
+    """Return the names of row and column that the path of each well is made of."""
+    found = []
+    for well in info.wells:
+        row, _, column = well.path.strip("/").partition("/")
+        if not row or not column or "/" in column:
+            raise ImageError(
+                Sentence(
+                    "{path}: its metadata are damaged or of another kind: {field}: {reason}. Write the image again "
+                    "with the program that it came from.",
+                    path=group.label,
+                    field="plate.wells",
+                    reason=Sentence("{well} names no row and column", well=repr(well.path)),
+                )
             )
-        )
-    return _index(row, rows), _index(column, columns)
+        found.append((row, column))
+    return found
 
 
-def _index(name: str, names: list[str]) -> int:
-    if name not in names:
-        names.append(name)
-    return names.index(name)
+def _with_unlisted(listed: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of rows or columns, after those that are listed the others that wells have."""
+    names = list(listed)
+    unlisted = sorted(set(used) - set(names), key=lambda name: (len(name), name))
+    return (*names, *unlisted)
 
 
 def _fields(plate: OmeGroup, well: PlateWell) -> tuple[tuple[Field, ...], tuple[str, ...]]:

@@ -23,7 +23,7 @@ from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.segment_job import CONVERTING, LOADING, RUNNING
 from napari_unetseg.plugin.workers.services import ServiceFactory, recipe_service
 from napari_unetseg.postprocessing.blocks import Block
-from napari_unetseg.postprocessing.layer_data import features_of
+from napari_unetseg.postprocessing.layer_data import table_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +183,7 @@ def _conclude(
         with whole_file(table) as temporary:
             shutil.copyfile(result.table, temporary)
     store.finish(table=columns, table_file=table, provenance=record)
-    return record, None if columns is None else features_of(columns)
+    return record, None if columns is None else table_features(columns)
 
 
 class ProvisionalLabels:
