@@ -387,6 +387,7 @@ class SegmentationWidget(QWidget):
         self.learning.model_made.connect(self._on_model_made)
         self.learning.run_requested.connect(self.run)
         self.result_actions.message.connect(self.message.show_message)
+        self.stored.recorded.connect(self.result_actions.show_output)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
         self.controller.cancelled.connect(self._on_cancelled)

@@ -258,7 +258,7 @@ def test_two_windows_do_not_write_the_same_labels(
 
 def test_what_needs_the_probabilities_says_that_the_labels_are_on_disk(
     make_widget: MakeWidget, blocks: Blocks, press_start: Act, wait_for_end: Act, press_run: Act, settle: Act,
-    squares: NDArray[np.uint16],
+    squares: NDArray[np.uint16], qtbot: Any,
 ) -> None:  # fmt: skip
     widget = make_widget(squares, model_choice=blocks)
     press_run(widget)
@@ -277,6 +277,12 @@ def test_what_needs_the_probabilities_says_that_the_labels_are_on_disk(
     widget.adjust.threshold.setValue(0.9)
     settle(widget)
     assert as_shown(layer).max() == 3
+    actions.rerun.click()
+    dialog = widget.stored.dialog
+    assert dialog is not None
+    qtbot.waitUntil(lambda: not dialog.busy, timeout=10_000)
+    dialog.reject()
+    assert widget.stored.dialog is None
     # The slider is for the next run, and the result in memory stays as it is, too.
     assert before is not None
     widget.viewer.layers.selection.active = before.layer("labels")
@@ -284,23 +290,7 @@ def test_what_needs_the_probabilities_says_that_the_labels_are_on_disk(
     assert "on disk" not in widget.adjust.owner.text()
 
 
-def test_run_again_of_labels_on_disk_asks_for_another_place(
-    make_widget: MakeWidget, blocks: Blocks, press_start: Act, wait_for_end: Act, squares: NDArray[np.uint16],
-    qtbot: Any,
-) -> None:  # fmt: skip
-    widget = make_widget(squares, model_choice=blocks)
-    blocks.release.set()
-    press_start(widget)
-    wait_for_end(widget)
-    widget.result_actions.rerun.click()
-    dialog = widget.stored.dialog
-    assert dialog is not None
-    qtbot.waitUntil(lambda: not dialog.busy, timeout=10_000)
-    dialog.reject()
-    assert widget.stored.dialog is None
-
-
-def test_where_memory_runs_out_the_same_image_is_offered_to_disk(
+def test_where_memory_runs_out_the_same_image_is_offered_to_disk_but_not_on_a_server(
     make_widget: MakeWidget, blocks: Blocks, press_run: Act, squares: NDArray[np.uint16],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -316,11 +306,7 @@ def test_where_memory_runs_out_the_same_image_is_offered_to_disk(
     assert widget.stored.dialog is not None
     widget.stored.dialog.reject()
 
-
-def test_a_server_is_told_to_be_no_place_for_it(make_widget: MakeWidget, squares: NDArray[np.uint16]) -> None:
-    widget = make_widget(squares)
-    device = "http://lab.example:8000"
-    reason = widget.stored.obstacle(RunOn.STORED, device)
-    assert reason is not None and "server" in reason
-    assert widget.stored.obstacle(RunOn.PLANE, device) is None
+    for_server = widget.stored.obstacle(RunOn.STORED, "http://lab.example:8000")
+    assert for_server is not None and "server" in for_server
+    assert widget.stored.obstacle(RunOn.PLANE, "http://lab.example:8000") is None
     assert widget.stored.obstacle(RunOn.STORED, "cpu") is None

@@ -86,11 +86,15 @@ def make_layer(levels: Sequence[Any], axes: str, image_axes: str, placement: Pla
     """
     places = dict(zip(image_axes, (*placement.stack_axes, *placement.plane_axes), strict=True))
     layer_axes = [places.get(letter) for letter in axes]
+    single = len(levels) == 1
     data: list[Any] = list(levels)
-    if layer_axes != list(range(placement.ndim)):
+    # One level alone could be painted on, straight into the file, if it were not for what stands before it.
+    if single or layer_axes != list(range(placement.ndim)):
         data = [PlacedLevel(level, layer_axes, placement.ndim) for level in levels]
     arguments: dict[str, Any] = {**LABELS, **placement.transform, "metadata": {STORED_KEY: True}}
-    return Labels(data, multiscale=True, name=name, **arguments)
+    layer = Labels(data[0] if single else data, multiscale=not single, name=name, **arguments)
+    layer.editable = False
+    return layer
 
 
 def is_stored(layer: Layer | None) -> bool:

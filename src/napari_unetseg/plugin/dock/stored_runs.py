@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, Qt, Signal
 
-from napari_unetseg.errors import is_out_of_memory
+from napari_unetseg.errors import OutOfMemory, is_out_of_memory
 from napari_unetseg.language import grouped, mark, tr, translated
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.blocks.destination import Destination, needed_bytes
@@ -53,6 +53,8 @@ _TO_DISK_TIP = mark("Runs on the whole image block by block, which takes little 
 class StoredRuns(QObject):
     """Asks where labels go, runs, and shows the layer that fills block by block.
 
+    `recorded` tells that the layer has got its record, and so is a result.
+
     Parameters
     ----------
     viewer
@@ -79,6 +81,8 @@ class StoredRuns(QObject):
     dialog
         The window that asks, while it is open.
     """
+
+    recorded = Signal()
 
     def __init__(
         self,
@@ -141,7 +145,8 @@ class StoredRuns(QObject):
 
     def action_for(self, error: Exception) -> Action | None:
         """Return the button that helps where a run failed for want of memory; None for other errors."""
-        if not is_out_of_memory(error) or self._rows.inputs.run_on.choice() not in (RunOn.PLANE, RunOn.STACK):
+        lacks_memory = isinstance(error, OutOfMemory) or is_out_of_memory(error)
+        if not lacks_memory or self._rows.inputs.run_on.choice() not in (RunOn.PLANE, RunOn.STACK):
             return None
         return tr(_TO_DISK), tr(_TO_DISK_TIP), self._run_to_disk
 
@@ -183,6 +188,7 @@ class StoredRuns(QObject):
             layer.metadata[METADATA_KEY] = {**outcome.record, STORED_KEY: True}
             if outcome.features is not None:
                 layer.features = outcome.features
+            self.recorded.emit()
             if layer not in self._viewer.layers:
                 said.append(tr(_REMOVED))
                 show = (tr(_SHOW), tr(_SHOW_TIP), partial(self._viewer.add_layer, layer))
