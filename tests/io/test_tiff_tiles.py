@@ -115,10 +115,12 @@ def same(lazy, whole):
 def test_pixels_in_the_file_are_those_of_the_whole(tmp_path, monkeypatch, name):
     path = tmp_path / "a.tif"
     write(path, name)
-    whole, numbers = read_image(path), read_label_image(path)
+    whole, numbers = read_image(path), read_label_image(path).array
     monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 100)
     same(read_image(path), whole)
-    same(read_label_image(path), numbers)
+    stored = read_label_image(path).array
+    assert isinstance(stored, np.ndarray)
+    np.testing.assert_array_equal(stored, numbers)
 
 
 def test_a_part_decodes_its_tiles_only(tmp_path, monkeypatch):
@@ -295,7 +297,7 @@ def test_a_level_of_a_pyramid_has_its_own_pixel_size(tmp_path, monkeypatch, lazy
         np.testing.assert_array_equal(np.asarray(image.array), array[:, :: 2**level, :: 2**level])
         assert (image.scale, image.unit) == ((0.5 * 2**level, 0.25 * 2**level), "micrometer")
         assert image.steps["Z"] == (2.0, "micrometer")
-    with pytest.raises(ImageError, match=r"a\.ome\.tif: there is no level 3 in it; its levels are 0 to 2\."):
+    with pytest.raises(ImageError, match=r"a\.ome\.tif: level 3 does not exist; it has 3"):
         read_tiff.read_tiff(path, level=3)
 
 
@@ -304,7 +306,15 @@ def test_a_level_of_another_factor_is_measured(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
         writer.write(array, subifds=1, metadata={"PhysicalSizeX": 1.0, "PhysicalSizeY": 1.0})
         writer.write(array[:36, :40], subfiletype=1)
-    assert read_tiff.read_tiff(tmp_path / "a.ome.tif", level=1).scale == (2.5, 2.5)
+    assert read_image(tmp_path / "a.ome.tif", level="2.2 µm").scale == (2.5, 2.5)
+    assert read_image(tmp_path / "a.ome.tif", level="50 px").shape == (36, 40)
+
+
+def test_what_is_no_pyramid_has_one_level(tmp_path):
+    np.save(tmp_path / "a.npy", noise(5, 6))
+    assert read_image(tmp_path / "a.npy", level=0).shape == (5, 6)
+    with pytest.raises(ImageError, match=r"a\.npy: level 1 does not exist"):
+        read_image(tmp_path / "a.npy", level=1)
 
 
 def test_a_slide_of_a_scanner_is_read_by_level(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from PIL import UnidentifiedImageError
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.levels import Level, level_number
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
@@ -39,8 +40,7 @@ def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) 
     TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, and ``.npy`` arrays, read as
     `Image.of` reads arrays. Axes of length one are dropped; axes and sizes are taken from OME and
     ImageJ metadata. Palettes become the colours they stand for, and greys that are stored inverted are turned round.
-    Of large ``.npy`` and uncompressed TIFF files, and of OME-Zarr of any size, the pixels stay where they are until
-    they are needed.
+    Of large ``.npy`` and TIFF files, and of OME-Zarr of any size, the pixels stay where they are until they are needed.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) 
     if is_ome_zarr(path):
         return _read_ome_zarr(path, axes, level)
     path = Path(path)
-    return _read(path, _choose_reader(path, axes))
+    return _read(path, _choose_reader(path, axes, level))
 
 
 def read_label_image(path: str | Path) -> Image:
@@ -157,11 +157,17 @@ def _check_file(path: Path) -> None:
         raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
-def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
+def _choose_reader(path: Path, axes: str | None, level: int | str) -> Callable[[Path], Image]:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return partial(read_tiff, named=axes)
-    return partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture
+        return partial(read_tiff, named=axes, level=level)
+    return partial(_only_level, partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture, level)
+
+
+def _only_level(reader: Callable[[Path], Image], level: int | str, path: Path) -> Image:
+    image = reader(path)
+    level_number(level, [Level(image.shape)], str(path))  # says itself that there is no other
+    return image
 
 
 def _read_npy(path: Path, axes: str | None) -> Image:
