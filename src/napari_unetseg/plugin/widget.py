@@ -12,7 +12,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.autosave.autosave import Autosave
-from napari_unetseg.plugin.blocks.stored_job import StoredRequest
+from napari_unetseg.plugin.blocks.stored_job import StoredOutcome, StoredRequest
 from napari_unetseg.plugin.blocks.stored_layer import STORED_KEY
 from napari_unetseg.plugin.comparison.comparing import Comparing
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
@@ -262,6 +262,11 @@ class SegmentationWidget(QWidget):
         if self.inputs.layer() == outcome.job.plane.source:
             self.object_size.show_found(outcome.diameter, unsure=outcome.unsure)
 
+    def _on_stored(self, outcome: StoredOutcome) -> None:
+        self.health.show_run(outcome.info, outcome.health)
+        self.run_forecast.update(recompute=True)
+        self.result_actions.show_output()
+
     def _on_cancelled(self) -> None:
         self._end_of_run()
         self.run_messages.cancelled()
@@ -387,7 +392,7 @@ class SegmentationWidget(QWidget):
         self.learning.model_made.connect(self._on_model_made)
         self.learning.run_requested.connect(self.run)
         self.result_actions.message.connect(self.message.show_message)
-        self.stored.recorded.connect(self.result_actions.show_output)
+        self.stored.done.connect(self._on_stored)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
         self.controller.cancelled.connect(self._on_cancelled)

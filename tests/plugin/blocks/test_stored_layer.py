@@ -1,5 +1,7 @@
 """A label image on disk has the dimensions of its image's layer, and is read where it is looked at."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,11 @@ class Recorded:
     def __init__(self, pixels: Any) -> None:
         self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
         self.boxes: list[Any] = []
+        self.on_read: Callable[[], None] = lambda: None
 
     def __getitem__(self, box: Any) -> Any:
         self.boxes.append(box)
+        self.on_read()
         return self.pixels[box]
 
 
@@ -78,20 +82,57 @@ def test_labels_in_memory_and_those_of_others_are_not_on_disk() -> None:
     assert not is_stored(None)
 
 
-def test_what_is_requested_while_it_waits_is_drawn_once(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = Labels(np.zeros((8, 8), np.int32))
-    drawn: list[bool] = []
-    monkeypatch.setattr(layer, "refresh", lambda **_: drawn.append(True))
+def test_what_is_requested_while_it_waits_is_read_in_a_worker_and_drawn_once(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[Any] = [Recorded(np.zeros((32, 32), np.int32)), Recorded(np.zeros((16, 16), np.int32))]
+    layer = make_layer(levels, "YX", "YX", Placement(2, (0, 1), {}), "labels")
+    shown = layer.data[0]
+    before = shown[2:4, :]
+    readers: list[threading.Thread] = []
+    drawn: list[Any] = []
+    monkeypatch.setattr(levels[0], "on_read", lambda: readers.append(threading.current_thread()))
+    monkeypatch.setattr(layer, "refresh", lambda **_: drawn.append(shown[2:4, :]))
+    levels[0].pixels = levels[0].pixels + 7
     drawing = Redrawing(layer)
     for _ in range(5):
         drawing.request()
-    qtbot.waitUntil(lambda: bool(drawn))
-    drawing.finish()
-    assert len(drawn) == 1
-    drawing.request()
-    drawing.finish()
-    assert len(drawn) == 2
-    drawing.request()
-    drawing.stop()
-    drawing.finish()
-    assert len(drawn) == 2
+    qtbot.waitUntil(lambda: not drawing.busy)
+    (now,) = drawn
+    assert not before.any()
+    assert (now == 7).all()
+    assert readers
+    assert threading.main_thread() not in readers
+
+
+def test_what_changed_since_it_was_read_ahead_is_read_again() -> None:
+    source: Any = Recorded(np.zeros((32, 32), np.int32))
+    level = PlacedLevel(source, [0, 1], 2)
+    level[0, :]
+    level.read_ahead()
+    source.pixels = source.pixels + 7
+    assert not level[0, :].any()  # as it was when it was read ahead
+    assert (level[1, :] == 7).all()
+    level.forget()
+    assert (level[0, :] == 7).all()
+
+
+def test_the_viewer_cannot_paint_into_the_file() -> None:
+    pixels = np.zeros((32, 32), np.int32)
+    layer = make_layer([pixels], "YX", "YX", Placement(2, (0, 1), {}), "labels")
+    assert not layer.multiscale
+    assert not layer.editable
+    with pytest.raises(TypeError):
+        layer.data[0, 0] = 1
+    assert not pixels.any()
+
+
+def test_a_new_label_image_is_not_read_before_a_block_came_in() -> None:
+    source: Any = Recorded(np.full((32, 32), 7, np.int32))
+    level = PlacedLevel(source, [1, 2], 3, empty=True)
+    shown = level[0, 2:5]
+    assert shown.shape == (3, 32)
+    assert not shown.any()
+    assert source.boxes == []
+    level.forget()
+    assert (level[0, 2:5] == 7).all()

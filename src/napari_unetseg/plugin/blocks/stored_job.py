@@ -136,9 +136,10 @@ def run_stored(job: StoredJob, services: ServiceFactory, task: Task[None]) -> No
     if task.cancelled():
         raise Cancelled("Cancelled before the network ran.")
     with hold_labels(job.destination):
+        is_new = not job.destination.job_folder.is_dir()
         store = open_store(job.destination, image)
         axes = f"{image.stack_axes}YX"
-        layer = make_layer(store.arrays, store.axes, axes, request.plane.placement, job.layer_name)
+        layer = make_layer(store.arrays, store.axes, axes, request.plane.placement, job.layer_name, empty=is_new)
         task.reports.began.emit(layer)
         task.reports.stage.emit(CONVERTING if service.needs_conversion() else RUNNING)
         made: list[tuple[dict[str, Any], pd.DataFrame | None]] = []

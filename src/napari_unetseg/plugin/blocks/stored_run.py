@@ -58,6 +58,11 @@ class StoredRun(QObject):
         """Whether a run has started and not ended."""
         return self._task is not None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way, or the layer of the last one is still to be drawn."""
+        return self.running or (self._drawing is not None and self._drawing.busy)
+
     def start(self, job: StoredJob) -> None:
         """Start a run; nothing happens while another one runs, of whichever kind."""
         if self._controller.running:
@@ -72,13 +77,6 @@ class StoredRun(QObject):
         task.reports.happened.connect(self._on_block)
         task.reports.made.connect(self._on_made)
         start(task, returned=_ignore, errored=self._on_errored, finished=self._on_finished)
-
-    def forget_layer(self) -> None:
-        """Draw the layer of the run no more, as it was removed; the run goes on."""
-        if self._drawing is not None:
-            self._drawing.stop()
-            self._drawing.deleteLater()
-            self._drawing = None
 
     def _on_began(self, layer: Labels) -> None:
         self._drawing = Redrawing(layer, self)
@@ -101,9 +99,6 @@ class StoredRun(QObject):
         cancelled = self._task.cancelled() or isinstance(self._error, Cancelled)
         self._task = None
         self._controller.hold(None)
-        if self._drawing is not None:
-            self._drawing.finish()
-        self.forget_layer()
         if self._outcome is not None:
             self.done.emit(self._outcome)
         elif cancelled:

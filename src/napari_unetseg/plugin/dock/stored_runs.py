@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Qt, Signal
@@ -23,7 +23,6 @@ from napari_unetseg.plugin.dock.remembered_settings import apply_opacities
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.outputs import fresh_names
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
-from napari_unetseg.plugin.layers.result_layers import unwrapped
 from napari_unetseg.plugin.layers.run_areas import RunOn, seen_block
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.messages import Action
@@ -53,7 +52,7 @@ _TO_DISK_TIP = mark("Runs on the whole image block by block, which takes little 
 class StoredRuns(QObject):
     """Asks where labels go, runs, and shows the layer that fills block by block.
 
-    `recorded` tells that the layer has got its record, and so is a result.
+    `done` gives the `StoredOutcome` of a run once its layer is a result.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ class StoredRuns(QObject):
         The window that asks, while it is open.
     """
 
-    recorded = Signal()
+    done = Signal(object)
 
     def __init__(
         self,
@@ -107,12 +106,11 @@ class StoredRuns(QObject):
         self.run.done.connect(self._on_done)
         self.run.cancelled.connect(self._on_cancelled)
         self.run.failed.connect(self._on_failed)
-        viewer.layers.events.removed.connect(self._on_removed)
 
     @property
     def busy(self) -> bool:
         """Whether a run is under way, or the disk is being looked at."""
-        return self.run.running or (self.dialog is not None and self.dialog.busy)
+        return self.run.busy or (self.dialog is not None and self.dialog.busy)
 
     def obstacle(self, choice: RunOn, device: str) -> str | None:
         """Say why a run to disk cannot begin; None if it can, or something else is chosen."""
@@ -188,13 +186,13 @@ class StoredRuns(QObject):
             layer.metadata[METADATA_KEY] = {**outcome.record, STORED_KEY: True}
             if outcome.features is not None:
                 layer.features = outcome.features
-            self.recorded.emit()
             if layer not in self._viewer.layers:
                 said.append(tr(_REMOVED))
                 show = (tr(_SHOW), tr(_SHOW_TIP), partial(self._viewer.add_layer, layer))
         self._headline.show_line(words.result_line(outcome.count, outcome.seconds, plane.place, plane.name))
         self._rows.message.show_message(" ".join([*notes, *said]), "warning" if notes else "good", action=show)
         self._layer = None
+        self.done.emit(outcome)
 
     def _on_cancelled(self) -> None:
         self._on_end()
@@ -218,7 +216,3 @@ class StoredRuns(QObject):
         # What was there before the run began has been replaced already.
         destination = replace(job.destination, replace=False)
         return tr(_GO_ON), tr(_GO_ON_TIP), partial(self.begin, job.request, destination)
-
-    def _on_removed(self, event: Any) -> None:
-        if unwrapped(event.value) is unwrapped(self._layer):
-            self.run.forget_layer()
