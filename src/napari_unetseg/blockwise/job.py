@@ -1,6 +1,6 @@
 """A job as those who work on it see it: the image, how it is divided, what was found so far, and where labels go."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -56,7 +56,7 @@ class Network(Protocol):
 
     def predict_many(
         self, images: Iterable[Image | PredictRequest | Exception], options: PredictOptions | None = None
-    ) -> Iterator[Prediction | Exception]:
+    ) -> Generator[Prediction | Exception]:
         """Compute many planes, with results in their order; what is wrong with one takes its place."""
         ...
 
@@ -112,8 +112,8 @@ class JobSpec(BaseModel):
         Largest side of what the network sees at once, in pixels; None: as the settings of the process say that plans.
     block_side
         Of the blocks, in pixels.
-    keep_maps
-        Whether probability maps are wanted, too.
+    with_confidence
+        Whether the table tells how sure the network was of each object.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,7 +126,7 @@ class JobSpec(BaseModel):
     options: dict[str, Any]
     window: int | None = None
     block_side: int = BLOCK_SIDE
-    keep_maps: bool = False
+    with_confidence: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class BlockJob:
     target: LabelTarget
     borrow_network: Callable[[], Network]
     is_cancelled: Callable[[], bool] = field(default=lambda: False)
-    _tilings: dict[str, Tiling] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tilings: dict[int, Tiling] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def grid(self) -> BlockGrid:
@@ -189,8 +189,12 @@ class BlockJob:
     @property
     def tiling(self) -> Tiling:
         """How the network sees each plane, once that is decided; where memory runs out it is decided anew."""
-        plan = NetworkPlan.model_validate(load_json(self.folder.stage_file(PLAN, ".json")))
-        return self._tilings.setdefault(plan.key, Tiling(plan, self.card))
+        file = self.folder.stage_file(PLAN, ".json")
+        written = file.stat().st_mtime_ns
+        tiling = self._tilings.get(written)
+        if tiling is None:
+            tiling = self._tilings[written] = Tiling(NetworkPlan.model_validate(load_json(file)), self.card)
+        return tiling
 
     def answers(self, plane: int, tiling: Tiling | None = None) -> TileAnswers:
         """Return what is there of the network's answers to a plane; `tiling` is None for what was decided on."""

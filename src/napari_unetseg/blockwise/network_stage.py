@@ -1,7 +1,8 @@
 """How the network is to see the planes of a job, and then what it says of each tile."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
 from itertools import groupby
 from queue import Empty, SimpleQueue
 
@@ -11,8 +12,8 @@ from napari_unetseg.blockwise.job import NETWORK, PLAN, BlockJob, Network
 from napari_unetseg.blockwise.job_folder import load_json, save_json
 from napari_unetseg.blockwise.network_plan import NetworkPlan, Tiling
 from napari_unetseg.blockwise.stages import Unit
-from napari_unetseg.blockwise.tile_answers import TileSink
-from napari_unetseg.inference.prediction import PredictOptions, PredictRequest
+from napari_unetseg.blockwise.tile_answers import TileSink, TileWriter
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest, WindowTooLarge
 from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, Block, middle_span
 from napari_unetseg.postprocessing.stacks import middle_plane
 
@@ -158,23 +159,29 @@ def ask_network(
             except Empty:
                 return
 
-    def request(plane: int, wanted: Sequence[int]) -> PredictRequest:
-        sink = TileSink(job.answers(plane, tiling), wanted, lambda tile: done.put(Unit(plane, tile)))
-        image, found = job.plane_image(plane), job.ranges(plane)
-        return PredictRequest(image, job.options.diameter, job.options.augment, found=found, sink=sink)
-
-    options = PredictOptions(progress=lambda *_: tell(), cancel=job.is_cancelled)
     asked = [(plane, wanted) for plane, wanted in tiles if wanted]
-    outcomes = network.predict_many((request(plane, wanted) for plane, wanted in asked), options)
-    for (plane, _), outcome in zip(asked, outcomes, strict=True):
-        tell()
-        if isinstance(outcome, Exception):
-            raise outcome
-        known = {*tiling.tiles.warnings, *job.ranges(plane).warnings}
-        for remark in outcome.warnings:
-            if remark not in known:
-                _note(job, remark)
-        save_json(job.folder.path / _BATCH, {"batch_size": outcome.batch_size})
+    options = PredictOptions(progress=lambda *_: tell(), cancel=job.is_cancelled)
+    with TileWriter() as writer:
+
+        def request(plane: int, wanted: Sequence[int]) -> PredictRequest:
+            sink = TileSink(job.answers(plane, tiling), wanted, writer, lambda tile: done.put(Unit(plane, tile)))
+            image, found = job.plane_image(plane), job.ranges(plane)
+            return PredictRequest(image, augment=job.options.augment, found=found, sink=sink)
+
+        # Closed where one of them is an error, too, as the device is lent until then.
+        with closing(network.predict_many((request(plane, wanted) for plane, wanted in asked), options)) as outcomes:
+            for (plane, _), outcome in zip(asked, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    raise outcome
+                _keep_remarks(job, outcome, {*tiling.tiles.warnings, *job.ranges(plane).warnings})
+    tell()
+
+
+def _keep_remarks(job: BlockJob, outcome: Prediction, known: Collection[str]) -> None:
+    for remark in outcome.warnings:
+        if remark not in known:
+            _note(job, remark)
+    save_json(job.folder.path / _BATCH, {"batch_size": outcome.batch_size})
 
 
 def remarks_of(job: BlockJob) -> tuple[str, ...]:
@@ -195,9 +202,10 @@ def batch_size(job: BlockJob) -> int:
     return int(load_json(file)["batch_size"]) if file.exists() else 1
 
 
-def begin_anew(job: BlockJob, window: int) -> None:
+def begin_anew(job: BlockJob, error: WindowTooLarge) -> None:
     """Forget the network's answers, whose windows were too large for some process, and how they were planned."""
-    save_json(job.folder.path / _WINDOW, {"window": window})
+    save_json(job.folder.path / _WINDOW, {"window": error.window})
+    _note(job, str(error))
     job.folder.stage_file(PLAN, ".json").unlink(missing_ok=True)
     for answers in job.folder.path.glob(f"{NETWORK}-*"):
         shutil.rmtree(answers)

@@ -98,7 +98,7 @@ def run_job(
         try:
             _run_stage(job, todo, at, executor, on_progress, cancel)
         except WindowTooLarge as error:
-            begin_anew(job, error.window)
+            begin_anew(job, error)
             at = next(number for number, stage in enumerate(todo) if stage.name == PLAN)
         else:
             at += 1

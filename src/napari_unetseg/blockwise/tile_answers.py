@@ -1,8 +1,10 @@
 """What the network answered to the tiles of a plane, as files, and the maps that they make up."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from napari_unetseg.blockwise.network_plan import Tiling
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.blocks import Block, relative_to
+
+_ANSWERS_WAITING = 2
+"""Answers that may wait to be written: each takes the memory of a window."""
 
 AGREEMENT = "agreement"
 """Name of the map of how far the answers to eight flips and turns agree, beside those of the heads."""
@@ -132,12 +137,15 @@ class TileSink:
         Where they are kept.
     wanted
         The tiles, in the order in which they are best done.
+    writer
+        Writes them.
     kept
-        Told of each, from any thread.
+        Told of each that is written, from any thread.
     """
 
     answers: TileAnswers
     wanted: Sequence[int]
+    writer: "TileWriter"
     kept: Callable[[int], None]
 
     @property
@@ -146,6 +154,42 @@ class TileSink:
         return self.answers.tiling.tiles
 
     def put(self, tile: int, values: NDArray[np.float32]) -> None:
-        """Keep the answer to a tile, whole, before it is told."""
-        self.answers.put(tile, values)
-        self.kept(tile)
+        """Keep the answer to a tile; it is told once it is on the disk."""
+        self.writer.put(self, tile, values)
+
+
+class TileWriter:
+    """Writes answers in a thread, so that the network does not wait for the disk.
+
+    As a context manager it waits at the end of the block until all is written, and raises what went wrong.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "unetseg-answers")
+        self._room = Semaphore(_ANSWERS_WAITING)
+        self._failure: Exception | None = None
+
+    def put(self, sink: TileSink, tile: int, values: NDArray[np.float32]) -> None:
+        """Take an answer, from any thread; waits where too many are not written yet."""
+        self._room.acquire()
+        if self._failure is not None:
+            self._room.release()
+            raise self._failure
+        self._pool.submit(self._write, sink, tile, values.copy())
+
+    def _write(self, sink: TileSink, tile: int, values: NDArray[np.float32]) -> None:
+        try:
+            sink.answers.put(tile, values)
+            sink.kept(tile)
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._room.release()
+
+    def __enter__(self) -> "TileWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if self._failure is not None and kind is None:
+            raise self._failure

@@ -192,7 +192,8 @@ class ImageTask:
         if self._resampler is not None:
             np.clip(self._map, 0, 1, out=self._map)  # sums of parts may miss the ends by a rounding
         probability, rest = self._map[: self._heads], self._map[self._heads :]
-        self._pixels.clear_invalid(probability)
+        if self.request.sink is None:
+            self._pixels.clear_invalid(probability)
         return Prediction(
             probability=probability,
             agreement=rest[0] if len(rest) else None,

@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
@@ -208,7 +208,7 @@ class LoadedModel:
 
     def predict_many(
         self, images: Iterable[Image | PredictRequest | Exception], options: PredictOptions | None = None
-    ) -> Iterator[Prediction | Exception]:
+    ) -> Generator[Prediction | Exception]:
         """Compute many images together; see `napari_unetseg.inference.predict.predict_many`."""
         with self._run(options or PredictOptions()) as (backend, complete):
             yield from predict_many(images, self.card, backend, complete)

@@ -120,21 +120,27 @@ class Provenance:
 
 
 class Computed(Protocol):
-    """What of a model is written down."""
+    """What of a model is written down; `napari_unetseg.service.protocols.RunningModel` explains each."""
 
     @property
     def card(self) -> ModelCard:
-        """See `napari_unetseg.service.protocols.RunningModel`, as for the others."""
+        """Card of the model."""
         ...
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """What finds the model again."""
+        ...
 
     @property
-    def facts(self) -> RunFacts: ...
+    def facts(self) -> RunFacts:
+        """How the network was computed."""
+        ...
 
     @property
-    def server(self) -> dict[str, Any] | None: ...
+    def server(self) -> dict[str, Any] | None:
+        """Which server computed it."""
+        ...
 
 
 def record(

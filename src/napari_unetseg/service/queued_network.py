@@ -1,6 +1,6 @@
 """A model that works for a job of many blocks, and still waits its turn for the device."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class QueuedNetwork:
 
     def predict_many(
         self, images: Iterable[Image | PredictRequest | Exception], options: PredictOptions | None = None
-    ) -> Iterator[Prediction | Exception]:
+    ) -> Generator[Prediction | Exception]:
         """Compute many planes once it is their turn."""
         options = options or PredictOptions()
         with self.line.turn(options.cancel):
