@@ -89,8 +89,8 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
     Parameters
     ----------
     labels
-        A label image. A small one is read whole; a larger one is a multiscale layer of the arrays themselves, which
-        shows what others write into them once it is refreshed.
+        A label image. A small one is read whole; a larger one is a multiscale layer, which shows what others write
+        into its store once it is refreshed.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
         said.append(_table_says(labels, rows))
     elif rows:
         arguments["features"] = table_features(labels.table())
-    data: Any = np.asarray(whole[...]) if is_small else list(labels.arrays)
+    data: Any = np.asarray(whole[...]) if is_small else list(labels.lazy_levels)
     return (data, arguments | {"multiscale": not is_small}, "labels"), said
 
 

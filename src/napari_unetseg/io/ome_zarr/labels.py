@@ -26,9 +26,10 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
 )
 from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, count_rows, read_columns, write_columns
 from napari_unetseg.io.ome_zarr.location import Location
-from napari_unetseg.io.ome_zarr.opening import open_group
+from napari_unetseg.io.ome_zarr.opening import lazy_array, open_group
 from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
 from napari_unetseg.language import Sentence
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing.blocks import Block
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ class LabelPyramid:
         """Read any region of a plane at full resolution."""
         at: Any = (*self._index(plane), *region)
         return np.asarray(self.arrays[0][at], np.int32)
+
+    @cached_property
+    def lazy_levels(self) -> tuple[LazyArray, ...]:
+        """The levels for a viewer, which shows what others write meanwhile once it is refreshed.
+
+        napari first takes the part of a stack that is on the screen, in all planes, and then the plane of that: of
+        `arrays` it would read all planes.
+        """
+        return tuple(lazy_array(array, f"{self.path}/{array.basename}") for array in self.arrays)
 
     @property
     def axes(self) -> str:
@@ -276,11 +286,10 @@ def labels_in(path: str | Path) -> tuple[str, ...]:
     ImageError
         If there is no OME-Zarr.
     """
-    group = open_group(Location.of(path))
-    labels = group.child(LABELS)
+    labels = open_group(Location.of(path)).child(LABELS)
     names = labels.ome.get(LABELS) if labels is not None else None
-    listed = names if isinstance(names, list) else []
-    return tuple(group.location.at(f"{LABELS}/{name}").address for name in listed)
+    listed = [labels.child(str(name)) for name in names] if labels is not None and isinstance(names, list) else []
+    return tuple(one.label for one in listed if one is not None and "image-label" in one.ome)
 
 
 def not_written(path: str | Path, error: Exception) -> UnetsegError:
