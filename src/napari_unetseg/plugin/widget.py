@@ -266,6 +266,7 @@ class SegmentationWidget(QWidget):
         self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         self.result_actions.show_output()
+        self.table.follow_active()
 
     def _on_cancelled(self) -> None:
         self._end_of_run()

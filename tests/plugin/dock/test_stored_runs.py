@@ -16,6 +16,7 @@ from qtpy.QtCore import QSettings
 from napari_unetseg.blockwise.job import NETWORK
 from napari_unetseg.blockwise.run import BlockProgress
 from napari_unetseg.errors import Cancelled, OutOfMemory, UnetsegError
+from napari_unetseg.image import Image
 from napari_unetseg.io.ome_zarr.labels import open_labels
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.blocks.stored_layer import is_stored
@@ -314,3 +315,31 @@ def test_where_memory_runs_out_the_same_image_is_offered_to_disk_but_not_on_a_se
     assert "server" in str(for_server)
     assert widget.stored.obstacle(RunOn.PLANE, "http://lab.example:8000") is None
     assert widget.stored.obstacle(RunOn.STORED, "cpu") is None
+
+
+def test_the_objects_of_a_stack_are_those_of_a_run_in_memory_and_come_back_from_the_file(
+    make_widget: MakeWidget, press_start: Act, wait_for_end: Act, squares: NDArray[np.uint16],
+    service: SegmentationService, tmp_path: Path,
+) -> None:  # fmt: skip
+    # Of two channels and three planes the second channel is segmented.
+    planes = np.stack([squares, np.roll(squares, 5, axis=1), squares[::-1]])
+    pixels = np.stack([np.zeros_like(planes), planes])
+    image = ImageLayer(pixels, name="cells", scale=(1, 2, 0.5, 0.5), axis_labels=("c", "z", "y", "x"), units="um")
+    widget = make_widget(image)
+    widget.viewer.dims.set_current_step(0, 1)
+    widget.inputs.link.setChecked(True)
+    press_start(widget)
+    wait_for_end(widget)
+    (layer,) = stored_layers(widget)
+    expected = service.segment(Image(planes, "ZYX", scale=(0.5, 0.5), unit="micrometer"), link=True)
+    assert expected.labels.any()
+    np.testing.assert_array_equal(as_shown(layer), expected.labels[np.newaxis])
+    np.testing.assert_allclose(layer.scale, image.scale)
+    assert widget.table.table.layer is layer
+    assert len(layer.features) == len(expected.measurements["label"])
+    np.testing.assert_array_equal(layer.features["index"], expected.measurements["label"])
+
+    (opened,) = widget.viewer.open(tmp_path / "cells_labels.ome.zarr", plugin="napari-unetseg")
+    np.testing.assert_array_equal(full_resolution(opened), expected.labels)
+    assert opened.metadata[METADATA_KEY]["model"] == service.package.name
+    assert len(opened.features) == len(layer.features)
