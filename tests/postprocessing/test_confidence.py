@@ -58,7 +58,9 @@ def test_neither_strips_nor_the_order_of_pixels_change_a_bit(labels, strip, cach
         everything = measure_confidence(labels, foreground)
         sizes, means = mean_of_objects(labels, foreground)
     order = rng.permutation(labels.size)
-    shuffled = measure_confidence(labels.ravel()[order].reshape(labels.shape), foreground.ravel()[order].reshape(labels.shape))
+    shuffled = measure_confidence(
+        labels.ravel()[order].reshape(labels.shape), foreground.ravel()[order].reshape(labels.shape)
+    )
     assert means.tobytes() == everything.objects.tobytes() == shuffled.objects.tobytes()
     assert everything.overall_mean == shuffled.overall_mean
     assert (everything.mask_mean, everything.background_mean) == (shuffled.mask_mean, shuffled.background_mean)

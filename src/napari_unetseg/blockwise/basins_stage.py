@@ -20,9 +20,6 @@ from napari_unetseg.postprocessing.numbering import count_objects, ranks
 from napari_unetseg.postprocessing.reduction import open_basins, reduce_basins
 from napari_unetseg.postprocessing.side_by_side import side_by_side
 
-_BASINS = ("peak", "height", "size", "first", "order", "target")
-_SADDLES = ("one", "other", "height", "edge")
-
 
 def block_units(job: BlockJob) -> Iterable[Unit]:
     """Return the blocks of all planes."""
@@ -68,7 +65,7 @@ class BasinsStage:
 
 
 def _find_regions(job: BlockJob, unit: Unit) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
-    """Number the 4-connected regions of a block, and count their pixels."""
+    """Find the 4-connected regions of a block, and count their pixels."""
     from scipy import ndimage
 
     block = job.grid.block(unit.number)
@@ -124,21 +121,45 @@ def _find_basins(job: BlockJob, unit: Unit) -> tuple[NDArray[np.int32], dict[str
     for part, means in zip(parts, meanings, strict=True):
         own = numbers[relative_to(part, block)]
         own[...] = (means + 1)[own]
-    reduced, group = reduce_basins(
-        basins, open_basins(numbers, block, shape, len(basins.peak)), job.parameters.split
-    )
+    reduced, group = reduce_basins(basins, open_basins(numbers, block, shape, len(basins.peak)), job.parameters.split)
     numbers = np.append(0, group + 1).astype(np.int32)[numbers]
-    columns = {name: getattr(reduced, name) for name in _BASINS}
-    return numbers, columns | {f"saddle_{name}": getattr(reduced.saddles, name) for name in _SADDLES}
+    saddles = reduced.saddles
+    return numbers, {
+        "peak": reduced.peak,
+        "height": reduced.height,
+        "size": reduced.size,
+        "first": reduced.first,
+        "order": reduced.order,
+        "target": reduced.target,
+        "saddle_one": saddles.one.astype(np.int32),
+        "saddle_other": saddles.other.astype(np.int32),
+        "saddle_height": saddles.height,
+        "saddle_edge": saddles.edge,
+    }
+
+
+def _basins_of(found: dict[str, NDArray[Any]]) -> Basins:
+    """Take what `_find_basins` found out of the arrays of a file."""
+    return Basins(
+        peak=found.pop("peak"),
+        height=found.pop("height"),
+        size=found.pop("size"),
+        first=found.pop("first"),
+        order=found.pop("order"),
+        target=found.pop("target"),
+        saddles=Saddles(
+            one=found.pop("saddle_one").astype(np.int64),
+            other=found.pop("saddle_other").astype(np.int64),
+            height=found.pop("saddle_height"),
+            edge=found.pop("saddle_edge"),
+        ),
+    )
 
 
 def _join_basins(job: BlockJob, found: list[dict[str, NDArray[Any]]], least: int) -> list[NDArray[np.int32]]:
     grid, edges = job.grid, BlockEdges(job.grid)
     numbers = np.concatenate([part.pop("edges") for part in found])
-    parts = [
-        Basins(*(part.pop(name) for name in _BASINS), Saddles(*(part.pop(f"saddle_{name}") for name in _SADDLES)))
-        for part in found
-    ]
+    parts = [_basins_of(part) for part in found]
     basins, meanings = join_blocks(
         [grid.block(number) for number in range(len(grid))],
         parts,
@@ -177,4 +198,3 @@ def _near(maps: Mapping[str, Any], block: Block, heads: tuple[str, ...]) -> Any:
     wanted = ["foreground", *second]
     margin = MARGIN if second else MARGIN + DEPTH_MARGIN
     return {name: _NearMap(maps[name], grow_block(block, margin, maps[name].shape)) for name in wanted}
-

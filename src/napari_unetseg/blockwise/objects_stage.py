@@ -108,8 +108,7 @@ def read_summary(job: BlockJob, plane: int) -> PlaneSummary:
     """Read what was found of a plane, once the stage is concluded."""
     values = load_json(_summary_file(job, plane))
     everywhere, objects = (
-        ExactSums(*(np.array([values[part][name]], np.int64) for name in _SUMS[:3]), np.array([values[part]["unknown"]]))
-        for part in ("everywhere", "objects")
+        ExactSums(**{name: np.array([values[part][name]]) for name in _SUMS}) for part in ("everywhere", "objects")
     )
     return PlaneSummary(values["count"], everywhere, objects)
 
@@ -196,7 +195,7 @@ def _conclude_plane(job: BlockJob, plane: int) -> None:
 
 
 def _sums(found: Sequence[dict[str, NDArray[Any]]], prefix: str = "") -> ExactSums:
-    return ExactSums(*(np.concatenate([part[prefix + name] for part in found]) for name in _SUMS))
+    return ExactSums.joined([ExactSums(**{name: part[prefix + name] for name in _SUMS}) for part in found])
 
 
 def _total(sums: ExactSums) -> dict[str, Any]:
@@ -211,7 +210,9 @@ def _gap_starts(found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
 def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
     """Return the object that alone encloses each of the gaps that reach an edge of their block; 0: there is none."""
     starts, edges = _gap_starts(found), BlockEdges(job.grid)
-    least, greatest = (np.concatenate([part[name] for part in found]).astype(np.int64) for name in ("least", "greatest"))
+    least, greatest = (
+        np.concatenate([part[name] for part in found]).astype(np.int64) for name in ("least", "greatest")
+    )
     is_outside = np.concatenate([part["is_outside"] for part in found])
     number = np.concatenate([part["gap_edges"] for part in found]).astype(np.int64)
     gap = np.where(number > 0, starts[edges.blocks] + number - 1, -1)
@@ -225,7 +226,11 @@ def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
     both = (one >= 0) & (other >= 0)
     region = connected_nodes(len(least), one[both], other[both])
     count = int(region.max(initial=-1)) + 1
-    least_of, greatest_of, outside = np.full(count, _NOT_YET, np.int64), np.zeros(count, np.int64), np.zeros(count, bool)
+    least_of, greatest_of, outside = (
+        np.full(count, _NOT_YET, np.int64),
+        np.zeros(count, np.int64),
+        np.zeros(count, bool),
+    )
     np.minimum.at(least_of, region, least)
     np.maximum.at(greatest_of, region, greatest)
     np.logical_or.at(outside, region, is_outside)

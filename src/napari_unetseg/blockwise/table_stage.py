@@ -71,7 +71,7 @@ def table_file(job: BlockJob) -> Path:
 
 
 def table_parts(job: BlockJob) -> Iterator[Table]:
-    """Yield the table in parts of a bounded number of rows, as `stack_tables` of the whole one would be; one at least."""
+    """Yield the table in parts of a bounded number of rows, in the order of all; one part at least."""
     for plane, place in enumerate(job.planes):
         files = [job.folder.unit_file(TableStage.name, Unit(plane, number)) for number in range(len(job.grid))]
         labels = [_column(file, 0) for file in files]

@@ -207,7 +207,10 @@ def _order_of(peak: IntArray, width: int) -> IntArray:
 
 
 def join_blocks(
-    blocks: Sequence[Block], found: Sequence[Basins], width: int, numbers_at: Callable[[IntArray, IntArray], IntArray]
+    blocks: Sequence[Block],
+    found: Sequence[Basins],
+    width: int,
+    numbers_at: Callable[[IntArray, IntArray], NDArray[np.integer]],
 ) -> tuple[Basins, list[IntArray]]:
     """Put the basins of all blocks together.
 
@@ -247,35 +250,38 @@ def join_blocks(
     whole = np.flatnonzero(goal == np.arange(len(goal)))
     position = np.zeros(len(goal), np.int64)
     position[whole] = np.arange(len(whole))
+    order = np.full(len(whole), _LAST)
+    np.minimum.at(order, position[goal], parts.order)
+    rising = np.argsort(order, kind="stable")
+    position[whole[rising]] = np.arange(len(whole))
     owner = position[goal]
-    joined = group_basins(owner, parts, parts.target[whole])
-    order = np.argsort(joined.order, kind="stable")
-    position = np.empty(len(order), np.int64)
-    position[order] = np.arange(len(order))
-    owner = position[owner]
-    saddles = Saddles(
-        owner[parts.saddles.one], owner[parts.saddles.other], parts.saddles.height, parts.saddles.edge
-    ).highest()
-    columns = (joined.peak, joined.height, joined.size, joined.first, joined.order, joined.target)
+    joined = group_basins(owner, parts, parts.target[whole[rising]], parts.saddles)
     meaning = [np.append(-1, owner[start:stop]) for start, stop in pairwise(starts)]
-    return Basins(*(column[order] for column in columns), saddles), meaning
+    return joined, meaning
 
 
 def concatenated(found: Sequence[Basins]) -> Basins:
     """Put the basins of blocks one after the other, with those that their saddle points lie between."""
     starts = np.cumsum([0, *(len(part.peak) for part in found)])
-    one, other = (
-        np.concatenate([getattr(part.saddles, end) + start for part, start in zip(found, starts[:-1], strict=True)])
-        for end in ("one", "other")
+    offsets = list(zip(found, starts.tolist(), strict=False))
+    return Basins(
+        peak=np.concatenate([part.peak for part in found]),
+        height=np.concatenate([part.height for part in found]),
+        size=np.concatenate([part.size for part in found]),
+        first=np.concatenate([part.first for part in found]),
+        order=np.concatenate([part.order for part in found]),
+        target=np.concatenate([part.target for part in found]),
+        saddles=Saddles(
+            one=np.concatenate([part.saddles.one + start for part, start in offsets]),
+            other=np.concatenate([part.saddles.other + start for part, start in offsets]),
+            height=np.concatenate([part.saddles.height for part in found]),
+            edge=np.concatenate([part.saddles.edge for part in found]),
+        ),
     )
-    height, edge = (np.concatenate([getattr(part.saddles, name) for part in found]) for name in ("height", "edge"))
-    names = ("peak", "height", "size", "first", "order", "target")
-    columns = (np.concatenate([getattr(part, name) for part in found]) for name in names)
-    return Basins(*columns, Saddles(one, other, height, edge))
 
 
-def group_basins(owner: IntArray, parts: Basins, target: IntArray) -> Basins:
-    """Make one basin, or group, of the parts of each owner; the saddle points stay those of the parts.
+def group_basins(owner: IntArray, parts: Basins, target: IntArray, saddles: Saddles) -> Basins:
+    """Make one basin, or group of them, of the parts of each owner.
 
     Parameters
     ----------
@@ -285,6 +291,8 @@ def group_basins(owner: IntArray, parts: Basins, target: IntArray) -> Basins:
         Basins, or parts of them.
     target
         (M,), of the owners; see `Basins.target`.
+    saddles
+        Saddle points between the parts.
     """
     count = len(target)
     size, first = merge_parts(owner, count, parts.size, parts.first)
@@ -294,7 +302,8 @@ def group_basins(owner: IntArray, parts: Basins, target: IntArray) -> Basins:
     np.maximum.at(height, owner, parts.height)
     is_highest = parts.height == height[owner]
     np.minimum.at(peak, owner[is_highest], parts.peak[is_highest])
-    return Basins(peak, height, size, first, order, target, parts.saddles)
+    between = Saddles(owner[saddles.one], owner[saddles.other], saddles.height, saddles.edge)
+    return Basins(peak, height, size, first, order, target, between.highest())
 
 
 def merge_parts(owner: IntArray, count: int, size: IntArray, first: IntArray) -> tuple[IntArray, IntArray]:

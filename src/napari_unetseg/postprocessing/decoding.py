@@ -213,7 +213,7 @@ def _divided(
     labels = np.empty(planes["foreground"].shape, np.int32)
     parts = list(blocks(labels.shape, plan.side))
     found = list(_basins_by_block(planes, threshold, labels, parts, cancel, plan))
-    basins, meaning = join_blocks(parts, found, labels.shape[1], lambda row, column: labels[row, column])
+    basins, meaning = join_blocks(parts, found, planes["foreground"].shape[1], lambda row, column: labels[row, column])
     owner = join_fragments(basins, merge_basins(basins, split), split)
     objects = int(owner.max(initial=-1)) + 1
     sizes, first = merge_parts(owner, objects, basins.size, basins.first)

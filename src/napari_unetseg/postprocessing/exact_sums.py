@@ -1,5 +1,6 @@
 """Sums of probabilities over objects that are the same to the last bit in whatever parts and order they are taken."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,8 @@ class ExactSums:
     @classmethod
     def none(cls, count: int) -> "ExactSums":
         """Return the sums of no pixels for so many labels."""
-        return cls(*(np.zeros(count, np.int64) for _ in range(3)), np.zeros(count, bool))
+        nothing = np.zeros(count, np.int64)
+        return cls(nothing, nothing, nothing, np.zeros(count, bool))
 
     @classmethod
     def of(
@@ -76,16 +78,27 @@ class ExactSums:
 
     def grouped(self, owner: Ints, count: int) -> "ExactSums":
         """Add up what belongs to each of `count` owners; `owner` (N,) says which does."""
-        totals = [np.zeros(count, np.int64) for _ in range(3)]
-        for total, part in zip(totals, (self.sizes, self.high, self.low), strict=True):
-            np.add.at(total, owner, part)
+        sizes, high, low = (np.zeros(count, np.int64) for _ in range(3))
+        np.add.at(sizes, owner, self.sizes)
+        np.add.at(high, owner, self.high)
+        np.add.at(low, owner, self.low)
         unknown = np.zeros(count, bool)
-        np.logical_or.at(unknown, owner, self.unknown)
-        return _carried(*totals, unknown)
+        unknown[owner[self.unknown]] = True
+        return _carried(sizes, high, low, unknown)
 
     def taken(self, wanted: NDArray[np.integer] | NDArray[np.bool_] | slice) -> "ExactSums":
         """Return those of some labels."""
         return ExactSums(self.sizes[wanted], self.high[wanted], self.low[wanted], self.unknown[wanted])
+
+    @classmethod
+    def joined(cls, parts: Sequence["ExactSums"]) -> "ExactSums":
+        """Put the labels of several sums one after the other."""
+        return cls(
+            np.concatenate([part.sizes for part in parts]),
+            np.concatenate([part.high for part in parts]),
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.unknown for part in parts]),
+        )
 
     @property
     def totals(self) -> NDArray[np.float64]:

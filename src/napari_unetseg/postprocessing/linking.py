@@ -92,8 +92,8 @@ def number_planes(
     Parameters
     ----------
     sizes
-        For each plane, in the order of `numpy.ndindex`, int64 (N + 1,): pixels of its objects 1 to N, which are numbered
-        by their first pixels; 0 for the background.
+        For each plane, in the order of `numpy.ndindex`, int64 (N + 1,): pixels of its objects 1 to N, which are
+        numbered by their first pixels; 0 for the background.
     shape
         Planes along each of the axes.
     axes
@@ -160,7 +160,7 @@ def _name_frames(
 
 
 def _ordered(names: Sequence[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], int]:
-    """Number the objects of a frame by the planes and the order in which they come; return their count, too."""
+    """Give the objects of a frame numbers in the order in which they come; return their count, too."""
     found, first = np.unique(np.concatenate([own[1:] for own in names]), return_index=True)
     numbers = np.zeros(int(found.max(initial=0)) + 1, np.int64)
     numbers[found[np.argsort(first)]] = np.arange(1, len(found) + 1)

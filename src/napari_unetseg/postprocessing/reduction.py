@@ -12,7 +12,7 @@ saddle point no higher than the one over which it joined.
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.basins import Basins, IntArray, Saddles, follow, group_basins
+from napari_unetseg.postprocessing.basins import Basins, IntArray, follow, group_basins
 from napari_unetseg.postprocessing.blocks import Block
 
 _CLEARLY = 1 + 1e-5
@@ -72,10 +72,7 @@ def reduce_basins(basins: Basins, is_open: NDArray[np.bool_], split: float) -> t
     target = np.full(len(groups.height), -1)
     leads = basins.target >= 0
     target[groups.owner[leads]] = basins.target[leads]
-    reduced = group_basins(groups.owner, basins, target)
-    saddles = Saddles(groups.one, groups.other, groups.saddle.astype(np.float32), groups.edge).highest()
-    columns = (reduced.peak, reduced.height, reduced.size, reduced.first, reduced.order, reduced.target)
-    return Basins(*columns, saddles), groups.owner
+    return group_basins(groups.owner, basins, target, basins.saddles), groups.owner
 
 
 class _Groups:
@@ -92,7 +89,7 @@ class _Groups:
         # The lowest saddle point on the way from the group's highest peak to the basin that the others have joined.
         self.reach: Floats = np.full(count, np.inf)
         saddles = basins.saddles
-        self.one, self.other, self.edge = saddles.one, saddles.other, saddles.edge
+        self.one, self.other = saddles.one, saddles.other
         self.saddle: Floats = saddles.height.astype(np.float64)
 
     def join(self, split: float) -> bool:
@@ -155,4 +152,4 @@ class _Groups:
         one, other = group[self.one], group[self.other]
         between = np.flatnonzero(one != other)
         self.one, self.other = one[between], other[between]
-        self.saddle, self.edge = self.saddle[between], self.edge[between]
+        self.saddle = self.saddle[between]
