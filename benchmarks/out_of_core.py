@@ -158,7 +158,7 @@ def work(way: str, folder: Path, model: str) -> None:
     say("ready\n")
     sys.stdin.readline()
     told = (whole if way == "whole" else blocks)(folder, service)
-    about = {"own_peak_mib": memory("VmHWM"), "threads": torch.get_num_threads(), "package": napari_unetseg.__file__}
+    about = {"own_peak_mib": memory("VmHWM"), "threads": torch.get_num_threads(), "file": napari_unetseg.__file__}
     say(json.dumps(told | about) + "\n")
 
 
@@ -208,6 +208,8 @@ def measure(checkout: Checkout, way: str, side: int, folder: Path, model: str) -
     if process.returncode:
         return {"side": side, "way": way, "checkout": checkout.side, "failed": f"exit code {process.returncode}"}
     told = json.loads(said.splitlines()[-1])
+    if not Path(told.pop("file")).is_relative_to(checkout.folder):
+        raise SystemExit(f"The package that was measured is not that of {checkout.folder}.")
     sampled = {
         "peak_mib": max(watched.peak, told.pop("own_peak_mib")),
         "base_mib": watched.base,
@@ -259,7 +261,15 @@ def main() -> None:
         work(asked.way, asked.folder, asked.model)
         return
     machine = describe_machine()
-    rows = []
+    rows: list[dict[str, Any]] = []
+    content = {
+        "machine": machine,
+        "asked": {"sides": list(asked.sides), "rounds": asked.rounds, "model": asked.model},
+        "commits": {"before": commit(asked.before), "now": commit(HERE.parent)},
+        "rows": rows,
+    }
+    asked.results.mkdir(parents=True, exist_ok=True)
+    path = asked.results / f"{machine['date']}-{short_name(machine)}-out-of-core.json"
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
         model = asked.model
         if model == "tiny":
@@ -269,28 +279,26 @@ def main() -> None:
             folder = Path(name) / str(side)
             folder.mkdir()
             write_scene(folder, side, mapped=side <= asked.largest_whole)
-            ways = [("whole", asked.before, "before")] * (side <= asked.largest_whole) + [
-                ("blocks", HERE.parent, "now")
-            ]
+            ways = [("blocks", HERE.parent, "now")]
+            if side <= asked.largest_whole:
+                ways.insert(0, ("whole", asked.before, "before"))
             for _ in range(asked.rounds):
                 for way, checkout, called in ways:
                     source = Checkout(called, checkout.resolve(), Path(name))
                     rows.append(measure(source, way, side, folder, model))
                     say(json.dumps(rows[-1]) + "\n")
                     remove_results(folder)
+                    # What is there is kept, should the next one fail.
+                    path.write_text(json.dumps(content | {"ratios": ratios(rows)}, indent=1) + "\n", encoding="utf-8")
             remove(folder)
-    compared = ratios(rows)
-    say("".join(json.dumps(row) + "\n" for row in compared))
-    content = {
-        "machine": machine,
-        "asked": {"sides": list(asked.sides), "rounds": asked.rounds, "model": asked.model},
-        "rows": rows,
-        "ratios": compared,
-    }
-    asked.results.mkdir(parents=True, exist_ok=True)
-    path = asked.results / f"{machine['date']}-{short_name(machine)}-out-of-core.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    say("".join(json.dumps(row) + "\n" for row in ratios(rows)))
     say(f"{path}\n")
+
+
+def commit(folder: Path) -> str:
+    """Return which commit a folder has, and whether it was changed since; empty where git does not know."""
+    line = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
 
 
 def remove_results(folder: Path) -> None:

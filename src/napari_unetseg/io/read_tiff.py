@@ -1,5 +1,6 @@
 """Read a TIFF file: the plane it holds, or the stack whose axes it states, with their sizes."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.levels import Level, level_number
+from napari_unetseg.io.mapped_pixels import mapped_pixels
 from napari_unetseg.io.tiff_colours import as_picture, picture_in_file, without_alpha
 from napari_unetseg.io.tiff_sizes import read_sizes
-from napari_unetseg.io.tiff_tiles import mapped_pixels, tiled_pixels
+from napari_unetseg.io.tiff_tiles import tiled_pixels
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 
@@ -119,7 +121,8 @@ def _pixels(
     if not file.filehandle.is_file or series.nbytes <= READ_AT_ONCE:
         return np.asarray(series.asarray()), ()
     if series.dataoffset is not None:
-        return mapped_pixels(path, series, file.byteorder), ()
+        dtype, shape = series.dtype.newbyteorder(file.byteorder), tuple(series.shape)
+        return mapped_pixels(partial(np.memmap, path, dtype, "r", series.dataoffset, shape)), ()
     tiled = tiled_pixels(Path(path), level)
     if tiled is not None:
         return tiled, ()

@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
@@ -35,32 +35,6 @@ class _Tile(NamedTuple):
     number: int
     top: int
     left: int
-
-
-def mapped_pixels(path: str | Path, series: tifffile.TiffPageSeries, byteorder: Literal["<", ">"]) -> LazyArray:
-    """Return pixels that lie in a file as they are, one after the other.
-
-    The file is mapped while a part of it is read, and no longer: so what was read of it does not count as the memory of
-    this process.
-
-    Parameters
-    ----------
-    path
-        The file.
-    series
-        Of its pages; its `dataoffset` is known.
-    byteorder
-        Of the file, ``"<"`` or ``">"``.
-    """
-    dtype, shape = np.dtype(series.dtype), tuple(series.shape)
-    stored_as, offset = dtype.newbyteorder(byteorder), int(series.dataoffset or 0)
-
-    def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        return np.array(np.memmap(path, stored_as, "r", offset, shape)[box])
-
-    rows = series.axes.index("Y")
-    chunks = tuple(1 if axis <= rows else length for axis, length in enumerate(shape))
-    return LazyArray(read, shape, dtype, chunks)
 
 
 def tiled_pixels(path: Path, level: int) -> LazyArray | None:

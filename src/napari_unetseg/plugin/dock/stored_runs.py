@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _ON_SERVER = mark("A server computes no image block by block. Choose a device of this machine.")
 _CANCEL_TIP = mark("Stops the run. What is done stays on disk, and the same run goes on from there.")
-_STOPPED = mark("Stopped at {percent} %. What is done is kept beside '{store}'; 'Go on' continues, also another day.")
+_STOPPED = mark("Stopped at {percent} %. What is done is kept with '{store}'; 'Go on' continues, also another day.")
 _GO_ON = mark("Go on")
 _GO_ON_TIP = mark("Continues the run where it was stopped, with the same settings.")
 _DONE = mark("{objects} in '{store}'.")
