@@ -161,6 +161,8 @@ def test_the_server_tells_of_itself(remote, server):
     assert not remote.needs_conversion()
     with pytest.raises(ServerError, match="on the machine that runs them"):
         remote.calibrate([])
+    with pytest.raises(ServerError, match="on the machine that has the image and the model"):
+        remote.segment_blocks(np.zeros((8, 8)), "job", None)
 
 
 def test_a_forecast_knows_what_runs_took(remote, squares):

@@ -33,8 +33,9 @@ def found(heights, side):
             bottom, right = min(top + side, heights.shape[0]), min(left + side, heights.shape[1])
             around = framed[top : bottom + 2, left : right + 2]
             blocks.append((slice(top, bottom), slice(left, right)))
-            parts.append(find_basins(around, blocks[-1], numbers))
-    basins, meaning = join_blocks(blocks, parts, numbers)
+            basins, numbers[blocks[-1]] = find_basins(around, blocks[-1], numbers.shape)
+            parts.append(basins)
+    basins, meaning = join_blocks(blocks, parts, numbers.shape[1], lambda row, column: numbers[row, column])
     owner = np.empty(heights.shape, np.int64)
     for block, whole in zip(blocks, meaning, strict=True):
         owner[block] = whole[numbers[block]]

@@ -11,12 +11,18 @@ from napari_unetseg.postprocessing.merging import connected_nodes, join_fragment
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 
+def in_a_row(heights, sizes, saddles):
+    """Basins in the order of their peaks."""
+    places = np.arange(len(heights))
+    return Basins(places, heights, sizes, places, places, np.full(len(heights), -1), saddles)
+
+
 def chain(peaks, saddles):
     """Basins in a row, each beside the next one."""
     count = len(peaks)
     order = np.argsort(-np.array(saddles), kind="stable")
     between = Saddles(order, order + 1, np.array(saddles, np.float32)[order], order)
-    return Basins(np.arange(count), np.array(peaks, np.float32), np.ones(count, np.int64), np.arange(count), between)
+    return in_a_row(np.array(peaks, np.float32), np.ones(count, np.int64), between)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def basins_of(sizes, saddles, peaks=None):
     )
     peaks = np.ones(count, np.float32) if peaks is None else np.array(peaks, np.float32)
     between = Saddles(one, other, height.astype(np.float32), np.arange(len(saddles)))
-    return Basins(np.arange(count), peaks, np.array(sizes), np.arange(count), between)
+    return in_a_row(peaks, np.array(sizes), between)
 
 
 def join(basins, split=0.49):
@@ -103,7 +109,7 @@ def test_equal_fragments_come_together_once():
 def test_no_basins_give_no_objects():
     nothing = np.zeros(0, np.int64)
     between = Saddles(nothing, nothing, np.zeros(0, np.float32), nothing)
-    basins = Basins(nothing, np.zeros(0, np.float32), nothing, nothing, between)
+    basins = in_a_row(np.zeros(0, np.float32), nothing, between)
     assert join_fragments(basins, nothing, 0.5).shape == (0,)
 
 

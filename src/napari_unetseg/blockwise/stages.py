@@ -1,10 +1,11 @@
 """What a job goes through, and what each step is to the one who leads and to those who work."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from napari_unetseg.blockwise.job import BlockJob
+    from napari_unetseg.postprocessing.blocks import Block
 
 
 class Unit(NamedTuple):
@@ -48,4 +49,22 @@ class Stage(Protocol):
 
     def conclude(self, job: "BlockJob") -> None:
         """Put together what all units found, in the process that leads; does nothing where that is done already."""
+        ...
+
+
+@runtime_checkable
+class TogetherStage(Stage, Protocol):
+    """A stage of which a process does several units at once sooner than one after the other."""
+
+    def do_together(self, job: "BlockJob", units: Sequence[Unit], finished: Callable[[Unit], None]) -> None:
+        """Do units; `finished` is called for each that is done, in the calling thread."""
+        ...
+
+
+@runtime_checkable
+class MapReadingStage(Stage, Protocol):
+    """A stage of blocks of which one may be done as soon as the network has seen what it reads."""
+
+    def reads(self, job: "BlockJob", unit: Unit) -> "Block | None":
+        """Return the rows and columns whose maps a unit reads; None: it has to wait for the stage before."""
         ...

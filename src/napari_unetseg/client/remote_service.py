@@ -39,6 +39,7 @@ from napari_unetseg.service.verbs import SegmentVerbs
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
+    from napari_unetseg.service.block_segmentation import BlockResult
 
 FORECAST_SILENCE_S = 3.0
 """Seconds for which a forecast waits for the server to say on which device it runs."""
@@ -178,6 +179,22 @@ class RemoteService(SegmentVerbs):
             Sentence(
                 "{server}: models are brought into int8 on the machine that runs them. Do it there, by "
                 "SegmentationService.calibrate in a notebook.",
+                server=self.address,
+            )
+        )
+
+    def segment_blocks(self, *_: Any, **__: Any) -> "BlockResult":
+        """Say that images beyond memory are segmented where the network runs.
+
+        Raises
+        ------
+        ServerError
+            In any case.
+        """
+        raise ServerError(
+            Sentence(
+                "{server}: an image beyond memory is segmented on the machine that has the image and the model. "
+                "Choose this machine, or the address of a dask scheduler, in place of the server.",
                 server=self.address,
             )
         )

@@ -57,15 +57,18 @@ class ImageTask:
         self._cancelled = False
         self._passes_per_tile = len(ORIENTATIONS) if request.augment else 1
         self._heads = len(card.outputs)
-        self._pixels = normalise(image, card.normalisation, card.input_channels)
+        self._pixels = normalise(image, card.normalisation, card.input_channels, request.found)
         self._resampler = Resampler(image.shape, tile_plan.resized_to) if tile_plan.resized_to else None
-        self._map, remarks = allocate_map((self._heads + request.augment, *image.shape), image.name)
+        size = image.shape if request.sink is None else (0, 0)
+        self._map, remarks = allocate_map((self._heads + request.augment, *size), image.name)
         self.warnings += remarks
         self._start(tile_plan)
 
     def _start(self, tile_plan: TilePlan) -> None:
         self.tile_plan = tile_plan
-        self._waiting = deque(range(len(tile_plan.tiles)))
+        sink = self.request.sink
+        self._waiting = deque(range(len(tile_plan.tiles)) if sink is None else sink.wanted)
+        self._wanted = len(self._waiting)
         self._written: set[int] = set()
         self._rows, self._columns = (
             mirrored(*lengths) for lengths in zip(tile_plan.shape, tile_plan.padded, strict=True)
@@ -90,7 +93,7 @@ class ImageTask:
     @property
     def total(self) -> int:
         """Number of tiles that are or will be finished."""
-        return self.done if self.failure else len(self.tile_plan.tiles)
+        return self.done if self.failure else self._wanted
 
     @property
     def is_settled(self) -> bool:
@@ -155,14 +158,16 @@ class ImageTask:
         """
         tile = self.tile_plan.tiles[index]
         kept = tuple(part.stop - part.start for part in tile.crop)
-        if self._resampler is not None or tile.row_weights is not None or kept != tile.read_shape:
+        has_own_place = self.request.sink is None and self._resampler is None and tile.row_weights is None
+        if not has_own_place or kept != tile.read_shape:
             return None
         return self._map[:, *tile.write]
 
     @property
     def writes_apart(self) -> bool:
         """Whether tiles may be written in several threads, as no pixel is of two."""
-        return self._resampler is None and self.tile_plan.tiles[0].row_weights is None
+        is_exact = self._resampler is None and self.tile_plan.tiles[0].row_weights is None
+        return is_exact or self.request.sink is not None
 
     def write(self, index: int, output: NDArray[np.float32]) -> None:
         """Put what the network answered to a tile, float32 (maps, height, width), where it belongs."""
@@ -170,7 +175,10 @@ class ImageTask:
         kept = output[:, *tile.crop]
         if tile.row_weights is not None and tile.column_weights is not None:
             kept = kept * tile.row_weights[:, np.newaxis] * tile.column_weights
-        if self._resampler is not None:
+        if self.request.sink is not None:
+            brought_back = kept if self._resampler is None else self._resampler.bring_back(kept, tile.write)
+            self.request.sink.put(index, brought_back)
+        elif self._resampler is not None:
             self._resampler.add(kept, tile.write, self._map)
         elif tile.row_weights is not None:
             self._map[:, *tile.write] += kept
@@ -184,7 +192,8 @@ class ImageTask:
         if self._resampler is not None:
             np.clip(self._map, 0, 1, out=self._map)  # sums of parts may miss the ends by a rounding
         probability, rest = self._map[: self._heads], self._map[self._heads :]
-        self._pixels.clear_invalid(probability)
+        if self.request.sink is None:
+            self._pixels.clear_invalid(probability)
         return Prediction(
             probability=probability,
             agreement=rest[0] if len(rest) else None,

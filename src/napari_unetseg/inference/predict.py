@@ -20,9 +20,16 @@ from napari_unetseg.inference.backends.device import Device, total_memory
 from napari_unetseg.inference.image_task import ImageTask
 from napari_unetseg.inference.object_size import size_for_network
 from napari_unetseg.inference.out_of_memory import Limits, no_memory_for, nothing_left, step_down
-from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
+from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest, WindowTooLarge
 from napari_unetseg.inference.schedule import Schedule, TileBatch
-from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan, pixels_that_fit, plan_tiling, tiles_at_once
+from napari_unetseg.inference.tiling.plan import (
+    Tileable,
+    TileLimits,
+    TilePlan,
+    pixels_that_fit,
+    plan_tiling,
+    tiles_at_once,
+)
 from napari_unetseg.zoo.card import ModelCard
 
 AHEAD = 1
@@ -106,6 +113,20 @@ def tile_limits(options: PredictOptions, device: Device) -> TileLimits:
     """Return how much a network may see at once on a device."""
     learnt = options.limits.of(device.kind).window if options.limits else None
     return TileLimits(options.window, options.largest_whole or pixels_that_fit(total_memory(device)), learnt)
+
+
+def plan_image(
+    image: Image, card: ModelCard, network: Tileable, limits: TileLimits, diameter: float | None
+) -> TilePlan:
+    """Divide an image, stretched as its diameter asks for, for the network of a card.
+
+    Raises
+    ------
+    ParameterError, ImageError
+        If the image cannot be rescaled by this diameter.
+    """
+    resized_to = size_for_network(image.shape, card, diameter, image.name)
+    return plan_tiling(resized_to or image.shape, card, network, limits, resized_to, image.name)
 
 
 @dataclass
@@ -229,10 +250,10 @@ class _Run:
         return ImageTask(request, self._card, self._plan_tiling(request))
 
     def _plan_tiling(self, request: PredictRequest) -> TilePlan:
-        image = request.image
-        resized_to = size_for_network(image.shape, self._card, request.diameter, image.name)
+        if request.sink is not None:
+            return request.sink.tile_plan
         limits = tile_limits(self._options, self._backend.device)
-        return plan_tiling(resized_to or image.shape, self._card, self._backend, limits, resized_to, image.name)
+        return plan_image(request.image, self._card, self._backend, limits, request.diameter)
 
     def _result(self, task: ImageTask) -> Prediction | Exception:
         if task.failure is not None:
@@ -426,7 +447,11 @@ class _Run:
         _log.warning("%s: %s", first.image.name, step.text)
         for task in self._schedule.unsettled:
             task.warnings.append(step.text)
-            task.replan(self._plan_tiling(task.request))
+            window = self._limits.of(backend.device.kind).window
+            if task.request.sink is None:
+                task.replan(self._plan_tiling(task.request))
+            elif window is not None and window < task.tile_plan.window:
+                task.failure = WindowTooLarge(step.text, window)
         on_step = self._options.on_step
         if on_step is not None:
             on_step(step)

@@ -1,17 +1,20 @@
 """What is asked of a network, and what it says of an image. Imports no torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
+from napari_unetseg.errors import OutOfMemory
 
 if TYPE_CHECKING:
     from napari_unetseg.image import Image
+    from napari_unetseg.inference.normalisation import IntensityRanges
     from napari_unetseg.inference.out_of_memory import Fallback, Limits, MemoryStep
+    from napari_unetseg.inference.tiling.plan import TilePlan
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Prediction:
     Attributes
     ----------
     probability
-        float32 (heads, Y, X), each value in 0..1.
+        float32 (heads, Y, X), each value in 0..1; of an image whose answers went to an `AnswerSink` (heads, 0, 0).
     warnings
         Sentences for the user.
     window
@@ -56,6 +59,53 @@ class Prediction:
     sampled: int = 1
 
 
+class AnswerSink(Protocol):
+    """Takes what a network answers to the windows of an image, where no map of the image's size is wanted."""
+
+    @property
+    def tile_plan(self) -> "TilePlan":
+        """How the image is divided, whatever the device would suggest."""
+        ...
+
+    @property
+    def wanted(self) -> Sequence[int]:
+        """Places in `tile_plan.tiles` of the windows that the network is to see, in this order."""
+        ...
+
+    def put(self, tile: int, values: NDArray[np.float32]) -> None:
+        """Take what a tile adds to the map of the image, from any thread.
+
+        Parameters
+        ----------
+        tile
+            Place in `tile_plan.tiles`.
+        values
+            float32 (maps, height, width) of the pixels that the tile writes, or where the image is stretched those of
+            `napari_unetseg.inference.resampling.Resampler.reach`. Valid until this returns.
+        """
+        ...
+
+
+class WindowTooLarge(OutOfMemory):
+    """Memory does not suffice for the windows into which an image had to be divided.
+
+    Parameters
+    ----------
+    said
+        What happened.
+    window
+        Side in pixels of the windows that are to be tried.
+    """
+
+    def __init__(self, said: str, window: int) -> None:
+        super().__init__(said)
+        self.window = window
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to other processes."""
+        return WindowTooLarge, (str(self), self.window)
+
+
 @dataclass(frozen=True)
 class PredictRequest:
     """An image, and what is wanted of it, whatever images it is computed with.
@@ -70,6 +120,11 @@ class PredictRequest:
         Called with the tiles of this image that are done, and all it has, each counted eight times with `augment`.
     cancel
         Polled before each batch, and while one with tiles of this image alone runs. The other images go on.
+    found
+        What `napari_unetseg.inference.normalisation.find_ranges` found of the image; None: it is found now.
+    sink
+        Takes the answers, to the windows that it wants; None: they become a map. Where memory does not suffice for its
+        windows the image fails with `WindowTooLarge`.
     """
 
     image: "Image"
@@ -77,6 +132,8 @@ class PredictRequest:
     augment: bool = False
     progress: Progress | None = None
     cancel: CancelFlag | None = None
+    found: "IntensityRanges | None" = None
+    sink: AnswerSink | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from napari_unetseg.inference.backends import RawPixels, Taps
 from napari_unetseg.inference.backends.runs import Indices
@@ -97,11 +97,34 @@ class Resampler:
         whole
             float32 (maps, Y, X) of the image's own size.
         """
+        whole[:, *self.reach(window)] += self.bring_back(part, window)
+
+    def reach(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
+        """Return the rows and columns of the image that a window of the stretched image adds something to.
+
+        They may be none: the image can be so much smaller that no pixel of it looks there.
+        """
+        rows, columns = (_span(weights[:, span]) for weights, span in zip(self._back, window, strict=True))
+        return rows, columns
+
+    def bring_back(self, part: NDArray[np.float32], window: tuple[slice, slice]) -> NDArray[np.float32]:
+        """Return what a part of a map of the stretched image adds to the map of the image within its `reach`.
+
+        Parameters
+        ----------
+        part
+            float32 (maps, height, width).
+        window
+            Rows and columns of the stretched image that it covers.
+        """
         down, across = (weights[:, span] for weights, span in zip(self._back, window, strict=True))
-        if not (down.nnz and across.nnz):  # the image is so much smaller that no pixel of it looks here
-            return
-        rows, columns = (slice(used.min(), used.max() + 1) for used in (down.indices, across.indices))
-        whole[:, rows, columns] += _apply(part, down[rows].tocsr(), across[columns].tocsr())
+        return _apply(part, down[_span(down)].tocsr(), across[_span(across)].tocsr())
+
+
+def _span(weights: csc_matrix) -> slice:
+    """Return the rows that have weights, from the first to the last."""
+    used = weights.indices
+    return slice(used.min(), used.max() + 1) if weights.nnz else slice(0, 0)
 
 
 def _taps(weights: csr_matrix) -> Taps:

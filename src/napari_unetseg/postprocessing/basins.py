@@ -12,7 +12,7 @@ the position of the blocks changes the result: no step depends on more than a pi
 image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +27,9 @@ Heights = NDArray[np.float32]
 ORDER_SIDE = 1024
 """Side of the squares that give basins their order. Where objects are equally large the order decides which of them is
 joined to the other (see `merging`), so it must not follow from how an image is divided into blocks."""
+
+_LAST = np.iinfo(np.int64).max
+"""Comes after every pixel of an image."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +89,25 @@ def _rising_integers(heights: Heights) -> IntArray:
 
 @dataclass(frozen=True)
 class Basins:
-    """The basins of an image or of one of its blocks.
+    """The basins of an image or of one of its blocks, or groups of basins that belong together (see `reduction`).
 
     Attributes
     ----------
     peak
-        (N,), flat index in the image of the pixel to which all others of the basin lead.
+        (N,), flat index in the image of the pixel to which all others of the basin lead; of a group that of the
+        highest one, and of equally high ones the first.
     height
         float32 (N,), of the peak.
     size
         (N,), number of pixels.
     first
         (N,), flat index in the image of the first pixel in raster order.
+    order
+        (N,), what basins are sorted by: the squares of `ORDER_SIDE` that their peaks lie in, and raster order there; of
+        a group the least. No peak comes after the greatest number, which stands for basins without one.
+    target
+        (N,), flat index in the image of the pixel outside of the block to which the basin leads; -1 where its peak lies
+        within. `peak` and `height` are then those of this pixel, or of what is higher in the group.
     saddles
         The saddle points between them.
     """
@@ -106,11 +116,13 @@ class Basins:
     height: Heights
     size: IntArray
     first: IntArray
+    order: IntArray
+    target: IntArray
     saddles: Saddles
 
 
-def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> Basins:
-    """Find the basins of one block, and write their numbers into its pixels.
+def find_basins(heights: Heights, block: Block, shape: tuple[int, int]) -> tuple[Basins, NDArray[np.int32]]:
+    """Find the basins of one block, and the basin of each of its pixels.
 
     Pixels that lead out of the block form a basin whose peak is the first pixel outside, and each pixel below or to
     the right of the block is a basin of no pixels; `join_blocks` puts together what belongs together.
@@ -122,8 +134,15 @@ def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> B
         the image.
     block
         Rows and columns of the image.
-    numbers
-        int32 (Y, X) of the image. Basin number i of this block becomes i + 1, the background 0.
+    shape
+        (Y, X) of the image.
+
+    Returns
+    -------
+    Basins
+        Of the block.
+    int32 (height, width)
+        Number i + 1 in the pixels of basin i, 0 in the background.
     """
     width = heights.shape[1]
     mask = heights > -np.inf
@@ -136,7 +155,7 @@ def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> B
     position[pixels] = np.arange(len(pixels), dtype=np.int32)
     goal = np.arange(len(pixels))
     goal[: len(own)] = position[own + _ascents(heights, own)]
-    goal = _follow(goal)
+    goal = follow(goal)
     size = np.bincount(goal[: len(own)], minlength=len(pixels))
     is_listed = size > 0
     is_listed[len(own) :] |= (beyond >= heights.size - width) | (beyond % width == width - 1)
@@ -146,7 +165,6 @@ def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> B
     number = position[goal]
     basin = np.zeros(heights.shape, np.int32)
     basin.ravel()[pixels] = number
-    numbers[block] = basin[1:-1, 1:-1]
     number = number[: len(own)]
     first = np.full(len(listed) + 1, -1)
     first[number[::-1]] = own[::-1]  # the last assignment stays: the first pixel
@@ -154,7 +172,7 @@ def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> B
     def index(pixel: IntArray) -> IntArray:
         """Return where pixels of the block and its frame lie in the image."""
         row, column = np.divmod(pixel, width)
-        places: IntArray = (row + (block[0].start - 1)) * numbers.shape[1] + (column + (block[1].start - 1))
+        places: IntArray = (row + (block[0].start - 1)) * shape[1] + (column + (block[1].start - 1))
         return places
 
     found = []
@@ -163,73 +181,136 @@ def find_basins(heights: Heights, block: Block, numbers: NDArray[np.int32]) -> B
         meets = np.flatnonzero((there != number) & (there > 0))
         pixel = own[meets]
         lower = np.minimum(heights.ravel()[pixel], heights.ravel()[pixel + step])
-        edge = index(pixel) + direction * numbers.size
+        edge = index(pixel) + direction * shape[0] * shape[1]
         found.append((number[meets] - np.int64(1), there[meets] - np.int64(1), lower, edge))
     saddles = Saddles(*(np.concatenate(column) for column in zip(*found, strict=True))).highest()
-    return Basins(
-        index(pixels[listed]),
-        heights.ravel()[pixels[listed]],
-        size[listed],
-        np.where(first[1:] < 0, np.iinfo(np.int64).max, index(first[1:])),
-        saddles,
+    peak, is_beyond = index(pixels[listed]), listed >= len(own)
+    basins = Basins(
+        peak=peak,
+        height=heights.ravel()[pixels[listed]],
+        size=size[listed],
+        first=np.where(first[1:] < 0, _LAST, index(first[1:])),
+        order=np.where(is_beyond, _LAST, _order_of(peak, shape[1])),
+        target=np.where(is_beyond, peak, -1),
+        saddles=saddles,
     )
+    return basins, basin[1:-1, 1:-1]
+
+
+def _order_of(peak: IntArray, width: int) -> IntArray:
+    """Return what basins are sorted by, from the flat indices of their peaks in an image of that width."""
+    row, column = np.divmod(peak, width)
+    (square_row, row), (square_column, column) = np.divmod(row, ORDER_SIDE), np.divmod(column, ORDER_SIDE)
+    square = square_row * (width // ORDER_SIDE + 1) + square_column
+    order: IntArray = (square * ORDER_SIDE + row) * ORDER_SIDE + column
+    return order
 
 
 def join_blocks(
-    blocks: Sequence[Block], found: Sequence[Basins], numbers: NDArray[np.int32]
+    blocks: Sequence[Block],
+    found: Sequence[Basins],
+    width: int,
+    numbers_at: Callable[[IntArray, IntArray], NDArray[np.integer]],
 ) -> tuple[Basins, list[IntArray]]:
     """Put the basins of all blocks together.
 
     Parameters
     ----------
     blocks
-        The blocks of the image, in raster order.
+        The blocks of the image, or of a rectangle of it, in raster order.
     found
         Of each block, as `find_basins` returns them.
-    numbers
-        int32 (Y, X), as `find_basins` has filled it.
+    width
+        Of the image.
+    numbers_at
+        Gives the numbers of pixels that `find_basins` gave them in their blocks, from rows and columns of the image.
+        Asked only for pixels at the edges of blocks.
 
     Returns
     -------
     Basins
-        Basins of the image, in the order of the squares of `ORDER_SIDE` that their peaks lie in, and in raster order
-        there.
+        Basins of the image, by their `order`. Those that lead out of the rectangle keep their `target`.
     list of (N + 1,)
         For each block, which of them a number in its pixels means; -1 for 0.
     """
     starts = np.cumsum([0, *(len(part.peak) for part in found)])
-    peak = np.concatenate([part.peak for part in found])
-    row, column = np.divmod(peak, numbers.shape[1])
+    parts = concatenated(found)
+    goal = np.arange(len(parts.peak))
+    leading = np.flatnonzero(parts.target >= 0)
+    row, column = np.divmod(parts.target[leading], width)
+    bottom, right = (max(block[axis].stop for block in blocks) for axis in (0, 1))
     tops, lefts = (np.array(sorted({block[axis].start for block in blocks})) for axis in (0, 1))
+    is_within = (row >= tops[0]) & (row < bottom) & (column >= lefts[0]) & (column < right)
+    leading, row, column = leading[is_within], row[is_within], column[is_within]
     block_row, block_column = (
         np.searchsorted(edges, at, side="right") - 1 for edges, at in ((tops, row), (lefts, column))
     )
-    goal = _follow(starts[block_row * len(lefts) + block_column] + numbers.ravel()[peak] - 1)
+    goal[leading] = starts[block_row * len(lefts) + block_column] + numbers_at(row, column) - 1
+    goal = follow(goal)
     whole = np.flatnonzero(goal == np.arange(len(goal)))
-    whole = whole[np.lexsort((peak[whole], column[whole] // ORDER_SIDE, row[whole] // ORDER_SIDE))]
     position = np.zeros(len(goal), np.int64)
     position[whole] = np.arange(len(whole))
+    order = np.full(len(whole), _LAST)
+    np.minimum.at(order, position[goal], parts.order)
+    rising = np.argsort(order, kind="stable")
+    position[whole[rising]] = np.arange(len(whole))
     owner = position[goal]
-    sizes, firsts = (np.concatenate([getattr(part, name) for part in found]) for name in ("size", "first"))
-    size, first = merge_parts(owner, len(whole), sizes, firsts)
-    one, other = (
-        np.concatenate([getattr(part.saddles, end) + start for part, start in zip(found, starts[:-1], strict=True)])
-        for end in ("one", "other")
-    )
-    saddle_height, edge = (
-        np.concatenate([getattr(part.saddles, name) for part in found]) for name in ("height", "edge")
-    )
-    height = np.concatenate([part.height for part in found])[whole]
-    saddles = Saddles(owner[one], owner[other], saddle_height, edge).highest()
+    joined = group_basins(owner, parts, parts.target[whole[rising]], parts.saddles)
     meaning = [np.append(-1, owner[start:stop]) for start, stop in pairwise(starts)]
-    return Basins(peak[whole], height, size, first, saddles), meaning
+    return joined, meaning
+
+
+def concatenated(found: Sequence[Basins]) -> Basins:
+    """Put the basins of blocks one after the other, with those that their saddle points lie between."""
+    starts = np.cumsum([0, *(len(part.peak) for part in found)])
+    offsets = list(zip(found, starts.tolist(), strict=False))
+    return Basins(
+        peak=np.concatenate([part.peak for part in found]),
+        height=np.concatenate([part.height for part in found]),
+        size=np.concatenate([part.size for part in found]),
+        first=np.concatenate([part.first for part in found]),
+        order=np.concatenate([part.order for part in found]),
+        target=np.concatenate([part.target for part in found]),
+        saddles=Saddles(
+            one=np.concatenate([part.saddles.one + start for part, start in offsets]),
+            other=np.concatenate([part.saddles.other + start for part, start in offsets]),
+            height=np.concatenate([part.saddles.height for part in found]),
+            edge=np.concatenate([part.saddles.edge for part in found]),
+        ),
+    )
+
+
+def group_basins(owner: IntArray, parts: Basins, target: IntArray, saddles: Saddles) -> Basins:
+    """Make one basin, or group of them, of the parts of each owner.
+
+    Parameters
+    ----------
+    owner
+        (N,), of each part, from 0; each owner has a part.
+    parts
+        Basins, or parts of them.
+    target
+        (M,), of the owners; see `Basins.target`.
+    saddles
+        Saddle points between the parts.
+    """
+    count = len(target)
+    size, first = merge_parts(owner, count, parts.size, parts.first)
+    order, peak = (np.full(count, _LAST) for _ in range(2))
+    np.minimum.at(order, owner, parts.order)
+    height = np.full(count, -np.inf, np.float32)
+    np.maximum.at(height, owner, parts.height)
+    is_highest = parts.height == height[owner]
+    np.minimum.at(peak, owner[is_highest], parts.peak[is_highest])
+    between = Saddles(owner[saddles.one], owner[saddles.other], saddles.height, saddles.edge)
+    return Basins(peak, height, size, first, order, target, between.highest())
 
 
 def merge_parts(owner: IntArray, count: int, size: IntArray, first: IntArray) -> tuple[IntArray, IntArray]:
     """Return the summed size and the first pixel of the parts of each of `count` owners; each has a part."""
     sizes = np.zeros(count, np.int64)
     np.add.at(sizes, owner, size)
-    firsts = np.full(count, np.iinfo(np.int64).max)
+    firsts = np.full(count, _LAST)
     np.minimum.at(firsts, owner, first)
     return sizes, firsts
 
@@ -257,7 +338,7 @@ def _ascents(heights: Heights, pixels: IntArray) -> IntArray:
     return steps[ways[pixels]]
 
 
-def _follow(goal: IntArray) -> IntArray:
+def follow(goal: IntArray) -> IntArray:
     """Follow steps to their ends by pointer jumping: twice as far each time."""
     while True:
         further = goal[goal]

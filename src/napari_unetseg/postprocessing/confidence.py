@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.blocks import CACHED_STRIP, strips
-from napari_unetseg.postprocessing.side_by_side import side_by_side
-from napari_unetseg.probability_maps import drop_cached_pages
+from napari_unetseg.postprocessing.exact_sums import ExactSums
 
 
 @dataclass(frozen=True)
@@ -42,13 +40,13 @@ def measure_confidence(labels: NDArray[np.integer], foreground: NDArray[np.float
     foreground
         (..., Y, X), probabilities 0..1.
     """
-    sizes, sums = _sums(labels, foreground, with_background=True)
-    present = np.flatnonzero(sizes[1:]) + 1
+    sums = ExactSums.of(labels, foreground, int(labels.max(initial=0)) + 1, with_background=True)
+    present = np.flatnonzero(sums.sizes[1:]) + 1
     return Confidence(
-        overall_mean=float(sums.sum() / sizes.sum()),
-        mask_mean=float(sums[present].sum() / sizes[present].sum()) if len(present) else None,
-        background_mean=float(sums[0] / sizes[0]) if sizes[0] else None,
-        objects=(sums[present] / sizes[present]).astype(np.float32),
+        overall_mean=float(sums.mean or 0),
+        mask_mean=sums.taken(present).mean,
+        background_mean=sums.taken(slice(0, 1)).mean,
+        objects=sums.taken(present).means,
     )
 
 
@@ -69,39 +67,6 @@ def mean_of_objects(
     sizes, means
         (N,) and float32 (N,), in the order of rising label.
     """
-    sizes, sums = _sums(labels, values, with_background=False)
-    present = np.flatnonzero(sizes)
-    return sizes[present], (sums[present] / sizes[present]).astype(np.float32)
-
-
-def _sums(
-    labels: NDArray[np.integer], values: NDArray[np.floating], *, with_background: bool
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Count the pixels of each label, and add up their values; of the background, which is 0, both may stay 0.
-
-    The sums of strips are added up, and those of a strip are taken pixel by pixel, so a label's is the same to the last
-    bit whatever else is summed.
-    """
-    count = int(labels.max(initial=0)) + 1
-
-    def strip_sums(at: tuple[tuple[int, ...], slice]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        index, rows = at
-        strip, strip_values = labels[index][rows], values[index][rows]
-        sizes, sums = np.zeros(count, np.intp), np.zeros(count)
-        for part in strips(strip.shape, CACHED_STRIP):
-            owners, weights = strip[part].ravel(), strip_values[part].ravel()
-            if not with_background:
-                pixels = np.flatnonzero(owners > 0)
-                owners, weights = owners[pixels], weights[pixels]
-            owners = owners.astype(np.intp, copy=False)
-            sizes += np.bincount(owners, minlength=count)
-            np.add.at(sums, owners, weights.astype(np.float64, copy=False))
-        drop_cached_pages(values)
-        return sizes, sums
-
-    sizes, sums = np.zeros(count, np.intp), np.zeros(count)
-    parts = ((index, rows) for index in np.ndindex(labels.shape[:-2]) for rows in strips(labels.shape[-2:]))
-    for strip_size, strip_sum in side_by_side(strip_sums, parts):
-        sizes += strip_size
-        sums += strip_sum
-    return sizes, sums
+    sums = ExactSums.of(labels, values, int(labels.max(initial=0)) + 1, with_background=False)
+    present = np.flatnonzero(sums.sizes)
+    return sums.sizes[present], sums.taken(present).means

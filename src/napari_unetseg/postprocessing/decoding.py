@@ -212,7 +212,8 @@ def _divided(
     """
     labels = np.empty(planes["foreground"].shape, np.int32)
     parts = list(blocks(labels.shape, plan.side))
-    basins, meaning = join_blocks(parts, list(_basins_by_block(planes, threshold, labels, parts, cancel, plan)), labels)
+    found = list(_basins_by_block(planes, threshold, labels, parts, cancel, plan))
+    basins, meaning = join_blocks(parts, found, planes["foreground"].shape[1], lambda row, column: labels[row, column])
     owner = join_fragments(basins, merge_basins(basins, split), split)
     objects = int(owner.max(initial=-1)) + 1
     sizes, first = merge_parts(owner, objects, basins.size, basins.first)
@@ -238,7 +239,8 @@ def _basins_by_block(
     """Find the basins of the blocks of an image, and yield them in their order."""
 
     def find(block: Block) -> Basins:
-        return find_basins(elevation(planes, threshold, block), block, labels)
+        basins, labels[block] = find_basins(elevation(planes, threshold, block), block, labels.shape)
+        return basins
 
     def unless_cancelled() -> Iterator[Block]:
         for at, block in enumerate(parts):

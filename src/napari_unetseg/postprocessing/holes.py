@@ -1,5 +1,7 @@
 """Holes of objects."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,6 +19,60 @@ PIXELS_OF_A_HOLE = 10_000
 
 FEW_OBJECTS = 8
 """So many objects are looked for one by one in the time in which the boxes of all are found."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The 8-connected pieces of the background of a block, and what they touch.
+
+    Attributes
+    ----------
+    numbers
+        int32 (Y, X): the gap of each pixel, from 1; 0 in objects.
+    least, greatest
+        int32 (N + 1,), the least and the greatest label that a gap touches within the block; 0 as the greatest: none.
+    open
+        Which gaps reach an edge of the block, rising.
+    """
+
+    numbers: NDArray[np.int32]
+    least: NDArray[np.int32]
+    greatest: NDArray[np.int32]
+    open: NDArray[np.intp]
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> "Gaps":
+        """Return what there is in a block whose gaps do not matter."""
+        nothing = np.zeros(1, np.int32)
+        return cls(np.zeros(shape, np.int32), nothing, nothing, np.zeros(0, np.intp))
+
+    @property
+    def enclosed_by(self) -> NDArray[np.int32]:
+        """int32 (N + 1,), the object that alone encloses a gap within the block; 0: there is none."""
+        enclosed = np.where(self.least == self.greatest, self.greatest, 0)
+        enclosed[self.open] = 0
+        return enclosed
+
+    def filled_into(self, labels: NDArray[np.int32], label: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Give each gap the label of (N + 1,) that stands for it, and leave those of 0."""
+        return labels + label[self.numbers] if label.any() else labels
+
+
+def find_gaps(labels: NDArray[np.int32]) -> Gaps:
+    """Find the gaps between and within the objects of a block (Y, X), in which 0 is background."""
+    is_gap = labels == 0
+    numbers, count = ndimage.label(is_gap, structure=EIGHT_NEIGHBOURS)
+    least, greatest = np.full(count + 1, np.iinfo(np.int32).max, np.int32), np.zeros(count + 1, np.int32)
+    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        meets = is_gap[one] != is_gap[other]
+        gap, label = (np.maximum(array[one][meets], array[other][meets]) for array in (numbers, labels))
+        np.minimum.at(least, gap, label)
+        np.maximum.at(greatest, gap, label)
+    reach_an_edge = np.zeros(count + 1, bool)
+    for edge in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
+        reach_an_edge[edge] = True
+    reach_an_edge[0] = False
+    return Gaps(numbers.astype(np.int32, copy=False), least, greatest, np.flatnonzero(reach_an_edge))
 
 
 def fill_holes(labels: NDArray[np.int32], at_once: int | None = None) -> NDArray[np.int32]:

@@ -1,5 +1,9 @@
 """From objects of single planes to objects of a stack: planes into volumes, time points into tracks, by overlap."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +43,128 @@ def number_stack(labels: NDArray[np.integer], axes: str, *, link: bool) -> NDArr
             view[index] = join(view[index])
         done += axis
     return numbered
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Which objects of two planes have pixels at the same place.
+
+    Attributes
+    ----------
+    one, other
+        int64 (N,), an object of each plane; no pair twice.
+    pixels
+        int64 (N,), how many they share.
+    """
+
+    one: NDArray[np.int64]
+    other: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, one: NDArray[np.int64], other: NDArray[np.int64], pixels: NDArray[np.int64]) -> Self:
+        """Add up what parts of the planes have, in which pairs may be listed again and again."""
+        width = int(other.max(initial=0)) + 1
+        pairs, place = np.unique(one * width + other, return_inverse=True)
+        total = np.zeros(len(pairs), np.int64)
+        np.add.at(total, place, pixels)
+        return cls(*np.divmod(pairs, width), total)
+
+    @classmethod
+    def between(cls, one: NDArray[np.integer], other: NDArray[np.integer]) -> Self:
+        """Compare the labels of two planes, or of the same part of both; 0 is background."""
+        both = (one > 0) & (other > 0)
+        width = int(other.max(initial=0)) + 1
+        pairs, pixels = np.unique(one[both].astype(np.int64) * width + other[both], return_counts=True)
+        return cls(*np.divmod(pairs, width), pixels)
+
+
+def number_planes(
+    sizes: Sequence[NDArray[np.int64]],
+    shape: tuple[int, ...],
+    axes: str,
+    overlaps: Callable[[int, int], Overlaps],
+    *,
+    link: bool,
+) -> tuple[list[NDArray[np.int32]], int]:
+    """Do what `number_stack` does by tables of the objects, without their pixels.
+
+    Parameters
+    ----------
+    sizes
+        For each plane, in the order of `numpy.ndindex`, int64 (N + 1,): pixels of its objects 1 to N, which are
+        numbered by their first pixels; 0 for the background.
+    shape
+        Planes along each of the axes.
+    axes
+        One letter for each of them.
+    overlaps
+        Compares two planes that follow one another along Z or T. Asked only if `link`.
+    link
+        Whether objects keep their number along Z and T.
+
+    Returns
+    -------
+    list of int32 (N + 1,)
+        For each plane the number in the stack that each of its objects gets; 0 for 0.
+    int
+        How many objects there are.
+    """
+    names = [np.arange(len(own), dtype=np.int64) for own in sizes]
+    count = len(names[0]) - 1 if len(names) == 1 else 0
+    done = ""
+    for axis in sorted(axes, key=lambda letter: "ZT".index(letter) if letter in "ZT" else 2):
+        inner = [axes.index(letter) for letter in axis + done]
+        outer = [place for place in range(len(axes)) if place not in inner]
+        planes = np.arange(len(sizes)).reshape(shape).transpose(*outer, *inner)
+        for index in np.ndindex(planes.shape[: len(outer)]):
+            frames = [frame.ravel().tolist() for frame in planes[index]]
+            count = _name_frames(frames, names, sizes, overlaps if link and axis in "ZT" else None)
+        done += axis
+    return [name.astype(np.int32) for name in names], count
+
+
+def _name_frames(
+    frames: Sequence[Sequence[int]],
+    names: list[NDArray[np.int64]],
+    sizes: Sequence[NDArray[np.int64]],
+    overlaps: Callable[[int, int], Overlaps] | None,
+) -> int:
+    """Give the objects of frames, each of which is of several planes, their numbers; return how many there are."""
+    total = 0
+    before: Sequence[int] = ()
+    ordered_before: list[NDArray[np.int64]] = []
+    sizes_before, names_before = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    for frame in frames:
+        ordered, count = _ordered([names[plane] for plane in frame])
+        sizes_here = np.zeros(count + 1, np.int64)
+        for plane, own in zip(frame, ordered, strict=True):
+            np.add.at(sizes_here, own, sizes[plane])
+        numbers = np.zeros(count + 1, np.int64)
+        if overlaps is not None and before:
+            pairs = [
+                (one[found.one], other[found.other], found.pixels)
+                for plane, next_plane, one, other in zip(before, frame, ordered_before, ordered, strict=True)
+                for found in [overlaps(plane, next_plane)]
+            ]
+            shared = Overlaps.of(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
+            sources, targets = _mutual(shared, sizes_before, sizes_here, MIN_IOU)
+            numbers[targets] = names_before[sources]
+        new = np.flatnonzero(numbers[1:] == 0) + 1
+        numbers[new] = total + 1 + np.arange(len(new))
+        total += len(new)
+        for plane, own in zip(frame, ordered, strict=True):
+            names[plane] = numbers[own]
+        before, ordered_before, sizes_before, names_before = frame, ordered, sizes_here, numbers
+    return total
+
+
+def _ordered(names: Sequence[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], int]:
+    """Give the objects of a frame numbers in the order in which they come; return their count, too."""
+    found, first = np.unique(np.concatenate([own[1:] for own in names]), return_index=True)
+    numbers = np.zeros(int(found.max(initial=0)) + 1, np.int64)
+    numbers[found[np.argsort(first)]] = np.arange(1, len(found) + 1)
+    return [np.append(0, numbers[own[1:]]) for own in names], len(found)
 
 
 def number_frames(frames: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -116,6 +242,13 @@ def _same(
     both = (before > 0) & (after > 0)
     pairs, shared = np.unique(before[both].astype(np.int64) * len(sizes_after) + after[both], return_counts=True)
     first, second = np.divmod(pairs, len(sizes_after))
+    return _mutual(Overlaps(first, second, shared), sizes_before, sizes_after, min_iou)
+
+
+def _mutual(
+    overlaps: "Overlaps", sizes_before: NDArray[np.intp], sizes_after: NDArray[np.intp], min_iou: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second, shared = overlaps.one, overlaps.other, overlaps.pixels
     iou = shared / (sizes_before[first] + sizes_after[second] - shared)
     kept = iou >= min_iou
     first, second, iou = first[kept], second[kept], iou[kept]

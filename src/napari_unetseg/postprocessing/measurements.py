@@ -1,7 +1,6 @@
 """A table of measurements, one row an object."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,15 +105,14 @@ def _measure_group(
 ) -> tuple[Table, Table]:
     """Return the columns in pixels, and those in physical units, of the objects of a group."""
     regions = Regions.of(group.labels)
-    moments, area, perimeter = Moments.of(regions), regions.area, perimeters(regions)
     top, left = (int(first) + start for first, start in zip(group.origin, origin, strict=True))
-    placed = replace(moments, y=moments.y + top, x=moments.x + left)
+    moments, area, perimeter = Moments.of(regions, (top, left)), regions.area, perimeters(regions)
     box = regions.bounding_boxes + np.array([top, left, top, left])
     table: Table = {
         "label": regions.labels,
         "area_px": area,
-        "centroid_y_px": placed.y,
-        "centroid_x_px": placed.x,
+        "centroid_y_px": moments.y,
+        "centroid_x_px": moments.x,
         "bbox_min_y_px": box[:, 0],
         "bbox_min_x_px": box[:, 1],
         "bbox_max_y_px": box[:, 2],
@@ -127,7 +125,7 @@ def _measure_group(
     channels = group.crop(intensity)
     names = ["mean_intensity"] if len(channels) == 1 else [f"mean_intensity_{c}" for c in range(len(channels))]
     table |= {name: _finite_means(regions, channel) for name, channel in zip(names, channels, strict=True)}
-    physical = {} if scale is None or suffix is None else _physical(placed, area, perimeter, scale, suffix)
+    physical = {} if scale is None or suffix is None else _physical(moments, area, perimeter, scale, suffix)
     return table, physical
 
 

@@ -58,6 +58,25 @@ def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[n
     return labels
 
 
+def compact_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Count the labels that occur from 1, so that tables of them are short.
+
+    Returns
+    -------
+    values
+        int32 (N + 1,), the label of each count, rising; 0 for 0.
+    compact
+        int32, of the shape of `labels`: their counts.
+    """
+    occurs = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    occurs[labels.ravel()] = True
+    occurs[0] = True
+    values = np.flatnonzero(occurs).astype(np.int32)
+    counts = np.cumsum(occurs, dtype=np.int32)
+    counts -= 1
+    return values, counts[labels]
+
+
 def area_weighted_size(sizes: NDArray[np.integer]) -> float:
     """Give the size such that objects of this size or more cover half of all; specks, though many, cover little.
 

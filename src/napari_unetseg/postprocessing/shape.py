@@ -107,8 +107,17 @@ class Moments:
     xy: Floats
 
     @classmethod
-    def of(cls, regions: Regions) -> Self:
-        """Measure them in pixels."""
+    def of(cls, regions: Regions, origin: tuple[int, int] = (0, 0)) -> Self:
+        """Measure them in pixels.
+
+        Parameters
+        ----------
+        regions
+            Objects of a part of an image.
+        origin
+            Row and column of its first pixel in the image. Sums are of whole numbers, so that centroids and moments do
+            not depend on the part.
+        """
         owner, area = regions.owner, regions.area
 
         def mean(values: NDArray[np.integer] | Floats) -> Floats:
@@ -116,8 +125,11 @@ class Moments:
             return means
 
         rows, columns = regions.coordinates
-        y, x = mean(rows), mean(columns)
-        dy, dx = rows - y[owner], columns - x[owner]
+        y, x = (
+            (np.bincount(owner, weights=at, minlength=len(area)) + start * area) / area
+            for at, start in zip((rows, columns), origin, strict=True)
+        )
+        dy, dx = rows - (y - origin[0])[owner], columns - (x - origin[1])[owner]
         return cls(y, x, mean(dy * dy), mean(dx * dx), mean(dy * dx))
 
     def scaled(self, scale: tuple[float, float]) -> Self:

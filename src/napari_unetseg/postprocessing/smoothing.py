@@ -1,9 +1,11 @@
 """Even out the outlines of objects."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetseg.postprocessing.blocks import grow_block
+from napari_unetseg.postprocessing.blocks import Block, grow_block
 
 
 def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
@@ -26,11 +28,56 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
     NDArray[np.int32]
         (Y, X); objects keep their labels and are 4-connected.
     """
+    smoothed = np.zeros_like(labels)
+    for value, near, mask in _majorities(labels, radius):
+        smoothed[near][_largest_piece(mask)] = value
+    return smoothed
+
+
+def smoothed_pieces(
+    labels: NDArray[np.int32], radius: int, inner: Block
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Do what `smooth` does but for its last step, for a part of an image.
+
+    Parameters
+    ----------
+    labels
+        (Y, X), of the part and `radius` pixels round it, as far as the image goes.
+    radius
+        See `smooth`.
+    inner
+        Rows and columns of the part.
+
+    Returns
+    -------
+    int32 (height, width)
+        Number of each 4-connected piece of an object in the part, from 1; 0 is background.
+    int32 (N,)
+        The object that each piece belongs to.
+    """
+    from scipy import ndimage
+
+    smoothed = np.zeros_like(labels)
+    for value, near, mask in _majorities(labels, radius):
+        smoothed[near][mask] = value
+    part = smoothed[inner]
+    numbers, owners = np.zeros(part.shape, np.int32), [np.zeros(0, np.int32)]
+    total = 0
+    for value, box in enumerate(ndimage.find_objects(part), start=1):
+        if box is not None:
+            pieces, count = ndimage.label(part[box] == value)
+            numbers[box][pieces > 0] = pieces[pieces > 0] + total
+            owners.append(np.full(count, value, np.int32))
+            total += count
+    return numbers, np.concatenate(owners)
+
+
+def _majorities(labels: NDArray[np.int32], radius: int) -> Iterator[tuple[int, Block, NDArray[np.bool_]]]:
+    """Yield each object with a box round it and the pixels there of whose disc it covers more than half."""
     from scipy import ndimage
 
     widths = _half_widths(radius)
     majority = (2 * widths + 1).sum() / 2
-    smoothed = np.zeros_like(labels)
     for value, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
@@ -43,8 +90,7 @@ def smooth(labels: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
         own = labels[seen] == value
         if any(map(any, beyond)):
             own = np.pad(own, beyond, mode="edge")
-        smoothed[near][_largest_piece(_disc_sums(own, widths) > majority)] = value
-    return smoothed
+        yield value, near, _disc_sums(own, widths) > majority
 
 
 def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -4,8 +4,9 @@
 on a server are the `verbs`. It hands each on to what does it: `packages` finds the model that is meant, `model_cache`
 lends it as a `loaded_model`, and `runner` runs images through it: callers stand in a line before each device
 (`device_lines`, `device_queue`), batches go through a `pipeline` with its `batch_queue` and `images_under_way` to
-`batch_results`, stacks go plane by plane (`stack_prediction`), and a model chosen to run in int8 is calibrated on the
-way (`calibrating`). An `object_reading` reads objects off a map; what comes of it is a `segmentation` with its
+`batch_results`, stacks go plane by plane (`stack_prediction`), what is beyond memory block by block
+(`block_segmentation`, by a `queued_network`), and a model chosen to run in int8 is calibrated on the way
+(`calibrating`). An `object_reading` reads objects off a map; what comes of it is a `segmentation` with its
 `provenance`; `viewer_layers` and `rich_display` show it, `result_files` writes it, `debug_outputs` keeps it.
 `run_recipe`, `recipe_file` and `recipe_text` let a run be repeated. `trials` shows a piece of an image to every
 model.

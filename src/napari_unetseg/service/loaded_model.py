@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
@@ -28,10 +28,10 @@ from napari_unetseg.inference.out_of_memory import (
     no_memory_to_check,
     no_memory_to_load,
 )
-from napari_unetseg.inference.predict import predict, predict_many, tile_limits
+from napari_unetseg.inference.predict import plan_image, predict, predict_many, tile_limits
 from napari_unetseg.inference.prediction import Prediction, PredictOptions, PredictRequest
 from napari_unetseg.inference.run_facts import RunFacts
-from napari_unetseg.inference.tiling.plan import TileLimits
+from napari_unetseg.inference.tiling.plan import TileLimits, TilePlan
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.service.calibrating import refuse_inexact_int8
 from napari_unetseg.service.machine_profile import device_name, read_profile
@@ -174,6 +174,33 @@ class LoadedModel:
         with self._run(PredictOptions()) as (backend, options):
             return tile_limits(options, backend.device)
 
+    def plan_image(
+        self, image: Image, diameter: float | None = None, window: int | None = None, limit: int | None = None
+    ) -> TilePlan:
+        """Return how a plane would be divided now.
+
+        Parameters
+        ----------
+        image
+            One plane.
+        diameter
+            By which it is rescaled.
+        window
+            Largest side of what the network sees at once; None: what the settings or a benchmark of this machine say.
+        limit
+            Side that fitted into the memory of another process, after a larger one had not.
+
+        Raises
+        ------
+        ParameterError, ImageError
+            If the image cannot be rescaled by this diameter.
+        """
+        with self._run(PredictOptions()) as (backend, options):
+            limits = tile_limits(options, backend.device)
+            fitting = [side for side in (limits.limit, limit) if side is not None]
+            limits = replace(limits, window=window or limits.window, limit=min(fitting, default=None))
+            return plan_image(image, self.card, backend, limits, diameter)
+
     def predict(self, image: Image, options: PredictOptions | None = None) -> Prediction:
         """Compute the probability map of an image; see `napari_unetseg.inference.predict.predict`."""
         with self._run(options or PredictOptions()) as (backend, complete):
@@ -181,7 +208,7 @@ class LoadedModel:
 
     def predict_many(
         self, images: Iterable[Image | PredictRequest | Exception], options: PredictOptions | None = None
-    ) -> Iterator[Prediction | Exception]:
+    ) -> Generator[Prediction | Exception]:
         """Compute many images together; see `napari_unetseg.inference.predict.predict_many`."""
         with self._run(options or PredictOptions()) as (backend, complete):
             yield from predict_many(images, self.card, backend, complete)

@@ -1,6 +1,6 @@
 """What faces and the runner rely on, whether a network runs on this machine or on a server."""
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +19,13 @@ from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from napari_unetseg.blockwise.job import BlockSource, LabelTarget
+    from napari_unetseg.blockwise.local_executor import OnBlock
+    from napari_unetseg.blockwise.run import Executor, OnProgress
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
+    from napari_unetseg.postprocessing.blocks import Block
     from napari_unetseg.service.batch_queue import Readable
+    from napari_unetseg.service.block_segmentation import BlockResult
     from napari_unetseg.service.forecast import Forecast, Workload
     from napari_unetseg.service.runner import OnStage, Part
     from napari_unetseg.service.segmentation import Segmentation
@@ -135,6 +140,25 @@ class Segmenter(Protocol):
         **options: Unpack[SegmentKeywords],
     ) -> "Generator[Segmentation | Failure]":
         """Find the objects of many images, as results are asked for."""
+        ...
+
+    def segment_blocks(
+        self,
+        image: Image | NDArray[Any],
+        folder: Path,
+        target: "LabelTarget",
+        *,
+        model: str | Path | None = None,
+        executor: "Executor | None" = None,
+        progress: "OnProgress | None" = None,
+        cancel: CancelFlag | None = None,
+        source: "BlockSource | None" = None,
+        focus: "Block | None" = None,
+        on_block: "OnBlock | None" = None,
+        conclude: "Callable[[BlockResult], None] | None" = None,
+        **options: Unpack[SegmentKeywords],
+    ) -> "BlockResult":
+        """Find the objects of an image that need not fit into memory."""
         ...
 
     def try_all(

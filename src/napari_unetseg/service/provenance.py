@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import napari_unetseg
 from napari_unetseg.image import Image
+from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.segment_options import ImageOptions, SegmentOptions
 from napari_unetseg.service.requests import request_id
@@ -17,7 +18,6 @@ from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.prediction import Prediction
-    from napari_unetseg.service.protocols import RunningModel
 
 _DECODING = ("numpy", "scipy", "scikit-image")
 
@@ -119,8 +119,32 @@ class Provenance:
         return asdict(self)
 
 
+class Computed(Protocol):
+    """What of a model is written down; `napari_unetseg.service.protocols.RunningModel` explains each."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Card of the model."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """What finds the model again."""
+        ...
+
+    @property
+    def facts(self) -> RunFacts:
+        """How the network was computed."""
+        ...
+
+    @property
+    def server(self) -> dict[str, Any] | None:
+        """Which server computed it."""
+        ...
+
+
 def record(
-    running_model: "RunningModel",
+    running_model: Computed,
     prediction: "Prediction",
     *,
     plane: Image,

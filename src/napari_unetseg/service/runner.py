@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from math import prod
+from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from numpy.typing import NDArray
 
@@ -31,6 +32,7 @@ from napari_unetseg.service.logs import RequestLog, Stopwatch
 from napari_unetseg.service.object_reading import ObjectReading
 from napari_unetseg.service.pipeline import Pipeline, Worker, left_out_remark
 from napari_unetseg.service.protocols import ModelLender, RunningModel
+from napari_unetseg.service.queued_network import QueuedNetwork
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.segmentation import Segmentation, check_options
@@ -39,6 +41,7 @@ from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
+    from napari_unetseg.service.loaded_model import LoadedModel
 
 
 Stage = Literal["calibrating", "running"]
@@ -239,6 +242,29 @@ class Runner:
         calibration = calibrate_package(package, images, progress, cancel)
         self._models.unload(package)  # where it is loaded in int8, that was the one before
         return calibration
+
+    @contextmanager
+    def call_for_blocks(self, package: ModelPackage, image: str) -> Iterator[Callable[[], QueuedNetwork]]:
+        """Let an image be segmented block by block until the block ends, as one call that is written down.
+
+        Yields
+        ------
+        function
+            Lends the model, on the device with the fewest calls; it is loaded when it is first asked for.
+        """
+        with self._call(image), ExitStack() as stack:
+            lock = Lock()
+            lent: list[QueuedNetwork] = []
+
+            def borrow() -> QueuedNetwork:
+                with lock:
+                    if not lent:
+                        worker, line = stack.enter_context(self._shortest_line())
+                        model = stack.enter_context(self._models.borrow(package, worker))
+                        lent.append(QueuedNetwork(cast("LoadedModel", model), line))
+                    return lent[0]
+
+            yield borrow
 
     @contextmanager
     def _shortest_line(self) -> Iterator[tuple[int, DeviceQueue]]:

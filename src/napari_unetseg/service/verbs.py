@@ -1,14 +1,15 @@
 """The verbs that are the same whether the network runs on this machine or on a server."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
+from napari_unetseg.config import Settings
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction, PredictRequest
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
@@ -21,6 +22,13 @@ from napari_unetseg.service.segmentation import Segmentation
 from napari_unetseg.service.trials import ModelTrial, pieces_of, run_trials
 from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import ModelPackage
+
+if TYPE_CHECKING:
+    from napari_unetseg.blockwise.job import BlockSource, LabelTarget
+    from napari_unetseg.blockwise.local_executor import OnBlock
+    from napari_unetseg.blockwise.run import Executor, OnProgress
+    from napari_unetseg.postprocessing.blocks import Block
+    from napari_unetseg.service.block_segmentation import BlockResult
 
 
 class Finder(Protocol):
@@ -40,6 +48,7 @@ class Finder(Protocol):
 class SegmentVerbs(ABC):
     """A service that finds models with `_packages` and runs them with `_runner`."""
 
+    settings: Settings
     _packages: Finder
     _runner: Runner
 
@@ -95,6 +104,90 @@ class SegmentVerbs(ABC):
         """
         check_callbacks(progress=progress, cancel=cancel, on_stage=on_stage)
         return self._runner.run(self._packages.find(model), image, options, progress, cancel, on_stage)
+
+    @shows_fields(SegmentOptions, before="executor", left_out="None: the model card's.")
+    def segment_blocks(
+        self,
+        image: Image | NDArray[Any],
+        folder: Path,
+        target: "LabelTarget",
+        *,
+        model: str | Path | None = None,
+        executor: "Executor | None" = None,
+        progress: "OnProgress | None" = None,
+        cancel: CancelFlag | None = None,
+        source: "BlockSource | None" = None,
+        focus: "Block | None" = None,
+        on_block: "OnBlock | None" = None,
+        conclude: "Callable[[BlockResult], None] | None" = None,
+        **options: Unpack[SegmentKeywords],
+    ) -> "BlockResult":
+        """Find the objects of an image that need not fit into memory, block by block.
+
+        Labels are those of `segment`. What was done stays in the folder of the job, so that the same call goes on where
+        one was killed, stopped or failed. Two runs never share a folder: the second one is refused.
+
+        Parameters
+        ----------
+        image
+            As `segment` takes it. Of an array that is not in memory, such as that of zarr or dask, what is needed is
+            read, from several threads.
+        folder
+            For what is kept until the end: some 4 bytes for each pixel and each map of the network. Beside the labels,
+            on a disk that all processes of the job see.
+        target
+            Where the labels go; such as what `napari_unetseg.io.ome_zarr` makes.
+        model
+            Another model than the service's own, for this call.
+        options
+            As in `segment`.
+        executor
+            Does the work, such as processes of dask. None: this process, with the model of this service.
+        progress
+            Called with a `BlockProgress`, in the calling thread.
+        cancel
+            Polled between tiles; once it returns True the call raises `Cancelled`, and what is done stays.
+        source
+            Where other processes find the image. None: they cannot open it.
+        focus
+            Rows and columns that are best done first, such as what somebody looks at.
+        on_block
+            Called in the calling thread with place of the plane, rows and columns, and int32 (Y, X) labels of a block:
+            as soon as the network has seen it (in this process alone), with numbers of no other block, and once more
+            when its labels are final and in the target.
+        conclude
+            Called with the result once all is done, while the folder is still there: the place to move the table and to
+            write what the labels say of themselves. Then the folder is removed. None: it stays, for the caller to
+            remove it.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` returned True.
+        UnetsegError
+            If the image, the model, the device or a parameter cannot be used, the folder is another run's or holds
+            blocks of another image, model or parameters, or the disk has no room.
+        """
+        check_callbacks(progress=progress, cancel=cancel, on_block=on_block, conclude=conclude)
+        from napari_unetseg.service.block_segmentation import run_blocks
+
+        package = self._packages.find(model)
+        return run_blocks(
+            self._runner,
+            package,
+            image,
+            folder,
+            target,
+            options,
+            how=self.settings.unet.inference,
+            executor=executor,
+            progress=progress,
+            cancel=cancel,
+            source=source,
+            focus=focus,
+            on_block=on_block,
+            conclude=conclude,
+        )
 
     def predict(
         self,

@@ -376,6 +376,19 @@ def _channels(group: OmeGroup) -> tuple[OmeroChannel, ...]:
     return tuple(OmeroChannel.model_validate(one if isinstance(one, dict) else {}) for one in channels)
 
 
+def images_in(path: str | Path) -> tuple[str, ...]:
+    """Return what to read where a group holds several images, such as what bioformats2raw writes; else itself.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be opened.
+    """
+    group = open_group(Location.of(path))
+    paths = [] if "multiscales" in group.ome else _image_paths(group)
+    return tuple(group.location.at(one).address for one in paths) or (str(path),)
+
+
 def _only_image(group: OmeGroup) -> OmeGroup:
     """Return the only image in a group that is none itself.
 

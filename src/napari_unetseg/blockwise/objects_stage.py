@@ -1,0 +1,259 @@
+"""Holes filled, confidence added up and unsure objects dropped, block by block."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetseg.blockwise.basins_stage import BasinsStage, block_units
+from napari_unetseg.blockwise.block_labels import BlockLabels, open_array, open_part, save_array, save_parts
+from napari_unetseg.blockwise.job import BlockJob
+from napari_unetseg.blockwise.job_folder import load_arrays, load_json, save_arrays, save_json
+from napari_unetseg.blockwise.joining import BlockEdges, Ints, edges_of, pixels_in_plane, starts_of
+from napari_unetseg.blockwise.smoothing_stage import SmoothingStage
+from napari_unetseg.blockwise.stages import Unit
+from napari_unetseg.postprocessing.exact_sums import ExactSums
+from napari_unetseg.postprocessing.holes import Gaps, find_gaps
+from napari_unetseg.postprocessing.merging import connected_nodes
+from napari_unetseg.postprocessing.numbering import compact_labels, count_objects
+
+_SUMS = ("sizes", "high", "low", "unknown")
+_NOT_YET = np.iinfo(np.int32).max
+
+
+class ObjectsStage:
+    """Fills holes, drops objects of low confidence, and numbers those of each plane in raster order."""
+
+    name = "objects"
+
+    def units(self, job: BlockJob) -> Iterable[Unit]:
+        """Return the blocks of all planes."""
+        return block_units(job)
+
+    def is_done(self, job: BlockJob, unit: Unit) -> bool:
+        """Whether a block's file is there."""
+        return job.folder.unit_file(self.name, unit).exists()
+
+    def do(self, job: BlockJob, unit: Unit) -> None:
+        """Find the gaps in a block, and add up confidence in it."""
+        from scipy import ndimage
+
+        block = job.grid.block(unit.number)
+        values, labels = compact_labels(labels_before(job, unit.plane).block(unit.number))
+        found: dict[str, NDArray[Any]] = {"edges": values[edges_of(labels)]}
+        gaps = find_gaps(labels) if job.parameters.fill_holes else Gaps.none(labels.shape)
+        filled = gaps.enclosed_by > 0
+        labels = gaps.filled_into(labels, gaps.enclosed_by)
+        found |= {"inner": np.flatnonzero(filled), "inner_label": values[gaps.enclosed_by[filled]]}
+        # Gaps that reach an edge go on in other blocks.
+        count, edge_gaps = len(gaps.open), edges_of(gaps.numbers)
+        position = np.zeros(len(gaps.least), np.int32)
+        position[gaps.open] = np.arange(1, count + 1)
+        opened = position[gaps.numbers]
+        least, greatest = gaps.least[gaps.open], gaps.greatest[gaps.open]
+        found |= {
+            "open": gaps.open,
+            "gap_edges": position[edge_gaps],
+            "least": np.where(greatest > 0, values[np.minimum(least, len(values) - 1)], _NOT_YET),
+            "greatest": values[greatest],
+            "is_outside": _reaches_the_end(opened, job, block, count),
+        }
+        foreground = job.maps(unit.plane)["foreground"][block]
+        sums = ExactSums.of(labels, foreground, len(values), with_background=True)
+        gap_sums = ExactSums.of(opened, foreground, count + 1, with_background=False)
+        _, first = count_objects(labels)
+        boxes = np.array(
+            [[rows.start, columns.start, rows.stop, columns.stop] for rows, columns in ndimage.find_objects(labels)],
+            np.int32,
+        ).reshape(-1, 4)
+        corner = [side.start for side in block]
+        save_arrays(
+            job.folder.unit_file(self.name, unit),
+            label=values,
+            first=pixels_in_plane(first, block, job.grid.shape),
+            boxes=boxes + np.array(corner * 2, np.int32),
+            **found,
+            **{name: getattr(sums, name) for name in _SUMS},
+            **{f"gap_{name}": getattr(gap_sums.taken(slice(1, None)), name) for name in _SUMS},
+        )
+
+    def conclude(self, job: BlockJob) -> None:
+        """Decide which gaps are filled and which objects are kept, and what of each block is measured."""
+        for plane in range(len(job.planes)):
+            if not _summary_file(job, plane).exists():
+                _conclude_plane(job, plane)
+
+
+@dataclass(frozen=True)
+class PlaneSummary:
+    """What is known of a plane's objects as a whole.
+
+    Attributes
+    ----------
+    count
+        Of the objects.
+    everywhere, objects
+        Pixels, and the sums of their foreground probability, of the plane and of its objects; one label each.
+    """
+
+    count: int
+    everywhere: ExactSums
+    objects: ExactSums
+
+
+def read_summary(job: BlockJob, plane: int) -> PlaneSummary:
+    """Read what was found of a plane, once the stage is concluded."""
+    values = load_json(_summary_file(job, plane))
+    everywhere, objects = (
+        ExactSums(**{name: np.array([values[part][name]]) for name in _SUMS}) for part in ("everywhere", "objects")
+    )
+    return PlaneSummary(values["count"], everywhere, objects)
+
+
+def labels_before(job: BlockJob, plane: int) -> BlockLabels:
+    """Return the labels in which gaps are looked for."""
+    return BlockLabels(job, SmoothingStage.name if job.parameters.smoothing else BasinsStage.name, plane)
+
+
+def plane_labels(job: BlockJob, plane: int, number: int) -> NDArray[np.int32]:
+    """Return the objects of a block, numbered within their plane, int32 (height, width)."""
+    labels = labels_before(job, plane).block(number)
+    found = np.load(job.folder.unit_file(ObjectsStage.name, Unit(plane, number)), allow_pickle=False)
+    with found:
+        filled = np.asarray(open_part(_file(job, plane, "fills"), number))
+        inner, opened = found["inner"], found["open"]
+        if len(inner) or filled.any():
+            gaps = find_gaps(labels)
+            label = np.zeros(len(gaps.least), np.int32)
+            label[inner] = found["inner_label"]
+            label[opened] = filled
+            labels = gaps.filled_into(labels, label)
+    numbers = open_array(_file(job, plane, "numbers"))
+    return np.take(numbers, labels) if len(numbers) else labels
+
+
+def plane_sizes(job: BlockJob, plane: int) -> Ints:
+    """Return the pixels of each object of a plane by its number there, (N + 1,); 0 for the background."""
+    sizes: Ints = np.asarray(open_array(_file(job, plane, "sizes")), np.int64)
+    return sizes
+
+
+def objects_of_block(job: BlockJob, plane: int, number: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the objects whose first pixel lies in a block: numbers within the plane, rising, and boxes (N, 4)."""
+    own, boxes = (np.asarray(open_part(_file(job, plane, name), number)) for name in ("own", "boxes"))
+    return own, boxes
+
+
+def _file(job: BlockJob, plane: int, name: str) -> Path:
+    return job.folder.plane_file(ObjectsStage.name, plane, f"-{name}.npy")
+
+
+def _summary_file(job: BlockJob, plane: int) -> Path:
+    return job.folder.plane_file(ObjectsStage.name, plane, ".json")
+
+
+def _reaches_the_end(gaps: NDArray[np.int32], job: BlockJob, block: tuple[slice, ...], count: int) -> NDArray[np.bool_]:
+    """Mark the gaps of a block that reach an end of the plane, bool (count,)."""
+    reaches = np.zeros(count + 1, bool)
+    for axis, (side, length) in enumerate(zip(block, job.grid.shape, strict=True)):
+        lines = np.moveaxis(gaps, axis, 0)
+        if side.start == 0:
+            reaches[lines[0]] = True
+        if side.stop == length:
+            reaches[lines[-1]] = True
+    return reaches[1:]
+
+
+def _conclude_plane(job: BlockJob, plane: int) -> None:
+    files = [job.folder.unit_file(ObjectsStage.name, Unit(plane, number)) for number in range(len(job.grid))]
+    found = [load_arrays(file) for file in files]
+    label = np.concatenate([part["label"] for part in found]).astype(np.int64)
+    count = int(label.max(initial=0)) + 1
+    sums = _sums(found).grouped(label, count)
+    gap_label = _enclosing(job, found)
+    sums = sums.plus(_sums(found, "gap_").grouped(gap_label, count))
+    is_kept = np.ones(count, bool)
+    if job.parameters.min_confidence:
+        with np.errstate(invalid="ignore"):
+            is_kept = sums.means >= np.float32(job.parameters.min_confidence)
+    is_kept[0] = False
+    numbers = np.zeros(count, np.int32)
+    numbers[is_kept] = np.arange(1, np.count_nonzero(is_kept) + 1)
+    save_parts(_file(job, plane, "fills"), np.split(gap_label.astype(np.int32), _gap_starts(found)[1:-1]))
+    save_array(_file(job, plane, "numbers"), np.zeros(0, np.int32) if is_kept[1:].all() else numbers)
+    save_array(_file(job, plane, "sizes"), np.append(0, sums.sizes[is_kept]))
+    _save_owners(job, plane, found, label, numbers)
+    summary = {
+        "count": int(np.count_nonzero(is_kept)),
+        "everywhere": _total(_sums(found)),
+        "objects": _total(sums.taken(is_kept)),
+    }
+    save_json(_summary_file(job, plane), summary)
+
+
+def _sums(found: Sequence[dict[str, NDArray[Any]]], prefix: str = "") -> ExactSums:
+    return ExactSums.joined([ExactSums(**{name: part[prefix + name] for name in _SUMS}) for part in found])
+
+
+def _total(sums: ExactSums) -> dict[str, Any]:
+    whole = sums.grouped(np.zeros(len(sums.sizes), np.int64), 1)
+    return {name: getattr(whole, name)[0].item() for name in _SUMS}
+
+
+def _gap_starts(found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
+    return starts_of([len(part["open"]) for part in found])
+
+
+def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
+    """Return the object that alone encloses each of the gaps that reach an edge of their block; 0: there is none."""
+    starts, edges = _gap_starts(found), BlockEdges(job.grid)
+    least, greatest = (
+        np.concatenate([part[name] for part in found]).astype(np.int64) for name in ("least", "greatest")
+    )
+    is_outside = np.concatenate([part["is_outside"] for part in found])
+    number = np.concatenate([part["gap_edges"] for part in found]).astype(np.int64)
+    gap = np.where(number > 0, starts[edges.blocks] + number - 1, -1)
+    label = np.concatenate([part["edges"] for part in found]).astype(np.int64)
+    one, other = edges.meetings(corners=False)
+    for here, there in ((one, other), (other, one)):
+        meets = (gap[here] >= 0) & (label[there] > 0)
+        np.minimum.at(least, gap[here[meets]], label[there[meets]])
+        np.maximum.at(greatest, gap[here[meets]], label[there[meets]])
+    one, other = (gap[ends] for ends in edges.meetings(corners=True))
+    both = (one >= 0) & (other >= 0)
+    region = connected_nodes(len(least), one[both], other[both])
+    count = int(region.max(initial=-1)) + 1
+    least_of, greatest_of, outside = (
+        np.full(count, _NOT_YET, np.int64),
+        np.zeros(count, np.int64),
+        np.zeros(count, bool),
+    )
+    np.minimum.at(least_of, region, least)
+    np.maximum.at(greatest_of, region, greatest)
+    np.logical_or.at(outside, region, is_outside)
+    enclosing: Ints = np.where((least_of == greatest_of) & ~outside, greatest_of, 0)[region]
+    return enclosing
+
+
+def _save_owners(
+    job: BlockJob, plane: int, found: Sequence[dict[str, NDArray[Any]]], label: Ints, numbers: NDArray[np.int32]
+) -> None:
+    """Say which objects begin in which block, and where they end."""
+    first = np.full(len(numbers), np.iinfo(np.int64).max)
+    np.minimum.at(first, label, np.concatenate([part["first"] for part in found]))
+    boxes = np.full((len(numbers), 4), np.iinfo(np.int32).max, np.int32)
+    boxes[:, 2:] = 0
+    for part in found:
+        own = part["label"][1:]
+        boxes[own, :2] = np.minimum(boxes[own, :2], part["boxes"][:, :2])
+        boxes[own, 2:] = np.maximum(boxes[own, 2:], part["boxes"][:, 2:])
+    kept = np.flatnonzero(numbers)
+    row, column = np.divmod(first[kept], job.grid.shape[1])
+    block = row // job.grid.side * job.grid.columns + column // job.grid.side
+    order = np.argsort(block, kind="stable")
+    ends = np.searchsorted(block[order], np.arange(1, len(job.grid)))
+    save_parts(_file(job, plane, "own"), np.split(numbers[kept[order]], ends))
+    save_parts(_file(job, plane, "boxes"), np.split(boxes[kept[order]], ends))
