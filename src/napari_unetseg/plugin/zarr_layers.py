@@ -88,8 +88,8 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
     Parameters
     ----------
     labels
-        A label image. A small one that is no URL is read whole, so that it can be painted on; another one is a
-        multiscale layer, which shows what others write into its store once it is refreshed.
+        A label image. A small one that is no URL is read whole, so that it can be painted on; of another one a
+        multiscale layer reads what is looked at.
 
     Returns
     -------
