@@ -321,7 +321,7 @@ def _plate(folder: Path) -> None:
         (_nothing, "have no multiscales"),
         (
             _plate,
-            "is a plate, which holds many images. Segment it in the window of plates or by napari-unetseg segment, or name",
+            "is a plate, which holds many images. Segment it in the window of plates or by napari-unetseg",
         ),
         (shutil.rmtree, "a.zarr: there is no such file"),
     ],
