@@ -49,6 +49,13 @@ def test_labels_of_a_lower_level_lie_where_that_lies(tmp_path: Path) -> None:
     assert labels.translation == (0, 0, 0.25, 0.125)
 
 
+def test_labels_go_into_the_image_that_bioformats2raw_puts_into_a_group(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2, attributes={"bioformats2raw.layout": 3})
+    write_image(group.create_group("0"), PIXELS[0, 0, 0], multiscale(axes_of("yx"), 1, [0.5, 0.5]))
+    labels = create_labels(tmp_path / "a.zarr", "nuclei", read_image(tmp_path / "a.zarr"), block_side=SIDE).finish()
+    assert labels.path == str(tmp_path / "a.zarr" / "0" / "labels" / "nuclei")
+
+
 def test_a_large_image_without_levels_gets_labels_with_some(tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     write_image(store, np.zeros((4, 5000), np.uint8), multiscale(axes_of("yx"), 1, [0.5, 0.5]), chunk=512)

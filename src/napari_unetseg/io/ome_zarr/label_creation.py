@@ -60,7 +60,7 @@ def create_labels(
     Parameters
     ----------
     store
-        Folder of the image.
+        Folder of the image, or one that holds this image alone.
     name
         Of the label image among those of the image.
     image
@@ -82,6 +82,7 @@ def create_labels(
     if not folder.is_dir():
         raise ImageError(Sentence("{path}: is no folder. Write the labels beside it.", path=store))
     found = open_image(folder)
+    folder = Path(found.group.label)  # of what bioformats2raw writes, the image within
     lying = read_lying(str(folder), found.group.ome)
     if level >= len(found.levels):
         raise ImageError(Sentence("{path}: there is no level {level}.", path=folder, level=level))

@@ -193,17 +193,17 @@ class LabelPyramid:
         folder = Path(self.path)
         said = self._said
         version = self._own["version"]
-        about = dict(said["image-label"])
+        about = {key: value for key, value in said["image-label"].items() if key not in ("colors", "properties")}
         own = {name: self._own[name] for name in ("version", "planes", "strides")}
         own["provenance"] = dict(provenance or {})
         try:
             _sweep(folder)
             group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
+            if colours is not None:
+                about["colors"] = colours_as_stated(colours, np.empty(0, int) if table is None else table["label"])
             if table is not None:
-                labels = np.asarray(table["label"])
                 write_columns(group, table)
-                if colours is not None:
-                    about["colors"] = colours_as_stated(colours, int(labels.max(initial=0)))
+                labels = np.asarray(table["label"])
                 if 0 < len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
                     about["properties"] = properties_as_stated(table)
             if table_file is not None:
@@ -221,7 +221,8 @@ class LabelPyramid:
     @property
     def _said(self) -> dict[str, Any]:
         """What the format says, or will say once the labels are finished."""
-        return dict(self.attributes if self.is_finished else self._own["draft"])
+        said = self.attributes if self.is_finished else self._own["draft"]
+        return {name: value for name, value in said.items() if name not in ("version", OWN_KEY)}
 
     @cached_property
     def _lying(self) -> Lying:
