@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -56,9 +56,9 @@ class OmeGroup:
         return self.location.address
 
     @property
-    def zarr_format(self) -> int:
+    def zarr_format(self) -> Literal[2, 3]:
         """Version of zarr: 2 of OME-Zarr 0.4 and older, 3 of 0.5."""
-        return int(self.group.metadata.zarr_format)
+        return self.group.metadata.zarr_format
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
@@ -73,8 +73,13 @@ class OmeGroup:
     def child(self, path: str) -> "OmeGroup | None":
         """Open a group within it; None if there is none."""
         try:
+            # Of the same version of zarr, which spares behind a URL the questions for the other one.
             group = zarr.open_group(
-                self.group.store, path=_joined(self.group.path, path), mode="r", use_consolidated=False
+                self.group.store,
+                path=_joined(self.group.path, path),
+                mode="r",
+                zarr_format=self.zarr_format,
+                use_consolidated=False,
             )
         except _NO_GROUP:
             return None
@@ -90,7 +95,8 @@ class OmeGroup:
         """
         with _unopened_says(f"{self.label}/{path}"):
             try:
-                return zarr.open_array(self.group.store, path=_joined(self.group.path, path), mode="r")
+                place = _joined(self.group.path, path)
+                return zarr.open_array(self.group.store, path=place, mode="r", zarr_format=self.zarr_format)
             except _NO_ARRAY as error:
                 raise ImageError(
                     Sentence(
