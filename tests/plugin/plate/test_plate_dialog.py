@@ -127,9 +127,9 @@ def test_wells_are_segmented_opened_and_told(open_dialog: Open, plate: Path, qtb
     assert "1 failed." in dialog.message.text.text()
     colours = WellColours.of(get_theme(dialog._viewer.theme)).statuses
     assert [colour_at(dialog, number) for number in (0, 2)] == [colours["done"].name(), colours["failed"].name()]
-    dialog.colours.setCurrentIndex(1)
+    dialog.view.colours.setCurrentIndex(1)
     # A field of the second well has none: 1.5 objects a field.
-    assert dialog.legend.words == "2 to 3 objects a field"
+    assert dialog.view.legend.words == "2 to 3 objects a field"
     assert [colour_at(dialog, number) for number in (0, 1)] == [scale_colour(1).name(), scale_colour(0).name()]
     # Labels did not go into the plate, and the image and its labels open over one another.
     assert not list(plate.rglob("labels"))
