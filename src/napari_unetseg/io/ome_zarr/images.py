@@ -1,7 +1,5 @@
 """Images of OME-Zarr as pyramids of lazy arrays, and one of their levels as an `Image`."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.image import PLANES, Image
+from napari_unetseg.image import Image
 from napari_unetseg.io.levels import Level, level_number
+from napari_unetseg.io.ome_zarr.image_axes import FREE_LETTERS, axis_letters, in_image_order, level_placement
 from napari_unetseg.io.ome_zarr.location import Location, is_url
 from napari_unetseg.io.ome_zarr.metadata import (
     Axis,
-    Dataset,
     Multiscale,
     OmeroChannel,
-    Transformation,
     parse,
     stated_version,
 )
@@ -30,8 +27,6 @@ from napari_unetseg.lazy_array import LazyArray
 
 # What writers put where there is no unit, which is nothing to speak of.
 _NO_UNIT = ("", "pixel", "pixels", "none", "null", "dimensionless", "reference frame")
-_LETTERS = "ABDEFGHIJKLMNOPQRSUVW"
-_BY_TYPE = {"time": "T", "channel": "C"}
 _MOST_NAMED = 6
 _PRIMARY = ("ff0000", "00ff00", "0000ff")
 _COLOUR_NAMES = ("red", "green", "blue")
@@ -130,7 +125,7 @@ class ZarrImage:
         letters = self._letters(chosen, axes)
         kept = [at for at, letter in enumerate(letters) if chosen.array.shape[at] > 1 or letter in "YX"]
         array = chosen.array[tuple(slice(None) if at in kept else 0 for at in range(len(letters)))]
-        array, letters = _as_image(array, "".join(letters[at] for at in kept))
+        array, letters = in_image_order(array, "".join(letters[at] for at in kept))
         rgb = self._is_picture(array, letters)
         scale, unit, steps, remarks = self._sizes(chosen, self._letters(chosen, axes))
         if rgb:
@@ -159,7 +154,7 @@ class ZarrImage:
             return named
         if len(named) == len(stated):
             rest = iter(named)
-            free = iter(letter for letter in self.letters + _LETTERS if letter not in named)
+            free = iter(letter for letter in self.letters + FREE_LETTERS if letter not in named)
             return "".join(next(free) if at in single else next(rest) for at in range(len(self.letters)))
         raise ImageError(
             Sentence(
@@ -250,13 +245,16 @@ def open_image(path: str | Path | OmeGroup) -> ZarrImage:
     levels = []
     for dataset, array in zip(multiscale.datasets, arrays, strict=True):
         ratio = [max(whole, 1) / max(own, 1) for whole, own in zip(arrays[0].shape, array.shape, strict=True)]
-        scale, translation = _placed(group, multiscale, dataset, ratio, remarks)
+        scale, translation, said = level_placement(group, multiscale, dataset, ratio, _short_name(group.location))
+        remarks += said
         pixels = lazy_array(array, f"{group.label}/{dataset.path}")
         levels.append(ZarrLevel(dataset.path, pixels, scale, translation))
+    if remarks:
+        axes = tuple(axis.model_copy(update={"unit": None}) for axis in axes)
     return ZarrImage(
         group=group,
         version=multiscale.version or stated_version(group.ome) or ("0.5" if group.zarr_format == 3 else "0.4"),
-        letters=_stated_letters(axes, group.label),
+        letters=axis_letters(axes, group.label),
         axes=axes,
         levels=tuple(levels),
         channels=_channels(group),
@@ -279,92 +277,6 @@ def read_ome_zarr(path: str | Path, axes: str | None = None, level: int | str = 
         As `open_image` and `ZarrImage.image` do.
     """
     return open_image(path).image(level, axes)
-
-
-def _placed(
-    group: OmeGroup, multiscale: Multiscale, dataset: Dataset, ratio: Sequence[float], remarks: list[str]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Put together how the pixels of a level lie in the world: what its own says first, then the whole image's."""
-    steps = [*dataset.transformations, *multiscale.transformations]
-    scale, translation = np.ones(len(ratio)), np.zeros(len(ratio))
-    if not dataset.transformations:
-        scale = np.asarray(ratio, float)
-    for step in steps:
-        if step.type == "identity":
-            continue
-        values = _values(group, step, len(ratio))
-        if values is None:
-            remarks.append(
-                Sentence(
-                    "{file}: states where its pixels lie in a way that is not read ({kind}); their size is left out.",
-                    file=_short_name(group.location),
-                    kind=step.type,
-                )
-            )
-            # So that no size is taken from it.
-            return (math.nan,) * len(ratio), (0.0,) * len(ratio)
-        if step.type == "scale":
-            scale, translation = scale * values, translation * values
-        else:
-            translation = translation + values
-    return tuple(scale.tolist()), tuple(translation.tolist())
-
-
-def _values(group: OmeGroup, step: Transformation, length: int) -> NDArray[np.float64] | None:
-    if step.type not in ("scale", "translation"):
-        return None
-    stated = step.scale if step.type == "scale" else step.translation
-    if stated is None and step.path is not None:
-        stated = tuple(np.asarray(group.array(step.path)[...], float).ravel().tolist())
-    if stated is None or len(stated) != length:
-        raise ImageError(
-            Sentence(
-                "{path}: its metadata are damaged or of another kind: {field}: {reason}. Write the image again with "
-                "the program that it came from.",
-                path=group.label,
-                field=f"coordinateTransformations.{step.type}",
-                reason=Sentence("has {n} numbers for {axes} axes", n=len(stated or ()), axes=length),
-            )
-        )
-    return np.asarray(stated, float)
-
-
-def _stated_letters(axes: Sequence[Axis], label: str) -> str:
-    """Give each axis a letter, by its name where it is a usual one, else by its kind."""
-    letters: list[str | None] = []
-    for axis in axes:
-        name = axis.name.strip().upper()
-        letter = name if name in "TCZYX" and len(name) == 1 else _BY_TYPE.get((axis.type or "").lower())
-        letters.append(letter if letter not in letters else None)
-    unnamed = [at for at, axis in enumerate(axes) if letters[at] is None and (axis.type or "").lower() == "space"]
-    for at, letter in zip(reversed(unnamed), [one for one in "XYZ" if one not in letters], strict=False):
-        letters[at] = letter
-    for at, axis in enumerate(axes):
-        if letters[at] is None:
-            wanted = axis.name.strip().upper()[:1]
-            free = [one for one in wanted + _LETTERS if one in _LETTERS and one not in letters]
-            letters[at] = free[0]
-    if not {"Y", "X"} <= set(letters):
-        raise ImageError(
-            Sentence(
-                "{path}: its metadata name the axes {axes}, two of which have to be y and x. Write the image again "
-                "with the program that it came from.",
-                path=label,
-                axes=", ".join(axis.name for axis in axes),
-            )
-        )
-    return "".join(cast("list[str]", letters))
-
-
-def _as_image(array: LazyArray, letters: str) -> tuple[LazyArray, str]:
-    """Put Y before X, and channels where an `Image` has them."""
-    rows, columns = letters.find("Y"), letters.find("X")
-    if rows > columns >= 0:
-        array, letters = array.swapaxes(rows, columns), letters.translate(str.maketrans("XY", "YX"))
-    if "".join(letter for letter in letters if letter in "YXC") in PLANES:
-        return array, letters
-    order = [*(letter for letter in letters if letter not in "YX"), "Y", "X"]
-    return array.transpose([letters.index(letter) for letter in order]), "".join(order)
 
 
 def _channels(group: OmeGroup) -> tuple[OmeroChannel, ...]:
@@ -400,8 +312,10 @@ def _only_image(group: OmeGroup) -> OmeGroup:
     if "plate" in group.ome:
         raise ImageError(
             Sentence(
-                "{path}: is a plate; segment it as a folder of images, or name one of its fields, such as {field}.",
+                "{path}: is a plate, which holds many images. Segment it in the window of plates or by {command}, or "
+                "name one of its fields, such as {field}.",
                 path=group.label,
+                command="napari-unetseg segment",
                 field=f"{group.label}/A/1/0",
             )
         )

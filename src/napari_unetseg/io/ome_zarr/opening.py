@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -28,6 +29,8 @@ from napari_unetseg.lazy_array import LazyArray
 _LONGEST_REASON = 300
 # How often pixels behind a URL are asked for: connections break.
 _TRIES = 3
+# What fsspec needs for addresses of other kinds than http.
+_LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _NO_GROUP = (GroupNotFoundError, NodeNotFoundError, ContainsArrayError, FileNotFoundError)
 _NO_ARRAY = (ArrayNotFoundError, NodeNotFoundError, ContainsGroupError, FileNotFoundError)
 
@@ -53,9 +56,9 @@ class OmeGroup:
         return self.location.address
 
     @property
-    def zarr_format(self) -> int:
+    def zarr_format(self) -> Literal[2, 3]:
         """Version of zarr: 2 of OME-Zarr 0.4 and older, 3 of 0.5."""
-        return int(self.group.metadata.zarr_format)
+        return self.group.metadata.zarr_format
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
@@ -70,8 +73,13 @@ class OmeGroup:
     def child(self, path: str) -> "OmeGroup | None":
         """Open a group within it; None if there is none."""
         try:
+            # Of the same version of zarr, which spares behind a URL the questions for the other one.
             group = zarr.open_group(
-                self.group.store, path=_joined(self.group.path, path), mode="r", use_consolidated=False
+                self.group.store,
+                path=_joined(self.group.path, path),
+                mode="r",
+                zarr_format=self.zarr_format,
+                use_consolidated=False,
             )
         except _NO_GROUP:
             return None
@@ -87,7 +95,8 @@ class OmeGroup:
         """
         with _unopened_says(f"{self.label}/{path}"):
             try:
-                return zarr.open_array(self.group.store, path=_joined(self.group.path, path), mode="r")
+                place = _joined(self.group.path, path)
+                return zarr.open_array(self.group.store, path=place, mode="r", zarr_format=self.zarr_format)
             except _NO_ARRAY as error:
                 raise ImageError(
                     Sentence(
@@ -170,7 +179,8 @@ def _store(location: Location) -> tuple[Store, str]:
             inner = _joined(root, inner)
         return ZipStore(location.store, mode="r"), inner
     if not is_url(location.store):
-        return LocalStore(location.store, read_only=True), ""
+        # Wherever the process goes meanwhile.
+        return LocalStore(Path(location.store).absolute(), read_only=True), ""
     try:
         return FsspecStore.from_url(location.store, read_only=True), ""
     except ImportError as error:
@@ -179,7 +189,7 @@ def _store(location: Location) -> tuple[Store, str]:
                 "{path}: what reads from such an address is not installed ({reason}). Install it with {command}.",
                 path=location.store,
                 reason=_reason(error),
-                command='pip install "napari-unetseg[url]"',
+                command=f'pip install "{_LIBRARIES.get(location.store.partition(":")[0], "napari-unetseg[url]")}"',
             )
         ) from error
 

@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, QTimer, QUrl
 from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QHBoxLayout,
     QLabel,
@@ -46,9 +45,8 @@ from napari_unetseg.plugin.plate.plate_reading import (
     prepare_plate,
     prepare_standing,
 )
+from napari_unetseg.plugin.plate.plate_view import PlateView
 from napari_unetseg.plugin.plate.well_fields import WellFields
-from napari_unetseg.plugin.plate.well_grid import WellGrid
-from napari_unetseg.plugin.plate.well_legend import WellLegend
 from napari_unetseg.plugin.workers.batch_run import BatchController, BatchRequest, ModelChoice
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
 from napari_unetseg.plugin.workers.opener import Opener
@@ -97,8 +95,8 @@ class PlateDialog(QDialog):
         self._viewer, self._model_choice, self._choose_conditions = viewer, model_choice, choose_conditions
         self.form = PlateForm(choose)
         self.uses, self.about = QLabel(), QLabel()
-        self.colours = QComboBox()
-        self.legend, self.grid, self.wells = WellLegend(), WellGrid(), WellFields()
+        self.view, self.wells = PlateView(), WellFields()
+        self.grid = self.view.grid
         self.bar = QProgressBar()
         self.message = MessageArea()
         self.redo = QCheckBox(tr("Do all again"))
@@ -238,8 +236,7 @@ class PlateDialog(QDialog):
     def _show_facts(self) -> None:
         wells = [] if self.facts is None else self.facts.wells()
         self.about.setText("" if self.facts is None else plate_words.plate_line(self.facts))
-        self.grid.show_wells(wells)
-        self.legend.explain(self.grid.colour_by, self.grid.scale)
+        self.view.show_wells(wells)
         self._show_chosen()
 
     def _show_chosen(self) -> None:
@@ -289,8 +286,7 @@ class PlateDialog(QDialog):
         self.facts.take([event])
         number = self.facts.number_of(event.file)
         if number is not None:
-            self.grid.show_well(number, self.facts.well(number))
-            self.legend.explain(self.grid.colour_by, self.grid.scale)
+            self.view.show_well(number, self.facts.well(number))
             if number in self.grid.chosen:
                 self._show_chosen()
         if not self.controller.cancelling:
@@ -328,10 +324,6 @@ class PlateDialog(QDialog):
 
     # The rest.
 
-    def _colour(self) -> None:
-        self.grid.colour(self.colours.currentData())
-        self.legend.explain(self.grid.colour_by, self.grid.scale)
-
     def _show_output(self) -> None:
         output = self._output or self.form.output_folder()
         if output is not None and output.is_dir():
@@ -343,8 +335,7 @@ class PlateDialog(QDialog):
     def _on_theme(self, event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
         self.message.badge.use_theme(theme)
-        self.grid.use_theme(theme)
-        self.legend.use_theme(theme)
+        self.view.use_theme(theme)
 
     def _connect(self) -> None:
         self.form.changed.connect(self._look)
@@ -363,7 +354,6 @@ class PlateDialog(QDialog):
         self.wells.condition_given.connect(self._on_condition)
         self.wells.conditions_wanted.connect(self._ask_for_conditions)
         self.opener.failed.connect(lambda error: self._on_failure(None, error))
-        self.colours.currentIndexChanged.connect(self._colour)
         self.run.clicked.connect(self.start)
         self.cancel.clicked.connect(self._cancel)
         self.show_output.clicked.connect(self._show_output)
@@ -374,7 +364,6 @@ class PlateDialog(QDialog):
     def _explain(self) -> None:
         for widget, tip in (
             (self.uses, plate_words.WITH_TIP),
-            (self.colours, plate_words.COLOURS_TIP),
             (self.redo, plate_words.REDO_TIP),
             (self.run, plate_words.RUN_TIP),
             (self.cancel, plate_words.CANCEL_TIP),
@@ -386,20 +375,8 @@ class PlateDialog(QDialog):
             button.setAutoDefault(False)  # Enter in a line of the form starts nothing
 
     def _arrange(self) -> None:
-        self.colours.addItem(tr("Status"), "status")
-        self.colours.addItem(tr("Objects"), "objects")
-        colouring = QHBoxLayout()
-        colouring.addWidget(QLabel(tr("Colour by")))
-        colouring.addWidget(self.colours)
-        colouring.addSpacing(8)
-        colouring.addWidget(self.legend, 1)
-        plate = QWidget()
-        left = QVBoxLayout(plate)
-        left.setContentsMargins(0, 0, 0, 0)
-        left.addLayout(colouring)
-        left.addWidget(self.grid, 1)
         middle = QSplitter(Qt.Orientation.Horizontal)
-        middle.addWidget(plate)
+        middle.addWidget(self.view)
         middle.addWidget(self.wells)
         middle.setStretchFactor(0, 1)
         middle.setChildrenCollapsible(False)
