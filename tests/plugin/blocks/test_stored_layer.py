@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_unetseg.layer_style import METADATA_KEY
@@ -136,3 +137,19 @@ def test_a_new_label_image_is_not_read_before_a_block_came_in() -> None:
     assert source.boxes == []
     level.forget()
     assert (level[0, 2:5] == 7).all()
+
+
+def test_zoomed_out_to_the_smallest_level_a_viewer_shows_what_came_in_later(qtbot: Any) -> None:
+    levels: list[Any] = [Recorded(np.zeros((side, side), np.int32)) for side in (512, 256, 128)]
+    layer = make_layer(levels, "YX", "YX", Placement(2, (0, 1), {}), "labels", empty=True)
+    ViewerModel().add_layer(layer)
+    assert layer.data_level == 2
+    before = layer.thumbnail[..., :3].max()
+    for level in levels:
+        level.pixels[:] = 7
+    drawing = Redrawing(layer)
+    drawing.request()
+    qtbot.waitUntil(lambda: not drawing.busy)
+    assert before == 0
+    assert layer.thumbnail[..., :3].max() > 0
+    assert (np.asarray(layer._slice.image.raw) == 7).all()

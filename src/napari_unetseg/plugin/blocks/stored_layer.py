@@ -44,14 +44,26 @@ class PlacedLevel:
         Dimensions of the layer; along those that the level does not have it has length 1.
     empty
         Whether the source is known to have no object yet, so that it need not be read before it is written.
+    smallest
+        Whether it is the level that napari 0.9 reads as a whole, of a plane, and never again: it is handed out as one
+        array, into which `read_ahead` reads what has changed.
     """
 
-    def __init__(self, source: LayerArray, layer_axes: Sequence[int | None], ndim: int, *, empty: bool = False) -> None:
+    def __init__(
+        self,
+        source: LayerArray,
+        layer_axes: Sequence[int | None],
+        ndim: int,
+        *,
+        empty: bool = False,
+        smallest: bool = False,
+    ) -> None:
         self._source, self._layer_axes = source, tuple(layer_axes)
         lengths = dict(zip(layer_axes, source.shape, strict=True))
         self.shape = tuple(int(lengths.get(axis, 1)) for axis in range(ndim))
         self.dtype: np.dtype[Any] = np.dtype(source.dtype)
-        self._empty = empty
+        self._empty, self._smallest = empty, smallest
+        self._whole: NDArray[Any] | None = None
         self._asked: deque[list[_Part]] = deque(maxlen=_KEPT)
         self._fresh: list[tuple[list[_Part], NDArray[Any]]] = []
 
@@ -74,7 +86,11 @@ class PlacedLevel:
         return self._read(parts) if fresh is None else fresh
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype=dtype)
+        whole = self._whole
+        if whole is None:
+            whole = self._read(_full_key((...,), self.ndim))
+            self._whole = whole if self._smallest else None
+        return np.asarray(whole, dtype=dtype)
 
     def forget(self) -> None:
         """Read from the source again: it has changed."""
@@ -83,6 +99,8 @@ class PlacedLevel:
     def read_ahead(self) -> None:
         """Read what was asked for last, for the next time; in a worker."""
         self._fresh = [(parts, self._read(parts)) for parts in list(self._asked)]
+        if self._whole is not None:
+            self._whole[...] = self._read(_full_key((...,), self.ndim))
 
     def _read(self, parts: list[_Part]) -> NDArray[Any]:
         if self._empty:
@@ -120,7 +138,9 @@ def make_layer(
     places = dict(zip(image_axes, (*placement.stack_axes, *placement.plane_axes), strict=True))
     layer_axes = [places.get(letter) for letter in axes]
     # Nothing can be painted on these, and so nothing into the file.
-    data: list[Any] = [PlacedLevel(level, layer_axes, placement.ndim, empty=empty) for level in levels]
+    data: list[Any] = [
+        PlacedLevel(level, layer_axes, placement.ndim, empty=empty, smallest=level is levels[-1]) for level in levels
+    ]
     single = len(data) == 1
     arguments: dict[str, Any] = {**LABELS, **placement.transform, "metadata": {STORED_KEY: True}}
     layer = Labels(data[0] if single else data, multiscale=not single, name=name, **arguments)
