@@ -324,7 +324,8 @@ def test_the_objects_of_a_stack_are_those_of_a_run_in_memory_and_come_back_from_
     assert expected.labels.any()
     np.testing.assert_array_equal(as_shown(layer), expected.labels[np.newaxis])
     np.testing.assert_allclose(layer.scale, image.scale)
-    assert widget.table.table.layer is layer
+    follows = widget.table.table.layer is layer
+    assert follows
     assert len(layer.features) == len(expected.measurements["label"])
     np.testing.assert_array_equal(layer.features["index"], expected.measurements["label"])
 

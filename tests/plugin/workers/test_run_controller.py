@@ -4,18 +4,20 @@ from typing import Any
 
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.plugin.workers.run_controller import RunController
-from napari_unetseg.plugin.workers.segment_job import SegmentJob
 
 
 def test_while_the_task_of_somebody_else_runs_nothing_begins_and_cancel_stops_it(qtbot: Any) -> None:
     asked: list[str] = []
-    controller = RunController(lambda model, device: asked.append(model))  # type: ignore[arg-type, func-returns-value]
+
+    def services(model: str, device: str) -> Any:
+        asked.append(model)
+
+    controller = RunController(services)
     task: Task[None] = Task(lambda task: None)
     controller.hold(task)
     assert controller.running
     assert not controller.cancelling
-    jobs: list[SegmentJob] = []
-    controller.start(jobs)
+    controller.start([])
     assert asked == []
     controller.cancel()
     assert task.cancelled()
