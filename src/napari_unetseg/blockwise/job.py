@@ -83,14 +83,14 @@ class BlockSource(BaseModel):
     axes
         What its axes are, where somebody said so.
     level
-        Of a pyramid; 0 is full resolution.
+        Of a pyramid, as `read_image` takes it; 0 is full resolution.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     axes: str | None = None
-    level: int = 0
+    level: int | str = 0
 
 
 class JobSpec(BaseModel):
