@@ -564,9 +564,11 @@ def test_a_click_on_labels_on_disk_selects_the_object() -> None:
         type = "mouse_press"
         position = (3, 10, 20)
         view_direction = None
-        dims_displayed = [1, 2]
+        dims_displayed = None
 
-    steps = pick(layer, Event(), dims=viewer.dims)
+    event = Event()
+    event.dims_displayed = [1, 2]
+    steps = pick(layer, event, dims=viewer.dims)
     next(steps)
     assert next(steps, None) is None
     assert layer.selected_label == 7
