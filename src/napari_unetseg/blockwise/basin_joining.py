@@ -119,12 +119,12 @@ def _read_row(job: BlockJob, row: int, files: Sequence[Path]) -> _Row:
     if grid.rows == 1:
         is_open[:] = False
     reduced, group = reduce_basins(basins, is_open[:-1], job.parameters.split)
-    group = group.astype(np.int32)
+    number = np.append(group, -1).astype(np.int32) + np.int32(1)
     return _Row(
         span=span,
         basins=reduced,
-        members=[group[means[1:]] for means in meanings],
-        lines=np.append(group + np.int32(1), np.int32(0))[lines],
+        members=[number[means[1:]] - np.int32(1) for means in meanings],
+        lines=number[lines],
     )
 
 
