@@ -528,11 +528,11 @@ def test_the_network_goes_on_while_a_result_is_written(run, save, service, event
     computed_next, order = threading.Event(), []
     service.before = lambda name: name == "b.tif" and computed_next.set()
 
-    def write(segmentation, target, kinds):
+    def write(segmentation, target, kinds, *more):
         # Ends only if the network comes to the next image meanwhile.
         assert computed_next.wait(60)
         order.append((target.stem, threading.current_thread() is threading.main_thread()))
-        save_results(segmentation, target, kinds)
+        save_results(segmentation, target, kinds, *more)
 
     monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
     assert run().count("done") == 3
@@ -544,11 +544,11 @@ def test_what_cannot_be_written_fails_alone_and_holds_no_pixels(run, save, folde
         save(f"{name}.tif", 2)
     held = []
 
-    def write(segmentation, target, kinds):
+    def write(segmentation, target, kinds, *more):
         held.append(weakref.ref(segmentation))
         if target.stem == "b":
             raise UnetsegError("the disk is full.")
-        save_results(segmentation, target, kinds)
+        save_results(segmentation, target, kinds, *more)
 
     monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
     counts = run()

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from napari_unetseg.batch.places import address, is_url, is_zarr
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.hashing import hash_file
 
 _METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
@@ -106,12 +106,13 @@ def _hash_packed(packed: Path, size: int, changed: int) -> str:  # which tell a 
 
 
 def _hash_url(url: str) -> str:
-    import zarr
+    from napari_unetseg.io.ome_zarr.location import Location
+    from napari_unetseg.io.ome_zarr.opening import open_group
 
     try:
-        group = zarr.open_group(url, mode="r", use_consolidated=False)
-        said: list[Any] = [group.attrs.asdict()]
-        said += [array.metadata.to_dict() for _, array in sorted(group.arrays())]
-    except Exception as error:  # whatever the library of its scheme raises
+        group = open_group(Location.of(url))
+        datasets = [one["path"] for multiscale in group.ome["multiscales"] for one in multiscale["datasets"]]
+        said = [dict(group.ome), *(group.array(path).metadata.to_dict() for path in datasets)]
+    except (UnetsegError, KeyError, TypeError) as error:
         raise OSError(f"{url}: {error}") from error
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

@@ -144,9 +144,9 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
         table = _table(segmentation, target, record, unaltered)
         for kind in kinds:
             _keep_original(target, kind, record)
-        for kind in _TABLES:
-            if kind in kinds:
-                write_table(target.path(ENDINGS[kind]), table)
+        for of_tables in _TABLES:
+            if of_tables in kinds:
+                write_table(target.path(ENDINGS[of_tables]), table)
         save_results(segmentation, target, [kind for kind in kinds if kind not in _TABLES])
         return Correction({kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}, changes)
 

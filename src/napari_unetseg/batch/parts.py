@@ -36,7 +36,7 @@ class PartOutcome:
     Attributes
     ----------
     events
-        The last one of each image that has ended.
+        The last one of each image that has ended. Its error is set only where the process did not come to record it.
     large
         Images that are left to `SegmentationService.segment_blocks`, which divides each of them.
     """

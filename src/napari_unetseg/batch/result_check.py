@@ -104,7 +104,7 @@ def is_readable(path: Path, kind: ResultKind) -> bool:
         elif kind is ResultKind.PARQUET:
             return _is_parquet(path)
         elif kind in FOLDERS:
-            return _is_finished(path)
+            return _is_finished(path, kind)
         else:
             return _is_tiff(path)
     except Exception:  # libraries raise many kinds for damaged files
@@ -126,10 +126,14 @@ def _is_parquet(path: Path) -> bool:
         return begins == file.read(4) == b"PAR1"
 
 
-def _is_finished(folder: Path) -> bool:
-    """Whether OME-Zarr says that labels are in it, which is written last."""
+def _is_finished(folder: Path, kind: ResultKind) -> bool:
+    """Whether OME-Zarr says what is in it: of labels that is written last."""
     from napari_unetseg.io.ome_zarr.labels import labels_in, open_labels
+    from napari_unetseg.io.ome_zarr.location import Location
+    from napari_unetseg.io.ome_zarr.opening import open_group
 
+    if kind is ResultKind.MAPS:
+        return "multiscales" in open_group(Location.of(folder)).ome
     return bool(labels_in(folder)) or open_labels(folder).is_finished
 
 

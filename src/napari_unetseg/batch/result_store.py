@@ -21,7 +21,7 @@ from napari_unetseg.batch.output_files import (
 from napari_unetseg.batch.places import absolute, address, is_zarr
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_block_results, save_results
-from napari_unetseg.batch.zarr_labels import ZarrLabels, check_replaceable, finish_blocks
+from napari_unetseg.batch.zarr_results import ZarrLabels, check_replaceable, finish_blocks
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unetseg.batch.output_files import OUT_OF_CORE, ResultKind, Target
-from napari_unetseg.batch.zarr_labels import read_numbers
+from napari_unetseg.batch.zarr_results import read_numbers, write_block_maps, write_maps
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import write_confidence, write_overlay, write_rois, write_table
@@ -97,6 +97,7 @@ def save_results(
         ResultKind.CONFIDENCE: _write_confidence,
         ResultKind.TABLE: _write_table,
         ResultKind.PARQUET: _write_table,
+        ResultKind.MAPS: write_maps,
         ResultKind.OVERLAY: _write_overlay,
         ResultKind.LABELS: write_label_file,
     }
@@ -125,6 +126,8 @@ def save_block_results(result: "BlockResult", target: Target, results: Collectio
             shutil.copyfile(result.table, temporary)
     if ResultKind.PARQUET in results:
         write_table(target.result(ResultKind.PARQUET), read_numbers(table))
+    if ResultKind.MAPS in results:
+        write_block_maps(target.result(ResultKind.MAPS), result)
 
 
 def _write_confidence(path: Path, segmentation: "Segmentation") -> None:

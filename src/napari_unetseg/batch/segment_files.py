@@ -15,11 +15,11 @@ from napari_unetseg.batch.events import FINISHED_STATUSES, BatchCounts, Event
 from napari_unetseg.batch.fingerprint import result_fingerprint
 from napari_unetseg.batch.output_files import ALWAYS, PARTS, FieldPlace, ResultKind, Target
 from napari_unetseg.batch.parts import BatchPart, Distributor, PartOutcome
-from napari_unetseg.batch.places import address, is_url
+from napari_unetseg.batch.places import absolute, address, is_url
 from napari_unetseg.batch.prefetch import Prefetched, prefetch
 from napari_unetseg.batch.result_store import FileInProgress, ResultStore
 from napari_unetseg.batch.saving import is_beyond_memory
-from napari_unetseg.batch.zarr_labels import ZarrLabels, job_folder
+from napari_unetseg.batch.zarr_results import ZarrLabels, job_folder
 from napari_unetseg.blockwise.job import BlockSource
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
@@ -219,7 +219,10 @@ class _Batch:
 
     def _take_outcome(self, outcome: PartOutcome) -> None:
         for event in outcome.events:
-            self._announce(event)
+            if event.error is None:
+                self._announce(event)
+            else:  # nobody who could record it is left
+                self._announce(self.store.record_failure(FileInProgress(event.file, "", monotonic()), event.error))
         self.large += outcome.large
 
     def run_small(self) -> None:
@@ -385,12 +388,11 @@ class _Batch:
             job_folder(self.store.targets[file]),
             labels,
             executor=executor,
-            source=BlockSource(path=address(file), **self._job.read_options),
+            source=BlockSource(path=address(absolute(file)), **self._job.read_options),
             progress=lambda told: self._announce(Event(file, "running", fraction=told.done / max(told.total, 1))),
             cancel=self._cancel,
             # While what is done of it is still there, should a file not be written.
             conclude=lambda result: ended.append(self.store.finish_blocks(current, result, labels, kept)),
-            keep_maps=ResultKind.MAPS in self.store.kinds(file),
             **self._job.segment_options,
         )
         return ended[0]

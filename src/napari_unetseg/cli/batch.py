@@ -14,6 +14,7 @@ from napari_unetseg.batch.output_files import output_folder
 from napari_unetseg.batch.places import address
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import OBJECTS
+from napari_unetseg.cli.cluster_options import Hands
 from napari_unetseg.service import Segmenter
 
 
@@ -26,6 +27,8 @@ class BatchPrinter:
         What segments.
     job
         What is to be done.
+    hands
+        Who does it.
 
     Attributes
     ----------
@@ -33,8 +36,8 @@ class BatchPrinter:
         How far it has come: those of `segment_files`, once it reports.
     """
 
-    def __init__(self, service: Segmenter, job: BatchJob) -> None:
-        self._service, self._job = service, job
+    def __init__(self, service: Segmenter, job: BatchJob, hands: Hands | None = None) -> None:
+        self._service, self._job, self._hands = service, job, hands or Hands()
         self._warned: Counter[str] = Counter()
         self.counts = BatchCounts(job.files)
 
@@ -47,7 +50,13 @@ class BatchPrinter:
             If the model, the device, a parameter or the output folder cannot be used.
         """
         with self._bar() as bar:
-            segment_files(self._service, self._job, report=partial(self._show, bar))
+            segment_files(
+                self._service,
+                self._job,
+                report=partial(self._show, bar),
+                executor=self._hands.executor,
+                distributor=self._hands.distributor,
+            )
         for text, count in self._warned.items():
             if count > 1:
                 _print(f"warning for {count} images: {text}", sys.stderr)
@@ -83,7 +92,9 @@ class BatchPrinter:
             self._show_warning(address(event.file), event.message)
         left = counts.seconds_left
         bar.n = round(counts.progress, 2)
-        bar.set_postfix_str(event.file.name + ("" if left is None else f", {left:.0f} s left"))
+        place = self._job.places.get(event.file)
+        name = event.file.name if place is None else f"{place.well}/{place.field}"
+        bar.set_postfix_str(name + ("" if left is None else f", {left:.0f} s left"))
 
     def _show_warning(self, path: str, text: str) -> None:
         """Print warnings with the first image they concern; further ones are counted."""

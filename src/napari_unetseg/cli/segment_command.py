@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_unetseg.cli.cluster_options import SchedulerOption, WorkersOption, open_hands
 from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import (
     BackendOption,
@@ -105,6 +106,8 @@ def segment_command(
     wells: WellsOption = None,
     fields: FieldsOption = None,
     conditions: ConditionsOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     **options: Any,
 ) -> None:
     """Find the objects of images and write label images and tables, and more if asked for.
@@ -125,6 +128,7 @@ def segment_command(
     """
     from napari_unetseg.batch.conditions import read_conditions
     from napari_unetseg.batch.output_files import parse_results
+    from napari_unetseg.batch.places import absolute, address, as_path
     from napari_unetseg.batch.segment_files import BatchJob
     from napari_unetseg.cli.batch import BatchPrinter
     from napari_unetseg.cli.inputs import expand_inputs
@@ -140,11 +144,18 @@ def segment_command(
     batch = fixing = None
     try:
         with plain_errors():
+            if workers is not None or scheduler is not None:  # whose folder is another one
+                images = [address(absolute(as_path(word))) for word in images]
+                output = None if output is None else output.absolute()
             inputs = expand_inputs(images, pattern, recursive=recursive, wells=wells, fields=fields)
             for problem in inputs.problems:
                 typer.echo(problem, err=True)
             if not inputs.paths:
                 raise typer.Exit(1)
+            known = {} if conditions is None else read_conditions(conditions)
+            unknown = known.keys() - {place.well for place in inputs.places.values()}
+            if unknown and wells is None:
+                typer.echo(f"{conditions}: no plate here has {', '.join(sorted(unknown))}.", err=True)
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
                 where = {"model": model, "device": device, "backend": backend, "precision": precision, "server": server}
@@ -163,12 +174,13 @@ def segment_command(
                 again,
                 fixing,
                 places=inputs.places,
-                conditions={} if conditions is None else read_conditions(conditions),
+                conditions=known,
                 beside=beside,
                 label_name=label_name,
             )
-            batch = BatchPrinter(service, job)
-            batch.run()
+            with open_hands(service, workers, scheduler) as hands:
+                batch = BatchPrinter(service, job, hands)
+                batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
         raise typer.Exit(INTERRUPTED) from None

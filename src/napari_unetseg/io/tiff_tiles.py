@@ -4,6 +4,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -54,12 +55,12 @@ def tiled_pixels(path: Path, level: int) -> LazyArray | None:
     LazyArray or None
         None if they are stored in pieces of more than `READ_AT_ONCE` bytes, or in a way of their own.
     """
-    file = tifffile.TiffFile(path)
-    if not _has_plain_tiles(file.series[0].levels[level]):
-        file.close()
-        return None
-    tiles = _Tiles(file, path, level)
-    weakref.finalize(tiles, file.close)
+    with ExitStack() as stack:
+        file = stack.enter_context(tifffile.TiffFile(path))
+        if not _has_plain_tiles(file.series[0].levels[level]):
+            return None
+        tiles = _Tiles(file, path, level)
+        weakref.finalize(tiles, stack.pop_all().close)
     return LazyArray(tiles.read, tiles.shape, tiles.dtype, tiles.chunks)
 
 

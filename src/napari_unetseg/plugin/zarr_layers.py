@@ -51,9 +51,8 @@ def read_zarr(path: str) -> tuple[list[LayerData], list[str]]:
         If there is nothing that can be opened.
     """
     from napari_unetseg.io.ome_zarr.images import open_image
-    from napari_unetseg.io.ome_zarr.label_creation import STORE_KEY
     from napari_unetseg.io.ome_zarr.label_list import LABELS as LIST
-    from napari_unetseg.io.ome_zarr.label_metadata import own_attributes
+    from napari_unetseg.io.ome_zarr.label_metadata import STORE_KEY, own_attributes
     from napari_unetseg.io.ome_zarr.labels import labels_in, open_labels
     from napari_unetseg.io.ome_zarr.opening import open_group
 

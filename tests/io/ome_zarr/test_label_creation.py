@@ -126,6 +126,24 @@ def test_a_store_takes_no_folder_that_has_other_things(tmp_path: Path) -> None:
         create_label_store(tmp_path / "image.zarr", "nuclei", PLANE, block_side=SIDE, replace=True)
 
 
+def test_a_store_holds_the_labels_of_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "a_labels.ome.zarr"
+    create_label_store(path, "nuclei", PLANE, block_side=SIDE).finish()
+    with pytest.raises(UnetsegError, match="there are labels already"):
+        create_label_store(path, "cells", PLANE, block_side=SIDE)
+    create_label_store(path, "cells", PLANE, block_side=SIDE, replace=True).finish()
+    assert labels_in(path) == (str(path / "labels" / "cells"),)
+
+
+def test_what_a_killed_process_left_of_a_store_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "zarr.json.0123.partial").touch()
+    create_label_store(tmp_path / "a", "nuclei", PLANE, block_side=SIDE)
+    assert "ome" not in attributes(tmp_path / "a"), "readers know of it once it is finished"
+    (tmp_path / "a" / "labels" / "nuclei" / "zarr.json").unlink()
+    assert create_label_store(tmp_path / "a", "nuclei", PLANE, block_side=SIDE).finish().is_finished
+
+
 def test_steps_along_a_stack_are_stated(tmp_path: Path) -> None:
     image = Image(PIXELS[0, 0], "ZYX", scale=(0.5, 0.25), unit="micrometer", steps={"Z": (2.0, "micrometer")})
     labels = create_label_store(tmp_path / "a", "nuclei", image, block_side=SIDE).finish()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OWN_KEY = "napari-unetseg"
 """Under which a group has what is ours, beside what the format knows."""
 
+STORE_KEY = "label_store"
+"""Under which a store of labels has the name of its label image there."""
+
 METHODS = {
     "nearest": "A pixel is the first of its square of full resolution, so that numbers of objects stay what they are.",
     "mean": "A pixel is the mean of its square of full resolution.",

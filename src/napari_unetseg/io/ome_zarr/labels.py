@@ -14,6 +14,7 @@ from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.io.ome_zarr.label_list import LABELS, add_to_list
 from napari_unetseg.io.ome_zarr.label_metadata import (
     OWN_KEY,
+    STORE_KEY,
     Lying,
     colours_as_stated,
     enveloped,
@@ -210,9 +211,23 @@ class LabelPyramid:
                 own["table_file"] = _relative(table_file, folder)
             group.attrs.put(enveloped(version, {**said, "image-label": about}, own))
             add_to_list(folder.parents[1], folder.name)
+            self._finish_store(folder.parents[1])
         except OSError as error:
             raise not_written(self.path, error) from error
         return open_labels(self.path)
+
+    def _finish_store(self, store: Path) -> None:
+        """Let readers take a store that was made for the labels alone for an image of the same arrays."""
+        import zarr
+
+        group = zarr.open_group(store, mode="r+", use_consolidated=False)
+        own = own_attributes(group)
+        if STORE_KEY not in own:
+            return
+        pixels = dict(self._said["multiscales"][0])
+        inner = f"{LABELS}/{Path(self.path).name}"
+        pixels["datasets"] = [{**one, "path": f"{inner}/{one['path']}"} for one in pixels["datasets"]]
+        group.attrs.put(enveloped(self._own["version"], {"multiscales": [pixels]}, own))
 
     @property
     def _own(self) -> dict[str, Any]:

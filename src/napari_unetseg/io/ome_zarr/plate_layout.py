@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.io.ome_zarr.location import Location, is_ome_zarr, plain_stem
+from napari_unetseg.io.ome_zarr.location import Location, is_ome_zarr, is_url, plain_stem
 from napari_unetseg.io.ome_zarr.metadata import PlateInfo, PlateWell, WellInfo, parse
 from napari_unetseg.language import Sentence
 
@@ -223,11 +223,19 @@ def _fields(plate: "OmeGroup", well: PlateWell) -> tuple[tuple[Field, ...], tupl
     fields: list[Field] = []
     missing: list[str] = []
     for image in images:
-        if group.child(image.path) is None:
+        if not _is_there(group, image.path):
             missing.append(Sentence("{path}: the field {field} is missing.", path=group.label, field=image.path))
         else:
             fields.append(Field(group.location.at(image.path).address, image.path, image.acquisition))
     return tuple(fields), tuple(missing)
+
+
+def _is_there(group: "OmeGroup", path: str) -> bool:
+    """Whether a field is there; of an address that is found out when it is read, as each question takes its time."""
+    place = group.location.at(path)
+    if is_url(place.store):
+        return True
+    return group.child(path) is not None if place.is_zip else Path(place.store).is_dir()
 
 
 def _fits(well: Well, pattern: str) -> bool:

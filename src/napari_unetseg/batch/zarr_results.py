@@ -1,9 +1,11 @@
-"""Labels of a batch as OME-Zarr: in their image, or in a store of their own beside the other results."""
+"""Results of a batch as OME-Zarr: labels, in their image or in a store of their own, and probability maps."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +15,11 @@ from napari_unetseg.blockwise.grid import BLOCK_SIDE, BlockGrid
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
+from napari_unetseg.postprocessing.blocks import Block
 
 if TYPE_CHECKING:
     from napari_unetseg.io.ome_zarr.labels import LabelPyramid
+    from napari_unetseg.io.ome_zarr.maps import MapPyramid
     from napari_unetseg.postprocessing.measurements import Table
     from napari_unetseg.service import Segmentation
     from napari_unetseg.service.block_segmentation import BlockResult
@@ -120,7 +124,9 @@ class ZarrLabels:
 
         if job_folder(target).is_dir():
             try:
-                begun = open_labels(target.labels or target.result(ResultKind.OME_ZARR) / "labels" / self.name)
+                begun = open_labels(
+                    target.labels or target.result(ResultKind.OME_ZARR) / "labels" / self.name, writable=True
+                )
             except ImageError:
                 return self.create(image, file, target)  # it was killed before there were any
             if not begun.is_finished:
@@ -136,12 +142,55 @@ class ZarrLabels:
             If they cannot be written.
         """
         labels = self.create(segmentation.image, file, target)
-        grid = BlockGrid(segmentation.image.shape)
-        for plane in np.ndindex(segmentation.image.stack_shape):
-            for number in range(len(grid)):
-                block = grid.block(number)
-                labels.write_block(plane, block, segmentation.labels[plane][block])
+        for plane, block in _blocks(segmentation.image):
+            labels.write_block(plane, block, segmentation.labels[plane][block])
         _finish(labels, segmentation.measurements, segmentation.count, target, segmentation.provenance.as_dict())
+
+
+def write_maps(path: Path, segmentation: "Segmentation") -> None:
+    """Write probability maps that are in memory, float16.
+
+    Raises
+    ------
+    UnetsegError
+        If they cannot be written, or there is something else.
+    """
+    maps = _new_maps(path, segmentation.heads, segmentation)
+    for plane, block in _blocks(segmentation.image):
+        index: tuple[Any, ...] = (slice(None), *plane, *block)
+        maps.write_block(plane, block, segmentation.probability[index])
+
+
+def write_block_maps(path: Path, result: "BlockResult") -> None:
+    """Write the probability maps of an image that was done block by block, float16, while what is kept of it is there.
+
+    Raises
+    ------
+    UnetsegError
+        If they cannot be written, or there is something else.
+    """
+    first = result.maps((0,) * len(result.image.stack_axes))
+    maps = _new_maps(path, tuple(first), result)
+    for plane in np.ndindex(result.image.stack_shape):
+        said = result.maps(plane)
+        for block in _plane_blocks(result.image):
+            maps.write_block(plane, block, np.stack([head[block] for head in said.values()]))
+
+
+def _new_maps(path: Path, heads: tuple[str, ...], result: "Segmentation | BlockResult") -> "MapPyramid":
+    from napari_unetseg.io.ome_zarr.maps import create_maps
+
+    said = result.provenance.as_dict()
+    return create_maps(path, heads, result.image, block_side=BLOCK_SIDE, provenance=said, replace=True)
+
+
+def _blocks(image: Image) -> Iterator[tuple[tuple[int, ...], Block]]:
+    return product(np.ndindex(image.stack_shape), _plane_blocks(image))
+
+
+def _plane_blocks(image: Image) -> Iterator[Block]:
+    grid = BlockGrid(image.shape, BLOCK_SIDE)
+    return map(grid.block, range(len(grid)))
 
 
 def finish_blocks(result: "BlockResult", labels: "LabelPyramid", target: Target) -> None:
