@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from math import prod
 from types import EllipsisType
 from typing import Any
 
@@ -23,6 +24,7 @@ STORED_KEY = "napari_unetseg_stored"
 _LEAST_PAUSE_MS = 400
 _SHARE = 20  # Of the window's time, one part in so many is spent on drawing what came in.
 
+_MOST_AHEAD = 2**24  # Pixels; who asks for more than a screen shows does not draw it.
 _KEPT = 2  # Parts of a level: what the canvas shows, and what the thumbnail does.
 
 _Part = int | slice
@@ -43,7 +45,7 @@ class PlacedLevel:
     ndim
         Dimensions of the layer; along those that the level does not have it has length 1.
     empty
-        Whether the source is known to have no object yet, so that it need not be read before it is written.
+        Whether the source is known to have no object yet, so that it need not be read before `read_ahead` reads it.
     smallest
         Whether it is the level that napari 0.9 reads as a whole, of a plane, and never again: it is handed out as one
         array, into which `read_ahead` reads what has changed.
@@ -79,9 +81,13 @@ class PlacedLevel:
 
     def __getitem__(self, key: _Key | tuple[_Key, ...]) -> NDArray[Any]:
         parts = _full_key(key if isinstance(key, tuple) else (key,), self.ndim)
-        if parts in self._asked:
-            self._asked.remove(parts)
-        self._asked.append(parts)
+        wanted = (
+            len(range(length)[part]) for part, length in zip(parts, self.shape, strict=True) if isinstance(part, slice)
+        )
+        if prod(wanted) <= _MOST_AHEAD:
+            if parts in self._asked:
+                self._asked.remove(parts)
+            self._asked.append(parts)
         fresh = next((pixels for known, pixels in self._fresh if known == parts), None)
         return self._read(parts) if fresh is None else fresh
 
@@ -92,12 +98,9 @@ class PlacedLevel:
             self._whole = whole if self._smallest else None
         return np.asarray(whole, dtype=dtype)
 
-    def forget(self) -> None:
-        """Read from the source again: it has changed."""
-        self._fresh, self._empty = [], False
-
     def read_ahead(self) -> None:
-        """Read what was asked for last, for the next time; in a worker."""
+        """Read what was asked for last as it is now, for the next time; in a worker, after every change."""
+        self._empty = False
         self._fresh = [(parts, self._read(parts)) for parts in list(self._asked)]
         if self._whole is not None:
             self._whole[...] = self._read(_full_key((...,), self.ndim))
@@ -187,8 +190,6 @@ class Redrawing(QObject):
 
     def request(self) -> None:
         """Have the layer drawn soon; requests that come until then are one."""
-        for level in self._levels:
-            level.forget()
         if self._task is not None:
             self._wanted = True
         elif not self._timer.isActive():
