@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_unetseg.layer_style import METADATA_KEY
@@ -105,15 +106,17 @@ def test_what_is_requested_while_it_waits_is_read_in_a_worker_and_drawn_once(
     assert threading.main_thread() not in readers
 
 
-def test_what_changed_since_it_was_read_ahead_is_read_again() -> None:
+def test_what_was_read_ahead_is_had_at_once_and_read_again_after_a_change() -> None:
     source: Any = Recorded(np.zeros((32, 32), np.int32))
     level = PlacedLevel(source, [0, 1], 2)
     level[0, :]
     level.read_ahead()
+    source.boxes.clear()
+    level[0, :]
+    assert source.boxes == []
     source.pixels = source.pixels + 7
-    assert not level[0, :].any()  # as it was when it was read ahead
     assert (level[1, :] == 7).all()
-    level.forget()
+    level.read_ahead()
     assert (level[0, :] == 7).all()
 
 
@@ -134,5 +137,21 @@ def test_a_new_label_image_is_not_read_before_a_block_came_in() -> None:
     assert shown.shape == (3, 32)
     assert not shown.any()
     assert source.boxes == []
-    level.forget()
+    level.read_ahead()
     assert (level[0, 2:5] == 7).all()
+
+
+def test_zoomed_out_to_the_smallest_level_a_viewer_shows_what_came_in_later(qtbot: Any) -> None:
+    levels: list[Any] = [Recorded(np.zeros((side, side), np.int32)) for side in (512, 256, 128)]
+    layer = make_layer(levels, "YX", "YX", Placement(2, (0, 1), {}), "labels", empty=True)
+    ViewerModel().add_layer(layer)
+    assert layer.data_level == 2
+    before = layer.thumbnail[..., :3].max()
+    for level in levels:
+        level.pixels[:] = 7
+    drawing = Redrawing(layer)
+    drawing.request()
+    qtbot.waitUntil(lambda: not drawing.busy)
+    assert before == 0
+    assert layer.thumbnail[..., :3].max() > 0
+    assert (np.asarray(layer._slice.image.raw) == 7).all()

@@ -183,7 +183,7 @@ def test_blocks_appear_while_the_run_goes_on_and_get_their_final_numbers_at_its_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".unetseg")]
 
 
-def test_a_run_that_was_cancelled_goes_on_in_the_same_folder_and_layer(
+def test_a_run_that_was_cancelled_or_failed_goes_on_in_the_same_folder_and_layer(
     make_widget: MakeWidget, blocks: Blocks, press_start: Act, wait_for_blocks: Act, wait_for_end: Act,
     squares: NDArray[np.uint16],
 ) -> None:  # fmt: skip
@@ -198,30 +198,19 @@ def test_a_run_that_was_cancelled_goes_on_in_the_same_folder_and_layer(
     (layer,) = stored_layers(widget)
     assert as_shown(layer).any()
     assert "Nothing is added" in widget.runner.cancel.toolTip()
+    blocks.error = UnetsegError("cells: there is no room on the disk.")
     widget.message.action.click()
     wait_for_end(widget)
-    assert blocks.jobs[0] == blocks.jobs[1]
+    assert "no room" in widget.message.text.text()
+    blocks.error = None
+    assert widget.message.action.text() == "Go on"
+    widget.message.action.click()
+    wait_for_end(widget)
+    assert len(blocks.jobs) == 3
+    assert len(set(blocks.jobs)) == 1
     (layer,) = stored_layers(widget)
     assert layer.name == "cells labels"
     assert as_shown(layer).max() == 3
-    assert "3 objects" in widget.message.text.text()
-
-
-def test_a_full_disk_is_told_and_what_is_done_can_go_on(
-    make_widget: MakeWidget, blocks: Blocks, press_start: Act, wait_for_blocks: Act, wait_for_end: Act,
-    squares: NDArray[np.uint16],
-) -> None:  # fmt: skip
-    widget = make_widget(squares, model_choice=blocks)
-    blocks.error = UnetsegError("cells: there is no room on the disk.")
-    press_start(widget)
-    wait_for_blocks(widget)
-    blocks.release.set()
-    wait_for_end(widget)
-    assert "no room" in widget.message.text.text()
-    assert widget.message.action.text() == "Go on"
-    blocks.error = None
-    widget.message.action.click()
-    wait_for_end(widget)
     assert "3 objects" in widget.message.text.text()
 
 
@@ -335,7 +324,8 @@ def test_the_objects_of_a_stack_are_those_of_a_run_in_memory_and_come_back_from_
     assert expected.labels.any()
     np.testing.assert_array_equal(as_shown(layer), expected.labels[np.newaxis])
     np.testing.assert_allclose(layer.scale, image.scale)
-    assert widget.table.table.layer is layer
+    follows = widget.table.table.layer is layer
+    assert follows
     assert len(layer.features) == len(expected.measurements["label"])
     np.testing.assert_array_equal(layer.features["index"], expected.measurements["label"])
 

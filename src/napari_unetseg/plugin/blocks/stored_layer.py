@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from math import prod
 from types import EllipsisType
 from typing import Any
 
@@ -23,6 +24,7 @@ STORED_KEY = "napari_unetseg_stored"
 _LEAST_PAUSE_MS = 400
 _SHARE = 20  # Of the window's time, one part in so many is spent on drawing what came in.
 
+_MOST_AHEAD = 2**24  # Pixels; who asks for more than a screen shows does not draw it.
 _KEPT = 2  # Parts of a level: what the canvas shows, and what the thumbnail does.
 
 _Part = int | slice
@@ -43,15 +45,27 @@ class PlacedLevel:
     ndim
         Dimensions of the layer; along those that the level does not have it has length 1.
     empty
-        Whether the source is known to have no object yet, so that it need not be read before it is written.
+        Whether the source is known to have no object yet, so that it need not be read before `read_ahead` reads it.
+    smallest
+        Whether it is the level that napari 0.9 reads as a whole, of a plane, and never again: it is handed out as one
+        array, into which `read_ahead` reads what has changed.
     """
 
-    def __init__(self, source: LayerArray, layer_axes: Sequence[int | None], ndim: int, *, empty: bool = False) -> None:
+    def __init__(
+        self,
+        source: LayerArray,
+        layer_axes: Sequence[int | None],
+        ndim: int,
+        *,
+        empty: bool = False,
+        smallest: bool = False,
+    ) -> None:
         self._source, self._layer_axes = source, tuple(layer_axes)
         lengths = dict(zip(layer_axes, source.shape, strict=True))
         self.shape = tuple(int(lengths.get(axis, 1)) for axis in range(ndim))
         self.dtype: np.dtype[Any] = np.dtype(source.dtype)
-        self._empty = empty
+        self._empty, self._smallest = empty, smallest
+        self._whole: NDArray[Any] | None = None
         self._asked: deque[list[_Part]] = deque(maxlen=_KEPT)
         self._fresh: list[tuple[list[_Part], NDArray[Any]]] = []
 
@@ -67,22 +81,29 @@ class PlacedLevel:
 
     def __getitem__(self, key: _Key | tuple[_Key, ...]) -> NDArray[Any]:
         parts = _full_key(key if isinstance(key, tuple) else (key,), self.ndim)
-        if parts in self._asked:
-            self._asked.remove(parts)
-        self._asked.append(parts)
+        wanted = (
+            len(range(length)[part]) for part, length in zip(parts, self.shape, strict=True) if isinstance(part, slice)
+        )
+        if prod(wanted) <= _MOST_AHEAD:
+            if parts in self._asked:
+                self._asked.remove(parts)
+            self._asked.append(parts)
         fresh = next((pixels for known, pixels in self._fresh if known == parts), None)
         return self._read(parts) if fresh is None else fresh
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype=dtype)
-
-    def forget(self) -> None:
-        """Read from the source again: it has changed."""
-        self._fresh, self._empty = [], False
+        whole = self._whole
+        if whole is None:
+            whole = self._read(_full_key((...,), self.ndim))
+            self._whole = whole if self._smallest else None
+        return np.asarray(whole, dtype=dtype)
 
     def read_ahead(self) -> None:
-        """Read what was asked for last, for the next time; in a worker."""
+        """Read what was asked for last as it is now, for the next time; in a worker, after every change."""
+        self._empty = False
         self._fresh = [(parts, self._read(parts)) for parts in list(self._asked)]
+        if self._whole is not None:
+            self._whole[...] = self._read(_full_key((...,), self.ndim))
 
     def _read(self, parts: list[_Part]) -> NDArray[Any]:
         if self._empty:
@@ -120,7 +141,9 @@ def make_layer(
     places = dict(zip(image_axes, (*placement.stack_axes, *placement.plane_axes), strict=True))
     layer_axes = [places.get(letter) for letter in axes]
     # Nothing can be painted on these, and so nothing into the file.
-    data: list[Any] = [PlacedLevel(level, layer_axes, placement.ndim, empty=empty) for level in levels]
+    data: list[Any] = [
+        PlacedLevel(level, layer_axes, placement.ndim, empty=empty, smallest=level is levels[-1]) for level in levels
+    ]
     single = len(data) == 1
     arguments: dict[str, Any] = {**LABELS, **placement.transform, "metadata": {STORED_KEY: True}}
     layer = Labels(data[0] if single else data, multiscale=not single, name=name, **arguments)
@@ -167,8 +190,6 @@ class Redrawing(QObject):
 
     def request(self) -> None:
         """Have the layer drawn soon; requests that come until then are one."""
-        for level in self._levels:
-            level.forget()
         if self._task is not None:
             self._wanted = True
         elif not self._timer.isActive():
