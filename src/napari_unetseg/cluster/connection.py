@@ -56,6 +56,7 @@ def connected(scheduler: str) -> Iterator[Cluster]:
     """
     _check_installed()
     from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
 
     where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
     if "scheduler_file" in where and not Path(scheduler).is_file():  # distributed would wait for it without end
@@ -66,6 +67,8 @@ def connected(scheduler: str) -> Iterator[Cluster]:
             )
         )
     try:
+        if "address" in where:
+            get_address_host_port(scheduler)
         client = Client(**where, timeout=_SECONDS, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise ComputerGone(

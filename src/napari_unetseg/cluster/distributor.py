@@ -101,8 +101,10 @@ class DaskDistributor:
         )
 
 
-def do_part(service: "SegmentationService", part: BatchPart, sharers: Mapping[str, int], stop: str) -> PartOutcome:
-    """Do images in a worker.
+def do_part(
+    service: "SegmentationService", part: BatchPart, sharers: Mapping[str, int], stop: str
+) -> PartOutcome | UnetsegError:
+    """Do images in a worker; return what became of them, or why none can be done.
 
     Parameters
     ----------
@@ -116,7 +118,10 @@ def do_part(service: "SegmentationService", part: BatchPart, sharers: Mapping[st
     from napari_unetseg.batch.segment_files import segment_part
 
     use_cores(sharers)
-    return segment_part(service, part, cancel=Seldom(Flag(stop).is_set))
+    try:
+        return segment_part(service, part, cancel=Seldom(Flag(stop).is_set))
+    except UnetsegError as error:
+        return error
 
 
 def _folder_of(part: BatchPart) -> Path:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cluster.worker_check import address_of, check_version
-from napari_unetseg.errors import Cancelled, ComputerGone
+from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Task:
     name
         What the dashboard calls this kind of task.
     work
-        A function that workers can import.
+        A function that workers can import. What it cannot do it returns, as an `UnetsegError`.
     arguments
         Its arguments, small.
     """
@@ -81,7 +81,7 @@ def do_tasks(
     ComputerGone
         If the scheduler is lost.
     UnetsegError
-        If a task says that it cannot be done.
+        If a task cannot be done.
     """
     from distributed import KilledWorker
 
@@ -110,7 +110,10 @@ def do_tasks(
                 continue
             number = waiting.pop(future)
             if future.status == "finished":
-                finished(number, future.result())
+                result = future.result()
+                if isinstance(result, UnetsegError):
+                    raise result
+                finished(number, result)
             elif future.status != "error":
                 raise _gone(client)
             elif isinstance(error := future.exception(), KilledWorker):

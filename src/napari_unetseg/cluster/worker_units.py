@@ -8,11 +8,12 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from napari_unetseg.blockwise.job import JobSpec, LabelTarget
+from napari_unetseg.blockwise.job import NETWORK, PLAN, JobSpec, LabelTarget
 from napari_unetseg.blockwise.job_folder import JobFolder
 from napari_unetseg.blockwise.stages import Stage, Unit
 from napari_unetseg.cluster.worker_check import cores_of_process, folder_not_seen
 from napari_unetseg.cores import usable_cores
+from napari_unetseg.errors import UnetsegError
 
 if TYPE_CHECKING:
     from napari_unetseg.service import SegmentationService
@@ -46,21 +47,28 @@ class WorkOrder:
     sharers: Mapping[str, int]
 
 
-def do_units(order: WorkOrder, stage: Stage, units: Sequence[Unit]) -> None:
+def do_units(order: WorkOrder, stage: Stage, units: Sequence[Unit]) -> UnetsegError | None:
     """Do units of a stage that are not done yet, as a process does that works alone.
 
-    Raises
-    ------
-    Cancelled
-        If the job is to stop.
-    UnetsegError
-        If one cannot be done here.
+    Returns
+    -------
+    UnetsegError or None
+        Why one cannot be done here, or that the job is to stop: raised, the worker would log it as a defect.
     """
+    try:
+        _do_units(order, stage, units)
+    except UnetsegError as error:
+        return error
+    return None
+
+
+def _do_units(order: WorkOrder, stage: Stage, units: Sequence[Unit]) -> None:
     from napari_unetseg.blockwise.local_executor import LocalExecutor
 
     if not order.folder.is_dir():
         raise folder_not_seen(this_worker(), order.folder)
-    use_cores(order.sharers)
+    if stage.name in (PLAN, NETWORK):
+        use_cores(order.sharers)
     folder = JobFolder(order.folder)
     stops = Seldom(lambda: folder.stop_requested)
     with order.service.opened_job(folder, order.spec, order.target, stops) as job:

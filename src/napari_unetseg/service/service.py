@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from socket import gethostname
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,7 @@ from napari_unetseg.errors import DeviceError, ModelError, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
+from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
 from napari_unetseg.service.arguments import check_callbacks, check_images, check_instance
 from napari_unetseg.service.describe import describe
 from napari_unetseg.service.forecast import Forecast, Workload, forecast_run
@@ -28,13 +29,17 @@ from napari_unetseg.service.reports import Health, Initialization, ModelInfo
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import Runner
 from napari_unetseg.service.verbs import SegmentVerbs
+from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    import dask.array
+
     from napari_unetseg.blockwise.job import BlockJob, JobSpec, LabelTarget
     from napari_unetseg.blockwise.job_folder import JobFolder
+    from napari_unetseg.blockwise.run import Executor
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.service.loaded_model import LoadedModel
 
@@ -282,6 +287,51 @@ class SegmentationService(SegmentVerbs):
         A model that is in use is freed as soon as it is not; nobody waits for that.
         """
         self._models.unload(None if model is None else self._packages.find(model))
+
+    @shows_fields(SegmentOptions, before="executor", left_out="None: the model card's.")
+    def map_blocks(
+        self,
+        array: "dask.array.Array",
+        folder: str | Path | None = None,
+        *,
+        axes: str | None = None,
+        executor: "Executor | None" = None,
+        **options: Unpack[SegmentKeywords],
+    ) -> "dask.array.Array":
+        """Return the labels of a dask array as another one, which computes them when it is computed.
+
+        They are those of `segment`, whatever the chunks: to compute a part of them segments all of the image. Until
+        then nothing is read but the array's shape.
+
+        Parameters
+        ----------
+        array
+            One plane or a stack, as `Image` has it.
+        folder
+            Where image, labels and what is found on the way are kept, on a disk that all workers see under the same
+            path. Labels are read from there whenever they are computed anew. None: a temporary folder of this
+            machine, until the process ends.
+        axes
+            What the axes are, such as ``"ZYX"``; None: as `Image.of` has it.
+        executor
+            Who does the work, such as ``DaskExecutor(service)`` of `napari_unetseg.cluster.dask_executor`: the
+            workers of the scheduler that computes the array. None: one process, whichever the scheduler chooses.
+        options
+            As in `segment`.
+
+        Returns
+        -------
+        dask.array.Array
+            int32, with the axes of `array` but for channels; 0 is background.
+
+        Raises
+        ------
+        UnetsegError
+            If the array cannot be used. What else goes wrong is raised when the labels are computed.
+        """
+        from napari_unetseg.service.mapped_blocks import map_blocks
+
+        return map_blocks(self, array, folder, axes, executor, SegmentOptions.of(**options))
 
     def opened_job(
         self, folder: "JobFolder", spec: "JobSpec", target: "LabelTarget", is_cancelled: CancelFlag

@@ -1,0 +1,52 @@
+"""A process that segments an image in small blocks by the workers of a scheduler; for `test_kills.py`.
+
+It prints a line when as many units are done as it was told, and goes on once it reads one.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from napari_unetseg.blockwise.job import BlockSource, JobSpec
+from napari_unetseg.blockwise.run import BlockProgress
+from napari_unetseg.cluster.connection import connected
+from napari_unetseg.cluster.dask_executor import DaskExecutor
+from napari_unetseg.config import Settings
+from napari_unetseg.io import read_image
+from napari_unetseg.io.ome_zarr.label_creation import create_label_store
+from napari_unetseg.io.ome_zarr.labels import open_labels
+from napari_unetseg.service import SegmentationService, block_segmentation
+
+SIDE = 64
+WINDOW = 96
+
+
+def segment(scheduler: str, image: Path, folder: Path, model: Path, moment: int) -> None:
+    block_segmentation.JobSpec = partial(JobSpec, block_side=SIDE)
+    settings = Settings.model_validate({"unet": {"inference": {"window": WINDOW}}})
+    source = BlockSource(path=str(image))
+    read = read_image(image)
+    job = folder / "job"
+    if job.exists():
+        labels = open_labels(folder / "labels.ome.zarr" / "labels" / "bright", writable=True)
+    else:
+        labels = create_label_store(folder / "labels.ome.zarr", "bright", read, block_side=SIDE)
+    count = 0
+
+    def note(now: BlockProgress) -> None:
+        nonlocal count
+        if now.finished is None:
+            return
+        count += 1
+        if count == moment:
+            sys.stdout.write(f"{now.stage}\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
+
+    with SegmentationService(model, "cpu", "torch", settings=settings) as service, connected(scheduler) as cluster:
+        executor = DaskExecutor(service, cluster.client)
+        service.segment_blocks(read, job, labels, source=source, executor=executor, progress=note)
+
+
+if __name__ == "__main__":
+    segment(sys.argv[1], *map(Path, sys.argv[2:5]), int(sys.argv[5]))

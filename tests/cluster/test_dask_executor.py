@@ -1,0 +1,133 @@
+"""Units are done by workers, whatever happens to them."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from threading import Event
+
+import numpy as np
+import pytest
+
+from napari_unetseg.blockwise.job import BlockJob, BlockSource
+from napari_unetseg.blockwise.job_folder import load_json, save_json
+from napari_unetseg.blockwise.stages import Unit
+from napari_unetseg.cluster.connection import Cluster
+from napari_unetseg.cluster.dask_executor import DaskExecutor
+from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
+from napari_unetseg.io import read_image
+from napari_unetseg.service import SegmentationService
+
+UNITS = [Unit(0, number) for number in range(12)]
+BAD = Unit(0, 7)
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A stage that writes in which process a unit was done; something can happen in one of them."""
+
+    happens: str = ""
+    name: str = "writing"
+
+    def units(self, job: BlockJob) -> Iterable[Unit]:
+        return UNITS
+
+    def is_done(self, job: BlockJob, unit: Unit) -> bool:
+        return job.folder.unit_file(self.name, unit, ".json").exists()
+
+    def do(self, job: BlockJob, unit: Unit) -> None:
+        tried = job.folder.path / "tried"
+        if unit == BAD and self.happens == "error":
+            raise UnetsegError("This block is bad.")
+        if unit == BAD and (self.happens == "kill" or (self.happens == "kill once" and not tried.exists())):
+            tried.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.happens == "wait":
+            (job.folder.path / "waiting").touch()
+            while not job.is_cancelled():
+                Event().wait(0.01)
+            raise Cancelled("It was told to stop.")
+        save_json(job.folder.unit_file(self.name, unit, ".json"), {"process": os.getpid()})
+
+    def conclude(self, job: BlockJob) -> None:
+        pass
+
+
+@pytest.fixture
+def executor(workers: Cluster, bright_service: SegmentationService) -> DaskExecutor:
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    return DaskExecutor(bright_service, workers.client)
+
+
+def run(executor: DaskExecutor, job: BlockJob, stage: Writing) -> list[Unit]:
+    finished: list[Unit] = []
+    executor.run(job, stage, UNITS, finished.append, lambda: False)
+    return finished
+
+
+def test_every_unit_is_done_once_in_other_processes(executor: DaskExecutor, small_job: BlockJob) -> None:
+    assert sorted(run(executor, small_job, Writing())) == UNITS
+    done_in = {load_json(small_job.folder.unit_file("writing", unit, ".json"))["process"] for unit in UNITS}
+    assert os.getpid() not in done_in
+
+
+def test_the_units_of_a_killed_worker_are_done_by_another_one(executor: DaskExecutor, small_job: BlockJob) -> None:
+    assert sorted(run(executor, small_job, Writing("kill once"))) == UNITS
+    assert (small_job.folder.path / "tried").exists()
+
+
+def test_a_unit_that_kills_each_worker_is_named_and_the_others_are_done(
+    executor: DaskExecutor, small_job: BlockJob
+) -> None:
+    with pytest.raises(UnetsegError, match=r"squares\.npy: block 7 of plane 0 ended each worker"):
+        run(executor, small_job, Writing("kill"))
+    done = [unit for unit in UNITS if Writing().is_done(small_job, unit)]
+    assert set(done) >= {unit for unit in UNITS if unit < BAD}
+    assert not small_job.folder.stop_requested
+
+
+def test_what_a_unit_raises_reaches_the_caller_in_its_words(executor: DaskExecutor, small_job: BlockJob) -> None:
+    with pytest.raises(UnetsegError, match=r"^This block is bad\.$"):
+        run(executor, small_job, Writing("error"))
+    assert not small_job.folder.stop_requested  # what failed may be tried in another way
+
+
+def test_cancel_ends_units_under_way_before_it_returns(executor: DaskExecutor, small_job: BlockJob) -> None:
+    waiting = small_job.folder.path / "waiting"
+    with pytest.raises(Cancelled):
+        executor.run(small_job, Writing("wait"), UNITS, lambda _: None, waiting.exists)
+    assert small_job.folder.stop_requested
+    client = executor._client
+    assert client is not None
+    assert not any(client.processing().values())
+
+
+def test_an_image_in_memory_is_refused_before_anything_is_sent(executor: DaskExecutor, small_job: BlockJob) -> None:
+    in_memory = replace(small_job, spec=small_job.spec.model_copy(update={"source": None}))
+    with pytest.raises(ParameterError, match=r"squares\.npy: workers cannot open this image"):
+        run(executor, in_memory, Writing())
+
+
+def test_a_folder_that_workers_do_not_see_is_named(executor: DaskExecutor, small_job: BlockJob) -> None:
+    small_job.folder.path.rmdir()
+    with pytest.raises(UnetsegError, match=r"job: the worker tcp.* does not see this folder"):
+        run(executor, small_job, Writing())
+
+
+def test_the_network_says_the_same_to_workers(
+    executor: DaskExecutor, bright_service: SegmentationService, small_job: BlockJob
+) -> None:
+    source = small_job.spec.source
+    assert source is not None
+    image = read_image(source.path)
+    folder = small_job.folder.path / "whole"
+    bright_service.segment_blocks(
+        image, folder, small_job.target, executor=executor, source=BlockSource(path=source.path)
+    )
+    probability = bright_service.segment(image).probability
+    files = sorted(folder.glob("network-*/00000/*"))
+    assert len(files) == 1
+    np.testing.assert_array_equal(np.load(files[0]), probability)
