@@ -15,6 +15,7 @@ from PIL import UnidentifiedImageError
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.levels import Level, level_number
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
@@ -64,7 +65,7 @@ def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) 
     if is_ome_zarr(path):
         return _read_ome_zarr(path, axes, level)
     path = Path(path)
-    return _read(path, _choose_reader(path, axes))
+    return _read(path, _choose_reader(path, axes, level))
 
 
 def read_label_image(path: str | Path) -> Image:
@@ -157,10 +158,12 @@ def _check_file(path: Path) -> None:
         raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
-def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
+def _choose_reader(path: Path, axes: str | None, level: int | str) -> Callable[[Path], Image]:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return partial(read_tiff, named=axes)
+        return partial(read_tiff, named=axes, level=level)
+    # What is no pyramid has one level, whose pixels have no known size.
+    level_number(level, [Level((0, 0))], str(path))
     return partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.levels import Level, level_number
 from napari_unetseg.io.tiff_colours import as_picture, picture_in_file, without_alpha, without_alpha_in_file
 from napari_unetseg.io.tiff_sizes import read_sizes
 from napari_unetseg.io.tiff_tiles import mapped_pixels, tiled_pixels
@@ -27,7 +28,7 @@ _REDUCED = tifffile.FILETYPE.REDUCEDIMAGE
 _SIDE_PICTURES = ("thumbnail", "label", "macro", "map", "overview")
 
 
-def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, level: int = 0) -> Image:
+def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, level: int | str = 0) -> Image:
     """Read a TIFF file that holds one plane, or a stack whose axes the file states or somebody names.
 
     The pixels of a file that is too large to be read at once stay in it until they are needed, compressed or not.
@@ -44,7 +45,7 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, lev
         Whether to read the numbers as they are stored, such as the indices of a palette, which are the labels of a
         label image.
     level
-        Of a pyramid: 0 is full resolution, each further one is smaller.
+        Of a pyramid; see `level_number`.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, lev
 
 
 def tiff_image(
-    file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False, level: int = 0
+    file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False, level: int | str = 0
 ) -> Image:
     """Read an open TIFF file, as `read_tiff` does.
 
@@ -77,17 +78,12 @@ def tiff_image(
         As `read_tiff` does.
     """
     whole, name = _only_image(path, file), Path(path).name
-    if not 0 <= level < len(whole.levels):
-        raise ImageError(
-            Sentence(
-                "{path}: there is no level {level} in it; its levels are 0 to {last}.",
-                path=path,
-                level=level,
-                last=len(whole.levels) - 1,
-            )
-        )
-    series = whole.levels[level]
-    array, remarks = _pixels(file, path, series, level)
+    full = read_sizes(file, name)
+    seen = [full.seen_at(_extent(one), _extent(whole)) for one in whole.levels]
+    pyramid = [Level(_extent(one), own.scale, own.unit) for one, own in zip(whole.levels, seen, strict=True)]
+    number = level_number(level, pyramid, str(path))
+    series, sizes = whole.levels[number], seen[number]
+    array, remarks = _pixels(file, path, series, number)
     array, axes = _without_single_places(array, series)
     rgb = False
     if isinstance(array, LazyArray):
@@ -100,7 +96,6 @@ def tiff_image(
     else:
         array, axes, rgb = as_picture(path, array, axes, series)
     array, letters = _placed(path, array, axes, series, named)
-    sizes = read_sizes(file, name).seen_at(_extent(series), _extent(whole))
     if not isinstance(array, LazyArray):
         # ImageJ writes the other byte order, which not everything takes.
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
