@@ -157,9 +157,11 @@ def test_pixels_of_a_large_array_stay_in_its_file(tmp_path, monkeypatch):
     np.save(path, pixels)
     monkeypatch.setattr(read, "READ_AT_ONCE", 1000)
     array = read_image(path).array
-    assert isinstance(array, np.memmap)
-    assert not array.flags.writeable
+    assert isinstance(array, LazyArray)
     np.testing.assert_array_equal(array, pixels)
+    np.testing.assert_array_equal(array[3::7, ::-2], pixels[3::7, ::-2])
+    np.save(path, pixels.T[np.newaxis])
+    np.testing.assert_array_equal(read_image(path, "YX").array, pixels.T)
 
 
 def test_pixels_of_a_large_tiff_stay_in_it(tmp_path, monkeypatch):

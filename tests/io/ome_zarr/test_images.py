@@ -1,5 +1,6 @@
 """Images of OME-Zarr in the many shapes in which programs leave them."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -242,13 +243,19 @@ def test_an_address_of_an_unknown_kind_is_refused() -> None:
         read_image("abc://x.zarr")
 
 
-def test_what_is_not_installed_for_an_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "command"),
+    [("s3://bucket/x.zarr", 'pip install "s3fs"'), ("https://a.org/x.zarr", 'pip install "napari-unetseg[url]"')],
+)
+def test_what_is_not_installed_for_an_address_is_said(
+    monkeypatch: pytest.MonkeyPatch, address: str, command: str
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise ImportError("Install s3fs to access S3")
+        raise ImportError("there is no such library")
 
     monkeypatch.setattr("fsspec.url_to_fs", refuse)
-    with pytest.raises(ImageError, match=r'Install s3fs to access S3\). Install it with pip install "napari-unetseg\['):
-        read_image("s3://bucket/x.zarr")
+    with pytest.raises(ImageError, match=re.escape(f"(there is no such library). Install it with {command}.")):
+        read_image(address)
 
 
 def test_a_region_reads_its_chunks_alone_from_any_thread(tmp_path: Path) -> None:
@@ -319,7 +326,10 @@ def _plate(folder: Path) -> None:
         (_newer, r"is OME-Zarr 0\.6, of which only versions up to 0\.5 are read"),
         (_no_json, "cannot be opened as OME-Zarr"),
         (_nothing, "have no multiscales"),
-        (_plate, "is a plate; segment it as a folder of images, or name one of its fields"),
+        (
+            _plate,
+            "is a plate, which holds many images. Segment it in the window of plates or by napari-unetseg",
+        ),
         (shutil.rmtree, "a.zarr: there is no such file"),
     ],
 )
