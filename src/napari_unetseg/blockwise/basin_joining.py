@@ -58,16 +58,16 @@ def join_basins(job: BlockJob, files: Sequence[Path], least: int) -> list[NDArra
     columns, split = job.grid.columns, job.parameters.split
     rows = [_read_row(job, row, files[row * columns : (row + 1) * columns]) for row in range(job.grid.rows)]
 
+    spans, members = [row.span for row in rows], [row.members for row in rows]
+    lines = np.stack([row.lines for row in rows])
+
     def numbers_at(pixel_rows: Ints, pixel_columns: Ints) -> NDArray[np.int32]:
         at, inside = np.divmod(pixel_rows, job.grid.side)
-        lines = np.stack([row.lines for row in rows])
         numbers: NDArray[np.int32] = lines[at, np.minimum(inside, 1), pixel_columns]
         return numbers
 
-    spans = [row.span for row in rows]
-    basins, meanings = join_blocks(spans, [row.basins for row in rows], job.grid.shape[1], numbers_at)
-    members = [row.members for row in rows]
-    rows.clear()
+    one_by_one = (rows.pop(0).basins for _ in spans)
+    basins, meanings = join_blocks(spans, one_by_one, job.grid.shape[1], numbers_at)
     owner = join_fragments(basins, merge_basins(basins, split), split)
     sizes, first = merge_parts(owner, int(owner.max(initial=-1)) + 1, basins.size, basins.first)
     label = ranks(sizes, first, least)[owner]
@@ -119,12 +119,12 @@ def _read_row(job: BlockJob, row: int, files: Sequence[Path]) -> _Row:
     if grid.rows == 1:
         is_open[:] = False
     reduced, group = reduce_basins(basins, is_open[:-1], job.parameters.split)
-    group = group.astype(np.int32)
+    number = np.append(group, -1).astype(np.int32) + np.int32(1)
     return _Row(
         span=span,
         basins=reduced,
-        members=[group[means[1:]] for means in meanings],
-        lines=np.append(group + np.int32(1), np.int32(0))[lines],
+        members=[number[means[1:]] - np.int32(1) for means in meanings],
+        lines=number[lines],
     )
 
 
