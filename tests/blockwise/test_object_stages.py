@@ -165,9 +165,7 @@ def scenes(draw):
     return maps
 
 
-@given(scenes(), st.sampled_from(HEADS), parameter_sets, st.integers(8, 64))
-@settings(deadline=None, max_examples=50)
-def test_labels_and_table_equal_those_of_the_undivided_plane(maps, heads, parameters, side):
+def check_scene(maps, heads, parameters, side):
     rng = np.random.default_rng(1)
     image = Image(
         rng.integers(0, 999, (2, *maps.shape[1:])).astype(np.uint16), "CYX", scale=(0.5, 0.25), unit="micrometer"
@@ -181,14 +179,44 @@ def test_labels_and_table_equal_those_of_the_undivided_plane(maps, heads, parame
         check(job)
 
 
-@pytest.mark.parametrize(("axes", "shape"), [("Z", (5,)), ("T", (4,)), ("TZ", (3, 4)), ("ZT", (3, 3)), ("RZ", (2, 3))])
+wanted = (scenes(), st.sampled_from(HEADS), parameter_sets, st.integers(8, 64))
+
+
+@given(*wanted)
+@settings(deadline=None, max_examples=20)
+def test_labels_and_table_equal_those_of_the_undivided_plane(maps, heads, parameters, side):
+    check_scene(maps, heads, parameters, side)
+
+
+@pytest.mark.nightly
+@given(*wanted)
+@settings(deadline=None, max_examples=500)
+def test_they_do_so_for_many_more(maps, heads, parameters, side):
+    check_scene(maps, heads, parameters, side)
+
+
+@pytest.mark.parametrize("stack", [(), (2,)])
+def test_thousands_of_dense_objects_over_many_blocks(tmp_path, stack):
+    y, x = np.mgrid[:800, :800].astype(np.float32)
+    waves = (np.sin(y / 3.2) * np.sin(x / 3.2) + 1) / 2
+    noise = np.random.default_rng(0).normal(0, 0.04, (2, *stack, 800, 800)).astype(np.float32)
+    maps = (waves * np.array([1.1, 1], np.float32).reshape(2, *[1] * (len(stack) + 2)) + noise).clip(0, 1)
+    image = Image(np.zeros((*stack, 800, 800), np.uint8), "ZYX"[-2 - len(stack) :])
+    job = make_job(tmp_path, image, HEADS[0], DecodeParameters(min_size=5), 100, maps, link=bool(stack))
+    run(job, object_stages()[:-1])
+    labels = decode_stack(maps, HEADS[0], job.parameters, axes=image.stack_axes, link=bool(stack))
+    assert labels.max() == object_count(job) > 6000
+    np.testing.assert_array_equal(job.target.array, labels)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("T", (4,)), ("TZ", (3, 2)), ("ZT", (2, 3)), ("RZ", (2, 2))])
 @pytest.mark.parametrize("link", [True, False])
 def test_stacks_are_linked_by_overlaps_of_blocks(tmp_path, axes, shape, link):
     rng = np.random.default_rng(3)
-    noise = ndimage.gaussian_filter(rng.normal(size=(2, *shape, 50, 70)), (0, *[0.7] * len(shape), 3, 3))
+    noise = ndimage.gaussian_filter(rng.normal(size=(2, *shape, 40, 50)), (0, *[0.7] * len(shape), 3, 3))
     maps = (0.5 + noise / noise.std() / 4).clip(0, 1).astype(np.float32)
-    image = Image(rng.random((*shape, 50, 70)).astype(np.float32), f"{axes}YX")
-    agreement = rng.random((*shape, 50, 70)).astype(np.float32)
+    image = Image(rng.random((*shape, 40, 50)).astype(np.float32), f"{axes}YX")
+    agreement = rng.random((*shape, 40, 50)).astype(np.float32)
     parameters = DecodeParameters(min_size=5)
     job = make_job(tmp_path, image, HEADS[0], parameters, 24, maps, agreement=agreement, link=link, augment=True)
     run(job)

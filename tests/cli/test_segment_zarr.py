@@ -170,3 +170,21 @@ def test_a_folder_of_images_is_not_looked_into_where_it_is_one(call, write_image
     run = call("segment", folder, "-r", "--model", bright_model, "-o", tmp_path / "out")
     assert run.exit_code == 0, run.output
     assert run.stdout.splitlines()[-1].startswith("5 of 5 images segmented: 7 objects")
+
+
+def test_an_image_beyond_memory_has_the_same_results(call, write_image, bright_model, tmp_path, monkeypatch):
+    pixels, truth = squares(3)
+    results = []
+    for name in ("whole", "blocks"):
+        image = write_image(tmp_path / name / "a.zarr", pixels)
+        run = call("segment", image, "--model", bright_model, "--save", "maps", "--min-confidence", "0.9")
+        assert run.exit_code == 0, run.output
+        assert run.stdout.splitlines()[-1].startswith("1 of 1 image segmented: 3 objects")
+        labels = open_labels(image / "labels" / "bright")
+        np.testing.assert_array_equal(labels.arrays[0], truth)
+        out = image.parent / "segmented"
+        table = (out / "a_table.csv").read_text()
+        maps = np.asarray(read_image(out / "a_maps.ome.zarr").array)
+        results.append((table, maps.tobytes(), labels.record["parameters"], labels.record["resized_to"]))
+        monkeypatch.setattr("napari_unetseg.batch.saving._LARGEST_PLANE", 1000)
+    assert results[0] == results[1]

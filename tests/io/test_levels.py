@@ -34,7 +34,7 @@ def test_a_level_is_named_by_number_pixel_size_or_number_of_pixels(wanted: int |
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (4, "a.zarr: level 4 does not exist; it has 4 .0 to 3"),
+        (4, "a.zarr: level 4 does not exist; there are 0 to 3"),
         ("-5", "level -5 does not exist"),
         ("half", "'half': names no level"),
         ("3 s", "'3 s': names no level"),

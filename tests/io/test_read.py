@@ -157,9 +157,11 @@ def test_pixels_of_a_large_array_stay_in_its_file(tmp_path, monkeypatch):
     np.save(path, pixels)
     monkeypatch.setattr(read, "READ_AT_ONCE", 1000)
     array = read_image(path).array
-    assert isinstance(array, np.memmap)
-    assert not array.flags.writeable
+    assert isinstance(array, LazyArray)
     np.testing.assert_array_equal(array, pixels)
+    np.testing.assert_array_equal(array[3::7, ::-2], pixels[3::7, ::-2])
+    np.save(path, pixels.T[np.newaxis])
+    np.testing.assert_array_equal(read_image(path, "YX").array, pixels.T)
 
 
 def test_pixels_of_a_large_tiff_stay_in_it(tmp_path, monkeypatch):
@@ -200,3 +202,19 @@ def test_a_name_that_is_no_utf8_is_read_and_said(tmp_path, suffix):
     np.testing.assert_array_equal(image.array, pixels)
     assert (image.name, image.path) == (f"zelle_%FC.{suffix}", str(path))
     assert image.remarks == (f"The name of the file is not UTF-8; results and tables write it as zelle_%FC.{suffix}.",)
+
+
+def test_a_level_of_a_pyramid_is_chosen_and_what_is_none_has_one(tmp_path):
+    pixels = RNG.integers(0, 255, (64, 48), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(pixels, subifds=1, metadata={"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
+        file.write(pixels[::2, ::2], subfiletype=1)
+    for level in (1, "-1", "1 µm", "40 px"):
+        image = read_image(tmp_path / "a.ome.tif", level=level)
+        assert image.scale == (1.0, 1.0)
+        np.testing.assert_array_equal(image.array, pixels[::2, ::2])
+    with pytest.raises(ImageError, match="level 2 does not exist; there are 0 to 1"):
+        read_image(tmp_path / "a.ome.tif", level=2)
+    np.save(tmp_path / "a.npy", pixels)
+    with pytest.raises(ImageError, match="level 1 does not exist; there are 0 to 0"):
+        read_image(tmp_path / "a.npy", level=1)

@@ -1,12 +1,15 @@
 """Pixels that stay in their TIFF file are those of the file that is read whole."""
 
 import gc
+import io
+import struct
 import threading
 
 import numpy as np
 import psutil
 import pytest
 import tifffile
+from PIL import Image as Pillow
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.inference.normalisation import find_ranges, normalise
@@ -115,10 +118,12 @@ def same(lazy, whole):
 def test_pixels_in_the_file_are_those_of_the_whole(tmp_path, monkeypatch, name):
     path = tmp_path / "a.tif"
     write(path, name)
-    whole, numbers = read_image(path), read_label_image(path)
+    whole, numbers = read_image(path), read_label_image(path).array
     monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 100)
     same(read_image(path), whole)
-    same(read_label_image(path), numbers)
+    stored = read_label_image(path).array
+    assert isinstance(stored, np.ndarray)
+    np.testing.assert_array_equal(stored, numbers)
 
 
 def test_a_part_decodes_its_tiles_only(tmp_path, monkeypatch):
@@ -295,7 +300,7 @@ def test_a_level_of_a_pyramid_has_its_own_pixel_size(tmp_path, monkeypatch, lazy
         np.testing.assert_array_equal(np.asarray(image.array), array[:, :: 2**level, :: 2**level])
         assert (image.scale, image.unit) == ((0.5 * 2**level, 0.25 * 2**level), "micrometer")
         assert image.steps["Z"] == (2.0, "micrometer")
-    with pytest.raises(ImageError, match=r"a\.ome\.tif: there is no level 3 in it; its levels are 0 to 2\."):
+    with pytest.raises(ImageError, match=r"a\.ome\.tif: level 3 does not exist; there are 0 to 2"):
         read_tiff.read_tiff(path, level=3)
 
 
@@ -304,7 +309,15 @@ def test_a_level_of_another_factor_is_measured(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
         writer.write(array, subifds=1, metadata={"PhysicalSizeX": 1.0, "PhysicalSizeY": 1.0})
         writer.write(array[:36, :40], subfiletype=1)
-    assert read_tiff.read_tiff(tmp_path / "a.ome.tif", level=1).scale == (2.5, 2.5)
+    assert read_image(tmp_path / "a.ome.tif", level="2.2 µm").scale == (2.5, 2.5)
+    assert read_image(tmp_path / "a.ome.tif", level="50 px").shape == (36, 40)
+
+
+def test_what_is_no_pyramid_has_one_level(tmp_path):
+    np.save(tmp_path / "a.npy", noise(5, 6))
+    assert read_image(tmp_path / "a.npy", level=0).shape == (5, 6)
+    with pytest.raises(ImageError, match=r"a\.npy: level 1 does not exist"):
+        read_image(tmp_path / "a.npy", level=1)
 
 
 def test_a_slide_of_a_scanner_is_read_by_level(tmp_path, monkeypatch):
@@ -331,3 +344,71 @@ def test_a_slide_of_a_scanner_is_read_by_level(tmp_path, monkeypatch):
     monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 100)
     same(read_image(path), whole)
     same(read_tiff.read_tiff(path, level=1), smaller)
+
+
+def slide_of_one_jpeg(pixels):
+    """One JPEG of restarts after each 64 pixels, and where its pieces begin."""
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "jpeg", subsampling=0, restart_marker_blocks=8, quality=90)
+    data = buffer.getvalue()
+    scan = data.index(b"\xff\xda")
+    first = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
+    restarts = [at + 2 for at in range(first, len(data) - 1) if data[at] == 0xFF and 0xD0 <= data[at + 1] <= 0xD7]
+    return data, [first, *restarts]
+
+
+def write_ndpi(path, levels):
+    """As Hamamatsu's scanners write it: each level is a JPEG of one strip, whose restarts make it readable by tiles."""
+    content = bytearray(b"II*\0" + bytes(8))
+    link = 4
+    for number, pixels in enumerate(levels):
+        data, starts = slide_of_one_jpeg(pixels)
+        at = len(content)
+        content += data
+        table = len(content)
+        content += struct.pack(f"<{len(starts)}I", *starts)
+        maker = len(content)
+        content += b"Hamamatsu\0"
+        height, width, _ = pixels.shape
+        sizes = len(content)
+        content += struct.pack("<3H2I", 8, 8, 8, 45454, 1)  # bits a sample, and pixels a centimetre
+        ratio = sizes + 6
+        tags = [
+            (256, 4, 1, width),
+            (257, 4, 1, height),
+            (258, 3, 3, sizes),
+            (259, 3, 1, 7),
+            (262, 3, 1, 6),
+            (271, 2, 10, maker),
+            (273, 4, 1, at),
+            (277, 3, 1, 3),
+            (278, 4, 1, height),
+            (279, 4, 1, len(data)),
+            (282, 5, 1, ratio),
+            (283, 5, 1, ratio),
+            (296, 3, 1, 3),
+            (65420, 4, 1, 1),
+            (65421, 11, 1, int.from_bytes(struct.pack("<f", 20.0 / 2**number), "little")),
+            (65426, 4, len(starts), table),
+        ]
+        content[link : link + 8] = struct.pack("<Q", len(content))
+        content += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+        link = len(content)
+        content += bytes(8 + 4 * len(tags))
+    path.write_bytes(content)
+
+
+def test_a_slide_that_is_one_jpeg_is_read_by_its_restarts(tmp_path, monkeypatch):
+    slide = smooth(96, 256, 3)
+    path = tmp_path / "a.ndpi"
+    write_ndpi(path, [slide, np.ascontiguousarray(slide[::2, ::2])])
+    whole, smaller = read_image(path), read_image(path, level=1)
+    assert (whole.axes, whole.rgb, smaller.shape) == ("YXC", True, (48, 128))
+    assert whole.scale == pytest.approx((0.22, 0.22), rel=1e-3)
+    assert smaller.scale == pytest.approx((0.44, 0.44), rel=1e-3)
+    assert np.abs(whole.array.astype(int) - slide).max() < 20
+    monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 100)
+    lazy = read_image(path)
+    assert lazy.array.chunks == (8, 64, 3)
+    same(lazy, whole)
+    same(read_image(path, level=1), smaller)

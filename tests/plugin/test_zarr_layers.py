@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
+from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer
 from tests.io.ome_zarr.foreign_writers import axes_of, multiscale, write_image
@@ -87,7 +89,29 @@ def test_large_labels_are_read_where_they_are_looked_at(tmp_path: Path, monkeypa
     # What somebody writes meanwhile is seen once the layer is drawn anew.
     new = np.full((64, 64), 9, np.int32)
     open_labels(store / "labels" / "nuclei", writable=True).write_block((0,), (slice(0, 64), slice(0, 64)), new)
+    layer.refresh()
     assert (np.asarray(layer.data[1][0, 0, :32, :32]) == 9).all()
+
+
+def test_of_a_stack_on_disk_the_plane_on_the_screen_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = image_store(tmp_path / "a.zarr", "0.5")
+    labelled(store, "0.5")
+    monkeypatch.setattr(zarr_layers, "_IN_MEMORY", 1000)
+    (layer,) = opened(store / "labels" / "nuclei")
+    read: list[int] = []
+    whole = zarr.Array.__getitem__
+
+    def watched(array: Any, key: Any) -> Any:
+        found = whole(array, key)
+        read.append(found.size)
+        return found
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", watched)
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    viewer.dims.set_current_step(1, 2)
+    assert read
+    assert max(read) <= 70 * 90
 
 
 def test_a_long_table_stays_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,23 @@
 """Objects of each block as far as it knows them, and what they are together: watershed basins, or connected regions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.blockwise.basin_joining import arrays_of, join_basins
 from napari_unetseg.blockwise.block_labels import BlockLabels
 from napari_unetseg.blockwise.job import BlockJob
 from napari_unetseg.blockwise.job_folder import load_arrays, save_arrays
 from napari_unetseg.blockwise.joining import BlockEdges, Ints, edges_of, pixels_in_plane, starts_of
 from napari_unetseg.blockwise.stages import Unit
-from napari_unetseg.postprocessing.basins import Basins, Saddles, find_basins, join_blocks, merge_parts
+from napari_unetseg.postprocessing.basins import Basins, find_basins, join_blocks, merge_parts
 from napari_unetseg.postprocessing.blocks import Block, blocks, grow_block, relative_to
 from napari_unetseg.postprocessing.decoding import BLOCK_SIDE
 from napari_unetseg.postprocessing.landscape import DEPTH_MARGIN, MARGIN, elevation
-from napari_unetseg.postprocessing.merging import connected_nodes, join_fragments, merge_basins
+from napari_unetseg.postprocessing.merging import connected_nodes
 from napari_unetseg.postprocessing.numbering import count_objects, ranks
 from napari_unetseg.postprocessing.reduction import open_basins, reduce_basins
 from napari_unetseg.postprocessing.side_by_side import side_by_side
@@ -56,12 +58,12 @@ class BasinsStage:
     def conclude(self, job: BlockJob) -> None:
         """Put together what belongs together, and give numbers to the objects of enough pixels."""
         least = 0 if job.parameters.smoothing else job.parameters.min_size
-        join = _join_basins if job.parameters.split > 0 else _join_regions
+        join = join_basins if job.parameters.split > 0 else _join_regions
         for plane in range(len(job.planes)):
             labels = BlockLabels(job, self.name, plane)
             if not labels.are_known:
                 files = [job.folder.unit_file(self.name, Unit(plane, number)) for number in range(len(job.grid))]
-                labels.save_labels(join(job, [load_arrays(file) for file in files], least))
+                labels.save_labels(join(job, files, least))
 
 
 def _find_regions(job: BlockJob, unit: Unit) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
@@ -75,7 +77,8 @@ def _find_regions(job: BlockJob, unit: Unit) -> tuple[NDArray[np.int32], dict[st
     return numbers, {"size": size[1:], "first": pixels_in_plane(first[1:], block, job.grid.shape)}
 
 
-def _join_regions(job: BlockJob, found: list[dict[str, NDArray[Any]]], least: int) -> list[NDArray[np.int32]]:
+def _join_regions(job: BlockJob, files: Sequence[Path], least: int) -> list[NDArray[np.int32]]:
+    found = [load_arrays(file) for file in files]
     starts = starts_of([len(part["size"]) for part in found])
     size, first = (np.concatenate([part[name] for part in found]) for name in ("size", "first"))
     owner = joined_regions(BlockEdges(job.grid), found, starts)
@@ -123,54 +126,7 @@ def _find_basins(job: BlockJob, unit: Unit) -> tuple[NDArray[np.int32], dict[str
         own[...] = (means + 1)[own]
     reduced, group = reduce_basins(basins, open_basins(numbers, block, shape, len(basins.peak)), job.parameters.split)
     numbers = np.append(0, group + 1).astype(np.int32)[numbers]
-    saddles = reduced.saddles
-    return numbers, {
-        "peak": reduced.peak,
-        "height": reduced.height,
-        "size": reduced.size,
-        "first": reduced.first,
-        "order": reduced.order,
-        "target": reduced.target,
-        "saddle_one": saddles.one.astype(np.int32),
-        "saddle_other": saddles.other.astype(np.int32),
-        "saddle_height": saddles.height,
-        "saddle_edge": saddles.edge,
-    }
-
-
-def _basins_of(found: dict[str, NDArray[Any]]) -> Basins:
-    """Take what `_find_basins` found out of the arrays of a file."""
-    return Basins(
-        peak=found.pop("peak"),
-        height=found.pop("height"),
-        size=found.pop("size"),
-        first=found.pop("first"),
-        order=found.pop("order"),
-        target=found.pop("target"),
-        saddles=Saddles(
-            one=found.pop("saddle_one").astype(np.int64),
-            other=found.pop("saddle_other").astype(np.int64),
-            height=found.pop("saddle_height"),
-            edge=found.pop("saddle_edge"),
-        ),
-    )
-
-
-def _join_basins(job: BlockJob, found: list[dict[str, NDArray[Any]]], least: int) -> list[NDArray[np.int32]]:
-    grid, edges = job.grid, BlockEdges(job.grid)
-    numbers = np.concatenate([part.pop("edges") for part in found])
-    parts = [_basins_of(part) for part in found]
-    basins, meanings = join_blocks(
-        [grid.block(number) for number in range(len(grid))],
-        parts,
-        grid.shape[1],
-        lambda row, column: numbers[edges.places(row, column)],
-    )
-    del parts
-    owner = join_fragments(basins, merge_basins(basins, job.parameters.split), job.parameters.split)
-    sizes, first = merge_parts(owner, int(owner.max(initial=-1)) + 1, basins.size, basins.first)
-    label = ranks(sizes, first, least)[owner]
-    return [label[means[1:]] for means in meanings]
+    return numbers, arrays_of(reduced)
 
 
 class _NearMap:

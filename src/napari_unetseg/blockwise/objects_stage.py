@@ -168,13 +168,26 @@ def _reaches_the_end(gaps: NDArray[np.int32], job: BlockJob, block: tuple[slice,
 
 
 def _conclude_plane(job: BlockJob, plane: int) -> None:
-    files = [job.folder.unit_file(ObjectsStage.name, Unit(plane, number)) for number in range(len(job.grid))]
-    found = [load_arrays(file) for file in files]
-    label = np.concatenate([part["label"] for part in found]).astype(np.int64)
-    count = int(label.max(initial=0)) + 1
-    sums = _sums(found).grouped(label, count)
-    gap_label = _enclosing(job, found)
-    sums = sums.plus(_sums(found, "gap_").grouped(gap_label, count))
+    count = int(open_array(labels_before(job, plane).labels_file).max()) + 1
+    sums, everywhere = ExactSums.none(count), ExactSums.none(1)
+    first = np.full(count, np.iinfo(np.int64).max)
+    boxes = np.full((count, 4), np.iinfo(np.int32).max, np.int32)
+    boxes[:, 2:] = 0
+    gaps = []
+    for number in range(len(job.grid)):
+        found = load_arrays(job.folder.unit_file(ObjectsStage.name, Unit(plane, number)))
+        label = found["label"]
+        part = ExactSums(**{name: found.pop(name) for name in _SUMS})
+        sums.add(part, label)
+        everywhere = everywhere.plus(part.total())
+        first[label] = np.minimum(first[label], found.pop("first"))
+        own, box = label[1:], found.pop("boxes")
+        boxes[own, :2] = np.minimum(boxes[own, :2], box[:, :2])
+        boxes[own, 2:] = np.maximum(boxes[own, 2:], box[:, 2:])
+        gaps.append(found)
+    fills = _enclosing(job, gaps)
+    for part_fills, found in zip(fills, gaps, strict=True):
+        sums.add(ExactSums(**{name: found[f"gap_{name}"] for name in _SUMS}), part_fills)
     is_kept = np.ones(count, bool)
     if job.parameters.min_confidence:
         with np.errstate(invalid="ignore"):
@@ -182,34 +195,21 @@ def _conclude_plane(job: BlockJob, plane: int) -> None:
     is_kept[0] = False
     numbers = np.zeros(count, np.int32)
     numbers[is_kept] = np.arange(1, np.count_nonzero(is_kept) + 1)
-    save_parts(_file(job, plane, "fills"), np.split(gap_label.astype(np.int32), _gap_starts(found)[1:-1]))
+    save_parts(_file(job, plane, "fills"), fills)
     save_array(_file(job, plane, "numbers"), np.zeros(0, np.int32) if is_kept[1:].all() else numbers)
     save_array(_file(job, plane, "sizes"), np.append(0, sums.sizes[is_kept]))
-    _save_owners(job, plane, found, label, numbers)
-    summary = {
-        "count": int(np.count_nonzero(is_kept)),
-        "everywhere": _total(_sums(found)),
-        "objects": _total(sums.taken(is_kept)),
+    _save_owners(job, plane, numbers[is_kept], first[is_kept], boxes[is_kept])
+    of_objects = sums.taken(is_kept).total()
+    summary = {"count": int(np.count_nonzero(is_kept))} | {
+        place: {name: getattr(total, name)[0].item() for name in _SUMS}
+        for place, total in (("everywhere", everywhere), ("objects", of_objects))
     }
     save_json(_summary_file(job, plane), summary)
 
 
-def _sums(found: Sequence[dict[str, NDArray[Any]]], prefix: str = "") -> ExactSums:
-    return ExactSums.joined([ExactSums(**{name: part[prefix + name] for name in _SUMS}) for part in found])
-
-
-def _total(sums: ExactSums) -> dict[str, Any]:
-    whole = sums.grouped(np.zeros(len(sums.sizes), np.int64), 1)
-    return {name: getattr(whole, name)[0].item() for name in _SUMS}
-
-
-def _gap_starts(found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
-    return starts_of([len(part["open"]) for part in found])
-
-
-def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
-    """Return the object that alone encloses each of the gaps that reach an edge of their block; 0: there is none."""
-    starts, edges = _gap_starts(found), BlockEdges(job.grid)
+def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> list[NDArray[np.int32]]:
+    """Return for each block the objects that alone enclose gaps that reach its edges; 0: there is none."""
+    starts, edges = starts_of([len(part["open"]) for part in found]), BlockEdges(job.grid)
     least, greatest = (
         np.concatenate([part[name] for part in found]).astype(np.int64) for name in ("least", "greatest")
     )
@@ -234,26 +234,15 @@ def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> Ints:
     np.minimum.at(least_of, region, least)
     np.maximum.at(greatest_of, region, greatest)
     np.logical_or.at(outside, region, is_outside)
-    enclosing: Ints = np.where((least_of == greatest_of) & ~outside, greatest_of, 0)[region]
-    return enclosing
+    enclosing = np.where((least_of == greatest_of) & ~outside, greatest_of, 0)[region].astype(np.int32)
+    return np.split(enclosing, starts[1:-1])
 
 
-def _save_owners(
-    job: BlockJob, plane: int, found: Sequence[dict[str, NDArray[Any]]], label: Ints, numbers: NDArray[np.int32]
-) -> None:
+def _save_owners(job: BlockJob, plane: int, numbers: NDArray[np.int32], first: Ints, boxes: NDArray[np.int32]) -> None:
     """Say which objects begin in which block, and where they end."""
-    first = np.full(len(numbers), np.iinfo(np.int64).max)
-    np.minimum.at(first, label, np.concatenate([part["first"] for part in found]))
-    boxes = np.full((len(numbers), 4), np.iinfo(np.int32).max, np.int32)
-    boxes[:, 2:] = 0
-    for part in found:
-        own = part["label"][1:]
-        boxes[own, :2] = np.minimum(boxes[own, :2], part["boxes"][:, :2])
-        boxes[own, 2:] = np.maximum(boxes[own, 2:], part["boxes"][:, 2:])
-    kept = np.flatnonzero(numbers)
-    row, column = np.divmod(first[kept], job.grid.shape[1])
+    row, column = np.divmod(first, job.grid.shape[1])
     block = row // job.grid.side * job.grid.columns + column // job.grid.side
     order = np.argsort(block, kind="stable")
     ends = np.searchsorted(block[order], np.arange(1, len(job.grid)))
-    save_parts(_file(job, plane, "own"), np.split(numbers[kept[order]], ends))
-    save_parts(_file(job, plane, "boxes"), np.split(boxes[kept[order]], ends))
+    save_parts(_file(job, plane, "own"), np.split(numbers[order], ends))
+    save_parts(_file(job, plane, "boxes"), np.split(boxes[order], ends))

@@ -56,10 +56,9 @@ def level_number(wanted: int | str, levels: Sequence[Level], label: str) -> int:
             return number % len(levels)
         raise ImageError(
             Sentence(
-                "{path}: level {level} does not exist; it has {n} (0 to {last}, the largest first).",
+                "{path}: level {level} does not exist; there are 0 to {last}, the largest first.",
                 path=label,
                 level=number,
-                n=len(levels),
                 last=len(levels) - 1,
             )
         )

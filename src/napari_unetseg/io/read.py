@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from PIL import UnidentifiedImageError
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.levels import Level, level_number
+from napari_unetseg.io.mapped_pixels import mapped_pixels
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
@@ -39,8 +41,7 @@ def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) 
     TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, and ``.npy`` arrays, read as
     `Image.of` reads arrays. Axes of length one are dropped; axes and sizes are taken from OME and
     ImageJ metadata. Palettes become the colours they stand for, and greys that are stored inverted are turned round.
-    Of large ``.npy`` and uncompressed TIFF files, and of OME-Zarr of any size, the pixels stay where they are until
-    they are needed.
+    Of large ``.npy`` and TIFF files, and of OME-Zarr of any size, the pixels stay where they are until they are needed.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) 
     if is_ome_zarr(path):
         return _read_ome_zarr(path, axes, level)
     path = Path(path)
-    return _read(path, _choose_reader(path, axes))
+    return _read(path, _choose_reader(path, axes, level))
 
 
 def read_label_image(path: str | Path) -> Image:
@@ -157,17 +158,23 @@ def _check_file(path: Path) -> None:
         raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
-def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
+def _choose_reader(path: Path, axes: str | None, level: int | str) -> Callable[[Path], Image]:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return partial(read_tiff, named=axes)
+        return partial(read_tiff, named=axes, level=level)
+    # What is no pyramid has one level, whose pixels have no known size.
+    level_number(level, [Level((0, 0))], str(path))
     return partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture
 
 
 def _read_npy(path: Path, axes: str | None) -> Image:
+    if path.stat().st_size <= READ_AT_ONCE:
+        return npy_image(np.load(path, allow_pickle=False), axes, path.name)
     # A large file is looked into rather than read.
-    in_file = path.stat().st_size > READ_AT_ONCE
-    return npy_image(np.load(path, mmap_mode="r" if in_file else None, allow_pickle=False), axes, path.name)
+    array = mapped_pixels(partial(np.load, path, mmap_mode="r", allow_pickle=False))
+    if axes is not None and len(axes) != array.ndim:
+        array = array[tuple(0 if length == 1 else slice(None) for length in array.shape)]
+    return npy_image(cast("NDArray[Any]", array), axes, path.name)
 
 
 def npy_image(array: NDArray[Any], axes: str | None, name: str) -> Image:

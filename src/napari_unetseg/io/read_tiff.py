@@ -1,5 +1,6 @@
 """Read a TIFF file: the plane it holds, or the stack whose axes it states, with their sizes."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
-from napari_unetseg.io.tiff_colours import as_picture, picture_in_file, without_alpha, without_alpha_in_file
+from napari_unetseg.io.levels import Level, level_number
+from napari_unetseg.io.mapped_pixels import mapped_pixels
+from napari_unetseg.io.tiff_colours import as_picture, picture_in_file, without_alpha
 from napari_unetseg.io.tiff_sizes import read_sizes
-from napari_unetseg.io.tiff_tiles import mapped_pixels, tiled_pixels
+from napari_unetseg.io.tiff_tiles import tiled_pixels
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 
@@ -27,7 +30,7 @@ _REDUCED = tifffile.FILETYPE.REDUCEDIMAGE
 _SIDE_PICTURES = ("thumbnail", "label", "macro", "map", "overview")
 
 
-def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, level: int = 0) -> Image:
+def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, level: int | str = 0) -> Image:
     """Read a TIFF file that holds one plane, or a stack whose axes the file states or somebody names.
 
     The pixels of a file that is too large to be read at once stay in it until they are needed, compressed or not.
@@ -44,7 +47,7 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, lev
         Whether to read the numbers as they are stored, such as the indices of a palette, which are the labels of a
         label image.
     level
-        Of a pyramid: 0 is full resolution, each further one is smaller.
+        Of a pyramid, as `level_number` takes it: 0 is full resolution.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, lev
 
 
 def tiff_image(
-    file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False, level: int = 0
+    file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False, level: int | str = 0
 ) -> Image:
     """Read an open TIFF file, as `read_tiff` does.
 
@@ -77,36 +80,38 @@ def tiff_image(
         As `read_tiff` does.
     """
     whole, name = _only_image(path, file), Path(path).name
-    if not 0 <= level < len(whole.levels):
-        raise ImageError(
-            Sentence(
-                "{path}: there is no level {level} in it; its levels are 0 to {last}.",
-                path=path,
-                level=level,
-                last=len(whole.levels) - 1,
-            )
-        )
-    series = whole.levels[level]
-    array, remarks = _pixels(file, path, series, level)
+    sizes = read_sizes(file, name)
+    at_levels = [sizes.seen_at(_extent(series), _extent(whole)) for series in whole.levels]
+    levels = [
+        Level(_extent(series), at_level.scale, at_level.unit)
+        for series, at_level in zip(whole.levels, at_levels, strict=True)
+    ]
+    number = level_number(level, levels, str(path))
+    series, sizes = whole.levels[number], at_levels[number]
+    array, remarks = _stored_numbers(file, path, series) if stored else _pixels(file, path, series, number)
     array, axes = _without_single_places(array, series)
     rgb = False
     if isinstance(array, LazyArray):
-        if stored:
-            array, axes = without_alpha_in_file(array, axes, series)
-        else:
-            array, axes, rgb = picture_in_file(path, array, axes, series)
+        array, axes, rgb = picture_in_file(path, array, axes, series)
     elif stored:
         array, axes = without_alpha(array, axes, series)
     else:
         array, axes, rgb = as_picture(path, array, axes, series)
     array, letters = _placed(path, array, axes, series, named)
-    sizes = read_sizes(file, name).seen_at(_extent(series), _extent(whole))
-    if not isinstance(array, LazyArray):
+    if not isinstance(array, LazyArray | np.memmap):
         # ImageJ writes the other byte order, which not everything takes.
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     steps = {axis: step for axis, step in sizes.steps.items() if axis in letters}
     pixels = cast("NDArray[Any]", array)
     return Image(pixels, letters, rgb, sizes.scale, sizes.unit, name, steps=steps, remarks=sizes.remarks + remarks)
+
+
+def _stored_numbers(
+    file: tifffile.TiffFile, path: str | Path, series: tifffile.TiffPageSeries
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return all numbers, which are wanted together; those of a large file are mapped where that is possible."""
+    in_file = file.filehandle.is_file and series.dataoffset is not None and series.nbytes > READ_AT_ONCE
+    return tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray()), ()
 
 
 def _pixels(
@@ -116,7 +121,8 @@ def _pixels(
     if not file.filehandle.is_file or series.nbytes <= READ_AT_ONCE:
         return np.asarray(series.asarray()), ()
     if series.dataoffset is not None:
-        return mapped_pixels(path, series, file.byteorder), ()
+        dtype, shape = series.dtype.newbyteorder(file.byteorder), tuple(series.shape)
+        return mapped_pixels(partial(np.memmap, path, dtype, "r", series.dataoffset, shape)), ()
     tiled = tiled_pixels(Path(path), level)
     if tiled is not None:
         return tiled, ()

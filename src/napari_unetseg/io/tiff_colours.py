@@ -77,17 +77,6 @@ def picture_in_file(
     return picture, shown_axes, rgb
 
 
-def without_alpha_in_file(array: LazyArray, axes: str, series: tifffile.TiffPageSeries) -> tuple[LazyArray, str]:
-    """Do what `without_alpha` does to pixels that stay in their file: to each part of them when it is read."""
-    pixel = _one_pixel(array, axes)
-    left, left_axes = without_alpha(pixel, axes, series)
-    if left is pixel:
-        return array, axes
-    return _changed_when_read(
-        array, axes, lambda part: without_alpha(part, axes, series)[0], left, left_axes
-    ), left_axes
-
-
 def _one_pixel(array: LazyArray, axes: str) -> NDArray[Any]:
     """Return a pixel with all its samples, from which can be told what becomes of the others."""
     return np.zeros([length if axis == "S" else 1 for axis, length in zip(axes, array.shape, strict=True)], array.dtype)

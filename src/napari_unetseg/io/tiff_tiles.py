@@ -4,11 +4,12 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import product
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
@@ -37,32 +38,6 @@ class _Tile(NamedTuple):
     left: int
 
 
-def mapped_pixels(path: str | Path, series: tifffile.TiffPageSeries, byteorder: Literal["<", ">"]) -> LazyArray:
-    """Return pixels that lie in a file as they are, one after the other.
-
-    The file is mapped while a part of it is read, and no longer: so what was read of it does not count as the memory of
-    this process.
-
-    Parameters
-    ----------
-    path
-        The file.
-    series
-        Of its pages; its `dataoffset` is known.
-    byteorder
-        Of the file, ``"<"`` or ``">"``.
-    """
-    dtype, shape = np.dtype(series.dtype), tuple(series.shape)
-    stored_as, offset = dtype.newbyteorder(byteorder), int(series.dataoffset or 0)
-
-    def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        return np.array(np.memmap(path, stored_as, "r", offset, shape)[box])
-
-    rows = series.axes.index("Y")
-    chunks = tuple(1 if axis <= rows else length for axis, length in enumerate(shape))
-    return LazyArray(read, shape, dtype, chunks)
-
-
 def tiled_pixels(path: Path, level: int) -> LazyArray | None:
     """Return pixels that are read tile by tile, or strip by strip, each decoded when a pixel of it is needed.
 
@@ -80,12 +55,12 @@ def tiled_pixels(path: Path, level: int) -> LazyArray | None:
     LazyArray or None
         None if they are stored in pieces of more than `READ_AT_ONCE` bytes, or in a way of their own.
     """
-    file = tifffile.TiffFile(path)
-    if not _has_plain_tiles(file.series[0].levels[level]):
-        file.close()
-        return None
-    tiles = _Tiles(file, path, level)
-    weakref.finalize(tiles, file.close)
+    with ExitStack() as stack:
+        file = stack.enter_context(tifffile.TiffFile(path))
+        if not _has_plain_tiles(file.series[0].levels[level]):
+            return None
+        tiles = _Tiles(file, path, level)
+        weakref.finalize(tiles, stack.pop_all().close)
     return LazyArray(tiles.read, tiles.shape, tiles.dtype, tiles.chunks)
 
 

@@ -51,9 +51,8 @@ def read_zarr(path: str) -> tuple[list[LayerData], list[str]]:
         If there is nothing that can be opened.
     """
     from napari_unetseg.io.ome_zarr.images import open_image
-    from napari_unetseg.io.ome_zarr.label_creation import STORE_KEY
     from napari_unetseg.io.ome_zarr.label_list import LABELS as LIST
-    from napari_unetseg.io.ome_zarr.label_metadata import own_attributes
+    from napari_unetseg.io.ome_zarr.label_metadata import STORE_KEY, own_attributes
     from napari_unetseg.io.ome_zarr.labels import labels_in, open_labels
     from napari_unetseg.io.ome_zarr.opening import open_group
 
@@ -89,8 +88,8 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
     Parameters
     ----------
     labels
-        A label image. A small one is read whole; a larger one is a multiscale layer of the arrays themselves, which
-        shows what others write into them once it is refreshed.
+        A label image. A small one is read whole; a larger one is a multiscale layer, which shows what others write
+        into its store once it is refreshed.
 
     Returns
     -------
@@ -119,7 +118,7 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
         said.append(_table_says(labels, rows))
     elif rows:
         arguments["features"] = table_features(labels.table())
-    data: Any = np.asarray(whole[...]) if is_small else list(labels.arrays)
+    data: Any = np.asarray(whole[...]) if is_small else list(labels.lazy_levels)
     return (data, arguments | {"multiscale": not is_small}, "labels"), said
 
 

@@ -4,10 +4,11 @@ Plain functions on NumPy arrays; nothing here imports torch or napari, or knows 
 
 * `decoding` reads a label image off the maps of one plane. Touching objects are divided by a watershed in three
   modules: `landscape` (the heights), `basins` (watershed basins and saddle points, block by block) and `merging`
-  (which basins are one object, and which slivers join a neighbour). `smoothing`, `holes` and `numbering` finish.
+  (which basins are one object, and which slivers join a neighbour); `reduction` makes few groups of many basins.
+  `smoothing`, `holes` and `numbering` finish. What the room `blockwise` needs of each for a part of an image is here.
 * `stacks` and `linking` do the same for stacks: plane by plane, then objects linked along z and tracked along t.
 * `contours` traces exact outlines and draws them back; `measurements` is the table of objects, with the figures of
-  `shape`, `hulls` and `confidence`. Both take large images in `object_groups`, as other modules take them in `blocks`.
+  `shape`, `hulls` and `confidence`, whose `exact_sums` do not depend on the order of pixels. Both take large images in `object_groups`, as other modules take them in `blocks`.
 * `fixes` mends single objects by the map: `adding`, `cutting` (split and merge) and `outline_steps` (grow and shrink)
   see labels and map together as a `labelled_map`.
 * `label_differences` tells where two label images differ, object by object.

@@ -12,7 +12,7 @@ the position of the blocks changes the result: no step depends on more than a pi
 image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -55,16 +55,25 @@ class Saddles:
 
     def highest(self) -> "Saddles":
         """Keep the first of the highest saddle points between each two basins, ordered from the highest one down."""
-        by_edge = np.argsort(self.edge, kind="stable")
-        falling = by_edge[_stable_order(_rising_integers(0 - self.height[by_edge]))]
-        low, high = np.minimum(self.one, self.other)[falling], np.maximum(self.one, self.other)[falling]
-        pairs = low * (int(high.max(initial=0)) + 1) + high
+        falling = np.argsort(self.edge, kind="stable")
+        falling = falling[_stable_order(_rising_integers(0 - self.height[falling]))]
+        one, other = self.one[falling], self.other[falling]
+        pairs = np.minimum(one, other)
+        pairs *= int(max(one.max(initial=0), other.max(initial=0))) + 1
+        pairs += np.maximum(one, other)
+        is_between = one != other
+        del one, other  # of a large image these are the most that is in memory
         order = _stable_order(pairs)
+        pairs = pairs[order]
         is_first = np.ones(len(order), bool)
-        np.not_equal(pairs[order[1:]], pairs[order[:-1]], out=is_first[1:])
+        np.not_equal(pairs[1:], pairs[:-1], out=is_first[1:])
+        del pairs
         kept = np.sort(order[is_first])
-        kept = kept[low[kept] != high[kept]]
-        return Saddles(low[kept], high[kept], self.height[falling[kept]], self.edge[falling[kept]])
+        del order
+        kept = falling[kept[is_between[kept]]]
+        del falling
+        one, other = self.one[kept], self.other[kept]
+        return Saddles(np.minimum(one, other), np.maximum(one, other), self.height[kept], self.edge[kept])
 
 
 def _stable_order(values: IntArray) -> IntArray:
@@ -208,7 +217,7 @@ def _order_of(peak: IntArray, width: int) -> IntArray:
 
 def join_blocks(
     blocks: Sequence[Block],
-    found: Sequence[Basins],
+    found: Iterable[Basins],
     width: int,
     numbers_at: Callable[[IntArray, IntArray], NDArray[np.integer]],
 ) -> tuple[Basins, list[IntArray]]:
@@ -219,7 +228,7 @@ def join_blocks(
     blocks
         The blocks of the image, or of a rectangle of it, in raster order.
     found
-        Of each block, as `find_basins` returns them.
+        Of each block, as `find_basins` returns them; of those that are made one by one no more is kept than is needed.
     width
         Of the image.
     numbers_at
@@ -233,8 +242,7 @@ def join_blocks(
     list of (N + 1,)
         For each block, which of them a number in its pixels means; -1 for 0.
     """
-    starts = np.cumsum([0, *(len(part.peak) for part in found)])
-    parts = concatenated(found)
+    parts, starts = _concatenated(list(found))
     goal = np.arange(len(parts.peak))
     leading = np.flatnonzero(parts.target >= 0)
     row, column = np.divmod(parts.target[leading], width)
@@ -260,11 +268,11 @@ def join_blocks(
     return joined, meaning
 
 
-def concatenated(found: Sequence[Basins]) -> Basins:
-    """Put the basins of blocks one after the other, with those that their saddle points lie between."""
+def _concatenated(found: list[Basins]) -> tuple[Basins, IntArray]:
+    """Put the basins of blocks one after the other; return where those of each block begin, too."""
     starts = np.cumsum([0, *(len(part.peak) for part in found)])
     offsets = list(zip(found, starts.tolist(), strict=False))
-    return Basins(
+    joined = Basins(
         peak=np.concatenate([part.peak for part in found]),
         height=np.concatenate([part.height for part in found]),
         size=np.concatenate([part.size for part in found]),
@@ -278,6 +286,7 @@ def concatenated(found: Sequence[Basins]) -> Basins:
             edge=np.concatenate([part.saddles.edge for part in found]),
         ),
     )
+    return joined, starts
 
 
 def group_basins(owner: IntArray, parts: Basins, target: IntArray, saddles: Saddles) -> Basins:

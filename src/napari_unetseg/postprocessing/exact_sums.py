@@ -1,6 +1,5 @@
 """Sums of probabilities over objects that are the same to the last bit in whatever parts and order they are taken."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +40,9 @@ class ExactSums:
     @classmethod
     def none(cls, count: int) -> "ExactSums":
         """Return the sums of no pixels for so many labels."""
-        nothing = np.zeros(count, np.int64)
-        return cls(nothing, nothing, nothing, np.zeros(count, bool))
+        return cls(
+            np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, bool)
+        )
 
     @classmethod
     def of(
@@ -76,29 +76,25 @@ class ExactSums:
             self.sizes + other.sizes, self.high + other.high, self.low + other.low, self.unknown | other.unknown
         )
 
-    def grouped(self, owner: Ints, count: int) -> "ExactSums":
-        """Add up what belongs to each of `count` owners; `owner` (N,) says which does."""
-        sizes, high, low = (np.zeros(count, np.int64) for _ in range(3))
-        np.add.at(sizes, owner, self.sizes)
-        np.add.at(high, owner, self.high)
-        np.add.at(low, owner, self.low)
-        unknown = np.zeros(count, bool)
-        unknown[owner[self.unknown]] = True
-        return _carried(sizes, high, low, unknown)
+    def add(self, other: "ExactSums", owner: NDArray[np.integer]) -> None:
+        """Add other sums in place; `owner` (M,) says to which label each belongs."""
+        np.add.at(self.sizes, owner, other.sizes)
+        np.add.at(self.high, owner, other.high)
+        np.add.at(self.low, owner, other.low)
+        self.unknown[owner[other.unknown]] = True
+        changed = np.unique(owner)
+        self.high[changed] += self.low[changed] >> _LIMB
+        self.low[changed] &= 2**_LIMB - 1
+
+    def total(self) -> "ExactSums":
+        """Return the sum of all labels as one."""
+        whole = ExactSums.none(1)
+        whole.add(self, np.zeros(len(self.sizes), np.int64))
+        return whole
 
     def taken(self, wanted: NDArray[np.integer] | NDArray[np.bool_] | slice) -> "ExactSums":
         """Return those of some labels."""
         return ExactSums(self.sizes[wanted], self.high[wanted], self.low[wanted], self.unknown[wanted])
-
-    @classmethod
-    def joined(cls, parts: Sequence["ExactSums"]) -> "ExactSums":
-        """Put the labels of several sums one after the other."""
-        return cls(
-            np.concatenate([part.sizes for part in parts]),
-            np.concatenate([part.high for part in parts]),
-            np.concatenate([part.low for part in parts]),
-            np.concatenate([part.unknown for part in parts]),
-        )
 
     @property
     def totals(self) -> NDArray[np.float64]:
@@ -115,7 +111,7 @@ class ExactSums:
     @property
     def mean(self) -> float | None:
         """Mean over all labels; None where there is no pixel."""
-        whole = self.grouped(np.zeros(len(self.sizes), np.int64), 1)
+        whole = self.total()
         return float(whole.totals[0] / whole.sizes[0]) if whole.sizes[0] else None
 
 

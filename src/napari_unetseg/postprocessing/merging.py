@@ -146,7 +146,7 @@ def join_fragments(basins: Basins, owner: IntArray, split: float) -> IntArray:
     share = sizes / max(FRAGMENT * area_weighted_size(sizes), 1)
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, owner, basins.height)
-    fragments, neighbours, saddles = _highest_saddles(basins.saddles, owner)
+    fragments, neighbours, saddles = _highest_saddles(basins.saddles, owner, share < 1)
     larger = sizes[neighbours] > sizes[fragments]
     larger |= (sizes[neighbours] == sizes[fragments]) & (neighbours < fragments)
     lower_peak = np.minimum(peaks[fragments], peaks[neighbours])
@@ -155,9 +155,16 @@ def join_fragments(basins: Basins, owner: IntArray, split: float) -> IntArray:
     return connected_nodes(count, fragments[joined], neighbours[joined])[owner]
 
 
-def _highest_saddles(saddles: Saddles, owner: IntArray) -> tuple[IntArray, IntArray, Heights]:
-    """List the objects that have neighbours, the neighbour beyond the highest saddle point, and that point's height."""
-    between = Saddles(owner[saddles.one], owner[saddles.other], saddles.height, saddles.edge).highest()
+def _highest_saddles(
+    saddles: Saddles, owner: IntArray, wanted: NDArray[np.bool_]
+) -> tuple[IntArray, IntArray, Heights]:
+    """List objects that have neighbours, the neighbour beyond the highest saddle point, and that point's height.
+
+    Those that are wanted are among them, with all that is asked; most objects are not.
+    """
+    one, other = owner[saddles.one], owner[saddles.other]
+    asked = np.flatnonzero((wanted[one] | wanted[other]) & (one != other))
+    between = Saddles(one[asked], other[asked], saddles.height[asked], saddles.edge[asked]).highest()
     # Saddle points come from the highest down, so an object's first one is its highest.
     here = np.stack([between.one, between.other], axis=1).ravel()
     there = np.stack([between.other, between.one], axis=1).ravel()

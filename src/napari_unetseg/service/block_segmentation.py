@@ -34,6 +34,7 @@ from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, Block, middle_span
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
+from napari_unetseg.service.logs import Stopwatch
 from napari_unetseg.service.provenance import Provenance, card_fingerprint, record
 from napari_unetseg.service.segmentation import check_options
 from napari_unetseg.zoo.card import ModelCard
@@ -149,8 +150,8 @@ def run_blocks(
         watch = _Watch(job, progress, on_block)
         workers = executor or LocalExecutor(stage_beside_the_network(), on_block)
         run_job(job, stages_in_order(focus), workers, watch, stops)
-        runner.counter.succeeded(watch.network_seconds)
-        result = _result(job, started, watch.network_seconds, perf_counter() - clock)
+        result = _result(job, started, watch.times.stages.get("network", 0) / 1000, perf_counter() - clock)
+        runner.blocks_succeeded(result.provenance, (*plane.stack_shape, *plane.shape), result.count, watch.times)
         if conclude is not None:
             conclude(result)
             shutil.rmtree(folder)
@@ -226,7 +227,7 @@ def _see_that_there_is_room(job: BlockJob) -> None:
 
 
 class _Watch:
-    """Follows a job: how long its network runs, and which blocks are final."""
+    """Follows a job: what its stages take, and which blocks are final."""
 
     def __init__(self, job: BlockJob, progress: OnProgress | None, on_block: OnBlock | None) -> None:
         self._job = job
@@ -234,12 +235,12 @@ class _Watch:
         self._on_block = on_block
         self._clock = perf_counter()
         self._stage = ""
-        self.network_seconds = 0.0
+        self.times = Stopwatch()
 
     def __call__(self, now: BlockProgress) -> None:
         clock = perf_counter()
-        if self._stage in (PLAN, NETWORK):
-            self.network_seconds += clock - self._clock
+        # What the network is asked to plan by belongs to it.
+        self.times.add(NETWORK if self._stage == PLAN else self._stage or now.stage, clock - self._clock)
         self._stage, self._clock = now.stage, clock
         if now.stage == LABELS and now.finished is not None and self._on_block is not None:
             plane, block = self._job.planes[now.finished.plane], self._job.grid.block(now.finished.number)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,6 @@ from tests.io.ome_zarr.written_labels import LABELS, SIDE, TABLE, image_store, l
 from napari_unetseg.image import Image
 from napari_unetseg.io.ome_zarr.label_creation import create_label_store
 
-# Together they need older versions of pydantic and dateutil than napari's environment has.
-_PINS = ("ome-zarr==0.18.0", "ngff-zarr==0.50.0", "jsonschema", "pydantic==2.12.5", "python-dateutil==2.9.0")
-_PINS += ("zarr==3.1.6",)
 _PROGRAM = """
 import json, sys
 import numpy as np
@@ -44,16 +40,6 @@ for path in sys.argv[1:]:
     }
 print(json.dumps(said))
 """
-
-
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter with the readers of others."""
-    folder = tmp_path_factory.mktemp("foreign")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *_PINS], check=True, timeout=1200)
-    return python
 
 
 @pytest.mark.nightly

@@ -319,7 +319,10 @@ def _plate(folder: Path) -> None:
         (_newer, r"is OME-Zarr 0\.6, of which only versions up to 0\.5 are read"),
         (_no_json, "cannot be opened as OME-Zarr"),
         (_nothing, "have no multiscales"),
-        (_plate, "is a plate; segment it as a folder of images, or name one of its fields"),
+        (
+            _plate,
+            "is a plate, which holds many images. Segment it in the window of plates or by napari-unetseg segment, or name",
+        ),
         (shutil.rmtree, "a.zarr: there is no such file"),
     ],
 )

@@ -49,6 +49,13 @@ def test_labels_of_a_lower_level_lie_where_that_lies(tmp_path: Path) -> None:
     assert labels.translation == (0, 0, 0.25, 0.125)
 
 
+def test_labels_go_into_the_image_that_bioformats2raw_puts_into_a_group(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2, attributes={"bioformats2raw.layout": 3})
+    write_image(group.create_group("0"), PIXELS[0, 0, 0], multiscale(axes_of("yx"), 1, [0.5, 0.5]))
+    labels = create_labels(tmp_path / "a.zarr", "nuclei", read_image(tmp_path / "a.zarr"), block_side=SIDE).finish()
+    assert labels.path == str(tmp_path / "a.zarr" / "0" / "labels" / "nuclei")
+
+
 def test_a_large_image_without_levels_gets_labels_with_some(tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     write_image(store, np.zeros((4, 5000), np.uint8), multiscale(axes_of("yx"), 1, [0.5, 0.5]), chunk=512)
@@ -117,6 +124,24 @@ def test_a_store_takes_no_folder_that_has_other_things(tmp_path: Path) -> None:
     image_store(tmp_path / "image.zarr", "0.5")
     with pytest.raises(UnetsegError, match="there is something else already"):
         create_label_store(tmp_path / "image.zarr", "nuclei", PLANE, block_side=SIDE, replace=True)
+
+
+def test_a_store_holds_the_labels_of_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "a_labels.ome.zarr"
+    create_label_store(path, "nuclei", PLANE, block_side=SIDE).finish()
+    with pytest.raises(UnetsegError, match="there are labels already"):
+        create_label_store(path, "cells", PLANE, block_side=SIDE)
+    create_label_store(path, "cells", PLANE, block_side=SIDE, replace=True).finish()
+    assert labels_in(path) == (str(path / "labels" / "cells"),)
+
+
+def test_what_a_killed_process_left_of_a_store_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "zarr.json.0123.partial").touch()
+    create_label_store(tmp_path / "a", "nuclei", PLANE, block_side=SIDE)
+    assert "ome" not in attributes(tmp_path / "a"), "readers know of it once it is finished"
+    (tmp_path / "a" / "labels" / "nuclei" / "zarr.json").unlink()
+    assert create_label_store(tmp_path / "a", "nuclei", PLANE, block_side=SIDE).finish().is_finished
 
 
 def test_steps_along_a_stack_are_stated(tmp_path: Path) -> None:

@@ -97,13 +97,13 @@ def test_properties_of_another_program_are_a_table(tmp_path: Path) -> None:
 
 def test_colours_are_of_all_objects_or_refused(tmp_path: Path) -> None:
     store = image_store(tmp_path / "a.zarr", "0.5")
-    table = {"label": np.array([1, 2])}
-    with pytest.raises(ValueError, match="1 of 2 objects have no colour"):
+    table = {"label": np.array([1, 70_000])}
+    with pytest.raises(ValueError, match="1 of the objects have no colour"):
         labelled(store, "0.5", table=table, colours={1: (1, 0, 0, 1)})
     assert labels_in(store) == ()
-    labels = labelled(store, "0.5", table=table, colours={1: (1, 0, 0, 1), 2: (0, 0.2, 0, 1)})
-    assert labels.attributes["image-label"]["colors"][1] == {"label-value": 2, "rgba": [0, 51, 0, 255]}
-    assert labels.colours == {1: (1, 0, 0, 1), 2: (0, 0.2, 0, 1)}
+    labels = labelled(store, "0.5", table=table, colours={1: (1, 0, 0, 1), 70_000: (0, 0.2, 0, 1)})
+    assert labels.attributes["image-label"]["colors"][1] == {"label-value": 70_000, "rgba": [0, 51, 0, 255]}
+    assert labels.colours == {1: (1, 0, 0, 1), 70_000: (0, 0.2, 0, 1)}
 
 
 @VERSIONS
@@ -205,4 +205,7 @@ def test_metadata_are_written_whole(tmp_path: Path) -> None:
     labelled(store, "0.5", table=TABLE)
     said = json.loads((store / "labels" / "nuclei" / "zarr.json").read_text())["attributes"]
     assert set(said) == {"ome", "napari-unetseg"}
+    # A run that was killed after it had finished its labels does so once more.
+    open_labels(store / "labels" / "nuclei").finish(table=TABLE)
+    assert json.loads((store / "labels" / "nuclei" / "zarr.json").read_text())["attributes"] == said
     assert set(said["ome"]) == {"version", "multiscales", "image-label"}

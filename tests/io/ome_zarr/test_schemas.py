@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.io.ome_zarr.written_labels import LABELS, SIDE, TABLE, attributes, image_store, labelled
+from tests.io.ome_zarr.written_labels import SIDE, TABLE, attributes, image_store, labelled
 
 from napari_unetseg.image import Image
 from napari_unetseg.io.ome_zarr.label_creation import create_label_store
@@ -16,7 +16,6 @@ from napari_unetseg.io.ome_zarr.maps import create_maps
 
 _FOUND = find_spec("ngff_zarr")
 pytestmark = pytest.mark.skipif(_FOUND is None, reason="ngff-zarr is not installed")
-COLOURS = dict.fromkeys(range(1, int(LABELS.max()) + 1), (1.0, 0.5, 0.0, 1.0))
 
 
 def errors(said: Mapping[str, Any], version: str, schema: str) -> Iterator[str]:
@@ -35,9 +34,12 @@ def errors(said: Mapping[str, Any], version: str, schema: str) -> Iterator[str]:
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_labels_of_an_image_are_valid(tmp_path: Path, version: str) -> None:
     store = image_store(tmp_path / "a.zarr", version)
-    few = {name: values[:2] for name, values in TABLE.items()}
-    colours = {label: COLOURS[label] for label in (1, 2, 3)}
-    for name, options in (("coloured", {"table": few, "colours": colours}), ("plain", {"table": TABLE}), ("bare", {})):
+    colours = dict.fromkeys(TABLE["label"].tolist(), (1.0, 0.5, 0.0, 1.0))
+    for name, options in (
+        ("coloured", {"table": TABLE, "colours": colours}),
+        ("plain", {"table": TABLE}),
+        ("bare", {}),
+    ):
         said = attributes(Path(labelled(store, version, name, provenance={"model": "nuclei"}, **options).path))
         strict = ["strict_image", *(["strict_label"] if name == "coloured" else [])]
         for schema in ("label", "image", *strict):

@@ -400,8 +400,10 @@ def _only_image(group: OmeGroup) -> OmeGroup:
     if "plate" in group.ome:
         raise ImageError(
             Sentence(
-                "{path}: is a plate; segment it as a folder of images, or name one of its fields, such as {field}.",
+                "{path}: is a plate, which holds many images. Segment it in the window of plates or by {command}, or "
+                "name one of its fields, such as {field}.",
                 path=group.label,
+                command="napari-unetseg segment",
                 field=f"{group.label}/A/1/0",
             )
         )

@@ -14,22 +14,19 @@ from napari_unetseg.io.ome_zarr.images import open_image
 from napari_unetseg.io.ome_zarr.label_list import LABELS
 from napari_unetseg.io.ome_zarr.label_metadata import (
     OWN_KEY,
+    STORE_KEY,
     Lying,
-    enveloped,
     lying_in,
     lying_of,
     multiscale,
     own_attributes,
     read_lying,
 )
-from napari_unetseg.io.ome_zarr.labels import LabelPyramid, not_written, open_labels
+from napari_unetseg.io.ome_zarr.labels import LabelPyramid, labels_in, not_written, open_labels
 from napari_unetseg.io.ome_zarr.location import Location
 from napari_unetseg.io.ome_zarr.opening import open_group
 from napari_unetseg.io.ome_zarr.pyramid import create_arrays, usual_strides
 from napari_unetseg.language import Sentence
-
-STORE_KEY = "label_store"
-"""Under which a store of labels has the name of its label image."""
 
 _LARGEST_FLAT = 4096
 """Longest side of labels that get no lower levels where their image has none."""
@@ -60,7 +57,7 @@ def create_labels(
     Parameters
     ----------
     store
-        Folder of the image.
+        Folder of the image, or one that holds this image alone.
     name
         Of the label image among those of the image.
     image
@@ -82,6 +79,7 @@ def create_labels(
     if not folder.is_dir():
         raise ImageError(Sentence("{path}: is no folder. Write the labels beside it.", path=store))
     found = open_image(folder)
+    folder = Path(found.group.label)  # of what bioformats2raw writes, the image within
     lying = read_lying(str(folder), found.group.ome)
     if level >= len(found.levels):
         raise ImageError(Sentence("{path}: there is no level {level}.", path=folder, level=level))
@@ -135,7 +133,12 @@ def create_label_store(
     block_side
         Of the blocks that will be written, in pixels.
     replace
-        Whether a finished store may be removed.
+        Whether a finished store may be removed, whatever its label image is called.
+
+    Raises
+    ------
+    UnetsegError
+        If there is something else, or a finished store, or the operating system refuses.
     """
     import zarr
 
@@ -145,20 +148,20 @@ def create_label_store(
     lying = lying_of(image, f"{image.stack_axes}YX", strides)
     shape = (*image.stack_shape, *image.shape)
     try:
-        if folder.exists() and not _is_store(folder):
-            raise UnetsegError(
-                Sentence("{path}: there is something else already. Choose another name or folder.", path=folder)
-            )
-        group = zarr.open_group(folder, mode="a", zarr_format=3, use_consolidated=False)
+        if folder.exists() and not is_empty(folder):
+            if not _is_store(folder):
+                raise UnetsegError(
+                    Sentence("{path}: there is something else already. Choose another name or folder.", path=folder)
+                )
+            if labels_in(folder) and not replace:
+                raise _is_there(folder)
+            shutil.rmtree(folder)
+        # Made with what tells that it is ours, so that a process that is killed here leaves nothing to stumble over.
+        zarr.create_group(folder, zarr_format=3, attributes={OWN_KEY: {STORE_KEY: name}})
     except OSError as error:
         raise not_written(folder, error) from error
     layout = _Layout("0.5", lying, shape, strides, tuple(range(len(image.stack_axes))))
-    made = _create(folder / LABELS / name, layout, block_side, replace)
-    pixels = multiscale(lying, name, "0.5")
-    for dataset in pixels["datasets"]:
-        dataset["path"] = f"{LABELS}/{name}/{dataset['path']}"
-    group.attrs.put(enveloped("0.5", {"multiscales": [pixels]}, {STORE_KEY: name}))
-    return made
+    return _create(folder / LABELS / name, layout, block_side, replace)
 
 
 def _create(path: Path, layout: _Layout, block_side: int, replace: bool) -> LabelPyramid:
@@ -166,9 +169,7 @@ def _create(path: Path, layout: _Layout, block_side: int, replace: bool) -> Labe
     import zarr
 
     if path.exists() and not replace and _is_finished(path):
-        raise UnetsegError(
-            Sentence("{path}: there are labels already. Choose another name, or let them be replaced.", path=path)
-        )
+        raise _is_there(path)
     about: dict[str, Any] = {"version": layout.version} if layout.version == "0.4" else {}
     if layout.source:
         about["source"] = dict(layout.source)
@@ -211,14 +212,23 @@ def _check_name(name: str) -> None:
         )
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether there is nothing in a folder but what a killed process left half written."""
+    return all(path.suffix == ".partial" for path in folder.iterdir())
+
+
 def _is_store(folder: Path) -> bool:
-    """Whether a folder is empty, or a store of labels that was made here."""
-    if not any(folder.iterdir()):
-        return True
+    """Whether a folder is a store of labels that was made here."""
     try:
         return STORE_KEY in own_attributes(open_group(Location.of(folder)).group)
     except ImageError:
         return False
+
+
+def _is_there(path: Path) -> UnetsegError:
+    return UnetsegError(
+        Sentence("{path}: there are labels already. Choose another name, or let them be replaced.", path=path)
+    )
 
 
 def _is_finished(path: Path) -> bool:

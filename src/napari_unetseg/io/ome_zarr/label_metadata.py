@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OWN_KEY = "napari-unetseg"
 """Under which a group has what is ours, beside what the format knows."""
 
+STORE_KEY = "label_store"
+"""Under which a store of labels has the name of its label image there."""
+
 METHODS = {
     "nearest": "A pixel is the first of its square of full resolution, so that numbers of objects stay what they are.",
     "mean": "A pixel is the mean of its square of full resolution.",
@@ -176,26 +179,26 @@ def read_lying(path: str, said: Mapping[str, Any]) -> Lying:
     return lying
 
 
-def colours_as_stated(colours: Mapping[int, Sequence[float]], count: int) -> list[dict[str, Any]]:
-    """Return the colours of all objects as the format has them.
+def colours_as_stated(colours: Mapping[int, Sequence[float]], labels: NDArray[Any]) -> list[dict[str, Any]]:
+    """Return the colours of objects as the format has them.
 
     Parameters
     ----------
     colours
-        Red, green, blue and opacity, 0..1, of the objects 1 to `count`.
-    count
-        How many objects there are.
+        Red, green, blue and opacity, 0..1, by object.
+    labels
+        The objects there are.
 
     Raises
     ------
     ValueError
         If an object has none: viewers would not show it.
     """
-    if missing := {*range(1, count + 1)} - set(colours):
-        raise ValueError(f"{len(missing)} of {count} objects have no colour, and would not be seen")
+    if missing := {*labels.tolist()} - set(colours):
+        raise ValueError(f"{len(missing)} of the objects have no colour, and would not be seen")
     return [
-        {"label-value": label, "rgba": [round(255 * float(part)) for part in colours[label]]}
-        for label in range(1, count + 1)
+        {"label-value": int(label), "rgba": [round(255 * float(part)) for part in colours[label]]}
+        for label in sorted(colours)
     ]
 
 

@@ -14,6 +14,7 @@ from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.io.ome_zarr.label_list import LABELS, add_to_list
 from napari_unetseg.io.ome_zarr.label_metadata import (
     OWN_KEY,
+    STORE_KEY,
     Lying,
     colours_as_stated,
     enveloped,
@@ -26,9 +27,10 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
 )
 from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, count_rows, read_columns, write_columns
 from napari_unetseg.io.ome_zarr.location import Location
-from napari_unetseg.io.ome_zarr.opening import open_group
+from napari_unetseg.io.ome_zarr.opening import lazy_array, open_group
 from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
 from napari_unetseg.language import Sentence
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing.blocks import Block
 
 if TYPE_CHECKING:
@@ -72,6 +74,15 @@ class LabelPyramid:
         """Read any region of a plane at full resolution."""
         at: Any = (*self._index(plane), *region)
         return np.asarray(self.arrays[0][at], np.int32)
+
+    @cached_property
+    def lazy_levels(self) -> tuple[LazyArray, ...]:
+        """The levels for a viewer, which shows what others write meanwhile once it is refreshed.
+
+        napari first takes the part of a stack that is on the screen, in all planes, and then the plane of that: of
+        `arrays` it would read all planes.
+        """
+        return tuple(lazy_array(array, f"{self.path}/{array.basename}") for array in self.arrays)
 
     @property
     def axes(self) -> str:
@@ -157,8 +168,8 @@ class LabelPyramid:
         ----------
         table
             What was measured, by column, with one called ``label``; in stacks objects may have several rows. It is
-            kept with the labels, and in the format's own way, too, where it has up to `MOST_PROPERTIES` rows, one
-            for each object.
+            kept with the labels: in the format's own way where it has up to `MOST_PROPERTIES` rows, one for each
+            object, and else as arrays.
         table_file
             A file of the table, of which a viewer is told where `table` is not given.
         colours
@@ -183,26 +194,42 @@ class LabelPyramid:
         folder = Path(self.path)
         said = self._said
         version = self._own["version"]
-        about = dict(said["image-label"])
+        about = {key: value for key, value in said["image-label"].items() if key not in ("colors", "properties")}
         own = {name: self._own[name] for name in ("version", "planes", "strides")}
         own["provenance"] = dict(provenance or {})
         try:
             _sweep(folder)
             group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
+            if colours is not None:
+                about["colors"] = colours_as_stated(colours, np.empty(0, int) if table is None else table["label"])
             if table is not None:
                 labels = np.asarray(table["label"])
-                write_columns(group, table)
-                if colours is not None:
-                    about["colors"] = colours_as_stated(colours, int(labels.max(initial=0)))
+                # One file rather than two for each column, of which a plate would have hundred thousands.
                 if 0 < len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
                     about["properties"] = properties_as_stated(table)
+                else:
+                    write_columns(group, table)
             if table_file is not None:
                 own["table_file"] = _relative(table_file, folder)
             group.attrs.put(enveloped(version, {**said, "image-label": about}, own))
             add_to_list(folder.parents[1], folder.name)
+            self._finish_store(folder.parents[1])
         except OSError as error:
             raise not_written(self.path, error) from error
         return open_labels(self.path)
+
+    def _finish_store(self, store: Path) -> None:
+        """Let readers take a store that was made for the labels alone for an image of the same arrays."""
+        import zarr
+
+        group = zarr.open_group(store, mode="r+", use_consolidated=False)
+        own = own_attributes(group)
+        if STORE_KEY not in own:
+            return
+        pixels = dict(self._said["multiscales"][0])
+        inner = f"{LABELS}/{Path(self.path).name}"
+        pixels["datasets"] = [{**one, "path": f"{inner}/{one['path']}"} for one in pixels["datasets"]]
+        group.attrs.put(enveloped(self._own["version"], {"multiscales": [pixels]}, own))
 
     @property
     def _own(self) -> dict[str, Any]:
@@ -211,7 +238,8 @@ class LabelPyramid:
     @property
     def _said(self) -> dict[str, Any]:
         """What the format says, or will say once the labels are finished."""
-        return dict(self.attributes if self.is_finished else self._own["draft"])
+        said = self.attributes if self.is_finished else self._own["draft"]
+        return {name: value for name, value in said.items() if name not in ("version", OWN_KEY)}
 
     @cached_property
     def _lying(self) -> Lying:

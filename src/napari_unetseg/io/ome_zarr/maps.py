@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.io.ome_zarr.label_creation import is_empty
 from napari_unetseg.io.ome_zarr.label_metadata import enveloped, lying_of, multiscale, own_attributes
 from napari_unetseg.io.ome_zarr.labels import not_written
 from napari_unetseg.io.ome_zarr.location import Location
@@ -107,7 +108,8 @@ def create_maps(
     import zarr
 
     folder = Path(path)
-    if folder.exists() and not (replace and _holds_maps(folder)):
+    is_new = not folder.exists() or is_empty(folder)
+    if not is_new and not (replace and _holds_maps(folder)):
         raise UnetsegError(
             Sentence("{path}: there is something else already. Choose another name or folder.", path=folder)
         )
@@ -118,14 +120,16 @@ def create_maps(
     try:
         if folder.exists():
             shutil.rmtree(folder)
-        group = zarr.open_group(folder, mode="w-", zarr_format=3)
+        own = {_MAPS: list(heads), "provenance": dict(provenance or {})}
+        # Made with what tells that it is ours, so that a process that is killed here leaves nothing to stumble over.
+        group = zarr.create_group(folder, zarr_format=3, attributes=enveloped(_VERSION, {}, own))
         names = letters.lower()
         arrays = create_arrays(group, tuple(lengths[one] for one in letters), strides, names, dtype, block_side)
         said = {
             "multiscales": [multiscale(lying_of(image, letters, strides), image.name, _VERSION, "mean")],
             "omero": {"channels": [_channel(head, at) for at, head in enumerate(heads)]},
         }
-        group.attrs.put(enveloped(_VERSION, said, {_MAPS: list(heads), "provenance": dict(provenance or {})}))
+        group.attrs.put(enveloped(_VERSION, said, own))
     except OSError as error:
         raise not_written(folder, error) from error
     return MapPyramid(str(folder), arrays, strides, letters, image.stack_axes)

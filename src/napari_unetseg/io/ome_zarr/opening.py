@@ -19,10 +19,10 @@ from zarr.errors import (
 )
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
-from napari_unetseg.errors import ImageError, UnetsegError, one_line
+from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.io.ome_zarr.location import Location, archive_root, is_url
 from napari_unetseg.io.ome_zarr.metadata import check_version, ome_attributes
-from napari_unetseg.language import Sentence
+from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.lazy_array import LazyArray
 
 _LONGEST_REASON = 300
@@ -233,5 +233,5 @@ def _unread_says(label: str, box: tuple[slice, ...]) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    said = one_line(error)
+    said = error_sentence(error) or type(error).__name__
     return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"

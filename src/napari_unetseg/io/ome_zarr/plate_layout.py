@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.io.ome_zarr.location import Location, is_ome_zarr, plain_stem
+from napari_unetseg.io.ome_zarr.location import Location, is_ome_zarr, is_url, plain_stem
 from napari_unetseg.io.ome_zarr.metadata import PlateInfo, PlateWell, WellInfo, parse
-from napari_unetseg.io.ome_zarr.opening import OmeGroup, open_group
 from napari_unetseg.language import Sentence
+
+if TYPE_CHECKING:
+    from napari_unetseg.io.ome_zarr.opening import OmeGroup
 
 # Wells whose metadata are read at a time, which behind a URL is nothing but waiting.
 _AT_ONCE = 8
@@ -136,7 +139,11 @@ def is_plate(path: str | Path) -> bool:
     ImageError
         If it is OME-Zarr by its name and cannot be opened.
     """
-    return is_ome_zarr(path) and "plate" in open_group(Location.of(path)).ome
+    if not is_ome_zarr(path):
+        return False
+    from napari_unetseg.io.ome_zarr.opening import open_group  # which loads zarr
+
+    return "plate" in open_group(Location.of(path)).ome
 
 
 def open_plate(path: str | Path) -> Plate:
@@ -154,6 +161,8 @@ def open_plate(path: str | Path) -> Plate:
     ImageError
         If it is no plate, or its metadata are damaged. The message names file and field.
     """
+    from napari_unetseg.io.ome_zarr.opening import open_group  # which loads zarr
+
     group = open_group(Location.of(path))
     if "plate" not in group.ome:
         raise ImageError(Sentence("{path}: is no plate of OME-Zarr; its metadata name no wells.", path=group.label))
@@ -179,7 +188,7 @@ def open_plate(path: str | Path) -> Plate:
     )
 
 
-def _names_in_paths(group: OmeGroup, info: PlateInfo) -> list[tuple[str, str]]:
+def _names_in_paths(group: "OmeGroup", info: PlateInfo) -> list[tuple[str, str]]:
     """Return the names of row and column that the path of each well is made of."""
     found = []
     for well in info.wells:
@@ -205,7 +214,7 @@ def _with_unlisted(listed: Iterable[str], used: Iterable[str]) -> tuple[str, ...
     return (*names, *unlisted)
 
 
-def _fields(plate: OmeGroup, well: PlateWell) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+def _fields(plate: "OmeGroup", well: PlateWell) -> tuple[tuple[Field, ...], tuple[str, ...]]:
     """Return the fields of a well that are there, and sentences on those that are not."""
     group = plate.child(well.path)
     if group is None:
@@ -214,11 +223,19 @@ def _fields(plate: OmeGroup, well: PlateWell) -> tuple[tuple[Field, ...], tuple[
     fields: list[Field] = []
     missing: list[str] = []
     for image in images:
-        if group.child(image.path) is None:
+        if not _is_there(group, image.path):
             missing.append(Sentence("{path}: the field {field} is missing.", path=group.label, field=image.path))
         else:
             fields.append(Field(group.location.at(image.path).address, image.path, image.acquisition))
     return tuple(fields), tuple(missing)
+
+
+def _is_there(group: "OmeGroup", path: str) -> bool:
+    """Whether a field is there; of an address that is found out when it is read, as each question takes its time."""
+    place = group.location.at(path)
+    if is_url(place.store):
+        return True
+    return group.child(path) is not None if place.is_zip else Path(place.store).is_dir()
 
 
 def _fits(well: Well, pattern: str) -> bool:
