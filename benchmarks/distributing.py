@@ -26,7 +26,7 @@ KINDS = {"one process": 0, "one worker": 1, "two workers": 2}
 
 @contextmanager
 def hands(service: Any, workers: int) -> Iterator[tuple[Any, Any, float]]:
-    """Start workers that have loaded the model; yield what has the work done, and seconds until the workers were there."""
+    """Start workers; yield what has the work done, and seconds until the workers were there."""
     from napari_unetseg.cluster.connection import started
     from napari_unetseg.cluster.dask_executor import DaskExecutor
     from napari_unetseg.cluster.distributor import DaskDistributor
