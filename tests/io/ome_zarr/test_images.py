@@ -366,3 +366,11 @@ def test_chunks_that_were_never_written_are_background(tmp_path: Path) -> None:
     write_image(tmp_path / "a.zarr", pixels, multiscale(axes_of("yx"), 1, [1, 1]))
     assert not (tmp_path / "a.zarr" / "0" / "1" / "1").exists()
     np.testing.assert_array_equal(read_image(tmp_path / "a.zarr").array, pixels)
+
+
+def test_a_server_that_does_not_give_parts_of_files_is_told_in_words(tmp_path: Path, address: str) -> None:
+    """Of a shard zarr asks for the end, and takes the whole file of such a server for that."""
+    plane(tmp_path / "a.zarr", zarr_format=3, shard=32)
+    image = read_image(f"{address}/a.zarr")
+    with pytest.raises(ImageError, match=r"a\.zarr/0: its pixels at 0:40, 0:56 cannot be read \(.*checksum"):
+        np.asarray(image.array)

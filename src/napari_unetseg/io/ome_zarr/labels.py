@@ -77,7 +77,7 @@ class LabelPyramid:
 
     @cached_property
     def lazy_levels(self) -> tuple[LazyArray, ...]:
-        """The levels for a viewer, which shows what others write meanwhile once it is refreshed.
+        """The levels for a viewer: each part is read when it is looked at.
 
         napari first takes the part of a stack that is on the screen, in all planes, and then the plane of that: of
         `arrays` it would read all planes.

@@ -147,12 +147,12 @@ def lazy_array(array: zarr.Array[Any], label: str) -> LazyArray:
     tries = _TRIES if is_url(label) else 1
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        for _ in range(tries - 1):
-            try:
-                return np.asarray(array[box])
-            except OSError:
-                continue
         with _unread_says(label, box):
+            for _ in range(tries - 1):
+                try:
+                    return np.asarray(array[box])
+                except OSError:
+                    continue
             return np.asarray(array[box])
 
     stored = array.shards or array.chunks
