@@ -63,7 +63,10 @@ def test_a_large_image_goes_on_where_it_was_stopped(run, block_service, folder: 
     assert [path.name for path in (image / "labels").iterdir() if path.name.startswith(".unetseg")] == []
     assert [event.fraction for event in events if event.status == "running"] == [0, 0.5, 0, 0.5, 1]
     assert (events[-1].objects, events[-1].message) == (5, "a word")
+    left = image / "labels" / ".unetseg-job-fake"  # as a run leaves it that is killed before it has removed it
+    left.mkdir()
     assert run(service, image).count("skipped") == 1
+    assert not left.exists()
     assert run(service, image, redo=True).count("done") == 1
     assert service.blocks == [0, 32] * 2
 

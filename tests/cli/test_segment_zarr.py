@@ -170,3 +170,34 @@ def test_a_folder_of_images_is_not_looked_into_where_it_is_one(call, write_image
     run = call("segment", folder, "-r", "--model", bright_model, "-o", tmp_path / "out")
     assert run.exit_code == 0, run.output
     assert run.stdout.splitlines()[-1].startswith("5 of 5 images segmented: 7 objects")
+
+
+def test_an_image_beyond_memory_has_the_same_results(call, write_image, bright_model, tmp_path, monkeypatch):
+    pixels, truth = squares(3)
+    results = []
+    for name in ("whole", "blocks"):
+        image = write_image(tmp_path / name / "a.zarr", pixels)
+        run = call("segment", image, "--model", bright_model, "--save", "maps", "--min-confidence", "0.9")
+        assert run.exit_code == 0, run.output
+        assert run.stdout.splitlines()[-1].startswith("1 of 1 image segmented: 3 objects")
+        labels = open_labels(image / "labels" / "bright")
+        np.testing.assert_array_equal(labels.arrays[0], truth)
+        out = image.parent / "segmented"
+        table = (out / "a_table.csv").read_text()
+        maps = np.asarray(read_image(out / "a_maps.ome.zarr").array)
+        results.append((table, maps.tobytes(), labels.record["parameters"], labels.record["resized_to"]))
+        monkeypatch.setattr("napari_unetseg.batch.saving._LARGEST_PLANE", 1000)
+    assert results[0] == results[1]
+
+
+@pytest.mark.nightly
+def test_workers_do_a_plate_as_one_process_does(shell, write_plate, bright_model, tmp_path):
+    tables = []
+    for name, more in (("one", ()), ("many", ("--workers", "2"))):
+        plate = write_plate(tmp_path / name / "plate.zarr")
+        run = shell("segment", plate, "--model", bright_model, *more)
+        assert run.returncode == 0, run.stderr
+        np.testing.assert_array_equal(open_labels(plate / "B/3/1/labels/bright").arrays[0], squares(2)[1])
+        folder = plate.parent / "segmented"
+        tables.append([(folder / f"segmentation_{of}.csv").read_text() for of in ("objects", "wells")])
+    assert tables[0] == tables[1]

@@ -1,6 +1,6 @@
 """A process that segments an image in small blocks by the workers of a scheduler; for `test_kills.py`.
 
-It prints a line when as many units are done as it was told, and goes on once it reads one.
+It prints a line once a few units of the stage are done that it was told, and goes on once it reads one.
 """
 
 import sys
@@ -19,9 +19,10 @@ from napari_unetseg.service import SegmentationService, block_segmentation
 
 SIDE = 64
 WINDOW = 96
+FEW = 5
 
 
-def segment(scheduler: str, image: Path, folder: Path, model: Path, moment: int) -> None:
+def segment(scheduler: str, image: Path, folder: Path, model: Path, stage: str) -> None:
     block_segmentation.JobSpec = partial(JobSpec, block_side=SIDE)
     settings = Settings.model_validate({"unet": {"inference": {"window": WINDOW}}})
     source = BlockSource(path=str(image))
@@ -35,11 +36,10 @@ def segment(scheduler: str, image: Path, folder: Path, model: Path, moment: int)
 
     def note(now: BlockProgress) -> None:
         nonlocal count
-        if now.finished is None:
-            return
-        count += 1
-        if count == moment:
-            sys.stdout.write(f"{now.stage}\n")
+        count += now.stage == stage and now.finished is not None
+        if count == FEW:
+            count += 1
+            sys.stdout.write(f"{stage}\n")
             sys.stdout.flush()
             sys.stdin.readline()
 
@@ -49,4 +49,4 @@ def segment(scheduler: str, image: Path, folder: Path, model: Path, moment: int)
 
 
 if __name__ == "__main__":
-    segment(sys.argv[1], *map(Path, sys.argv[2:5]), int(sys.argv[5]))
+    segment(sys.argv[1], *map(Path, sys.argv[2:5]), sys.argv[5])

@@ -6,17 +6,16 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from threading import Event
+from typing import Any
 
-import numpy as np
 import pytest
 
-from napari_unetseg.blockwise.job import BlockJob, BlockSource
+from napari_unetseg.blockwise.job import BlockJob
 from napari_unetseg.blockwise.job_folder import load_json, save_json
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.cluster.connection import Cluster
 from napari_unetseg.cluster.dask_executor import DaskExecutor
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
-from napari_unetseg.io import read_image
 from napari_unetseg.service import SegmentationService
 
 UNITS = [Unit(0, number) for number in range(12)]
@@ -95,6 +94,29 @@ def test_what_a_unit_raises_reaches_the_caller_in_its_words(executor: DaskExecut
     assert not small_job.folder.stop_requested  # what failed may be tried in another way
 
 
+def test_network_units_go_to_workers_with_a_gpu_where_there_are_some(
+    executor: DaskExecutor, small_job: BlockJob, workers: Cluster
+) -> None:
+    pids = workers.client.run(os.getpid)
+    having = min(pids)
+
+    async def say(gpus: int, dask_worker: Any) -> None:
+        await dask_worker.set_resources(GPU=gpus)
+
+    workers.client.run(say, 1, workers=[having])
+    try:
+        run(executor, small_job, Writing(name="network"))
+        run(executor, small_job, Writing())
+    finally:
+        workers.client.run(say, 0, workers=[having])
+    done_in = {
+        name: {load_json(small_job.folder.unit_file(name, unit, ".json"))["process"] for unit in UNITS}
+        for name in ("network", "writing")
+    }
+    assert done_in["network"] == {pids[having]}
+    assert done_in["writing"] <= set(pids.values())
+
+
 def test_cancel_ends_units_under_way_before_it_returns(executor: DaskExecutor, small_job: BlockJob) -> None:
     waiting = small_job.folder.path / "waiting"
     with pytest.raises(Cancelled):
@@ -115,19 +137,3 @@ def test_a_folder_that_workers_do_not_see_is_named(executor: DaskExecutor, small
     small_job.folder.path.rmdir()
     with pytest.raises(UnetsegError, match=r"job: the worker tcp.* does not see this folder"):
         run(executor, small_job, Writing())
-
-
-def test_the_network_says_the_same_to_workers(
-    executor: DaskExecutor, bright_service: SegmentationService, small_job: BlockJob
-) -> None:
-    source = small_job.spec.source
-    assert source is not None
-    image = read_image(source.path)
-    folder = small_job.folder.path / "whole"
-    bright_service.segment_blocks(
-        image, folder, small_job.target, executor=executor, source=BlockSource(path=source.path)
-    )
-    probability = bright_service.segment(image).probability
-    files = sorted(folder.glob("network-*/00000/*"))
-    assert len(files) == 1
-    np.testing.assert_array_equal(np.load(files[0]), probability)

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import pickle
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,3 +215,23 @@ def test_a_cancelled_call_is_no_error(service, squares):
     with pytest.raises(Cancelled):
         service.segment(squares, cancel=lambda: True)
     assert service.health(dummy_inference=False).last_error is None
+
+
+def test_a_service_in_another_process_is_made_once_of_the_same_model(bright_model: Path) -> None:
+    with SegmentationService(bright_model, "cpu", "torch") as service:
+        sent = pickle.dumps(service)
+        there = pickle.loads(sent)
+        assert there is not service
+        assert pickle.loads(sent) is there
+        assert there.package.source == service.package.source
+        assert there.settings == service.settings
+
+
+def test_another_model_of_the_same_name_is_refused_in_another_process(bright_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(bright_model, tmp_path / "bright")
+    sent = pickle.dumps(SegmentationService(folder, "cpu", "torch"))
+    weights = (folder / "model.yaml").read_text(encoding="utf-8")
+    old = weights.split("sha256: ")[1][:64]
+    (folder / "model.yaml").write_text(weights.replace(old, "f" * 64), encoding="utf-8")
+    with pytest.raises(ModelError, match="has another model of this name"):
+        pickle.loads(sent)

@@ -1,6 +1,7 @@
 """The results of each file on disk: its files, its line in the journal, and whether both are there already."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -21,8 +22,8 @@ from napari_unetseg.batch.output_files import (
 from napari_unetseg.batch.places import absolute, address, is_zarr
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_block_results, save_results
-from napari_unetseg.batch.zarr_results import ZarrLabels, check_replaceable, finish_blocks
-from napari_unetseg.errors import ImageError, one_line
+from napari_unetseg.batch.zarr_results import ZarrLabels, check_replaceable, finish_blocks, job_folder
+from napari_unetseg.errors import ImageError, UnetsegError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
 from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
@@ -285,6 +286,15 @@ class ResultStore:
         message = " ".join([*result.warnings, *kept])
         record = self._record(current, "done", results=kinds, written=written, objects=result.count, message=message)
         return self._event(current.file, "done", record)
+
+    def drop_leftovers(self, file: Path) -> None:
+        """Remove what a run that was killed at its very end kept of a file that is finished."""
+        folder = job_folder(self._targets[file])
+        if folder.is_dir():
+            from napari_unetseg.service.block_segmentation import remove_job
+
+            with suppress(UnetsegError):  # another run has begun to do it otherwise
+                remove_job(folder)
 
     def set_aside(self, file: Path, kinds: tuple[ResultKind, ...]) -> list[Sentence]:
         """Keep files that somebody changed under another name; say so."""

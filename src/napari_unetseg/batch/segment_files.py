@@ -272,6 +272,7 @@ class _Batch:
         try:
             done = self.store.finished_event(file, sha256, redo=self._job.redo)
             if done is not None:
+                self.store.drop_leftovers(file)
                 return _Found(sha256, done)
             if not self.store.claim(file):
                 return _Found(sha256, None)

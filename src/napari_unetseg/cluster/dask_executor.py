@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unetseg.blockwise.job import NETWORK, PLAN, BlockJob
@@ -48,6 +49,8 @@ class DaskExecutor:
         self._service = service
         self._client = client
         self._tell = tell
+        self._checked: tuple[Path, tuple[str, ...]] | None = None
+        self._sharers: dict[str, int] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel without the connection."""
@@ -82,8 +85,12 @@ class DaskExecutor:
             )
         with self._reached() as client:
             workers = wait_for_workers(client, self._tell, cancel)
-            check_workers(client, job.folder.path)
-            order = WorkOrder(job.folder.path.absolute(), job.spec, job.target, self._service, core_sharers(client))
+            folder = job.folder.path.absolute()
+            if self._checked != (folder, workers.addresses):
+                check_workers(client, folder)
+                self._sharers = core_sharers(client)
+                self._checked = folder, workers.addresses
+            order = WorkOrder(folder, job.spec, job.target, self._service, self._sharers)
             for_network = stage.name in (NETWORK, PLAN)
             resources = {GPU: 1.0} if for_network and workers.have_gpus else None
             groups = _groups(units, workers.threads, _MOST.get(stage.name, _MOST_ELSE))

@@ -120,7 +120,7 @@ def do_tasks(
                 killed.append(number)
             else:
                 raise _in_words(error) from error
-    return killed
+    return sorted(killed)
 
 
 @contextmanager

@@ -168,8 +168,8 @@ class LabelPyramid:
         ----------
         table
             What was measured, by column, with one called ``label``; in stacks objects may have several rows. It is
-            kept with the labels, and in the format's own way, too, where it has up to `MOST_PROPERTIES` rows, one
-            for each object.
+            kept with the labels: in the format's own way where it has up to `MOST_PROPERTIES` rows, one for each
+            object, and else as arrays.
         table_file
             A file of the table, of which a viewer is told where `table` is not given.
         colours
@@ -203,10 +203,16 @@ class LabelPyramid:
             if colours is not None:
                 about["colors"] = colours_as_stated(colours, np.empty(0, int) if table is None else table["label"])
             if table is not None:
-                write_columns(group, table)
                 labels = np.asarray(table["label"])
-                if 0 < len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
-                    about["properties"] = properties_as_stated(table)
+                listed: list[dict[str, Any]] = []
+                if len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
+                    listed = properties_as_stated(table)
+                if listed:
+                    about["properties"] = listed
+                # Two files for each column, of which a plate would have hundred thousands, only where they say more:
+                # properties leave out what is not known of any object.
+                if len({name for one in listed for name in one}) < len(table):
+                    write_columns(group, table)
             if table_file is not None:
                 own["table_file"] = _relative(table_file, folder)
             group.attrs.put(enveloped(version, {**said, "image-label": about}, own))
