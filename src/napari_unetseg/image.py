@@ -23,6 +23,7 @@ TRIAL_SIDE = 512
 """Most pixels along each axis of what models are tried on: enough to judge by, and quick."""
 
 _ROWS_AT_ONCE = 1024
+_VALUES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -240,8 +241,9 @@ class Image:
         low, high = np.inf, -np.inf
         for _, plane in self.planes():
             pixels = plane.channels_first
-            for start in range(0, pixels.shape[1], _ROWS_AT_ONCE):
-                values = np.asarray(pixels[:, start : start + _ROWS_AT_ONCE])
+            rows = min(max(_VALUES_AT_ONCE // (pixels.size // pixels.shape[1]), 1), _ROWS_AT_ONCE)
+            for start in range(0, pixels.shape[1], rows):
+                values = np.asarray(pixels[:, start : start + rows])
                 values = values[np.isfinite(values)]
                 if values.size:
                     low, high = min(low, float(values.min())), max(high, float(values.max()))

@@ -1,8 +1,9 @@
 """A service without a network: bright pixels are objects."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,14 +76,14 @@ class FakeService:
             if progress is not None:
                 progress(2 * number + 1, 2 * number + 2)
                 progress(2 * number + 2, 2 * number + 2)
-            if image.name.startswith("sick"):
+            if "sick" in image.name:
                 yield Failure(image.name, UnetsegError(f"{image.name}: the network fell ill."))
                 continue
             yield self._segment(image, wanted)
 
     def _segment(self, image: Image, options: SegmentOptions) -> Segmentation:
         parameters = options.parameters(self.card)
-        grey = image.channels_first.mean(axis=0)
+        grey = np.asarray(image.channels_first).mean(axis=0)
         probability = (grey / 1000).astype(np.float32)
         labels, _ = ndimage.label(probability >= parameters.threshold)
         fields = dict.fromkeys(Provenance.__dataclass_fields__)
@@ -96,6 +97,49 @@ class FakeService:
             provenance=provenance,
             warnings=("a remark",) if image.name.startswith("odd") else (),
         )
+
+
+@dataclass
+class BlockService(FakeService):
+    """Writes the left half of the labels, and the right one in a further call where `stops` is set.
+
+    Attributes
+    ----------
+    stops
+        Whether the first call is cancelled after its first block.
+    blocks
+        Columns of all blocks that were written.
+    """
+
+    stops: bool = False
+    blocks: list[int] = field(default_factory=list)
+
+    def segment_blocks(self, image: Any, folder: Path, target: Any, *, conclude: Any, **told: Any) -> None:
+        whole = self._segment(replace(image, array=np.asarray(image.array)), SegmentOptions.of())
+        folder.mkdir(exist_ok=True)
+        for start in (0, 32):
+            mark = folder / str(start)
+            if not mark.exists():
+                target.write_block((), (slice(0, 32), slice(start, start + 32)), whole.labels[:, start : start + 32])
+                mark.touch()
+                self.blocks.append(start)
+            told["progress"](SimpleNamespace(done=start + 32.0, total=64.0))
+            if self.stops:
+                self.stops = False
+                raise Cancelled("stopped")
+        table = folder / "table.csv"
+        table.write_text("label,area_px,solidity\n" + "".join(f"{n},16,\n" for n in range(1, whole.count + 1)))
+        fields: dict[str, Any] = dict.fromkeys(Provenance.__dataclass_fields__)
+        provenance = Provenance(**(fields | {"model": "fake", "parameters": {}, "versions": {}}))
+        conclude(SimpleNamespace(count=whole.count, table=table, warnings=("a word",), provenance=provenance))
+        for path in [*folder.iterdir()]:
+            path.unlink()
+        folder.rmdir()
+
+
+@pytest.fixture
+def block_service() -> type[BlockService]:
+    return BlockService
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import tifffile
 from napari_unetseg.batch.corrected_results import ORIGINAL, compare_labels
 from napari_unetseg.batch.folder_journal import Changes
 from napari_unetseg.batch.folder_review import open_review
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind
+from napari_unetseg.batch.output_files import ALL, ENDINGS, ResultKind
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import read_geojson, read_image, read_label_image
 from napari_unetseg.io.claims import Claims, claim_path
 
-WRITTEN_ANEW = [kind for kind in ResultKind if kind is not ResultKind.CONFIDENCE]
+WRITTEN_ANEW = [kind for kind in ALL if kind is not ResultKind.CONFIDENCE]
 
 
 def rows(path):
@@ -35,7 +35,7 @@ def corrected(labels):
 @pytest.fixture
 def review(save, results):
     save("a.tif", 5)
-    return open_review(results(*ResultKind))
+    return open_review(results(*ALL))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def fixed(review):
 
 
 def content(item):
-    return {kind: item.target.path(ENDINGS[kind]).read_bytes() for kind in ResultKind}
+    return {kind: item.target.path(ENDINGS[kind]).read_bytes() for kind in ALL}
 
 
 def test_what_changed_is_counted_in_objects():
@@ -157,7 +157,7 @@ def test_what_was_never_corrected_cannot_be_restored(review):
 def test_a_run_leaves_corrections_and_says_so(fixed, service, results, folder):
     before = content(fixed)
     service.seen.clear()
-    results(*ResultKind)
+    results(*ALL)
     assert service.seen == []
     assert content(fixed) == before
     assert open_review(folder).items[0].decision == "fixed"
@@ -181,7 +181,7 @@ def test_whatever_is_decided_later_a_run_leaves_corrections(review, fixed, resul
     again = review.decide(fixed, decision)
     assert again.decided is None or again.decided.changes == fixed.decided.changes
     service.seen.clear()
-    results(*ResultKind)
+    results(*ALL)
     assert service.seen == []
     assert content(fixed) == before
     assert review.decide(again, "fixed").decided.fixed == fixed.decided.fixed
@@ -189,7 +189,7 @@ def test_whatever_is_decided_later_a_run_leaves_corrections(review, fixed, resul
 
 def test_a_run_with_other_parameters_sets_corrections_aside(fixed, results):
     labels = read_label_image(fixed.labels_path).array
-    results(*ResultKind, segment_options={"threshold": 0.95})
+    results(*ALL, segment_options={"threshold": 0.95})
     aside = fixed.labels_path.with_name(fixed.labels_path.name + ".changed")
     np.testing.assert_array_equal(tifffile.imread(aside), labels)
     item = open_review(fixed.target.folder).items[0]

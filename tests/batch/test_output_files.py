@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_unetseg.batch.output_files import ResultKind, Target, parse_results, plan_targets
+from napari_unetseg.batch.output_files import ALL, ResultKind, Target, parse_results, plan_targets
 
 OUT = Path("out")
 
@@ -67,8 +67,9 @@ def test_labels_and_table_are_always_kept():
     assert parse_results("") == (ResultKind.LABELS, ResultKind.TABLE)
     assert parse_results(" table, Overlay ") == (ResultKind.LABELS, ResultKind.TABLE, ResultKind.OVERLAY)
     assert parse_results("ome-tiff,ROIs") == (ResultKind.LABELS, ResultKind.ROIS, ResultKind.OME_TIFF, ResultKind.TABLE)
-    assert parse_results("all") == tuple(ResultKind)
+    assert parse_results("all") == ALL
+    assert parse_results("ome-zarr, maps") == (ResultKind.TABLE, ResultKind.OME_ZARR, ResultKind.MAPS)
     with pytest.raises(
-        ValueError, match="mask, roi: not among labels, contours, rois, ome-tiff, confidence, table, overlay, all"
+        ValueError, match=r"mask, roi: not among labels, contours, .*, overlay, ome-zarr, maps, parquet, all"
     ):
         parse_results("roi,mask,labels")

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from napari_unetseg.batch.folder_journal import WrittenFile
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.batch.output_files import ALL, ENDINGS, ResultKind, Target
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.image import Image
@@ -21,7 +21,7 @@ def target(service, tmp_path):
         y, x = 20 * (number // 3), 20 * (number % 3)
         array[y + 2 : y + 8 + number, x + 2 : x + 10] = 900
     target = Target(tmp_path, "a")
-    save_results(service._segment(Image(array), SegmentOptions.of()), target, tuple(ResultKind))
+    save_results(service._segment(Image(array), SegmentOptions.of()), target, ALL)
     return target
 
 
@@ -30,7 +30,7 @@ def written(target, kind):
     return WrittenFile(size=path.stat().st_size, sha256=hash_file(path))
 
 
-@pytest.fixture(params=list(ResultKind), ids=str)
+@pytest.fixture(params=ALL, ids=str)
 def kind(request):
     return request.param
 

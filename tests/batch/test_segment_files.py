@@ -19,7 +19,7 @@ import tifffile
 from napari_unetseg.batch.background_writer import MAX_WAITING
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
-from napari_unetseg.batch.output_files import ResultKind, with_always
+from napari_unetseg.batch.output_files import ALL, ResultKind, with_always
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import FILES, OBJECTS
@@ -528,11 +528,11 @@ def test_the_network_goes_on_while_a_result_is_written(run, save, service, event
     computed_next, order = threading.Event(), []
     service.before = lambda name: name == "b.tif" and computed_next.set()
 
-    def write(segmentation, target, kinds):
+    def write(segmentation, target, kinds, *more):
         # Ends only if the network comes to the next image meanwhile.
         assert computed_next.wait(60)
         order.append((target.stem, threading.current_thread() is threading.main_thread()))
-        save_results(segmentation, target, kinds)
+        save_results(segmentation, target, kinds, *more)
 
     monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
     assert run().count("done") == 3
@@ -544,11 +544,11 @@ def test_what_cannot_be_written_fails_alone_and_holds_no_pixels(run, save, folde
         save(f"{name}.tif", 2)
     held = []
 
-    def write(segmentation, target, kinds):
+    def write(segmentation, target, kinds, *more):
         held.append(weakref.ref(segmentation))
         if target.stem == "b":
             raise UnetsegError("the disk is full.")
-        save_results(segmentation, target, kinds)
+        save_results(segmentation, target, kinds, *more)
 
     monkeypatch.setattr("napari_unetseg.batch.result_store.save_results", write)
     counts = run()
@@ -639,11 +639,11 @@ def test_a_name_that_is_no_utf8_stops_nobody(run, save, folder):
     out = folder / "out"
     for name in (b"zelle_\xfc.tif", b"zelle_\xe4.tif"):
         shutil.copy(folder / "a.tif", folder / os.fsdecode(name))
-    counts = run(results=tuple(ResultKind))
+    counts = run(results=ALL)
     assert (counts.count("failed"), counts.count("done")) == (0, counts.total)
     assert {"zelle_%FC.tif", "zelle_%E4.tif"} <= set(standing(out))
     assert count_objects(out) == {"a.tif": 2, "zelle_%FC.tif": 2, "zelle_%E4.tif": 2}
     labels = [read_image(out / f"zelle_{name}_labels.tif").array for name in ("%FC", "%E4")]
     np.testing.assert_array_equal(*labels)
-    again = run(results=tuple(ResultKind))
+    again = run(results=ALL)
     assert again.count("skipped") == again.total == counts.total

@@ -123,3 +123,34 @@ def test_a_job_that_is_asked_to_stop_stops_and_goes_on(jobs, make, model, image)
     job.folder.withdraw_stop()
     run_job(stopping, [stage], LocalExecutor(), lambda _: None, lambda: False)
     assert stage.concluded == 1
+
+
+class RunsShort:
+    """A backend whose memory ends after some windows: from then on no large one fits."""
+
+    def __init__(self, backend, fitting):
+        self._backend = backend
+        self._fitting = fitting
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def start(self, channels, windows, cancel=None, out=None):
+        self._fitting -= 1
+        if self._fitting < 0 and len(windows[0].rows) > 350:
+            raise MemoryError("nothing is left")
+        return self._backend.start(channels, windows, cancel, out)
+
+
+def test_blocks_are_done_again_where_windows_become_smaller(jobs, make):
+    model = make.model(make.card("instance"), 600)
+    model.limits.lower("cpu", window=600)
+    model._backend = RunsShort(model._backend, 3)
+    image = Image((np.random.default_rng(3).random((800, 820)) * 255).astype(np.uint8))
+    job, stage = jobs(image, model, block_side=128), Sums()
+    run_job(job, [*make.network_stages(), stage], LocalExecutor(stage), lambda _: None, lambda: False)
+    assert job.tiling.tiles.window == 300
+    for unit in stage.units(job):
+        region = grow_block(job.grid.block(unit.number), MARGIN, job.grid.shape)
+        expected = job.maps(0)["foreground"][region].sum(dtype=np.float64)
+        assert load_arrays(job.folder.unit_file("sums", unit))["found"] == expected

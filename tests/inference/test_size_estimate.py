@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from napari_unetseg.image import Image
 from napari_unetseg.inference.size_estimate import area_weighted_diameter, estimate_diameter, typical_diameter
+from napari_unetseg.lazy_array import LazyArray
 
 
 def discs(diameter, count=5, seed=0):
@@ -29,6 +30,12 @@ def test_where_the_two_measures_part_nothing_is_said_rather_than_something_wrong
     image = discs(diameter)
     guess = estimate_diameter(Image(5000 - image if dark else image))
     assert guess is None or guess == pytest.approx(diameter, rel=0.2)
+
+
+def test_an_image_that_is_not_in_memory_is_measured_alike():
+    pixels = discs(30)
+    lazy = LazyArray(lambda box: pixels[box], pixels.shape, pixels.dtype)
+    assert estimate_diameter(Image(lazy)) == estimate_diameter(Image(pixels))
 
 
 def test_a_large_image_of_large_objects_is_looked_at_from_further_away():

@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.io import read, read_image, read_tiff
+from napari_unetseg.lazy_array import LazyArray
 
 RNG = np.random.default_rng(0)
 
@@ -150,17 +151,27 @@ def test_missing_files_and_folders_are_named(tmp_path):
         read_image(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", ["npy", "tif"])
-def test_pixels_of_a_large_file_stay_in_it(tmp_path, monkeypatch, suffix):
+def test_pixels_of_a_large_array_stay_in_its_file(tmp_path, monkeypatch):
     pixels = RNG.integers(0, 65535, (30, 40), dtype=np.uint16)
-    path = tmp_path / f"large.{suffix}"
-    np.save(path, pixels) if suffix == "npy" else tifffile.imwrite(path, pixels)
-    for module in (read, read_tiff):
-        monkeypatch.setattr(module, "READ_AT_ONCE", 1000)
+    path = tmp_path / "large.npy"
+    np.save(path, pixels)
+    monkeypatch.setattr(read, "READ_AT_ONCE", 1000)
     array = read_image(path).array
-    assert isinstance(array, np.memmap)
-    assert not array.flags.writeable
+    assert isinstance(array, LazyArray)
     np.testing.assert_array_equal(array, pixels)
+    np.testing.assert_array_equal(array[3::7, ::-2], pixels[3::7, ::-2])
+    np.save(path, pixels.T[np.newaxis])
+    np.testing.assert_array_equal(read_image(path, "YX").array, pixels.T)
+
+
+def test_pixels_of_a_large_tiff_stay_in_it(tmp_path, monkeypatch):
+    pixels = RNG.integers(0, 65535, (30, 40), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "large.tif", pixels)
+    monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 1000)
+    array = read_image(tmp_path / "large.tif").array
+    assert isinstance(array, LazyArray)
+    np.testing.assert_array_equal(array, pixels)
+    np.testing.assert_array_equal(array[3::7, ::-2], pixels[3::7, ::-2])
 
 
 def test_so_do_those_of_the_other_byte_order(tmp_path, monkeypatch):
@@ -168,7 +179,8 @@ def test_so_do_those_of_the_other_byte_order(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "large.tif", pixels, imagej=True, byteorder=">")
     monkeypatch.setattr(read_tiff, "READ_AT_ONCE", 1000)
     array = read_image(tmp_path / "large.tif").array
-    assert not array.flags.owndata
+    assert isinstance(array, LazyArray)
+    assert array.dtype.isnative
     np.testing.assert_array_equal(array, pixels)
 
 
@@ -190,3 +202,19 @@ def test_a_name_that_is_no_utf8_is_read_and_said(tmp_path, suffix):
     np.testing.assert_array_equal(image.array, pixels)
     assert (image.name, image.path) == (f"zelle_%FC.{suffix}", str(path))
     assert image.remarks == (f"The name of the file is not UTF-8; results and tables write it as zelle_%FC.{suffix}.",)
+
+
+def test_a_level_of_a_pyramid_is_chosen_and_what_is_none_has_one(tmp_path):
+    pixels = RNG.integers(0, 255, (64, 48), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(pixels, subifds=1, metadata={"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
+        file.write(pixels[::2, ::2], subfiletype=1)
+    for level in (1, "-1", "1 µm", "40 px"):
+        image = read_image(tmp_path / "a.ome.tif", level=level)
+        assert image.scale == (1.0, 1.0)
+        np.testing.assert_array_equal(image.array, pixels[::2, ::2])
+    with pytest.raises(ImageError, match="level 2 does not exist; there are 0 to 1"):
+        read_image(tmp_path / "a.ome.tif", level=2)
+    np.save(tmp_path / "a.npy", pixels)
+    with pytest.raises(ImageError, match="level 1 does not exist; there are 0 to 0"):
+        read_image(tmp_path / "a.npy", level=1)

@@ -1,11 +1,14 @@
-"""Measurements as text that a spreadsheet reads."""
+"""Measurements as text that a spreadsheet reads, and as Parquet."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
 
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import write_table
+from napari_unetseg.io.table import convert_table, unit_of
 
 
 def test_columns_become_rows(tmp_path):
@@ -25,3 +28,53 @@ def test_unequal_columns_are_refused_and_leave_nothing(tmp_path):
     with pytest.raises(ValueError):
         write_table(tmp_path / "a.csv", {"label": [1, 2], "area": [1.0]})
     assert not list(tmp_path.iterdir())
+
+
+def test_parquet_keeps_numbers_as_they_are_with_their_units(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = {"label": np.array([1, 2]), "area_um2": np.array([1 / 3, np.nan]), "class": ["a", None]}
+    write_table(tmp_path / "a.parquet", table)
+    read = parquet.read_table(tmp_path / "a.parquet")
+    assert read.to_pydict() == {"label": [1, 2], "area_um2": [1 / 3, None], "class": ["a", None]}
+    assert read.schema.field("area_um2").metadata == {b"unit": "µm²".encode()}
+    assert read.schema.field("label").metadata is None
+    with pytest.raises(ValueError, match="differ in length"):
+        write_table(tmp_path / "b.parquet", {"label": [1, 2], "area": [1.0]})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_long_table_of_text_becomes_parquet(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = 200_000  # more than are looked at before the types of columns are decided
+    area = np.arange(rows, dtype=float)
+    area[-1] = 0.5
+    write_table(tmp_path / "a.csv", {"label": np.arange(rows), "area_um2": area, "bbox_min_y_px": np.arange(rows)})
+    convert_table(tmp_path / "a.csv", tmp_path / "a.parquet")
+    read = parquet.read_table(tmp_path / "a.parquet")
+    assert [str(field.type) for field in read.schema] == ["int64", "double", "int64"]
+    assert read["area_um2"].to_pylist()[-2:] == [rows - 2, 0.5]
+    assert read["label"].to_pylist()[-1] == rows - 1
+
+
+def test_what_is_no_table_is_named(tmp_path):
+    pytest.importorskip("pyarrow.parquet")
+    with pytest.raises(UnetsegError, match=r"none\.csv: cannot be read as a table"):
+        convert_table(tmp_path / "none.csv", tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("label,area\n1,2\n3\n")
+    with pytest.raises(UnetsegError, match=r"a\.csv: cannot be read as a table"):
+        convert_table(tmp_path / "a.csv", tmp_path / "a.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_without_its_library_parquet_is_refused_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UnetsegError, match=r'pip install "napari-unetseg\[parquet\]"'):
+        write_table(tmp_path / "a.parquet", {"label": [1]})
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [("area_um2", "µm²"), ("centroid_y_px", "px"), ("perimeter_nm", "nm"), ("mean_intensity_2", None), ("label", None)],
+)
+def test_the_unit_of_a_column_is_in_its_name(column, unit):
+    assert unit_of(column) == unit

@@ -186,6 +186,7 @@ def test_the_palette_checks_and_loads_the_model_in_the_panel(make_napari_viewer:
         ("improve_model", "learning", "open_improve"),
         ("train_model", "learning", "open_train"),
         ("review_folder", "reviewing", "open"),
+        ("open_plate", "plates", "open"),
         ("compare_models", "comparing", "open"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from napari_unetseg import Image, SegmentationService, probability_maps
 from napari_unetseg.inference import intensity_range, normalisation
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing import blocks, decoding, object_groups
 
 
@@ -24,7 +25,7 @@ def pixels(squares):
     return np.tile(squares, (3, 2))
 
 
-@pytest.mark.parametrize("stored", ["in memory", "in chunks", "in the other byte order"])
+@pytest.mark.parametrize("stored", ["in memory", "in chunks", "left where it is", "in the other byte order"])
 def test_a_large_image_gives_what_it_would_give_in_memory(bright_model, settings, pixels, stored, request):
     service = SegmentationService(bright_model, settings=settings(inference__window=64))
     expected = service.segment(Image(pixels, name="scan"))
@@ -32,6 +33,7 @@ def test_a_large_image_gives_what_it_would_give_in_memory(bright_model, settings
     stored_pixels = {
         "in memory": pixels,
         "in chunks": da.from_array(pixels, chunks=20),
+        "left where it is": LazyArray(lambda box: pixels[box], pixels.shape, pixels.dtype, (20, 20)),
         "in the other byte order": pixels.astype(pixels.dtype.newbyteorder()),
     }
     result = service.segment(Image(stored_pixels[stored], name="scan"))

@@ -33,6 +33,7 @@ ORIGINAL = ".original"
 LARGEST_NUMBER = 2**24
 """Of an object of corrected labels; tables by number would fill the memory."""
 
+_TABLES = (ResultKind.TABLE, ResultKind.PARQUET)
 _OF_THE_NETWORK = ("confidence", "agreement")
 
 
@@ -143,8 +144,10 @@ def write_correction(file: Path, target: Target, record: Record, labels: NDArray
         table = _table(segmentation, target, record, unaltered)
         for kind in kinds:
             _keep_original(target, kind, record)
-        write_table(target.path(ENDINGS[ResultKind.TABLE]), table)
-        save_results(segmentation, target, [kind for kind in kinds if kind is not ResultKind.TABLE])
+        for of_tables in _TABLES:
+            if of_tables in kinds:
+                write_table(target.path(ENDINGS[of_tables]), table)
+        save_results(segmentation, target, [kind for kind in kinds if kind not in _TABLES])
         return Correction({kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}, changes)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import ENDINGS, result_stem
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence
 
@@ -17,8 +18,8 @@ ALL = "*"
 def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) -> list[Path]:
     """Find the image files of a folder, sorted.
 
-    What earlier runs made is left out: sub-folders in which a run keeps its journal, and results beside their image.
-    Hidden files and folders are left out, too.
+    A folder that is OME-Zarr is an image, and not looked into. What earlier runs made is left out: sub-folders in which
+    a run keeps its journal, and results beside their image. Hidden files and folders are left out, too.
 
     Parameters
     ----------
@@ -45,19 +46,27 @@ def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) ->
 def images_among(paths: Iterable[Path]) -> list[Path]:
     """Keep the image files, sorted, without the results that an earlier run left beside their image."""
     found = sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        path for path in paths if not path.name.startswith(".") and (_is_image_file(path) or is_ome_zarr(path))
     )
     results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
     return [path for path in found if path not in results]
+
+
+def _is_image_file(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     for current, folders, names in os.walk(folder, onerror=_refuse):
         here = Path(current)
         yield from (here / name for name in names)
-        wanted = [name for name in folders if not name.startswith(".") and not (here / name / JOURNAL_FILE).exists()]
+        images = {name for name in folders if is_ome_zarr(here / name)}
+        yield from (here / name for name in images)
+        wanted = [
+            name
+            for name in folders
+            if not name.startswith(".") and name not in images and not (here / name / JOURNAL_FILE).exists()
+        ]
         folders[:] = sorted(wanted) if recursive else []
 
 

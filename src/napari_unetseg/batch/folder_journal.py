@@ -10,7 +10,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from napari_unetseg.batch.contents import list_result
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.batch.places import address, as_path, is_url
 from napari_unetseg.bounded_text import json_lines
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import sync
@@ -24,7 +26,10 @@ LARGEST_JOURNAL = 10**9
 
 
 class WrittenFile(BaseModel):
-    """What a result file held when it was written: its size in bytes, and the SHA-256 of its content."""
+    """What a result held when it was written: its size in bytes, and the SHA-256 of its content.
+
+    Of a folder, such as labels as OME-Zarr, it is that of its metadata and of what it lists; see `list_result`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,13 +38,16 @@ class WrittenFile(BaseModel):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Look at a file.
+        """Look at a file, or folder.
 
         Raises
         ------
         OSError
             If it cannot be read.
         """
+        if path.is_dir():
+            size, sha256 = list_result(path)
+            return cls(size=size, sha256=sha256)
         return cls(size=path.stat().st_size, sha256=hash_file(path))
 
 
@@ -49,9 +57,9 @@ class Record(BaseModel):
     Attributes
     ----------
     file
-        The image, relative to the folder of the journal, with forward slashes; absolute on another drive.
+        The image, relative to the folder of the journal, with forward slashes; absolute on another drive; or its URL.
     sha256
-        Of the image file; empty if it could not be read.
+        Of the image, as `hash_image` has it; empty if it could not be read.
     status
         ``"done"`` or ``"failed"``.
     stem
@@ -70,6 +78,10 @@ class Record(BaseModel):
         Why it failed, or warnings.
     finished
         When, as ISO 8601 with time zone.
+    labels
+        Where labels were written as OME-Zarr, named as `file` is; None: beside the other results, or not at all.
+    plate, well, field
+        Of a field of a plate, as `FieldPlace` has them; the plate is named as `file` is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -85,6 +97,10 @@ class Record(BaseModel):
     seconds: float = 0.0
     message: str = ""
     finished: str = Field(default_factory=lambda: datetime.now(UTC).astimezone().isoformat(timespec="seconds"))
+    labels: str | None = None
+    plate: str | None = None
+    well: str | None = None
+    field: str | None = None
 
 
 Verdict = Literal["accepted", "fixed", "rejected"]
@@ -238,6 +254,8 @@ class FolderJournal:
 
     def key(self, image: Path) -> str:
         """Return the name by which an image is recorded."""
+        if is_url(image):
+            return address(image)
         try:
             return printable(Path(os.path.relpath(image.resolve(), self.folder.resolve())).as_posix())
         except ValueError:  # Windows: on another drive
@@ -273,11 +291,20 @@ class FolderJournal:
 
     def image(self, record: Record | Decision) -> Path:
         """Return the absolute path of the image that a line is about."""
-        return Path(os.path.normpath(self.folder.resolve() / record.file))
+        return self.path(record.file)
+
+    def path(self, key: str) -> Path:
+        """Return the absolute path of what is named by a `key`."""
+        named = as_path(key)
+        return named if is_url(named) else Path(os.path.normpath(self.folder.resolve() / named))
+
+    def target(self, record: Record) -> Target:
+        """Return where the results of an image lie."""
+        return Target(self.folder, record.stem, None if record.labels is None else self.path(record.labels))
 
     def targets(self) -> Mapping[Path, Target]:
         """Return the places of all recorded images, by absolute path."""
-        return {self.image(record): Target(self.folder, record.stem) for record in self.records.values()}
+        return {self.image(record): self.target(record) for record in self.records.values()}
 
     def add(self, entry: Record | Decision) -> None:
         """Write what was made of an image, or decided about it, at once and whole.

@@ -393,9 +393,14 @@ def open_review(
         if cancel():
             raise Cancelled(Sentence("The review was not opened."))
         progress(done, steps)
-        file, target = journal.image(record), Target(journal.folder, record.stem)
+        file, target = journal.image(record), journal.target(record)
         if record.status == "failed":
             left_out.append(LeftOut(file, record.message))
+            continue
+        if ResultKind.OME_ZARR in record.results and ResultKind.LABELS not in record.results:
+            left_out.append(
+                LeftOut(file, Sentence("Its labels are OME-Zarr, which is not reviewed; open it in napari."))
+            )
             continue
         try:
             seen.append(look_at_result(file, target, record))

@@ -1,6 +1,7 @@
 """Whether a result file is still what was written: damaged ones are made again, those a user changed are kept."""
 
 import csv
+import os
 from enum import Enum
 from pathlib import Path
 from struct import unpack
@@ -8,7 +9,7 @@ from struct import unpack
 import tifffile
 
 from napari_unetseg.batch.folder_journal import WrittenFile
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.batch.output_files import FOLDERS, ResultKind, Target
 from napari_unetseg.io import read_geojson, read_image, read_rois
 from napari_unetseg.io.hashing import hash_file
 
@@ -39,7 +40,9 @@ def check_result(
     corrected
         What it held when it was corrected in a review; None if it was not.
     """
-    path = target.path(ENDINGS[kind])
+    path = target.result(kind)
+    if kind in FOLDERS:
+        return _check_folder(path, kind, written)
     try:
         size = path.stat().st_size
         if corrected is not None and size == corrected.size and hash_file(path) == corrected.sha256:
@@ -55,6 +58,16 @@ def check_result(
     return FileState.CHANGED if not is_cut and is_readable(path, kind) else FileState.DAMAGED
 
 
+def _check_folder(path: Path, kind: ResultKind, written: WrittenFile | None) -> FileState:
+    if not is_readable(path, kind):
+        return FileState.DAMAGED
+    now = WrittenFile.of(path)
+    if written is None or now == written:
+        return FileState.SAME
+    # A chunk that is missing is background to whoever reads it.
+    return FileState.DAMAGED if now.size < written.size else FileState.CHANGED
+
+
 def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile | None) -> Path | None:
     """Rename a file that is not what was written but can be read, so that nobody's corrections are replaced.
 
@@ -68,7 +81,7 @@ def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile 
     OSError
         If it cannot be renamed.
     """
-    path = target.path(ENDINGS[kind])
+    path = target.result(kind)
     if written is None or check_result(target, kind, written) is FileState.SAME or not is_readable(path, kind):
         return None
     number = 1
@@ -88,6 +101,10 @@ def is_readable(path: Path, kind: ResultKind) -> bool:
             return _is_table(path)
         elif kind is ResultKind.OVERLAY:
             read_image(path)
+        elif kind is ResultKind.PARQUET:
+            return _is_parquet(path)
+        elif kind in FOLDERS:
+            return _is_finished(path, kind)
         else:
             return _is_tiff(path)
     except Exception:  # libraries raise many kinds for damaged files
@@ -100,6 +117,24 @@ def _is_table(path: Path) -> bool:
         rows = csv.reader(file)
         columns = next(rows, [])
         return "label" in columns and all(len(row) == len(columns) for row in rows)
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        begins = file.read(4)
+        file.seek(-4, os.SEEK_END)
+        return begins == file.read(4) == b"PAR1"
+
+
+def _is_finished(folder: Path, kind: ResultKind) -> bool:
+    """Whether OME-Zarr says what is in it: of labels that is written last."""
+    from napari_unetseg.io.ome_zarr.labels import labels_in, open_labels
+    from napari_unetseg.io.ome_zarr.location import Location
+    from napari_unetseg.io.ome_zarr.opening import open_group
+
+    if kind is ResultKind.MAPS:
+        return "multiscales" in open_group(Location.of(folder)).ome
+    return bool(labels_in(folder)) or open_labels(folder).is_finished
 
 
 def _is_tiff(path: Path) -> bool:

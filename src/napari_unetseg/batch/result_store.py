@@ -1,17 +1,27 @@
 """The results of each file on disk: its files, its line in the journal, and whether both are there already."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_unetseg.batch import summary_tables
+from napari_unetseg.batch.conditions import keep_conditions
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.folder_journal import FolderJournal, Record, WrittenFile
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, output_folder, plan_targets, with_always
+from napari_unetseg.batch.output_files import (
+    FieldPlace,
+    ResultKind,
+    Target,
+    output_folder,
+    plan_targets,
+    with_always,
+)
+from napari_unetseg.batch.places import absolute, address, is_zarr
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
-from napari_unetseg.batch.saving import check_savable, save_results
+from napari_unetseg.batch.saving import check_savable, save_block_results, save_results
+from napari_unetseg.batch.zarr_results import ZarrLabels, check_replaceable, finish_blocks
 from napari_unetseg.errors import ImageError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
@@ -19,6 +29,10 @@ from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
+
+if TYPE_CHECKING:
+    from napari_unetseg.io.ome_zarr.labels import LabelPyramid
+    from napari_unetseg.service.block_segmentation import BlockResult
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,15 @@ class ResultStore:
         Kinds of results to keep besides those that are always kept.
     decided_by
         What decides the results; see `napari_unetseg.batch.fingerprint`.
+    places
+        Of the fields of plates among the images.
+    conditions
+        Of wells, for the summaries.
+    zarr
+        How labels are written as OME-Zarr.
+    targets
+        Where results go, if these files are a part of a batch that another process leads: it sweeps, too, and writes
+        the summaries.
 
     Raises
     ------
@@ -67,25 +90,47 @@ class ResultStore:
         output: Path | None,
         wanted: tuple[ResultKind, ...],
         decided_by: Mapping[str, Any],
+        *,
+        places: Mapping[Path, FieldPlace] | None = None,
+        conditions: Mapping[str, str] | None = None,
+        zarr: ZarrLabels,
+        targets: Mapping[Path, Target] | None = None,
     ) -> None:
         self._wanted = with_always(wanted)
         self._decided_by = dict(decided_by)
-        self._journals = {folder: FolderJournal(folder) for folder in {output_folder(file, output) for file in files}}
+        self._places = places or {}
+        self._zarr = zarr
+        self._conditions = conditions or {}
+        self._is_part = targets is not None
+        folders = {output_folder(file, output, self._places.get(file)) for file in files}
+        self._journals = {folder: FolderJournal(folder) for folder in folders}
         kept = {path: target for journal in self._journals.values() for path, target in journal.targets().items()}
-        self._targets = plan_targets(files, output, kept)
-        self._inputs = {file.resolve() for file in files}
+        planned = targets or plan_targets(files, output, kept, self._places)
+        self._targets = {file: self._with_labels(file, planned[file]) for file in files}
+        self._inputs = {absolute(file) for file in files}
         self._output = output
         self._claims = Claims()
         self._settled_at = monotonic()
 
     def __enter__(self) -> Self:
-        for folder in self._journals:
+        for folder, journal in self._journals.items() if not self._is_part else ():
             sweep(folder)
+            if self._conditions:
+                keep_conditions(journal, self._conditions, self._places.values())
         return self
 
     def __exit__(self, *error: object) -> None:
         self._claims.__exit__(*error)
-        self.write_summaries()
+        if not self._is_part:
+            self.write_summaries()
+
+    @property
+    def targets(self) -> Mapping[Path, Target]:
+        """Where the results of each file go."""
+        return self._targets
+
+    def _with_labels(self, file: Path, target: Target) -> Target:
+        return replace(target, labels=self._zarr.place(file))
 
     def claim(self, file: Path) -> bool:
         """Claim a file for this run; return whether it has it now, and no other process.
@@ -100,20 +145,31 @@ class ResultStore:
             return False
         journal.refresh()
         if not journal.holds_another(file, target.stem):
-            return True
+            # A run with another folder of results may write into the same image.
+            if target.labels is None or self._claims.claim(_claim_within(file, target.labels)):
+                return True
+            self._claims.release(_claim_path(target))
+            return False
         # Another process, which was given other files, has meanwhile used this name for one of them.
         self._claims.release(_claim_path(target))
-        others = {path.resolve(): place for path, place in self._targets.items() if path != file}
-        self._targets[file] = plan_targets([file], self._output, others | dict(journal.targets()))[file]
+        others = {absolute(path): place for path, place in self._targets.items() if path != file}
+        planned = plan_targets([file], self._output, others | dict(journal.targets()), self._places)
+        self._targets[file] = self._with_labels(file, planned[file])
         return self.claim(file)
 
     def release(self, file: Path) -> None:
         """Let other processes have a file."""
-        self._claims.release(_claim_path(self._targets[file]))
+        target = self._targets[file]
+        if target.labels is not None:
+            self._claims.release(_claim_within(file, target.labels))
+        self._claims.release(_claim_path(target))
 
     def is_claimed(self, file: Path) -> bool:
         """Whether a process works on a file."""
-        return is_claimed(_claim_path(self._targets[file]))
+        target = self._targets[file]
+        return is_claimed(_claim_path(target)) or (
+            target.labels is not None and is_claimed(_claim_within(file, target.labels))
+        )
 
     def finished_event(self, file: Path, sha256: str, *, redo: bool = False) -> Event | None:
         """Return the event of a file that is finished in the same way; None if it is to be done.
@@ -138,37 +194,37 @@ class ResultStore:
         if record.status == "failed":
             # Another process has just tried it; what failed before is tried again.
             return Event(file, "failed", seconds=record.seconds, message=record.message) if in_this_run else None
-        if not set(self._wanted) <= set(record.results):
+        target, wanted = self._targets[file], self._wanted_of(file)
+        if not set(wanted) <= set(record.results) or journal.target(record).labels != _absolute(target.labels):
             return None
-        target = self._targets[file]
         states = {
-            kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind))
-            for kind in self._wanted
+            kind: check_result(target, kind, record.written.get(kind), journal.corrected(file, kind)) for kind in wanted
         }
         if FileState.DAMAGED in states.values():
             return None
-        changed = [target.path(ENDINGS[kind]).name for kind, state in states.items() if state is FileState.CHANGED]
+        changed = [target.result(kind).name for kind, state in states.items() if state is FileState.CHANGED]
         decision = journal.decision(record)
         if decision is not None and decision.changes is not None:
             record = record.model_copy(update={"objects": decision.changes.after})
         return self._event(file, "skipped", record, changed)
 
-    def check_overwrites_no_input(self, file: Path) -> None:
-        """Refuse a file whose results would take the place of another input.
+    def check_overwrites_nothing(self, file: Path) -> None:
+        """Refuse a file whose results would take the place of another input, or of labels that are not ours.
 
         Raises
         ------
         ImageError
             The message names the result.
         """
-        for result in self._kinds(file):
-            path = self._targets[file].path(ENDINGS[result])
+        for result in self.kinds(file):
+            path = self._targets[file].result(result)
             if path.resolve() in self._inputs:
                 raise ImageError(
                     Sentence("its result {path} would replace another input; choose another output folder.", path=path)
                 )
+        check_replaceable(self._targets[file], file.name)
 
-    def check_savable(self, file: Path, image: Image) -> None:
+    def check_savable(self, file: Path, image: Image, *, is_large: bool = False) -> None:
         """Refuse an image of which not all results can be written, before the network runs in vain.
 
         Raises
@@ -176,7 +232,7 @@ class ResultStore:
         UnetsegError
             The message names the kind of result.
         """
-        check_savable(image, self._kinds(file))
+        check_savable(image, self.kinds(file), is_large=is_large)
 
     def save(self, current: FileInProgress, segmentation: Segmentation) -> Event:
         """Write the results of a file, or record that they cannot be written, and return the event to report.
@@ -186,12 +242,12 @@ class ResultStore:
         UnetsegError
             If the journal cannot be written.
         """
-        kinds, target = self._kinds(current.file), self._targets[current.file]
+        kinds, target = self.kinds(current.file), self._targets[current.file]
         try:
-            kept = self._set_aside(current.file, kinds)
-            save_results(segmentation, target, kinds)
+            kept = self.set_aside(current.file, kinds)
+            save_results(segmentation, target, kinds, lambda found: self._zarr.write(found, current.file, target))
             sync(target.folder)
-            written = {kind: WrittenFile.of(target.path(ENDINGS[kind])) for kind in kinds}
+            written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
             objects = segmentation.count
         except Exception as error:
             return self.record_failure(current, error)
@@ -199,17 +255,50 @@ class ResultStore:
         record = self._record(current, "done", results=kinds, written=written, objects=objects, message=message)
         return self._event(current.file, "done", record)
 
-    def _set_aside(self, file: Path, kinds: tuple[ResultKind, ...]) -> list[Sentence]:
+    def begin_blocks(self, file: Path, image: Image) -> tuple["LabelPyramid", list[Sentence]]:
+        """Return where labels of an image go that are written block by block, and what was kept under another name.
+
+        Raises
+        ------
+        UnetsegError
+            If they cannot be written there.
+        """
+        kept = self.set_aside(file, self.kinds(file))
+        target = self._targets[file]
+        return self._zarr.open_begun(image, file, target), kept
+
+    def finish_blocks(
+        self, current: FileInProgress, result: "BlockResult", labels: "LabelPyramid", kept: Sequence[Sentence]
+    ) -> Event:
+        """Write what is missing of an image whose labels were written block by block; return the event to report.
+
+        Raises
+        ------
+        UnetsegError
+            If a file cannot be written; nothing is recorded then.
+        """
+        kinds, target = self.kinds(current.file), self._targets[current.file]
+        save_block_results(result, target, kinds)
+        finish_blocks(result, labels, target)
+        sync(target.folder)
+        written = {kind: WrittenFile.of(target.result(kind)) for kind in kinds}
+        message = " ".join([*result.warnings, *kept])
+        record = self._record(current, "done", results=kinds, written=written, objects=result.count, message=message)
+        return self._event(current.file, "done", record)
+
+    def set_aside(self, file: Path, kinds: tuple[ResultKind, ...]) -> list[Sentence]:
         """Keep files that somebody changed under another name; say so."""
-        record, target = self._journal(file).record(file), self._targets[file]
-        kept = []
+        journal, target = self._journal(file), self._targets[file]
+        record, kept = journal.record(file), []
         for kind in kinds if record else ():
+            if kind is ResultKind.OME_ZARR and record and journal.target(record).labels != _absolute(target.labels):
+                continue  # it went elsewhere
             aside = set_aside_if_changed(target, kind, record.written.get(kind) if record else None)
             if aside is not None:
                 kept.append(
                     Sentence(
                         "{name} was changed since it was written; that file is now {aside}.",
-                        name=target.path(ENDINGS[kind]).name,
+                        name=target.result(kind).name,
                         aside=aside.name,
                     )
                 )
@@ -224,10 +313,10 @@ class ResultStore:
             If the journal cannot be written.
         """
         message = one_line(error)
-        for named in (current.file, current.file.name):
+        for named in (address(current.file), current.file.name):
             message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
-        before = {"results": earlier.results, "written": earlier.written} if earlier else {}
+        before: dict[str, Any] = earlier.model_dump(include={"results", "written", "labels"}) if earlier else {}
         record = self._record(current, "failed", **before, message=message)
         return Event(current.file, "failed", seconds=record.seconds, message=message, error=error)
 
@@ -247,16 +336,22 @@ class ResultStore:
     def _record(self, current: FileInProgress, status: Literal["done", "failed"], **figures: Any) -> Record:
         now = monotonic()
         seconds, self._settled_at = now - max(current.started, self._settled_at), now
-        journal = self._journal(current.file)
-        record = Record(
-            file=journal.key(current.file),
-            sha256=current.sha256,
-            status=status,
-            stem=self._targets[current.file].stem,
-            decided_by=self._decided_by,
-            seconds=round(seconds, 3),
-            **figures,
+        journal, target, place = (
+            self._journal(current.file),
+            self._targets[current.file],
+            self._places.get(current.file),
         )
+        labels = None if target.labels is None or status == "failed" else journal.key(target.labels)
+        of_plate = {"plate": journal.key(place.plate), "well": place.well, "field": place.field} if place else {}
+        said: dict[str, Any] = {
+            "file": journal.key(current.file),
+            "sha256": current.sha256,
+            "stem": target.stem,
+            "decided_by": self._decided_by,
+            "seconds": round(seconds, 3),
+            "labels": labels,
+        }
+        record = Record(status=status, **said | of_plate | figures)
         journal.add(record)
         self.release(current.file)
         return record
@@ -279,14 +374,26 @@ class ResultStore:
             changed=tuple(changed),
         )
 
-    def _kinds(self, file: Path) -> tuple[ResultKind, ...]:
+    def kinds(self, file: Path) -> tuple[ResultKind, ...]:
         """Return the kinds to write: those wanted, and those of an earlier run that would be out of date."""
-        record, target = self._journal(file).record(file), self._targets[file]
+        record, target, wanted = self._journal(file).record(file), self._targets[file], self._wanted_of(file)
         earlier = record.results if record else ()
-        return with_always([*self._wanted, *(result for result in earlier if target.holds(result))])
+        return tuple(kind for kind in ResultKind if kind in wanted or (kind in earlier and target.holds(kind)))
+
+    def _wanted_of(self, file: Path) -> tuple[ResultKind, ...]:
+        """Return what is wanted of a file: labels in the kind that the image is of."""
+        return with_always([*self._wanted, ResultKind.OME_ZARR]) if is_zarr(file) else self._wanted
 
     def _journal(self, file: Path) -> FolderJournal:
         return self._journals[self._targets[file].folder]
+
+
+def _absolute(labels: Path | None) -> Path | None:
+    return None if labels is None else absolute(labels)
+
+
+def _claim_within(image: Path, labels: Path) -> Path:
+    return claim_path(image, f"labels/{labels.name}")
 
 
 def _claim_path(target: Target) -> Path:

@@ -1,13 +1,17 @@
 """Write the results of one image."""
 
+import shutil
 from collections.abc import Callable, Collection
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.batch.output_files import OUT_OF_CORE, ResultKind, Target
+from napari_unetseg.batch.zarr_results import read_numbers, write_block_maps, write_maps
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import write_confidence, write_overlay, write_rois, write_table
+from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.result_files import (
     contour_positions,
@@ -18,19 +22,36 @@ from napari_unetseg.service.result_files import (
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
+    from napari_unetseg.service.block_segmentation import BlockResult
 
 
 _OF_ONE_PLANE = (ResultKind.CONFIDENCE, ResultKind.OVERLAY)
+_LARGEST_PLANE = 4096**2
+_LARGEST_STACK = 4 * _LARGEST_PLANE
 
 
-def check_savable(image: Image, results: Collection[ResultKind]) -> None:
-    """Refuse kinds of results that a stack does not have.
+def is_beyond_memory(image: Image) -> bool:
+    """Whether an image whose labels go into OME-Zarr is done block by block: the labels are equal either way."""
+    plane = prod(image.shape)
+    return plane > _LARGEST_PLANE or plane * prod(image.stack_shape) > _LARGEST_STACK
+
+
+def check_savable(image: Image, results: Collection[ResultKind], *, is_large: bool = False) -> None:
+    """Refuse kinds of results that a stack, or an image that is done block by block, does not have.
 
     Raises
     ------
     UnetsegError
         The message names the kind.
     """
+    for result in set(results) - set(OUT_OF_CORE) if is_large else ():
+        raise UnetsegError(
+            Sentence(
+                "{image}: {result} files are not made of an image this large; leave {result} out.",
+                image=image.name,
+                result=result,
+            )
+        )
     for result in _OF_ONE_PLANE:
         if image.stack_axes and result in results:
             raise UnetsegError(
@@ -42,10 +63,26 @@ def check_savable(image: Image, results: Collection[ResultKind]) -> None:
             )
 
 
-def save_results(segmentation: "Segmentation", target: Target, results: Collection[ResultKind]) -> list[Path]:
+def save_results(
+    segmentation: "Segmentation",
+    target: Target,
+    results: Collection[ResultKind],
+    write_zarr: "Callable[[Segmentation], None] | None" = None,
+) -> list[Path]:
     """Write the wanted results of one image and return their files.
 
     The label image goes last, so that where it is the others are too.
+
+    Parameters
+    ----------
+    segmentation
+        What was found.
+    target
+        Where it goes.
+    results
+        Kinds of results.
+    write_zarr
+        Writes labels as OME-Zarr, if they are among these.
 
     Raises
     ------
@@ -59,16 +96,38 @@ def save_results(segmentation: "Segmentation", target: Target, results: Collecti
         ResultKind.OME_TIFF: write_ome_file,
         ResultKind.CONFIDENCE: _write_confidence,
         ResultKind.TABLE: _write_table,
+        ResultKind.PARQUET: _write_table,
+        ResultKind.MAPS: write_maps,
         ResultKind.OVERLAY: _write_overlay,
         ResultKind.LABELS: write_label_file,
     }
+    if write_zarr is not None:
+        writers[ResultKind.OME_ZARR] = lambda _, segmentation: write_zarr(segmentation)
     paths = []
     for result, write in writers.items():
         if result in results:
-            path = target.path(ENDINGS[result])
+            path = target.result(result)
             write(path, segmentation)
             paths.append(path)
     return paths
+
+
+def save_block_results(result: "BlockResult", target: Target, results: Collection[ResultKind]) -> None:
+    """Write what is wanted of an image that was done block by block, besides its labels.
+
+    Raises
+    ------
+    UnetsegError
+        If a file cannot be written.
+    """
+    table = target.result(ResultKind.TABLE)
+    if result.table is not None:
+        with whole_file(table) as temporary:
+            shutil.copyfile(result.table, temporary)
+    if ResultKind.PARQUET in results:
+        write_table(target.result(ResultKind.PARQUET), read_numbers(table))
+    if ResultKind.MAPS in results:
+        write_block_maps(target.result(ResultKind.MAPS), result)
 
 
 def _write_confidence(path: Path, segmentation: "Segmentation") -> None:

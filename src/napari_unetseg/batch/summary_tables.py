@@ -1,27 +1,42 @@
-"""Two tables over all files of a folder of results: its objects, and its files."""
+"""Tables over all files of a folder of results: its objects, its files, and, of plates, its wells."""
 
 import csv
+import math
 import os
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
+from napari_unetseg.batch.conditions import kept_conditions
 from napari_unetseg.batch.folder_journal import Decision, FolderJournal, Record
-from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
+from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, result_stem
+from napari_unetseg.batch.places import as_path, is_url
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.table import cell_text
 from napari_unetseg.printable import printable
 
 OBJECTS = "segmentation_objects.csv"
 FILES = "segmentation_files.csv"
+WELLS = "segmentation_wells.csv"
 _COLUMNS = ("file", "status", "objects", "seconds", "message", "results", "model", "sha256", "finished", "review")
 
 
+_OF_PLATES = ("plate", "well", "field", "condition")
+_PLACES = ("centroid", "bbox")
+
+
 def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> None:
-    """Write both tables of a folder anew, from its journal and the tables of its images.
+    """Write the tables of a folder anew, from its journal and the tables of its images.
 
     Files are named by their path below the folder that holds them all. A row of the first table is an object; its
     columns are those of all tables together, empty where an image has no such column (intensities of colour images,
     physical sizes). Rows are copied from file to file, so any number of objects takes little memory.
+
+    Where images are fields of plates, rows name plate, well, field and condition, and a third table has a row for each
+    well: its fields and objects, and mean and median of what was measured of these.
 
     Parameters
     ----------
@@ -33,25 +48,29 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
     Raises
     ------
     UnetsegError
-        If a file cannot be written.
+        If a file cannot be written, or the conditions of wells not be read.
     """
+    conditions = kept_conditions(journal.folder)
     rest = {journal.key(path) for path in waiting} - set(journal.records)
     names = _names([*journal.records, *rest], journal.folder)
     records = sorted(journal.records.values(), key=lambda record: names[record.file])
     _write_files(journal, records, sorted(rest, key=names.__getitem__), names)
-    _write_objects(journal.folder, records, names)
+    _write_objects(journal.folder, records, names, conditions)
+    if any(record.well for record in records):
+        _write_wells(journal.folder, records, conditions)
 
 
-def _names(keys: Iterable[str], folder: Path) -> dict[str, str]:
-    """Name files by their path below the folder that holds them all."""
-    paths = {key: Path(os.path.normpath(folder.resolve() / key)) for key in keys}
+def _names(keys: Collection[str], folder: Path) -> dict[str, str]:
+    """Name files by their path below the folder that holds them all, and what is behind a URL by that."""
+    urls = {key: key for key in keys if is_url(as_path(key))}
+    paths = {key: Path(os.path.normpath(folder.resolve() / key)) for key in keys if key not in urls}
     if not paths:
-        return {}
+        return urls
     try:
         above = Path(os.path.commonpath([path.parent for path in paths.values()]))
     except ValueError:  # Windows: on several drives
-        return {key: printable(path.as_posix()) for key, path in paths.items()}
-    return {key: printable(path.relative_to(above).as_posix()) for key, path in paths.items()}
+        return urls | {key: printable(path.as_posix()) for key, path in paths.items()}
+    return urls | {key: printable(path.relative_to(above).as_posix()) for key, path in paths.items()}
 
 
 def _write_files(journal: FolderJournal, records: list[Record], waiting: list[str], names: dict[str, str]) -> None:
@@ -81,18 +100,81 @@ def _decision(record: Record, journal: FolderJournal) -> Decision | None:
         return None  # without a label image nothing is decided about it
 
 
-def _write_objects(folder: Path, records: list[Record], names: dict[str, str]) -> None:
-    tables = {
-        names[record.file]: Target(folder, record.stem).path(ENDINGS[ResultKind.TABLE])
-        for record in records
-        if record.status == "done" and Target(folder, record.stem).holds(ResultKind.TABLE)
-    }
-    columns = list(dict.fromkeys(column for table in tables.values() for column in _header(table)))
+def _write_objects(
+    folder: Path, records: list[Record], names: dict[str, str], conditions: Mapping[tuple[str, str], str]
+) -> None:
+    tables = [(record, table) for record in records if (table := _table(folder, record))]
+    columns = list(dict.fromkeys(column for _, table in tables for column in _header(table)))
+    before = _OF_PLATES if any(record.well for record in records) else ()
     with whole_file(folder / OBJECTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", *columns])
-        for name, table in tables.items():
-            writer.writerows([name, *(row.get(column) or "" for column in columns)] for row in _rows(table))
+        writer.writerow(["file", *before, *columns])
+        for record, table in tables:
+            first = [names[record.file], *(_place(record, conditions) if before else ())]
+            writer.writerows([*first, *(row.get(column) or "" for column in columns)] for row in _rows(table))
+
+
+def _place(record: Record, conditions: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
+    """Return plate, well, field and condition of an image; empty where it is no field of a plate."""
+    if record.plate is None or record.well is None:
+        return ("",) * len(_OF_PLATES)
+    plate = printable(result_stem(as_path(record.plate)))
+    return plate, record.well, record.field or "", conditions.get((record.plate, record.well), "")
+
+
+def _table(folder: Path, record: Record) -> Path | None:
+    target = Target(folder, record.stem)
+    is_there = record.status == "done" and target.holds(ResultKind.TABLE)
+    return target.path(ENDINGS[ResultKind.TABLE]) if is_there else None
+
+
+def _write_wells(folder: Path, records: list[Record], conditions: Mapping[tuple[str, str], str]) -> None:
+    wells: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.plate is not None and record.well is not None:
+            wells.setdefault((record.plate, record.well), []).append(record)
+    tables = [table for group in wells.values() for record in group if (table := _table(folder, record))]
+    columns = [
+        column
+        for column in dict.fromkeys(column for table in tables for column in _header(table))
+        if len(column) > 1 and column != "label" and not column.startswith(_PLACES)  # one letter: an axis of a stack
+    ]
+    with whole_file(folder / WELLS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        figures = [f"{figure}_{column}" for column in columns for figure in ("mean", "median")]
+        writer.writerow(["plate", "well", "condition", "fields", "failed", "objects", *figures])
+        for key in sorted(wells, key=lambda key: (key[0], _in_order(key[1]))):
+            group = wells[key]
+            done = [record for record in group if record.status == "done"]
+            plate, well, _, condition = _place(group[0], conditions)
+            counts = (len(done), len(group) - len(done), sum(record.objects or 0 for record in done))
+            writer.writerow((plate, well, condition, *counts, *_figures(folder, done, columns)))
+
+
+def _in_order(well: str) -> tuple[int, str]:
+    """Let row AA come after row Z."""
+    letters = well.rstrip("0123456789")
+    return len(letters), well
+
+
+def _figures(folder: Path, records: list[Record], columns: list[str]) -> list[str]:
+    """Return mean and median of each column over the objects of some images."""
+    values: dict[str, array[float]] = {column: array("d") for column in columns}
+    for record in records:
+        if (table := _table(folder, record)) is not None:
+            for row in _rows(table):
+                for column in columns:
+                    try:
+                        values[column].append(float(row.get(column) or "nan"))
+                    except ValueError:
+                        continue  # somebody wrote words into the table
+    return [cell_text(figure) for column in columns for figure in _mean_and_median(values[column])]
+
+
+def _mean_and_median(values: "array[float]") -> tuple[float, float]:
+    known = np.frombuffer(values, np.float64) if values else np.empty(0)
+    known = known[np.isfinite(known)]
+    return (float(known.mean()), float(np.median(known))) if known.size else (math.nan, math.nan)
 
 
 def _header(table: Path) -> list[str]:

@@ -83,14 +83,14 @@ class BlockSource(BaseModel):
     axes
         What its axes are, where somebody said so.
     level
-        Of a pyramid; 0 is full resolution.
+        Of a pyramid, as `read_image` takes it; 0 is full resolution.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     axes: str | None = None
-    level: int = 0
+    level: int | str = 0
 
 
 class JobSpec(BaseModel):
@@ -112,8 +112,8 @@ class JobSpec(BaseModel):
         Largest side of what the network sees at once, in pixels; None: as the settings of the process say that plans.
     block_side
         Of the blocks, in pixels.
-    keep_maps
-        Whether probability maps are wanted, too.
+    with_confidence
+        Whether the table tells how sure the network was of each object.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,7 +126,7 @@ class JobSpec(BaseModel):
     options: dict[str, Any]
     window: int | None = None
     block_side: int = BLOCK_SIDE
-    keep_maps: bool = False
+    with_confidence: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from napari_unetseg.blockwise.job import NETWORK, PLAN, BlockJob, Network
+from napari_unetseg.blockwise.job import NETWORK, PLAN, RANGES, BlockJob, Network
 from napari_unetseg.blockwise.job_folder import load_json, save_json
 from napari_unetseg.blockwise.network_plan import NetworkPlan, Tiling
 from napari_unetseg.blockwise.stages import Unit
@@ -203,12 +203,13 @@ def batch_size(job: BlockJob) -> int:
 
 
 def begin_anew(job: BlockJob, error: WindowTooLarge) -> None:
-    """Forget the network's answers, whose windows were too large for some process, and how they were planned."""
+    """Forget answers whose windows were too large for a process, what follows from them, and how they were planned."""
     save_json(job.folder.path / _WINDOW, {"window": error.window})
     _note(job, str(error))
     job.folder.stage_file(PLAN, ".json").unlink(missing_ok=True)
-    for answers in job.folder.path.glob(f"{NETWORK}-*"):
-        shutil.rmtree(answers)
+    for folder in job.folder.path.iterdir():
+        if folder.is_dir() and folder.name not in (RANGES, _REMARKS):
+            shutil.rmtree(folder)
 
 
 def _note(job: BlockJob, remark: str) -> None:

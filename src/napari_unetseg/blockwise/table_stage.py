@@ -136,7 +136,7 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
     image, maps = job.plane_image(plane), job.maps(plane)
     table = measure(
         own,
-        foreground=maps["foreground"][region],
+        foreground=maps["foreground"][region] if job.spec.with_confidence else None,
         agreement=maps["agreement"][region] if "agreement" in maps else None,
         intensity=np.asarray(image.channels_first[:, *region]),
         scale=image.scale,

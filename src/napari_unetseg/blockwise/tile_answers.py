@@ -15,8 +15,11 @@ from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.blocks import Block, relative_to
 
-_ANSWERS_WAITING = 2
-"""Answers that may wait to be written: each takes the memory of a window."""
+_WRITERS = 2
+"""Threads that write, since most of that is waiting for the disk."""
+
+_ANSWERS_WAITING = 3
+"""Answers that are written or wait for it: each takes the memory of a window."""
 
 AGREEMENT = "agreement"
 """Name of the map of how far the answers to eight flips and turns agree, beside those of the heads."""
@@ -159,13 +162,13 @@ class TileSink:
 
 
 class TileWriter:
-    """Writes answers in a thread, so that the network does not wait for the disk.
+    """Writes answers in threads, so that the network does not wait for the disk.
 
     As a context manager it waits at the end of the block until all is written, and raises what went wrong.
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "unetseg-answers")
+        self._pool = ThreadPoolExecutor(_WRITERS, "unetseg-answers")
         self._room = Semaphore(_ANSWERS_WAITING)
         self._failure: Exception | None = None
 

@@ -5,15 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
 from napari_unetseg.batch.events import FINISHED_STATUSES, BatchCounts, Event
 from napari_unetseg.batch.output_files import output_folder
+from napari_unetseg.batch.places import address
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import OBJECTS
+from napari_unetseg.cli.cluster_options import Hands
 from napari_unetseg.service import Segmenter
 
 
@@ -26,6 +27,8 @@ class BatchPrinter:
         What segments.
     job
         What is to be done.
+    hands
+        Who does it.
 
     Attributes
     ----------
@@ -33,8 +36,8 @@ class BatchPrinter:
         How far it has come: those of `segment_files`, once it reports.
     """
 
-    def __init__(self, service: Segmenter, job: BatchJob) -> None:
-        self._service, self._job = service, job
+    def __init__(self, service: Segmenter, job: BatchJob, hands: Hands | None = None) -> None:
+        self._service, self._job, self._hands = service, job, hands or Hands()
         self._warned: Counter[str] = Counter()
         self.counts = BatchCounts(job.files)
 
@@ -47,7 +50,13 @@ class BatchPrinter:
             If the model, the device, a parameter or the output folder cannot be used.
         """
         with self._bar() as bar:
-            segment_files(self._service, self._job, report=partial(self._show, bar))
+            segment_files(
+                self._service,
+                self._job,
+                report=partial(self._show, bar),
+                executor=self._hands.executor,
+                distributor=self._hands.distributor,
+            )
         for text, count in self._warned.items():
             if count > 1:
                 _print(f"warning for {count} images: {text}", sys.stderr)
@@ -63,7 +72,8 @@ class BatchPrinter:
         return f"{line} Results in {self._folders()}; {OBJECTS} has all objects." if done or skipped else line
 
     def _folders(self) -> str:
-        folders = sorted({str(output_folder(file, self._job.output)) for file in self._job.files})
+        job = self._job
+        folders = sorted({str(output_folder(file, job.output, job.places.get(file))) for file in job.files})
         return ", ".join(folders[:3]) + (f" and {len(folders) - 3} more" if len(folders) > 3 else "")
 
     @contextmanager
@@ -75,16 +85,18 @@ class BatchPrinter:
     def _show(self, bar: "tqdm[NoReturn]", event: Event, counts: BatchCounts) -> None:
         self.counts = counts
         if event.status == "failed":
-            _print(f"{event.file}: failed: {event.message}", sys.stderr)
+            _print(f"{address(event.file)}: failed: {event.message}", sys.stderr)
         elif event.status in FINISHED_STATUSES:
             _print(_line(event), sys.stdout)
         if event.status == "done":
-            self._show_warning(event.file, event.message)
+            self._show_warning(address(event.file), event.message)
         left = counts.seconds_left
         bar.n = round(counts.progress, 2)
-        bar.set_postfix_str(event.file.name + ("" if left is None else f", {left:.0f} s left"))
+        place = self._job.places.get(event.file)
+        name = event.file.name if place is None else f"{place.well}/{place.field}"
+        bar.set_postfix_str(name + ("" if left is None else f", {left:.0f} s left"))
 
-    def _show_warning(self, path: Path, text: str) -> None:
+    def _show_warning(self, path: str, text: str) -> None:
         """Print warnings with the first image they concern; further ones are counted."""
         if text:
             self._warned[text] += 1
@@ -96,8 +108,8 @@ def _line(event: Event) -> str:
     found = _count(event.objects or 0, "object")
     if event.status == "skipped":
         changed = f" ({', '.join(event.changed)} changed since, left as it is)" if event.changed else ""
-        return f"{event.file}: done before, {found}{changed}"
-    return f"{event.file}: {found}, {event.seconds or 0:.1f} s"
+        return f"{address(event.file)}: done before, {found}{changed}"
+    return f"{address(event.file)}: {found}, {event.seconds or 0:.1f} s"
 
 
 def _print(line: str, file: object) -> None:

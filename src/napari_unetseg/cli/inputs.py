@@ -1,24 +1,48 @@
 """Which images the words on the command line mean."""
 
 import glob
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unetseg.batch.find_images import ALL, find_images, images_among
+from napari_unetseg.batch.output_files import FieldPlace
+from napari_unetseg.batch.places import absolute, as_path, is_zarr
+from napari_unetseg.batch.plates import images_within
+from napari_unetseg.errors import UnetsegError, one_line
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
 class InputFiles:
-    """Image files in the order of the arguments, each once, and a sentence for each argument that named none."""
+    """Images that the words on a command line name.
+
+    Attributes
+    ----------
+    paths
+        In the order of the arguments, each once.
+    problems
+        A sentence for each argument that named none.
+    places
+        Of those that are fields of a plate.
+    """
 
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
+    places: Mapping[Path, FieldPlace] = field(default_factory=dict)
 
 
-def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool = False) -> InputFiles:
-    """Find the image files that `words` name: files, folders and patterns such as ``*.tif``.
+def expand_inputs(
+    words: Sequence[str],
+    pattern: str = ALL,
+    *,
+    recursive: bool = False,
+    wells: str | None = None,
+    fields: str | None = None,
+) -> InputFiles:
+    """Find the images that `words` name: files, folders, OME-Zarr, URLs and patterns such as ``*.tif``.
+
+    Of a plate its fields are meant, of an OME-Zarr that holds several images each of them.
 
     Folders and patterns leave out what an earlier run made of another of their images, such as ``a_labels.tif``
     beside ``a.tif``. A file named outright is taken as it is, even if it does not exist or is no image: reading it
@@ -30,8 +54,11 @@ def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool =
         As they were typed.
     pattern, recursive
         Which files of folders to take, as `find_images` has it.
+    wells, fields
+        Which ones of plates to take, as `plate_fields` has it.
     """
     paths: dict[Path, Path] = {}
+    places: dict[Path, FieldPlace] = {}
     problems: list[str] = []
     for word in words:
         found = _files_of(word, pattern, recursive)
@@ -40,12 +67,20 @@ def expand_inputs(words: Sequence[str], pattern: str = ALL, *, recursive: bool =
             fitting = f" that fits {pattern}" if Path(word).is_dir() and pattern != ALL else ""
             problems.append(f"{word}: {what}{fitting} ({', '.join(IMAGE_SUFFIXES)}).")
         for path in found:
-            paths.setdefault(path.resolve(), path)
-    return InputFiles(tuple(paths.values()), tuple(problems))
+            try:
+                within = images_within(path, wells, fields)
+            except UnetsegError as error:
+                problems.append(one_line(error))
+                continue
+            new = {image: place for image, place in within.items() if paths.setdefault(absolute(image), image) is image}
+            places |= {image: place for image, place in new.items() if place is not None}
+    return InputFiles(tuple(paths.values()), tuple(problems), places)
 
 
 def _files_of(word: str, pattern: str, recursive: bool) -> list[Path]:
-    path = Path(word).expanduser()
+    path = as_path(word)
+    if is_zarr(path):
+        return [path]
     if path.is_dir():
         return find_images(path, pattern, recursive=recursive)
     if not path.exists() and glob.has_magic(word):

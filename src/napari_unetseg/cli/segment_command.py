@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_unetseg.cli.cluster_options import SchedulerOption, WorkersOption, open_hands
 from napari_unetseg.cli.opening import open_service
 from napari_unetseg.cli.options import (
     BackendOption,
@@ -23,6 +24,15 @@ from napari_unetseg.cli.run_recipe_options import (
     open_recipe,
     tiled,
 )
+from napari_unetseg.cli.zarr_options import (
+    BesideOption,
+    ConditionsOption,
+    FieldsOption,
+    LabelNameOption,
+    LevelOption,
+    WellsOption,
+    checked_label_name,
+)
 from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.signatures import shows_fields
 
@@ -33,7 +43,11 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def segment_command(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Image files, folders of images, or patterns such as 'plate/*.tif'."),
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Image files, folders of images, OME-Zarr images and plates (folders, .zip, URLs), or patterns "
+            "such as 'plate/*.tif'.",
+        ),
     ],
     model: ModelOption = None,
     output: Annotated[
@@ -59,8 +73,9 @@ def segment_command(
         typer.Option(
             metavar="KINDS",
             help="What to write beside the label image and the table (CSV), which are always written: contours "
-            "(GeoJSON), rois (ImageJ), ome-tiff (labels once more), confidence (TIFF), overlay (PNG), or all; "
-            "separated by commas.",
+            "(GeoJSON), rois (ImageJ), ome-tiff (labels once more), confidence (TIFF), overlay (PNG), or all of these; "
+            "ome-zarr (labels so, in place of the TIFF), maps (probabilities as OME-Zarr), parquet (the table once "
+            "more); separated by commas.",
         ),
     ] = "",
     *,
@@ -85,6 +100,14 @@ def segment_command(
     window: WindowOption = None,
     batch_size: BatchSizeOption = None,
     recipe: RecipeOption = None,
+    level: LevelOption = None,
+    beside: BesideOption = False,
+    label_name: LabelNameOption = None,
+    wells: WellsOption = None,
+    fields: FieldsOption = None,
+    conditions: ConditionsOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     **options: Any,
 ) -> None:
     """Find the objects of images and write label images and tables, and more if asked for.
@@ -93,13 +116,19 @@ def segment_command(
     Image > Show Info). Images are never replaced. Images of the same name get their suffix or their folder's name
     into the names of their results.
 
+    Labels of OME-Zarr images are OME-Zarr, too, written into the image or beside the table. Of a plate all fields are
+    segmented; segmentation_wells.csv sums up each well. Images beyond memory are segmented block by block, after the
+    others; what is done of them stays when the run is stopped, and the next one goes on from there.
+
     Images that are done already, with the same model and parameters, are skipped: segmentation_journal.jsonl in the
     folder of results says so. segmentation_objects.csv there has all objects of all images, segmentation_files.csv
     what became of each image.
 
     Exit status: 0 if all images were segmented, 1 if any failed, 2 if the command was wrong, 130 after Ctrl-C.
     """
+    from napari_unetseg.batch.conditions import read_conditions
     from napari_unetseg.batch.output_files import parse_results
+    from napari_unetseg.batch.places import absolute, address, as_path
     from napari_unetseg.batch.segment_files import BatchJob
     from napari_unetseg.cli.batch import BatchPrinter
     from napari_unetseg.cli.inputs import expand_inputs
@@ -110,14 +139,23 @@ def segment_command(
         raise typer.BadParameter(str(error), param_hint="--save") from error
     segment_options = options | {"link": link}
     read_options = {} if axes is None else {"axes": _checked_axes(axes)}
+    read_options |= {} if level is None else {"level": level.strip()}
+    label_name = checked_label_name(label_name)
     batch = fixing = None
     try:
         with plain_errors():
-            inputs = expand_inputs(images, pattern, recursive=recursive)
+            if workers is not None or scheduler is not None:  # whose folder is another one
+                images = [address(absolute(as_path(word))) for word in images]
+                output = None if output is None else output.absolute()
+            inputs = expand_inputs(images, pattern, recursive=recursive, wells=wells, fields=fields)
             for problem in inputs.problems:
                 typer.echo(problem, err=True)
             if not inputs.paths:
                 raise typer.Exit(1)
+            known = {} if conditions is None else read_conditions(conditions)
+            unknown = known.keys() - {place.well for place in inputs.places.values()}
+            if unknown and wells is None:
+                typer.echo(f"{conditions}: no plate here has {', '.join(sorted(unknown))}.", err=True)
             if recipe is not None:
                 tiles = {"window": window, "batch_size": batch_size}
                 where = {"model": model, "device": device, "backend": backend, "precision": precision, "server": server}
@@ -127,9 +165,22 @@ def segment_command(
                 if server is not None and (window is not None or batch_size is not None):
                     raise typer.BadParameter("the server decides --window and --batch-size", param_hint="--server")
                 service = open_service(model, device, backend, precision, tiled(window, batch_size), server)
-            job = BatchJob(inputs.paths, output, results, segment_options, read_options, again, fixing)
-            batch = BatchPrinter(service, job)
-            batch.run()
+            job = BatchJob(
+                inputs.paths,
+                output,
+                results,
+                segment_options,
+                read_options,
+                again,
+                fixing,
+                places=inputs.places,
+                conditions=known,
+                beside=beside,
+                label_name=label_name,
+            )
+            with open_hands(service, workers, scheduler) as hands:
+                batch = BatchPrinter(service, job, hands)
+                batch.run()
     except KeyboardInterrupt:
         typer.echo(f"Stopped. {batch.summary() if batch else 'Nothing was segmented.'}", err=True)
         raise typer.Exit(INTERRUPTED) from None

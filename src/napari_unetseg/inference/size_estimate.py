@@ -102,7 +102,7 @@ def _middle(planes: NDArray[np.generic], step: int) -> NDArray[np.float32]:
     for length in planes.shape[1:]:
         kept = min(length, _SIDE * step) // step * step or length
         spans.append(slice((length - kept) // 2, (length - kept) // 2 + kept))
-    seen = planes[:, *spans]
+    seen = np.asarray(planes[:, *spans])
     height, width = (max(length // step, 1) for length in seen.shape[1:])
     squares = seen.reshape(len(seen), height, seen.shape[1] // height, width, seen.shape[2] // width)
     mean: NDArray[np.float32] = squares.mean(axis=(0, 2, 4), dtype=np.float32)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from PIL import UnidentifiedImageError
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.levels import Level, level_number
+from napari_unetseg.io.mapped_pixels import mapped_pixels
+from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.read_tiff import read_tiff
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
 from napari_unetseg.language import Sentence, error_sentence
@@ -32,22 +35,26 @@ _HEADER = 1024
 _LONGEST_REASON = 300
 
 
-def read_image(path: str | Path, axes: str | None = None) -> Image:
+def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) -> Image:
     """Read an image file that holds one plane (grey, RGB(A) or multichannel), or a stack whose axes are known.
 
     TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, and ``.npy`` arrays, read as
     `Image.of` reads arrays. Axes of length one are dropped; axes and sizes are taken from OME and
     ImageJ metadata. Palettes become the colours they stand for, and greys that are stored inverted are turned round.
-    Of large ``.npy`` and uncompressed TIFF files the pixels stay in the file until they are needed.
+    Of large ``.npy`` and TIFF files, and of OME-Zarr of any size, the pixels stay where they are until they are needed.
 
     Parameters
     ----------
     path
-        The file.
+        The file; of OME-Zarr the folder, an archive (``.zarr.zip``, ``.ozx``), a path that leads into it such as
+        ``plate.zarr/B/3/0``, or a URL.
     axes
         Those of the file as an `Image` has them, such as ``"ZYX"`` or ``"TCZYX"``, for TIFF and ``.npy`` files; axes
         of length one may be left out. Where a TIFF file states the same axes in another order, the file is right.
         None: those that the file states, else one plane, whose axes are clear.
+    level
+        Of a pyramid: its number, 0 the largest; the size of its pixels, such as ``"0.5 µm"``; or how many they are at
+        most along each side, such as ``"4096 px"``. See `level_number`.
 
     Raises
     ------
@@ -55,8 +62,10 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
         If the file is missing, empty, damaged, no image, holds more than one plane whose axes are neither stated nor
         named, or has another number of axes. The message names the file and what to do.
     """
+    if is_ome_zarr(path):
+        return _read_ome_zarr(path, axes, level)
     path = Path(path)
-    return _read(path, _choose_reader(path, axes))
+    return _read(path, _choose_reader(path, axes, level))
 
 
 def read_label_image(path: str | Path) -> Image:
@@ -67,11 +76,19 @@ def read_label_image(path: str | Path) -> Image:
     ImageError
         As `read_image` does.
     """
+    if is_ome_zarr(path):
+        return _read_ome_zarr(path)
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
         return _read(path, partial(read_tiff, stored=True))
     return _read(path, partial(_read_npy, axes=None) if suffix == ".npy" else _read_numbered_picture)
+
+
+def _read_ome_zarr(path: str | Path, axes: str | None = None, level: int | str = 0) -> Image:
+    from napari_unetseg.io.ome_zarr.images import read_ome_zarr  # which loads zarr
+
+    return read_ome_zarr(path, axes, level)
 
 
 def _read(path: Path, reader: Callable[[Path], Image]) -> Image:
@@ -141,17 +158,23 @@ def _check_file(path: Path) -> None:
         raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
-def _choose_reader(path: Path, axes: str | None) -> Callable[[Path], Image]:
+def _choose_reader(path: Path, axes: str | None, level: int | str) -> Callable[[Path], Image]:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return partial(read_tiff, named=axes)
+        return partial(read_tiff, named=axes, level=level)
+    # What is no pyramid has one level, whose pixels have no known size.
+    level_number(level, [Level((0, 0))], str(path))
     return partial(_read_npy, axes=axes) if suffix == ".npy" else _read_picture
 
 
 def _read_npy(path: Path, axes: str | None) -> Image:
+    if path.stat().st_size <= READ_AT_ONCE:
+        return npy_image(np.load(path, allow_pickle=False), axes, path.name)
     # A large file is looked into rather than read.
-    in_file = path.stat().st_size > READ_AT_ONCE
-    return npy_image(np.load(path, mmap_mode="r" if in_file else None, allow_pickle=False), axes, path.name)
+    array = mapped_pixels(partial(np.load, path, mmap_mode="r", allow_pickle=False))
+    if axes is not None and len(axes) != array.ndim:
+        array = array[tuple(0 if length == 1 else slice(None) for length in array.shape)]
+    return npy_image(cast("NDArray[Any]", array), axes, path.name)
 
 
 def npy_image(array: NDArray[Any], axes: str | None, name: str) -> Image:

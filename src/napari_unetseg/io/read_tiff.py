@@ -1,17 +1,25 @@
 """Read a TIFF file: the plane it holds, or the stack whose axes it states, with their sizes."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import psutil
 import tifffile
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
-from napari_unetseg.io.tiff_colours import as_picture, is_as_stored, without_alpha
+from napari_unetseg.io.levels import Level, level_number
+from napari_unetseg.io.mapped_pixels import mapped_pixels
+from napari_unetseg.io.tiff_colours import as_picture, picture_in_file, without_alpha
 from napari_unetseg.io.tiff_sizes import read_sizes
+from napari_unetseg.io.tiff_tiles import tiled_pixels
 from napari_unetseg.language import Sentence
+from napari_unetseg.lazy_array import LazyArray
+
+Pixels = NDArray[Any] | LazyArray
 
 # What the axes can be that a file states: tifffile's letters, where S are samples of a pixel.
 _STATED = "TZCYXS"
@@ -19,13 +27,14 @@ _STATED = "TZCYXS"
 _THUMBNAIL = 8
 _REDUCED = tifffile.FILETYPE.REDUCEDIMAGE
 # Pictures beside the image that slide scanners name.
-_SIDE_PICTURES = ("thumbnail", "label", "macro", "overview")
+_SIDE_PICTURES = ("thumbnail", "label", "macro", "map", "overview")
 
 
-def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> Image:
+def read_tiff(path: Path, named: str | None = None, *, stored: bool = False, level: int | str = 0) -> Image:
     """Read a TIFF file that holds one plane, or a stack whose axes the file states or somebody names.
 
-    A pyramid is read at full resolution; `read_sizes` and `as_picture` say how sizes and colours are read.
+    The pixels of a file that is too large to be read at once stay in it until they are needed, compressed or not.
+    `read_sizes` and `as_picture` say how sizes and colours are read.
 
     Parameters
     ----------
@@ -37,18 +46,23 @@ def read_tiff(path: Path, named: str | None = None, *, stored: bool = False) -> 
     stored
         Whether to read the numbers as they are stored, such as the indices of a palette, which are the labels of a
         label image.
+    level
+        Of a pyramid, as `level_number` takes it: 0 is full resolution.
 
     Raises
     ------
     ImageError
         If there is more than one plane and the axes are neither stated nor named, if their number is not that of the
-        file, if there is more than one image, or if the colours are of a kind that is not read.
+        file, if there is more than one image, if the colours are of a kind that is not read, or if there is no such
+        level.
     """
     with tifffile.TiffFile(path) as file:
-        return tiff_image(file, path, named, stored=stored)
+        return tiff_image(file, path, named, stored=stored, level=level)
 
 
-def tiff_image(file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False) -> Image:
+def tiff_image(
+    file: tifffile.TiffFile, path: str | Path, named: str | None = None, *, stored: bool = False, level: int | str = 0
+) -> Image:
     """Read an open TIFF file, as `read_tiff` does.
 
     Parameters
@@ -57,7 +71,7 @@ def tiff_image(file: tifffile.TiffFile, path: str | Path, named: str | None = No
         It may be in memory.
     path
         Of the file; of one in memory, what messages call it.
-    named, stored
+    named, stored, level
         As `read_tiff` takes them.
 
     Raises
@@ -65,28 +79,70 @@ def tiff_image(file: tifffile.TiffFile, path: str | Path, named: str | None = No
     ImageError
         As `read_tiff` does.
     """
-    series, name = _only_image(path, file), Path(path).name
-    # Of a large file that is not compressed, pixels stay where they are until they are needed.
-    in_file = (
-        file.filehandle.is_file
-        and series.dataoffset is not None
-        and series.nbytes > READ_AT_ONCE
-        and (stored or is_as_stored(series))
-    )
-    array = tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray())
+    whole, name = _only_image(path, file), Path(path).name
+    sizes = read_sizes(file, name)
+    at_levels = [sizes.seen_at(_extent(series), _extent(whole)) for series in whole.levels]
+    levels = [
+        Level(_extent(series), at_level.scale, at_level.unit)
+        for series, at_level in zip(whole.levels, at_levels, strict=True)
+    ]
+    number = level_number(level, levels, str(path))
+    series, sizes = whole.levels[number], at_levels[number]
+    array, remarks = _stored_numbers(file, path, series) if stored else _pixels(file, path, series, number)
     array, axes = _without_single_places(array, series)
     rgb = False
-    if stored:
+    if isinstance(array, LazyArray):
+        array, axes, rgb = picture_in_file(path, array, axes, series)
+    elif stored:
         array, axes = without_alpha(array, axes, series)
     else:
         array, axes, rgb = as_picture(path, array, axes, series)
     array, letters = _placed(path, array, axes, series, named)
-    sizes = read_sizes(file, name)
-    if not in_file:
+    if not isinstance(array, LazyArray | np.memmap):
         # ImageJ writes the other byte order, which not everything takes.
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     steps = {axis: step for axis, step in sizes.steps.items() if axis in letters}
-    return Image(array, letters, rgb, sizes.scale, sizes.unit, name, steps=steps, remarks=sizes.remarks)
+    pixels = cast("NDArray[Any]", array)
+    return Image(pixels, letters, rgb, sizes.scale, sizes.unit, name, steps=steps, remarks=sizes.remarks + remarks)
+
+
+def _stored_numbers(
+    file: tifffile.TiffFile, path: str | Path, series: tifffile.TiffPageSeries
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return all numbers, which are wanted together; those of a large file are mapped where that is possible."""
+    in_file = file.filehandle.is_file and series.dataoffset is not None and series.nbytes > READ_AT_ONCE
+    return tifffile.memmap(path, mode="r", series=0) if in_file else np.asarray(series.asarray()), ()
+
+
+def _pixels(
+    file: tifffile.TiffFile, path: str | Path, series: tifffile.TiffPageSeries, level: int
+) -> tuple[NDArray[Any] | LazyArray, tuple[str, ...]]:
+    """Return all pixels as they are stored: those of a large file stay in it. Remarks say where they cannot."""
+    if not file.filehandle.is_file or series.nbytes <= READ_AT_ONCE:
+        return np.asarray(series.asarray()), ()
+    if series.dataoffset is not None:
+        dtype, shape = series.dtype.newbyteorder(file.byteorder), tuple(series.shape)
+        return mapped_pixels(partial(np.memmap, path, dtype, "r", series.dataoffset, shape)), ()
+    tiled = tiled_pixels(Path(path), level)
+    if tiled is not None:
+        return tiled, ()
+    free = psutil.virtual_memory().available
+    if series.nbytes > free:
+        raise ImageError(
+            Sentence(
+                "{path}: its {gigabytes:.1f} GB are stored in too large pieces to be read one by one, and only "
+                "{free:.1f} GB of memory are free. Save it in tiles, such as a pyramidal OME-TIFF or OME-Zarr.",
+                path=path,
+                gigabytes=series.nbytes / 1e9,
+                free=free / 1e9,
+            )
+        )
+    remark = Sentence(
+        "The file is stored in too large pieces to be read one by one, so all {gigabytes:.1f} GB of it are in memory. "
+        "Saved in tiles, such as a pyramidal OME-TIFF or OME-Zarr, it needs less.",
+        gigabytes=series.nbytes / 1e9,
+    )
+    return np.asarray(series.asarray()), (remark,)
 
 
 def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
@@ -146,14 +202,15 @@ def _extent(series: tifffile.TiffPageSeries) -> tuple[int, int]:
     return int(series.keyframe.imagelength), int(series.keyframe.imagewidth)
 
 
-def _without_single_places(array: NDArray[Any], series: tifffile.TiffPageSeries) -> tuple[NDArray[Any], str]:
-    kept = [i for i, axis in enumerate(series.axes) if series.shape[i] > 1 or axis in "YX"]
-    return array.reshape([series.shape[i] for i in kept]), "".join(series.axes[i] for i in kept)
+def _without_single_places(array: Pixels, series: tifffile.TiffPageSeries) -> tuple[Pixels, str]:
+    kept = [length > 1 or axis in "YX" for length, axis in zip(series.shape, series.axes, strict=True)]
+    key = tuple(slice(None) if keep else 0 for keep in kept)
+    return array[key], "".join(axis for axis, keep in zip(series.axes, kept, strict=True) if keep)
 
 
 def _placed(
-    path: str | Path, array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries, named: str | None
-) -> tuple[NDArray[Any], str]:
+    path: str | Path, array: Pixels, axes: str, series: tifffile.TiffPageSeries, named: str | None
+) -> tuple[Pixels, str]:
     """Return the array with the letters of its axes, those of Y before X."""
     stated = axes.replace("S", "C") if set(axes) <= set(_STATED) and not {"C", "S"} <= set(axes) else None
     if stated is not None and (named is None or sorted(named) == sorted(stated)):
@@ -177,7 +234,7 @@ def _placed(
     return array, letters
 
 
-def _fitted(array: NDArray[Any], axes: str, series: tifffile.TiffPageSeries, named: str) -> tuple[str, NDArray[Any]]:
+def _fitted(array: Pixels, axes: str, series: tifffile.TiffPageSeries, named: str) -> tuple[str, Pixels]:
     """Give an array the axes that somebody names: with those of length one, or without the colours of a pixel."""
     if len(named) != array.ndim and axes.endswith("S") and len(named) == array.ndim - 1 and "C" not in named:
         return f"{named}C", array

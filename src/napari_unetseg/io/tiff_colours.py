@@ -1,5 +1,6 @@
 """What the numbers of a TIFF file mean to the eye: inverted greys, palettes, inks, and alpha."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tifffile import PHOTOMETRIC
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.language import Sentence
+from napari_unetseg.lazy_array import LazyArray
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE)
 _COLOURED = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -17,12 +19,6 @@ _COLOURED = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 _AS_STORED = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MASK, PHOTOMETRIC.LINEAR_RAW, *_COLOURED)
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 _INK_SET_CMYK = 1
-
-
-def is_as_stored(series: tifffile.TiffPageSeries) -> bool:
-    """Whether the numbers of a file are those of the picture, so that they can stay in the file."""
-    page = series.keyframe
-    return _photometric(series) in _AS_STORED and not any(sample in _ALPHA for sample in page.extrasamples)
 
 
 def as_picture(
@@ -67,6 +63,45 @@ def as_picture(
             kind=getattr(photometric, "name", photometric),
         )
     )
+
+
+def picture_in_file(
+    path: str | Path, array: LazyArray, axes: str, series: tifffile.TiffPageSeries
+) -> tuple[LazyArray, str, bool]:
+    """Do what `as_picture` does to pixels that stay in their file: to each part of them when it is read."""
+    pixel = _one_pixel(array, axes)
+    shown, shown_axes, rgb = as_picture(path, pixel, axes, series)
+    if shown is pixel:
+        return array, axes, rgb
+    picture = _changed_when_read(array, axes, lambda part: as_picture(path, part, axes, series)[0], shown, shown_axes)
+    return picture, shown_axes, rgb
+
+
+def _one_pixel(array: LazyArray, axes: str) -> NDArray[Any]:
+    """Return a pixel with all its samples, from which can be told what becomes of the others."""
+    return np.zeros([length if axis == "S" else 1 for axis, length in zip(axes, array.shape, strict=True)], array.dtype)
+
+
+def _changed_when_read(
+    array: LazyArray,
+    axes: str,
+    change: Callable[[NDArray[Any]], NDArray[Any]],
+    changed_pixel: NDArray[Any],
+    changed_axes: str,
+) -> LazyArray:
+    """Return an array of which each part is changed when it is read, whatever the samples of its pixels become."""
+    lengths, chunks = (dict(zip(axes, values, strict=True)) for values in (array.shape, array.chunks))
+    if "S" in changed_axes:
+        lengths["S"] = chunks["S"] = changed_pixel.shape[changed_axes.index("S")]
+
+    def read(box: tuple[slice, ...]) -> NDArray[Any]:
+        spans = dict(zip(changed_axes, box, strict=True))
+        samples = spans.pop("S", slice(None))
+        part = np.asarray(array[tuple(spans.get(axis, slice(None)) for axis in axes)])
+        return change(part)[tuple(samples if axis == "S" else slice(None) for axis in changed_axes)]
+
+    shape, stored_in = (tuple(values[axis] for axis in changed_axes) for values in (lengths, chunks))
+    return LazyArray(read, shape, changed_pixel.dtype, stored_in)
 
 
 def _photometric(series: tifffile.TiffPageSeries) -> PHOTOMETRIC | int:

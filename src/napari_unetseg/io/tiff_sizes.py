@@ -1,7 +1,7 @@
 """Pixel sizes and steps of TIFF files, as OME, ImageJ and the tags of plain files state them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,6 +26,19 @@ class Sizes:
     steps: Mapping[str, Step] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
+    def seen_at(self, shape: tuple[int, int], full: tuple[int, int]) -> "Sizes":
+        """Return the sizes of an image of `full` height and width that is shown with fewer pixels."""
+        if self.scale is None or shape == full:
+            return self
+        ratios = [_times_smaller(*lengths) for lengths in zip(shape, full, strict=True)]
+        return replace(self, scale=(self.scale[0] * ratios[0], self.scale[1] * ratios[1]))
+
+
+def _times_smaller(length: int, full: int) -> float:
+    """Return how many pixels became one; a whole number where the rest of a pixel can have been dropped."""
+    whole = round(full / length)
+    return whole if length in (full // whole, -(-full // whole)) else full / length
+
 
 def read_sizes(file: tifffile.TiffFile, name: str) -> Sizes:
     """Read pixel size and steps. A negative size is taken as its magnitude; what is no size is left out and said.
@@ -36,6 +49,8 @@ def read_sizes(file: tifffile.TiffFile, name: str) -> Sizes:
     """
     if file.is_ome and file.ome_metadata:
         return _ome_sizes(name, file.ome_metadata)
+    if file.is_svs:
+        return _svs_sizes(name, file)
     if file.is_imagej and file.imagej_metadata:
         return _imagej_sizes(name, file)
     return _plain_sizes(file)
@@ -60,6 +75,12 @@ def _imagej_sizes(name: str, file: tifffile.TiffFile) -> Sizes:
     units = {"Y": stated.get("yunit", unit), "X": unit, "Z": stated.get("zunit", unit), "T": stated.get("tunit", "sec")}
     steps = {"Z": stated.get("spacing"), "T": stated.get("finterval") or None}
     return _sizes(name, {"Y": y_size, "X": x_size} | steps, units)
+
+
+def _svs_sizes(name: str, file: tifffile.TiffFile) -> Sizes:
+    stated = tifffile.tifffile.svs_description_metadata(file.pages.first.description)
+    size = stated.get("MPP")  # micrometres a pixel
+    return _sizes(name, dict.fromkeys("YX", size) | dict.fromkeys("ZT"), dict.fromkeys("YXZT", "µm"))
 
 
 def _plain_sizes(file: tifffile.TiffFile) -> Sizes:

@@ -133,6 +133,11 @@ def review_folder(viewer: napari.viewer.Viewer) -> None:
     open_widget(viewer).reviewing.open()
 
 
+def open_plate(viewer: napari.viewer.Viewer) -> None:
+    """Open the window that segments a plate, with its wells as a grid."""
+    open_widget(viewer).plates.open()
+
+
 def compare_models(viewer: napari.viewer.Viewer) -> None:
     """Open the window that compares the selected result with that of another model."""
     open_widget(viewer).comparing.open()

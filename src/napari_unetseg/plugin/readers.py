@@ -1,4 +1,4 @@
-"""Contours from other programs, opened as Shapes layers."""
+"""Contours from other programs, opened as Shapes layers, and images and labels of OME-Zarr."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 
 from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
 from napari_unetseg.io.object_properties import columns_of
+from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import CONTOURS
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import STACK_ROLES
+from napari_unetseg.plugin.zarr_layers import read_zarr
 from napari_unetseg.postprocessing.layer_data import LayerData, outline_record
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return the reader of a file of contours; None for a zip archive without ROIs and for several files at once.
+    """Return the reader of a file of contours, or of OME-Zarr; None for other folders and archives, and several files.
 
     Parameters
     ----------
@@ -31,7 +33,9 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     suffix = Path(path).suffix.lower()
     if suffix == ".geojson":
         return open_geojson
-    return open_rois if suffix == ".roi" or (suffix == ".zip" and holds_rois(path)) else None
+    if suffix == ".roi" or (suffix == ".zip" and holds_rois(path)):
+        return open_rois
+    return open_zarr if is_ome_zarr(path) else None
 
 
 def open_rois(path: str) -> list[LayerData]:
@@ -44,6 +48,15 @@ def open_geojson(path: str) -> list[LayerData]:
     """Read GeoJSON as the data of a Shapes layer, measurements among its features."""
     with errors_in_users_language():
         return _shapes(path, read_geojson(path))
+
+
+def open_zarr(path: str) -> list[LayerData]:
+    """Read what is in an OME-Zarr as the data of layers: images, and labels with their colours and tables."""
+    with errors_in_users_language():
+        layers, said = read_zarr(path)
+    for text in said:
+        show_info(text)
+    return layers
 
 
 def _shapes(path: str, found: ContourFile) -> list[LayerData]:

@@ -36,7 +36,6 @@ from napari_unetseg.plugin.dock.target_outline import TargetOutline
 from napari_unetseg.plugin.dock.try_all import TryAll
 from napari_unetseg.plugin.fixing.fix_tools import FixTools
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
-from napari_unetseg.plugin.folder.folder_run import ModelChoice
 from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.result_layers import ShownResult
@@ -49,8 +48,10 @@ from napari_unetseg.plugin.parts.card_text import describe_model
 from napari_unetseg.plugin.parts.collapsible import CollapsibleRows
 from napari_unetseg.plugin.parts.messages import MessageArea, card_dialog
 from napari_unetseg.plugin.parts.scrolling import ScrollingColumn
+from napari_unetseg.plugin.plate.plate_window import PlateWindow
 from napari_unetseg.plugin.review.reviewing import Reviewing
 from napari_unetseg.plugin.table.table_dock import TableDock
+from napari_unetseg.plugin.workers.batch_run import ModelChoice
 from napari_unetseg.plugin.workers.run_controller import RunController
 from napari_unetseg.plugin.workers.segment_job import Outcome, SegmentJob
 from napari_unetseg.plugin.workers.servers import Servers
@@ -120,6 +121,7 @@ class SegmentationWidget(QWidget):
         self.headline = Headline(napari_viewer, rows, self)
         self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
+        self.plates = PlateWindow(self, napari_viewer, services, self._model_choice)
         self.try_all = TryAll(napari_viewer, rows, services, self.run, self.results.use_model_values, self)
         self.fixing = FixTools(napari_viewer, self.results.current, self)
         self.learning = Learning(napari_viewer, self.results.current, models, self)
@@ -204,6 +206,7 @@ class SegmentationWidget(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.cancel()
             self.folder.cancel()
+            self.plates.cancel()
             self.try_all.stop()
             self.model_adder.cancel()
             self.results.stop()
@@ -217,7 +220,7 @@ class SegmentationWidget(QWidget):
         return bool(super().event(event))
 
     def _occupied(self) -> bool:
-        return self.controller.running or self.model_adder.busy or self.folder.running
+        return self.controller.running or self.model_adder.busy or self.folder.running or self.plates.running
 
     def _model_choice(self) -> ModelChoice | None:
         package = self.inputs.package()

@@ -240,14 +240,19 @@ def _plane_edges(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def label_features(result: SegmentedImage) -> "pd.DataFrame":
-    """Return the measurements as a Labels layer wants them: the label in a column ``index``.
+    """Return the measurements of a result as a Labels layer wants them; see `table_features`."""
+    return table_features(result.measurements)
+
+
+def table_features(table: Mapping[str, NDArray[Any]]) -> "pd.DataFrame":
+    """Return measurements as a Labels layer wants them: the label in a column ``index``.
 
     What people look for first comes first, since a status bar cuts the rest off; the positions come last.
     """
     import pandas as pd
 
-    table = pd.DataFrame(dict(result.measurements)).rename(columns={"label": "index"})
-    return table[sorted(table.columns, key=_rank)]
+    features = pd.DataFrame(dict(table)).rename(columns={"label": "index"})
+    return features[sorted(features.columns, key=_rank)]
 
 
 def _rank(column: str) -> int:

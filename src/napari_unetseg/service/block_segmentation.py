@@ -2,9 +2,9 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import product
 from math import prod
@@ -20,7 +20,9 @@ from napari_unetseg.blockwise.job_folder import JobFolder, load_json, save_json
 from napari_unetseg.blockwise.local_executor import LocalExecutor, OnBlock
 from napari_unetseg.blockwise.network_stage import batch_size, remarks_of
 from napari_unetseg.blockwise.run import BlockProgress, Executor, OnProgress, run_job
+from napari_unetseg.blockwise.tile_answers import TiledMap
 from napari_unetseg.callbacks import CancelFlag
+from napari_unetseg.config.settings import InferenceSettings
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction
@@ -32,6 +34,7 @@ from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, Block, middle_span
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import middle_plane
 from napari_unetseg.segment_options import SegmentKeywords, SegmentOptions
+from napari_unetseg.service.logs import Stopwatch
 from napari_unetseg.service.provenance import Provenance, card_fingerprint, record
 from napari_unetseg.service.segmentation import check_options
 from napari_unetseg.zoo.card import ModelCard
@@ -60,6 +63,9 @@ class BlockResult:
         What was segmented.
     count
         Number of objects.
+    overall_mean, mask_mean
+        Mean foreground probability over all pixels, and over those of objects; None where there are none, or it is not
+        wanted.
     parameters
         Decoder parameters that gave the labels.
     provenance
@@ -74,6 +80,9 @@ class BlockResult:
         From the call to the last block; of a run that went on with blocks of an earlier one, of that alone.
     fit
         How well the image fits the model; None where it sees nothing at all.
+    maps
+        Gives what the network says of a plane, by its place along the axes of the stack: maps by head, each read by
+        rows and columns, ``maps(())["foreground"][0:100, 50:60]``; as long as the folder is there.
     """
 
     image: Image
@@ -81,10 +90,13 @@ class BlockResult:
     parameters: DecodeParameters
     provenance: Provenance
     warnings: tuple[str, ...]
-    table: Path | None
+    table: Path
     folder: Path
     seconds: float
-    fit: "Fit | None" = None
+    fit: "Fit | None"
+    overall_mean: float | None
+    mask_mean: float | None
+    maps: Callable[[tuple[int, ...]], Mapping[str, TiledMap]] = field(repr=False, compare=False)
 
 
 def run_blocks(
@@ -95,7 +107,7 @@ def run_blocks(
     target: LabelTarget,
     keywords: SegmentKeywords,
     *,
-    window: int | None,
+    how: InferenceSettings,
     executor: Executor | None,
     progress: OnProgress | None,
     cancel: CancelFlag | None,
@@ -103,7 +115,6 @@ def run_blocks(
     focus: Block | None,
     on_block: OnBlock | None,
     conclude: Callable[[BlockResult], None] | None,
-    keep_maps: bool,
 ) -> BlockResult:
     """Segment an image block by block; `SegmentationService.segment_blocks` explains the rest."""
     from napari_unetseg.blockwise.all_stages import stage_beside_the_network, stages_in_order
@@ -119,8 +130,8 @@ def run_blocks(
         sha256=package.card.weights.sha256,
         card_sha256=card_fingerprint(package.card),
         options=options.model_dump(mode="json"),
-        window=window,
-        keep_maps=keep_maps,
+        window=how.window,
+        with_confidence=how.enable_confidence,
     )
     stops = cancel or (lambda: False)
     with runner.call_for_blocks(package, plane.name) as borrow_network, _claimed(folder):
@@ -139,11 +150,11 @@ def run_blocks(
         watch = _Watch(job, progress, on_block)
         workers = executor or LocalExecutor(stage_beside_the_network(), on_block)
         run_job(job, stages_in_order(focus), workers, watch, stops)
-        runner.counter.succeeded(watch.network_seconds)
-        result = _result(job, started, watch.network_seconds, perf_counter() - clock)
+        result = _result(job, started, watch.times.stages.get("network", 0) / 1000, perf_counter() - clock)
+        runner.blocks_succeeded(result.provenance, (*plane.stack_shape, *plane.shape), result.count, watch.times)
         if conclude is not None:
             conclude(result)
-            shutil.rmtree(folder)
+            _remove(folder)
         return result
 
 
@@ -157,7 +168,23 @@ def remove_job(folder: Path) -> None:
     """
     if folder.exists():
         with _claimed(folder):
-            shutil.rmtree(folder)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a job; what is left where that is interrupted belongs to no job."""
+    try:
+        (folder / SPEC).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise UnetsegError(
+            Sentence(
+                "{folder}: what was kept of the run cannot be removed ({reason}). Nobody needs it any more: remove it "
+                "by hand.",
+                folder=folder,
+                reason=error.strerror or error,
+            )
+        ) from error
 
 
 @contextmanager
@@ -191,6 +218,8 @@ def _begin(job: BlockJob) -> None:
                 )
             )
     else:
+        if job.folder.path.exists():
+            _remove(job.folder.path)
         _see_that_there_is_room(job)
         save_json(path, asked)
     job.folder.withdraw_stop()
@@ -216,7 +245,7 @@ def _see_that_there_is_room(job: BlockJob) -> None:
 
 
 class _Watch:
-    """Follows a job: how long its network runs, and which blocks are final."""
+    """Follows a job: what its stages take, and which blocks are final."""
 
     def __init__(self, job: BlockJob, progress: OnProgress | None, on_block: OnBlock | None) -> None:
         self._job = job
@@ -224,12 +253,12 @@ class _Watch:
         self._on_block = on_block
         self._clock = perf_counter()
         self._stage = ""
-        self.network_seconds = 0.0
+        self.times = Stopwatch()
 
     def __call__(self, now: BlockProgress) -> None:
         clock = perf_counter()
-        if self._stage in (PLAN, NETWORK):
-            self.network_seconds += clock - self._clock
+        # What the network is asked to plan by belongs to it.
+        self.times.add(NETWORK if self._stage == PLAN else self._stage or now.stage, clock - self._clock)
         self._stage, self._clock = now.stage, clock
         if now.stage == LABELS and now.finished is not None and self._on_block is not None:
             plane, block = self._job.planes[now.finished.plane], self._job.grid.block(now.finished.number)
@@ -287,6 +316,9 @@ class _Computed:
 
 
 def _result(job: BlockJob, started: datetime, network_seconds: float, seconds: float) -> BlockResult:
+    from napari_unetseg.blockwise.linking_stage import object_count
+    from napari_unetseg.blockwise.object_stages import mean_confidence
+    from napari_unetseg.blockwise.table_stage import table_file
     from napari_unetseg.postprocessing.fit import measure_fit, unlike_warning
 
     plan, tiles = job.tiling.plan, job.tiling.tiles
@@ -323,14 +355,18 @@ def _result(job: BlockJob, started: datetime, network_seconds: float, seconds: f
         started=started,
         seconds=network_seconds,
     )
+    overall_mean, mask_mean = mean_confidence(job) if job.spec.with_confidence else (None, None)
     return BlockResult(
         image=job.image,
-        count=0,
+        count=object_count(job),
         parameters=job.parameters,
         provenance=provenance,
         warnings=tuple(dict.fromkeys(said)),
-        table=None,
+        table=table_file(job),
         folder=job.folder.path,
         seconds=seconds,
         fit=fit,
+        overall_mean=overall_mean,
+        mask_mean=mask_mean,
+        maps=lambda place: job.maps(job.planes.index(place)),
     )

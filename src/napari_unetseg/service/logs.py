@@ -22,7 +22,7 @@ from napari_unetseg.printable import printable
 from napari_unetseg.service.requests import request_id
 
 if TYPE_CHECKING:
-    from napari_unetseg.service.segmentation import Segmentation
+    from napari_unetseg.service.provenance import Provenance
 
 
 LOGGER = "napari_unetseg"
@@ -132,12 +132,11 @@ class RequestLog:
         self._requests = settings.unet.logging.log_requests
         self._performance = settings.unet.logging.enable_performance_logging
 
-    def segmented(self, result: "Segmentation", watch: Stopwatch) -> None:
-        """Write down an image that was segmented."""
-        provenance = result.provenance
+    def segmented(self, provenance: "Provenance", shape: tuple[int, ...], count: int, watch: Stopwatch) -> None:
+        """Write down an image that was segmented, by the shape of its labels and the number of its objects."""
         if self._requests:
-            size = "x".join(str(length) for length in result.labels.shape)
-            figures = {"image": provenance.image, "size": size, "model": provenance.model, "objects": result.count}
+            size = "x".join(map(str, shape))
+            figures = {"image": provenance.image, "size": size, "model": provenance.model, "objects": count}
             _log.info("segmented", extra={LOG_FIELDS: figures | {"seconds": provenance.seconds}})
         if self._performance:
             stages = {f"{name}_ms": round(ms, 1) for name, ms in watch.stages.items()}

@@ -156,7 +156,6 @@ class Segmenter(Protocol):
         focus: "Block | None" = None,
         on_block: "OnBlock | None" = None,
         conclude: "Callable[[BlockResult], None] | None" = None,
-        keep_maps: bool = False,
         **options: Unpack[SegmentKeywords],
     ) -> "BlockResult":
         """Find the objects of an image that need not fit into memory."""

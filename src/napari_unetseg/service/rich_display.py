@@ -98,7 +98,9 @@ def _smaller(image: Image, factor: int) -> Image:
     if factor == 1:
         return image
     height, width = (len(range(factor // 2, length, factor)) for length in image.shape)
-    planes = [downscale_local_mean(plane, (factor, factor))[:height, :width] for plane in image.channels_first]
+    planes = [
+        downscale_local_mean(np.asarray(plane), (factor, factor))[:height, :width] for plane in image.channels_first
+    ]
     return replace(image, array=np.stack(planes).astype(np.float32), axes="CYX")
 
 

@@ -32,6 +32,7 @@ from napari_unetseg.service.logs import RequestLog, Stopwatch
 from napari_unetseg.service.object_reading import ObjectReading
 from napari_unetseg.service.pipeline import Pipeline, Worker, left_out_remark
 from napari_unetseg.service.protocols import ModelLender, RunningModel
+from napari_unetseg.service.provenance import Provenance
 from napari_unetseg.service.queued_network import QueuedNetwork
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.requests import request
@@ -266,6 +267,11 @@ class Runner:
 
             yield borrow
 
+    def blocks_succeeded(self, provenance: Provenance, shape: tuple[int, ...], count: int, watch: Stopwatch) -> None:
+        """Count an image that was segmented block by block, and write it down."""
+        self.counter.succeeded(watch.stages.get("network", 0) / 1000)
+        self._request_log.segmented(provenance, shape, count, watch)
+
     @contextmanager
     def _shortest_line(self) -> Iterator[tuple[int, DeviceQueue]]:
         """Choose the device with the fewest calls for one."""
@@ -416,7 +422,7 @@ class Runner:
         diameters = {options.diameter, seen.diameter}
         work = [Workload(plane.shape, prod(plane.stack_shape), diameter, options.augment) for diameter in diameters]
         self.throughput.note(loaded_model, sum(network_pixels(loaded_model.card, one) for one in work), seconds)
-        self._request_log.segmented(result, watch)
+        self._request_log.segmented(result.provenance, result.labels.shape, result.count, watch)
         for remark in remarks:
             self._request_log.remarked(plane.name, seconds, remark)
         return result

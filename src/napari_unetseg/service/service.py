@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from socket import gethostname
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.config import Settings, load_settings
-from napari_unetseg.errors import DeviceError, NotCalibrated
+from napari_unetseg.errors import DeviceError, ModelError, NotCalibrated
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.selection import requested_backend
 from napari_unetseg.language import Sentence
@@ -29,6 +31,10 @@ from napari_unetseg.service.verbs import SegmentVerbs
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from napari_unetseg.blockwise.job import BlockJob, JobSpec, LabelTarget
+    from napari_unetseg.blockwise.job_folder import JobFolder
     from napari_unetseg.inference.backends.openvino.int8_store import Calibration
     from napari_unetseg.service.loaded_model import LoadedModel
 
@@ -277,6 +283,21 @@ class SegmentationService(SegmentVerbs):
         """
         self._models.unload(None if model is None else self._packages.find(model))
 
+    def opened_job(
+        self, folder: "JobFolder", spec: "JobSpec", target: "LabelTarget", is_cancelled: CancelFlag
+    ) -> "AbstractContextManager[BlockJob]":
+        """Open a job that another process leads; see `napari_unetseg.service.opened_job.opened_job`."""
+        from napari_unetseg.service.opened_job import opened_job
+
+        return opened_job(self._runner, self.package, folder, spec, target, is_cancelled)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process by what it is made of; see `napari_unetseg.service.service.service_here`."""
+        own, asked = self.package, self._backend_request
+        source = own.name if own.origin == "bundled" else str(own.source)
+        how = (self._device, asked.backend, asked.precision, self._fallback_to_cpu)
+        return service_here, (source, own.card.weights.sha256, how, self.settings)
+
     def close(self) -> None:
         """Free everything. Calls that need a model raise `UnetsegError` from now on; those under way end well."""
         self._models.close()
@@ -323,3 +344,48 @@ class SegmentationService(SegmentVerbs):
             loaded_model.close()
             raise
         return loaded_model
+
+
+_services: dict[tuple[Any, ...], SegmentationService] = {}
+_making = Lock()
+
+
+def service_here(
+    model: str, sha256: str, how: tuple[str | None, str, str, bool | None], settings: Settings
+) -> SegmentationService:
+    """Return the service that stands in this process for one of another process; it is made once.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or the path of another one, which both processes see.
+    sha256
+        Of its weights.
+    how
+        Device, backend, precision and whether the CPU may step in, as they were given to that service.
+    settings
+        Those of that service.
+
+    Raises
+    ------
+    ModelError
+        If this process finds no such model, or another one.
+    """
+    key = (model, sha256, how, settings.model_dump_json())
+    with _making:
+        if key not in _services:
+            device, backend, precision, fallback = how
+            service = SegmentationService(
+                model, device, backend, precision=precision, fallback_to_cpu=fallback, settings=settings
+            )
+            if service.package.card.weights.sha256 != sha256:
+                raise ModelError(
+                    Sentence(
+                        "{path}: {machine} has another model of this name than the process that asks for it. Install "
+                        "the same version there, or put the model into a folder that both see.",
+                        path=service.package.source,
+                        machine=gethostname(),
+                    )
+                )
+            _services[key] = service
+        return _services[key]

@@ -120,7 +120,6 @@ class SegmentVerbs(ABC):
         focus: "Block | None" = None,
         on_block: "OnBlock | None" = None,
         conclude: "Callable[[BlockResult], None] | None" = None,
-        keep_maps: bool = False,
         **options: Unpack[SegmentKeywords],
     ) -> "BlockResult":
         """Find the objects of an image that need not fit into memory, block by block.
@@ -160,8 +159,6 @@ class SegmentVerbs(ABC):
             Called with the result once all is done, while the folder is still there: the place to move the table and to
             write what the labels say of themselves. Then the folder is removed. None: it stays, for the caller to
             remove it.
-        keep_maps
-            Whether probability maps are wanted, too.
 
         Raises
         ------
@@ -182,7 +179,7 @@ class SegmentVerbs(ABC):
             folder,
             target,
             options,
-            window=self.settings.unet.inference.window,
+            how=self.settings.unet.inference,
             executor=executor,
             progress=progress,
             cancel=cancel,
@@ -190,7 +187,6 @@ class SegmentVerbs(ABC):
             focus=focus,
             on_block=on_block,
             conclude=conclude,
-            keep_maps=keep_maps,
         )
 
     def predict(

@@ -22,7 +22,8 @@ from napari_unetseg.batch.summary_tables import FILES, OBJECTS
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
-from napari_unetseg.plugin.folder.folder_run import ModelChoice
+from napari_unetseg.plugin.parts import batch_words
+from napari_unetseg.plugin.workers.batch_run import ModelChoice
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -262,10 +263,10 @@ def test_the_output_folder_is_opened_once_it_is_there(
 def test_sentences() -> None:
     path = Path("x/a.tif")
     failed = Event(path, "failed", error=UnetsegError(f"{path}: the file is empty."))
-    assert folder_words.message(failed) == "the file is empty."
-    assert folder_words.status(Event(path, "running", fraction=0.25)) == "… 25 %"
+    assert batch_words.message(failed) == "the file is empty."
+    assert batch_words.status(Event(path, "running", fraction=0.25)) == "… 25 %"
     counts = BatchCounts((path, Path("b.tif")))
     counts.add(Event(path, "done", objects=7))
-    assert folder_words.summary(counts, cancelled=True).startswith("Cancelled. 1 image segmented in ")
-    assert folder_words.summary(counts, cancelled=True).endswith("1 is left: Run goes on. 7 objects in all.")
-    assert folder_words.batch_progress(BatchCounts((path,))) == "0 %"
+    assert batch_words.summary(counts, cancelled=True).startswith("Cancelled. 1 image segmented in ")
+    assert batch_words.summary(counts, cancelled=True).endswith("1 is left: Run goes on. 7 objects in all.")
+    assert batch_words.batch_progress(BatchCounts((path,))) == "0 %"

@@ -1,6 +1,6 @@
 """Planes of layers, without a window."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import dask.array as da
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.plugin.layers import plane as plane_module
 from napari_unetseg.plugin.layers.plane import Plane, shown_plane, shown_stack
 
@@ -205,10 +206,29 @@ def test_a_zarr_stack_is_read_plane_by_plane() -> None:
     layer = ImageLayer(Slow(), contrast_limits=(0, 1), rgb=False, axis_labels=("z", "c", "y", "x"))
     image = stack_of(layer).read()
     Slow.read.clear()
-    image.plane((2,))
+    assert np.asarray(image.plane((2,)).array).shape == (6, 8)
     assert len(Slow.read) == 1
     first, channel = (range(length)[at] for length, at in zip(Slow.shape, Slow.read[0][:2], strict=False))
     assert (list(np.atleast_1d(first)), list(np.atleast_1d(channel))) == ([2], [1])
+
+
+def test_a_tile_of_a_large_layer_reads_the_chunks_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plane_module, "READ_AT_ONCE", 100)
+    read = []
+
+    def load(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+        if block_info:
+            read.append(block_info[0]["chunk-location"])
+        return block
+
+    pixels = da.from_array(numbered(40, 40), chunks=10).map_blocks(
+        load, dtype=np.int32, meta=np.zeros((0, 0), np.int32)
+    )
+    array = plane_of(ImageLayer(pixels, contrast_limits=(0, 1))).read().array
+    read.clear()
+    np.testing.assert_array_equal(np.asarray(array[12:18, 8:12]), numbered(40, 40)[12:18, 8:12])
+    assert sorted(read) == [(1, 0), (1, 1)]
+    assert cast("LazyArray", array).chunks == (10, 10)
 
 
 @pytest.mark.parametrize(("limit", "lazy"), [(4 * 6 * 8 * 3, False), (4 * 6 * 8 * 3 - 1, True)])
@@ -218,7 +238,7 @@ def test_a_plane_too_large_to_be_read_at_once_stays_where_it_is(
     monkeypatch.setattr(plane_module, "READ_AT_ONCE", limit)
     colours = da.from_array(numbered(2, 6, 8, 3))
     image = plane_of(ImageLayer(colours, rgb=True, contrast_limits=(0, 1)), step=(1,)).read()
-    assert isinstance(image.array, da.Array) == lazy
+    assert isinstance(image.array, LazyArray) == lazy
     np.testing.assert_array_equal(np.asarray(image.array), numbered(2, 6, 8, 3)[1])
 
 

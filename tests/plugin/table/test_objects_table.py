@@ -16,6 +16,7 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.plugin.table.column_titles import column_title
 from napari_unetseg.plugin.table.objects_table import ObjectTable
 from napari_unetseg.plugin.table.table_dock import pick
@@ -511,3 +512,63 @@ def test_a_row_of_a_stack_goes_to_its_own_plane(make_widget: MakeWidget, squares
         table.view.opened.emit(row)
         qtbot.waitUntil(lambda plane=plane: widget.viewer.dims.current_step[0] == plane, timeout=20_000)
         assert camera.center[-2:] == pytest.approx(place)
+
+
+def on_disk(array: NDArray[np.int32]) -> LazyArray:
+    """An array of which nobody may read more than the plane that a viewer shows."""
+
+    def read(box: tuple[slice, ...]) -> NDArray[np.int32]:
+        assert box[0].stop - box[0].start == 1, "the whole stack was read"
+        return array[box]
+
+    return LazyArray(read, array.shape, array.dtype)
+
+
+def stored_stack() -> Labels:
+    """Labels of two levels and four planes, with an object in two of these."""
+    stack = np.zeros((4, 20, 30), np.int32)
+    stack[1, 2:4, 2:4] = stack[3, 10:12, 20:22] = 7
+    features = pd.DataFrame({"index": [7, 7], "t": [1, 3], "area_px": [4, 4]})
+    features = features.assign(centroid_y_px=[2.5, 10.5], centroid_x_px=[2.5, 20.5])
+    return Labels([on_disk(stack), on_disk(stack[:, ::2, ::2])], multiscale=True, name="stored", features=features)
+
+
+def test_a_row_of_labels_on_disk_goes_where_it_was_measured(make_widget: MakeWidget, squares: Squares) -> None:
+    widget = make_widget(np.stack([squares] * 4))
+    shown = widget.viewer.add_layer(stored_stack())
+    widget.viewer.layers.selection.active = shown
+    widget.adjust.table.click()
+    table = widget.table.table
+    camera = getattr(widget.viewer, "scene", widget.viewer).camera
+    for row, plane, place in ((1, 3, (10.5, 20.5)), (0, 1, (2.5, 2.5))):
+        table.view.opened.emit(row)
+        assert widget.viewer.dims.current_step[0] == plane
+        assert camera.center[-2:] == pytest.approx(place)
+
+
+def test_the_table_of_labels_on_disk_is_saved_without_reading_them(qtbot: Any, tmp_path: Path) -> None:
+    table = ObjectTable(lambda parent, name: tmp_path / "table.csv")
+    table.follow(stored_stack())
+    with qtbot.waitSignal(table.saved, timeout=20_000):
+        table.save.click()
+    with (tmp_path / "table.csv").open(newline="") as file:
+        assert [row["area_px"] for row in csv.DictReader(file)] == ["4", "4"]
+
+
+def test_a_click_on_labels_on_disk_selects_the_object() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_layer(stored_stack())
+    viewer.dims.set_current_step(0, 3)
+
+    class Event:
+        type = "mouse_press"
+        position = (3, 10, 20)
+        view_direction = None
+        dims_displayed = None
+
+    event = Event()
+    event.dims_displayed = [1, 2]
+    steps = pick(layer, event, dims=viewer.dims)
+    next(steps)
+    assert next(steps, None) is None
+    assert layer.selected_label == 7

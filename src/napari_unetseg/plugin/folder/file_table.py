@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 from napari_unetseg.batch.events import Event
 from napari_unetseg.language import grouped, tr
 from napari_unetseg.plugin.folder import folder_words
+from napari_unetseg.plugin.parts import batch_words
 
 _NUMBERS = (2, 3)
 _NO_PARENT = QModelIndex()
@@ -80,10 +81,10 @@ class FileTableModel(QAbstractTableModel):
         objects = "" if event.objects is None else grouped(event.objects)
         return (
             self._names[row],
-            folder_words.status(event),
+            batch_words.status(event),
             objects,
-            folder_words.time(event),
-            folder_words.message(event),
+            batch_words.time(event),
+            batch_words.message(event),
         )[column]
 
 

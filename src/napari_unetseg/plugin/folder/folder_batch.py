@@ -7,7 +7,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_unetseg.plugin.folder.folder_dialog import FolderDialog
-from napari_unetseg.plugin.folder.folder_run import ModelChoice
+from napari_unetseg.plugin.workers.batch_run import ModelChoice
 from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:

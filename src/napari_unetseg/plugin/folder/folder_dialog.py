@@ -22,19 +22,14 @@ from napari_unetseg.plugin.folder.folder_form import (
     last_folder,
     remember_folder,
 )
-from napari_unetseg.plugin.folder.folder_run import (
-    FolderController,
-    FolderJob,
-    ModelChoice,
-    Search,
-    prepare_look,
-    prepare_search,
-)
-from napari_unetseg.plugin.folder.open_result import Opener
+from napari_unetseg.plugin.folder.search import Search, prepare_look, prepare_search
+from napari_unetseg.plugin.parts import batch_words
 from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
+from napari_unetseg.plugin.workers.batch_run import BatchController, BatchRequest, ModelChoice
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
+from napari_unetseg.plugin.workers.opener import Opener
 from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
@@ -90,7 +85,7 @@ class FolderDialog(QDialog):
         self.review = QPushButton(tr("Review..."))
         self.finder: LatestWorker[Search, list[Path]] = LatestWorker(prepare_search, _TYPING_MS, self)
         self.results_finder: LatestWorker[Path, bool] = LatestWorker(prepare_look, _TYPING_MS, self)
-        self.controller = FolderController(services, self)
+        self.controller = BatchController(services, self)
         self.opener = Opener(viewer, self)
         self._files: Sequence[Path] = ()
         self._arrange()
@@ -153,20 +148,20 @@ class FolderDialog(QDialog):
         self.uses.setText(tr("With {model}").format(model=model_choice.title))
         self.message.show_message(tr(folder_words.STARTING))
         results = self.form.chosen_results()
-        self.controller.start(FolderJob(model_choice, files, output, results, self.redo.isChecked()))
+        self.controller.start(BatchRequest(model_choice, files, output, results, self.redo.isChecked()))
 
     def _on_event(self, event: Event, counts: BatchCounts) -> None:
         self.table.show_event(event)
         if not self.controller.cancelling:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(round(_STEPS * counts.progress / max(counts.total, 1)))
-            self.bar.setFormat(folder_words.batch_progress(counts))
+            self.bar.setFormat(batch_words.batch_progress(counts))
             self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
 
     def _on_done(self, counts: BatchCounts, cancelled: bool) -> None:
         self._idle()
         troubled = cancelled or counts.count("failed")
-        self.message.show_message(folder_words.summary(counts, cancelled=cancelled), "warning" if troubled else "good")
+        self.message.show_message(batch_words.summary(counts, cancelled=cancelled), "warning" if troubled else "good")
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(round(_STEPS * counts.ended / max(counts.total, 1)))
         self.bar.setFormat(f"{counts.ended} / {counts.total}")
@@ -193,7 +188,7 @@ class FolderDialog(QDialog):
         if self.controller.running:
             return
         self._show_files(search, files)
-        self.form.matches.setText(folder_words.matches(len(files)))
+        self.form.matches.setText(batch_words.matches(len(files)))
         self.message.show_message(
             tr(folder_words.READY_TO_RUN if files else folder_words.NO_IMAGES), "plain" if files else "warning"
         )

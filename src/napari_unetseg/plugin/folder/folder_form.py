@@ -10,7 +10,7 @@ from napari_unetseg.batch.find_images import ALL
 from napari_unetseg.batch.output_files import ALWAYS, DEFAULT_FOLDER, ResultKind
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
-from napari_unetseg.plugin.folder.folder_run import Search
+from napari_unetseg.plugin.folder.search import Search
 
 ChooseFolder = Callable[[QWidget, str], Path | None]
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer
+from numpy.typing import NDArray
 
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
-from napari_unetseg.image import Image
+from napari_unetseg.batch.places import address, is_zarr
+from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.layer_style import LABELS
 
 FILE_KEY = "napari_unetseg_file"
@@ -44,8 +46,9 @@ def read_layers(
     """
     from napari_unetseg.io import read_image
 
-    image = read_image(file, **read_options)
-    data = image.array
+    image = read_image(address(file), **read_options)
+    data = _at_once(image.array)
+    name = image.name if is_zarr(file) else file.stem
     axes = image.axes.replace("C", "")
     if "C" in image.axes:
         data = np.moveaxis(data, image.axes.index("C"), -1 if image.rgb else 0)
@@ -54,23 +57,29 @@ def read_layers(
         ImageLayer(
             data,
             rgb=image.rgb,
-            name=file.stem,
+            name=name,
             metadata={FILE_KEY: str(file)},
             **_place(image, axes),
         )
     ]
-    if target is not None and target.holds(ResultKind.LABELS):
-        layers.append(_labels(target, f"{file.stem} labels", image))
+    kinds = [kind for kind in (ResultKind.LABELS, ResultKind.OME_ZARR) if target is not None and target.holds(kind)]
+    if target is not None and kinds:
+        layers.append(_labels(target, kinds[0], f"{name} labels", image))
     return layers
 
 
-def _labels(target: Target, name: str, image: Image) -> Labels:
+def _at_once(array: NDArray[Any]) -> NDArray[Any]:
+    """Read what fits; what is larger is read where it is looked at."""
+    return np.asarray(array) if array.nbytes <= READ_AT_ONCE else array
+
+
+def _labels(target: Target, kind: ResultKind, name: str, image: Image) -> Labels:
     import pandas as pd
 
     from napari_unetseg.io import read_label_image
 
-    path = target.path(ENDINGS[ResultKind.LABELS])
-    array = read_label_image(path).array
+    path = target.result(kind)
+    array = _at_once(read_label_image(path).array)
     features = pd.DataFrame()
     if target.holds(ResultKind.TABLE):
         features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import cast
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.language import tr
+from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess, pixel_size
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray, LayerMeta, PixelLayer
 from napari_unetseg.plugin.layers.world import ViewerDims, axes_on_canvas, slider_place
@@ -158,9 +160,7 @@ def _select(
     origin = (0, 0) if region is None else (region[0][0], region[1][0])
 
     def read() -> Image:
-        # Plane by plane, the colours of a pixel together.
-        chunks = tuple(-1 if axis in axes or axis >= layer.ndim else 1 for axis in range(data.ndim))
-        pixels = _lazily(data, chunks)[key] if stack else _read_plane(data, key)
+        pixels = _lazily(data)[key] if stack else _read_plane(data, key)
         return Image(pixels, letters, rgb=rgb, scale=scale, unit=unit, name=name, path=path, origin=origin)
 
     return Plane(
@@ -185,16 +185,20 @@ def _read_plane(data: LayerArray, key: tuple[int | slice, ...]) -> LayerArray:
     values = prod(map(len, spans)) * prod(data.shape[len(key) :])  # which are the colours
     if isinstance(data, np.ndarray) or values * data.dtype.itemsize <= READ_AT_ONCE:
         return np.asarray(data[key])
-    return _lazily(data, "auto")[key]  # in the chunks in which it is stored
+    return _lazily(data)[key]
 
 
-def _lazily(data: LayerArray, chunks: tuple[int, ...] | str) -> LayerArray:
-    """Keep what is read at once when it is indexed, such as a zarr array, from being read before it is needed."""
+def _lazily(data: LayerArray) -> LayerArray:
+    """Keep what is not in memory, such as arrays of dask and zarr, from being read before it is needed, and then whole.
+
+    A part is read as the array gives it: of its chunks those that lie under it.
+    """
     if isinstance(data, np.ndarray):
         return data
-    import dask.array as da
-
-    return data if isinstance(data, da.Array) else da.from_array(data, chunks=chunks)
+    stored_in = [max(length) if isinstance(length, tuple) else length for length in getattr(data, "chunks", None) or ()]
+    chunks = tuple(map(int, stored_in)) if len(stored_in) == data.ndim else None
+    lazy = LazyArray(lambda box: np.asarray(data[box]), tuple(data.shape), np.dtype(data.dtype), chunks)
+    return cast("LayerArray", lazy)
 
 
 def _transform(layer: ImageLike, index: Mapping[int, int], axes: tuple[int, int], region: Region | None) -> LayerMeta:

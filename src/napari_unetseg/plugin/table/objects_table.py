@@ -212,8 +212,10 @@ class ObjectTable(QWidget):
         if path is None:
             return
         data, meta, _ = self._layer.as_layer_data_tuple()
+        # Nobody can paint on labels that are not in memory, and to measure them again would be to read them all.
+        measured = _columns(self._layer) if self._layer.multiscale else None
         start(
-            Task(lambda _: write_table(path, _saved_columns(data, meta))),
+            Task(lambda _: write_table(path, _saved_columns(data, meta) if measured is None else measured)),
             returned=lambda _: self.saved.emit(path),
             errored=self.failed.emit,
             finished=lambda: None,

@@ -203,13 +203,19 @@ class TableDock(QObject):
         self._removals = [removal for removal in self._removals if removal.layer is not event.source]
 
     def _centre(self, label: int, place: Mapping[str, int]) -> None:
-        """Find an object in a worker, and go to its plane and place, at the zoom there is."""
+        """Find an object in a worker, and go to its plane and place, at the zoom there is.
+
+        Of labels that are not in memory the table says where it is: to look for it would be to read them all.
+        """
         layer = self.table.layer
         if layer is None:
             return
         if self._search is not None:
             self._search.quit()
         data, plane = layer.data, plane_of(layer, place)
+        if layer.multiscale:
+            self._look_at(layer, measured_middle(layer, label, place))
+            return
         self._search = Task(lambda _: middle_of(data, label, plane))
         start(
             self._search,
@@ -240,6 +246,31 @@ def plane_of(layer: Labels, place: Mapping[str, int]) -> dict[int, int]:
     if len(roles) != layer.ndim or not set(place) <= set(roles):
         roles = [*place, *("" for _ in range(layer.ndim - len(place)))]
     return {roles.index(letter): index for letter, index in place.items()} if len(place) <= layer.ndim - 2 else {}
+
+
+def measured_middle(layer: Labels, label: int, place: Mapping[str, int]) -> NDArray[np.float64] | None:
+    """Return the position of an object's centre as it was measured, (ndim,); None where it was not.
+
+    Parameters
+    ----------
+    layer
+        Labels, (..., Y, X), from the first pixel of which positions are counted.
+    label
+        The object.
+    place
+        The plane of its row, by letter; empty where there is a row for each object.
+    """
+    table = layer.features
+    if not {"index", "centroid_y_px", "centroid_x_px", *place} <= set(table.columns):
+        return None
+    rows = table["index"] == label
+    for letter, index in place.items():
+        rows &= table[letter] == index
+    if not rows.any():
+        return None
+    plane, row = plane_of(layer, place), table[rows].iloc[0]
+    first = [float(plane.get(axis, 0)) for axis in range(layer.ndim - 2)]
+    return np.array([*first, row["centroid_y_px"], row["centroid_x_px"]], np.float64)
 
 
 def middle_of(data: Any, label: int, plane: Mapping[int, int] = MappingProxyType({})) -> NDArray[np.float64] | None:
@@ -274,5 +305,7 @@ def pick(layer: Labels, event: Any, *, dims: ViewerDims) -> Iterator[None]:
     # A layer takes any place for one in its own units.
     place = own_place(layer, event.position, dims)
     value = layer.get_value(place, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True)
+    if isinstance(value, tuple):  # of a multiscale layer, after the level that is shown
+        value = value[1]
     if value:
         layer.selected_label = int(value)

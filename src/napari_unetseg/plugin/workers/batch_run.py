@@ -1,16 +1,14 @@
-"""A folder's images through the engine, off the GUI thread."""
+"""A batch through the engine, off the GUI thread."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_unetseg.batch.events import BatchCounts
-from napari_unetseg.batch.find_images import find_images
-from napari_unetseg.batch.folder_journal import JOURNAL_FILE
-from napari_unetseg.batch.output_files import ResultKind
+from napari_unetseg.batch.output_files import FieldPlace, ResultKind
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.plugin.workers.background import Task, start
 from napari_unetseg.plugin.workers.servers import cancellable_questions
@@ -18,15 +16,6 @@ from napari_unetseg.plugin.workers.services import ServiceFactory
 
 if TYPE_CHECKING:
     from napari_unetseg.batch.events import Event
-
-
-@dataclass(frozen=True)
-class Search:
-    """Which images are meant."""
-
-    folder: Path
-    pattern: str
-    recursive: bool
 
 
 @dataclass(frozen=True)
@@ -50,27 +39,20 @@ class ModelChoice:
 
 
 @dataclass(frozen=True)
-class FolderJob:
-    """Which files to segment, and how: as the form stood when Run was pressed."""
+class BatchRequest:
+    """Which files to segment, and how: as the form stood when Run was pressed; see `BatchJob`."""
 
     model_choice: ModelChoice
     files: tuple[Path, ...]
     output: Path
     results: tuple[ResultKind, ...]
     redo: bool
+    places: Mapping[Path, FieldPlace] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    beside: bool = False
 
 
-def prepare_search(search: Search) -> Callable[[Task[list[Path]]], list[Path]]:
-    """Return what finds the images that are meant, in a worker."""
-    return lambda task: find_images(search.folder, search.pattern, recursive=search.recursive)
-
-
-def prepare_look(output: Path) -> Callable[[Task[bool]], bool]:
-    """Return what tells whether a folder holds results, in a worker."""
-    return lambda task: (output / JOURNAL_FILE).is_file()
-
-
-class FolderController(QObject):
+class BatchController(QObject):
     """Starts and cancels batches; exactly one of `done` and `failed` ends each.
 
     `happened` gives each event with the counts so far, `done` the final counts and whether it was cancelled.
@@ -104,7 +86,7 @@ class FolderController(QObject):
         """Whether a batch was asked to stop and has not ended yet."""
         return self._task is not None and self._task.cancelled()
 
-    def start(self, job: FolderJob) -> None:
+    def start(self, job: BatchRequest) -> None:
         """Start a batch; nothing happens while another one runs."""
         if self.running:
             return
@@ -113,7 +95,7 @@ class FolderController(QObject):
 
         def work(task: Task[None]) -> None:
             # Not returned: what was done before a cancel was done all the same, and has to be shown.
-            self._counts = run_folder(job, services, task.reports.happened.emit, task.cancelled)
+            self._counts = run_batch(job, services, task.reports.happened.emit, task.cancelled)
 
         self._task = Task(work)
         self._task.reports.happened.connect(self.happened)
@@ -136,10 +118,10 @@ class FolderController(QObject):
             self.failed.emit(error)
 
 
-def run_folder(
-    job: FolderJob, services: ServiceFactory, report: "Callable[[Event, BatchCounts], None]", cancelled: CancelFlag
+def run_batch(
+    job: BatchRequest, services: ServiceFactory, report: "Callable[[Event, BatchCounts], None]", cancelled: CancelFlag
 ) -> BatchCounts:
-    """Segment a folder, in a worker thread.
+    """Segment the files, in a worker thread.
 
     Raises
     ------
@@ -151,7 +133,16 @@ def run_folder(
     # Imports the service, which takes a second.
     from napari_unetseg.batch.segment_files import BatchJob, segment_files
 
-    batch = BatchJob(job.files, job.output, job.results, job.model_choice.segment_options, redo=job.redo)
+    batch = BatchJob(
+        job.files,
+        job.output,
+        job.results,
+        job.model_choice.segment_options,
+        redo=job.redo,
+        places=job.places,
+        conditions=job.conditions,
+        beside=job.beside,
+    )
     return segment_files(service, batch, report=report, cancel=cancelled)
 
 

@@ -1,0 +1,118 @@
+"""By what an image, or a result, is recognised as the same: files by their content, folders by what they list."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from napari_unetseg.batch.places import address, is_url, is_zarr
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.hashing import hash_file
+
+_METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
+_CONSOLIDATED = "consolidated_metadata"  # a copy of what the other files say, labels among it
+_OURS = ".unetseg"  # how what a run keeps for itself begins
+
+
+def hash_image(file: Path) -> str:
+    """Return what changes where an image changes.
+
+    Of a file it is the SHA-256 of its content. Of an OME-Zarr folder, whose content may be of terabytes, it is that of
+    its metadata and of the names, sizes and times of its chunks; label images in it do not count. Of a URL it is that
+    of the metadata alone.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    if is_url(file):
+        return _hash_url(address(file))
+    if file.is_dir() and is_zarr(file):
+        return _hash_folder(file)
+    if not file.exists() and (packed := next((above for above in file.parents if above.is_file()), None)):
+        status = packed.stat()
+        return _hash_part(packed, file.relative_to(packed).as_posix(), status.st_size, status.st_mtime_ns)
+    return hash_file(file)
+
+
+def list_result(folder: Path) -> tuple[int, str]:
+    """Return the bytes in a folder of results, and the SHA-256 of its metadata and of the names and sizes of its files.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    digest, total = hashlib.sha256(), 0
+    for path, status in _files(folder):
+        total += status.st_size
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{status.st_size}\n".encode("utf-8", "surrogateescape"))
+        if path.name in _METADATA:
+            digest.update(path.read_bytes())
+    return total, digest.hexdigest()
+
+
+def _hash_folder(image: Path) -> str:
+    digest = hashlib.sha256()
+    for path, status in _files(image, left_out="labels"):
+        digest.update(f"{path.relative_to(image).as_posix()}\0".encode("utf-8", "surrogateescape"))
+        if path.name in _METADATA:
+            digest.update(_said(path.read_bytes()))
+        else:
+            digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _said(metadata: bytes) -> bytes:
+    """Return metadata without the copy of others' in them."""
+    try:
+        values = json.loads(metadata)
+    except ValueError:
+        return metadata  # reading the image will say so
+    if isinstance(values, dict):
+        values.pop(_CONSOLIDATED, None)
+    return json.dumps(values, sort_keys=True).encode()
+
+
+def _files(folder: Path, left_out: str | None = None) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield files in an order of their own, without what a run keeps for itself and copies of metadata."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for current, folders, names in os.walk(folder, onerror=refuse):
+        here = Path(current)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(_OURS) and (here != folder or name != left_out)
+        )
+        for name in sorted(names):
+            if not name.startswith(_OURS) and name != ".zmetadata":
+                yield here / name, (here / name).stat()
+
+
+@lru_cache(maxsize=16)
+def _hash_part(packed: Path, part: str, size: int, changed: int) -> str:
+    return hashlib.sha256(
+        f"{_hash_packed(packed, size, changed)}\0{part}".encode("utf-8", "surrogateescape")
+    ).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _hash_packed(packed: Path, size: int, changed: int) -> str:  # which tell a changed file from the same one
+    return hash_file(packed)
+
+
+def _hash_url(url: str) -> str:
+    from napari_unetseg.io.ome_zarr.location import Location
+    from napari_unetseg.io.ome_zarr.opening import open_group
+
+    try:
+        group = open_group(Location.of(url))
+        datasets = [one["path"] for multiscale in group.ome["multiscales"] for one in multiscale["datasets"]]
+        said = [dict(group.ome), *(group.array(path).metadata.to_dict() for path in datasets)]
+    except (UnetsegError, KeyError, TypeError) as error:
+        raise OSError(f"{url}: {error}") from error
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
