@@ -182,6 +182,8 @@ def check_scene(maps, heads, parameters, side):
         patch.setattr(basins_stage, "BLOCK_SIDE", 20)
         patch.setattr(table_stage, "NEAR", 10)
         patch.setattr(table_stage, "ROWS_AT_ONCE", 7)
+        patch.setattr(table_stage, "LARGE", 1000)
+        patch.setattr(table_stage, "STRIP", 300)
         job = make_job(folder, image, heads, parameters, side, maps[: len(heads)])
         run(job)
         check(job)
