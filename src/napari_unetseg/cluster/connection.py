@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unetseg.cluster.worker_check import address_of
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import ComputerGone, ParameterError, UnetsegError
 from napari_unetseg.language import Sentence
@@ -87,7 +88,7 @@ def connected(scheduler: str) -> Iterator[Cluster]:
             )
         ) from error
     with client:
-        yield Cluster(client, str(client.scheduler.address), _page(client))
+        yield Cluster(client, address_of(client), _page(client))
 
 
 @contextmanager
