@@ -1,5 +1,6 @@
 """A scheduler of dask.distributed: one that runs somewhere, or one of this process with workers beside it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,6 +126,7 @@ def started(workers: int) -> Iterator[Cluster]:
                 host=_HERE,
                 dashboard_address=f"{_HERE}:0",
                 memory_limit=0,
+                silence_logs=logging.ERROR,  # what a lost worker had to do is done by others
             )
         except (OSError, RuntimeError, TimeoutError) as error:
             raise UnetsegError(
