@@ -98,10 +98,9 @@ def whole(folder: Path, service: Any) -> dict[str, Any]:
 
 def blocks(folder: Path, service: Any) -> dict[str, Any]:
     """Segment the image block by block; return seconds of each stage, and what was found."""
-    from napari_unetseg.io.ome_zarr.label_creation import create_label_store
-
     from napari_unetseg.blockwise.grid import BLOCK_SIDE
     from napari_unetseg.io import read_image
+    from napari_unetseg.io.ome_zarr.label_creation import create_label_store
 
     stages: dict[str, float] = {}
     disk = 0

@@ -99,7 +99,7 @@ def test_pixels_without_a_value_are_background(jobs, make, exact, how):
 @given(
     height=st.integers(1, 150),
     width=st.integers(1, 150),
-    diameter=st.one_of(st.none(), st.floats(8, 60)),
+    diameter=st.one_of(st.none(), st.floats(8, 38)),
     seed=st.integers(0, 9),
 )
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

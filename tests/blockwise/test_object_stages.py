@@ -21,13 +21,21 @@ from napari_unetseg.blockwise.object_stages import mean_confidence, object_stage
 from napari_unetseg.blockwise.table_stage import table_file, table_parts
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.image import Image
-from napari_unetseg.io import write_table
+from napari_unetseg.io import atomic, write_table
 from napari_unetseg.postprocessing.confidence import measure_confidence
 from napari_unetseg.postprocessing.measurements import measure
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.postprocessing.stacks import decode_stack, stack_tables
 
 HEADS = [("foreground", "distance"), ("foreground", "boundary"), ("foreground",)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_files():
+    """Leave files to the operating system: thousands of small ones would wait for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic, "sync", lambda path: None)
+        yield
 
 
 @dataclass
@@ -174,6 +182,8 @@ def check_scene(maps, heads, parameters, side):
         patch.setattr(basins_stage, "BLOCK_SIDE", 20)
         patch.setattr(table_stage, "NEAR", 10)
         patch.setattr(table_stage, "ROWS_AT_ONCE", 7)
+        patch.setattr(table_stage, "LARGE", 1000)
+        patch.setattr(table_stage, "STRIP", 300)
         job = make_job(folder, image, heads, parameters, side, maps[: len(heads)])
         run(job)
         check(job)
@@ -198,7 +208,7 @@ def test_they_do_so_for_many_more(maps, heads, parameters, side):
 @pytest.mark.parametrize("stack", [(), (2,)])
 def test_thousands_of_dense_objects_over_many_blocks(tmp_path, stack):
     y, x = np.mgrid[:800, :800].astype(np.float32)
-    waves = (np.sin(y / 3.2) * np.sin(x / 3.2) + 1) / 2
+    waves = (np.sin(y / 2.2) * np.sin(x / 2.2) + 1) / 2
     noise = np.random.default_rng(0).normal(0, 0.04, (2, *stack, 800, 800)).astype(np.float32)
     maps = (waves * np.array([1.1, 1], np.float32).reshape(2, *[1] * (len(stack) + 2)) + noise).clip(0, 1)
     image = Image(np.zeros((*stack, 800, 800), np.uint8), "ZYX"[-2 - len(stack) :])

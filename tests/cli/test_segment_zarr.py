@@ -188,3 +188,16 @@ def test_an_image_beyond_memory_has_the_same_results(call, write_image, bright_m
         results.append((table, maps.tobytes(), labels.record["parameters"], labels.record["resized_to"]))
         monkeypatch.setattr("napari_unetseg.batch.saving._LARGEST_PLANE", 1000)
     assert results[0] == results[1]
+
+
+@pytest.mark.nightly
+def test_workers_do_a_plate_as_one_process_does(shell, write_plate, bright_model, tmp_path):
+    tables = []
+    for name, more in (("one", ()), ("many", ("--workers", "2"))):
+        plate = write_plate(tmp_path / name / "plate.zarr")
+        run = shell("segment", plate, "--model", bright_model, *more)
+        assert run.returncode == 0, run.stderr
+        np.testing.assert_array_equal(open_labels(plate / "B/3/1/labels/bright").arrays[0], squares(2)[1])
+        folder = plate.parent / "segmented"
+        tables.append([(folder / f"segmentation_{of}.csv").read_text() for of in ("objects", "wells")])
+    assert tables[0] == tables[1]

@@ -158,6 +158,7 @@ def make_widget(
                     or w.servers.busy
                     or w.autosave.busy
                     or w.comparing.busy
+                    or w.stored.busy
                 )
             ),
             timeout=20_000,

@@ -152,6 +152,7 @@ def test_what_does_not_apply_is_greyed_and_refused(make_widget: MakeWidget, squa
     assert enabled == {
         RunOn.PLANE: True,
         RunOn.STACK: False,
+        RunOn.STORED: True,
         RunOn.VISIBLE: True,
         RunOn.RECTANGLE: False,
         RunOn.SELECTED: False,

@@ -150,6 +150,24 @@ def test_the_folder_is_removed_once_all_is_concluded(service, image, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_left_of_a_removed_folder_belongs_to_no_job(service, image, tmp_path, monkeypatch):
+    folder, labels = tmp_path / "job", Labels(*image.shape)
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", refuse)
+        with pytest.raises(UnetsegError, match="remove it by hand"):
+            service.segment_blocks(image, folder, labels, conclude=lambda _: None)
+    assert any(folder.iterdir())
+    expected = service.segment(image, min_size=170)
+    service.segment_blocks(image, folder, labels, conclude=lambda _: None, min_size=170)
+    np.testing.assert_array_equal(labels.array, expected.labels)
+    assert 0 < expected.count < service.segment(image).count
+    assert not folder.exists()
+
+
 def test_a_disk_without_room_is_told_before_the_network_runs(service, image, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,17 @@ from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.table import cell_text
 from napari_unetseg.postprocessing.blocks import Block, grow_block
+from napari_unetseg.postprocessing.large_objects import ObjectSource, measure_large
 from napari_unetseg.postprocessing.measurements import Table, measure
 
 NEAR = 256
 """Pixels round a block in which its objects are measured together; those that reach further are measured one by one."""
+
+LARGE = 2**24
+"""Pixels of the box of an object from which it is measured strip by strip, which takes longer but no more memory."""
+
+STRIP = 2**21
+"""Pixels of such a strip."""
 
 ROWS_AT_ONCE = 100_000
 """Rows of the table that are in memory at the same time."""
@@ -115,6 +123,8 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
     if len(labels):
         first, last = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
         region = tuple(slice(start, stop) for start, stop in zip(first, last, strict=True))
+    if len(labels) == 1 and (region[0].stop - region[0].start) * (region[1].stop - region[1].start) > LARGE:
+        return _measured_large(job, plane, int(labels[0]), region)
     rising = np.sort(labels)
     seen = job.target.read(job.planes[plane], region)
     # Numbers without gaps, in the same order: tables of numbers are short then.
@@ -135,3 +145,21 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
     )
     # As numpy counts labels of a whole plane.
     return {**table, "label": rising.astype(table["label"].dtype)}
+
+
+def _measured_large(job: BlockJob, plane: int, label: int, box: Block) -> Table:
+    image, maps = job.plane_image(plane), job.maps(plane)
+    columns = {"confidence": "foreground", "agreement": "agreement"}
+    source = ObjectSource(
+        box=box,
+        mask=lambda region: job.target.read(job.planes[plane], region) == label,
+        intensity=lambda region: np.asarray(image.channels_first[:, *region]),
+        means={column: partial(_read, maps[name]) for column, name in columns.items() if name in maps},
+    )
+    table = measure_large(source, scale=image.scale, unit=image.unit, origin=image.origin, strip=STRIP)
+    return {**table, "label": np.array([label], table["label"].dtype)}
+
+
+def _read(plane: Any, region: Block) -> NDArray[np.float32]:
+    pixels: NDArray[np.float32] = plane[region]
+    return pixels

@@ -12,6 +12,8 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.add_model.adder import ChooseFile, ModelAdder, choose_file
 from napari_unetseg.plugin.autosave.autosave import Autosave
+from napari_unetseg.plugin.blocks.stored_job import StoredOutcome, StoredRequest
+from napari_unetseg.plugin.blocks.stored_layer import STORED_KEY
 from napari_unetseg.plugin.comparison.comparing import Comparing
 from napari_unetseg.plugin.dock.add_model_rows import AddModelRows
 from napari_unetseg.plugin.dock.adjustments import MORE_TIP, Adjustments
@@ -32,12 +34,14 @@ from napari_unetseg.plugin.dock.run_messages import RunMessages
 from napari_unetseg.plugin.dock.run_row import RunRow
 from napari_unetseg.plugin.dock.server_rows import ServerRows
 from napari_unetseg.plugin.dock.shortcuts import CANCEL, CONTOURS, RUN, bind_key, flip_contours, with_key
+from napari_unetseg.plugin.dock.stored_runs import StoredRuns
 from napari_unetseg.plugin.dock.target_outline import TargetOutline
 from napari_unetseg.plugin.dock.try_all import TryAll
 from napari_unetseg.plugin.fixing.fix_tools import FixTools
 from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.napari_types import ImageLike
+from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
 from napari_unetseg.plugin.layers.sight import SIGHT_EVENTS, grid_of
@@ -120,6 +124,17 @@ class SegmentationWidget(QWidget):
         self.table = TableDock(napari_viewer, self.adjust.table, self)
         self.headline = Headline(napari_viewer, rows, self)
         self.results = KeptResults(napari_viewer, self.controller, rows, self.table, self.headline, self)
+        self.stored = StoredRuns(
+            napari_viewer,
+            rows,
+            self.controller,
+            self.headline,
+            services,
+            self.run,
+            self._begin_run,
+            self._end_of_run,
+            self,
+        )
         self.folder = FolderBatch(self, napari_viewer, services, self._model_choice)
         self.plates = PlateWindow(self, napari_viewer, services, self._model_choice)
         self.try_all = TryAll(napari_viewer, rows, services, self.run, self.results.use_model_values, self)
@@ -163,8 +178,10 @@ class SegmentationWidget(QWidget):
         device, outputs = self.inputs.device_key(), self.adjust.chosen_outputs()
         parameters = self._rows.segment_options() | self.inputs.segment_options()
         remember(self._rows, None if self.live.busy else self.result)
-        self._image_watch.begin(plane.source for plane in planes)
-        self._show_running(tr(package.card.display_name), device)
+        if self.inputs.run_on.choice() is RunOn.STORED:
+            self.stored.ask(StoredRequest(planes[0], package.name, str(package.path), device, parameters))
+            return
+        self._begin_run(planes, tr(package.card.display_name), device)
         self.controller.start([SegmentJob(plane, str(package.path), device, parameters, outputs) for plane in planes])
 
     def run_again(self, record: dict[str, Any]) -> None:
@@ -181,8 +198,10 @@ class SegmentationWidget(QWidget):
             self.message.show_message(translated(error), "warning")
             return
         options, device = recipe.segment_options(), device_of(recipe)
-        self._image_watch.begin([plane.source])
-        self._show_running(recipe.model.name, device)
+        if STORED_KEY in record:
+            self.stored.ask(StoredRequest(plane, recipe.model.name, recipe.model.source, device, options, recipe))
+            return
+        self._begin_run([plane], recipe.model.name, device)
         self.controller.start([SegmentJob(plane, recipe.model.source, device, options, outputs, recipe)])
         show_recipe(self._rows, recipe, plane)
         self._lock(True)
@@ -215,7 +234,7 @@ class SegmentationWidget(QWidget):
             self.run_forecast.stop()
             self.servers.stop()
             self.health.controller.stop()
-            for part in (self.fixing, self.learning, self.reviewing, self.comparing, self.autosave):
+            for part in (self.stored, self.fixing, self.learning, self.reviewing, self.comparing, self.autosave):
                 part.stop()
         return bool(super().event(event))
 
@@ -238,13 +257,19 @@ class SegmentationWidget(QWidget):
         self.results.add(outcome)
 
     def _on_done(self, outcome: Outcome) -> None:
-        self._end_of_run()
-        self.results.show(replace(outcome, faults=(*outcome.faults, *self._image_watch.end())))
+        changes = self._end_of_run()
+        self.results.show(replace(outcome, faults=(*outcome.faults, *changes)))
         if outcome.info is not None and outcome.health is not None:
             self.health.show_run(outcome.info, outcome.health)
         self.run_forecast.update(recompute=True)
         if self.inputs.layer() == outcome.job.plane.source:
             self.object_size.show_found(outcome.diameter, unsure=outcome.unsure)
+
+    def _on_stored(self, outcome: StoredOutcome) -> None:
+        self.health.show_run(outcome.info, outcome.health)
+        self.run_forecast.update(recompute=True)
+        self.result_actions.show_output()
+        self.table.follow_active()
 
     def _on_cancelled(self) -> None:
         self._end_of_run()
@@ -252,18 +277,21 @@ class SegmentationWidget(QWidget):
 
     def _on_failed(self, error: Exception) -> None:
         self._end_of_run()
-        self.run_messages.failed(error, self.servers.action_for(error))
+        self.run_messages.failed(error, self.servers.action_for(error) or self.stored.action_for(error))
 
-    def _show_running(self, title: str, device: str) -> None:
+    def _begin_run(self, planes: Sequence[Plane], title: str, device: str) -> None:
+        self._image_watch.begin(plane.source for plane in planes)
         self._lock(True)
         self.headline.clear()
         self.health.run_began()
         self.run_messages.begin(title, device)
 
-    def _end_of_run(self) -> None:
+    def _end_of_run(self) -> tuple[str, ...]:
+        """Return sentences on what became of the images meanwhile."""
         self._lock(False)
         self.health.run_ended()
         self.runner.idle()
+        return self._image_watch.end()
 
     def _outlined(self) -> list[ImageLike]:
         """Return what a run would be on, where it could be on something else."""
@@ -315,7 +343,8 @@ class SegmentationWidget(QWidget):
             return tr(words.NO_IMAGE)
         if not self.adjust.chosen_outputs():
             return tr(words.NO_OUTPUT)
-        return self.servers.obstacle(package)
+        on_disk = self.stored.obstacle(self.inputs.run_on.choice(), self.inputs.device_key())
+        return on_disk or self.servers.obstacle(package)
 
     def _allow_run(self) -> None:
         obstacle = self._obstacle()
@@ -367,6 +396,7 @@ class SegmentationWidget(QWidget):
         self.learning.model_made.connect(self._on_model_made)
         self.learning.run_requested.connect(self.run)
         self.result_actions.message.connect(self.message.show_message)
+        self.stored.done.connect(self._on_stored)
         self.controller.made.connect(self._on_made)
         self.controller.done.connect(self._on_done)
         self.controller.cancelled.connect(self._on_cancelled)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.io.ome_zarr.location import Location
+from napari_unetseg.io.ome_zarr.location import Location, is_url
 from napari_unetseg.io.physical_size import unit_name
 from napari_unetseg.language import grouped, tr
 from napari_unetseg.layer_style import AXES_KEY, LABELS, METADATA_KEY
@@ -88,8 +88,8 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
     Parameters
     ----------
     labels
-        A label image. A small one is read whole; a larger one is a multiscale layer, which shows what others write
-        into its store once it is refreshed.
+        A label image. A small one that is no URL is read whole, so that it can be painted on; of another one a
+        multiscale layer reads what is looked at.
 
     Returns
     -------
@@ -98,8 +98,8 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
     list of str
         What to tell about it.
     """
-    whole = labels.arrays[0]
-    is_small = int(np.prod(whole.shape)) * whole.dtype.itemsize <= _IN_MEMORY
+    whole = labels.lazy_levels[0]
+    is_small = whole.nbytes <= _IN_MEMORY and not is_url(labels.path)
     record = labels.record
     metadata: dict[str, Any] = {FILE_KEY: labels.path}
     if record:
@@ -118,7 +118,7 @@ def label_layer(labels: "LabelPyramid") -> tuple[LayerData, list[str]]:
         said.append(_table_says(labels, rows))
     elif rows:
         arguments["features"] = table_features(labels.table())
-    data: Any = np.asarray(whole[...]) if is_small else list(labels.lazy_levels)
+    data: Any = np.asarray(whole) if is_small else list(labels.lazy_levels)
     return (data, arguments | {"multiscale": not is_small}, "labels"), said
 
 

@@ -8,7 +8,8 @@ Plain functions on NumPy arrays; nothing here imports torch or napari, or knows 
   `smoothing`, `holes` and `numbering` finish. What the room `blockwise` needs of each for a part of an image is here.
 * `stacks` and `linking` do the same for stacks: plane by plane, then objects linked along z and tracked along t.
 * `contours` traces exact outlines and draws them back; `measurements` is the table of objects, with the figures of
-  `shape`, `hulls` and `confidence`, whose `exact_sums` do not depend on the order of pixels. Both take large images in `object_groups`, as other modules take them in `blocks`.
+  `shape`, `hulls` and `confidence`, whose `exact_sums` do not depend on the order of pixels. All take large images in
+  `object_groups`, as other modules take them in `blocks`.
 * `fixes` mends single objects by the map: `adding`, `cutting` (split and merge) and `outline_steps` (grow and shrink)
   see labels and map together as a `labelled_map`.
 * `label_differences` tells where two label images differ, object by object.

@@ -14,8 +14,11 @@ def convex_areas(regions: Regions) -> Ints:
     concave envelope of its rightmost points and the mirrored one of its leftmost points.
     """
     first, last = regions.first_and_last_rows
-    heights = last - first
-    rightmost, leftmost = regions.outermost
+    return hull_areas(last - first, *regions.outermost)
+
+
+def hull_areas(heights: Ints, rightmost: Ints, leftmost: Ints) -> Ints:
+    """Do what `convex_areas` does, from the number of rows of each object and `Regions.outermost` of all of them."""
     owner = np.repeat(np.arange(len(heights)), heights)
     widths = _reach(rightmost, owner) + _reach(leftmost, owner) + 1
     return np.bincount(owner, weights=widths, minlength=len(heights)).astype(np.intp)

@@ -1,6 +1,7 @@
 """A table of measurements, one row an object."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def measure(
         the ellipse with the same second moments is; eccentricity and solidity stay those of the
         pixel grid.
     """
-    suffix = None if scale is None or unit is None else UNIT_SUFFIXES.get(unit, unit)
+    suffix = unit_suffix(scale, unit)
     tables, physical = zip(
         *side_by_side(lambda group: _measure_group(group, intensity, scale, suffix, origin), object_groups(labels)),
         strict=True,
@@ -96,6 +97,11 @@ def measure(
     )
 
 
+def unit_suffix(scale: tuple[float, float] | None, unit: str | None) -> str | None:
+    """Return what columns in physical units end in; None: there are none."""
+    return None if scale is None or unit is None else UNIT_SUFFIXES.get(unit, unit)
+
+
 def _measure_group(
     group: ObjectGroup,
     intensity: NDArray[Any],
@@ -107,9 +113,56 @@ def _measure_group(
     regions = Regions.of(group.labels)
     top, left = (int(first) + start for first, start in zip(group.origin, origin, strict=True))
     moments, area, perimeter = Moments.of(regions, (top, left)), regions.area, perimeters(regions)
-    box = regions.bounding_boxes + np.array([top, left, top, left])
+    channels = group.crop(intensity)
+    return object_columns(
+        ObjectFigures(
+            label=regions.labels,
+            area=area,
+            moments=moments,
+            box=regions.bounding_boxes + np.array([top, left, top, left]),
+            hull=convex_areas(regions),
+            perimeter=perimeter,
+            intensity=[_finite_means(regions, channel) for channel in channels],
+        ),
+        scale,
+        suffix,
+    )
+
+
+@dataclass(frozen=True)
+class ObjectFigures:
+    """What is known of some objects, in pixels.
+
+    Attributes
+    ----------
+    label, area, hull
+        (N,), the area and that of the convex hull.
+    moments
+        In the image.
+    box
+        (N, 4): first row, first column, last row + 1, last column + 1.
+    perimeter
+        float64 (N,).
+    intensity
+        float64 (N,) for each channel, the mean.
+    """
+
+    label: NDArray[np.intp]
+    area: NDArray[np.intp]
+    moments: Moments
+    box: NDArray[np.intp]
+    hull: NDArray[np.intp]
+    perimeter: NDArray[np.float64]
+    intensity: Sequence[NDArray[np.float64]]
+
+
+def object_columns(
+    figures: ObjectFigures, scale: tuple[float, float] | None, suffix: str | None
+) -> tuple[Table, Table]:
+    """Return the columns in pixels, and those in physical units; see `measure`."""
+    area, moments, box = figures.area, figures.moments, figures.box
     table: Table = {
-        "label": regions.labels,
+        "label": figures.label,
         "area_px": area,
         "centroid_y_px": moments.y,
         "centroid_x_px": moments.x,
@@ -119,13 +172,13 @@ def _measure_group(
         "bbox_max_x_px": box[:, 3],
         "equivalent_diameter_px": np.sqrt(4 * area / np.pi),
         "eccentricity": moments.eccentricity,
-        "solidity": area / convex_areas(regions),
-        "perimeter_px": perimeter,
+        "solidity": area / figures.hull,
+        "perimeter_px": figures.perimeter,
     }
-    channels = group.crop(intensity)
+    channels = figures.intensity
     names = ["mean_intensity"] if len(channels) == 1 else [f"mean_intensity_{c}" for c in range(len(channels))]
-    table |= {name: _finite_means(regions, channel) for name, channel in zip(names, channels, strict=True)}
-    physical = {} if scale is None or suffix is None else _physical(moments, area, perimeter, scale, suffix)
+    table |= dict(zip(names, channels, strict=True))
+    physical = {} if scale is None or suffix is None else _physical(moments, area, figures.perimeter, scale, suffix)
     return table, physical
 
 

@@ -191,7 +191,7 @@ def perimeters(regions: Regions) -> Floats:
     corners = (width + 1, width + 3, -width - 1, -width - 3)
     straight = sum((flat[border + step] == of + 1).astype(np.intp) for step in sides)
     diagonal = sum((flat[border + step] == of + 1).astype(np.intp) for step in corners)
-    weights = _STEP_LENGTHS[straight, diagonal]
+    weights = STEP_LENGTHS[straight, diagonal]
     return np.bincount(of, weights=weights, minlength=len(regions.labels)).astype(np.float64)
 
 
@@ -205,4 +205,5 @@ def _step_lengths() -> Floats:
     return lengths
 
 
-_STEP_LENGTHS = _step_lengths()
+STEP_LENGTHS = _step_lengths()
+"""float64 (5, 5): what a border pixel adds to a perimeter; see `perimeters`."""

@@ -154,7 +154,7 @@ def run_blocks(
         runner.blocks_succeeded(result.provenance, (*plane.stack_shape, *plane.shape), result.count, watch.times)
         if conclude is not None:
             conclude(result)
-            shutil.rmtree(folder)
+            _remove(folder)
         return result
 
 
@@ -168,7 +168,23 @@ def remove_job(folder: Path) -> None:
     """
     if folder.exists():
         with _claimed(folder):
-            shutil.rmtree(folder)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a job; what is left where that is interrupted belongs to no job."""
+    try:
+        (folder / SPEC).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise UnetsegError(
+            Sentence(
+                "{folder}: what was kept of the run cannot be removed ({reason}). Nobody needs it any more: remove it "
+                "by hand.",
+                folder=folder,
+                reason=error.strerror or error,
+            )
+        ) from error
 
 
 @contextmanager
@@ -202,6 +218,8 @@ def _begin(job: BlockJob) -> None:
                 )
             )
     else:
+        if job.folder.path.exists():
+            _remove(job.folder.path)
         _see_that_there_is_room(job)
         save_json(path, asked)
     job.folder.withdraw_stop()

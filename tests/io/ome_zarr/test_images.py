@@ -1,5 +1,6 @@
 """Images of OME-Zarr in the many shapes in which programs leave them."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -242,13 +243,19 @@ def test_an_address_of_an_unknown_kind_is_refused() -> None:
         read_image("abc://x.zarr")
 
 
-def test_what_is_not_installed_for_an_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "command"),
+    [("s3://bucket/x.zarr", 'pip install "s3fs"'), ("https://a.org/x.zarr", 'pip install "napari-unetseg[url]"')],
+)
+def test_what_is_not_installed_for_an_address_is_said(
+    monkeypatch: pytest.MonkeyPatch, address: str, command: str
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise ImportError("Install s3fs to access S3")
+        raise ImportError("there is no such library")
 
     monkeypatch.setattr("fsspec.url_to_fs", refuse)
-    with pytest.raises(ImageError, match=r'Install s3fs to access S3\). Install it with pip install "napari-unetseg\['):
-        read_image("s3://bucket/x.zarr")
+    with pytest.raises(ImageError, match=re.escape(f"(there is no such library). Install it with {command}.")):
+        read_image(address)
 
 
 def test_a_region_reads_its_chunks_alone_from_any_thread(tmp_path: Path) -> None:
@@ -321,7 +328,7 @@ def _plate(folder: Path) -> None:
         (_nothing, "have no multiscales"),
         (
             _plate,
-            "is a plate, which holds many images. Segment it in the window of plates or by napari-unetseg segment, or name",
+            "is a plate, which holds many images. Segment it in the window of plates or by napari-unetseg",
         ),
         (shutil.rmtree, "a.zarr: there is no such file"),
     ],
@@ -359,3 +366,11 @@ def test_chunks_that_were_never_written_are_background(tmp_path: Path) -> None:
     write_image(tmp_path / "a.zarr", pixels, multiscale(axes_of("yx"), 1, [1, 1]))
     assert not (tmp_path / "a.zarr" / "0" / "1" / "1").exists()
     np.testing.assert_array_equal(read_image(tmp_path / "a.zarr").array, pixels)
+
+
+def test_a_server_that_does_not_give_parts_of_files_is_told_in_words(tmp_path: Path, address: str) -> None:
+    """Of a shard zarr asks for the end, and takes the whole file of such a server for that."""
+    plane(tmp_path / "a.zarr", zarr_format=3, shard=32)
+    image = read_image(f"{address}/a.zarr")
+    with pytest.raises(ImageError, match=r"a\.zarr/0: its pixels at 0:40, 0:56 cannot be read \(.*checksum"):
+        np.asarray(image.array)

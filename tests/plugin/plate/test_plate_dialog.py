@@ -93,6 +93,12 @@ def statuses(dialog: PlateDialog) -> list[str | None]:
     return [well.status for well in dialog.facts.wells()]
 
 
+def written(plate: Path) -> set[tuple[str, str]]:
+    """Wells and conditions in the table of all objects."""
+    with (plate.parent / "segmented" / "segmentation_objects.csv").open(newline="") as file:
+        return {(row["well"], row["condition"]) for row in csv.DictReader(file)}
+
+
 def click(dialog: PlateDialog, number: int, *, ctrl: bool = False) -> None:
     modifier = Qt.KeyboardModifier.ControlModifier if ctrl else Qt.KeyboardModifier.NoModifier
     QTest.mouseClick(dialog.grid, Qt.MouseButton.LeftButton, modifier, dialog.grid.centre_of(number))
@@ -194,11 +200,16 @@ def test_conditions_are_read_typed_and_written(open_dialog: Open, plate: Path, t
     dialog.wells.condition.editingFinished.emit()
     dialog.run.click()
     wait(dialog, qtbot)
-    with (plate.parent / "segmented" / "segmentation_objects.csv").open(newline="") as file:
-        assert {(row["well"], row["condition"]) for row in csv.DictReader(file)} == {("A01", "water")}
+    assert written(plate) == {("A01", "water")}
+    # Nothing is left to segment, and the tables are written all the same.
+    dialog.wells.condition.setText("salt")
+    dialog.wells.condition.editingFinished.emit()
+    dialog.run.click()
+    wait(dialog, qtbot)
+    assert written(plate) == {("A01", "salt")}
     again = open_dialog(plate)
     assert again.facts is not None
-    assert again.facts.well(0).condition == "water"
+    assert again.facts.well(0).condition == "salt"
 
 
 def test_a_batch_is_cancelled_and_keeps_what_is_finished(

@@ -77,7 +77,7 @@ class LabelPyramid:
 
     @cached_property
     def lazy_levels(self) -> tuple[LazyArray, ...]:
-        """The levels for a viewer, which shows what others write meanwhile once it is refreshed.
+        """The levels for a viewer: each part is read when it is looked at.
 
         napari first takes the part of a stack that is on the screen, in all planes, and then the plane of that: of
         `arrays` it would read all planes.
@@ -204,10 +204,14 @@ class LabelPyramid:
                 about["colors"] = colours_as_stated(colours, np.empty(0, int) if table is None else table["label"])
             if table is not None:
                 labels = np.asarray(table["label"])
-                # One file rather than two for each column, of which a plate would have hundred thousands.
-                if 0 < len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
-                    about["properties"] = properties_as_stated(table)
-                else:
+                listed: list[dict[str, Any]] = []
+                if len(labels) <= MOST_PROPERTIES and len(np.unique(labels)) == len(labels):
+                    listed = properties_as_stated(table)
+                if listed:
+                    about["properties"] = listed
+                # Two files for each column, of which a plate would have hundred thousands, only where they say more:
+                # properties leave out what is not known of any object.
+                if len({name for one in listed for name in one}) < len(table):
                     write_columns(group, table)
             if table_file is not None:
                 own["table_file"] = _relative(table_file, folder)

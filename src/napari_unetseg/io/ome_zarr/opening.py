@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from napari_unetseg.lazy_array import LazyArray
 _LONGEST_REASON = 300
 # How often pixels behind a URL are asked for: connections break.
 _TRIES = 3
+# What fsspec needs for addresses of other kinds than http.
+_LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _NO_GROUP = (GroupNotFoundError, NodeNotFoundError, ContainsArrayError, FileNotFoundError)
 _NO_ARRAY = (ArrayNotFoundError, NodeNotFoundError, ContainsGroupError, FileNotFoundError)
 
@@ -144,12 +147,12 @@ def lazy_array(array: zarr.Array[Any], label: str) -> LazyArray:
     tries = _TRIES if is_url(label) else 1
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        for _ in range(tries - 1):
-            try:
-                return np.asarray(array[box])
-            except OSError:
-                continue
         with _unread_says(label, box):
+            for _ in range(tries - 1):
+                try:
+                    return np.asarray(array[box])
+                except OSError:
+                    continue
             return np.asarray(array[box])
 
     stored = array.shards or array.chunks
@@ -170,7 +173,8 @@ def _store(location: Location) -> tuple[Store, str]:
             inner = _joined(root, inner)
         return ZipStore(location.store, mode="r"), inner
     if not is_url(location.store):
-        return LocalStore(location.store, read_only=True), ""
+        # Wherever the process goes meanwhile.
+        return LocalStore(Path(location.store).absolute(), read_only=True), ""
     try:
         return FsspecStore.from_url(location.store, read_only=True), ""
     except ImportError as error:
@@ -179,7 +183,7 @@ def _store(location: Location) -> tuple[Store, str]:
                 "{path}: what reads from such an address is not installed ({reason}). Install it with {command}.",
                 path=location.store,
                 reason=_reason(error),
-                command='pip install "napari-unetseg[url]"',
+                command=f'pip install "{_LIBRARIES.get(location.store.partition(":")[0], "napari-unetseg[url]")}"',
             )
         ) from error
 

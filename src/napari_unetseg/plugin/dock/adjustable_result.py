@@ -11,6 +11,8 @@ from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_unetseg.zoo.card import ModelCard
 
 _NEXT_RUN = mark("For the next run")
@@ -27,6 +29,11 @@ _LET_GO = mark("{result} · no longer adjustable")
 LET_GO_TIP = mark(
     "To save memory, the probabilities of '{result}' were let go after later runs. "
     "Press Run again to get a result with these values that can be adjusted."
+)
+_STORED = mark("For the next run · '{result}' is on disk")
+STORED_TIP = mark(
+    "'{result}' is on disk, without the probabilities that sliders, Fix objects, Improve and Compare need. Run on a\n"
+    "part of the image for a result that can be adjusted."
 )
 
 
@@ -110,3 +117,9 @@ def show_owner(adjustments: Adjustments, result: KeptResult | None, card: "Model
         tip = tr(_OTHER_MODEL_TIP).format(result=name, model=model)
         line = tr(_OTHER_MODEL).format(result=name, model=model)
         adjustments.show_owner(line, f"{tip}\n{adjustments.describe(card.parameters)}", next_run)
+
+
+def show_stored(adjustments: Adjustments, layer: "Layer") -> None:
+    """Say above the sliders that they do not act on the selected labels, which are on disk."""
+    name = str(layer.name)
+    adjustments.show_owner(tr(_STORED).format(result=name), tr(STORED_TIP).format(result=name))

@@ -74,6 +74,7 @@ class Headline(QObject):
         self._obstacle: str | None = None
         self._unseen: list[str] = []
         self._said = ""
+        self._line = ""
         viewer.layers.events.removed.connect(self._on_removed)
 
     def show(self, report: ResultReport) -> None:
@@ -86,13 +87,19 @@ class Headline(QObject):
         self._take(report)
         self._renew()
 
+    def show_line(self, line: str) -> None:
+        """Sum up a result that the rows do not act on, until there is one that they do, or the next run begins."""
+        self._report, self._line = None, line
+        self.update_line()
+
     def clear(self) -> None:
         """Say nothing of a result: a run begins."""
+        self._line = ""
         self._take(None)
 
     def update_line(self) -> None:
         """Sum up the result as it is now that its objects may have been changed by hand."""
-        line = ""
+        line = self._line
         if (report := self._report) is not None:
             plane = report.shown.plane
             elsewhere = self._rows.inputs.layer() != plane.source

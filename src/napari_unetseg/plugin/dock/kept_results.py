@@ -10,7 +10,8 @@ from qtpy.QtCore import QObject
 
 from napari_unetseg.language import tr, translated
 from napari_unetseg.layer_style import MAX_CONTOURS, METADATA_KEY
-from napari_unetseg.plugin.dock.adjustable_result import LET_GO_TIP, KeptResult, is_made_by, show_owner
+from napari_unetseg.plugin.blocks.stored_layer import is_stored
+from napari_unetseg.plugin.dock.adjustable_result import LET_GO_TIP, KeptResult, is_made_by, show_owner, show_stored
 from napari_unetseg.plugin.dock.adjustments import with_agreement
 from napari_unetseg.plugin.dock.headline import Headline, ResultReport
 from napari_unetseg.plugin.dock.relabelling import Details, RelabelController, Relabelled
@@ -84,6 +85,7 @@ class KeptResults(QObject):
         self._results: list[KeptResult] = []
         self.selected: KeptResult | None = None
         self._afresh = False
+        self._stored: Layer | None = None
         rows.adjustments.changed.connect(self._on_adjusted)
         rows.adjustments.reset_requested.connect(self._on_reset)
         rows.adjustments.output_chosen.connect(self._on_output)
@@ -172,7 +174,8 @@ class KeptResults(QObject):
     def choose(self, event: Any = None) -> None:
         """Find out which result is selected, and let the rows show it."""
         active = self._active()
-        if active is None:
+        self._stored = self._selected_stored()
+        if active is None and self._stored is None:
             image = unwrapped(self._rows.inputs.layer())
             fitting = [
                 result
@@ -209,6 +212,11 @@ class KeptResults(QObject):
         owners = [result for result in self._results if any(result.shown.owns(layer) for layer in layers)]
         return owners[0] if len(owners) == 1 else None
 
+    def _selected_stored(self) -> Layer | None:
+        """Return the one selected layer where its labels are on disk, and no slider acts on them."""
+        layers = list(self._viewer.layers.selection)
+        return layers[0] if len(layers) == 1 and is_stored(layers[0]) else None
+
     def _select(self, result: KeptResult | None) -> None:
         before, self.selected = self.selected, result
         adjustments = self._rows.adjustments
@@ -229,7 +237,10 @@ class KeptResults(QObject):
 
     def _show_owner(self) -> None:
         package = self._rows.inputs.package()
-        show_owner(self._rows.adjustments, self.selected, None if package is None else package.card, self._afresh)
+        if self._stored is not None:
+            show_stored(self._rows.adjustments, self._stored)
+        else:
+            show_owner(self._rows.adjustments, self.selected, None if package is None else package.card, self._afresh)
 
     def _show_outputs(self) -> None:
         result = self.selected

@@ -14,6 +14,8 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushB
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.layer_style import METADATA_KEY
+from napari_unetseg.plugin.blocks.stored_layer import STORED_KEY, is_stored
+from napari_unetseg.plugin.dock.adjustable_result import STORED_TIP
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,6 +52,9 @@ COPIED_FOR_RECIPE = mark(
     "put its path in the place of RECIPE."
 )
 COPIED_WITHOUT_IMAGE = mark("The command line is on the clipboard. Put the file of an image in the place of IMAGE.")
+
+_NEED_MAP = ("fix", "improve", "compare")
+"""What needs the probabilities of a result."""
 
 ChoosePath = Callable[[QWidget, str], Path | None]
 
@@ -138,13 +143,17 @@ class ResultActions(QWidget):
         buttons = {"save": self.save, "python": self.python, "rerun": self.rerun, "more": self.more}
         buttons |= {"fix": self.fix, "improve": self.improve, "compare": self.compare}
         for name, button in buttons.items():
-            button.setEnabled(output is not None and not (self._locked and button is self.rerun))
-            button.setToolTip(tr(_NOTHING) if output is None else tr(_TIPS[name]).format(layer=output.name))
+            needs_map = is_stored(output) and name in _NEED_MAP
+            button.setEnabled(output is not None and not needs_map and not (self._locked and button is self.rerun))
+            tip = tr(STORED_TIP).format(result=output.name) if needs_map and output is not None else ""
+            tip = tip or (tr(_NOTHING) if output is None else tr(_TIPS[name]).format(layer=output.name))
+            button.setToolTip(tip)
 
     def _request_rerun(self) -> None:
         output = self.output()
         if output is not None:
-            self.rerun_requested.emit(output.metadata[METADATA_KEY])
+            stored = {STORED_KEY: True} if is_stored(output) else {}
+            self.rerun_requested.emit({**output.metadata[METADATA_KEY], **stored})
 
     def _save(self) -> None:
         output = self.output()

@@ -1,7 +1,7 @@
 """What a run would take, said under the Run button before it starts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from napari_unetseg.language import mark, tr, translated
 from napari_unetseg.plugin.dock.device_box import ENTRY
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution
-from napari_unetseg.plugin.layers.run_areas import choose_planes
+from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
 from napari_unetseg.plugin.parts import words
 from napari_unetseg.plugin.parts.server_names import is_server, server_name
 from napari_unetseg.plugin.workers.background import Task
@@ -36,7 +36,11 @@ _BASIS = {
 _UNKNOWN = mark("The time is not known before a first run.")
 _MEMORY = mark("Memory for tiles and results, beside the image and the model: about {needed} of {free} that are free.")
 _LONG = mark("That is long. Try a small part first ('Run on'), to see whether the settings fit.")
-_LARGE = mark("That may be more than is free. Close other programs, or run on a part of the image.")
+_LARGE = mark(
+    "That may be more than is free. Close other programs, or run on 'Whole image, to disk', which takes little memory."
+)
+_STORED = mark("Only a few blocks of the image are in memory at a time, and the labels are kept on disk.")
+_TO_DISK = mark("to disk")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class PlannedRun:
         Height and width, and how many of such planes.
     diameter, augment
         As `SegmentationService.segment` takes them.
+    stored
+        Whether the labels go to disk, block by block, so that the memory does not matter.
     """
 
     package: ModelPackage
@@ -59,6 +65,7 @@ class PlannedRun:
     planes: int
     diameter: float | None = None
     augment: bool = False
+    stored: bool = False
 
 
 class RunForecast(QObject):
@@ -108,6 +115,8 @@ class RunForecast(QObject):
             planes = ()
         options = self._rows.object_size.segment_options()
         planned = plan_run(inputs.package(), inputs.device_key(), planes, options)
+        if planned is not None:
+            planned = replace(planned, stored=inputs.run_on.choice() is RunOn.STORED)
         if planned is None:
             self.stop()
         elif planned != self._planned or recompute:
@@ -124,16 +133,18 @@ class RunForecast(QObject):
         self.update()
 
     def _on_answered(self, planned: PlannedRun, forecast: "Forecast | None") -> None:
-        self._show(forecast, planned.device)
+        self._show(forecast, planned.device, stored=planned.stored)
 
     def _on_failed(self, planned: PlannedRun, error: Exception) -> None:
         # The run itself will say what is wrong; a forecast is not worth a message.
         self._show(None, planned.device)
 
-    def _show(self, forecast: "Forecast | None", device: str = "") -> None:
+    def _show(self, forecast: "Forecast | None", device: str = "", *, stored: bool = False) -> None:
         warn = forecast is not None and (forecast.is_long or forecast.is_large)
         server = server_name(device) if is_server(device) else ""
         line, explanation = forecast_line(forecast, server), explain_forecast(forecast, server)
+        if stored:
+            line, explanation = " · ".join(filter(None, (line, tr(_TO_DISK)))), f"{explanation}\n{tr(_STORED)}".strip()
         self._rows.runner.show_forecast(line, explanation, warn)
 
 
@@ -183,10 +194,12 @@ def compute_forecast(planned: PlannedRun) -> "Forecast | None":
     work = Workload(planned.shape, planned.planes, planned.diameter, planned.augment)
     service = known_service(str(planned.package.path), planned.device)
     if service is not None:
-        return service.forecast(work)
-    if is_server(planned.device):
+        forecast = service.forecast(work)
+    elif is_server(planned.device):
         return None
-    return forecast_run(planned.package, work, load_settings().settings, requested_device(planned.device))
+    else:
+        forecast = forecast_run(planned.package, work, load_settings().settings, requested_device(planned.device))
+    return replace(forecast, memory_mb=None) if planned.stored else forecast
 
 
 def _prepare(planned: PlannedRun) -> "Callable[[Task[Forecast | None]], Forecast | None]":

@@ -65,7 +65,6 @@ class RunRow(QWidget):
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.ahead = QStackedWidget()
         self.cancel = QPushButton(tr("Cancel"))
-        self.cancel.setToolTip(with_key(tr(_CANCEL_TIP), CANCEL))
         self.result = QElidingLabel()
         self.result.setElideMode(Qt.TextElideMode.ElideRight)
         self.result.setObjectName("UnetsegResult")
@@ -93,10 +92,15 @@ class RunRow(QWidget):
         self.bar.setValue(0)
         self.bar.setFormat("")
         self.cancel.setEnabled(False)
+        self.explain_cancel(tr(_CANCEL_TIP))
 
     def busy(self) -> None:
         """Show that something runs whose end is not known; a bar in this state has no text."""
         self.bar.setRange(0, 0)
+
+    def explain_cancel(self, tip: str) -> None:
+        """Say what Cancel does of the run that begins, where that is not what it mostly does."""
+        self.cancel.setToolTip(with_key(tip, CANCEL))
 
     def begin(self) -> None:
         """Show the bar at its start and offer Cancel."""

@@ -47,15 +47,15 @@ def read_layers(
     from napari_unetseg.io import read_image
 
     image = read_image(address(file), **read_options)
-    data = _at_once(image.array)
+    levels = _levels(file, image, read_options)
     name = image.name if is_zarr(file) else file.stem
     axes = image.axes.replace("C", "")
     if "C" in image.axes:
-        data = np.moveaxis(data, image.axes.index("C"), -1 if image.rgb else 0)
+        levels = [np.moveaxis(level, image.axes.index("C"), -1 if image.rgb else 0) for level in levels]
         axes = axes if image.rgb else f"C{axes}"
     layers: list[Layer] = [
         ImageLayer(
-            data,
+            **_pyramid(levels),
             rgb=image.rgb,
             name=name,
             metadata={FILE_KEY: str(file)},
@@ -68,9 +68,24 @@ def read_layers(
     return layers
 
 
-def _at_once(array: NDArray[Any]) -> NDArray[Any]:
-    """Read what fits; what is larger is read where it is looked at."""
-    return np.asarray(array) if array.nbytes <= READ_AT_ONCE else array
+def _levels(file: Path, image: Image, read_options: Mapping[str, Any] = MappingProxyType({})) -> list[NDArray[Any]]:
+    """Read what fits; what is larger stays where it is, in all its levels where it has some."""
+    if image.array.nbytes <= READ_AT_ONCE:
+        return [np.asarray(image.array)]
+    if not is_zarr(file):
+        return [image.array]
+    from napari_unetseg.io.levels import level_number
+    from napari_unetseg.io.ome_zarr.images import open_image
+
+    opened = open_image(address(file))
+    first = level_number(read_options.get("level", 0), opened.pyramid, str(file))
+    images = [opened.image(number, read_options.get("axes")) for number in range(first, len(opened.levels))]
+    return [level.array for level in images if level.axes == image.axes]
+
+
+def _pyramid(levels: list[NDArray[Any]]) -> dict[str, Any]:
+    """Return levels as napari's layers take them."""
+    return {"data": levels, "multiscale": True} if len(levels) > 1 else {"data": levels[0]}
 
 
 def _labels(target: Target, kind: ResultKind, name: str, image: Image) -> Labels:
@@ -79,12 +94,12 @@ def _labels(target: Target, kind: ResultKind, name: str, image: Image) -> Labels
     from napari_unetseg.io import read_label_image
 
     path = target.result(kind)
-    array = _at_once(read_label_image(path).array)
+    levels = _levels(path, read_label_image(path))
     features = pd.DataFrame()
     if target.holds(ResultKind.TABLE):
         features = pd.read_csv(target.path(ENDINGS[ResultKind.TABLE])).rename(columns={"label": "index"})
     arguments = {**LABELS, "features": features, "metadata": {FILE_KEY: str(path)}}
-    return Labels(array, name=name, **arguments, **_place(image, f"{image.stack_axes}YX"))
+    return Labels(**_pyramid(levels), name=name, **arguments, **_place(image, f"{image.stack_axes}YX"))
 
 
 def _place(image: Image, axes: str) -> dict[str, Any]:

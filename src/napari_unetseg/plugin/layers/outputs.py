@@ -12,6 +12,7 @@ from napari_unetseg.postprocessing.layer_data import LayerData, Output, make_lay
 
 if TYPE_CHECKING:
     from napari_unetseg.service import Segmentation
+    from napari_unetseg.service.provenance import Provenance
 
 
 def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[Output]) -> dict[Output, LayerData]:
@@ -21,10 +22,15 @@ def layer_data(segmentation: "Segmentation", plane: Plane, outputs: Collection[O
 
 def result_metadata(segmentation: "Segmentation", plane: Plane) -> dict[str, Any]:
     """Record how a result came about, of which plane or which region of it, and what the axes of its layers mean."""
+    return result_record(segmentation.provenance, plane)
+
+
+def result_record(provenance: "Provenance", plane: Plane) -> dict[str, Any]:
+    """Record how labels came about; see `result_metadata`."""
     region: dict[str, Any] = {}
     if plane.region is not None:
         region = {"region": [list(span) for span in plane.region], "plane_size": list(plane.size)}
-    record = segmentation.provenance.as_dict()
+    record = provenance.as_dict()
     remember_source(record, plane.source)
     return record | {"plane": dict(plane.index), AXES_KEY: list(plane.known_roles)} | region
 

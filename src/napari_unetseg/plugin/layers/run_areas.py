@@ -26,6 +26,7 @@ class RunOn(StrEnum):
 
     PLANE = "plane"
     STACK = "stack"
+    STORED = "stored"
     VISIBLE = "visible"
     RECTANGLE = "rectangle"
     SELECTED = "selected"
@@ -35,6 +36,7 @@ class RunOn(StrEnum):
 TITLES = {
     RunOn.PLANE: mark("This plane"),
     RunOn.STACK: mark("This stack"),
+    RunOn.STORED: mark("Whole image, to disk"),
     RunOn.VISIBLE: mark("Visible region"),
     RunOn.RECTANGLE: mark("Rectangle"),
     RunOn.SELECTED: mark("Selected layers"),
@@ -43,6 +45,11 @@ TITLES = {
 TIPS = {
     RunOn.PLANE: mark("The plane that the sliders show, whole and at full resolution."),
     RunOn.STACK: mark("Every plane along Z, T and other axes, of the channel that the sliders show."),
+    RunOn.STORED: mark(
+        "The whole plane, or every plane of a stack, block by block into a file of labels. Good for an image that is "
+        "larger than the memory: it can be stopped and go on later. The objects are the same; sliders cannot change "
+        "them afterwards."
+    ),
     RunOn.VISIBLE: mark("The part of the plane that the canvas shows, at full resolution. Good for a quick try."),
     RunOn.RECTANGLE: mark(
         "The part of the plane in the selected or only rectangle of a Shapes layer; of a turned one, the upright box "
@@ -96,6 +103,8 @@ def choose_planes(
         if all(full_resolution(layer).shape[axis] == 1 for axis in layer_axes.stack):
             raise UnetsegError(tr(_NO_STACK))
         return (shown_stack(layer, viewer.dims, layer_axes),)
+    if choice is RunOn.STORED and any(full_resolution(layer).shape[axis] > 1 for axis in layer_axes.stack):
+        return (shown_stack(layer, viewer.dims, layer_axes),)
     if choice is RunOn.SELECTED:
         return tuple(
             shown_plane(one, viewer.dims, axis_choices.of(one, shown_axes(one, viewer.dims)))
@@ -118,6 +127,18 @@ def why_not(choice: RunOn, layer: ImageLike | None, viewer: "ViewerModel", axis_
     except UnetsegError as error:
         return str(error)
     return None
+
+
+def seen_block(layer: ImageLike, viewer: "ViewerModel", axis_choices: AxisChoices) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the plane that the canvas shows; None if it shows none of it."""
+    try:
+        (plane,) = choose_planes(RunOn.VISIBLE, layer, viewer, axis_choices)
+    except UnetsegError:
+        return None
+    if plane.region is None:
+        return None
+    rows, columns = plane.region
+    return slice(*rows), slice(*columns)
 
 
 def is_result(layer: LayerLike) -> bool:

@@ -63,7 +63,7 @@ class TableDock(QObject):
         self.table.picked.connect(self._highlight)
         self.table.removal_requested.connect(self._remove)
         self.table.watch.undone.connect(self._on_undone)
-        viewer.layers.selection.events.active.connect(self._on_active)
+        viewer.layers.selection.events.active.connect(self.follow_active)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
@@ -88,7 +88,7 @@ class TableDock(QObject):
 
     def _show(self, wanted: bool) -> None:
         if wanted and self._dock is None:
-            self._on_active()
+            self.follow_active()
             self._dock = self._viewer.window.add_dock_widget(self.table, name=tr("Objects"), area="bottom")
             self.table.show()
             window = self.table.window()
@@ -105,7 +105,8 @@ class TableDock(QObject):
             self._dock = None
             self._box.setChecked(False)
 
-    def _on_active(self, event: Any = None) -> None:
+    def follow_active(self, event: Any = None) -> None:
+        """Show the objects of the active layer, if it has a table of them."""
         active = self._viewer.layers.selection.active
         # napari hands plugins proxies, which no layer is the same as.
         active = getattr(active, "__wrapped__", active)

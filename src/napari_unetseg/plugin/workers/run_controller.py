@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
@@ -47,6 +48,7 @@ class RunController(QObject):
         self.kept = 0
         self._services = services
         self._task: Task[list[str]] | None = None
+        self._held: Task[Any] | None = None
         self._several = False
         self._outcome: Outcome | None = None
         self._faults: Sequence[str] = ()
@@ -55,12 +57,16 @@ class RunController(QObject):
     @property
     def running(self) -> bool:
         """Whether a run has started and not ended."""
-        return self._task is not None
+        return self._task is not None or self._held is not None
 
     @property
     def cancelling(self) -> bool:
         """Whether a run was asked to stop and has not ended yet."""
-        return self._task is not None and self._task.cancelled()
+        return any(task is not None and task.cancelled() for task in (self._task, self._held))
+
+    def hold(self, task: Task[Any] | None) -> None:
+        """Count the task of somebody else as a run, which `cancel` stops; None once it has ended."""
+        self._held = task
 
     def start(self, jobs: Sequence[SegmentJob]) -> None:
         """Start a run of one layer or several; nothing happens while another one runs."""
@@ -79,8 +85,9 @@ class RunController(QObject):
 
     def cancel(self) -> None:
         """Ask the run to stop; `cancelled` follows when it did."""
-        if self._task is not None:
-            self._task.quit()
+        for task in (self._task, self._held):
+            if task is not None:
+                task.quit()
 
     def _on_began(self, current_layer: CurrentLayer) -> None:
         self.current_layer = current_layer if self._several else None

@@ -1,0 +1,42 @@
+"""Conditions of wells: tables as people write them, and what a folder of results keeps of them."""
+
+from pathlib import Path
+
+import pytest
+
+from napari_unetseg.batch.conditions import keep_conditions, kept_conditions, read_conditions
+from napari_unetseg.batch.folder_journal import FolderJournal
+from napari_unetseg.batch.output_files import FieldPlace
+from napari_unetseg.errors import UnetsegError
+
+
+def test_wells_are_found_however_they_are_written(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("\ufeffnote, WELL ,Condition\nx,b3, drug \n,A-01,control\n,,\n,B03,drug\n", encoding="utf-8")
+    assert read_conditions(table) == {"B03": "drug", "A01": "control"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("well;condition\nA1;x\n", "no column well"),
+        ("well,condition\nA1,x\na01,y\n", "A01 has two conditions"),
+        ("well,condition\nA1\n", "cannot be read as a table"),
+        (None, "cannot be read as a table"),
+    ],
+)
+def test_what_is_no_such_table_is_told(tmp_path: Path, text: str | None, message: str) -> None:
+    table = tmp_path / "a.csv"
+    if text is not None:
+        table.write_text(text)
+    with pytest.raises(UnetsegError, match=message):
+        read_conditions(table)
+
+
+def test_a_folder_keeps_conditions_until_others_are_named(tmp_path: Path) -> None:
+    journal = FolderJournal(tmp_path / "out")
+    places = [FieldPlace(plate=tmp_path / "p.zarr", well=well, field="0") for well in ("A01", "B02", "B03")]
+    keep_conditions(journal, {"A01": "control", "B02": "drug", "H12": "elsewhere"}, places)
+    keep_conditions(journal, {"A01": "", "B03": "dose 2"}, places)
+    plate = "../p.zarr"
+    assert kept_conditions(tmp_path / "out") == {(plate, "B02"): "drug", (plate, "B03"): "dose 2"}
