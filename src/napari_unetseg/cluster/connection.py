@@ -1,5 +1,6 @@
 """A scheduler of dask.distributed: one that runs somewhere, or one of this process with workers beside it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unetseg.cluster.worker_check import address_of
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import ComputerGone, ParameterError, UnetsegError
 from napari_unetseg.language import Sentence
@@ -87,7 +89,7 @@ def connected(scheduler: str) -> Iterator[Cluster]:
             )
         ) from error
     with client:
-        yield Cluster(client, str(client.scheduler.address), _page(client))
+        yield Cluster(client, address_of(client), _page(client))
 
 
 @contextmanager
@@ -124,6 +126,7 @@ def started(workers: int) -> Iterator[Cluster]:
                 host=_HERE,
                 dashboard_address=f"{_HERE}:0",
                 memory_limit=0,
+                silence_logs=logging.ERROR,  # what a lost worker had to do is done by others
             )
         except (OSError, RuntimeError, TimeoutError) as error:
             raise UnetsegError(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_unetseg.service import SegmentationService
 
 _GROUPS_EACH = 4
+_STOP = ".unetseg-stop-"
 _MOST = 8
 """Images of a group at most, in which a worker reads ahead and decodes beside the network."""
 
@@ -87,22 +88,24 @@ class DaskDistributor:
         cancel: CancelFlag,
         resources: Mapping[str, float] | None,
     ) -> list[int]:
-        from distributed import Event as Flag
-
-        name = f"unetseg-stop-{uuid4().hex}"
-        tasks = [Task("images", do_part, (self._service, _joined(group), sharers, name)) for group in groups]
-        return do_tasks(
-            self._client,
-            tasks,
-            lambda _, outcome: finished(outcome),
-            cancel,
-            stop=lambda: Flag(name, client=self._client).set(),
-            resources=resources,
-        )
+        # A file, not a flag of dask: to ask for one a worker needs a client, for which it ends only after seconds.
+        stop = _folder_of(groups[0][0]) / f"{_STOP}{uuid4().hex}"
+        tasks = [Task("images", do_part, (self._service, _joined(group), sharers, stop)) for group in groups]
+        try:
+            return do_tasks(
+                self._client,
+                tasks,
+                lambda _, outcome: finished(outcome),
+                cancel,
+                stop=stop.touch,
+                resources=resources,
+            )
+        finally:
+            stop.unlink(missing_ok=True)
 
 
 def do_part(
-    service: "SegmentationService", part: BatchPart, sharers: Mapping[str, int], stop: str
+    service: "SegmentationService", part: BatchPart, sharers: Mapping[str, int], stop: Path
 ) -> PartOutcome | UnetsegError:
     """Do images in a worker; return what became of them, or why none can be done.
 
@@ -111,15 +114,13 @@ def do_part(
     sharers
         How many workers share each set of cores.
     stop
-        Name of the flag of dask by which it is told to stop.
+        File by which it is told to stop, once it is there.
     """
-    from distributed import Event as Flag
-
     from napari_unetseg.batch.segment_files import segment_part
 
     use_cores(sharers)
     try:
-        return segment_part(service, part, cancel=Seldom(Flag(stop).is_set))
+        return segment_part(service, part, cancel=Seldom(stop.exists))
     except UnetsegError as error:
         return error
 

@@ -78,21 +78,22 @@ def map_blocks(
 ) -> "dask.array.Array":
     """Return the labels of an array, not yet computed; `SegmentationService.map_blocks` explains the rest."""
     import dask.array as da
-    from dask import delayed
+    from dask.delayed import delayed
 
     if not isinstance(array, da.Array):
         raise ParameterError(
             Sentence("This takes a dask array, not {kind}; use dask.array.from_array.", kind=type(array).__name__)
         )
-    image = Image.of(array) if axes is None else Image(array, axes)
-    array, axes = image.array, image.axes
+    pixels: Any = array  # which an `Image` leaves as it is
+    image = Image.of(pixels) if axes is None else Image(pixels, axes)
+    pixels, axes = image.array, image.axes
     if axes.endswith("C"):
-        array, axes = da.moveaxis(array, -1, -3), f"{axes[:-3]}CYX"
-    shape = tuple(map(int, array.shape))
-    place = _Place(_folder(folder), axes, shape, str(array.dtype), image.rgb)
+        pixels, axes = da.moveaxis(pixels, -1, -3), f"{axes[:-3]}CYX"
+    shape = tuple(map(int, pixels.shape))
+    place = _Place(_folder(folder), axes, shape, str(pixels.dtype), image.rgb)
     begun = delayed(_begin, pure=False)(place)
     # Each piece has whole chunks of the store for itself, so that no two tasks write into one file.
-    pieces = array.rechunk([BLOCK_SIDE if axis in "YX" else 1 for axis in axes])
+    pieces = pixels.rechunk([BLOCK_SIDE if axis in "YX" else 1 for axis in axes])
     corners = _corners(pieces.chunks)
     written = [
         delayed(_write, pure=False)(begun, start, piece)
@@ -104,7 +105,8 @@ def map_blocks(
         chunks=tuple(BLOCK_SIDE if axis in "YX" else 1 for axis in axes if axis != "C"),
         dtype=np.int32,
     )
-    return labels.map_blocks(_read, done, dtype=np.int32, meta=np.empty((0,) * labels.ndim, np.int32))
+    mapped: da.Array = labels.map_blocks(_read, done, dtype=np.int32, meta=np.empty((0,) * labels.ndim, np.int32))
+    return mapped
 
 
 def _folder(folder: str | Path | None) -> Path:
