@@ -15,6 +15,7 @@ from napari_unetseg.blockwise.job_folder import load_json, save_json
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.cluster.connection import Cluster
 from napari_unetseg.cluster.dask_executor import DaskExecutor
+from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
 from napari_unetseg.service import SegmentationService
 
@@ -97,6 +98,7 @@ def test_what_a_unit_raises_reaches_the_caller_in_its_words(executor: DaskExecut
 def test_network_units_go_to_workers_with_a_gpu_where_there_are_some(
     executor: DaskExecutor, small_job: BlockJob, workers: Cluster
 ) -> None:
+    workers.client.wait_for_workers(min(2, usable_cores()))  # those killed before are started again
     pids = workers.client.run(os.getpid)
     having = min(pids)
 
