@@ -1,6 +1,7 @@
 """`napari-unetseg segment` on OME-Zarr images and plates, with a model whose answer is known."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -104,6 +105,8 @@ def test_a_chunk_that_is_gone_is_written_again_and_others_labels_are_left_alone(
     ).unlink()
     assert "3 objects" in call(*words).stdout
     np.testing.assert_array_equal(open_labels(image / "labels" / "mine").arrays[0], truth)
+    shutil.rmtree(image / "labels" / "mine" / "0")
+    assert "3 objects" in call(*words).stdout
     theirs = zarr.open_group(image / "labels", mode="a", zarr_format=2).create_group("theirs")
     theirs.create_array("0", data=truth)
     datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}]

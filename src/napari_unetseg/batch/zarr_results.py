@@ -44,15 +44,9 @@ def check_replaceable(target: Target, image: str) -> None:
     """
     if target.labels is None or not target.labels.exists():
         return
-    from napari_unetseg.io.ome_zarr.labels import open_labels
+    from napari_unetseg.io.ome_zarr.labels import is_made_here
 
-    try:
-        found = open_labels(target.labels)
-    except ImageError:
-        is_ours = False
-    else:
-        is_ours = bool(found.record) or not found.is_finished
-    if not is_ours:
+    if not is_made_here(target.labels):
         raise ImageError(
             Sentence(
                 "{image}: has labels called {name} that another program made. Choose another name for the new ones "
