@@ -181,6 +181,21 @@ def test_a_folder_of_images_is_not_looked_into_where_it_is_one(call, write_image
     assert run.stdout.splitlines()[-1].startswith("5 of 5 images segmented: 7 objects")
 
 
+def test_results_of_an_image_within_another_store_lie_beside_that(call, write_image, bright_model, tmp_path):
+    series = tmp_path / "a.zarr"
+    state(zarr.open_group(series, mode="w", zarr_format=2), "0.4", {"bioformats2raw.layout": 3})
+    for name in ("0", "1"):
+        write_image(series / name, squares(3)[0])
+    shutil.make_archive(str(tmp_path / "b.zarr"), "zip", series)
+    run = call("segment", series, tmp_path / "b.zarr.zip" / "0", "--model", bright_model)
+    assert run.exit_code == 0, run.output
+    assert {path.name for path in (tmp_path / "segmented").glob("*_table.csv")} == {
+        *("a_0_table.csv", "a_1_table.csv", "b_0_table.csv"),
+    }
+    assert open_labels(series / "1" / "labels" / "bright").is_finished
+    assert not (series / "segmented").exists()
+
+
 def test_an_image_beyond_memory_has_the_same_results(call, write_image, bright_model, tmp_path, monkeypatch):
     pixels, truth = squares(3)
     results = []
