@@ -181,6 +181,20 @@ def test_a_folder_of_images_is_not_looked_into_where_it_is_one(call, write_image
     assert run.stdout.splitlines()[-1].startswith("5 of 5 images segmented: 7 objects")
 
 
+def test_labels_that_have_no_place_in_their_image_are_refused_before_anything_is_written(
+    call, write_image, bright_model, tmp_path
+):
+    image = write_image(tmp_path / "a.zarr", squares(3)[0])
+    group = zarr.open_group(image, mode="r+")
+    said = group.attrs.asdict()
+    said["multiscales"][0]["axes"].reverse()
+    group.attrs.put(said)
+    run = call("segment", image, "--model", bright_model)
+    assert "last two axes are not y and x" in run.stderr
+    assert not (tmp_path / "segmented" / "a_table.csv").exists()
+    assert "3 objects" in call("segment", image, "--model", bright_model, "--beside").stdout
+
+
 def test_results_of_an_image_within_another_store_lie_beside_that(call, write_image, bright_model, tmp_path):
     series = tmp_path / "a.zarr"
     state(zarr.open_group(series, mode="w", zarr_format=2), "0.4", {"bioformats2raw.layout": 3})

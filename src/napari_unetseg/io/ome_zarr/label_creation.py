@@ -77,6 +77,23 @@ def create_labels(
     UnetsegError
         If labels cannot be written into the image, or there are finished ones of this name.
     """
+    folder, layout = _layout_within(store, name, image, block_side, level)
+    return _create(folder / LABELS / name, layout, block_side, replace)
+
+
+def check_fits(store: str | Path, name: str, image: Image, *, block_side: int, level: int = 0) -> None:
+    """Refuse labels for which an image has no place, before anything is made; see `create_labels`.
+
+    Raises
+    ------
+    UnetsegError
+        If labels cannot be written into the image.
+    """
+    _layout_within(store, name, image, block_side, level)
+
+
+def _layout_within(store: str | Path, name: str, image: Image, block_side: int, level: int) -> tuple[Path, _Layout]:
+    """Return the folder of the image's own group, and what a label image in it will be."""
     folder = Path(store)
     _check_name(name)
     if not folder.is_dir():
@@ -113,7 +130,7 @@ def create_labels(
         planes=tuple(letters.index(letter) for letter in image.stack_axes),
         source={"image": "../../"},
     )
-    return _create(folder / LABELS / name, layout, block_side, replace)
+    return folder, layout
 
 
 def create_label_store(
