@@ -163,6 +163,7 @@ def test_a_plate_has_its_fields_wells_and_conditions(call, write_plate, bright_m
     some = call("segment", plate, "--model", bright_model, "--wells", "B*", "--fields", "1", "--again")
     assert some.stdout.splitlines()[-1].startswith("1 of 1 image segmented: 2 objects")
     assert rows(out / "segmentation_objects.csv")[-1]["condition"] == "drug"
+    assert "Its fields are called 0, 1." in call("segment", plate, "--model", bright_model, "--fields", "0,5").stderr
     other = write_plate(tmp_path / "again" / "plate.zarr")
     both = call("segment", other, "--model", bright_model, "--wells", "A1", "--fields", "0", "-o", out)
     assert both.exit_code == 0, both.output
