@@ -16,10 +16,18 @@ def test_wells_are_found_however_they_are_written(tmp_path: Path) -> None:
     assert read_conditions(table) == {"B03": "drug", "A01": "control"}
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_cells_are_divided_as_spreadsheet_programs_do_it(tmp_path: Path, sign: str) -> None:
+    table = tmp_path / "a.csv"
+    rows = (("Well", "Dose, µM", "Condition"), ("B3", "1,5", "drug, low"), (), ("A1", "0", "control"))
+    table.write_text("".join(f"{sign.join(row)}\n" for row in rows), encoding="utf-8")
+    assert read_conditions(table) == {"B03": "drug, low", "A01": "control"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("well;condition\nA1;x\n", "no column well"),
+        ("", "no column well"),
         ("well,condition\nA1,x\na01,y\n", "A01 has two conditions"),
         ("well,condition\nA1\n", "cannot be read as a table"),
         (None, "cannot be read as a table"),

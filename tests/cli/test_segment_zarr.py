@@ -1,6 +1,7 @@
 """`napari-unetseg segment` on OME-Zarr images and plates, with a model whose answer is known."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -104,6 +105,8 @@ def test_a_chunk_that_is_gone_is_written_again_and_others_labels_are_left_alone(
     ).unlink()
     assert "3 objects" in call(*words).stdout
     np.testing.assert_array_equal(open_labels(image / "labels" / "mine").arrays[0], truth)
+    shutil.rmtree(image / "labels" / "mine" / "0")
+    assert "3 objects" in call(*words).stdout
     theirs = zarr.open_group(image / "labels", mode="a", zarr_format=2).create_group("theirs")
     theirs.create_array("0", data=truth)
     datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}]
@@ -160,6 +163,13 @@ def test_a_plate_has_its_fields_wells_and_conditions(call, write_plate, bright_m
     some = call("segment", plate, "--model", bright_model, "--wells", "B*", "--fields", "1", "--again")
     assert some.stdout.splitlines()[-1].startswith("1 of 1 image segmented: 2 objects")
     assert rows(out / "segmentation_objects.csv")[-1]["condition"] == "drug"
+    assert "Its fields are called 0, 1." in call("segment", plate, "--model", bright_model, "--fields", "0,5").stderr
+    other = write_plate(tmp_path / "again" / "plate.zarr")
+    both = call("segment", other, "--model", bright_model, "--wells", "A1", "--fields", "0", "-o", out)
+    assert both.exit_code == 0, both.output
+    for table in ("wells", "objects"):
+        plates = {row["plate"] for row in rows(out / f"segmentation_{table}.csv")}
+        assert plates == {"plate.zarr", "again/plate.zarr"}
     assert "no well is named Z9" in call("segment", plate, "--model", bright_model, "--wells", "Z9").stderr
 
 
@@ -170,6 +180,35 @@ def test_a_folder_of_images_is_not_looked_into_where_it_is_one(call, write_image
     run = call("segment", folder, "-r", "--model", bright_model, "-o", tmp_path / "out")
     assert run.exit_code == 0, run.output
     assert run.stdout.splitlines()[-1].startswith("5 of 5 images segmented: 7 objects")
+
+
+def test_labels_that_have_no_place_in_their_image_are_refused_before_anything_is_written(
+    call, write_image, bright_model, tmp_path
+):
+    image = write_image(tmp_path / "a.zarr", squares(3)[0])
+    group = zarr.open_group(image, mode="r+")
+    said = group.attrs.asdict()
+    said["multiscales"][0]["axes"].reverse()
+    group.attrs.put(said)
+    run = call("segment", image, "--model", bright_model)
+    assert "last two axes are not y and x" in run.stderr
+    assert not (tmp_path / "segmented" / "a_table.csv").exists()
+    assert "3 objects" in call("segment", image, "--model", bright_model, "--beside").stdout
+
+
+def test_results_of_an_image_within_another_store_lie_beside_that(call, write_image, bright_model, tmp_path):
+    series = tmp_path / "a.zarr"
+    state(zarr.open_group(series, mode="w", zarr_format=2), "0.4", {"bioformats2raw.layout": 3})
+    for name in ("0", "1"):
+        write_image(series / name, squares(3)[0])
+    shutil.make_archive(str(tmp_path / "b.zarr"), "zip", series)
+    run = call("segment", series, tmp_path / "b.zarr.zip" / "0", "--model", bright_model)
+    assert run.exit_code == 0, run.output
+    assert {path.name for path in (tmp_path / "segmented").glob("*_table.csv")} == {
+        *("a_0_table.csv", "a_1_table.csv", "b_0_table.csv"),
+    }
+    assert open_labels(series / "1" / "labels" / "bright").is_finished
+    assert not (series / "segmented").exists()
 
 
 def test_an_image_beyond_memory_has_the_same_results(call, write_image, bright_model, tmp_path, monkeypatch):

@@ -161,3 +161,16 @@ def test_what_another_took_over_before_it_is_removed_stays_theirs(target, ended,
         monkeypatch.setattr(claims, "_is_stale", overtaken)
         assert not run.claim(target)
         assert is_claimed(target)
+
+
+def test_a_full_disk_leaves_no_claim_that_nobody_holds(target):
+    resource = pytest.importorskip("resource")
+    target.parent.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # files can be made, and nothing written to them
+    try:
+        with Claims() as run, pytest.raises(UnetsegError, match="cannot be written"):
+            run.claim(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(target.parent.iterdir()) == []

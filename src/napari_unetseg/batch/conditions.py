@@ -31,7 +31,7 @@ def read_conditions(path: Path) -> dict[str, str]:
         If it cannot be read, lacks a column, or names a well twice with different conditions.
     """
     try:
-        columns = {name.strip().casefold(): cells for name, cells in read_columns(path).items()}
+        columns = _columns(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if missing := [name for name in ("well", "condition") if name not in columns]:
@@ -101,6 +101,18 @@ def kept_conditions(folder: Path) -> dict[tuple[str, str], str]:
         raise _unreadable(path, f"no column {error.args[0]}") from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    """Read a table as spreadsheet programs save it: where decimals have commas, semicolons or tabs divide cells."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = file.readline()
+        file.seek(0)
+        rows = [row for row in csv.reader(file, delimiter=max(",;\t", key=header.count)) if row]
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise ValueError("rows differ in length")
+    names = [name.strip().casefold() for name in rows[0]] if rows else []
+    return {name: [row[at] for row in rows[1:]] for at, name in enumerate(names)}
 
 
 def _well_name(text: str) -> str:

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from napari_unetseg.batch.places import absolute, is_url
+from napari_unetseg.batch.places import absolute, is_url, is_zarr
 from napari_unetseg.printable import printable
 
 if TYPE_CHECKING:
@@ -154,9 +155,9 @@ class FieldPlace(BaseModel):
 def output_folder(path: Path, output: Path | None, place: FieldPlace | None = None) -> Path:
     """Return the folder of an image's results: `output`, or where None one beside the image, or beside its plate.
 
-    Of a URL it lies in the folder that one is in.
+    Of an image within a larger OME-Zarr it lies beside that, and of a URL in the folder that one is in.
     """
-    whole = path if place is None else place.plate
+    whole = _outermost(path) if place is None else place.plate
     return output or (Path(DEFAULT_FOLDER) if is_url(whole) else whole.parent / DEFAULT_FOLDER)
 
 
@@ -189,7 +190,7 @@ def plan_targets(
     used = {_key(target.folder, target.stem) for target in known.values()}
     others = {_key(target.folder, target.stem) for path, target in known.items() if path not in inputs}
     folders = {path: output_folder(path, output, places.get(path)) for path in paths}
-    stems = {path: places[path].stem if path in places else result_stem(path) for path in paths}
+    stems = {path: places[path].stem if path in places else _stem_within(path) for path in paths}
     # Those that keep their place take part, so that a run that goes on names the rest as it would have done.
     for rename in (_with_suffix, _with_folder, _with_both):
         taken = Counter(_key(folders[path], stems[path]) for path in paths)
@@ -212,6 +213,23 @@ def plan_targets(
 def result_stem(path: Path) -> str:
     """Return what the results of an image begin with: its name without ``.tif``, ``.ome.zarr`` and the like."""
     return printable(path.stem.removesuffix(".zarr").removesuffix(".ome"))
+
+
+def _outermost(path: Path) -> Path:
+    """Return the OME-Zarr, a folder or an archive, in which an image lies; else the image itself."""
+    within = [] if is_url(path) else [above for above in path.parents if above.name and _holds_zarr(above)]
+    return within[-1] if within else path
+
+
+@lru_cache(maxsize=1024)
+def _holds_zarr(folder: Path) -> bool:  # asked for each image in it, and disks of others are slow
+    return is_zarr(folder)
+
+
+def _stem_within(path: Path) -> str:
+    """Return what the results of an image begin with: ``a_0`` where it is ``a.zarr/0``."""
+    whole = _outermost(path)
+    return "_".join((result_stem(whole), *map(printable, path.relative_to(whole).parts)))
 
 
 def _identity(path: Path) -> str:

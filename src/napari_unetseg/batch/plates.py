@@ -82,7 +82,7 @@ def plate_fields(plate: "Plate", wells: str | None = None, fields: str | None = 
     Raises
     ------
     ImageError
-        If there is no such well, or no such field in any of them.
+        If there is no such well, or one of the fields is in no well.
     """
     wanted = None if fields is None else _words(fields)
     found = {
@@ -91,8 +91,8 @@ def plate_fields(plate: "Plate", wells: str | None = None, fields: str | None = 
         for field in well.fields
         if wanted is None or field.name in wanted
     }
-    if not found:
-        names = {field.name for well in plate.wells for field in well.fields}
+    names = {field.name for well in plate.wells for field in well.fields}
+    if not found or set(wanted or ()) - names:
         raise ImageError(
             Sentence(
                 "{path}: has no such fields. Its fields are called {names}.",

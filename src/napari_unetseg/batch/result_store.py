@@ -233,7 +233,10 @@ class ResultStore:
         UnetsegError
             The message names the kind of result.
         """
-        check_savable(image, self.kinds(file), is_large=is_large)
+        kinds = self.kinds(file)
+        check_savable(image, kinds, is_large=is_large)
+        if ResultKind.OME_ZARR in kinds:
+            self._zarr.check_fits(image, file, self._targets[file])
 
     def save(self, current: FileInProgress, segmentation: Segmentation) -> Event:
         """Write the results of a file, or record that they cannot be written, and return the event to report.

@@ -4,6 +4,7 @@ import csv
 import math
 import os
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -55,9 +56,10 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
     names = _names([*journal.records, *rest], journal.folder)
     records = sorted(journal.records.values(), key=lambda record: names[record.file])
     _write_files(journal, records, sorted(rest, key=names.__getitem__), names)
-    _write_objects(journal.folder, records, names, conditions)
-    if any(record.well for record in records):
-        _write_wells(journal.folder, records, conditions)
+    places = _places(records, journal.folder, conditions)
+    _write_objects(journal.folder, records, names, places)
+    if places:
+        _write_wells(journal.folder, records, places)
 
 
 def _names(keys: Collection[str], folder: Path) -> dict[str, str]:
@@ -101,25 +103,39 @@ def _decision(record: Record, journal: FolderJournal) -> Decision | None:
 
 
 def _write_objects(
-    folder: Path, records: list[Record], names: dict[str, str], conditions: Mapping[tuple[str, str], str]
+    folder: Path, records: list[Record], names: dict[str, str], places: dict[str, tuple[str, ...]]
 ) -> None:
     tables = [(record, table) for record in records if (table := _table(folder, record))]
     columns = list(dict.fromkeys(column for _, table in tables for column in _header(table)))
-    before = _OF_PLATES if any(record.well for record in records) else ()
+    before = _OF_PLATES if places else ()
     with whole_file(folder / OBJECTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *before, *columns])
         for record, table in tables:
-            first = [names[record.file], *(_place(record, conditions) if before else ())]
+            first = [names[record.file], *places.get(record.file, ("",) * len(before))]
             writer.writerows([*first, *(row.get(column) or "" for column in columns)] for row in _rows(table))
 
 
-def _place(record: Record, conditions: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
-    """Return plate, well, field and condition of an image; empty where it is no field of a plate."""
-    if record.plate is None or record.well is None:
-        return ("",) * len(_OF_PLATES)
-    plate = printable(result_stem(as_path(record.plate)))
-    return plate, record.well, record.field or "", conditions.get((record.plate, record.well), "")
+def _places(
+    records: list[Record], folder: Path, conditions: Mapping[tuple[str, str], str]
+) -> dict[str, tuple[str, ...]]:
+    """Return plate, well, field and condition of those images that are fields of plates.
+
+    Plates that share a name are called by their path.
+    """
+    plates = {record.plate for record in records if record.plate is not None}
+    titles, paths = {plate: result_stem(as_path(plate)) for plate in plates}, _names(plates, folder)
+    shared = Counter(titles.values())
+    return {
+        record.file: (
+            paths[record.plate] if shared[titles[record.plate]] > 1 else titles[record.plate],
+            record.well,
+            record.field or "",
+            conditions.get((record.plate, record.well), ""),
+        )
+        for record in records
+        if record.plate is not None and record.well is not None
+    }
 
 
 def _table(folder: Path, record: Record) -> Path | None:
@@ -128,7 +144,7 @@ def _table(folder: Path, record: Record) -> Path | None:
     return target.path(ENDINGS[ResultKind.TABLE]) if is_there else None
 
 
-def _write_wells(folder: Path, records: list[Record], conditions: Mapping[tuple[str, str], str]) -> None:
+def _write_wells(folder: Path, records: list[Record], places: dict[str, tuple[str, ...]]) -> None:
     wells: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.plate is not None and record.well is not None:
@@ -146,7 +162,7 @@ def _write_wells(folder: Path, records: list[Record], conditions: Mapping[tuple[
         for key in sorted(wells, key=lambda key: (key[0], _in_order(key[1]))):
             group = wells[key]
             done = [record for record in group if record.status == "done"]
-            plate, well, _, condition = _place(group[0], conditions)
+            plate, well, _, condition = places[group[0].file]
             counts = (len(done), len(group) - len(done), sum(record.objects or 0 for record in done))
             writer.writerow((plate, well, condition, *counts, *_figures(folder, done, columns)))
 

@@ -44,15 +44,9 @@ def check_replaceable(target: Target, image: str) -> None:
     """
     if target.labels is None or not target.labels.exists():
         return
-    from napari_unetseg.io.ome_zarr.labels import open_labels
+    from napari_unetseg.io.ome_zarr.labels import is_made_here
 
-    try:
-        found = open_labels(target.labels)
-    except ImageError:
-        is_ours = False
-    else:
-        is_ours = bool(found.record) or not found.is_finished
-    if not is_ours:
+    if not is_made_here(target.labels):
         raise ImageError(
             Sentence(
                 "{image}: has labels called {name} that another program made. Choose another name for the new ones "
@@ -102,15 +96,33 @@ class ZarrLabels:
         UnetsegError
             If it cannot be written there.
         """
-        from napari_unetseg.io.levels import level_number
-        from napari_unetseg.io.ome_zarr.images import open_image
         from napari_unetseg.io.ome_zarr.label_creation import create_label_store, create_labels
 
         if target.labels is None:
             path = target.result(ResultKind.OME_ZARR)
             return create_label_store(path, self.name, image, block_side=BLOCK_SIDE, replace=True)
-        level = level_number(self.level, open_image(address(file)).pyramid, image.name) if self.level else 0
+        level = self._number(image, file)
         return create_labels(file, self.name, image, block_side=BLOCK_SIDE, level=level, replace=True)
+
+    def check_fits(self, image: Image, file: Path, target: Target) -> None:
+        """Refuse an image in which its labels have no place.
+
+        Raises
+        ------
+        UnetsegError
+            The message says what to do.
+        """
+        from napari_unetseg.io.ome_zarr.label_creation import check_fits
+
+        if target.labels is not None:
+            check_fits(file, self.name, image, block_side=BLOCK_SIDE, level=self._number(image, file))
+
+    def _number(self, image: Image, file: Path) -> int:
+        """Return the number of the level that is segmented."""
+        from napari_unetseg.io.levels import level_number
+        from napari_unetseg.io.ome_zarr.images import open_image
+
+        return level_number(self.level, open_image(address(file)).pyramid, image.name) if self.level else 0
 
     def open_begun(self, image: Image, file: Path, target: Target) -> "LabelPyramid":
         """Return the labels that a run left unfinished whose blocks are kept, else new ones; see `create`.

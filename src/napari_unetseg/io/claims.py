@@ -134,10 +134,15 @@ def _make(path: Path) -> bool:
     except OSError:
         # The disk knows no links: between these two steps a killed process leaves a claim that says nothing.
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(this_process()) | {"run": _RUN}))
+            file = path.open("x", encoding="utf-8")
         except FileExistsError:
             return False
+        try:
+            with file:
+                file.write(json.dumps(asdict(this_process()) | {"run": _RUN}))
+        except OSError:  # a full disk; an empty claim would hold up the next run until it counts as silent
+            path.unlink()
+            raise
     finally:
         draft.unlink(missing_ok=True)
     return True

@@ -150,3 +150,26 @@ def test_steps_along_a_stack_are_stated(tmp_path: Path) -> None:
     assert (labels.scale, labels.units) == ((2.0, 0.5, 0.25), ("micrometer",) * 3)
     unknown = create_label_store(tmp_path / "b", "nuclei", Image(PIXELS[0, 0], "TYX"), block_side=SIDE)
     assert (open_labels(unknown.path).scale, unknown.units) == ((1, 1, 1), (None,) * 3)
+
+
+@pytest.mark.parametrize("at", ["create_arrays", "shutil.rmtree"])
+def test_a_process_that_is_killed_while_it_replaces_labels_leaves_no_half_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    store = image_store(tmp_path / "a.zarr", "0.4")
+    image = read_image(store)
+    create_labels(store, "nuclei", image, block_side=SIDE).finish(provenance={"model": "x"})
+
+    def killed(folder: object, *_: object, **__: object) -> None:
+        if isinstance(folder, Path):
+            (folder / ".zattrs").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"napari_unetseg.io.ome_zarr.label_creation.{at}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            create_labels(store, "nuclei", image, block_side=SIDE, replace=True)
+    folder = store / "labels" / "nuclei"
+    assert not folder.exists() or open_labels(folder).is_finished
+    create_labels(store, "nuclei", image, block_side=SIDE, replace=True).finish()
+    assert {path.name for path in folder.parent.iterdir()} == {".zattrs", ".zgroup", "nuclei"}

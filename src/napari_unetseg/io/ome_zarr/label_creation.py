@@ -31,6 +31,9 @@ from napari_unetseg.language import Sentence
 _LARGEST_FLAT = 4096
 """Longest side of labels that get no lower levels where their image has none."""
 
+_MADE, _AWAY = ".unetseg-new-", ".unetseg-old-"
+"""How names of folders begin that are not complete yet, and of those that are being removed."""
+
 _NOT_A_NAME = re.compile(r"[/\\:*?\"<>|\x00-\x1f]|^[.]|^$|^__")
 
 
@@ -74,6 +77,23 @@ def create_labels(
     UnetsegError
         If labels cannot be written into the image, or there are finished ones of this name.
     """
+    folder, layout = _layout_within(store, name, image, block_side, level)
+    return _create(folder / LABELS / name, layout, block_side, replace)
+
+
+def check_fits(store: str | Path, name: str, image: Image, *, block_side: int, level: int = 0) -> None:
+    """Refuse labels for which an image has no place, before anything is made; see `create_labels`.
+
+    Raises
+    ------
+    UnetsegError
+        If labels cannot be written into the image.
+    """
+    _layout_within(store, name, image, block_side, level)
+
+
+def _layout_within(store: str | Path, name: str, image: Image, block_side: int, level: int) -> tuple[Path, _Layout]:
+    """Return the folder of the image's own group, and what a label image in it will be."""
     folder = Path(store)
     _check_name(name)
     if not folder.is_dir():
@@ -110,7 +130,7 @@ def create_labels(
         planes=tuple(letters.index(letter) for letter in image.stack_axes),
         source={"image": "../../"},
     )
-    return _create(folder / LABELS / name, layout, block_side, replace)
+    return folder, layout
 
 
 def create_label_store(
@@ -155,7 +175,7 @@ def create_label_store(
                 )
             if labels_in(folder) and not replace:
                 raise _is_there(folder)
-            shutil.rmtree(folder)
+            remove_whole(folder)
         # Made with what tells that it is ours, so that a process that is killed here leaves nothing to stumble over.
         zarr.create_group(folder, zarr_format=3, attributes={OWN_KEY: {STORE_KEY: name}})
     except OSError as error:
@@ -179,13 +199,16 @@ def _create(path: Path, layout: _Layout, block_side: int, replace: bool) -> Labe
         "strides": list(layout.strides),
         "draft": {"multiscales": [multiscale(layout.lying, path.name, layout.version)], "image-label": about},
     }
+    made = path.with_name(f"{_MADE}{path.name}")
     try:
-        if path.exists():
-            shutil.rmtree(path)
+        # Under a name of its own until it is complete, so that a process that is killed here leaves no half of it.
+        remove_whole(made)
         root = zarr.open_group(path.parents[1], mode="r+", use_consolidated=False)
-        group = root.require_group(LABELS).create_group(path.name, attributes={OWN_KEY: own})
+        group = root.require_group(LABELS).create_group(made.name, attributes={OWN_KEY: own})
         names = [axis["name"] for axis in layout.lying.axes]
         create_arrays(group, layout.shape, layout.strides, names, "int32", block_side)
+        remove_whole(path)
+        made.rename(path)
     except OSError as error:
         raise not_written(path, error) from error
     return open_labels(path)
@@ -210,6 +233,16 @@ def _check_name(name: str) -> None:
                 name=repr(name),
             )
         )
+
+
+def remove_whole(folder: Path) -> None:
+    """Remove a folder, if it is there, in such a way that a process that is killed meanwhile leaves no half of it."""
+    away = folder.with_name(f"{_AWAY}{folder.name}")
+    if away.exists():
+        shutil.rmtree(away)
+    if folder.exists():
+        folder.rename(away)
+        shutil.rmtree(away)
 
 
 def is_empty(folder: Path) -> bool:

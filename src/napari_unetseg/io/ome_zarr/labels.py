@@ -300,6 +300,15 @@ def open_labels(path: str | Path, *, writable: bool = False) -> LabelPyramid:
     return LabelPyramid(str(path), arrays, attributes)
 
 
+def is_made_here(path: str | Path) -> bool:
+    """Whether a label image was made by this program, finished or not, even if arrays of it are missing."""
+    try:
+        own = own_attributes(open_group(Location.of(path)).group)
+    except ImageError:
+        return False
+    return "draft" in own or bool(own.get("provenance"))
+
+
 def labels_in(path: str | Path) -> tuple[str, ...]:
     """Return the addresses of the finished label images of an image or a store of labels; empty if there are none.
 

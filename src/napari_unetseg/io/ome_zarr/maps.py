@@ -1,6 +1,5 @@
 """Probability maps as a store of OME-Zarr, a channel for each head of the network."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.io.ome_zarr.label_creation import is_empty
+from napari_unetseg.io.ome_zarr.label_creation import is_empty, remove_whole
 from napari_unetseg.io.ome_zarr.label_metadata import enveloped, lying_of, multiscale, own_attributes
 from napari_unetseg.io.ome_zarr.labels import not_written
 from napari_unetseg.io.ome_zarr.location import Location
@@ -118,8 +117,7 @@ def create_maps(
     letters = f"{before}C{'Z' if 'Z' in image.stack_axes else ''}YX"
     lengths = dict(zip(f"{image.stack_axes}YX", (*image.stack_shape, *image.shape), strict=True)) | {"C": len(heads)}
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove_whole(folder)
         own = {_MAPS: list(heads), "provenance": dict(provenance or {})}
         # Made with what tells that it is ours, so that a process that is killed here leaves nothing to stumble over.
         group = zarr.create_group(folder, zarr_format=3, attributes=enveloped(_VERSION, {}, own))
