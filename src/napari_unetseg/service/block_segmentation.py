@@ -228,7 +228,8 @@ def _begin(job: BlockJob) -> None:
 def _see_that_there_is_room(job: BlockJob) -> None:
     """Refuse what the disk cannot hold, before the network runs in vain."""
     maps = len(job.card.heads) + job.options.augment
-    needed = 4 * maps * prod(job.image.shape) * len(job.planes)
+    numbers = 1 + bool(job.parameters.smoothing)  # of objects, as they are before and after outlines are evened out
+    needed = 4 * (maps + numbers) * prod(job.image.shape) * len(job.planes)
     job.folder.path.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(job.folder.path).free
     if free < needed:
@@ -295,6 +296,10 @@ def _identity(image: Image) -> dict[str, Any]:
         "axes": image.axes,
         "shape": list(map(int, array.shape)),
         "dtype": str(array.dtype),
+        # What the table tells depends on them.
+        "scale": image.scale and list(map(float, image.scale)),
+        "unit": image.unit,
+        "origin": list(map(int, image.origin)),
         "sample": digest.hexdigest(),
     }
 
@@ -330,9 +335,12 @@ def _result(job: BlockJob, started: datetime, network_seconds: float, seconds: f
     said = [
         *plan.facts.warnings,
         *job.image.remarks,
-        *(remark for found in ranges for remark in found.warnings),
+        *plan.remarks,
+        # As each plane of an undivided stack says them, and the first one what is said of the windows.
+        *ranges[0].warnings,
         *plan.warnings,
         *remarks_of(job),
+        *(remark for found in ranges for remark in found.warnings),
         *((unlike_warning(card.display_name),) if fit is not None and fit.is_unlike else ()),
     ]
     prediction = Prediction(
