@@ -171,6 +171,17 @@ def test_what_is_left_of_a_removed_folder_belongs_to_no_job(service, image, tmp_
     assert not folder.exists()
 
 
+def test_a_folder_of_something_else_is_left_alone(service, image, tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years")
+    with pytest.raises(UnetsegError, match="there is something else already"):
+        service.segment_blocks(image, folder, Labels(*image.shape), conclude=lambda _: None)
+    with pytest.raises(UnetsegError, match="there is something else already"):
+        remove_job(folder)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
 @pytest.mark.parametrize(("smoothing", "bytes_a_pixel"), [(0, 12), (2, 16)])
 def test_a_disk_without_room_is_told_before_the_network_runs(
     service, image, tmp_path, monkeypatch, smoothing, bytes_a_pixel

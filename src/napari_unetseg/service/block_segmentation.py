@@ -28,6 +28,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.io.claims import Claims, claim_path
+from napari_unetseg.io.file_owner import owner_of_temporary
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, Block, middle_span
@@ -51,6 +52,9 @@ _SAMPLE = 32
 
 SPEC = "job.json"
 """File of a job's folder that says what was asked for; it is the first that is written."""
+
+_REMOVED = "removed.json"
+"""What that file is called once the folder is to go; it goes last, so that what is left is known as ours."""
 
 
 @dataclass(frozen=True)
@@ -164,17 +168,33 @@ def remove_job(folder: Path) -> None:
     Raises
     ------
     UnetsegError
-        If a run works on it.
+        If a run works on it, or it is no folder of a job.
     """
     if folder.exists():
         with _claimed(folder):
+            _check_ours(folder)
             _remove(folder)
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to remove a folder that holds something else than a job."""
+    is_job = any((folder / name).exists() for name in (SPEC, _REMOVED))
+    if not is_job and not all(map(owner_of_temporary, folder.iterdir())):
+        raise UnetsegError(
+            Sentence("{path}: there is something else already. Choose another name or folder.", path=folder)
+        )
 
 
 def _remove(folder: Path) -> None:
     """Remove the folder of a job; what is left where that is interrupted belongs to no job."""
     try:
-        (folder / SPEC).unlink(missing_ok=True)
+        if (folder / SPEC).exists():
+            (folder / SPEC).replace(folder / _REMOVED)
+        for path in list(folder.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _REMOVED:
+                path.unlink()
         shutil.rmtree(folder)
     except OSError as error:
         raise UnetsegError(
@@ -219,6 +239,7 @@ def _begin(job: BlockJob) -> None:
             )
     else:
         if job.folder.path.exists():
+            _check_ours(job.folder.path)
             _remove(job.folder.path)
         _see_that_there_is_room(job)
         save_json(path, asked)
