@@ -1,5 +1,5 @@
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io.table import write_table
+from napari_unetseg.samples import SAMPLES
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.service.block_segmentation import remove_job
 
@@ -121,13 +122,15 @@ def test_two_runs_do_not_share_a_folder(service, image, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [({"threshold": 0.7}, "options"), ({"pixels": True}, "image")],
+    [({"threshold": 0.7}, "options"), ({"pixels": True}, "image"), ({"scale": (0.2, 0.2)}, "image")],
 )
 def test_blocks_of_something_else_are_not_gone_on_with(service, image, tmp_path, change, what):
     folder = tmp_path / "job"
     service.segment_blocks(image, folder, Labels(*image.shape))
     if change.pop("pixels", False):
         image.array[75, 65] += 1
+    if "scale" in change:
+        image = replace(image, scale=change.pop("scale"))
     with pytest.raises(UnetsegError, match=rf"holds the blocks of another run \({what} differ\)"):
         service.segment_blocks(image, folder, Labels(*image.shape), **change)
     remove_job(folder)
@@ -168,11 +171,46 @@ def test_what_is_left_of_a_removed_folder_belongs_to_no_job(service, image, tmp_
     assert not folder.exists()
 
 
-def test_a_disk_without_room_is_told_before_the_network_runs(service, image, tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+def test_a_folder_of_something_else_is_left_alone(service, image, tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years")
+    with pytest.raises(UnetsegError, match="there is something else already"):
+        service.segment_blocks(image, folder, Labels(*image.shape), conclude=lambda _: None)
+    with pytest.raises(UnetsegError, match="there is something else already"):
+        remove_job(folder)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(("smoothing", "bytes_a_pixel"), [(0, 12), (2, 16)])
+def test_a_disk_without_room_is_told_before_the_network_runs(
+    service, image, tmp_path, monkeypatch, smoothing, bytes_a_pixel
+):
+    usage, needed = shutil.disk_usage(tmp_path), bytes_a_pixel * image.array.size
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
     with pytest.raises(UnetsegError, match=r"squares takes 0\.0 GB until the labels are done"):
-        service.segment_blocks(image, tmp_path / "job", Labels(*image.shape))
+        service.segment_blocks(image, tmp_path / "job", Labels(*image.shape), smoothing=smoothing)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
+    service.segment_blocks(image, tmp_path / "job", Labels(*image.shape), smoothing=smoothing)
+
+
+def test_labels_that_were_made_anew_are_written_again(service, image, tmp_path):
+    first, second = Labels(*image.shape), Labels(*image.shape)
+    service.segment_blocks(image, tmp_path / "job", first)
+    service.segment_blocks(image, tmp_path / "job", second)
+    assert first.array.any()
+    np.testing.assert_array_equal(second.array, first.array)
+
+
+def test_warnings_are_those_of_the_undivided_stack_in_their_order(tmp_path):
+    planes = np.stack([np.asarray(SAMPLES["nuclei"]().array)[:120, :110].astype(np.float32)] * 2)
+    planes[0, 3, 4:6] = planes[1, 7, 8] = np.nan
+    image = Image(planes, "TYX", name="small")
+    with SegmentationService("cells") as service:
+        expected = service.segment(image)
+        result = service.segment_blocks(image, tmp_path / "job", Labels(*image.array.shape))
+    assert result.warnings == expected.warnings
+    assert "rescaled" in result.warnings[0]
 
 
 @pytest.mark.parametrize(("options", "said"), [({"threshold": 3}, "threshold"), ({"channel": 4}, "channel 4")])

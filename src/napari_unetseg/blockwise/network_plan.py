@@ -33,8 +33,10 @@ class NetworkPlan(BaseModel):
         Side that a window may have; None where the network sees each plane whole.
     is_blended
         Whether windows overlap and are blended.
+    remarks
+        Sentences on the size in which the network sees planes.
     warnings
-        Sentences for the user.
+        Sentences on the windows.
     source, facts
         What finds the model again, and how the process that planned computes it.
     """
@@ -46,6 +48,7 @@ class NetworkPlan(BaseModel):
     resized_to: tuple[int, int] | None
     largest_window: int | None
     is_blended: bool
+    remarks: tuple[str, ...]
     warnings: tuple[str, ...]
     source: str
     facts: RunFacts
@@ -68,7 +71,8 @@ class NetworkPlan(BaseModel):
             resized_to=tiling.resized_to,
             largest_window=tiling.largest_window,
             is_blended=tiling.tiles[0].row_weights is not None,
-            warnings=(*remarks, *tiling.warnings),
+            remarks=remarks,
+            warnings=tiling.warnings,
             source=network.source,
             facts=network.facts,
         )

@@ -206,10 +206,11 @@ def begin_anew(job: BlockJob, error: WindowTooLarge) -> None:
     """Forget answers whose windows were too large for a process, what follows from them, and how they were planned."""
     save_json(job.folder.path / _WINDOW, {"window": error.window})
     _note(job, str(error))
-    job.folder.stage_file(PLAN, ".json").unlink(missing_ok=True)
     for folder in job.folder.path.iterdir():
         if folder.is_dir() and folder.name not in (RANGES, _REMARKS):
             shutil.rmtree(folder)
+    # Last, so that nothing of the windows that were too large is left when a new plan is made.
+    job.folder.stage_file(PLAN, ".json").unlink(missing_ok=True)
 
 
 def _note(job: BlockJob, remark: str) -> None:

@@ -28,6 +28,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.prediction import Prediction
 from napari_unetseg.inference.run_facts import RunFacts
 from napari_unetseg.io.claims import Claims, claim_path
+from napari_unetseg.io.file_owner import owner_of_temporary
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing.blocks import MIDDLE_SIDE, Block, middle_span
@@ -51,6 +52,9 @@ _SAMPLE = 32
 
 SPEC = "job.json"
 """File of a job's folder that says what was asked for; it is the first that is written."""
+
+_REMOVED = "removed.json"
+"""What that file is called once the folder is to go; it goes last, so that what is left is known as ours."""
 
 
 @dataclass(frozen=True)
@@ -164,17 +168,33 @@ def remove_job(folder: Path) -> None:
     Raises
     ------
     UnetsegError
-        If a run works on it.
+        If a run works on it, or it is no folder of a job.
     """
     if folder.exists():
         with _claimed(folder):
+            _check_ours(folder)
             _remove(folder)
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to remove a folder that holds something else than a job."""
+    is_job = any((folder / name).exists() for name in (SPEC, _REMOVED))
+    if not is_job and not all(map(owner_of_temporary, folder.iterdir())):
+        raise UnetsegError(
+            Sentence("{path}: there is something else already. Choose another name or folder.", path=folder)
+        )
 
 
 def _remove(folder: Path) -> None:
     """Remove the folder of a job; what is left where that is interrupted belongs to no job."""
     try:
-        (folder / SPEC).unlink(missing_ok=True)
+        if (folder / SPEC).exists():
+            (folder / SPEC).replace(folder / _REMOVED)
+        for path in list(folder.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _REMOVED:
+                path.unlink()
         shutil.rmtree(folder)
     except OSError as error:
         raise UnetsegError(
@@ -219,6 +239,7 @@ def _begin(job: BlockJob) -> None:
             )
     else:
         if job.folder.path.exists():
+            _check_ours(job.folder.path)
             _remove(job.folder.path)
         _see_that_there_is_room(job)
         save_json(path, asked)
@@ -228,7 +249,8 @@ def _begin(job: BlockJob) -> None:
 def _see_that_there_is_room(job: BlockJob) -> None:
     """Refuse what the disk cannot hold, before the network runs in vain."""
     maps = len(job.card.heads) + job.options.augment
-    needed = 4 * maps * prod(job.image.shape) * len(job.planes)
+    numbers = 1 + bool(job.parameters.smoothing)  # of objects, as they are before and after outlines are evened out
+    needed = 4 * (maps + numbers) * prod(job.image.shape) * len(job.planes)
     job.folder.path.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(job.folder.path).free
     if free < needed:
@@ -295,6 +317,10 @@ def _identity(image: Image) -> dict[str, Any]:
         "axes": image.axes,
         "shape": list(map(int, array.shape)),
         "dtype": str(array.dtype),
+        # What the table tells depends on them.
+        "scale": image.scale and list(map(float, image.scale)),
+        "unit": image.unit,
+        "origin": list(map(int, image.origin)),
         "sample": digest.hexdigest(),
     }
 
@@ -330,9 +356,12 @@ def _result(job: BlockJob, started: datetime, network_seconds: float, seconds: f
     said = [
         *plan.facts.warnings,
         *job.image.remarks,
-        *(remark for found in ranges for remark in found.warnings),
+        *plan.remarks,
+        # As each plane of an undivided stack says them, and the first one what is said of the windows.
+        *ranges[0].warnings,
         *plan.warnings,
         *remarks_of(job),
+        *(remark for found in ranges for remark in found.warnings),
         *((unlike_warning(card.display_name),) if fit is not None and fit.is_unlike else ()),
     ]
     prediction = Prediction(

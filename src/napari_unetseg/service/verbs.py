@@ -133,8 +133,8 @@ class SegmentVerbs(ABC):
             As `segment` takes it. Of an array that is not in memory, such as that of zarr or dask, what is needed is
             read, from several threads.
         folder
-            For what is kept until the end: some 4 bytes for each pixel and each map of the network. Beside the labels,
-            on a disk that all processes of the job see.
+            For what is kept until the end: some 4 bytes for each pixel and each map of the network, and up to 8 for
+            each pixel. Beside the labels, on a disk that all processes of the job see.
         target
             Where the labels go; such as what `napari_unetseg.io.ome_zarr` makes.
         model
