@@ -76,6 +76,7 @@ def test_every_unit_is_done_once_in_other_processes(executor: DaskExecutor, smal
     assert os.getpid() not in done_in
 
 
+@pytest.mark.nightly  # as in test_kills.py, which loses a worker in a whole run
 def test_the_units_of_a_killed_worker_are_done_by_another_one(executor: DaskExecutor, small_job: BlockJob) -> None:
     assert sorted(run(executor, small_job, Writing("kill once"))) == UNITS
     assert (small_job.folder.path / "tried").exists()
