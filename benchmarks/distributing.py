@@ -125,17 +125,23 @@ def as_table(found: dict[str, Any]) -> str:
 def main() -> None:
     """Measure and print; the exit status is 1 where labels differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=6144, help="of the large image, in pixels")
-    parser.add_argument("--images", type=int, default=64, help="small ones, of 512 x 512")
+    parser.add_argument("--side", type=int, default=5120, help="of the large image, in pixels")
+    parser.add_argument("--images", type=int, default=48, help="small ones, of 512 x 512")
     parser.add_argument("--model", default="nuclei")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures into this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         found = measure(arguments.side, arguments.images, arguments.model, arguments.rounds, Path(scratch))
     same = len({digest for row in found.values() for digest in row["digests"]}) == 1
     machine = describe_machine()
-    sys.stdout.write(f"\n{as_markdown(machine)}\n\n{as_table(found)}\n\nLabels are {'' if same else 'NOT '}the same.\n")
+    what = (
+        f"One image of {arguments.side} x {arguments.side} and {arguments.images} of 512 x 512 pixels, model "
+        f"{arguments.model} on the processor in float32, fastest of {arguments.rounds} rounds."
+    )
+    sys.stdout.write(
+        f"\n{as_markdown(machine)}\n\n{what}\n\n{as_table(found)}\n\nLabels are {'' if same else 'NOT '}the same.\n"
+    )
     if arguments.json:
         figures = {"machine": machine, "side": arguments.side, "images": arguments.images, "found": found}
         arguments.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")

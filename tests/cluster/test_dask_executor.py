@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -15,6 +16,7 @@ from napari_unetseg.blockwise.job_folder import load_json, save_json
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.cluster.connection import Cluster
 from napari_unetseg.cluster.dask_executor import DaskExecutor
+from napari_unetseg.cluster.worker_units import WorkOrder
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled, ParameterError, UnetsegError
 from napari_unetseg.service import SegmentationService
@@ -74,6 +76,7 @@ def test_every_unit_is_done_once_in_other_processes(executor: DaskExecutor, smal
     assert os.getpid() not in done_in
 
 
+@pytest.mark.nightly  # as in test_kills.py, which loses a worker in a whole run
 def test_the_units_of_a_killed_worker_are_done_by_another_one(executor: DaskExecutor, small_job: BlockJob) -> None:
     assert sorted(run(executor, small_job, Writing("kill once"))) == UNITS
     assert (small_job.folder.path / "tried").exists()
@@ -117,6 +120,44 @@ def test_network_units_go_to_workers_with_a_gpu_where_there_are_some(
     }
     assert done_in["network"] == {pids[having]}
     assert done_in["writing"] <= set(pids.values())
+
+
+def test_that_nobody_is_left_with_a_gpu_is_told_once(workers: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_unetseg.cluster import submitted
+
+    monkeypatch.setattr(submitted, "_LOOK", 0.0)
+    told: list[str] = []
+    looks = iter([False, False, False, True])
+    with pytest.raises(Cancelled):
+        submitted.do_tasks(
+            workers.client,
+            [submitted.Task("nothing", os.getpid, ())],
+            lambda *_: None,
+            lambda: next(looks),
+            stop=lambda: None,
+            tell=told.append,
+            resources={"GPU": 1.0},
+        )
+    assert told == [f"No worker of the scheduler {workers.address} has a GPU any more; waiting for one."]
+
+
+def test_a_worker_that_came_late_with_another_version_is_refused(
+    executor: DaskExecutor, small_job: BlockJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unetseg.cluster import dask_executor
+
+    monkeypatch.setattr(dask_executor, "WorkOrder", partial(WorkOrder, version="0.0.1"))
+    with pytest.raises(UnetsegError, match=r"The worker tcp.* but here it is 0\.0\.1"):
+        run(executor, small_job, Writing())
+
+
+def test_another_model_on_a_worker_is_said_in_a_sentence(
+    executor: DaskExecutor, small_job: BlockJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, (model, _, *rest) = executor._service.__reduce__()
+    monkeypatch.setattr(SegmentationService, "__reduce__", lambda _: (make, (model, "0" * 64, *rest)))
+    with pytest.raises(UnetsegError, match=r"has another model of this name"):
+        run(executor, small_job, Writing())
 
 
 def test_cancel_ends_units_under_way_before_it_returns(executor: DaskExecutor, small_job: BlockJob) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unetseg.cluster.worker_check import address_of
+from napari_unetseg.cluster.worker_check import THREADS_IN_WORKERS, address_of
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import ComputerGone, ParameterError, UnetsegError
 from napari_unetseg.language import Sentence
@@ -106,6 +106,7 @@ def started(workers: int) -> Iterator[Cluster]:
         If distributed is not installed, or workers cannot be started.
     """
     _check_installed()
+    import dask
     from distributed import Client, LocalCluster
 
     if not 1 <= workers <= usable_cores():
@@ -116,7 +117,8 @@ def started(workers: int) -> Iterator[Cluster]:
                 cores=usable_cores(),
             )
         )
-    with _kept_variables():
+    # Set here to nothing, OMP_NUM_THREADS has in workers what the user gave it, and is not there otherwise.
+    with _kept_variables(), dask.config.set({THREADS_IN_WORKERS: None}):
         try:
             # Memory is not limited by dask: it would end a worker that takes more than its share of the machine's.
             cluster = LocalCluster(

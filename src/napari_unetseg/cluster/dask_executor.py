@@ -95,18 +95,40 @@ class DaskExecutor:
             resources = {GPU: 1.0} if for_network and workers.have_gpus else None
             groups = _groups(units, workers.threads, _MOST.get(stage.name, _MOST_ELSE))
             try:
-                left = _do(client, job, order, stage, groups, finished, cancel, resources)
+                left = self._do(client, job, order, stage, groups, finished, cancel, resources)
                 # Whose fault it was shows where each is alone.
                 for unit in (unit for group in left for unit in group):
                     if stage.is_done(job, unit):
                         finished(unit)
-                    elif _do(client, job, order, stage, [[unit]], finished, cancel, resources):
+                    elif self._do(client, job, order, stage, [[unit]], finished, cancel, resources):
                         raise _kills_workers(job, stage, unit)
             except Cancelled:
                 raise
             except UnetsegError:
                 job.folder.withdraw_stop()  # all have ended; what failed may be tried in another way
                 raise
+
+    def _do(
+        self,
+        client: "Client",
+        job: BlockJob,
+        order: WorkOrder,
+        stage: Stage,
+        groups: Sequence[Sequence[Unit]],
+        finished: Callable[[Unit], None],
+        cancel: CancelFlag,
+        resources: Mapping[str, float] | None,
+    ) -> list[Sequence[Unit]]:
+        """Do groups of units; return those whose workers died each time."""
+
+        def note(number: int, _: object) -> None:
+            for unit in groups[number]:
+                finished(unit)
+
+        tasks = [Task(stage.name, do_units, (order, stage, group)) for group in groups]
+        stop = job.folder.request_stop
+        killed = do_tasks(client, tasks, note, cancel, stop=stop, tell=self._tell, resources=resources)
+        return [groups[number] for number in killed]
 
     @contextmanager
     def _reached(self) -> "Iterator[Client]":
@@ -122,27 +144,6 @@ class DaskExecutor:
         else:
             with worker_client() as client:  # so that this task takes no worker's place while it waits
                 yield client
-
-
-def _do(
-    client: "Client",
-    job: BlockJob,
-    order: WorkOrder,
-    stage: Stage,
-    groups: Sequence[Sequence[Unit]],
-    finished: Callable[[Unit], None],
-    cancel: CancelFlag,
-    resources: Mapping[str, float] | None,
-) -> list[Sequence[Unit]]:
-    """Do groups of units; return those whose workers died each time."""
-
-    def note(number: int, _: object) -> None:
-        for unit in groups[number]:
-            finished(unit)
-
-    tasks = [Task(stage.name, do_units, (order, stage, group)) for group in groups]
-    killed = do_tasks(client, tasks, note, cancel, stop=job.folder.request_stop, resources=resources)
-    return [groups[number] for number in killed]
 
 
 def _groups(units: Sequence[Unit], threads: int, most: int) -> list[list[Unit]]:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from napari_unetseg import __version__
 from napari_unetseg.batch.events import Event
 from napari_unetseg.batch.parts import BatchPart, PartOutcome
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cluster.submitted import Task, do_tasks
-from napari_unetseg.cluster.worker_check import GPU, check_workers, core_sharers, wait_for_workers
-from napari_unetseg.cluster.worker_units import Seldom, use_cores
+from napari_unetseg.cluster.worker_check import GPU, check_version, check_workers, core_sharers, wait_for_workers
+from napari_unetseg.cluster.worker_units import Seldom, this_worker, use_cores
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.language import Sentence
 
@@ -90,7 +91,9 @@ class DaskDistributor:
     ) -> list[int]:
         # A file, not a flag of dask: to ask for one a worker needs a client, for which it ends only after seconds.
         stop = _folder_of(groups[0][0]) / f"{_STOP}{uuid4().hex}"
-        tasks = [Task("images", do_part, (self._service, _joined(group), sharers, stop)) for group in groups]
+        tasks = [
+            Task("images", do_part, (self._service, _joined(group), sharers, stop, __version__)) for group in groups
+        ]
         try:
             return do_tasks(
                 self._client,
@@ -98,6 +101,7 @@ class DaskDistributor:
                 lambda _, outcome: finished(outcome),
                 cancel,
                 stop=stop.touch,
+                tell=self._tell,
                 resources=resources,
             )
         finally:
@@ -105,7 +109,7 @@ class DaskDistributor:
 
 
 def do_part(
-    service: "SegmentationService", part: BatchPart, sharers: Mapping[str, int], stop: Path
+    service: "SegmentationService", part: BatchPart, sharers: Mapping[str, int], stop: Path, version: str
 ) -> PartOutcome | UnetsegError:
     """Do images in a worker; return what became of them, or why none can be done.
 
@@ -115,11 +119,14 @@ def do_part(
         How many workers share each set of cores.
     stop
         File by which it is told to stop, once it is there.
+    version
+        Of the process that leads.
     """
     from napari_unetseg.batch.segment_files import segment_part
 
-    use_cores(sharers)
     try:
+        check_version(this_worker(), __version__, version)
+        use_cores(sharers)
         return segment_part(service, part, cancel=Seldom(stop.exists))
     except UnetsegError as error:
         return error

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_unetseg.callbacks import CancelFlag
-from napari_unetseg.cluster.worker_check import address_of, check_version
+from napari_unetseg.cluster.worker_check import Tell, address_of, check_version, look_at, no_workers
 from napari_unetseg.errors import Cancelled, ComputerGone, UnetsegError
 from napari_unetseg.language import Sentence
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _POLL = 0.2  # seconds between two looks at whether to stop
+_LOOK = 5.0  # seconds between two looks at whether anybody is there to do tasks
 _PATIENCE = 30.0  # seconds for tasks to come to an end that were told to stop
 _ALIVE = ("running", "newly-created")
 
@@ -47,6 +48,7 @@ def do_tasks(
     cancel: CancelFlag,
     *,
     stop: Callable[[], None],
+    tell: Tell,
     resources: Mapping[str, float] | None = None,
 ) -> list[int]:
     """Have tasks done, and return when all have ended.
@@ -66,8 +68,10 @@ def do_tasks(
         Polled in the calling thread.
     stop
         Tells tasks that are under way to end.
+    tell
+        Told once where nobody is left who can do them.
     resources
-        What a worker must have.
+        What a worker must have; None, or a GPU.
 
     Returns
     -------
@@ -88,6 +92,7 @@ def do_tasks(
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
     waiting: dict[Future[Any], int] = {}
     killed = []
+    lookout = _Lookout(client, tell, for_gpus=bool(resources))
     for number, task in enumerate(tasks):
         future = client.submit(
             task.work,
@@ -107,6 +112,7 @@ def do_tasks(
             except Empty:
                 if client.status not in _ALIVE:
                     raise _gone(client) from None
+                lookout.look()
                 continue
             number = waiting.pop(future)
             if future.status == "finished":
@@ -121,6 +127,27 @@ def do_tasks(
             else:
                 raise _in_words(error) from error
     return sorted(killed)
+
+
+@dataclass
+class _Lookout:
+    """Tells somebody who waits that all workers are lost that could go on, until one is there again."""
+
+    client: "Client"
+    tell: Tell
+    for_gpus: bool
+    _told: bool = field(default=False, init=False)
+    _next: float = field(default_factory=lambda: monotonic() + _LOOK, init=False)
+
+    def look(self) -> None:
+        if monotonic() < self._next:
+            return
+        workers = look_at(self.client)
+        self._next = monotonic() + _LOOK
+        missing = not workers.addresses or (self.for_gpus and not workers.have_gpus)
+        if missing and not self._told:
+            self.tell(no_workers(self.client, with_gpu=bool(workers.addresses)))
+        self._told = missing
 
 
 @contextmanager
@@ -156,7 +183,7 @@ def _gone(client: "Client") -> ComputerGone:
 
 
 def _in_words(error: BaseException) -> BaseException:
-    """Return what to raise for what a worker raised: where it has no napari-unetseg, a sentence that says so."""
+    """Return what to raise for what a worker raised: a sentence, where it has none of napari-unetseg or of a model."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ModuleNotFoundError) and str(cause.name).startswith("napari_unetseg"):
@@ -164,5 +191,7 @@ def _in_words(error: BaseException) -> BaseException:
                 check_version("of this scheduler", None)
             except Exception as said:
                 return said
+        if isinstance(cause, UnetsegError):  # of a service that cannot be had there
+            return cause
         cause = cause.__cause__
     return error

@@ -21,6 +21,9 @@ PACKAGE = "napari-unetseg"
 GPU = "GPU"
 """Name of the resource by which a worker says that it has a GPU, as in ``dask worker --resources GPU=1``."""
 
+THREADS_IN_WORKERS = "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS"
+"""Setting of dask: to what it sets ``OMP_NUM_THREADS`` of workers where nobody else did; 1 unless it was changed."""
+
 Tell = Callable[[str], None]
 """Told a sentence on what somebody who waits would like to know."""
 
@@ -72,12 +75,21 @@ def wait_for_workers(client: "Client", tell: Tell, cancel: CancelFlag) -> Worker
     told = False
     while not (workers := look_at(client)).addresses:
         if not told:
-            tell(Sentence("The scheduler {address} has no workers yet; waiting for one.", address=address_of(client)))
+            tell(no_workers(client))
             told = True
         if cancel():
             raise Cancelled(Sentence("The work of the workers was cancelled."))
         sleep(_POLL)
     return workers
+
+
+def no_workers(client: "Client", *, with_gpu: bool = False) -> Sentence:
+    """Return what somebody is told who waits for a worker, or for one with a GPU."""
+    if with_gpu:
+        return Sentence(
+            "No worker of the scheduler {address} has a GPU any more; waiting for one.", address=address_of(client)
+        )
+    return Sentence("The scheduler {address} has no workers yet; waiting for one.", address=address_of(client))
 
 
 def check_workers(client: "Client", folder: Path) -> None:
@@ -98,8 +110,8 @@ def check_workers(client: "Client", folder: Path) -> None:
             raise folder_not_seen(address, folder)
 
 
-def check_version(worker: str, version: str | None) -> None:
-    """Refuse a worker that has another version, or None.
+def check_version(worker: str, version: str | None, wanted: str = __version__) -> None:
+    """Refuse a worker that has another version than the process that leads, or None.
 
     Raises
     ------
@@ -112,17 +124,17 @@ def check_version(worker: str, version: str | None) -> None:
                 "The worker {worker} has no napari-unetseg. Install it in the environment that it runs in: pip "
                 'install "napari-unetseg[distributed]=={wanted}"',
                 worker=worker,
-                wanted=__version__,
+                wanted=wanted,
             )
         )
-    if version != __version__:
+    if version != wanted:
         raise UnetsegError(
             Sentence(
                 "The worker {worker} has napari-unetseg {version}, but here it is {wanted}. Install the same version "
                 "everywhere.",
                 worker=worker,
                 version=version,
-                wanted=__version__,
+                wanted=wanted,
             )
         )
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from napari_unetseg import __version__
 from napari_unetseg.blockwise.job import NETWORK, PLAN, JobSpec, LabelTarget
 from napari_unetseg.blockwise.job_folder import JobFolder
 from napari_unetseg.blockwise.stages import Stage, Unit
-from napari_unetseg.cluster.worker_check import cores_of_process, folder_not_seen
+from napari_unetseg.cluster.worker_check import THREADS_IN_WORKERS, check_version, cores_of_process, folder_not_seen
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import UnetsegError
 
@@ -38,6 +39,8 @@ class WorkOrder:
         Stands for the service of the process that leads.
     sharers
         How many workers share each set of cores, by what `cores_of_process` returns.
+    version
+        Of the process that leads; a worker that came late was not asked for its own.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class WorkOrder:
     target: LabelTarget
     service: "SegmentationService"
     sharers: Mapping[str, int]
+    version: str = __version__
 
 
 def do_units(order: WorkOrder, stage: Stage, units: Sequence[Unit]) -> UnetsegError | None:
@@ -65,6 +69,7 @@ def do_units(order: WorkOrder, stage: Stage, units: Sequence[Unit]) -> UnetsegEr
 def _do_units(order: WorkOrder, stage: Stage, units: Sequence[Unit]) -> None:
     from napari_unetseg.blockwise.local_executor import LocalExecutor
 
+    check_version(this_worker(), __version__, order.version)
     if not order.folder.is_dir():
         raise folder_not_seen(this_worker(), order.folder)
     if stage.name in (PLAN, NETWORK):
@@ -106,11 +111,14 @@ def this_worker() -> str:
 
 
 def use_cores(sharers: Mapping[str, int]) -> None:
-    """Let PyTorch use this worker's share of the cores, which dask lets have one thread.
+    """Let PyTorch use this worker's share of the cores, unless whoever started it set ``OMP_NUM_THREADS``.
 
-    Where the worker was started with another number in ``OMP_NUM_THREADS``, that counts.
+    A 1 counts only where it cannot be dask's, which gives it to every worker that is started by hand.
     """
-    if os.environ.get(_THREADS, "1") == "1":
+    import dask
+
+    asked = os.environ.get(_THREADS)
+    if asked is None or (asked == "1" and dask.config.get(THREADS_IN_WORKERS, None) is not None):
         _use_threads(max(1, usable_cores() // sharers.get(cores_of_process(), 1)))
 
 
