@@ -181,7 +181,8 @@ def _conclude_plane(job: BlockJob, plane: int) -> None:
     gaps = []
     for number in range(len(job.grid)):
         found = load_arrays(job.folder.unit_file(ObjectsStage.name, Unit(plane, number)))
-        label = found["label"]
+        label = found.pop("label")
+        del found["inner"], found["inner_label"]  # pixels, which only the block itself needs
         part = ExactSums(**{name: found.pop(name) for name in _SUMS})
         sums.add(part, label)
         everywhere = everywhere.plus(part.total())

@@ -133,7 +133,9 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
         before, after = int(rising[0]) - 1, int(rising[-1]) + 1
         place = np.zeros(after - before + 1, np.int32)
         place[rising - before] = np.arange(1, len(rising) + 1)
-        own = np.take(place, np.clip(seen, before, after) - before)
+        seen = np.clip(seen, before, after)
+        seen -= before
+        own = np.take(place, seen, mode="clip")
     image, maps = job.plane_image(plane), job.maps(plane)
     table = measure(
         own,
