@@ -45,25 +45,28 @@ class ObjectsStage:
         values, labels = compact_labels(labels_before(job, unit.plane).block(unit.number))
         found: dict[str, NDArray[Any]] = {"edges": values[edges_of(labels)]}
         gaps = find_gaps(labels) if job.parameters.fill_holes else Gaps.none(labels.shape)
-        filled = gaps.enclosed_by > 0
-        labels = gaps.filled_into(labels, gaps.enclosed_by)
-        found |= {"inner": np.flatnonzero(filled), "inner_label": values[gaps.enclosed_by[filled]]}
+        inner = np.flatnonzero(np.take(gaps.enclosed_by > 0, gaps.numbers))
+        inner_label = gaps.enclosed_by[gaps.numbers.ravel()[inner]]
+        found |= {"inner": inner.astype(np.int32), "inner_label": values[inner_label]}
+        labels.ravel()[inner] = inner_label
         # Gaps that reach an edge go on in other blocks.
         count, edge_gaps = len(gaps.open), edges_of(gaps.numbers)
         position = np.zeros(len(gaps.least), np.int32)
         position[gaps.open] = np.arange(1, count + 1)
-        opened = position[gaps.numbers]
         least, greatest = gaps.least[gaps.open], gaps.greatest[gaps.open]
         found |= {
             "open": gaps.open,
             "gap_edges": position[edge_gaps],
             "least": np.where(greatest > 0, values[np.minimum(least, len(values) - 1)], _NOT_YET),
             "greatest": values[greatest],
-            "is_outside": _reaches_the_end(opened, job, block, count),
+            "is_outside": _reaches_the_end(gaps.numbers, position, job, block, count),
         }
+        # After the objects, those of the open gaps, which are background until it is known what they are.
+        owners = labels + np.take(np.where(position > 0, position + np.int32(len(values) - 1), 0), gaps.numbers)
         foreground = job.maps(unit.plane)["foreground"][block]
-        sums = ExactSums.of(labels, foreground, len(values), with_background=True)
-        gap_sums = ExactSums.of(opened, foreground, count + 1, with_background=False)
+        sums = ExactSums.of(owners, foreground, len(values) + count, with_background=True)
+        sums, gap_sums = sums.taken(slice(len(values))), sums.taken(slice(len(values), None))
+        sums.add(gap_sums, np.zeros(count, np.int64))
         _, first = count_objects(labels)
         boxes = np.array(
             [[rows.start, columns.start, rows.stop, columns.stop] for rows, columns in ndimage.find_objects(labels)],
@@ -77,7 +80,7 @@ class ObjectsStage:
             boxes=boxes + np.array(corner * 2, np.int32),
             **found,
             **{name: getattr(sums, name) for name in _SUMS},
-            **{f"gap_{name}": getattr(gap_sums.taken(slice(1, None)), name) for name in _SUMS},
+            **{f"gap_{name}": getattr(gap_sums, name) for name in _SUMS},
         )
 
     def conclude(self, job: BlockJob) -> None:
@@ -124,13 +127,13 @@ def plane_labels(job: BlockJob, plane: int, number: int) -> NDArray[np.int32]:
     found = np.load(job.folder.unit_file(ObjectsStage.name, Unit(plane, number)), allow_pickle=False)
     with found:
         filled = np.asarray(open_part(_file(job, plane, "fills"), number))
-        inner, opened = found["inner"], found["open"]
-        if len(inner) or filled.any():
+        inner, inner_label = found["inner"], found["inner_label"]
+        if filled.any():
             gaps = find_gaps(labels)
             label = np.zeros(len(gaps.least), np.int32)
-            label[inner] = found["inner_label"]
-            label[opened] = filled
+            label[found["open"]] = filled
             labels = gaps.filled_into(labels, label)
+        labels.ravel()[inner] = inner_label
     numbers = open_array(_file(job, plane, "numbers"))
     return np.take(numbers, labels) if len(numbers) else labels
 
@@ -155,15 +158,17 @@ def _summary_file(job: BlockJob, plane: int) -> Path:
     return job.folder.plane_file(ObjectsStage.name, plane, ".json")
 
 
-def _reaches_the_end(gaps: NDArray[np.int32], job: BlockJob, block: tuple[slice, ...], count: int) -> NDArray[np.bool_]:
-    """Mark the gaps of a block that reach an end of the plane, bool (count,)."""
+def _reaches_the_end(
+    gaps: NDArray[np.int32], position: NDArray[np.int32], job: BlockJob, block: tuple[slice, ...], count: int
+) -> NDArray[np.bool_]:
+    """Mark the open gaps of a block that reach an end of the plane, bool (count,)."""
     reaches = np.zeros(count + 1, bool)
     for axis, (side, length) in enumerate(zip(block, job.grid.shape, strict=True)):
         lines = np.moveaxis(gaps, axis, 0)
         if side.start == 0:
-            reaches[lines[0]] = True
+            reaches[position[lines[0]]] = True
         if side.stop == length:
-            reaches[lines[-1]] = True
+            reaches[position[lines[-1]]] = True
     return reaches[1:]
 
 
@@ -176,7 +181,8 @@ def _conclude_plane(job: BlockJob, plane: int) -> None:
     gaps = []
     for number in range(len(job.grid)):
         found = load_arrays(job.folder.unit_file(ObjectsStage.name, Unit(plane, number)))
-        label = found["label"]
+        label = found.pop("label")
+        del found["inner"], found["inner_label"]  # pixels, which only the block itself needs
         part = ExactSums(**{name: found.pop(name) for name in _SUMS})
         sums.add(part, label)
         everywhere = everywhere.plus(part.total())

@@ -128,11 +128,14 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
     rising = np.sort(labels)
     seen = job.target.read(job.planes[plane], region)
     # Numbers without gaps, in the same order: tables of numbers are short then.
-    place = np.searchsorted(rising, seen)
     own = np.zeros(seen.shape, np.int32)
     if len(rising):
-        is_own = rising[np.minimum(place, len(rising) - 1)] == seen
-        own[is_own] = place[is_own] + 1
+        before, after = int(rising[0]) - 1, int(rising[-1]) + 1
+        place = np.zeros(after - before + 1, np.int32)
+        place[rising - before] = np.arange(1, len(rising) + 1)
+        seen = np.clip(seen, before, after)
+        seen -= before
+        own = np.take(place, seen, mode="clip")
     image, maps = job.plane_image(plane), job.maps(plane)
     table = measure(
         own,

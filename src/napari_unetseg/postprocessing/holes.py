@@ -55,7 +55,7 @@ class Gaps:
 
     def filled_into(self, labels: NDArray[np.int32], label: NDArray[np.int32]) -> NDArray[np.int32]:
         """Give each gap the label of (N + 1,) that stands for it, and leave those of 0."""
-        return labels + label[self.numbers] if label.any() else labels
+        return labels + np.take(label, self.numbers) if label.any() else labels
 
 
 def find_gaps(labels: NDArray[np.int32]) -> Gaps:
@@ -63,9 +63,12 @@ def find_gaps(labels: NDArray[np.int32]) -> Gaps:
     is_gap = labels == 0
     numbers, count = ndimage.label(is_gap, structure=EIGHT_NEIGHBOURS)
     least, greatest = np.full(count + 1, np.iinfo(np.int32).max, np.int32), np.zeros(count + 1, np.int32)
-    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        meets = is_gap[one] != is_gap[other]
-        gap, label = (np.maximum(array[one][meets], array[other][meets]) for array in (numbers, labels))
+    width = labels.shape[1]
+    for one, other, step in ((np.s_[:, :-1], np.s_[:, 1:], 1), (np.s_[:-1], np.s_[1:], width)):
+        meets = np.zeros(labels.shape, bool)
+        np.not_equal(is_gap[one], is_gap[other], out=meets[one])
+        pixels = np.flatnonzero(meets)
+        gap, label = (np.maximum(values[pixels], values[pixels + step]) for values in (numbers.ravel(), labels.ravel()))
         np.minimum.at(least, gap, label)
         np.maximum.at(greatest, gap, label)
     reach_an_edge = np.zeros(count + 1, bool)

@@ -20,16 +20,17 @@ def count_objects(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArr
     Returns
     -------
     sizes, first
-        (N + 1,) for labels 0 to N; of labels that do not occur, `first` is 0.
+        (N + 1,) for labels 0 to N; of the background, and of labels that do not occur, both are 0.
     """
     count = int(labels.max(initial=0)) + 1
     sizes, first = np.zeros(count, np.int64), np.zeros(count, np.int64)
     for rows in reversed(list(strips(labels.shape))):
         strip = labels[rows].ravel()
-        pixels = np.flatnonzero(strip)
-        owners = strip[pixels]
-        sizes += np.bincount(owners, minlength=count)
-        first[owners[::-1]] = pixels[::-1] + rows.start * labels.shape[1]  # the last assignment stays: the first pixel
+        sizes += np.bincount(strip, minlength=count)
+        # The first pixel of a label differs from the one before it.
+        pixels = np.append(0, np.flatnonzero(strip[1:] != strip[:-1]) + 1)[: len(strip)][::-1]
+        first[strip[pixels]] = pixels + rows.start * labels.shape[1]  # the last assignment stays: the first pixel
+    sizes[0] = first[0] = 0
     return sizes, first
 
 
@@ -74,7 +75,7 @@ def compact_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDAr
     values = np.flatnonzero(occurs).astype(np.int32)
     counts = np.cumsum(occurs, dtype=np.int32)
     counts -= 1
-    return values, counts[labels]
+    return values, np.take(counts, labels)
 
 
 def area_weighted_size(sizes: NDArray[np.integer]) -> float:
