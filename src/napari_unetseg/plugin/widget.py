@@ -393,6 +393,7 @@ class SegmentationWidget(QWidget):
         self.reviewing.improve_requested.connect(self.learning.improve_from)
         self.reviewing.settled.connect(self.autosave.saved)
         self.folder.review_requested.connect(self.reviewing.open)
+        self.folder.plate_requested.connect(self.plates.open)
         self.learning.model_made.connect(self._on_model_made)
         self.learning.run_requested.connect(self.run)
         self.result_actions.message.connect(self.message.show_message)
