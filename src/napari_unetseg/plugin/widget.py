@@ -144,7 +144,9 @@ class SegmentationWidget(QWidget):
         self.comparing = Comparing(napari_viewer, self.results.current, services, self)
         self.autosave = Autosave(napari_viewer, self.message, self)
         self._arrange()
-        self.drops = PanelDrops(self, napari_viewer, self.folder, self.model_adder, self.message, self._occupied)
+        self.drops = PanelDrops(
+            self, napari_viewer, self.folder, self.plates, self.model_adder, self.message, self._occupied
+        )
         self._connect()
         self._bind_keys()
         self._on_theme()

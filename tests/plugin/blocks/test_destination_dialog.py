@@ -105,6 +105,7 @@ def test_what_cannot_hold_the_labels_is_told_and_the_last_folder_offered(
     assert not dialog.into.isEnabled()
     assert why in dialog.into.toolTip()
     assert dialog.folder.text() == str(tmp_path if shape else last)
+    assert dialog.name.text() == ("cells" if file is None else "a")
 
 
 def test_the_choice_of_a_folder_rather_than_the_image_is_remembered(ask: Ask, tmp_path: Path) -> None:

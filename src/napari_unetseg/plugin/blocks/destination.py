@@ -130,7 +130,7 @@ def look_at_image(plane: Plane) -> Callable[[Task[ImageFile]], ImageFile]:
         if not path:
             return ImageFile(None, tr(_NO_FILE), None, as_file_name(name))
         if len(urlsplit(path).scheme) > 1:  # of one letter it is a drive
-            return ImageFile(None, tr(_ON_THE_WEB), None, as_file_name(name))
+            return ImageFile(None, tr(_ON_THE_WEB), None, as_file_name(stem(urlsplit(path).path.rpartition("/")[2])))
         file = Path(path).absolute()
         beside = file.parent if os.access(file.parent, os.W_OK) else None
         shape = _full_shape(file)
