@@ -157,8 +157,8 @@ def look_at_disk(destination: Destination) -> Callable[[Task[Findings]], Finding
             destination.job_folder.is_dir(),
             None,
         )
-        folder = next((one for one in (destination.folder, *destination.folder.parents) if one.is_dir()), None)
-        if folder is None or not os.access(folder, os.W_OK):
+        folder = next((one for one in (destination.folder, *destination.folder.parents) if one.exists()), None)
+        if folder is None or not folder.is_dir() or not os.access(folder, os.W_OK):
             problem = tr("{folder} may not be written. Choose another folder.").format(folder=destination.folder)
             return replace(findings, problem=problem)
         return replace(findings, free_bytes=shutil.disk_usage(folder).free)
