@@ -89,6 +89,21 @@ def test_each_block_is_shown_once_with_numbers_of_its_own(jobs, make, model, ima
         assert not labels[foreground < 0.6].all()
 
 
+def test_a_block_is_shown_once_the_network_has_seen_its_own_pixels_whatever_its_margin_touches(
+    jobs, make, model, image
+):
+    job, shown = jobs(image, model), []
+    for stage in make.network_stages()[:2]:
+        run_job(job, [stage], LocalExecutor(), lambda _: None, lambda: False)
+    own = job.answers(0).tiles_of(job.grid.block(0))
+    stage = Sums()
+    assert set(job.answers(0).tiles_of(stage.reads(job, Unit(0, 0)))) > set(own)
+    executor = LocalExecutor(stage, lambda *block: shown.append(block))
+    executor.run(job, make.network_stages()[2], [Unit(0, tile) for tile in own], lambda _: None, lambda: False)
+    assert job.grid.block(0) in [block for _, block, _ in shown]
+    assert not stage.is_done(job, Unit(0, 0))
+
+
 def test_the_first_error_of_a_block_is_raised_and_a_rerun_does_the_rest(jobs, make, model, image):
     job = make.run_network(jobs(image, model))
     with pytest.raises(UnetsegError, match="Block 3 is wrong"):

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -15,13 +16,10 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.cores import usable_cores
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.language import Sentence
-from napari_unetseg.postprocessing.blocks import Block, grow_block, relative_to
+from napari_unetseg.postprocessing.blocks import Block
 
 MOST_THREADS = 4
 """Blocks that are worked on at once at most: each needs memory, and more of them hand Python's lock round."""
-
-MARGIN = 64
-"""Pixels round a block that are looked at for what is shown of it before the whole plane is known."""
 
 OnBlock = Callable[[tuple[int, ...], Block, NDArray[np.int32]], None]
 """Told of the labels of a block: the plane's place along the axes of the stack, rows and columns, int32 (Y, X)."""
@@ -36,8 +34,8 @@ class LocalExecutor:
         A stage of blocks, of which those are done already, in a thread, whose tiles the network has seen; so that
         neither waits for the other.
     on_block
-        Told of the labels of each block as far as they are known from the block alone, while the network goes on;
-        their numbers are of no other block. In the calling thread.
+        Told of the labels of each block as far as they are known from the block alone, as soon as the network has seen
+        that; their numbers are of no other block. In the calling thread.
     """
 
     def __init__(self, beside: MapReadingStage | None = None, on_block: OnBlock | None = None) -> None:
@@ -88,10 +86,21 @@ def _run_in_threads(
 
 @dataclass
 class _Plane:
-    """Which tiles of a plane have been seen, and how many each block still waits for."""
+    """Which tiles of a plane have been seen, and how many of them each thing that is to be done still waits for."""
 
     seen: set[int]
-    missing: Counter[int] = field(default_factory=Counter)
+    missing: "Counter[_Wanted]" = field(default_factory=Counter)
+
+
+class _Work(Enum):
+    """What is done with a block beside the network: it is shown as soon as its own pixels are known."""
+
+    SHOW = auto()
+    STAGE = auto()
+
+
+_Wanted = tuple[_Work, int]
+"""What is to be done, and the number of the block."""
 
 
 class _Blocks:
@@ -115,25 +124,16 @@ class _Blocks:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _tiles_of_blocks(self) -> dict[int, set[int]]:
-        """Return the tiles that each block reads, the same in all planes; a block that has to wait is left out."""
-        answers = self._job.answers(0)
-        return {
-            number: set(answers.tiles_of(region))
-            for number in range(len(self._job.grid))
-            if (region := self._region(number)) is not None
-        }
-
-    def _region(self, number: int) -> Block | None:
-        """Return what is read for a block, None where it has to wait for all of the plane, or nobody wants it now."""
-        if self._on_block is not None:
-            shown = grow_block(self._job.grid.block(number), MARGIN, self._job.grid.shape)
-            read = self._reads(number)
-            return shown if read is None else _hull(shown, read)
-        return self._reads(number)
-
-    def _reads(self, number: int) -> Block | None:
-        return None if self._stage is None else self._stage.reads(self._job, Unit(0, number))
+    def _tiles_of_blocks(self) -> dict[_Wanted, set[int]]:
+        """Return the tiles that each thing waits for, the same in all planes; what waits for the end is left out."""
+        answers, found = self._job.answers(0), dict[_Wanted, set[int]]()
+        for number in range(len(self._job.grid)):
+            if self._on_block is not None:
+                found[_Work.SHOW, number] = set(answers.tiles_of(self._job.grid.block(number)))
+            read = None if self._stage is None else self._stage.reads(self._job, Unit(0, number))
+            if read is not None:
+                found[_Work.STAGE, number] = set(answers.tiles_of(read))
+        return found
 
     def seen(self, tile: Unit) -> None:
         """Take note that the network has seen a tile; in the calling thread, as all else."""
@@ -142,43 +142,44 @@ class _Blocks:
             plane = self._planes[tile.plane] = self._begin(tile.plane)
         if tile.number not in plane.seen:
             plane.seen.add(tile.number)
-            for block, tiles in self._tiles.items():
+            for wanted, tiles in self._tiles.items():
                 if tile.number in tiles:
-                    plane.missing[block] -= 1
-                    if not plane.missing[block]:
-                        self._submit(Unit(tile.plane, block))
+                    plane.missing[wanted] -= 1
+                    if not plane.missing[wanted]:
+                        self._submit(tile.plane, wanted)
         self._tell()
 
     def _begin(self, number: int) -> _Plane:
         answers = self._job.answers(number)
         known = {tile for tile in range(len(answers.tiling.tiles.tiles)) if answers.has(tile)}
         plane = _Plane(known)
-        for block, tiles in self._tiles.items():
-            plane.missing[block] = len(tiles - known)
-            if not plane.missing[block]:
-                self._submit(Unit(number, block))
+        for wanted, tiles in self._tiles.items():
+            plane.missing[wanted] = len(tiles - known)
+            if not plane.missing[wanted]:
+                self._submit(number, wanted)
         return plane
 
-    def _submit(self, block: Unit) -> None:
-        self._futures.append(self._pool.submit(self._do, block))
+    def _submit(self, plane: int, wanted: _Wanted) -> None:
+        work, number = wanted
+        do = self._show if work is _Work.SHOW else self._do
+        self._futures.append(self._pool.submit(do, Unit(plane, number)))
+
+    def _show(self, block: Unit) -> None:
+        if not self._job.is_cancelled():
+            self._shown.put((block, self._labels(block)))
 
     def _do(self, block: Unit) -> None:
-        if self._on_block is not None and not self._job.is_cancelled():
-            self._shown.put((block, self._labels(block)))
         stage = self._stage
-        may_be_done = stage is not None and self._reads(block.number) is not None
-        if stage is not None and may_be_done and not self._job.is_cancelled() and not stage.is_done(self._job, block):
+        if stage is not None and not self._job.is_cancelled() and not stage.is_done(self._job, block):
             stage.do(self._job, block)
 
     def _labels(self, unit: Unit) -> NDArray[np.int32]:
-        """Read the objects off a block and a margin round it."""
+        """Read the objects off a block alone."""
         from napari_unetseg.postprocessing.decoding import decode
 
-        block = self._job.grid.block(unit.number)
-        region = grow_block(block, MARGIN, self._job.grid.shape)
         heads = self._job.card.heads
-        maps = self._job.answers(unit.plane).read(slice(len(heads)), region)
-        labels = decode(maps, heads, self._job.parameters)[relative_to(block, region)]
+        maps = self._job.answers(unit.plane).read(slice(len(heads)), self._job.grid.block(unit.number))
+        labels = decode(maps, heads, self._job.parameters)
         count = int(labels.max(initial=0))
         shown = np.where(labels > 0, labels + np.int32(self._count), np.int32(0))
         self._count += count
@@ -201,7 +202,3 @@ class _Blocks:
         """Wait for all that was begun."""
         wait(self._futures)
         self._tell()
-
-
-def _hull(one: Block, other: Block) -> Block:
-    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))

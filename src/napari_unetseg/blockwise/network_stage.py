@@ -83,7 +83,7 @@ class NetworkStage:
     Parameters
     ----------
     focus
-        What is best done first: tiles nearest to its middle come first. None: raster order.
+        What is best done first: block by block, those nearest to its middle first. None: raster order.
     """
 
     name = NETWORK
@@ -93,16 +93,24 @@ class NetworkStage:
 
     def units(self, job: BlockJob) -> Iterable[Unit]:
         """Return the tiles of all planes, plane by plane."""
-        order = self._order(job.tiling)
+        order = self._order(job)
         return (Unit(plane, tile) for plane in range(len(job.planes)) for tile in order)
 
-    def _order(self, tiling: Tiling) -> list[int]:
-        count = len(tiling.tiles.tiles)
+    def _order(self, job: BlockJob) -> list[int]:
+        answers, regions = job.answers(0), job.tiling.regions
         if self._focus is None:
-            return list(range(count))
-        middle = np.array([part.start + part.stop for part in self._focus])
-        middles = np.stack([tiling.regions[:, :2].sum(axis=1), tiling.regions[:, 2:].sum(axis=1)], axis=1)
-        nearest: list[int] = np.argsort(((middles - middle) ** 2).sum(axis=1), kind="stable").tolist()
+            return list(range(len(regions)))
+        middle = np.array([(part.start + part.stop) / 2 for part in self._focus])
+        blocks = np.array(
+            [[(part.start, part.stop) for part in block] for block in map(job.grid.block, range(len(job.grid)))]
+        )
+        away = np.hypot(*(np.clip(middle, blocks[:, :, 0], blocks[:, :, 1]) - middle).T)
+        turn = np.full(len(regions), len(blocks))
+        for at, block in enumerate(np.argsort(away, kind="stable").tolist()):
+            tiles = answers.tiles_of(job.grid.block(block))
+            turn[tiles] = np.minimum(turn[tiles], at)
+        middles = np.stack([regions[:, :2].mean(axis=1), regions[:, 2:].mean(axis=1)], axis=1)
+        nearest: list[int] = np.lexsort([np.hypot(*(middles - middle).T), turn]).tolist()
         return nearest
 
     def is_done(self, job: BlockJob, unit: Unit) -> bool:

@@ -144,7 +144,9 @@ class SegmentationWidget(QWidget):
         self.comparing = Comparing(napari_viewer, self.results.current, services, self)
         self.autosave = Autosave(napari_viewer, self.message, self)
         self._arrange()
-        self.drops = PanelDrops(self, napari_viewer, self.folder, self.model_adder, self.message, self._occupied)
+        self.drops = PanelDrops(
+            self, napari_viewer, self.folder, self.plates, self.model_adder, self.message, self._occupied
+        )
         self._connect()
         self._bind_keys()
         self._on_theme()
@@ -393,6 +395,7 @@ class SegmentationWidget(QWidget):
         self.reviewing.improve_requested.connect(self.learning.improve_from)
         self.reviewing.settled.connect(self.autosave.saved)
         self.folder.review_requested.connect(self.reviewing.open)
+        self.folder.plate_requested.connect(self.plates.open)
         self.learning.model_made.connect(self._on_model_made)
         self.learning.run_requested.connect(self.run)
         self.result_actions.message.connect(self.message.show_message)

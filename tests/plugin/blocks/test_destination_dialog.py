@@ -105,6 +105,7 @@ def test_what_cannot_hold_the_labels_is_told_and_the_last_folder_offered(
     assert not dialog.into.isEnabled()
     assert why in dialog.into.toolTip()
     assert dialog.folder.text() == str(tmp_path if shape else last)
+    assert dialog.name.text() == ("cells" if file is None else "a")
 
 
 def test_the_choice_of_a_folder_rather_than_the_image_is_remembered(ask: Ask, tmp_path: Path) -> None:
@@ -160,3 +161,13 @@ def test_a_folder_that_may_not_be_written_is_told(ask: Ask, tmp_path: Path, monk
 def test_names_go_on_counting_and_sizes_are_short() -> None:
     assert [next_name(name) for name in ("a", "a_2", "a_9")] == ["a_2", "a_3", "a_10"]
     assert [amount(size) for size in (0, 850 * 2**20, 3 * 2**30, 80 * 2**30)] == ["1 MB", "850 MB", "3.0 GB", "80 GB"]
+
+
+def test_a_file_is_no_folder_for_labels(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a file")
+    dialog = ask(tmp_path / "cells.tif")
+    for folder, can in ((tmp_path / "new" / "deep", True), (tmp_path / "notes.txt" / "deep", False)):
+        dialog.folder.setText(str(folder))
+        ask.settle(dialog)  # type: ignore[attr-defined]
+        assert dialog.start.isEnabled() == can
+    assert "Choose another folder" in dialog.message.text.text()

@@ -10,6 +10,7 @@ import tifffile
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
+from tests.io.ome_zarr.foreign_writers import write_plate
 
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.zoo.registry import ModelPackage
@@ -41,6 +42,20 @@ def test_images_are_opened_by_napari_each_as_a_layer(make_widget: MakeWidget, im
     drop(widget, images[:2])
     assert [layer.name for layer in widget.viewer.layers] == ["a", "b [1]"]
     assert widget.inputs.layer() is not None
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_plate_opens_the_window_of_plates(
+    make_widget: MakeWidget, tmp_path: Path, qtbot: Any, zarr_format: int
+) -> None:
+    write_plate(tmp_path / "p.zarr", {"A/1": [np.zeros((16, 16), np.uint8)]}, zarr_format=zarr_format)
+    widget = make_widget()
+    drop(widget, [tmp_path / "p.zarr"])
+    dialog = widget.plates.dialog
+    assert dialog is not None
+    qtbot.waitUntil(lambda: dialog.facts is not None, timeout=20_000)
+    assert [well.name for well in dialog.facts.plate.wells] == ["A01"]
+    assert not widget.viewer.layers
 
 
 def test_a_folder_opens_the_window_of_folders(make_widget: MakeWidget, images: list[Path], qtbot: Any) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtTest import QTest
+from tests.io.ome_zarr.foreign_writers import write_plate
 
 from napari_unetseg.batch.events import BatchCounts, Event
 from napari_unetseg.batch.output_files import ResultKind
@@ -103,6 +104,20 @@ def wait(dialog: FolderDialog, qtbot: Any) -> None:
 def shown(dialog: FolderDialog, column: int) -> list[str]:
     model = dialog.table.files
     return [str(model.data(model.index(row, column))) for row in range(model.rowCount())]
+
+
+def test_a_plate_is_handed_to_the_window_of_plates(
+    open_dialog: Open, tmp_path: Path, squares: NDArray[np.uint16], qtbot: Any
+) -> None:
+    write_plate(tmp_path / "p.zarr", {"A/1": [squares]})
+    dialog, asked = open_dialog(None), []
+    dialog.plate_requested.connect(asked.append)
+    dialog.form.folder.setText(str(tmp_path / "p.zarr"))
+    qtbot.waitUntil(lambda: not dialog.finder.busy, timeout=20_000)
+    assert not dialog.run.isEnabled()
+    assert "plate" in dialog.message.text.text()
+    dialog.message.action.click()
+    assert asked == [tmp_path / "p.zarr"]
 
 
 def test_a_folder_is_segmented_and_every_file_told(open_dialog: Open, plate: Path, qtbot: Any) -> None:

@@ -130,7 +130,7 @@ def look_at_image(plane: Plane) -> Callable[[Task[ImageFile]], ImageFile]:
         if not path:
             return ImageFile(None, tr(_NO_FILE), None, as_file_name(name))
         if len(urlsplit(path).scheme) > 1:  # of one letter it is a drive
-            return ImageFile(None, tr(_ON_THE_WEB), None, as_file_name(name))
+            return ImageFile(None, tr(_ON_THE_WEB), None, as_file_name(stem(urlsplit(path).path.rpartition("/")[2])))
         file = Path(path).absolute()
         beside = file.parent if os.access(file.parent, os.W_OK) else None
         shape = _full_shape(file)
@@ -157,8 +157,8 @@ def look_at_disk(destination: Destination) -> Callable[[Task[Findings]], Finding
             destination.job_folder.is_dir(),
             None,
         )
-        folder = next((one for one in (destination.folder, *destination.folder.parents) if one.is_dir()), None)
-        if folder is None or not os.access(folder, os.W_OK):
+        folder = next((one for one in (destination.folder, *destination.folder.parents) if one.exists()), None)
+        if folder is None or not folder.is_dir() or not os.access(folder, os.W_OK):
             problem = tr("{folder} may not be written. Choose another folder.").format(folder=destination.folder)
             return replace(findings, problem=problem)
         return replace(findings, free_bytes=shutil.disk_usage(folder).free)

@@ -13,6 +13,7 @@ from napari_unetseg.plugin.folder.folder_batch import FolderBatch
 from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
 from napari_unetseg.plugin.parts.messages import MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
+from napari_unetseg.plugin.plate.plate_window import PlateWindow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,7 +27,7 @@ UNKNOWN = mark("'{file}' is no image, folder or model that can be opened here.")
 
 
 class PanelDrops(QObject):
-    """Opens images in the viewer, a folder in the window of folders, and adds a model.
+    """Opens images in the viewer, a folder or a plate in its window, and adds a model.
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ class PanelDrops(QObject):
         Takes the drops.
     viewer
         Opens images.
-    folder, adder
-        The window of folders, and what adds models.
+    folder, plates, adder
+        The windows of folders and of plates, and what adds models.
     message
         Says what cannot be done.
     busy
@@ -47,12 +48,14 @@ class PanelDrops(QObject):
         widget: QWidget,
         viewer: "ViewerModel",
         folder: FolderBatch,
+        plates: PlateWindow,
         adder: ModelAdder,
         message: MessageArea,
         busy: Callable[[], bool],
     ) -> None:
         super().__init__(widget)
-        self._viewer, self._folder, self._adder, self._message, self._busy = viewer, folder, adder, message, busy
+        self._viewer, self._folder, self._plates, self._adder = viewer, folder, plates, adder
+        self._message, self._busy = message, busy
         self._drops = FileDrops(widget)
         self._drops.dropped.connect(self.take)
 
@@ -61,6 +64,8 @@ class PanelDrops(QObject):
         kinds, first = {drop_kind(path) for path in paths}, paths[0]
         if self._busy():
             self._warn(BUSY, first)
+        elif kinds == {"plate"} and len(paths) == 1:
+            self._plates.open(first)
         elif kinds == {"image"}:
             self._open(paths)
         elif "other" in kinds:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class FolderBatch(QObject):
-    """Makes the window on first use, and shows it again; `review_requested` gives the folder of results to review.
+    """Makes the window on first use, and shows it again.
+
+    `review_requested` gives the folder of results to review, `plate_requested` a plate to open.
 
     Parameters
     ----------
@@ -30,6 +32,7 @@ class FolderBatch(QObject):
     """
 
     review_requested = Signal(object)
+    plate_requested = Signal(object)
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class FolderBatch(QObject):
         if self.dialog is None:
             self.dialog = FolderDialog(self._viewer, self._services, self._model_choice, parent=self._window)
             self.dialog.review_requested.connect(self.review_requested)
+            self.dialog.plate_requested.connect(self.plate_requested)
         else:
             self.dialog.refresh()
         self.dialog.show()

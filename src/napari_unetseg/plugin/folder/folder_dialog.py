@@ -22,10 +22,10 @@ from napari_unetseg.plugin.folder.folder_form import (
     last_folder,
     remember_folder,
 )
-from napari_unetseg.plugin.folder.search import Search, prepare_look, prepare_search
+from napari_unetseg.plugin.folder.search import Found, Search, prepare_look, prepare_search
 from napari_unetseg.plugin.parts import batch_words
 from napari_unetseg.plugin.parts.drops import FileDrops, drop_kind
-from napari_unetseg.plugin.parts.messages import MessageArea
+from napari_unetseg.plugin.parts.messages import Action, MessageArea
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.workers.batch_run import BatchController, BatchRequest, ModelChoice
 from napari_unetseg.plugin.workers.latest_worker import LatestWorker
@@ -43,8 +43,8 @@ _TYPING_MS = 250  # without another key, before images are looked for
 class FolderDialog(QDialog):
     """Segment a folder with the panel's model, device and parameters.
 
-    `review_requested` gives the folder of results to review. Everything slow happens in workers. Closing the window
-    cancels; what is finished is kept.
+    `review_requested` gives the folder of results to review, `plate_requested` a plate that was chosen in place of a
+    folder of images. Everything slow happens in workers. Closing the window cancels; what is finished is kept.
 
     Parameters
     ----------
@@ -61,6 +61,7 @@ class FolderDialog(QDialog):
     """
 
     review_requested = Signal(object)
+    plate_requested = Signal(object)
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class FolderDialog(QDialog):
         self.run, self.cancel = QPushButton(tr("Run")), QPushButton(tr("Cancel"))
         self.show_output = QPushButton(tr("Open output folder"))
         self.review = QPushButton(tr("Review..."))
-        self.finder: LatestWorker[Search, list[Path]] = LatestWorker(prepare_search, _TYPING_MS, self)
+        self.finder: LatestWorker[Search, Found] = LatestWorker(prepare_search, _TYPING_MS, self)
         self.results_finder: LatestWorker[Path, bool] = LatestWorker(prepare_look, _TYPING_MS, self)
         self.controller = BatchController(services, self)
         self.opener = Opener(viewer, self)
@@ -184,14 +185,22 @@ class FolderDialog(QDialog):
         self.message.show_message(tr(folder_words.NO_FOLDER if search is None else folder_words.LOOKING))
         self.form.matches.setText("")
 
-    def _on_found(self, search: Search, files: Sequence[Path]) -> None:
+    def _on_found(self, search: Search, found: Found) -> None:
         if self.controller.running:
             return
+        files = found.files
         self._show_files(search, files)
+        if found.plate:
+            self.message.show_message(tr(folder_words.PLATE), action=self._open_plate(search.folder))
+            return
         self.form.matches.setText(batch_words.matches(len(files)))
         self.message.show_message(
             tr(folder_words.READY_TO_RUN if files else folder_words.NO_IMAGES), "plain" if files else "warning"
         )
+
+    def _open_plate(self, plate: Path) -> Action:
+        title, tip = tr(folder_words.OPEN_PLATE), tr(folder_words.OPEN_PLATE_TIP)
+        return title, tip, lambda: self.plate_requested.emit(plate)
 
     def _on_not_found(self, search: Search, error: Exception) -> None:
         self.message.show_message(describe_error(error).sentence, "warning")

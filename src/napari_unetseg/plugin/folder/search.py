@@ -1,11 +1,12 @@
 """Looking for images and results, off the GUI thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
+from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.plugin.workers.background import Task
 
 
@@ -18,9 +19,33 @@ class Search:
     recursive: bool
 
 
-def prepare_search(search: Search) -> Callable[[Task[list[Path]]], list[Path]]:
+@dataclass(frozen=True)
+class Found:
+    """What there is.
+
+    Attributes
+    ----------
+    files
+        The images.
+    plate
+        Whether the folder is a plate, whose fields are not looked for.
+    """
+
+    files: Sequence[Path]
+    plate: bool = False
+
+
+def prepare_search(search: Search) -> Callable[[Task[Found]], Found]:
     """Return what finds the images that are meant, in a worker."""
-    return lambda task: find_images(search.folder, search.pattern, recursive=search.recursive)
+
+    def find(task: Task[Found]) -> Found:
+        from napari_unetseg.io.ome_zarr.plate_layout import is_plate
+
+        if is_ome_zarr(search.folder) and is_plate(search.folder):
+            return Found((), plate=True)
+        return Found(find_images(search.folder, search.pattern, recursive=search.recursive))
+
+    return find
 
 
 def prepare_look(output: Path) -> Callable[[Task[bool]], bool]:

@@ -1,5 +1,6 @@
 """Files and folders that are dropped on a window."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -11,21 +12,35 @@ from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.zoo.card import CARD_FILE
 from napari_unetseg.zoo.discovery import SUFFIXES
 
-DropKind = Literal["image", "folder", "model", "settings", "other"]
+DropKind = Literal["image", "plate", "folder", "model", "settings", "other"]
 _MODEL_SUFFIXES = (*SUFFIXES, ".onnx")
 
 
 def drop_kind(path: Path) -> DropKind:
-    """Say what a path most likely is, by its name and, of a folder, by whether it has a model's card."""
+    """Say what a path most likely is, by its name and, of a folder, by a model's card or what a plate says in it."""
     suffix = path.suffix.lower()
     if path.is_dir():
         # Folders that hold an image in many files have a name as images have.
-        return "model" if (path / CARD_FILE).is_file() else "image" if suffix == ".zarr" else "folder"
+        if suffix == ".zarr":
+            return "plate" if _names_wells(path) else "image"
+        return "model" if (path / CARD_FILE).is_file() else "folder"
     if path.name == CARD_FILE or suffix in _MODEL_SUFFIXES:
         return "model"
     if suffix in IMAGE_SUFFIXES:
         return "image"
     return "settings" if suffix in (".yaml", ".yml") else "other"
+
+
+def _names_wells(path: Path) -> bool:
+    """Whether the metadata of an OME-Zarr are those of a plate, which are a small file."""
+    for name in ("zarr.json", ".zattrs"):
+        try:
+            said = json.loads((path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # Whoever opens it says what is wrong.
+        attributes = said.get("attributes", {}).get("ome") if name == "zarr.json" else said
+        return isinstance(attributes, dict) and "plate" in attributes
+    return False
 
 
 class FileDrops(QObject):
