@@ -31,7 +31,7 @@ class NoTarget:
         return np.zeros([side.stop - side.start for side in region], np.int32)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workers() -> "Iterator[Cluster]":
     import cloudpickle
     import dask

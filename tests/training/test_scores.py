@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.optimize import linear_sum_assignment
@@ -128,6 +128,7 @@ def test_a_perfect_answer_scores_one(labels: np.ndarray) -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_scores_are_symmetric_and_bounded(data: st.DataObject) -> None:
     one = data.draw(LABELS)
     other = data.draw(arrays(np.int32, one.shape, elements=st.integers(0, 4)))

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -405,7 +406,9 @@ def test_a_time_ends_training_and_is_kept_for_the_next_sitting(
     dataset: Path, recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 10_000, 3))  # each look at the clock finds three seconds gone
-    monkeypatch.setattr("napari_unetseg.training.loop.time.monotonic", lambda: float(next(now)))
+    # Not `time.monotonic` itself, which other threads look at, too.
+    clock = SimpleNamespace(monotonic=lambda: float(next(now)))
+    monkeypatch.setattr("napari_unetseg.training.loop.time", clock)
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     timed = recipe.model_copy(update={"steps": 1000, "validate_every": 1000, "minutes": 1.0, "warm_up": 0})
     rates: list[float] = []

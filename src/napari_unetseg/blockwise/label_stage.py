@@ -34,7 +34,7 @@ class LabelStage:
             return True
         row, column = written["pixel"]
         seen = job.target.read(job.planes[unit.plane], (slice(row, row + 1), slice(column, column + 1)))
-        return int(seen[0, 0]) == written["label"]
+        return bool(int(seen[0, 0]) == written["label"])
 
     def do(self, job: BlockJob, unit: Unit) -> None:
         """Write a block."""
