@@ -1,6 +1,5 @@
 """`SegmentationService`: loaded models, safe for many callers."""
 
-import copy
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -126,7 +125,9 @@ class SegmentationService(SegmentVerbs):
             If there is no such model.
         """
         # All is shared but which model is meant: models are loaded as the settings say, which both have.
-        other = copy.copy(self)
+        # Not by `copy.copy`, which goes by `__reduce__`, as to another process.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other._packages = ModelFinder(model, self.settings)
         return other
 

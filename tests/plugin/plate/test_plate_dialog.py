@@ -224,7 +224,8 @@ def test_a_batch_is_cancelled_and_keeps_what_is_finished(
     wait(dialog, qtbot)
     assert dialog.message.text.text().startswith("Cancelled.")
     assert "done" in [event.status for well in dialog.facts.wells() for event in well.events]  # type: ignore[union-attr]
-    assert "waiting" in statuses(dialog)
+    # How many were on their way already is not known.
+    assert "running" not in statuses(dialog)
     assert dialog.run.isEnabled()
 
 
