@@ -1,14 +1,17 @@
 """Measurements as text that a spreadsheet reads, and as Parquet."""
 
 import csv
+import io
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import write_table
-from napari_unetseg.io.table import convert_table, unit_of
+from napari_unetseg.io.table import cell_text, convert_table, unit_of, write_rows
 
 
 def test_columns_become_rows(tmp_path):
@@ -17,6 +20,21 @@ def test_columns_become_rows(tmp_path):
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [["label", "area", "name"], ["1", "10.5", "a, b"], ["2", "", "c"]]
+
+
+@given(
+    st.lists(st.tuples(st.floats(width=32), st.floats(), st.integers(-(2**63), 2**63 - 1), st.booleans()), max_size=5),
+    st.sampled_from([("a", "b", "c"), ("a",), ("a", "b", "d")]),
+)
+@settings(deadline=None)
+def test_rows_of_numbers_are_written_as_cell_by_cell(rows, names):
+    types = {"a": np.float32, "b": np.float64, "c": np.int64, "d": np.bool_}
+    columns = dict(zip("abcd", zip(*rows, strict=True) if rows else [()] * 4, strict=True))
+    table = {name: np.array(columns[name], types[name]) for name in names}
+    written, expected = io.StringIO(newline=""), io.StringIO(newline="")
+    write_rows(written, table)
+    csv.writer(expected).writerows(map(cell_text, row) for row in zip(*table.values(), strict=True))
+    assert written.getvalue() == expected.getvalue()
 
 
 def test_no_objects_leave_the_names(tmp_path):

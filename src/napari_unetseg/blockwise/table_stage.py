@@ -16,7 +16,7 @@ from napari_unetseg.blockwise.linking_stage import in_stack
 from napari_unetseg.blockwise.objects_stage import objects_of_block
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.io.table import cell_text
+from napari_unetseg.io.table import write_rows
 from napari_unetseg.postprocessing.blocks import Block, grow_block
 from napari_unetseg.postprocessing.large_objects import ObjectSource, measure_large
 from napari_unetseg.postprocessing.measurements import Table, measure
@@ -66,11 +66,10 @@ class TableStage:
         if path.exists():
             return
         with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
             for number, table in enumerate(table_parts(job)):
                 if number == 0:
-                    writer.writerow(table)
-                writer.writerows(map(cell_text, row) for row in zip(*table.values(), strict=True))
+                    csv.writer(file).writerow(table)
+                write_rows(file, table)
 
 
 def table_file(job: BlockJob) -> Path:
