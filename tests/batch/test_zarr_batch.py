@@ -123,6 +123,49 @@ def test_parts_are_done_by_others_and_what_is_large_by_the_one_who_leads(
     assert len((folder / "out" / "segmentation_files.csv").read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize("forgets", ["another folder", "no journal", "no stamp"])
+def test_labels_that_somebody_changed_are_kept_whoever_replaces_them(
+    run, block_service, folder: Path, events, request, is_large: bool, forgets: str
+) -> None:
+    if is_large:
+        request.getfixturevalue("large")
+    image, service = write_image(folder / "a.zarr", 5), block_service()
+    run(service, image)
+    labels = zarr.open_group(image / "labels" / "fake", mode="r+", use_consolidated=False)
+    if forgets == "no stamp":
+        own = dict(labels.attrs["napari-unetseg"])
+        del own["stamp"]
+        labels.attrs["napari-unetseg"] = own
+    else:
+        labels["0"][3, 2] = 7
+    other = folder / "other"
+    if forgets == "no journal":
+        (folder / "out" / "segmentation_journal.jsonl").unlink()
+        other = folder / "out"
+    for _ in range(2):  # what is new is replaced in its turn, as nobody changed that
+        job = BatchJob((image,), other, redo=True)
+        assert segment_files(service, job, report=lambda event, _: events.append(event)).count("done") == 1
+    assert sorted(path.name for path in (image / "labels").iterdir() if path.is_dir()) == ["fake", "fake.changed"]
+    assert open_labels(image / "labels" / "fake").arrays[0][3, 2] == 1
+    assert open_labels(image / "labels" / "fake.changed").arrays[0][3, 2] == (1 if forgets == "no stamp" else 7)
+    assert sum("fake.changed" in event.message for event in events) == 1
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_labels_beside_an_image_are_kept_as_well_if_somebody_changed_them(
+    run, service: Any, folder: Path, is_changed: bool
+) -> None:
+    image = write_image(folder / "a.zarr")
+    for _ in range(2):
+        assert run(service, image, beside=True).count("done") == 1
+        (folder / "out" / "segmentation_journal.jsonl").unlink()
+        if is_changed:
+            store = zarr.open_group(folder / "out" / "a_labels.ome.zarr", mode="r+", use_consolidated=False)
+            store["labels/fake"].attrs["note"] = "mine"
+    assert len(list((folder / "out").glob("*.changed"))) == is_changed
+
+
 def test_an_image_is_the_same_whatever_labels_are_in_it(folder: Path) -> None:
     image = write_image(folder / "a.zarr")
     before = hash_image(image)

@@ -117,6 +117,15 @@ def test_a_chunk_that_is_gone_is_written_again_and_others_labels_are_left_alone(
     assert "another program made" in refused.stderr
 
 
+@pytest.mark.parametrize("name", ["__x", "n" * 300, "a/b", ".a", " ", "a\n"])
+def test_a_name_that_labels_cannot_have_is_refused_at_once(call, write_image, bright_model, tmp_path, name):
+    image = write_image(tmp_path / "a.zarr", squares(3)[0])
+    refused = call("segment", image, "--model", bright_model, "--label-name", name)
+    assert refused.exit_code == 2
+    assert "--label-name" in refused.stderr
+    assert not (tmp_path / "segmented").exists()
+
+
 def test_beside_the_image_or_of_a_tiff(call, write_image, save_squares, bright_model, tmp_path):
     pixels, truth = squares(3)
     image = write_image(tmp_path / "a.zarr", pixels)

@@ -2,18 +2,15 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from napari_unetseg.batch.places import address, is_url, is_zarr
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.hashing import hash_file
+from napari_unetseg.io.ome_zarr.stamp import METADATA, walk_files
 
-_METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
 _CONSOLIDATED = "consolidated_metadata"  # a copy of what the other files say, labels among it
-_OURS = ".unetseg"  # how what a run keeps for itself begins
 
 
 def hash_image(file: Path) -> str:
@@ -47,19 +44,19 @@ def list_result(folder: Path) -> tuple[int, str]:
         If it cannot be read.
     """
     digest, total = hashlib.sha256(), 0
-    for path, status in _files(folder):
+    for path, status in walk_files(folder):
         total += status.st_size
         digest.update(f"{path.relative_to(folder).as_posix()}\0{status.st_size}\n".encode("utf-8", "surrogateescape"))
-        if path.name in _METADATA:
+        if path.name in METADATA:
             digest.update(path.read_bytes())
     return total, digest.hexdigest()
 
 
 def _hash_folder(image: Path) -> str:
     digest = hashlib.sha256()
-    for path, status in _files(image, left_out="labels"):
+    for path, status in walk_files(image, left_out="labels"):
         digest.update(f"{path.relative_to(image).as_posix()}\0".encode("utf-8", "surrogateescape"))
-        if path.name in _METADATA:
+        if path.name in METADATA:
             digest.update(_said(path.read_bytes()))
         else:
             digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
@@ -75,22 +72,6 @@ def _said(metadata: bytes) -> bytes:
     if isinstance(values, dict):
         values.pop(_CONSOLIDATED, None)
     return json.dumps(values, sort_keys=True).encode()
-
-
-def _files(folder: Path, left_out: str | None = None) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield files in an order of their own, without what a run keeps for itself and copies of metadata."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for current, folders, names in os.walk(folder, onerror=refuse):
-        here = Path(current)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(_OURS) and (here != folder or name != left_out)
-        )
-        for name in sorted(names):
-            if not name.startswith(_OURS) and name != ".zmetadata":
-                yield here / name, (here / name).stat()
 
 
 @lru_cache(maxsize=16)

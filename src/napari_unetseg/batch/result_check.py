@@ -71,6 +71,8 @@ def _check_folder(path: Path, kind: ResultKind, written: WrittenFile | None) -> 
 def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile | None) -> Path | None:
     """Rename a file that is not what was written but can be read, so that nobody's corrections are replaced.
 
+    Labels as OME-Zarr say themselves what was written, whoever wrote them: where they do, `written` does not count.
+
     Returns
     -------
     Path or None
@@ -82,12 +84,23 @@ def set_aside_if_changed(target: Target, kind: ResultKind, written: WrittenFile 
         If it cannot be renamed.
     """
     path = target.result(kind)
-    if written is None or check_result(target, kind, written) is FileState.SAME or not is_readable(path, kind):
+    if _may_be_replaced(target, kind, written) or not is_readable(path, kind):
         return None
     number = 1
     while (aside := path.with_name(f"{path.name}.changed{number if number > 1 else ''}")).exists():
         number += 1
     return path.rename(aside)
+
+
+def _may_be_replaced(target: Target, kind: ResultKind, written: WrittenFile | None) -> bool:
+    path = target.result(kind)
+    if kind is ResultKind.OME_ZARR and path.is_dir():
+        from napari_unetseg.io.ome_zarr.stamp import is_as_written
+
+        is_ours = is_as_written(path)
+        if is_ours is not None or written is None:
+            return bool(is_ours)
+    return written is None or check_result(target, kind, written) is FileState.SAME
 
 
 def is_readable(path: Path, kind: ResultKind) -> bool:

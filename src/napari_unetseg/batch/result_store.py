@@ -303,10 +303,11 @@ class ResultStore:
         """Keep files that somebody changed under another name; say so."""
         journal, target = self._journal(file), self._targets[file]
         record, kept = journal.record(file), []
-        for kind in kinds if record else ():
+        for kind in kinds:
+            written = record.written.get(kind) if record else None
             if kind is ResultKind.OME_ZARR and record and journal.target(record).labels != _absolute(target.labels):
-                continue  # it went elsewhere
-            aside = set_aside_if_changed(target, kind, record.written.get(kind) if record else None)
+                written = None  # it went elsewhere
+            aside = set_aside_if_changed(target, kind, written)
             if aside is not None:
                 kept.append(
                     Sentence(

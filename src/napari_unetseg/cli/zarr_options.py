@@ -53,8 +53,11 @@ def checked_label_name(name: str | None) -> str | None:
     typer.BadParameter
         If it is no such name.
     """
-    if name is not None and (not name.strip() or name.startswith(".") or any(sign in name for sign in '/\\:*?"<>|')):
+    from napari_unetseg.io.ome_zarr.label_name import is_label_name
+
+    if name is not None and not is_label_name(name):
         raise typer.BadParameter(
-            f"{name} cannot be the name of a folder; use letters, digits, - and _", param_hint="--label-name"
+            f"{name} cannot be the name of a folder; use up to 200 letters, digits, - and _, and no __ in front",
+            param_hint="--label-name",
         )
     return name

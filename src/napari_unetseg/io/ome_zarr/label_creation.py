@@ -1,6 +1,5 @@
 """Label images of OME-Zarr as they are before the first pixel: within an image, or in a store of their own."""
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from napari_unetseg.io.ome_zarr.label_metadata import (
     own_attributes,
     read_lying,
 )
+from napari_unetseg.io.ome_zarr.label_name import is_label_name
 from napari_unetseg.io.ome_zarr.labels import LabelPyramid, labels_in, not_written, open_labels
 from napari_unetseg.io.ome_zarr.location import Location
 from napari_unetseg.io.ome_zarr.opening import open_group
@@ -33,8 +33,6 @@ _LARGEST_FLAT = 4096
 
 _MADE, _AWAY = ".unetseg-new-", ".unetseg-old-"
 """How names of folders begin that are not complete yet, and of those that are being removed."""
-
-_NOT_A_NAME = re.compile(r"[/\\:*?\"<>|\x00-\x1f]|^[.]|^$|^__")
 
 
 @dataclass(frozen=True)
@@ -226,7 +224,7 @@ def _strides_like(lengths: Sequence[int], count: int, block_side: int) -> tuple[
 
 
 def _check_name(name: str) -> None:
-    if _NOT_A_NAME.search(name):
+    if not is_label_name(name):
         raise ParameterError(
             Sentence(
                 "{name} cannot be the name of a label image: choose one without slashes and colons, such as nuclei.",

@@ -29,6 +29,7 @@ from napari_unetseg.io.ome_zarr.label_table import MOST_PROPERTIES, count_rows, 
 from napari_unetseg.io.ome_zarr.location import Location
 from napari_unetseg.io.ome_zarr.opening import lazy_array, open_group
 from napari_unetseg.io.ome_zarr.pyramid import every_nth, write_region
+from napari_unetseg.io.ome_zarr.stamp import stamped
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 from napari_unetseg.postprocessing.blocks import Block
@@ -215,7 +216,7 @@ class LabelPyramid:
                     write_columns(group, table)
             if table_file is not None:
                 own["table_file"] = _relative(table_file, folder)
-            group.attrs.put(enveloped(version, {**said, "image-label": about}, own))
+            group.attrs.put(stamped(folder, enveloped(version, {**said, "image-label": about}, own)))
             add_to_list(folder.parents[1], folder.name)
             self._finish_store(folder.parents[1])
         except OSError as error:
@@ -233,7 +234,7 @@ class LabelPyramid:
         pixels = dict(self._said["multiscales"][0])
         inner = f"{LABELS}/{Path(self.path).name}"
         pixels["datasets"] = [{**one, "path": f"{inner}/{one['path']}"} for one in pixels["datasets"]]
-        group.attrs.put(enveloped(self._own["version"], {"multiscales": [pixels]}, own))
+        group.attrs.put(stamped(store, enveloped(self._own["version"], {"multiscales": [pixels]}, own)))
 
     @property
     def _own(self) -> dict[str, Any]:
