@@ -170,7 +170,7 @@ def test_the_size_of_the_first_answer_decides_as_it_does_undivided(jobs, make, b
             job = make.run_network(jobs(sees_large, sized))
             plan = job.tiling.plan
             assert plan.diameter == pytest.approx(30, abs=1.5)
-            assert "was rescaled for the model" in plan.warnings[0]
+            assert "was rescaled for the model" in plan.remarks[0]
             assert sized.asked == 2
             assert_same_maps(job, model, diameter=plan.diameter)
             # A run that goes on has that decision already.

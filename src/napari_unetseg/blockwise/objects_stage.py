@@ -107,6 +107,25 @@ class PlaneSummary:
     objects: ExactSums
 
 
+@dataclass(frozen=True)
+class OwnedObjects:
+    """Some objects of a plane.
+
+    Attributes
+    ----------
+    number
+        int32 (N,), within the plane.
+    box
+        int32 (N, 4): first row, first column, last row + 1, last column + 1.
+    confidence
+        float32 (N,), the mean foreground probability.
+    """
+
+    number: NDArray[np.int32]
+    box: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+
+
 def read_summary(job: BlockJob, plane: int) -> PlaneSummary:
     """Read what was found of a plane, once the stage is concluded."""
     values = load_json(_summary_file(job, plane))
@@ -144,10 +163,10 @@ def plane_sizes(job: BlockJob, plane: int) -> Ints:
     return sizes
 
 
-def objects_of_block(job: BlockJob, plane: int, number: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the objects whose first pixel lies in a block: numbers within the plane, rising, and boxes (N, 4)."""
-    own, boxes = (np.asarray(open_part(_file(job, plane, name), number)) for name in ("own", "boxes"))
-    return own, boxes
+def objects_of_block(job: BlockJob, plane: int, number: int) -> OwnedObjects:
+    """Return the objects whose first pixel lies in a block, their numbers rising."""
+    columns = (np.asarray(open_part(_file(job, plane, name), number)) for name in ("own", "boxes", "confidence"))
+    return OwnedObjects(*columns)
 
 
 def _file(job: BlockJob, plane: int, name: str) -> Path:
@@ -204,8 +223,11 @@ def _conclude_plane(job: BlockJob, plane: int) -> None:
     save_parts(_file(job, plane, "fills"), fills)
     save_array(_file(job, plane, "numbers"), np.zeros(0, np.int32) if is_kept[1:].all() else numbers)
     save_array(_file(job, plane, "sizes"), np.append(0, sums.sizes[is_kept]))
-    _save_owners(job, plane, numbers[is_kept], first[is_kept], boxes[is_kept])
-    of_objects = sums.taken(is_kept).total()
+    kept = sums.taken(is_kept)
+    with np.errstate(invalid="ignore"):
+        owned = OwnedObjects(numbers[is_kept], boxes[is_kept], kept.means)
+    _save_owners(job, plane, first[is_kept], owned)
+    of_objects = kept.total()
     summary = {"count": int(np.count_nonzero(is_kept))} | {
         place: {name: getattr(total, name)[0].item() for name in _SUMS}
         for place, total in (("everywhere", everywhere), ("objects", of_objects))
@@ -244,11 +266,11 @@ def _enclosing(job: BlockJob, found: Sequence[dict[str, NDArray[Any]]]) -> list[
     return np.split(enclosing, starts[1:-1])
 
 
-def _save_owners(job: BlockJob, plane: int, numbers: NDArray[np.int32], first: Ints, boxes: NDArray[np.int32]) -> None:
-    """Say which objects begin in which block, and where they end."""
+def _save_owners(job: BlockJob, plane: int, first: Ints, objects: OwnedObjects) -> None:
+    """Say which objects begin in which block, and what is known of them."""
     row, column = np.divmod(first, job.grid.shape[1])
     block = row // job.grid.side * job.grid.columns + column // job.grid.side
     order = np.argsort(block, kind="stable")
     ends = np.searchsorted(block[order], np.arange(1, len(job.grid)))
-    save_parts(_file(job, plane, "own"), np.split(numbers[order], ends))
-    save_parts(_file(job, plane, "boxes"), np.split(boxes[order], ends))
+    for name, values in (("own", objects.number), ("boxes", objects.box), ("confidence", objects.confidence)):
+        save_parts(_file(job, plane, name), np.split(values[order], ends))

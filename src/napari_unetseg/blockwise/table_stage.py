@@ -49,14 +49,17 @@ class TableStage:
 
     def do(self, job: BlockJob, unit: Unit) -> None:
         """Measure the objects that begin in a block."""
-        own, boxes = objects_of_block(job, unit.plane, unit.number)
+        objects = objects_of_block(job, unit.plane, unit.number)
+        boxes = objects.box
         near = grow_block(job.grid.block(unit.number), NEAR, job.grid.shape)
         ends = np.array([side.stop for side in near])
         starts = np.array([side.start for side in near])
         is_near = (boxes[:, :2] >= starts).all(axis=1) & (boxes[:, 2:] <= ends).all(axis=1)
-        labels = in_stack(job, unit.plane, own)
-        groups = [is_near, *(np.arange(len(own)) == far for far in np.flatnonzero(~is_near))]
-        tables = [_measured(job, unit.plane, labels[group], boxes[group]) for group in groups]
+        labels = in_stack(job, unit.plane, objects.number)
+        groups = [is_near, *(np.arange(len(labels)) == far for far in np.flatnonzero(~is_near))]
+        tables = [
+            _measured(job, unit.plane, labels[group], boxes[group], objects.confidence[group]) for group in groups
+        ]
         table = {name: np.concatenate([part[name] for part in tables]) for name in tables[0]}
         save_table(job.folder.unit_file(self.name, unit), table)
 
@@ -116,7 +119,13 @@ def _column(path: Path, at: int) -> NDArray[Any]:
     return column
 
 
-def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArray[np.int32]) -> Table:
+def _measured(
+    job: BlockJob,
+    plane: int,
+    labels: NDArray[np.int32],
+    boxes: NDArray[np.int32],
+    confidence: NDArray[np.float32],
+) -> Table:
     """Measure some objects of a plane in the box that holds all of them; without any the table is empty."""
     region: Block = (slice(0, 1), slice(0, 1))
     if len(labels):
@@ -124,7 +133,8 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
         region = tuple(slice(start, stop) for start, stop in zip(first, last, strict=True))
     if len(labels) == 1 and (region[0].stop - region[0].start) * (region[1].stop - region[1].start) > LARGE:
         return _measured_large(job, plane, int(labels[0]), region)
-    rising = np.sort(labels)
+    order = np.argsort(labels)
+    rising = labels[order]
     seen = job.target.read(job.planes[plane], region)
     # Numbers without gaps, in the same order: tables of numbers are short then.
     own = np.zeros(seen.shape, np.int32)
@@ -138,12 +148,13 @@ def _measured(job: BlockJob, plane: int, labels: NDArray[np.int32], boxes: NDArr
     image, maps = job.plane_image(plane), job.maps(plane)
     table = measure(
         own,
-        foreground=maps["foreground"][region] if job.spec.with_confidence else None,
+        foreground=None,
         agreement=maps["agreement"][region] if "agreement" in maps else None,
         intensity=np.asarray(image.channels_first[:, *region]),
         scale=image.scale,
         unit=image.unit,
         origin=(image.origin[0] + region[0].start, image.origin[1] + region[1].start),
+        confidence=confidence[order] if job.spec.with_confidence else None,
     )
     # As numpy counts labels of a whole plane.
     return {**table, "label": rising.astype(table["label"].dtype)}

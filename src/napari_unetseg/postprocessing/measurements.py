@@ -42,6 +42,7 @@ def measure(
     scale: tuple[float, float] | None,
     unit: str | None,
     origin: tuple[int, int] = (0, 0),
+    confidence: NDArray[np.float32] | None = None,
 ) -> Table:
     """Measure every object.
 
@@ -67,6 +68,8 @@ def measure(
         Name of the physical unit, such as ``"micrometer"``, or None.
     origin
         Row and column of the first pixel in the image that this is a part of; positions count from that image's.
+    confidence
+        (N,), in the order of rising label: the column of confidence, where it is known without `foreground`.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def measure(
     means = {"confidence": foreground, "agreement": agreement}
     return (
         _joined(tables, order)
+        | ({} if confidence is None else {"confidence": confidence})
         | {name: mean_of_objects(labels, plane)[1] for name, plane in means.items() if plane is not None}
         | _joined(physical, order)
     )
