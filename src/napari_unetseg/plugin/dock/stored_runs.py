@@ -189,7 +189,9 @@ class StoredRuns(QObject):
             if layer not in self._viewer.layers:
                 said.append(tr(_REMOVED))
                 show = (tr(_SHOW), tr(_SHOW_TIP), partial(self._viewer.add_layer, layer))
-        self._headline.show_line(words.result_line(outcome.count, outcome.seconds, plane.place, plane.name))
+        elsewhere = self._rows.inputs.layer() != plane.source
+        line = words.result_line(outcome.count, outcome.seconds, plane.place, plane.name if elsewhere else None)
+        self._headline.show_line(line)
         self._rows.message.show_message(" ".join([*notes, *said]), "warning" if notes else "good", action=show)
         self._layer = None
         self.done.emit(outcome)
