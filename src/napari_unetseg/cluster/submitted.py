@@ -20,6 +20,7 @@ _POLL = 0.2  # seconds between two looks at whether to stop
 _LOOK = 5.0  # seconds between two looks at whether anybody is there to do tasks
 _PATIENCE = 30.0  # seconds for tasks to come to an end that were told to stop
 _ALIVE = ("running", "newly-created")
+_UNDONE = ("pending", "lost")  # a task was done, and the worker that kept its result has died since: it is done again
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ def do_tasks(
                 if client.status not in _ALIVE:
                     raise _gone(client) from None
                 lookout.look()
+                continue
+            if future.status in _UNDONE and client.status in _ALIVE:
+                future.add_done_callback(ended.put)
                 continue
             number = waiting.pop(future)
             if future.status == "finished":
