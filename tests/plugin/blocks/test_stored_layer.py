@@ -155,3 +155,20 @@ def test_zoomed_out_to_the_smallest_level_a_viewer_shows_what_came_in_later(qtbo
     assert before == 0
     assert layer.thumbnail[..., :3].max() > 0
     assert (np.asarray(layer._slice.image.raw) == 7).all()
+
+
+@pytest.mark.parametrize("torn", [1, 6])
+def test_a_block_that_is_written_while_it_is_read_is_read_again(torn: int) -> None:
+    source = Recorded(np.full((4, 4), 3, np.int32))
+
+    def tear() -> None:
+        if len(source.boxes) <= torn:
+            raise RuntimeError("these bytes are of two shards")
+
+    source.on_read = tear
+    level = PlacedLevel(source, [0, 1], 2)
+    if torn == 1:
+        assert (level[0:2, 0:2] == 3).all()
+    else:  # they are damaged
+        with pytest.raises(RuntimeError, match="two shards"):
+            level[0:2, 0:2]

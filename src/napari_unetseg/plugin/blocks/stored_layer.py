@@ -25,6 +25,7 @@ _LEAST_PAUSE_MS = 400
 _SHARE = 20  # Of the window's time, one part in so many is spent on drawing what came in.
 
 _MOST_AHEAD = 2**24  # Pixels; who asks for more than a screen shows does not draw it.
+_TRIES = 5  # Blocks are written one after the other, so that a second one in the same moment is rare.
 _KEPT = 2  # Parts of a level: what the canvas shows, and what the thumbnail does.
 
 _Part = int | slice
@@ -111,11 +112,25 @@ class PlacedLevel:
         boxes = [part if isinstance(part, slice) else slice(part, part + 1 or None) for part in parts]
         box = tuple(0 if axis is None else boxes[axis] for axis in self._layer_axes)
         own = [axis for axis in self._layer_axes if axis is not None]
-        read = np.asarray(self._source[box]).transpose(np.argsort(own))
+        read = _read_settled(self._source, box).transpose(np.argsort(own))
         read = np.expand_dims(read, tuple(axis for axis in range(self.ndim) if axis not in own))
         # Of its own axes no more than the wanted part was read.
         rest = [slice(None) if axis in own else box for axis, box in enumerate(boxes)]
         return read[tuple(part if isinstance(at, slice) else 0 for part, at in zip(rest, parts, strict=True))]
+
+
+def _read_settled(source: LayerArray, box: tuple[_Part, ...]) -> NDArray[Any]:
+    """Read a part of a level, again where a block was written meanwhile.
+
+    Where a part of a shard lies is read before the part itself, so a shard that is replaced between the two gives bytes
+    that cannot be decoded.
+    """
+    for _ in range(_TRIES):
+        try:
+            return np.asarray(source[box])
+        except (RuntimeError, ValueError):
+            continue
+    return np.asarray(source[box])
 
 
 def make_layer(
