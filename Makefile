@@ -33,7 +33,7 @@ $(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --upgrade --constraint constraints.txt pip
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --build-constraint constraints.txt \
-		--editable ".[train,server,client,distributed,parquet,url]" --group dev
+		--editable ".[train,server,client,distributed,formats,parquet,url]" --group dev
 	@touch $@
 
 demo: $(INSTALLED)

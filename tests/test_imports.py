@@ -88,6 +88,7 @@ FLOORS = {
 }
 SLOW_LIBRARIES = {"torch", "pandas", "scipy", "skimage", "dask", "imageio", "imagecodecs", "tifffile", "roifile"}
 SLOW_LIBRARIES |= {"distributed", "fsspec", "pyarrow", "zarr"}
+SLOW_LIBRARIES |= {"liffile", "mrcfile", "nd2", "oiffile", "pydicom", "pylibCZIrw", "onnx", "onnxruntime"}
 WINDOW_LIBRARIES = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6"}
 TORCH_ROOMS = (
     "benchmark.measuring",

@@ -59,6 +59,8 @@ class Image:
         Axes whose step is not known are missing.
     remarks
         Sentences on what of the file could not be used, such as a pixel size without a unit.
+    channels
+        What the channels along ``C`` are called, such as ``("DAPI", "GFP")``; empty where that is not known.
     """
 
     array: NDArray[Any]
@@ -71,6 +73,7 @@ class Image:
     origin: tuple[int, int] = (0, 0)
     steps: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no model could segment, in words that name the image."""

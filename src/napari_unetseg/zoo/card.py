@@ -18,13 +18,17 @@ CARD_FILE = "model.yaml"
 KNOWN_ANSWER_FILE = "known_answer.safetensors"
 
 # Named here, and not taken from `networks/`, because cards are read where torch must not be loaded.
-ArchitectureName = Literal["unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet"]
+ArchitectureName = Literal[
+    "unet", "cbam_resunet", "hrnet", "attention_unet", "subpixel_unet", "onnx_graph", "torchscript"
+]
 NETWORK_TITLES: Mapping[ArchitectureName, str] = {
     "unet": "U-Net",
     "cbam_resunet": "CBAM-ResUNet",
     "hrnet": "HRNetV2",
     "attention_unet": "Attention U-Net",
     "subpixel_unet": "Sub-pixel U-Net",
+    "onnx_graph": "ONNX graph",
+    "torchscript": "TorchScript program",
 }
 """What people call the networks."""
 # The names of `inference.backends`, which come after this room.
@@ -48,15 +52,21 @@ class Architecture(_Strict):
         return arguments
 
 
+Clip = tuple[float, float]
+"""Least and largest value that the network sees; those beyond are set to them."""
+
+
 class Percentile(_Strict):
     """Map the `low` and `high` percentile of the whole image to 0 and 1, without clipping.
 
-    All channels together, so that colours stay.
+    All channels together, so that colours stay, or each by itself, as stains are.
     """
 
     kind: Literal["percentile"] = "percentile"
     low: float = Field(1.0, ge=0, le=100)
     high: float = Field(99.8, ge=0, le=100)
+    per_channel: bool = False
+    clip: Clip | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "Percentile":
@@ -66,9 +76,41 @@ class Percentile(_Strict):
 
 
 class MinMax(_Strict):
-    """Map the smallest and the largest value of the whole image to 0 and 1, all channels together."""
+    """Map the smallest and the largest value of the whole image to 0 and 1, all channels together or each by itself."""
 
     kind: Literal["min_max"] = "min_max"
+    per_channel: bool = False
+    clip: Clip | None = None
+
+
+class ZScore(_Strict):
+    """Subtract the mean of the whole image and divide by its standard deviation, or each channel by its own.
+
+    As `zero_mean_unit_variance` of the BioImage Model Zoo does per sample, whose `eps` is added to the deviation.
+    """
+
+    kind: Literal["z_score"] = "z_score"
+    per_channel: bool = False
+    eps: float = Field(1e-6, gt=0, le=0.1)
+    clip: Clip | None = None
+
+
+class Linear(_Strict):
+    """Multiply the stored values by `gain` and add `offset`: one of each for all channels, or one a channel.
+
+    Values are taken as they are stored, whatever the pixel type: what an image of 8 bits calls 255 is 255.
+    """
+
+    kind: Literal["linear"] = "linear"
+    gain: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
+    offset: tuple[float, ...] = Field((0.0,), min_length=1)
+    clip: Clip | None = None
+
+    @model_validator(mode="after")
+    def _paired(self) -> "Linear":
+        if len(self.gain) != len(self.offset):
+            raise ValueError("gain and offset must name as many channels")
+        return self
 
 
 class MeanStd(_Strict):
@@ -99,7 +141,11 @@ def _kind(normalisation: Any) -> Any:
 
 
 Normalisation = Annotated[
-    Annotated[Percentile, Tag("percentile")] | Annotated[MinMax, Tag("min_max")] | Annotated[MeanStd, Tag("mean_std")],
+    Annotated[Percentile, Tag("percentile")]
+    | Annotated[MinMax, Tag("min_max")]
+    | Annotated[MeanStd, Tag("mean_std")]
+    | Annotated[ZScore, Tag("z_score")]
+    | Annotated[Linear, Tag("linear")],
     Discriminator(_kind),
 ]
 """How intensities become network input; a card that names no kind means percentiles."""
@@ -151,7 +197,11 @@ class ModelCard(_Strict):
     Attributes
     ----------
     input_channels
-        3: RGB, grey images repeated three times. 1: grey, RGB images averaged.
+        3: RGB, grey images repeated three times. 1: grey, RGB images averaged. Other numbers, and what `channel_roles`
+        names: as many stains.
+    channel_roles
+        What each channel of the input shows, such as ``("nucleus", "cytoplasm")``; empty where the input is one
+        picture, grey or in colour.
     object_size
         Typical equivalent diameter of an object, in pixels, that the model was trained on.
     object_sizes
@@ -180,7 +230,8 @@ class ModelCard(_Strict):
     display_name: str
     description: str
     architecture: Architecture
-    input_channels: Literal[1, 3] = 3
+    input_channels: int = Field(3, ge=1, le=16)
+    channel_roles: tuple[str, ...] = ()
     object_size: float | None = Field(None, gt=0)
     object_sizes: ObjectSizes | None = None
     pixel_size: float | None = Field(None, gt=0)
@@ -214,12 +265,17 @@ class ModelCard(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _roles_fit_channels(self) -> "ModelCard":
+        if self.channel_roles and len(set(self.channel_roles)) != self.input_channels:
+            raise ValueError(f"channel_roles must name each of {self.input_channels} input channels once")
+        return self
+
+    @model_validator(mode="after")
     def _normalisation_fits_channels(self) -> "ModelCard":
-        if isinstance(self.normalisation, MeanStd) and len(self.normalisation.mean) not in (1, self.input_channels):
-            raise ValueError(
-                f"normalisation names {len(self.normalisation.mean)} channels, but input_channels is "
-                f"{self.input_channels}"
-            )
+        named = self.normalisation.mean if isinstance(self.normalisation, MeanStd) else (0.0,)
+        named = self.normalisation.gain if isinstance(self.normalisation, Linear) else named
+        if len(named) not in (1, self.input_channels):
+            raise ValueError(f"normalisation names {len(named)} channels, but input_channels is {self.input_channels}")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,1 @@
+"""Label images as other programs keep them: COCO, YOLO and Cellpose."""

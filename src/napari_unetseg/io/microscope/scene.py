@@ -1,0 +1,63 @@
+"""A microscope's file, open: its scenes, and what each says of its pixels."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from napari_unetseg.io.physical_size import Step
+from napari_unetseg.lazy_array import LazyArray
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image of a file: a scene, position, series or field of it.
+
+    Attributes
+    ----------
+    name
+        As the file calls it; where it says nothing, or the same of several, made unique by a number.
+    axes
+        A letter for each axis of `array`, as an `Image` has them; those of length one among them.
+    array
+        The pixels of all its planes, none of which is read yet.
+    scale, unit
+        Size of a pixel along (Y, X), and its unit as `physical_size` names it; None where it is not known.
+    steps
+        Size of a step along other axes, with its unit; see `Image`.
+    channels
+        Names of the channels, one a place along ``C``; empty where they are not known.
+    rgb
+        Whether the channels are the colours of one picture.
+    remarks
+        Sentences on what could not be used.
+    """
+
+    name: str
+    axes: str
+    array: LazyArray
+    scale: tuple[float, float] | None = None
+    unit: str | None = None
+    steps: dict[str, Step] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    rgb: bool = False
+    remarks: tuple[str, ...] = ()
+
+
+class MicroscopeFile(Protocol):
+    """A file that is open. Any thread may read the arrays of its scenes, as long as one of them is in use."""
+
+    @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of the scenes, each once, found without reading a pixel."""
+        ...
+
+    def scene(self, number: int) -> Scene:
+        """Return a scene by its place among `scene_names`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file, once no array of it is used any more."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,1 @@
+"""Model packages of the BioImage Model Zoo: read as models of ours, and written from them."""
