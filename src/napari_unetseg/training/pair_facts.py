@@ -140,7 +140,7 @@ def measure_pair(image: Image, mask: NDArray[np.int64]) -> PairFacts:
         areas = np.bincount(pieces.ravel())[1:]
     elif numbers.size:
         torn = _torn(mask, pieces, numbers, areas)
-        merged = _merged(mask, numbers, areas)
+        merged = likely_merged(mask, numbers, areas)
     return PairFacts(
         shape=image.shape,
         channels=len(image.channels_first),
@@ -219,11 +219,19 @@ def _torn(
     return tuple(int(number) for number in numbers[second > np.maximum(SPECK * areas, 1)])
 
 
-def _merged(mask: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]) -> tuple[int, ...]:
-    """Return the numbers that are much larger than the median and, for their kind, far from convex."""
+def likely_merged(mask: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return the numbers that are much larger than the median and, for their kind, far from convex.
+
+    Parameters
+    ----------
+    mask
+        (Y, X).
+    numbers, areas
+        Those of its objects, ascending, and the pixels of each.
+    """
     from skimage.measure import regionprops
 
-    large = numbers[areas > _MERGED_AREA * np.median(areas)]
+    large = numbers[areas > _MERGED_AREA * np.median(areas)] if areas.size else numbers
     if not large.size:
         return ()
     chosen = [*large[:: max(1, len(large) // _MOST_SUSPECTS)]]
