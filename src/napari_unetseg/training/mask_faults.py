@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.language import Sentence
-from napari_unetseg.training.pair_facts import SPECK, likely_merged
 
 FaultKind = Literal[
     "lossy", "palette", "colours", "edges", "background", "unnumbered", "specks", "corners", "pieces", "holes", "tiny",
@@ -30,6 +29,9 @@ FaultKind = Literal[
 * ``numbers``: above 65535, which many programs cannot read.
 """
 
+SPECK = 0.03
+"""Part of the median object's area, or of its own object's largest piece, up to which something is a speck."""
+
 _SMALL = 4  # pixels up to which an extra piece is a speck, whatever the object's size
 _EDGE_LEVELS = 8
 _NEARLY = 0.12
@@ -38,6 +40,10 @@ _EDGE_PART = 0.95
 _MOST_OF_THE_IMAGE = 0.5
 _MOST_OF_THE_BORDER = 0.75
 _FAR_LARGER = 8.0
+_MERGED_AREA = 1.6
+_HOLLOW, _LEAST_HOLLOW = 4.0, 0.05
+_MOST_SUSPECTS = 60
+_TYPICAL = 40
 _FEW = 5
 _NAMED = 6
 _LARGEST_COMMON = np.iinfo(np.uint16).max
@@ -139,6 +145,46 @@ def object_areas(mask: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np
     return numbers, areas
 
 
+def torn_objects(pieces: Pieces) -> tuple[int, ...]:
+    """Return the numbers that are on several pieces of some size that do not even share a corner, ascending."""
+    return tuple(map(int, np.unique(pieces.owners[apart(pieces)])))
+
+
+def apart(pieces: Pieces) -> NDArray[np.bool_]:
+    """Say of each piece whether it is an extra one of some size that does not share a corner with a larger one."""
+    return pieces.is_extra & ~pieces.is_speck & pieces.leads
+
+
+def likely_merged(mask: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return the numbers that are much larger than the median and, for their kind, far from convex.
+
+    Parameters
+    ----------
+    mask
+        (Y, X).
+    numbers, areas
+        Those of its objects, ascending, and the pixels of each.
+    """
+    from skimage.measure import regionprops
+
+    large = numbers[areas > _MERGED_AREA * np.median(areas)] if areas.size else numbers
+    if not large.size:
+        return ()
+    chosen = [*large[:: max(1, len(large) // _MOST_SUSPECTS)]]
+    ordinary = np.setdiff1d(numbers, large)
+    others = [*ordinary[:: max(1, len(ordinary) // _TYPICAL)]]
+    kept = np.zeros(int(numbers[-1]) + 1 if numbers[-1] < mask.size else 0, np.int64)
+    if not kept.size:
+        return ()  # numbers beyond reason, such as colours read as numbers
+    kept[[*chosen, *others]] = [*chosen, *others]
+    solidity = {region.label: float(region.solidity) for region in regionprops(kept[np.maximum(mask, 0)])}
+    usual = np.array([solidity[number] for number in others] or [1.0])
+    typical = float(np.median(usual))
+    spread = 1.48 * float(np.median(np.abs(usual - typical)))
+    least = typical - max(_LEAST_HOLLOW, _HOLLOW * spread)
+    return tuple(int(number) for number in chosen if solidity[number] < least)
+
+
 def far_smaller(areas: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Say of each object, by its pixels, whether it is far smaller than the others; of a few objects none is."""
     if len(areas) < _FEW:
@@ -234,9 +280,8 @@ def _of_objects(
     mask: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64], pieces: Pieces
 ) -> Iterator[MaskFault | None]:
     yield _merged_fault(mask, numbers, areas)
-    large = pieces.is_extra & ~pieces.is_speck
-    yield _pieces_fault("pieces", pieces, large & pieces.leads)
-    yield _pieces_fault("corners", pieces, large & ~pieces.leads)
+    yield _pieces_fault("pieces", pieces, apart(pieces))
+    yield _pieces_fault("corners", pieces, pieces.is_extra & ~pieces.is_speck & ~pieces.leads)
     yield _pieces_fault("specks", pieces, pieces.is_speck)
     tiny = far_smaller(areas)
     yield _sizes_fault("tiny", mask, numbers[tiny], areas[tiny])

@@ -298,7 +298,7 @@ def _has_palette(file: Path) -> bool:
 
 
 def _of_colours(picture: NDArray[np.integer], file: Path) -> NDArray[np.int64]:
-    """Number the colours; black, or else the most frequent one, is background."""
+    """Give each colour a number; black, or else the most frequent one, is background."""
     height, width, _ = picture.shape
     values = picture.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
     colours, places, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -321,7 +321,7 @@ def _mended(mask: CheckedMask, repairs: Collection[FileRepair], output: Path) ->
     numbers = _read(mask.file)
     result = mend(numbers.mask, [repair for repair in REPAIRS if repair in repairs])
     kinds = {fault.kind for fault in numbers.faults}
-    pixels: dict[FileRepair, int] = dict(result.pixels)
+    pixels: dict[FileRepair, int] = {repair: count for repair, count in result.pixels.items()}
     if "colours" in kinds and "colours" in repairs:
         pixels["colours"] = int(np.count_nonzero(result.mask))
     is_new = bool(pixels) or ("palette" in kinds and "palette" in repairs)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.training.mask_faults import (
+    apart,
     background_number,
     far_smaller,
     find_pieces,
@@ -126,11 +127,10 @@ def _mend_specks(mask: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _mend_pieces(mask: NDArray[np.int64]) -> NDArray[np.int64]:
     pieces = find_pieces(mask)
-    apart = np.unique(pieces.clusters[pieces.is_extra & ~pieces.is_speck & pieces.leads])
     # The other pieces of a cluster go with its largest one.
-    place = np.searchsorted(apart, pieces.clusters)
-    is_apart = np.isin(pieces.clusters, apart)
-    new = np.where(is_apart, pieces.owners.max(initial=0) + 1 + place, pieces.owners)
+    clusters = np.unique(pieces.clusters[apart(pieces)])
+    place = np.searchsorted(clusters, pieces.clusters)
+    new = np.where(np.isin(pieces.clusters, clusters), pieces.owners.max(initial=0) + 1 + place, pieces.owners)
     return np.where(mask > 0, np.concatenate([[0], new])[pieces.labels], mask)
 
 
