@@ -81,7 +81,7 @@ class MendedMask:
 
     source: Path
     file: Path
-    pixels: Mapping[FileRepair, int]
+    pixels: Mapping[str, int]
     objects_before: int | None
     objects: int
 
@@ -321,7 +321,7 @@ def _mended(mask: CheckedMask, repairs: Collection[FileRepair], output: Path) ->
     numbers = _read(mask.file)
     result = mend(numbers.mask, [repair for repair in REPAIRS if repair in repairs])
     kinds = {fault.kind for fault in numbers.faults}
-    pixels: dict[FileRepair, int] = {repair: count for repair, count in result.pixels.items()}
+    pixels = dict(result.pixels)
     if "colours" in kinds and "colours" in repairs:
         pixels["colours"] = int(np.count_nonzero(result.mask))
     is_new = bool(pixels) or ("palette" in kinds and "palette" in repairs)

@@ -49,7 +49,7 @@ class Mended:
     """
 
     mask: NDArray[np.int64]
-    pixels: Mapping[Repair, int]
+    pixels: Mapping[str, int]
 
 
 def mend(mask: NDArray[np.int64], repairs: Collection[Repair]) -> Mended:
@@ -62,7 +62,7 @@ def mend(mask: NDArray[np.int64], repairs: Collection[Repair]) -> Mended:
     repairs
         Which; see `Repair`. What is below 0 stays as it is.
     """
-    changed: dict[Repair, int] = {}
+    changed: dict[str, int] = {}
     for _ in range(_MOST_ROUNDS):
         before = mask
         for repair in REPAIRS:
