@@ -58,6 +58,7 @@ def test_faults_are_listed_and_offered_to_be_mended(dialog: MaskDialog, qtbot: A
     assert "Specks: 1 extra piece" in dialog.table.item(0, 2).text()
     assert [repair for repair, box in dialog.boxes.items() if box.isVisible()] == ["specks"]
     assert dialog.mend.isEnabled()
+    assert dialog.message.text.text() == "2 masks looked at, 1 without a fault."
 
 
 def test_mended_copies_can_be_trained_on(dialog: MaskDialog, qtbot: Any, data: Path) -> None:

@@ -283,6 +283,8 @@ class MaskDialog(QDialog):
                 widget.setToolTip(tr(tip))
                 form.addWidget(widget, at, place)
         self._ticks = QGridLayout()
+        self._ticks.setHorizontalSpacing(18)
+        self._ticks.setColumnStretch(_COLUMNS, 1)
         for repair, box in self.boxes.items():
             box.setParent(self)
             box.setToolTip(tr(words.REPAIRS[repair][1]))

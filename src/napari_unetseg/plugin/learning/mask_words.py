@@ -49,7 +49,7 @@ REPAIRS: Mapping[FileRepair, tuple[str, str]] = {
 def checked_line(checked: Sequence[CheckedMask]) -> str:
     """Sum up what was found."""
     sound = sum(not mask.faults and not mask.unreadable for mask in checked)
-    line = tr_count("{count} mask looked at", "{count} masks looked at", len(checked))
+    line = tr_count("{count} mask looked at", "{count} masks looked at", len(checked)).format(count=len(checked))
     return f"{line}, " + tr("{count} without a fault.").format(count=sound)
 
 
