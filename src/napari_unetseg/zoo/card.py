@@ -221,6 +221,8 @@ class ModelCard(_Strict):
         Runtime that the model is meant for; None: whichever is the default. A user's choice goes before it.
     precision
         Arithmetic without which its masks would differ from those of float32; None: whichever is fast. Likewise.
+    authors, citations
+        Who made the model, and what to cite for it, where somebody else did.
     scores
         Measured figures, with the split they were measured on.
     """
@@ -243,6 +245,8 @@ class ModelCard(_Strict):
     backend: BackendName | None = None
     precision: Literal["float32"] | None = None
     training_data: tuple[TrainingData, ...] = ()
+    authors: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
     scores: dict[str, Any] = Field(default_factory=dict)
     weights: WeightsFile
     licence: str

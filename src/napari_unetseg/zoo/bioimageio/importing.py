@@ -220,8 +220,7 @@ def _own_card(description: Description, weights: KnownNetwork | Graph) -> ModelC
     except ValidationError as error:
         _log.info("The card in the package's config is passed over: %s", error)
         return None
-    is_of_weights = hashlib.sha256(save(weights.state)).hexdigest() == card.weights.sha256
-    return card if is_of_weights and card.architecture in weights.architectures else None
+    return card if hashlib.sha256(save(weights.state)).hexdigest() == card.weights.sha256 else None
 
 
 def _kernel_type(weights: KnownNetwork) -> torch.dtype:
