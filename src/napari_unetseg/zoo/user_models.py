@@ -15,9 +15,9 @@ from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.bioimageio.checking import Answer
-from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.bioimageio.importing import Proposal, parameters_of, propose
 from napari_unetseg.zoo.bioimageio.package import is_bioimageio, open_package
+from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.bioimageio.weights import KnownNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
 from napari_unetseg.zoo.conversion import convert_checkpoint

@@ -202,7 +202,9 @@ def _proposed(package: Package, outputs: str | Sequence[str] | None) -> Proposal
         "weights": WeightsFile(file=weights.file.name, sha256=hash_file(weights.file)),
     }
     cards = tuple(
-        ModelCard.model_validate(fields | {"architecture": one, "outputs": _heads_of_network(one, heads, count, channels)})
+        ModelCard.model_validate(
+            fields | {"architecture": one, "outputs": _heads_of_network(one, heads, count, channels)}
+        )
         for one in architectures
     )
     remarks = prepared.remarks + ((remark,) if remark and isinstance(weights, Graph) else ())

@@ -58,6 +58,8 @@ class Package:
     ----------
     path
         What was opened.
+    text
+        Its description as it is written.
     description
         What it says of itself.
     """
@@ -65,7 +67,8 @@ class Package:
     def __init__(self, path: Path, files: "_Folder | _Zip") -> None:
         self.path = path
         self._files = files
-        self.description = _read_description(path, files)
+        self.text = files.text()
+        self.description = _read_description(path, self.text)
 
     def file(self, wanted: FileOf, largest: int) -> Path:
         """Return a file of the package on disk; one in a zip is unpacked into a folder that goes with it.
@@ -196,9 +199,7 @@ class _Folder:
             raise _missing(self._path, inner)
         if not found.resolve().is_relative_to(self.root.resolve()):
             raise ModelError(
-                Sentence(
-                    "{path}: {file} is a link to a file outside the package.", path=self._path, file=str(inner)
-                )
+                Sentence("{path}: {file} is a link to a file outside the package.", path=self._path, file=str(inner))
             )
         if found.stat().st_size > largest:
             raise _too_large(self._path, inner, largest)
@@ -287,15 +288,13 @@ def _wrong(path: Path, reason: object) -> ModelError:
     return ModelError(Sentence("{path}: its description is wrong: {reason}.", path=path, reason=reason))
 
 
-def _read_description(path: Path, files: _Folder | _Zip) -> Description:
+def _read_description(path: Path, text: str) -> Description:
     try:
-        content = read_yaml(files.text())
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         raise _wrong(path, error) from error
     if not isinstance(content, dict) or content.get("type", "model") != "model":
-        raise ModelError(
-            Sentence("{path}: the package holds no model (its type is not 'model').", path=path)
-        )
+        raise ModelError(Sentence("{path}: the package holds no model (its type is not 'model').", path=path))
     version = str(content.get("format_version", ""))
     model = _VERSIONS.get(".".join(version.split(".")[:2]))
     if model is None:
@@ -313,4 +312,3 @@ def _read_description(path: Path, files: _Folder | _Zip) -> Description:
         raise _wrong(path, explain_card_error(error)) from error
     except ValueError as error:
         raise _wrong(path, error) from error
-

@@ -135,7 +135,9 @@ class _Steps:
             )
 
     def _scale_linear(self, operation: Operation) -> None:
-        gain, offset = (_numbers(operation.arguments, key, default) for key, default in (("gain", 1.0), ("offset", 0.0)))
+        gain, offset = (
+            _numbers(operation.arguments, key, default) for key, default in (("gain", 1.0), ("offset", 0.0))
+        )
         self._affine(operation, gain, offset)
 
     def _fixed(self, operation: Operation) -> None:

@@ -102,9 +102,7 @@ class _Output(_Tensor):
         channels = int(sizes.get("c", 0)) if "c" in self.axes else 1
         halo = dict(zip(self.axes, self.halo or [0] * len(self.axes), strict=True))
         operations = tuple(op.operation() for op in self.postprocessing or ())
-        return OutputTensor(
-            self.name, self.axes, channels or None, (), halo, growth, self.data_range, operations, test
-        )
+        return OutputTensor(self.name, self.axes, channels or None, (), halo, growth, self.data_range, operations, test)
 
 
 class Model04(General):

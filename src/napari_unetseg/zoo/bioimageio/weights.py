@@ -90,9 +90,7 @@ def choose_weights(package: Package) -> KnownNetwork | Graph:
 def _known(package: Package, entry: WeightsEntry) -> KnownNetwork:
     file = package.file(entry.file, LARGEST_WEIGHTS)
     checkpoint = read_checkpoint(file, any_ending=True, as_stored=True)
-    return KnownNetwork(
-        file, checkpoint.state, recognise(checkpoint.state), checkpoint.dropped, checkpoint.extras
-    )
+    return KnownNetwork(file, checkpoint.state, recognise(checkpoint.state), checkpoint.dropped, checkpoint.extras)
 
 
 def _because(entry: WeightsEntry, error: ModelError) -> str:
