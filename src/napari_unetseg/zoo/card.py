@@ -271,7 +271,7 @@ class ModelCard(_Strict):
         Measured figures, with the split they were measured on.
     """
 
-    _unsaid = ("channel_roles",)
+    _unsaid = ("channel_roles", "authors", "citations")
 
     format: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
@@ -384,7 +384,9 @@ def read_card(path: Path) -> ModelCard:
     suffix = FOREIGN_SUFFIXES.get(card.architecture.name, ".safetensors")
     if not card.weights.file.endswith(suffix):
         raise ModelError(
-            Sentence("{path}: the model card is wrong: weights.file: it must end in {suffix}.", path=path, suffix=suffix)
+            Sentence(
+                "{path}: the model card is wrong: weights.file: it must end in {suffix}.", path=path, suffix=suffix
+            )
         )
     return card
 
