@@ -87,7 +87,7 @@ def export_command(
 
     With --format bioimageio the file is a zip for other programs and for upload: ONNX and PyTorch weights, intensities,
     shapes and outputs as specification 0.5 states them, a test picture with its answer, a cover and documentation. What
-    the specification has no words for is told. The zip comes back as the same model with 'napari-unetseg convert'. Needs
+    the specification has no words for is told. 'napari-unetseg convert' makes the same model of the zip again. Needs
     pip install "napari-unetseg[onnx]", too.
 
     In int8 the model is kept for 'segment --precision int8' and the window, if its masks of the images in DIR agree

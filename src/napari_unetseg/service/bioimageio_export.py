@@ -150,8 +150,8 @@ def _test_output(
     if not difference <= TOLERANCE:
         raise ModelError(
             Sentence(
-                "{model}: not exported, because by the words of the BioImage Model Zoo its probabilities would differ by "
-                "{difference:.2g}, more than {tolerance:g}. Export it as ONNX.",
+                "{model}: not exported, because by the words of the BioImage Model Zoo its probabilities would differ "
+                "by {difference:.2g}, more than {tolerance:g}. Export it as ONNX.",
                 model=card.name,
                 difference=difference,
                 tolerance=TOLERANCE,

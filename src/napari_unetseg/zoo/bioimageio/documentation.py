@@ -128,8 +128,8 @@ def document(card: ModelCard, authors: Sequence[str], licence: str, differences:
         "## What the fields of this package cannot say",
         _bullets(unsaid(card)),
         "## Use",
-        "In napari-unetseg (`pip install napari-unetseg`), where objects, contours and measurements come out, give this "
-        "package to *Add model...*, or to the command line:",
+        "In napari-unetseg (`pip install napari-unetseg`), where objects, contours and measurements come out, give "
+        "this package to *Add model...*, or to the command line:",
         f"    napari-unetseg convert {card.name}.bioimageio.zip -o {card.name}\n"
         f"    napari-unetseg segment image.tif --model {card.name}",
         "Other programs of the BioImage Model Zoo run the ONNX weights, or the state dict with napari-unetseg "
@@ -156,11 +156,9 @@ def _validation(card: ModelCard) -> str:
     line = headline(card.scores)
     if not line:
         return "No scores were stated."
-    said = [f"{line}."]
-    for key in ("split", "measures"):
-        if isinstance(words := card.scores.get(key), str):
-            said.append(f"{key.capitalize()}: {words}.")
-    return "\n\n".join(said)
+    stated = ((key, card.scores.get(key)) for key in ("split", "measures"))
+    how = (f"{key.capitalize()}: {words}." for key, words in stated if isinstance(words, str))
+    return "\n\n".join([f"{line}.", *how])
 
 
 def _intensities(card: ModelCard) -> str:

@@ -40,15 +40,14 @@ CONFIG_KEY = "napari-unetseg"
 CARD_KEY = "card"
 """Key below it: the model card, as `model.yaml` states it."""
 
-LICENCES = frozenset(
-    """
-    0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC-BY-3.0
-    CC-BY-4.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0 CC-BY-SA-3.0
-    CC-BY-SA-4.0 CC0-1.0 ECL-2.0 EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later ISC
-    LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MIT MIT-0 MPL-2.0 MS-PL NCSA ODbL-1.0 OFL-1.1
-    PDDL-1.0 PostgreSQL Unlicense Zlib
-    """.split()
-)
+_IDENTIFIERS = """
+    0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0
+    CC-BY-3.0 CC-BY-4.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0
+    CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 ECL-2.0 EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later GPL-3.0-only
+    GPL-3.0-or-later ISC LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MIT MIT-0 MPL-2.0 MS-PL
+    NCSA ODbL-1.0 OFL-1.1 PDDL-1.0 PostgreSQL Unlicense Zlib
+"""
+LICENCES = frozenset(_IDENTIFIERS.split())
 """SPDX identifiers that models and data come under."""
 
 _SHORTEST_NAME, _LONGEST_NAME, _LONGEST_DESCRIPTION = 5, 64, 512
@@ -252,6 +251,13 @@ def environment() -> str:
     )
 
 
+class _WithoutReferences(yaml.SafeDumper):
+    """Writes what stands in several places several times, as not every reader follows references."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def write_zip(path: Path, description: Mapping[str, Any], folder: Path) -> None:
     """Write the description and the files of a folder into a zip, which is there only if it is whole.
 
@@ -260,7 +266,7 @@ def write_zip(path: Path, description: Mapping[str, Any], folder: Path) -> None:
     UnetsegError
         If the file cannot be written.
     """
-    text = yaml.safe_dump(dict(description), sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.dump(dict(description), Dumper=_WithoutReferences, sort_keys=False, allow_unicode=True, width=100)
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DESCRIPTION_FILE, text)
         for file in sorted(folder.iterdir()):
