@@ -25,7 +25,7 @@ from napari_unetseg.networks import ARCHITECTURES, SegmentationNetwork
 from napari_unetseg.service.service import SegmentationService
 from napari_unetseg.zoo.bioimageio.cover import draw_cover, write_cover
 from napari_unetseg.zoo.bioimageio.documentation import document, unsaid
-from napari_unetseg.zoo.bioimageio.example_tensors import draw_discs, fit_picture
+from napari_unetseg.zoo.bioimageio.example_tensors import as_tensor, draw_discs, fit_picture
 from napari_unetseg.zoo.bioimageio.export import (
     FILES,
     Statement,
@@ -135,9 +135,9 @@ def export_bioimageio(
 
 def _test_picture(card: ModelCard, sample: Image | None) -> NDArray[Any]:
     if sample is None:
-        return draw_discs(card, smallest_shape(card))
+        return as_tensor(card, draw_discs(card, smallest_shape(card)))
     used = normalise(sample, card.normalisation, card.input_channels).planes
-    return fit_picture(card, np.asarray(used), smallest_shape(card))
+    return as_tensor(card, fit_picture(card, np.asarray(used), smallest_shape(card)))
 
 
 def _test_output(

@@ -160,8 +160,8 @@ def describe_package(card: ModelCard, statement: Statement, folder: Path) -> dic
         "authors": authors,
         "cite": [entry for entry in found if entry],
         "license": statement.licence,
-        "documentation": file(FILES.documentation),
-        "covers": [file(FILES.cover)],
+        "documentation": FILES.documentation,
+        "covers": [FILES.cover],
         "tags": ["segmentation", "unet2d", "2d", "pytorch", "onnx", "napari", "napari-unetseg", card.name],
         "timestamp": datetime.now(UTC).replace(microsecond=0).isoformat(),
         "inputs": [
@@ -226,7 +226,7 @@ def _input_words(card: ModelCard) -> str:
 
 def _training_data(card: ModelCard) -> dict[str, Any]:
     """Describe all that a model learned from as one data set, as the zoo has room for one."""
-    licences = sorted({data.licence for data in card.training_data})
+    licences = {data.licence.replace(" ", "-") for data in card.training_data}
     lines = (f"{source_words(data)} ({data.images} images, {data.licence})" for data in card.training_data)
     found = (citation_of(source_words(data)) for data in card.training_data)
     data: dict[str, Any] = {
@@ -237,8 +237,8 @@ def _training_data(card: ModelCard) -> dict[str, Any]:
         "cite": [entry for entry in found if entry],
         "tags": ["segmentation"],
     }
-    if len(licences) == 1 and licences[0] in LICENCES:
-        data["license"] = licences[0]
+    if len(licences) == 1 and licences <= LICENCES:
+        (data["license"],) = licences
     return data
 
 
