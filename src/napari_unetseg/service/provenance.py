@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 _DECODING = ("numpy", "scipy", "scikit-image")
 
 # What of a card decides the numbers, the parameters aside, which are recorded as they were used.
-_DECISIVE = {"architecture", "input_channels", "object_size", "normalisation", "image_size", "outputs", "decoder"}
+_DECISIVE = {
+    "architecture",
+    "channel_roles",
+    "decoder",
+    "image_size",
+    "input_channels",
+    "normalisation",
+    "object_size",
+    "outputs",
+}
 
 
 @dataclass(frozen=True)
