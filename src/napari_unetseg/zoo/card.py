@@ -384,7 +384,9 @@ def read_card(path: Path) -> ModelCard:
     suffix = FOREIGN_SUFFIXES.get(card.architecture.name, ".safetensors")
     if not card.weights.file.endswith(suffix):
         raise ModelError(
-            Sentence("{path}: the model card is wrong: weights.file: it must end in {suffix}.", path=path, suffix=suffix)
+            Sentence(
+                "{path}: the model card is wrong: weights.file: it must end in {suffix}.", path=path, suffix=suffix
+            )
         )
     return card
 

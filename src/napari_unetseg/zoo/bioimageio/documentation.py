@@ -27,6 +27,14 @@ _HEADS: Mapping[str, str] = {
     "flow_y": "which way, from top to bottom, the middle of the object lies",
     "flow_x": "which way, from left to right, the middle of the object lies",
 }
+_UNET = "Ronneberger et al., U-Net, MICCAI 2015, 10.1007/978-3-319-24574-4_28"
+_PUBLISHED: Mapping[str, str] = {
+    "unet": _UNET,
+    "subpixel_unet": _UNET,
+    "cbam_resunet": "Woo et al., CBAM: convolutional block attention module, ECCV 2018, 10.1007/978-3-030-01234-2_1",
+    "hrnet": "Wang et al., Deep high-resolution representation learning, TPAMI 2020, 10.1109/TPAMI.2020.2983686",
+    "attention_unet": "Oktay et al., Attention U-Net, MIDL 2018, https://arxiv.org/abs/1804.03999",
+}
 _DOI = re.compile(r"10\.\d{4,9}/[^\s,;\"<>]+[^\s,;\"<>.)]")
 _URL = re.compile(r"https?://[^\s,;\"<>]+[^\s,;\"<>.)]")
 _GITHUB = re.compile(r"\bgithub ([\w.-]+/[\w.-]+)")
@@ -48,6 +56,11 @@ def citation_of(words: str) -> dict[str, str] | None:
     if found := _BROAD.search(words):
         return {"text": words, "url": f"https://bbbc.broadinstitute.org/{found[0]}"}
     return None
+
+
+def network_citation(card: ModelCard) -> str:
+    """Return where the model's kind of network was published."""
+    return _PUBLISHED[card.architecture.name]
 
 
 def source_words(data: TrainingData) -> str:

@@ -20,7 +20,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.bioimageio.documentation import citation_of, source_words
+from napari_unetseg.zoo.bioimageio.documentation import citation_of, network_citation, source_words
 from napari_unetseg.zoo.bioimageio.operations import (
     INPUT,
     OUTPUT,
@@ -65,7 +65,7 @@ class Files:
     test_output: str = "test_output.npy"
     sample_input: str = "sample_input.tif"
     sample_output: str = "sample_output.tif"
-    cover: str = "cover.png"
+    cover: str = "cover.jpg"
     documentation: str = "README.md"
 
 
@@ -151,7 +151,8 @@ def describe_package(card: ModelCard, statement: Statement, folder: Path) -> dic
         return {"source": name, "sha256": hash_file(folder / name)}
 
     authors = [{"name": name.replace("/", "-")} for name in statement.authors]
-    found = (citation_of(words) for words in (*statement.cite, *map(source_words, card.training_data)))
+    sources = (*statement.cite, *map(source_words, card.training_data), network_citation(card))
+    found = (citation_of(words) for words in sources)
     description: dict[str, Any] = {
         "format_version": SPEC_VERSION,
         "type": "model",
