@@ -42,8 +42,7 @@ def export_command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="With --format bioimageio: who made the model; repeat it for several. Default, for bundled models "
-            "alone: their makers.",
+            help="With --format bioimageio: who made the model; repeat it for several. Default: the model card's.",
         ),
     ] = None,
     licence: Annotated[
@@ -140,13 +139,14 @@ def _write_bioimageio(
     from napari_unetseg.service.bioimageio_export import export_bioimageio
 
     is_ours = package.origin == "bundled"
-    if not authors and not is_ours:
+    authors = authors or package.card.authors or ((_MAKERS,) if is_ours else ())
+    if not authors:
         raise typer.BadParameter("Say who made the model: --author NAME.")
     drawn = samples.SAMPLES[_SAMPLE_OF.get(package.name, package.name)]() if is_ours and sample is None else None
     written = export_bioimageio(
         package,
         path,
-        authors=authors or (_MAKERS,),
+        authors=authors,
         licence=licence,
         cite=cite,
         sample=drawn if sample is None else read_image(sample),

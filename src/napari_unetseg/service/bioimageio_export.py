@@ -84,7 +84,7 @@ def export_bioimageio(
     licence
         SPDX identifier; None: what the card says.
     cite
-        What to cite, each with a DOI or an address, beside what the training data ask for.
+        What to cite, each with a DOI or an address, beside what the card and the training data ask for.
     sample
         A plane that the model is meant for: its objects are on the cover, and its middle is the test input. None: drawn
         discs.

@@ -43,7 +43,7 @@ def _square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def write_cover(path: Path, cover: NDArray[np.uint8]) -> None:
-    """Write it as a JPEG with colours at full resolution, which the outlines need, below the 500 KB the zoo asks for."""
+    """Write it as a JPEG below the 500 KB that the zoo asks for, with the colours of outlines at full resolution."""
     from PIL import Image as Picture
 
     Picture.fromarray(cover).save(path, quality=88, subsampling=0, optimize=True)

@@ -83,7 +83,7 @@ class Statement:
     licence
         SPDX identifier of the weights' licence.
     cite
-        What to cite, each with a DOI or an address, beside what the training data ask for.
+        What to cite, each with a DOI or an address, beside what the card and the training data ask for.
     network_class
         Name of the network's class in `napari_unetseg.networks`.
     opset
@@ -151,7 +151,7 @@ def describe_package(card: ModelCard, statement: Statement, folder: Path) -> dic
         return {"source": name, "sha256": hash_file(folder / name)}
 
     authors = [{"name": name.replace("/", "-")} for name in statement.authors]
-    sources = (*statement.cite, *map(source_words, card.training_data), network_citation(card))
+    sources = (*statement.cite, *card.citations, *map(source_words, card.training_data), network_citation(card))
     found = (citation_of(words) for words in sources)
     description: dict[str, Any] = {
         "format_version": SPEC_VERSION,
