@@ -42,8 +42,7 @@ def export_command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="With --format bioimageio: who made the model; repeat it for several. Default, for bundled models "
-            "alone: their makers.",
+            help="With --format bioimageio: who made the model; repeat it for several. Default: the model card's.",
         ),
     ] = None,
     licence: Annotated[
@@ -87,7 +86,7 @@ def export_command(
 
     With --format bioimageio the file is a zip for other programs and for upload: ONNX and PyTorch weights, intensities,
     shapes and outputs as specification 0.5 states them, a test picture with its answer, a cover and documentation. What
-    the specification has no words for is told. The zip comes back as the same model with 'napari-unetseg convert'. Needs
+    the specification has no words for is told. 'napari-unetseg convert' makes the same model of the zip again. Needs
     pip install "napari-unetseg[onnx]", too.
 
     In int8 the model is kept for 'segment --precision int8' and the window, if its masks of the images in DIR agree
@@ -115,9 +114,10 @@ def export_command(
 
 def _write_onnx(package: "ModelPackage", path: Path) -> None:
     from napari_unetseg.inference.backends.onnx_export import export_onnx
-    from napari_unetseg.zoo.network_loading import load_network
+    from napari_unetseg.language import Sentence
+    from napari_unetseg.zoo.network_loading import load_own_network
 
-    exported = export_onnx(load_network(package), package.card, path)
+    exported = export_onnx(load_own_network(package, Sentence("exported")), package.card, path)
     sizes = ", ".join(f"{height} x {width}" for _, _, height, width in exported.shapes)
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
     typer.echo(f"Largest difference from PyTorch: {exported.difference:.2g}, on random images of {sizes}.")
@@ -140,13 +140,14 @@ def _write_bioimageio(
     from napari_unetseg.service.bioimageio_export import export_bioimageio
 
     is_ours = package.origin == "bundled"
-    if not authors and not is_ours:
+    authors = authors or package.card.authors or ((_MAKERS,) if is_ours else ())
+    if not authors:
         raise typer.BadParameter("Say who made the model: --author NAME.")
     drawn = samples.SAMPLES[_SAMPLE_OF.get(package.name, package.name)]() if is_ours and sample is None else None
     written = export_bioimageio(
         package,
         path,
-        authors=authors or (_MAKERS,),
+        authors=authors,
         licence=licence,
         cite=cite,
         sample=drawn if sample is None else read_image(sample),

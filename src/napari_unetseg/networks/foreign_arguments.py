@@ -84,7 +84,9 @@ class ForeignArguments(BaseModel):
             if "c" not in axes and count > 1:
                 raise ValueError(f"{name} {axes!r} has no c, but there are {count} channels")
         if self.channels and len(self.channels) != self.out_channels:
-            raise ValueError(f"channels names {len(self.channels)} of the answer, but out_channels is {self.out_channels}")
+            raise ValueError(
+                f"channels names {len(self.channels)} of the answer, but out_channels is {self.out_channels}"
+            )
         if self.largest is not None and self.largest < self.smallest:
             raise ValueError("largest must not be below smallest")
         if self.largest is not None and 2 * self.halo >= self.largest_side:

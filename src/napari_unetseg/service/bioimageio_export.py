@@ -25,7 +25,7 @@ from napari_unetseg.networks import ARCHITECTURES, SegmentationNetwork
 from napari_unetseg.service.service import SegmentationService
 from napari_unetseg.zoo.bioimageio.cover import draw_cover, write_cover
 from napari_unetseg.zoo.bioimageio.documentation import document, unsaid
-from napari_unetseg.zoo.bioimageio.example_tensors import draw_discs, fit_picture
+from napari_unetseg.zoo.bioimageio.example_tensors import as_tensor, draw_discs, fit_picture
 from napari_unetseg.zoo.bioimageio.export import (
     FILES,
     Statement,
@@ -84,7 +84,7 @@ def export_bioimageio(
     licence
         SPDX identifier; None: what the card says.
     cite
-        What to cite, each with a DOI or an address, beside what the training data ask for.
+        What to cite, each with a DOI or an address, beside what the card and the training data ask for.
     sample
         A plane that the model is meant for: its objects are on the cover, and its middle is the test input. None: drawn
         discs.
@@ -135,9 +135,9 @@ def export_bioimageio(
 
 def _test_picture(card: ModelCard, sample: Image | None) -> NDArray[Any]:
     if sample is None:
-        return draw_discs(card, smallest_shape(card))
+        return as_tensor(card, draw_discs(card, smallest_shape(card)))
     used = normalise(sample, card.normalisation, card.input_channels).planes
-    return fit_picture(card, np.asarray(used), smallest_shape(card))
+    return as_tensor(card, fit_picture(card, np.asarray(used), smallest_shape(card)))
 
 
 def _test_output(
@@ -150,8 +150,8 @@ def _test_output(
     if not difference <= TOLERANCE:
         raise ModelError(
             Sentence(
-                "{model}: not exported, because by the words of the BioImage Model Zoo its probabilities would differ by "
-                "{difference:.2g}, more than {tolerance:g}. Export it as ONNX.",
+                "{model}: not exported, because by the words of the BioImage Model Zoo its probabilities would differ "
+                "by {difference:.2g}, more than {tolerance:g}. Export it as ONNX.",
                 model=card.name,
                 difference=difference,
                 tolerance=TOLERANCE,

@@ -27,6 +27,14 @@ _HEADS: Mapping[str, str] = {
     "flow_y": "which way, from top to bottom, the middle of the object lies",
     "flow_x": "which way, from left to right, the middle of the object lies",
 }
+_UNET = "Ronneberger et al., U-Net, MICCAI 2015, 10.1007/978-3-319-24574-4_28"
+_PUBLISHED: Mapping[str, str] = {
+    "unet": _UNET,
+    "subpixel_unet": _UNET,
+    "cbam_resunet": "Woo et al., CBAM: convolutional block attention module, ECCV 2018, 10.1007/978-3-030-01234-2_1",
+    "hrnet": "Wang et al., Deep high-resolution representation learning, TPAMI 2020, 10.1109/TPAMI.2020.2983686",
+    "attention_unet": "Oktay et al., Attention U-Net, MIDL 2018, https://arxiv.org/abs/1804.03999",
+}
 _DOI = re.compile(r"10\.\d{4,9}/[^\s,;\"<>]+[^\s,;\"<>.)]")
 _URL = re.compile(r"https?://[^\s,;\"<>]+[^\s,;\"<>.)]")
 _GITHUB = re.compile(r"\bgithub ([\w.-]+/[\w.-]+)")
@@ -48,6 +56,11 @@ def citation_of(words: str) -> dict[str, str] | None:
     if found := _BROAD.search(words):
         return {"text": words, "url": f"https://bbbc.broadinstitute.org/{found[0]}"}
     return None
+
+
+def network_citation(card: ModelCard) -> str:
+    """Return where the model's kind of network was published."""
+    return _PUBLISHED[card.architecture.name]
 
 
 def source_words(data: TrainingData) -> str:
@@ -128,8 +141,8 @@ def document(card: ModelCard, authors: Sequence[str], licence: str, differences:
         "## What the fields of this package cannot say",
         _bullets(unsaid(card)),
         "## Use",
-        "In napari-unetseg (`pip install napari-unetseg`), where objects, contours and measurements come out, give this "
-        "package to *Add model...*, or to the command line:",
+        "In napari-unetseg (`pip install napari-unetseg`), where objects, contours and measurements come out, give "
+        "this package to *Add model...*, or to the command line:",
         f"    napari-unetseg convert {card.name}.bioimageio.zip -o {card.name}\n"
         f"    napari-unetseg segment image.tif --model {card.name}",
         "Other programs of the BioImage Model Zoo run the ONNX weights, or the state dict with napari-unetseg "
@@ -156,11 +169,9 @@ def _validation(card: ModelCard) -> str:
     line = headline(card.scores)
     if not line:
         return "No scores were stated."
-    said = [f"{line}."]
-    for key in ("split", "measures"):
-        if isinstance(words := card.scores.get(key), str):
-            said.append(f"{key.capitalize()}: {words}.")
-    return "\n\n".join(said)
+    stated = ((key, card.scores.get(key)) for key in ("split", "measures"))
+    how = (f"{key.capitalize()}: {words}." for key, words in stated if isinstance(words, str))
+    return "\n\n".join([f"{line}.", *how])
 
 
 def _intensities(card: ModelCard) -> str:

@@ -37,7 +37,8 @@ def draw_discs(card: ModelCard, shape: tuple[int, int]) -> NDArray[np.uint8]:
             grey[box] = np.maximum(grey[box], disc)
     grey += rng.normal(0, 0.01, shape)
     shades = np.linspace(1, 0.8, card.input_channels)[:, np.newaxis, np.newaxis]
-    return (255 * shades * grey).clip(0, 255).round().astype(np.uint8)
+    picture: NDArray[np.uint8] = (255 * shades * grey).clip(0, 255).round().astype(np.uint8)
+    return picture
 
 
 def fit_picture(card: ModelCard, planes: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -51,7 +52,7 @@ def fit_picture(card: ModelCard, planes: NDArray[Any], shape: tuple[int, int]) -
     Returns
     -------
     array (channels of the model, Y, X)
-        Of a type that the zoo knows: uint8 where the card needs the full range of one.
+        In its own type, but uint8 where the card needs the full range of one.
     """
     for axis, wanted in enumerate(shape, start=1):
         have = planes.shape[axis]
@@ -63,10 +64,13 @@ def fit_picture(card: ModelCard, planes: NDArray[Any], shape: tuple[int, int]) -
     planes = np.repeat(planes, card.input_channels // len(planes), axis=0)
     if isinstance(card.normalisation, MeanStd) and planes.dtype != np.uint8:
         low, high = float(planes.min()), float(planes.max())
-        return ((planes - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8)
-    if planes.dtype.kind in "iu":
-        return np.ascontiguousarray(planes, planes.dtype.newbyteorder("="))
-    return np.ascontiguousarray(planes, np.float32)
+        planes = ((planes - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8)
+    return planes
+
+
+def as_tensor(card: ModelCard, picture: NDArray[Any]) -> NDArray[Any]:
+    """Return a picture in the type that the package states: uint8 where the card needs a full range, else float32."""
+    return np.ascontiguousarray(picture, np.uint8 if isinstance(card.normalisation, MeanStd) else np.float32)
 
 
 def _mirrored(have: int, wanted: int) -> NDArray[np.intp]:

@@ -20,7 +20,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.bioimageio.documentation import citation_of, source_words
+from napari_unetseg.zoo.bioimageio.documentation import citation_of, network_citation, source_words
 from napari_unetseg.zoo.bioimageio.operations import (
     INPUT,
     OUTPUT,
@@ -40,15 +40,14 @@ CONFIG_KEY = "napari-unetseg"
 CARD_KEY = "card"
 """Key below it: the model card, as `model.yaml` states it."""
 
-LICENCES = frozenset(
-    """
-    0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC-BY-3.0
-    CC-BY-4.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0 CC-BY-SA-3.0
-    CC-BY-SA-4.0 CC0-1.0 ECL-2.0 EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later ISC
-    LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MIT MIT-0 MPL-2.0 MS-PL NCSA ODbL-1.0 OFL-1.1
-    PDDL-1.0 PostgreSQL Unlicense Zlib
-    """.split()
-)
+_IDENTIFIERS = """
+    0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0
+    CC-BY-3.0 CC-BY-4.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0
+    CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 ECL-2.0 EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later GPL-3.0-only
+    GPL-3.0-or-later ISC LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MIT MIT-0 MPL-2.0 MS-PL
+    NCSA ODbL-1.0 OFL-1.1 PDDL-1.0 PostgreSQL Unlicense Zlib
+"""
+LICENCES = frozenset(_IDENTIFIERS.split())
 """SPDX identifiers that models and data come under."""
 
 _SHORTEST_NAME, _LONGEST_NAME, _LONGEST_DESCRIPTION = 5, 64, 512
@@ -66,7 +65,7 @@ class Files:
     test_output: str = "test_output.npy"
     sample_input: str = "sample_input.tif"
     sample_output: str = "sample_output.tif"
-    cover: str = "cover.png"
+    cover: str = "cover.jpg"
     documentation: str = "README.md"
 
 
@@ -84,7 +83,7 @@ class Statement:
     licence
         SPDX identifier of the weights' licence.
     cite
-        What to cite, each with a DOI or an address, beside what the training data ask for.
+        What to cite, each with a DOI or an address, beside what the card and the training data ask for.
     network_class
         Name of the network's class in `napari_unetseg.networks`.
     opset
@@ -152,7 +151,8 @@ def describe_package(card: ModelCard, statement: Statement, folder: Path) -> dic
         return {"source": name, "sha256": hash_file(folder / name)}
 
     authors = [{"name": name.replace("/", "-")} for name in statement.authors]
-    found = (citation_of(words) for words in (*statement.cite, *map(source_words, card.training_data)))
+    sources = (*statement.cite, *card.citations, *map(source_words, card.training_data), network_citation(card))
+    found = (citation_of(words) for words in sources)
     description: dict[str, Any] = {
         "format_version": SPEC_VERSION,
         "type": "model",
@@ -161,8 +161,8 @@ def describe_package(card: ModelCard, statement: Statement, folder: Path) -> dic
         "authors": authors,
         "cite": [entry for entry in found if entry],
         "license": statement.licence,
-        "documentation": file(FILES.documentation),
-        "covers": [file(FILES.cover)],
+        "documentation": FILES.documentation,
+        "covers": [FILES.cover],
         "tags": ["segmentation", "unet2d", "2d", "pytorch", "onnx", "napari", "napari-unetseg", card.name],
         "timestamp": datetime.now(UTC).replace(microsecond=0).isoformat(),
         "inputs": [
@@ -227,7 +227,7 @@ def _input_words(card: ModelCard) -> str:
 
 def _training_data(card: ModelCard) -> dict[str, Any]:
     """Describe all that a model learned from as one data set, as the zoo has room for one."""
-    licences = sorted({data.licence for data in card.training_data})
+    licences = {data.licence.replace(" ", "-") for data in card.training_data}
     lines = (f"{source_words(data)} ({data.images} images, {data.licence})" for data in card.training_data)
     found = (citation_of(source_words(data)) for data in card.training_data)
     data: dict[str, Any] = {
@@ -238,8 +238,8 @@ def _training_data(card: ModelCard) -> dict[str, Any]:
         "cite": [entry for entry in found if entry],
         "tags": ["segmentation"],
     }
-    if len(licences) == 1 and licences[0] in LICENCES:
-        data["license"] = licences[0]
+    if len(licences) == 1 and licences <= LICENCES:
+        (data["license"],) = licences
     return data
 
 
@@ -252,6 +252,13 @@ def environment() -> str:
     )
 
 
+class _WithoutReferences(yaml.SafeDumper):
+    """Writes what stands in several places several times, as not every reader follows references."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def write_zip(path: Path, description: Mapping[str, Any], folder: Path) -> None:
     """Write the description and the files of a folder into a zip, which is there only if it is whole.
 
@@ -260,7 +267,7 @@ def write_zip(path: Path, description: Mapping[str, Any], folder: Path) -> None:
     UnetsegError
         If the file cannot be written.
     """
-    text = yaml.safe_dump(dict(description), sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.dump(dict(description), Dumper=_WithoutReferences, sort_keys=False, allow_unicode=True, width=100)
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DESCRIPTION_FILE, text)
         for file in sorted(folder.iterdir()):

@@ -197,7 +197,8 @@ def _apply(kind: str, options: Mapping[str, Any], values: NDArray[np.float32]) -
     else:
         assert kind == "sigmoid", kind  # noqa: S101 (no other is stated above)
         result = 1 / (1 + np.exp(-values.astype(np.float64)))
-    return result.astype(np.float32)
+    found: NDArray[np.float32] = result.astype(np.float32)
+    return found
 
 
 def _column(numbers: float | Sequence[float]) -> NDArray[np.float64]:
