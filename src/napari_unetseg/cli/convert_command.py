@@ -44,7 +44,7 @@ def convert_command(
         typer.Argument(
             metavar="CHECKPOINT",
             help="A .pth, .pt, .ckpt or .safetensors file; or a package of the BioImage Model Zoo: a .zip, its folder, "
-            "or the rdf.yaml or bioimageio.yaml in it.",
+            "or the rdf.yaml or bioimageio.yaml in it; or a model folder, whose network another program wrote.",
         ),
     ],
     output: Annotated[
@@ -121,11 +121,15 @@ def convert_command(
         changes["image_size"] = parse_size(image_size)
     with plain_errors():
         from napari_unetseg.zoo.bioimageio.package import is_bioimageio
+        from napari_unetseg.zoo.card import CARD_FILE
 
         if is_bioimageio(checkpoint):
             _convert_package(
                 checkpoint, output, changes, outputs, consent=allow_foreign_network, keep_different=keep_different
             )
+            return
+        if (checkpoint / CARD_FILE).is_file():
+            _copy_model(checkpoint, output, changes, consent=allow_foreign_network)
             return
         import torch
 
@@ -166,6 +170,19 @@ def _convert_package(
         f"model     {card.name} in {converted.model.path}",
     ]
     typer.echo("\n".join(lines))
+
+
+def _copy_model(source: Path, output: Path, changes: dict[str, Any], *, consent: bool) -> None:
+    from napari_unetseg.errors import ModelError
+    from napari_unetseg.zoo.card import as_name
+    from napari_unetseg.zoo.user_models import copy_package
+
+    if output.exists() and any(output.iterdir()):
+        raise ModelError(f"{output}: this folder is not empty. Choose another one.")
+    if output.exists():
+        output.rmdir()
+    model = copy_package(source, output, {"name": as_name(output.absolute().name)} | changes, consent=consent)
+    typer.echo(f"model     {model.card.name} in {model.path}")
 
 
 def parse_size(words: str) -> tuple[int, int] | None:

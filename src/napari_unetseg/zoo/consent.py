@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo import registry
 from napari_unetseg.zoo.card import NETWORK_TITLES, ModelCard
 
@@ -28,6 +29,11 @@ def is_allowed(sha256: str) -> bool:
         If the list cannot be read.
     """
     return sha256 in _allowed()
+
+
+def needs_consent(card: ModelCard) -> bool:
+    """Whether another program wrote the network of a card, and nobody allowed it yet."""
+    return is_foreign(card.architecture.name) and not is_allowed(card.weights.sha256)
 
 
 def allow_network(card: ModelCard) -> None:

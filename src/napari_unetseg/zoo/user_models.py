@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo.bioimageio.checking import Answer
 from napari_unetseg.zoo.bioimageio.importing import Proposal, parameters_of, propose
 from napari_unetseg.zoo.bioimageio.package import is_bioimageio, open_package
 from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.bioimageio.weights import KnownNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
+from napari_unetseg.zoo.consent import allow_network, needs_consent
 from napari_unetseg.zoo.conversion import convert_checkpoint
 from napari_unetseg.zoo.import_checkpoint import describe_matches
 from napari_unetseg.zoo.network_loading import load_network
-from napari_unetseg.zoo.registry import list_models, read_package, taken_names, user_model_folder
+from napari_unetseg.zoo.registry import ModelPackage, list_models, read_package, taken_names, user_model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,9 +67,9 @@ class Candidate:
         return self.proposal.is_own if self.proposal else self.source.is_dir()
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether it brings a network of its own, which is only run with consent."""
-        return self.proposal is not None and self.proposal.is_foreign
+    def needs_consent(self) -> bool:
+        """Whether another program wrote its network, which has to be allowed to run here first."""
+        return needs_consent(self.cards[0])
 
 
 def examine(path: Path) -> Candidate:
@@ -149,7 +151,7 @@ def add_model(
         if candidate.proposal is not None:
             convert_bioimageio(candidate.source, temporary, changes, consent=consent, answer=answer)
         elif candidate.is_package:
-            _copy_package(candidate.source, temporary, changes)
+            copy_package(candidate.source, temporary, changes, consent=consent)
         else:
             convert_checkpoint(candidate.source, temporary, changes)
         if cancel is not None and cancel():
@@ -178,27 +180,48 @@ def _examine_bioimageio(path: Path) -> Candidate:
 
 def _examine_package(folder: Path) -> Candidate:
     package = read_package(folder, "path")
-    # Compares the SHA-256 and the shapes of the weights.
-    network = load_network(package)
+    if not is_foreign(package.card.architecture.name):
+        # Compares the SHA-256 and the shapes of the weights.
+        load_network(package)
     return Candidate(
         source=package.path,
         cards=(package.card,),
-        parameters=(sum(value.numel() for value in network.parameters()),),
+        parameters=(parameters_of(package.card),),
         dropped=(),
         extras=(),
         size=package.weights.stat().st_size,
     )
 
 
-def _copy_package(source: Path, folder: Path, changes: Mapping[str, Any]) -> None:
+def copy_package(source: Path, folder: Path, changes: Mapping[str, Any], *, consent: bool = False) -> ModelPackage:
+    """Copy a model package, under the names in `changes`, and see that it can be loaded.
+
+    Parameters
+    ----------
+    source, folder
+        From where to where; made.
+    changes
+        `name` and `display_name`, where they are to be others.
+    consent
+        Whether a network that another program wrote may run on this computer.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used; the message names the file.
+    """
     package = read_package(source, "path")
-    folder.mkdir()
+    if consent and needs_consent(package.card):
+        allow_network(package.card)
+    folder.mkdir(parents=True)
     shutil.copyfile(package.weights, folder / package.card.weights.file)
     if (answer := package.path / KNOWN_ANSWER_FILE).is_file():
         shutil.copyfile(answer, folder / KNOWN_ANSWER_FILE)
     fields = package.card.model_dump() | {key: changes[key] for key in ("name", "display_name") if key in changes}
     write_card(ModelCard.model_validate(fields), folder / CARD_FILE)
-    load_network(read_package(folder, "path"))
+    copied = read_package(folder, "path")
+    load_network(copied)
+    return copied
 
 
 @contextmanager

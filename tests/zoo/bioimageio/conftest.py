@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def write_zoo_package(tmp_path: Path) -> WritePackage:
         network, pixels = unet(len(names)), picture()
         low, high = np.percentile(pixels, [1, 99])
         write_files(folder, network, pixels, sigmoid(answer_to(network, (pixels - low) / (high - low + 1e-6))))
-        description = described_0_5(folder, [SCALE_RANGE], [{"id": "sigmoid"}], list(names))
+        description = described_0_5(folder, [deepcopy(SCALE_RANGE)], [{"id": "sigmoid"}], list(names))
         if edit is not None:
             edit(description)
         return write_description(folder, description)

@@ -7,14 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from napari_unetseg.errors import ModelError
-from napari_unetseg.service.package_check import answer_of
-from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
-from napari_unetseg.zoo.card import Head, Linear, Percentile, ZScore
-from napari_unetseg.zoo.network_loading import load_network
-from napari_unetseg.zoo.registry import read_package
-
 from tests.zoo.bioimageio.conftest import (
     WritePackage,
     answer_to,
@@ -25,6 +17,13 @@ from tests.zoo.bioimageio.conftest import (
     write_description,
     write_files,
 )
+
+from napari_unetseg.errors import ModelError
+from napari_unetseg.service.package_check import answer_of
+from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
+from napari_unetseg.zoo.card import Head, Linear, Percentile, ZScore
+from napari_unetseg.zoo.network_loading import load_network
+from napari_unetseg.zoo.registry import read_package
 
 
 def test_a_package_with_halo_and_scale_range_becomes_a_model_that_answers_as_it_says(

@@ -154,7 +154,7 @@ def _add(
 ) -> Sequence[Listed]:
     from napari_unetseg.zoo.user_models import add_model
 
-    if candidate.proposal is None:
+    if candidate.proposal is None and not consent:
         add_model(candidate, changes, task.cancelled)
     else:
         from napari_unetseg.service.package_check import answer_of

@@ -121,7 +121,7 @@ class AddModelDialog(QDialog):
     @property
     def consents(self) -> bool:
         """Whether the user trusts who made a network that the file brings along."""
-        return self._candidate.is_foreign and self.consent.isChecked()
+        return self._candidate.needs_consent and self.consent.isChecked()
 
     def _card(self) -> ModelCard:
         return self._candidate.cards[self.network.currentIndex()]
@@ -148,7 +148,7 @@ class AddModelDialog(QDialog):
         if not fault and self.meanings:
             fault = words.meanings_fault([box.currentData() for box in self.meanings])
         self.fault.setText(fault)
-        waits = self._candidate.is_foreign and not self.consent.isChecked()
+        waits = self._candidate.needs_consent and not self.consent.isChecked()
         if self.add is not None:
             self.add.setEnabled(not fault and not waits)
             self.add.setToolTip(fault or tr(words.CONSENT_TIP if waits else _ADD_TIP))
@@ -162,9 +162,9 @@ class AddModelDialog(QDialog):
         column.addLayout(self._form())
         self.advice.setWordWrap(True)
         asked = self._candidate.proposal is None and not self._candidate.is_package
-        self.advice.setVisible(asked or self._candidate.is_foreign)
+        self.advice.setVisible(asked or self._candidate.needs_consent)
         column.addWidget(self.advice)
-        self.consent.setVisible(self._candidate.is_foreign)
+        self.consent.setVisible(self._candidate.needs_consent)
         column.addWidget(self.consent)
         column.addStretch()
         column.addWidget(self.buttons)

@@ -40,7 +40,7 @@ FILE, NETWORK, PARAMETERS, LEFT_OUT = mark("File"), mark("Network"), mark("Param
 MADE_BY, LICENCE, CITE, NOTES = mark("Made by"), mark("Licence"), mark("Cite"), mark("Notes")
 CONSENT = mark("I trust who made it: run its own network")
 CONSENT_REASON = mark(
-    "This package brings its own network, as {kind}: a program that somebody else made. It runs on this computer. The "
+    "This model brings its own network, as {kind}: a program that somebody else made, which runs on this computer. "
     "Python code of a package never does."
 )
 CONSENT_TIP = mark(
@@ -118,7 +118,7 @@ def describe_candidate(candidate: "Candidate", index: int) -> dict[str, str]:
         NETWORK: network(card),
         PARAMETERS: tr("{millions:.2f} million").format(millions=candidate.parameters[index] / 1e6),
     }
-    if candidate.is_foreign:
+    if not candidate.parameters[index]:
         del read[PARAMETERS]
     if candidate.proposal is not None:
         return read | _describe_origin(candidate.proposal)

@@ -17,6 +17,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import build
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo.bioimageio.checking import (
     Answer,
     Comparison,
@@ -33,9 +34,9 @@ from napari_unetseg.zoo.bioimageio.processing import (
     translate_postprocessing,
     translate_preprocessing,
 )
-from napari_unetseg.zoo.bioimageio.weights import GRAPH_ENDINGS, Graph, KnownNetwork, choose_weights
-from napari_unetseg.zoo.card import CARD_FILE, Architecture, Head, ModelCard, WeightsFile, as_name, write_card
-from napari_unetseg.zoo.packaging import write_package
+from napari_unetseg.zoo.bioimageio.weights import Graph, KnownNetwork, choose_weights
+from napari_unetseg.zoo.card import Architecture, Head, ModelCard, WeightsFile, as_name
+from napari_unetseg.zoo.packaging import write_foreign_package, write_package
 from napari_unetseg.zoo.registry import ModelPackage, read_package
 
 _log = logging.getLogger(__name__)
@@ -85,11 +86,6 @@ class Proposal:
     remarks: tuple[str, ...]
     is_own: bool = False
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the package brings a network of its own, which is only run with consent."""
-        return isinstance(self.weights, Graph)
-
 
 def propose(package: Package, outputs: str | Sequence[str] | None = None) -> Proposal:
     """Say what a package would become; nothing in it is run.
@@ -131,7 +127,8 @@ def write_proposal(package: Package, proposal: Proposal, folder: Path, changes: 
     Raises
     ------
     ModelError, UnetsegError
-        If a field is wrong, or the folder cannot be written.
+        If a field is wrong, a network that the package brings along does more than computing, or the folder cannot be
+        written.
     """
     card = chosen_card(proposal.cards, changes.get("architecture"))
     fields = card.model_dump(exclude={"weights"}) | dict(changes)
@@ -140,10 +137,7 @@ def write_proposal(package: Package, proposal: Proposal, folder: Path, changes: 
     if isinstance(weights, KnownNetwork):
         write_package(folder, fields, weights.state, _kernel_type(weights) if proposal.is_own else torch.float32)
     else:
-        file = f"weights{GRAPH_ENDINGS[weights.name]}"
-        shutil.copyfile(weights.file, folder / file)
-        stated = WeightsFile(file=file, sha256=hash_file(folder / file))
-        write_card(ModelCard.model_validate({**fields, "weights": stated}), folder / CARD_FILE)
+        write_foreign_package(folder, fields, weights.file.read_bytes())
     _copy_beside(package, folder)
     return read_package(folder, "path")
 
@@ -328,7 +322,7 @@ def _heads_of_network(
     architecture: Architecture, heads: tuple[Head, ...], names: OutputNames, channels: int
 ) -> list[Head]:
     """Return heads with the activation that the network has; of ours it is known, of a graph it was read."""
-    if architecture.name in GRAPH_ENDINGS:
+    if is_foreign(architecture.name):
         return list(heads)
     arguments, count = architecture.arguments, len(names.meanings)
     if UNUSED in names.meanings:
@@ -392,7 +386,7 @@ def _copy_beside(package: Package, folder: Path) -> None:
 
 def parameters_of(card: ModelCard) -> int:
     """Return the trainable numbers of a network of ours; 0 for a graph, which is not opened for that."""
-    if card.architecture.name in GRAPH_ENDINGS:
+    if is_foreign(card.architecture.name):
         return 0
     with torch.device("meta"):
         network = build(card.architecture.name, card.architecture.arguments)

@@ -13,6 +13,7 @@ from napari_unetseg.zoo.bioimageio.checking import Answer, Comparison
 from napari_unetseg.zoo.bioimageio.importing import Proposal, check_model, propose, write_proposal
 from napari_unetseg.zoo.bioimageio.package import open_package
 from napari_unetseg.zoo.card import CARD_FILE, NETWORK_TITLES, as_name
+from napari_unetseg.zoo.consent import needs_consent
 from napari_unetseg.zoo.registry import ModelPackage, read_package
 
 
@@ -94,7 +95,7 @@ def convert_bioimageio(
 
 
 def _refuse_unasked(proposal: Proposal, *, consent: bool) -> None:
-    if proposal.is_foreign and not consent:
+    if needs_consent(proposal.cards[0]) and not consent:
         raise ModelError(
             Sentence(
                 "{path}: it brings its own network, as {kind}, which is a program made by somebody else. Only run it "

@@ -14,7 +14,7 @@ _Size = Annotated[int, Field(ge=0, le=2**31)]
 
 class _Op(Stated):
     name: Name
-    stated: dict[str, Any] | None = Field(None, alias="kwargs")
+    stated: dict[str, Any] | None = Field(None, validation_alias="kwargs")
 
     def operation(self) -> Operation:
         arguments = dict(self.stated or {})

@@ -64,7 +64,7 @@ class _Axis(Stated):
 
 class _Op(Stated):
     id: Name
-    stated: dict[str, Any] | None = Field(None, alias="kwargs")
+    stated: dict[str, Any] | None = Field(None, validation_alias="kwargs")
 
     def operation(self, axes: Sequence[_Axis]) -> Operation:
         arguments = dict(self.stated or {})

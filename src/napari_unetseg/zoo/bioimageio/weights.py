@@ -17,8 +17,6 @@ from napari_unetseg.zoo.recognition import recognise
 GRAPHS: Mapping[str, ArchitectureName] = {"onnx": "onnx_graph", "torchscript": "torchscript"}
 """Forms of weights that bring their own network, and what a card calls them."""
 
-GRAPH_ENDINGS: Mapping[ArchitectureName, str] = {"onnx_graph": ".onnx", "torchscript": ".pt"}
-
 
 @dataclass(frozen=True)
 class KnownNetwork:
