@@ -33,7 +33,7 @@ def test_blanks_do_not_count_and_brackets_of_names_stay(text: str, written: str)
     assert str(ChannelChoice.parse(text)) == written
 
 
-@pytest.mark.parametrize("text", ["", "a,,b", "max(a", 'a"', "max()", "n=a,b", "n=a,N=b", "=a")
+@pytest.mark.parametrize("text", ["", "a,,b", "max(a", 'a"', "max()", "n=a,b", "n=a,N=b", "=a"])
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"role|name|bracket"):
         ChannelChoice.parse(text)
