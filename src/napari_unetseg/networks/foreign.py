@@ -123,9 +123,8 @@ class ForeignNetwork(SegmentationNetwork):
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise ModelError(
             Sentence(
-                "{file}: the network cannot be computed on {channels} channels of {height} x {width} pixels ({reason}). "
-                "Correct 'architecture.arguments' in the model's card if it takes other sizes or axes; else ask whoever "
-                "made it.",
+                "{file}: this network cannot be computed on {channels} channels of {height} x {width} pixels ({reason}). "
+                "If it takes other sizes or axes, correct 'architecture.arguments' in its card; else ask its maker.",
                 file=self.name,
                 channels=x.shape[1],
                 height=x.shape[2],
@@ -196,7 +195,7 @@ class OnnxGraph(ForeignNetwork):
         if len(inputs) != 1:
             raise ModelError(
                 Sentence(
-                    "{file}: the network wants several inputs ({names}); only those with a single one can be used here.",
+                    "{file}: the network wants several inputs ({names}); only those with one can be used here.",
                     file=self.name,
                     names=", ".join(inputs),
                 )
@@ -257,8 +256,8 @@ class TorchScriptProgram(ForeignNetwork):
                 raise
             raise ModelError(
                 Sentence(
-                    "{file}: PyTorch cannot read this TorchScript program ({reason}). Copy it again, or ask whoever made "
-                    "it to write it with a version of PyTorch up to {version}.",
+                    "{file}: PyTorch cannot read this TorchScript program ({reason}). Copy it again, or ask its "
+                    "maker to write it with a version of PyTorch up to {version}.",
                     file=name,
                     reason=str(error).strip().partition("\n")[0],
                     version=torch.__version__.partition("+")[0],

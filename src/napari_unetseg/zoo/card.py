@@ -213,8 +213,8 @@ class TrainingData(_Strict):
 class WeightsFile(_Strict):
     """The file that holds the weights; a plain name, so that a card names nothing outside its folder.
 
-    In a model package it is a `.safetensors` file, or where another program wrote the network the file that holds all of
-    it, `.onnx` or `.pt`; the card of a checkpoint names the checkpoint, and its `sha256` is empty as long as the
+    In a model package it is a `.safetensors` file, or where another program wrote the network the file that holds all
+    of it, `.onnx` or `.pt`; the card of a checkpoint names the checkpoint, and its `sha256` is empty as long as the
     checkpoint was not read.
     """
 

@@ -1,7 +1,7 @@
 """Which networks of other programs their user allowed to run on this computer, once and for all. Imports no torch.
 
-They are remembered by the SHA-256 of their file, so that neither a card nor a folder from elsewhere can allow itself, and
-an exchanged file is asked for anew.
+They are remembered by the SHA-256 of their file, so that neither a card nor a folder from elsewhere can allow itself,
+and an exchanged file is asked for anew.
 """
 
 from pathlib import Path
@@ -63,8 +63,8 @@ def require_consent(card: ModelCard, file: Path) -> None:
     if not is_allowed(card.weights.sha256):
         raise NetworkNotAllowed(
             Sentence(
-                "{file}: this model's network is a {kind} of another program, and was not allowed to run on this computer. "
-                "If you trust whoever made it, add it to your models: "
+                "{file}: this model's network is a {kind} of another program, and was not allowed to run on this "
+                "computer. If you trust whoever made it, add it to your models: "
                 'napari-unetseg convert "{folder}" -o FOLDER --allow-foreign-network',
                 file=file,
                 kind=NETWORK_TITLES[card.architecture.name],

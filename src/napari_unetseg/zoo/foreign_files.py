@@ -79,8 +79,8 @@ def _check_onnx(content: bytes, name: str) -> None:
     if elsewhere:
         raise ModelError(
             Sentence(
-                "{file}: some of this network's numbers lie in other files ({files}). A model must be one file: save it "
-                "without external data.",
+                "{file}: some of this network's numbers lie in other files ({files}). A model must be one file: save "
+                "it without external data.",
                 file=name,
                 files=", ".join(elsewhere[:3]),
             )
@@ -97,8 +97,8 @@ def _refuse_operations(name: str, nodes: "Iterable[NodeProto]") -> None:
 
 def _unknown_operations(name: str, unknown: list[str]) -> Sentence:
     return Sentence(
-        "{file}: this network needs operations of another library ({operations}), which cannot be used here. Ask whoever "
-        "made it for one without them.",
+        "{file}: this network needs operations of another library ({operations}), which cannot be used here. Ask its "
+        "maker for one without them.",
         file=name,
         operations=", ".join(unknown[:5]),
     )

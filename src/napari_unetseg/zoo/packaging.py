@@ -79,8 +79,8 @@ def write_foreign_package(folder: Path, fields: Mapping[str, Any], content: byte
     folder
         Where; made if needed. A package there is replaced.
     fields
-        Fields of the `ModelCard` but for `weights`. Its architecture is ``onnx_graph`` or ``torchscript``, with arguments
-        as `napari_unetseg.networks.foreign_arguments.ForeignArguments` has them.
+        Fields of the `ModelCard` but for `weights`. Its architecture is ``onnx_graph`` or ``torchscript``, with
+        arguments as `napari_unetseg.networks.foreign_arguments.ForeignArguments` has them.
     content
         Of the ONNX or TorchScript file.
 
@@ -94,8 +94,8 @@ def write_foreign_package(folder: Path, fields: Mapping[str, Any], content: byte
     pydantic.ValidationError
         If the fields do not make a card; nothing is written then.
     ModelError
-        If the file is damaged or does more than computing, or the network cannot be run as its card says, or answers with
-        values that are not numbers; nothing is written then.
+        If the file is damaged or does more than computing, or the network cannot be run as its card says, or answers
+        with values that are not numbers; nothing is written then.
     UnetsegError
         If the packages for ONNX are not installed, or the folder cannot be written.
     """
