@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from napari_unetseg.zoo.bioimageio.description import FileOf, WeightsEntry
 
@@ -52,6 +52,18 @@ class StatedFile(Stated):
 
 
 AnyFile = Annotated[StatedFile, BeforeValidator(_as_file)]
+
+
+class Step(Stated):
+    """A step of the preprocessing or of the postprocessing; what it states stands under ``kwargs``."""
+
+    stated: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, value: Any) -> Any:
+        # A field of that name would be in the way of Python's own.
+        return {**value, "stated": value.get("kwargs")} if isinstance(value, Mapping) else value
 
 
 class Author(Stated):

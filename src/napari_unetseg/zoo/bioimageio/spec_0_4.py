@@ -5,16 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AllowInfNan, Field, model_validator
 
-from napari_unetseg.zoo.bioimageio.common import MOST_TENSORS, AnyFile, General, Name, Stated
+from napari_unetseg.zoo.bioimageio.common import MOST_TENSORS, AnyFile, General, Name, Stated, Step
 from napari_unetseg.zoo.bioimageio.description import Description, Extent, InputTensor, Operation, OutputTensor
 
 _Axes = Annotated[str, Field(pattern=r"^[bitczyx]+$", max_length=7)]
 _Size = Annotated[int, Field(ge=0, le=2**31)]
 
 
-class _Op(Stated):
+class _Op(Step):
     name: Name
-    stated: dict[str, Any] | None = Field(None, validation_alias="kwargs")
 
     def operation(self) -> Operation:
         arguments = dict(self.stated or {})

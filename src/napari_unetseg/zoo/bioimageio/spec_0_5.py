@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from napari_unetseg.zoo.bioimageio.common import MOST_TENSORS, AnyFile, General, Name, Stated
+from napari_unetseg.zoo.bioimageio.common import MOST_TENSORS, AnyFile, General, Name, Stated, Step
 from napari_unetseg.zoo.bioimageio.description import Description, Extent, InputTensor, Operation, OutputTensor
 
 _Count = Annotated[int, Field(ge=0, le=2**31)]
@@ -62,9 +62,8 @@ class _Axis(Stated):
         return self
 
 
-class _Op(Stated):
+class _Op(Step):
     id: Name
-    stated: dict[str, Any] | None = Field(None, validation_alias="kwargs")
 
     def operation(self, axes: Sequence[_Axis]) -> Operation:
         arguments = dict(self.stated or {})
