@@ -9,7 +9,8 @@ from napari_unetseg.inference.tiling.blended import plan_blended
 from napari_unetseg.inference.tiling.exact import Tile, plan_tiles, round_up, smallest_window, whole_image
 from napari_unetseg.inference.tiling.stated import plan_stated
 from napari_unetseg.language import Sentence
-from napari_unetseg.networks.facts import ForeignFacts, NetworkFacts, network_facts
+from napari_unetseg.networks.facts import ForeignFacts, NetworkFacts, foreign_facts, network_facts
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo.card import ModelCard
 
 MOST_TILES_AT_ONCE = 8
@@ -199,8 +200,8 @@ def plan_tiling(
     if card.image_size is not None:
         size = card.image_size
         return TilePlan(size, size, (whole_image(size, size),), halo=0, smaller_window=None, resized_to=size)
-    facts = network_facts(card.architecture.name, card.architecture.arguments)
-    if isinstance(facts, ForeignFacts):
+    if is_foreign(card.architecture.name):
+        facts = foreign_facts(card.architecture.name, card.architecture.arguments)
         tile_plan = _plan_stated(name, shape, facts, tile_limits)
     elif network.receptive_radius is None:
         tile_plan = _plan_blended(name, shape, network, tile_limits)

@@ -2,8 +2,8 @@
 
 Such a network is computed as another program wrote it. Its card says how wide the border is in which its answer is not
 to be trusted; windows overlap by twice as much, and each pixel is taken from the window in which it lies farthest
-inside. All windows have a size that the network takes: the last one of a row reaches beyond the image, which is mirrored
-there.
+inside. All windows have a size that the network takes: the last one of a row reaches beyond the image, which is
+mirrored there.
 """
 
 from itertools import product
@@ -27,8 +27,8 @@ def plan_stated(shape: tuple[int, int], facts: ForeignFacts, side: int) -> tuple
     Returns
     -------
     list of Tile, and tuple of int
-        The windows, whose `write` parts cover each pixel exactly once, and the height and width up to which the image has
-        to be padded.
+        The windows, whose `write` parts cover each pixel exactly once, and the height and width up to which the image
+        has to be padded.
     """
     rows, columns = (_plan_axis(length, facts, side) for length in shape)
     tiles = [
