@@ -123,8 +123,9 @@ class ForeignNetwork(SegmentationNetwork):
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise ModelError(
             Sentence(
-                "{file}: this network cannot be computed on {channels} channels of {height} x {width} pixels ({reason}). "
-                "If it takes other sizes or axes, correct 'architecture.arguments' in its card; else ask its maker.",
+                "{file}: this network cannot be computed on {channels} channels of {height} x {width} pixels "
+                "({reason}). If it takes other sizes or axes, correct 'architecture.arguments' in its card; else ask "
+                "its maker.",
                 file=self.name,
                 channels=x.shape[1],
                 height=x.shape[2],
