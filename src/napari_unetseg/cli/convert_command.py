@@ -81,7 +81,8 @@ def convert_command(
         str | None,
         typer.Option(
             metavar="MEANING,...",
-            help="Of a package: what the channels of its output mean, in order: foreground, boundary, distance.",
+            help="Of a package: what the channels of its output mean, in order: foreground, boundary, distance or "
+            "unused.",
         ),
     ] = None,
     allow_foreign_network: Annotated[
@@ -153,11 +154,13 @@ def _convert_package(
     )
     card, proposal = converted.model.card, converted.proposal
     description = proposal.description
+    names = proposal.names
+    meanings = (f"{channel} = {meant}" for channel, meant in zip(names.channels, names.meanings, strict=True))
     lines = [
         f"{path}: {description.name} (BioImage Model Zoo, format {description.format_version})",
         f"made by   {', '.join(description.authors) or 'nobody named'}; licence {description.licence}",
         f"network   {card.architecture.name}, prepared by {card.normalisation.kind}",
-        f"outputs   {', '.join(f'{c} = {h}' for c, h in zip(proposal.names.channels, card.heads, strict=True))}",
+        f"outputs   {', '.join(meanings)}",
         *(f"note      {remark}" for remark in proposal.remarks),
         f"check     {converted.comparison.sentence if converted.comparison else 'the package has no test image'}",
         f"model     {card.name} in {converted.model.path}",

@@ -114,9 +114,10 @@ def export_command(
 
 def _write_onnx(package: "ModelPackage", path: Path) -> None:
     from napari_unetseg.inference.backends.onnx_export import export_onnx
-    from napari_unetseg.zoo.network_loading import load_network
+    from napari_unetseg.language import Sentence
+    from napari_unetseg.zoo.network_loading import load_own_network
 
-    exported = export_onnx(load_network(package), package.card, path)
+    exported = export_onnx(load_own_network(package, Sentence("exported")), package.card, path)
     sizes = ", ".join(f"{height} x {width}" for _, _, height, width in exported.shapes)
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
     typer.echo(f"Largest difference from PyTorch: {exported.difference:.2g}, on random images of {sizes}.")

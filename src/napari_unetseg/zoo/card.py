@@ -271,7 +271,7 @@ class ModelCard(_Strict):
         Measured figures, with the split they were measured on.
     """
 
-    _unsaid = ("channel_roles",)
+    _unsaid = ("channel_roles", "authors", "citations")
 
     format: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")

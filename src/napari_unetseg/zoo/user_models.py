@@ -164,13 +164,13 @@ def _examine_bioimageio(path: Path) -> Candidate:
     with open_package(path) as package:
         proposal = propose(package)
         weights = proposal.weights
-        known = isinstance(weights, KnownNetwork)
+        known = weights if isinstance(weights, KnownNetwork) else None
         return Candidate(
             source=path,
             cards=proposal.cards,
             parameters=tuple(map(parameters_of, proposal.cards)),
-            dropped=weights.dropped if known else (),
-            extras=weights.extras if known else (),
+            dropped=known.dropped if known else (),
+            extras=known.extras if known else (),
             size=weights.file.stat().st_size,
             proposal=proposal,
         )

@@ -11,6 +11,7 @@ from napari_unetseg.errors import ModelError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.bioimageio.description import FileOf
+from napari_unetseg.zoo.bioimageio.outputs import OutputNames
 from napari_unetseg.zoo.bioimageio.package import LARGEST_TENSOR, Package
 from napari_unetseg.zoo.bioimageio.processing import Answered, CannotTranslate
 from napari_unetseg.zoo.registry import ModelPackage
@@ -115,7 +116,7 @@ def read_test_image(package: Package) -> TestImage | None:
 
 
 def compare(
-    test: TestImage, heads: tuple[str, ...], probability: NDArray[np.float32], answered: Answered, limit: float
+    test: TestImage, names: OutputNames, probability: NDArray[np.float32], answered: Answered, limit: float
 ) -> Comparison:
     """Compare a model's answer with the expected one.
 
@@ -123,8 +124,8 @@ def compare(
     ----------
     test
         What the package has.
-    heads
-        What the channels mean, for the sentence.
+    names
+        Which of the expected channels are used, and what they mean.
     probability
         What the model gives, float32 (heads, Y, X).
     answered
@@ -137,7 +138,7 @@ def compare(
     ModelError
         If the two are of different sizes.
     """
-    expected = test.expected
+    expected = test.expected[list(names.used)] if max(names.used) < len(test.expected) else test.expected
     if expected.shape != probability.shape:
         raise ModelError(
             Sentence(
@@ -152,12 +153,12 @@ def compare(
     else:
         low, high = test.range
         if not answered.sigmoid and (low < -1 and high > 1):
-            expected = 1 / (1 + np.exp(-expected.astype(np.float64)))
-        differs = np.abs(probability - expected)
+            expected = (1 / (1 + np.exp(-expected.astype(np.float64)))).astype(np.float32)
+        differs = np.abs(probability - expected).astype(np.float32)
     place = np.unravel_index(int(np.nanargmax(differs)), differs.shape) if differs.size else (0, 0, 0)
     largest = float(differs.mean()) if of_masks else float(differs.max())
     head, row, column = (int(index) for index in place)
-    return Comparison(largest if np.isfinite(largest) else np.inf, of_masks, heads[head], row, column)
+    return Comparison(largest if np.isfinite(largest) else np.inf, of_masks, names.heads[head], row, column)
 
 
 def _plane(package: Package, file: FileOf, axes: str) -> NDArray[np.generic]:

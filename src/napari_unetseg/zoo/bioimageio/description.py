@@ -77,6 +77,8 @@ class InputTensor:
         An image before it is prepared; None where there is none.
     pixel_size
         Size of a pixel in micrometres, where it is stated.
+    one_at_a_time
+        Whether the network takes one image at a time only.
     """
 
     name: str
@@ -86,6 +88,7 @@ class InputTensor:
     operations: tuple[Operation, ...]
     test: FileOf | None
     pixel_size: float | None = None
+    one_at_a_time: bool = False
 
 
 @dataclass(frozen=True)

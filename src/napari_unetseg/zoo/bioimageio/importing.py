@@ -25,7 +25,7 @@ from napari_unetseg.zoo.bioimageio.checking import (
     read_test_image,
 )
 from napari_unetseg.zoo.bioimageio.description import Description, Extent, InputTensor, OutputTensor
-from napari_unetseg.zoo.bioimageio.outputs import OutputNames, heads_of, name_outputs, parse_outputs
+from napari_unetseg.zoo.bioimageio.outputs import UNUSED, OutputNames, heads_of, name_outputs, parse_outputs
 from napari_unetseg.zoo.bioimageio.package import LARGEST_PICTURE, Package
 from napari_unetseg.zoo.bioimageio.processing import (
     Answered,
@@ -160,7 +160,7 @@ def check_model(proposal: Proposal, model: ModelPackage, answer: Answer) -> Comp
         return None
     card = model.card
     probability = answer(model, proposal.test.image)
-    return compare(proposal.test, card.heads, probability, proposal.answered, card.parameters.threshold)
+    return compare(proposal.test, proposal.names, probability, proposal.answered, card.parameters.threshold)
 
 
 def chosen_card(cards: Sequence[ModelCard], architecture: Architecture | None) -> ModelCard:
@@ -185,25 +185,25 @@ def _proposed(package: Package, outputs: str | Sequence[str] | None) -> Proposal
         architectures = weights.architectures
         count = count or architectures[0].arguments["out_channels"]
     else:
-        architectures = (Architecture(name=weights.name, arguments={}),)
+        architectures = ()
     if count is None:
         raise CannotTranslate(Sentence("The package does not say how many channels its output has."))
     names = name_outputs(given, count)
-    meant = names.heads if outputs is None else parse_outputs(outputs, count)
-    names = OutputNames(names.channels, meant, names.asks and outputs is None)
+    if outputs is not None:
+        names = OutputNames(names.channels, parse_outputs(outputs, count), asks=False)
     found = test.range if test else None
-    heads, limit, remark = heads_of(meant, given, answered, found)
+    heads, limit, remark = heads_of(names.heads, given, answered, found)
     if isinstance(weights, Graph):
-        architectures = (Architecture(name=weights.name, arguments=_arguments(taken, given, channels, count)),)
+        architectures = (Architecture(name=weights.name, arguments=_arguments(taken, given, channels, names)),)
     fields = _fields(description, taken, channels) | {
         "normalisation": prepared.normalisation,
-        "decoder": "threshold" if meant == ("foreground",) else "seeded_watershed",
+        "decoder": "threshold" if names.heads == ("foreground",) else "seeded_watershed",
         "parameters": {} if limit is None else {"threshold": limit},
         "weights": WeightsFile(file=weights.file.name, sha256=hash_file(weights.file)),
     }
     cards = tuple(
         ModelCard.model_validate(
-            fields | {"architecture": one, "outputs": _heads_of_network(one, heads, count, channels)}
+            fields | {"architecture": one, "outputs": _heads_of_network(one, heads, names, channels)}
         )
         for one in architectures
     )
@@ -270,7 +270,7 @@ def _tensors(description: Description) -> tuple[InputTensor, OutputTensor]:
     return taken, given
 
 
-def _arguments(taken: InputTensor, given: OutputTensor, channels: int, count: int) -> dict[str, Any]:
+def _arguments(taken: InputTensor, given: OutputTensor, channels: int, names: OutputNames) -> dict[str, Any]:
     """Return how the engine has to show images to a graph."""
     y, x = taken.extents["y"], taken.extents["x"]
     fixed = y.step == 0 or x.step == 0
@@ -286,18 +286,22 @@ def _arguments(taken: InputTensor, given: OutputTensor, channels: int, count: in
         step, smallest = y.smallest, y.smallest
     else:
         step, smallest = _common_sizes(y, x)
-    return {
+    arguments = {
         "in_channels": channels,
-        "out_channels": count,
+        "out_channels": len(names.heads),
         "halo": max(given.halo.get("y", 0), given.halo.get("x", 0)),
         "step": step,
         "smallest": smallest,
-        "largest": smallest if fixed else None,
-        "input": taken.name,
-        "output": given.name,
         "input_axes": taken.axes,
         "output_axes": given.axes,
     }
+    if fixed:
+        arguments["largest"] = smallest
+    if names.used != tuple(range(len(names.used))):
+        arguments["channels"] = list(names.used)
+    if taken.one_at_a_time:
+        arguments["batch"] = False
+    return arguments
 
 
 def _common_sizes(y: Extent, x: Extent) -> tuple[int, int]:
@@ -309,7 +313,8 @@ def _common_sizes(y: Extent, x: Extent) -> tuple[int, int]:
     if smallest is None:
         raise CannotTranslate(
             Sentence(
-                "Its network takes images of {height} + n x {more} by {width} + n x {further} pixels, and no square one.",
+                "Its network takes images of {height} + n x {more} by {width} + n x {further} pixels, and no square "
+                "one.",
                 height=y.smallest,
                 more=y.step,
                 width=x.smallest,
@@ -319,11 +324,17 @@ def _common_sizes(y: Extent, x: Extent) -> tuple[int, int]:
     return step, smallest
 
 
-def _heads_of_network(architecture: Architecture, heads: tuple[Head, ...], count: int, channels: int) -> list[Head]:
+def _heads_of_network(
+    architecture: Architecture, heads: tuple[Head, ...], names: OutputNames, channels: int
+) -> list[Head]:
     """Return heads with the activation that the network has; of ours it is known, of a graph it was read."""
     if architecture.name in GRAPH_ENDINGS:
         return list(heads)
-    arguments = architecture.arguments
+    arguments, count = architecture.arguments, len(names.meanings)
+    if UNUSED in names.meanings:
+        raise CannotTranslate(
+            Sentence("The network is one of those known here, all of whose outputs are used; say what each means.")
+        )
     if (arguments["in_channels"], arguments["out_channels"]) != (channels, count):
         raise CannotTranslate(
             Sentence(

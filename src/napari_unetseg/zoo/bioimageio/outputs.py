@@ -12,7 +12,13 @@ from napari_unetseg.zoo.bioimageio.processing import Answered, CannotTranslate
 from napari_unetseg.zoo.card import Head
 
 HEADS = ("foreground", "boundary", "distance")
-"""What a channel can be called when a user says it."""
+"""What a channel can be."""
+
+UNUSED = "unused"
+"""What a channel is called that nothing here needs, such as the background."""
+
+_MOST_CHANNELS = 16
+_BACKGROUND = frozenset({"background", "bg"})
 
 _WORDS = {
     "foreground": {"foreground", "fg", "probability", "probabilities", "prob", "nucleus", "nuclei", "cell", "cells"}
@@ -20,7 +26,6 @@ _WORDS = {
     "boundary": {"boundary", "boundaries", "border", "borders", "contour", "contours", "edge", "edges", "outline"},
     "distance": {"distance", "distances", "dist", "distmap"},
 }
-_GUESSES = {1: ("foreground",), 2: ("foreground", "boundary"), 3: ("foreground", "boundary", "distance")}
 # Network outputs that are meant as probabilities may pass 0 and 1 by as much.
 _SLACK = 1e-3
 
@@ -33,15 +38,25 @@ class OutputNames:
     ----------
     channels
         What the package calls them; numbers where it does not call them anything.
-    heads
-        What they mean here, as far as it can be told.
+    meanings
+        One of `HEADS`, or `UNUSED`, for each, as far as it can be told.
     asks
         Whether that is a guess, which a user has to confirm.
     """
 
     channels: tuple[str, ...]
-    heads: tuple[str, ...]
+    meanings: tuple[str, ...]
     asks: bool
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The meanings of those that are used."""
+        return tuple(meaning for meaning in self.meanings if meaning != UNUSED)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The numbers of those that are used."""
+        return tuple(number for number, meaning in enumerate(self.meanings) if meaning != UNUSED)
 
 
 def name_outputs(tensor: OutputTensor, count: int) -> OutputNames:
@@ -57,26 +72,21 @@ def name_outputs(tensor: OutputTensor, count: int) -> OutputNames:
     Raises
     ------
     CannotTranslate
-        If there are more than can have a meaning here.
+        If there are more than can be.
     """
     channels = tensor.channel_names if len(tensor.channel_names) == count else ()
-    if count not in _GUESSES:
-        names = ", ".join(channels) or str(count)
+    if count > _MOST_CHANNELS:
         raise CannotTranslate(
-            Sentence(
-                "The network gives {count} channels ({names}). Here there are three at most: foreground, boundary and "
-                "distance.",
-                count=count,
-                names=names,
-            )
+            Sentence("The network gives {count} channels; up to {most} can be used.", count=count, most=_MOST_CHANNELS)
         )
     meant = [_meaning(name) for name in channels or ((tensor.name,) if count == 1 else ())]
     shown = channels or tuple(str(number) for number in range(1, count + 1))
-    if len(set(meant)) == count and None not in meant and "foreground" in meant:
-        return OutputNames(shown, tuple(map(str, meant)), asks=False)
+    found = OutputNames(shown, tuple(map(str, meant)), asks=False)
+    if len(meant) == count and None not in meant and _is_whole(found.meanings):
+        return found
+    guess = (*HEADS[:2], *(UNUSED for _ in range(count - 2)))[:count]
     # One channel without a name of its own is what the model is for.
-    plain = count == 1 and meant == [None]
-    return OutputNames(shown, _GUESSES[count], asks=not plain)
+    return OutputNames(shown, guess, asks=count > 1 or meant != [None])
 
 
 def parse_outputs(words: str | Sequence[str], count: int) -> tuple[str, ...]:
@@ -88,17 +98,22 @@ def parse_outputs(words: str | Sequence[str], count: int) -> tuple[str, ...]:
         If there are more or fewer, or one is not known.
     """
     names = tuple(word.strip().lower() for word in (words.split(",") if isinstance(words, str) else words))
-    if len(names) != count or set(names) - set(HEADS) or len(set(names)) != count or "foreground" not in names:
+    if len(names) != count or set(names) - {*HEADS, UNUSED} or not _is_whole(names):
         raise ModelError(
             Sentence(
                 "{names}: say for each of the {count} channels of the output what it means, in order and separated by "
-                "commas: {heads}. One of them has to be foreground.",
+                "commas: {heads}. Each of them stands for one channel, and one has to be foreground.",
                 names=",".join(names),
                 count=count,
-                heads=", ".join(HEADS),
+                heads=", ".join((*HEADS, UNUSED)),
             )
         )
     return names
+
+
+def _is_whole(meanings: Sequence[str]) -> bool:
+    used = [meaning for meaning in meanings if meaning != UNUSED]
+    return "foreground" in used and len(set(used)) == len(used)
 
 
 def heads_of(
@@ -109,7 +124,7 @@ def heads_of(
     Parameters
     ----------
     names
-        What the channels mean.
+        What the channels that are used mean.
     tensor, answered
         The output, and its postprocessing.
     found
@@ -168,4 +183,6 @@ def _heads(names: Sequence[str], activation: str) -> tuple[Head, ...]:
 
 def _meaning(name: str) -> str | None:
     words = set(re.split(r"[^a-z]+", name.lower()))
+    if words & _BACKGROUND:
+        return UNUSED
     return next((head for head in ("boundary", "distance", "foreground") if words & _WORDS[head]), None)

@@ -8,7 +8,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -40,7 +40,7 @@ _MOST_MEMBERS = 10_000
 # Weights hardly shrink; test tensors of zeros shrink a thousand times.
 _SHRINKS, _SHRINKS_FROM = 1200, 32 * 2**20
 _AT_ONCE = 2**20
-_VERSIONS = {"0.4": Model04, "0.5": Model05}
+_VERSIONS: Mapping[str, type[Model04] | type[Model05]] = {"0.4": Model04, "0.5": Model05}
 _SUFFIXES = (".bioimageio.yaml", ".rdf.yaml")
 
 

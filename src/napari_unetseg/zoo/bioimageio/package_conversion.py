@@ -111,9 +111,9 @@ def _refuse_unasked(proposal: Proposal, *, consent: bool) -> None:
                 "{path}: it does not say what the {count} channels of its output mean ({channels}). Say it in order, "
                 "such as --outputs {guess}.",
                 path=proposal.path,
-                count=len(proposal.names.heads),
+                count=len(proposal.names.meanings),
                 channels=", ".join(proposal.names.channels),
-                guess=",".join(proposal.names.heads),
+                guess=",".join(proposal.names.meanings),
             )
         )
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.zoo.bioimageio.description import InputTensor, Operation, OutputTensor
 from napari_unetseg.zoo.card import Clip, Linear, MinMax, Normalisation, Percentile, ZScore
+
+Numbers = NDArray[np.float64]
 
 _OPEN_END = float(np.finfo(np.float32).max)
 _NO_CHANGE = ("float32", "float64")
@@ -144,7 +147,7 @@ class _Steps:
         mean, std = (_numbers(operation.arguments, key, None) for key in ("mean", "std"))
         self._affine(operation, 1 / std, -mean / std)
 
-    def _affine(self, operation: Operation, gain: np.ndarray, offset: np.ndarray) -> None:
+    def _affine(self, operation: Operation, gain: Numbers, offset: Numbers) -> None:
         count = max(len(gain), len(offset))
         if count > 1 and (count != self._channels or not _lists_channels(operation)):
             raise _refused(operation, Sentence("it names {count} values, but not one a channel", count=count))
@@ -230,7 +233,7 @@ def _lists_channels(operation: Operation) -> bool:
     return operation.axes is None or operation.axes in ({"c"}, {"y", "x"}, {"z", "y", "x"})
 
 
-def _numbers(given: Mapping[str, Any], key: str, default: float | None) -> "np.ndarray[Any, np.dtype[np.float64]]":
+def _numbers(given: Mapping[str, Any], key: str, default: float | None) -> Numbers:
     value = given.get(key)
     if value is None:
         value = default
@@ -246,7 +249,7 @@ def _numbers(given: Mapping[str, Any], key: str, default: float | None) -> "np.n
 
 def _covers_probabilities(given: Mapping[str, Any]) -> bool:
     low, high = given.get("min"), given.get("max")
-    known = not set(key for key, value in given.items() if value is not None) - {"min", "max"}
+    known = not {key for key, value in given.items() if value is not None} - {"min", "max"}
     return known and (low is None or float(low) <= 0) and (high is None or float(high) >= 1)
 
 

@@ -14,10 +14,10 @@ _Size = Annotated[int, Field(ge=0, le=2**31)]
 
 class _Op(Stated):
     name: Name
-    kwargs: dict[str, Any] | None = None
+    stated: dict[str, Any] | None = Field(None, alias="kwargs")
 
     def operation(self) -> Operation:
-        arguments = dict(self.kwargs or {})
+        arguments = dict(self.stated or {})
         axes = arguments.pop("axes", None)
         mode = arguments.pop("mode", None)
         if mode == "fixed":

@@ -32,9 +32,9 @@ class _Dependent(Stated):
 def _sort_of_size(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    kinds = {"step": _Parameterised, "tensor_id": _Reference}
-    kind = next((kind for key, kind in kinds.items() if key in value), _Dependent)
-    return kind.model_validate(value)
+    if "step" in value:
+        return _Parameterised.model_validate(value)
+    return _Reference.model_validate(value) if "tensor_id" in value else _Dependent.model_validate(value)
 
 
 class _Axis(Stated):
@@ -64,15 +64,15 @@ class _Axis(Stated):
 
 class _Op(Stated):
     id: Name
-    kwargs: dict[str, Any] | None = None
+    stated: dict[str, Any] | None = Field(None, alias="kwargs")
 
     def operation(self, axes: Sequence[_Axis]) -> Operation:
-        arguments = dict(self.kwargs or {})
+        arguments = dict(self.stated or {})
         letters = {axis.word: axis.letter for axis in axes}
         jointly = arguments.pop("axes", None)
         along = arguments.pop("axis", None)
-        stated = jointly if jointly is not None else [along] if along is not None else None
-        words = None if stated is None else frozenset(letters.get(str(word), str(word)) for word in stated)
+        named = jointly if jointly is not None else [along] if along is not None else None
+        words = None if named is None else frozenset(letters.get(str(word), str(word)) for word in named)
         # Without a word on axes all of them are meant, images of a batch among them.
         together = self.id in ("zero_mean_unit_variance", "scale_range") and (words is None or "b" in words)
         return Operation(self.id, arguments, None if words is None else words - {"b"}, together)
@@ -120,6 +120,7 @@ class _Input(_Tensor):
             tuple(op.operation(self.axes) for op in self.preprocessing or ()),
             self.test,
             sizes[-1] if sizes else None,
+            any(axis.type == "batch" and axis.size == 1 for axis in self.axes),
         )
 
 
