@@ -11,7 +11,6 @@ import venv
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from PIL import Image as Picture
 from napari_unetseg import samples
 from napari_unetseg.errors import ModelError
 from napari_unetseg.image import Image
+from napari_unetseg.inference.backends.onnx_export import Exported
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.service import bioimageio_export as exporting
 from napari_unetseg.service.bioimageio_export import ExportedPackage, export_bioimageio
@@ -67,9 +67,9 @@ def description(files: Mapping[str, bytes]) -> dict[str, Any]:
 def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write no ONNX, which takes seconds, where a test is of something else."""
 
-    def export_onnx(network: object, card: ModelCard, path: Path) -> SimpleNamespace:
+    def export_onnx(network: object, card: ModelCard, path: Path) -> Exported:
         path.write_bytes(b"none")
-        return SimpleNamespace(difference=0.0)
+        return Exported(path, 0.0, ())
 
     monkeypatch.setattr(exporting, "export_onnx", export_onnx)
     monkeypatch.setattr(exporting, "_opset", lambda path: 20)

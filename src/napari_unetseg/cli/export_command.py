@@ -96,9 +96,9 @@ def export_command(
         raise typer.BadParameter("--int8 and --calibrate DIR belong together: give both or neither.")
     given = (("--author", author), ("--licence", licence), ("--cite", cite), ("--sample", sample))
     if to is not Format.BIOIMAGEIO and (unused := [name for name, value in given if value]):
-        raise typer.BadParameter(f"{', '.join(unused)} needs --format {Format.BIOIMAGEIO}.")
+        raise typer.BadParameter(f"Only with --format {Format.BIOIMAGEIO}: {', '.join(unused)}.")
     if to is Format.BIOIMAGEIO and int8:
-        raise typer.BadParameter(f"--int8 and --format {Format.BIOIMAGEIO} are two things: give one of them.")
+        raise typer.BadParameter(f"A package of --format {Format.BIOIMAGEIO} has no int8: leave out --int8.")
     from napari_unetseg.zoo.registry import find_model
 
     with plain_errors():

@@ -21,7 +21,8 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.onnx_export import export_onnx
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.language import Sentence
-from napari_unetseg.networks import ARCHITECTURES, SegmentationNetwork
+from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.service.service import SegmentationService
 from napari_unetseg.zoo.bioimageio.cover import draw_cover, write_cover
 from napari_unetseg.zoo.bioimageio.documentation import document, unsaid
@@ -98,7 +99,7 @@ def export_bioimageio(
         If the packages for ONNX are not installed, or the file cannot be written.
     """
     card = package.card
-    if card.architecture.name not in ARCHITECTURES:
+    if is_foreign(card.architecture.name):
         raise ModelError(
             Sentence(
                 "{model}: its network came with a package from elsewhere, and is none of this program's. Share that "
