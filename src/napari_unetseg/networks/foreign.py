@@ -4,6 +4,7 @@ They stand where a network of ours does. Whoever makes one has checked the file 
 """
 
 import io
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -251,7 +252,10 @@ class TorchScriptProgram(ForeignNetwork):
     def __init__(self, arguments: Mapping[str, Any], content: bytes, name: str) -> None:
         super().__init__("torchscript", arguments, name)
         try:
-            program = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+            # PyTorch would have people write other files; it is its readers who are warned.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                program = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
         except Exception as error:  # its errors share no other class
             if is_out_of_memory(error):
                 raise

@@ -48,7 +48,7 @@ def test_paths_out_of_a_package_are_refused(source: str, write_zoo_package: Writ
     (tmp_path / "secret.png").write_bytes(b"secret")
     folder = write_zoo_package()
     for path in (folder, zipped(folder, tmp_path / "a.zip")):
-        with open_package(path) as package, pytest.raises(ModelError, match="outside the package|is missing"):
+        with open_package(path) as package, pytest.raises(ModelError, match=r"outside the package|is missing"):
             package.file(FileOf(source), LARGEST_PICTURE)
 
 

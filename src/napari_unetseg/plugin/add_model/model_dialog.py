@@ -74,7 +74,7 @@ class AddModelDialog(QDialog):
         self.meanings = _meaning_boxes(candidate)
         self.consent = QCheckBox(tr(words.CONSENT))
         self.consent.setToolTip(tr(words.CONSENT_TIP))
-        self.advice = QLabel(tr(words.ADVICE) if candidate.proposal is None else words.consent_reason(candidate))
+        self.advice = QLabel(words.consent_reason(candidate) if candidate.needs_consent else tr(words.ADVICE))
         self.fault = QLabel()
         self.fault.setStyleSheet("font-weight: bold;")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)

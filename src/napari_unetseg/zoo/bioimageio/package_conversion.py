@@ -1,5 +1,6 @@
 """From a package of the BioImage Model Zoo to a model on disk, checked on the package's own test image."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_unetseg.errors import ModelError, UnetsegError
-from napari_unetseg.language import Sentence
+from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.zoo.bioimageio.checking import Answer, Comparison
 from napari_unetseg.zoo.bioimageio.importing import Proposal, check_model, propose, write_proposal
 from napari_unetseg.zoo.bioimageio.package import open_package
@@ -78,8 +79,11 @@ def convert_bioimageio(
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
-                model = write_proposal(package, proposal, Path(temporary) / folder.name, named | changes)
-                comparison = check_model(proposal, model, answer) if answer else None
+                try:
+                    model = write_proposal(package, proposal, Path(temporary) / folder.name, named | changes)
+                    comparison = check_model(proposal, model, answer) if answer else None
+                except ModelError as error:
+                    raise _unusable(path, Path(temporary), error) from error
                 if comparison is not None and not comparison.agrees and not take_anyway:
                     raise _differs(path, comparison)
                 _move(model.path, folder)
@@ -121,6 +125,17 @@ def _refuse_unasked(proposal: Proposal, *, consent: bool) -> None:
 
 def _name(folder: Path) -> str:
     return as_name(folder.absolute().name)
+
+
+def _unusable(path: Path, temporary: Path, error: ModelError) -> ModelError:
+    """Name the package rather than a file that nobody will ever see."""
+    return ModelError(
+        Sentence(
+            "{path}: this package cannot be used. {reason}",
+            path=path,
+            reason=str(error_sentence(error)).replace(f"{temporary}{os.sep}", ""),
+        )
+    )
 
 
 def _differs(path: Path, comparison: Comparison) -> ModelError:
