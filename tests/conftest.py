@@ -296,3 +296,81 @@ def fuzz_corpus() -> "ModuleType":
     sys.modules["fuzz_corpus"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def torchscript() -> "Callable[[torch.nn.Module], bytes]":
+    """Writes a module as a TorchScript file."""
+    import io
+    import warnings
+
+    import torch
+
+    def content(module: torch.nn.Module) -> bytes:
+        buffer = io.BytesIO()
+        # PyTorch would have people write other files, but those who have these still share them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.save(torch.jit.script(module), buffer)
+        return buffer.getvalue()
+
+    return content
+
+
+@pytest.fixture(scope="session")
+def foreign_content(torchscript: "Callable[[torch.nn.Module], bytes]") -> "Callable[[str], bytes]":
+    """The file of a network that another program wrote, ``"onnx_graph"`` or ``"torchscript"``.
+
+    It answers (N, 1, H, W) with (N, 2, H, W): in both channels sigmoid(20 * m - 10), m being the mean of 5 x 5 pixels.
+    """
+    import numpy as np
+    import torch
+
+    weight, bias = np.full((2, 1, 5, 5), 20 / 25, np.float32), np.full(2, -10, np.float32)
+
+    def content(kind: str) -> bytes:
+        if kind == "torchscript":
+            blur = torch.nn.Conv2d(1, 2, 5, padding=2)
+            blur.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
+            return torchscript(torch.nn.Sequential(blur, torch.nn.Sigmoid()))
+        from onnx import TensorProto, helper, numpy_helper
+
+        nodes = [
+            helper.make_node("Conv", ["raw", "w", "b"], ["logits"], pads=[2, 2, 2, 2]),
+            helper.make_node("Sigmoid", ["logits"], ["maps"]),
+        ]
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", channels, "h", "w"])
+            for name, channels in (("raw", 1), ("maps", 2))
+        ]
+        held = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")]
+        graph = helper.make_graph(nodes, "blur", ends[:1], ends[1:], held)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+
+    return content
+
+
+@pytest.fixture
+def foreign_model(foreign_content: "Callable[[str], bytes]", tmp_path: Path) -> "Callable[..., Path]":
+    """Writes a package of `foreign_content`, which is then allowed to run; further arguments are the architecture's."""
+
+    def write(kind: str = "onnx_graph", changes: "dict[str, object] | None" = None, **arguments: object) -> Path:
+        from napari_unetseg.zoo.packaging import write_foreign_package
+
+        fields: dict[str, object] = {
+            "name": f"blur_{kind}",
+            "display_name": "Blurred",
+            "description": "Pixels whose neighbourhood is bright.",
+            "architecture": {"name": kind, "arguments": {"in_channels": 1, "out_channels": 2, **arguments}},
+            "input_channels": 1,
+            "normalisation": {"kind": "min_max"},
+            "outputs": [{"name": name, "activation": "sigmoid"} for name in ("foreground", "distance")],
+            "decoder": "seeded_watershed",
+            "parameters": {"threshold": 0.5, "min_size": 4},
+            "licence": "CC0-1.0",
+        }
+        folder = tmp_path / f"blur_{kind}"
+        write_foreign_package(folder, fields | (changes or {}), foreign_content(kind))
+        return folder
+
+    return write

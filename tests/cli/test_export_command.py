@@ -1,11 +1,15 @@
 """`napari-unetseg export`, and `segment` with what it exports."""
 
 import sys
+import zipfile
 
 import numpy as np
 import pytest
+import yaml
 
+from napari_unetseg.inference.backends.onnx_export import Exported
 from napari_unetseg.io import read_image
+from napari_unetseg.service import bioimageio_export
 
 
 def test_export_checks_itself_and_says_how_well_it_agrees(call, bright_model, tmp_path):
@@ -30,6 +34,51 @@ def test_what_cannot_be_exported_is_said(call, words, reported):
     run = call("export", *words)
     assert run.exit_code in (1, 2)
     assert reported in run.stderr
+
+
+def test_a_model_is_written_for_the_zoo_and_comes_back(call, save_squares, bright_model, tmp_path, monkeypatch):
+    def export_onnx(network, card, path):
+        path.write_bytes(b"none")  # which takes seconds, and is tested above
+        return Exported(path, 0.0, ())
+
+    monkeypatch.setattr(bioimageio_export, "export_onnx", export_onnx)
+    monkeypatch.setattr(bioimageio_export, "_opset", lambda path: 20)
+    save_squares(tmp_path / "a.tif")
+    file = tmp_path / "out" / "bright.zip"
+    words = ("--author", "A. Doe", "--author", "B. Roe", "--licence", "MIT", "--sample", tmp_path / "a.tif")
+    run = call("export", bright_model, "--format", "bioimageio", "-o", file, *words)
+    assert run.exit_code == 0, run.output
+    wrote, compared, told, *unsaid = run.stdout.splitlines()
+    assert wrote.startswith(f"Wrote {file} (")
+    assert compared.startswith("Largest difference of the ONNX weights from PyTorch: ")
+    assert told.startswith("What the specification has no words for")
+    assert any("foreground above 0.5, touching objects divided by the distance" in line for line in unsaid)
+    with zipfile.ZipFile(file) as archive:
+        description = yaml.safe_load(archive.read("bioimageio.yaml"))
+    assert description["authors"] == [{"name": "A. Doe"}, {"name": "B. Roe"}]
+    assert description["license"] == "MIT"
+    run = call("convert", file, "-o", tmp_path / "back")
+    assert run.exit_code == 0, run.output
+    weights = [(folder / "weights.safetensors").read_bytes() for folder in (bright_model, tmp_path / "back")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "reported"),
+    [
+        (("--format", "bioimageio"), "Say who made the model: --author NAME."),
+        (("--author", "A. Doe"), "Only with --format bioimageio: --author."),
+        (("--licence", "MIT", "--cite", "x"), "Only with --format bioimageio: --licence, --cite."),
+        (("--format", "bioimageio", "--author", "A. Doe", "--licence", "my own"), "'my own' is no SPDX identifier"),
+        (("--format", "bioimageio", "--int8", "--calibrate", "."), "has no int8"),
+    ],
+)
+def test_what_is_missing_or_too_much_for_the_zoo_is_said(call, bright_model, tmp_path, words, reported):
+    run = call("export", bright_model, "-o", tmp_path / "a.zip", *words)
+    assert run.exit_code in (1, 2)
+    # Click breaks its messages into lines within a box.
+    assert reported in " ".join(run.stderr.replace("│", " ").split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_segment_gives_the_same_labels_with_onnxruntime(call, save_squares, bright_model, tmp_path):

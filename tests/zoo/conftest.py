@@ -11,10 +11,12 @@ from safetensors.torch import save
 
 from napari_unetseg.networks import UNet
 from napari_unetseg.zoo import registry
+from napari_unetseg.zoo.card import ModelCard
 
 ARGUMENTS = {"in_channels": 3, "out_channels": 2, "features": [2, 4]}
 
 WriteModel = Callable[..., Path]
+MakeCard = Callable[..., ModelCard]
 
 
 def tiny_tensors() -> dict[str, torch.Tensor]:
@@ -69,3 +71,23 @@ def bundled(tmp_path, monkeypatch) -> Path:
 def user(tmp_path, bundled) -> Path:
     """The user's model folder, which does not exist yet."""
     return tmp_path / "user"
+
+
+@pytest.fixture(scope="session")
+def make_card() -> MakeCard:
+    """Make a card of a U-Net with one pooling, with other fields where they are given."""
+
+    def make(**fields: object) -> ModelCard:
+        known = {
+            "name": "tiny",
+            "display_name": "Tiny objects",
+            "description": "For tests.",
+            "architecture": {"name": "unet", "arguments": {"in_channels": 3, "out_channels": 1, "features": [4, 8]}},
+            "outputs": [{"name": "foreground"}],
+            "decoder": "threshold",
+            "weights": {"sha256": "0" * 64},
+            "licence": "MIT",
+        }
+        return ModelCard.model_validate(known | fields)
+
+    return make

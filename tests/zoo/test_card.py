@@ -6,6 +6,7 @@ import yaml
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import ARCHITECTURES
+from napari_unetseg.networks.foreign_arguments import FOREIGN_SUFFIXES
 from napari_unetseg.zoo.card import IMAGENET, ArchitectureName, MinMax, Percentile, headline, read_card, write_card
 
 
@@ -32,7 +33,7 @@ def test_every_way_to_normalise_is_read_and_written(write_model, tmp_path, writt
 
 
 def test_a_card_knows_the_architectures_there_are():
-    assert set(get_args(ArchitectureName)) == set(ARCHITECTURES)
+    assert set(get_args(ArchitectureName)) == set(ARCHITECTURES) | set(FOREIGN_SUFFIXES)
 
 
 @pytest.mark.parametrize(("written", "split"), [({"threshold": 0.4}, 0.0), ({"split": 0.3}, 0.3)])
@@ -70,7 +71,7 @@ def test_heads_are_in_the_order_of_the_channels(write_model, tmp_path):
         ({"architecture": {"name": "unet", "arguments": {"in_channels": 10**9}}}, "8192 channels at most"),
         ({"architecture": {"name": "unet", "arguments": [1]}}, "architecture.arguments"),
         ({"architecture": "unet"}, "architecture"),
-        ({"input_channels": 2}, "input_channels"),
+        ({"input_channels": 0}, "input_channels"),
         ({"scores": 3}, "scores"),
         ({"training_data": "mine"}, "training_data"),
         ({"licence": None}, "licence"),

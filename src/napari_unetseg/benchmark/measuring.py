@@ -16,13 +16,17 @@ from napari_unetseg.inference.backends.device import Device, free_memory, total_
 from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
 from napari_unetseg.inference.tiling.blended import OVERLAP
 from napari_unetseg.inference.tiling.exact import round_up, smallest_window
-from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, pixels_that_fit
+from napari_unetseg.inference.tiling.plan import BLENDED_WINDOW, TileLimits, pixels_that_fit, plan_tiling
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo.card import ModelCard
 
 TRIAL_WINDOWS = (512, 768, 1152, 1536)
 QUICK_WINDOWS = (512, 1152)
 BANDED_WINDOW = 2560
 """Measured too where a window is computed in bands; about what such a window is by default."""
+
+_LARGE = 16384
+"""Side in pixels of an image that any network sees in windows."""
 
 MAX_BATCH = {"cpu": 4, "cuda": 64, "mps": 16}
 QUICK_MAX_BATCH = {"cpu": 2, "cuda": 8, "mps": 4}
@@ -53,18 +57,26 @@ def plan_for(benchmarked: BenchmarkedModel, *, quick: bool = False) -> TuningPla
         batch_sizes=doubled((QUICK_MAX_BATCH if quick else MAX_BATCH)[kind]),
         repeats=QUICK_REPEATS if quick else REPEATS,
         safe_bytes=_safe_bytes(benchmarked.backend.device),
-        window_is_free=card.image_size is None and benchmarked.backend.receptive_radius is not None,
+        window_is_free=card.image_size is None
+        and benchmarked.backend.receptive_radius is not None
+        and not is_foreign(card.architecture.name),
     )
 
 
 def tile_shapes(backend: Backend, card: ModelCard, windows: tuple[int, ...]) -> tuple[TileShape, ...]:
     """Return the shapes that tiles of this model can have: the one it asks for, or those of the windows.
 
-    Windows that leave less than half of their side between their halos are left out, unless all do.
+    Windows that leave less than half of their side between their halos are left out, unless all do. A network that
+    another program wrote has the window that its card states.
     """
     if card.image_size is not None:
         height, width = card.image_size
         return (TileShape(height, width, height * width),)
+    if is_foreign(card.architecture.name):
+        tile = plan_tiling((_LARGE, _LARGE), card, backend, TileLimits(None, 0)).tiles[-1]
+        rows, columns = tile.write
+        height, width = tile.read_shape
+        return (TileShape(height, width, (rows.stop - rows.start) * (columns.stop - columns.start)),)
     if backend.receptive_radius is None:
         height, width = backend.accepted_size(BLENDED_WINDOW, BLENDED_WINDOW)
         return (TileShape(height, width, int(height * (1 - OVERLAP)) * int(width * (1 - OVERLAP))),)

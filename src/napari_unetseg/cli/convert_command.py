@@ -1,4 +1,4 @@
-"""`napari-unetseg convert`: a checkpoint that was trained elsewhere becomes a model package."""
+"""`napari-unetseg convert`: a checkpoint, or a package of the BioImage Model Zoo, becomes a model package."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -40,7 +40,12 @@ _ANY_SIZE = "none"
 
 def convert_command(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pt, .ckpt or .safetensors file.", dir_okay=False)
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A .pth, .pt, .ckpt or .safetensors file; or a package of the BioImage Model Zoo: a .zip, its folder, "
+            "or the rdf.yaml or bioimageio.yaml in it; or a model folder, whose network another program wrote.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -72,14 +77,36 @@ def convert_command(
     dtype: Annotated[
         Dtype, typer.Option(help="Type of the stored weights; float16 halves the file and rounds.")
     ] = Dtype.FLOAT32,
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MEANING,...",
+            help="Of a package: what the channels of its output mean, in order: foreground, boundary, distance or "
+            "unused.",
+        ),
+    ] = None,
+    allow_foreign_network: Annotated[
+        bool,
+        typer.Option(
+            "--allow-foreign-network",
+            help="Of a package that brings its own network, as ONNX or TorchScript: run it, as you trust who made it.",
+        ),
+    ] = False,
+    keep_different: Annotated[
+        bool,
+        typer.Option(
+            "--keep-different", help="Of a package: keep the model even if it answers otherwise than the package says."
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the outputs of checkpoint and model on a random image.")
     ] = False,
 ) -> None:
-    """Make a model package from a PyTorch checkpoint.
+    """Make a model package from a PyTorch checkpoint, or from a package of the BioImage Model Zoo.
 
     The network is recognised from the weights; nothing in the file is executed. Optimizer state, settings and weights
-    that no output depends on are left out.
+    that no output depends on are left out. Python code in a package is never run, and nothing is downloaded. A package
+    is checked on its own test image.
     """
     changes: dict[str, Any] = {
         "name": name,
@@ -93,6 +120,17 @@ def convert_command(
     if image_size is not None:
         changes["image_size"] = parse_size(image_size)
     with plain_errors():
+        from napari_unetseg.zoo.bioimageio.package import is_bioimageio
+        from napari_unetseg.zoo.card import CARD_FILE
+
+        if is_bioimageio(checkpoint):
+            _convert_package(
+                checkpoint, output, changes, outputs, consent=allow_foreign_network, keep_different=keep_different
+            )
+            return
+        if (checkpoint / CARD_FILE).is_file():
+            _copy_model(checkpoint, output, changes, consent=allow_foreign_network)
+            return
         import torch
 
         from napari_unetseg.zoo.conversion import convert_checkpoint
@@ -101,6 +139,50 @@ def convert_command(
         typer.echo("\n".join(_lines(converted)))
         if check:
             _check(converted, exact=dtype is Dtype.FLOAT32)
+
+
+def _convert_package(
+    path: Path, output: Path, changes: dict[str, Any], outputs: str | None, *, consent: bool, keep_different: bool
+) -> None:
+    from napari_unetseg.service.package_check import answer_of
+    from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
+
+    converted = convert_bioimageio(
+        path,
+        output,
+        changes,
+        consent=consent,
+        outputs=outputs,
+        answer=answer_of,
+        take_anyway=keep_different,
+    )
+    card, proposal = converted.model.card, converted.proposal
+    description = proposal.description
+    names = proposal.names
+    meanings = (f"{channel} = {meant}" for channel, meant in zip(names.channels, names.meanings, strict=True))
+    lines = [
+        f"{path}: {description.name} (BioImage Model Zoo, format {description.format_version})",
+        f"made by   {', '.join(description.authors) or 'nobody named'}; licence {description.licence}",
+        f"network   {card.architecture.name}, prepared by {card.normalisation.kind}",
+        f"outputs   {', '.join(meanings)}",
+        *(f"note      {remark}" for remark in proposal.remarks),
+        f"check     {converted.comparison.sentence if converted.comparison else 'the package has no test image'}",
+        f"model     {card.name} in {converted.model.path}",
+    ]
+    typer.echo("\n".join(lines))
+
+
+def _copy_model(source: Path, output: Path, changes: dict[str, Any], *, consent: bool) -> None:
+    from napari_unetseg.errors import ModelError
+    from napari_unetseg.zoo.card import as_name
+    from napari_unetseg.zoo.user_models import copy_package
+
+    if output.exists() and any(output.iterdir()):
+        raise ModelError(f"{output}: this folder is not empty. Choose another one.")
+    if output.exists():
+        output.rmdir()
+    model = copy_package(source, output, {"name": as_name(output.absolute().name)} | changes, consent=consent)
+    typer.echo(f"model     {model.card.name} in {model.path}")
 
 
 def parse_size(words: str) -> tuple[int, int] | None:

@@ -28,6 +28,9 @@ _A_LOOK = 2**13
 _PAIRS_PAY = 2**17
 """Bytes from which it is quicker to count 65536 pairs of them."""
 
+_STEPS = 2.0**26
+"""Steps into which the range of an image is divided for its mean, about the precision of float32."""
+
 _INTEGER_ENDS = (255.0, 4095.0, 65535.0)
 
 
@@ -166,6 +169,54 @@ def extremes(pixels: NDArray[Any]) -> tuple[float, float]:
         return 0.0, 0.0
     lows, highs = zip(*found, strict=True)
     return float(min(lows)), float(max(highs))
+
+
+def moments(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return mean and standard deviation of the finite pixels; both 0 if there is none.
+
+    They are sums of whole numbers, so that they are the same to the last bit in whatever pieces an image is read:
+    integers of up to 16 bits as they are, all else in steps of a 2^26th of the range of the image.
+
+    Parameters
+    ----------
+    pixels
+        (..., Y, X), bool, integers or floats.
+    """
+    is_small = pixels.dtype.kind in "bui" and pixels.dtype.itemsize <= 2
+    low, high = (0.0, 1.0) if is_small else extremes(pixels)
+    step = 1.0 if is_small else high / _STEPS - low / _STEPS
+    if step == 0:
+        return low, 0.0
+    count = total = squares = 0
+    for rows, columns in pieces(pixels):
+        values = np.asarray(pixels[..., rows, columns]).ravel()
+        for start in range(0, len(values), _IN_CACHE):
+            part = values[start : start + _IN_CACHE]
+            whole = part.astype(np.int64) if is_small else _in_steps(part, low, step)
+            count += len(whole)
+            total += int(whole.sum())
+            squares += _sum_of_squares(whole)
+    mean = total / count
+    # Whole numbers up to here, as a difference of large floats would lose the small one between them.
+    variance = (squares * count - total * total) / (count * count)
+    return low + mean * step, math.sqrt(variance) * step
+
+
+def _in_steps(values: NDArray[Any], low: float, step: float) -> NDArray[np.int64]:
+    """Return how many steps above `low` the finite values are."""
+    wide = values.astype(np.float64)
+    if values.dtype.kind == "f":
+        wide = wide[np.isfinite(wide)]
+    halves = wide * 0.5  # differences of any two of which cannot overflow
+    return np.rint((halves - low / 2) / (step / 2)).astype(np.int64)
+
+
+def _sum_of_squares(whole: NDArray[np.int64]) -> int:
+    """Return the sum of the squares of numbers below 2^27, none of whose parts overflows."""
+    upper, lower = whole >> 13, whole & (2**13 - 1)
+    parts = ((upper * upper).sum(), (upper * lower).sum(), (lower * lower).sum())
+    highest, middle, lowest = (int(part) for part in parts)
+    return (highest << 26) + (middle << 14) + lowest
 
 
 def _finite_extremes(pixels: NDArray[Any]) -> tuple[Any, Any] | None:

@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, SkipValidation
 
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.inference.backends import RawPixels
-from napari_unetseg.inference.backends.intensities import lookup_table, rescale
+from napari_unetseg.inference.backends.intensities import LIMITS, lookup_table, rescale
 from napari_unetseg.inference.backends.runs import Indices, runs
 from napari_unetseg.inference.intensity_range import (
     count_invalid,
     extremes,
     full_range,
     invalid_pixels,
+    moments,
     native,
     percentile_range,
     pieces,
@@ -25,7 +26,9 @@ from napari_unetseg.inference.intensity_range import (
 )
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.blocks import Block
-from napari_unetseg.zoo.card import MeanStd, MinMax, Normalisation, Percentile
+from napari_unetseg.zoo.card import Linear, MeanStd, MinMax, Normalisation, Percentile, ZScore
+
+_ALL_NUMBERS = float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)
 
 _AT_ONCE = 2**18
 """Pixels of a window that are converted together."""
@@ -47,6 +50,8 @@ class IntensityRanges(BaseModel):
         Sentences for the user.
     sampled
         Every how many rows and columns were looked at to find `ranges`; 1: all.
+    limits
+        Least and largest of these numbers that the network sees.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +61,7 @@ class IntensityRanges(BaseModel):
     invalid: int = 0
     warnings: tuple[SkipValidation[str], ...] = ()  # which would take their translations from them
     sampled: int = 1
+    limits: tuple[float, float] = LIMITS
 
 
 @dataclass(frozen=True)
@@ -104,10 +110,13 @@ class Normalised:
         return 1 if len(self.ranges) == 1 and len(self.planes) != self.channels else self.channels
 
     def _rescale(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> None:
-        if len(self.ranges) == 1 and len(pixels) not in (1, self.channels):
+        if len(pixels) not in (1, self.channels) and len(self.ranges) == 1:
             values = np.empty_like(pixels, np.float32)
             self._rescale_planes(pixels, values)
             out[:] = _mean(values)
+        elif len(pixels) not in (1, self.channels):
+            for ends, channel in zip(self.ranges, out, strict=True):
+                channel[:] = _mean(rescale(pixels, *ends, limits=self.found.limits))
         else:
             self._rescale_planes(pixels, out)
 
@@ -117,11 +126,11 @@ class Normalised:
             self._tables.look_up(pixels, out)
         elif len(self.ranges) > 1:
             for ends, plane, channel in zip(self.ranges, np.broadcast_to(pixels, out.shape), out, strict=True):
-                rescale(plane, *ends, out=channel)
+                rescale(plane, *ends, channel, self.found.limits)
         elif len(pixels) == len(out):
-            rescale(pixels, *self.ranges[0], out=out)
+            rescale(pixels, *self.ranges[0], out, self.found.limits)
         else:
-            out[:] = rescale(pixels, *self.ranges[0])
+            out[:] = rescale(pixels, *self.ranges[0], limits=self.found.limits)
 
     @cached_property
     def _tables(self) -> "_Tables | None":
@@ -129,13 +138,13 @@ class Normalised:
         dtype = native(self.planes.dtype)
         if dtype.itemsize > 2 or self.planes.size < 2 * 256**dtype.itemsize:
             return None
-        return _Tables([lookup_table(dtype, *ends) for ends in self.ranges], self.channels)
+        return _Tables([lookup_table(dtype, *ends, self.found.limits) for ends in self.ranges], self.channels)
 
     @cached_property
     def raw(self) -> RawPixels | None:
         """What a device needs to do the same; None where the pixels are not in memory."""
         is_in_memory = isinstance(self.planes, np.ndarray) and not isinstance(self.planes, np.memmap)
-        return RawPixels(self.planes, self.channels, self.ranges) if is_in_memory else None
+        return RawPixels(self.planes, self.channels, self.ranges, self.found.limits) if is_in_memory else None
 
     def invalid(self, part: Block) -> NDArray[np.bool_] | None:
         """Return where in these rows and columns a plane is NaN or infinite, bool; None if it is nowhere."""
@@ -211,7 +220,8 @@ def normalise(
 ) -> Normalised:
     """Prepare an image for a network with that many input channels.
 
-    Percentiles and extremes are those of all used planes together, so that the ratio of the colours stays.
+    Percentiles, extremes, mean and deviation are those of all used planes together, so that the ratio of the colours
+    stays, unless the card asks for those of each and there are as many planes as channels.
     Alpha is dropped; a grey image is repeated for a network with three channels; an RGB image is
     averaged for a network with one. An RGB image of which two channels are empty, such as fluorescence
     saved in blue, is the grey image of the third, where percentiles are used. Of an image with other
@@ -234,7 +244,7 @@ def normalise(
     planes = image.channels_first[slice(*used)]
     if planes.size * planes.dtype.itemsize <= READ_AT_ONCE:
         planes = np.asarray(planes)
-    found = _found(image, planes, normalisation, used, warnings)
+    found = _found(image, planes, normalisation, used, warnings, channels)
     return Normalised(planes[slice(*(end - used[0] for end in found.used))], channels, found)
 
 
@@ -244,7 +254,7 @@ def find_ranges(image: Image, normalisation: Normalisation, channels: int) -> In
     It is read in pieces: no more than one of them is in memory, and what percentiles are taken of.
     """
     used, warnings = _choose_planes(image, channels)
-    return _found(image, image.channels_first[slice(*used)], normalisation, used, warnings)
+    return _found(image, image.channels_first[slice(*used)], normalisation, used, warnings, channels)
 
 
 def _found(
@@ -253,8 +263,9 @@ def _found(
     normalisation: Normalisation,
     used: tuple[int, int],
     warnings: tuple[str, ...],
+    channels: int,
 ) -> IntensityRanges:
-    """Find it of the chosen planes, (C, Y, X)."""
+    """Find it of the chosen planes, (C, Y, X), for a network with so many channels."""
     if image.rgb and isinstance(normalisation, Percentile):
         # Where the others are of one value, the one that shows something.
         lit = varying_planes(planes)
@@ -274,12 +285,38 @@ def _found(
     if isinstance(normalisation, MeanStd):
         ranges, remarks = _mean_std_ranges(planes, normalisation)
         warnings += tuple(Sentence("{image}: {remark}", image=image.name, remark=sentence) for sentence in remarks)
-    elif isinstance(normalisation, MinMax):
-        ranges = (extremes(planes),)
+    elif isinstance(normalisation, Linear):
+        ranges = tuple(
+            (-offset / gain, (1 - offset) / gain)
+            for gain, offset in zip(normalisation.gain, normalisation.offset, strict=True)
+        )
+    elif normalisation.per_channel and len(planes) == channels:
+        ranges = tuple(_range_of(planes[index : index + 1], normalisation) for index in range(channels))
     else:
-        ranges = (percentile_range(planes, normalisation.low, normalisation.high),)
+        ranges = (_range_of(planes, normalisation),)
     sampled = sampling_step(planes.size) if isinstance(normalisation, Percentile) else 1
-    return IntensityRanges(used=used, ranges=ranges, invalid=invalid, warnings=warnings, sampled=sampled)
+    limits = _limits(normalisation)
+    return IntensityRanges(used=used, ranges=ranges, invalid=invalid, warnings=warnings, sampled=sampled, limits=limits)
+
+
+def _range_of(planes: NDArray[Any], normalisation: Percentile | MinMax | ZScore) -> tuple[float, float]:
+    """Say which intensities of planes, taken together, become 0 and 1."""
+    if isinstance(normalisation, MinMax):
+        return extremes(planes)
+    if isinstance(normalisation, ZScore):
+        mean, deviation = moments(planes)
+        return mean, mean + deviation + normalisation.eps
+    return percentile_range(planes, normalisation.low, normalisation.high)
+
+
+def _limits(normalisation: Normalisation) -> tuple[float, float]:
+    """Say which numbers a network sees at least and at most."""
+    if isinstance(normalisation, MeanStd):
+        return LIMITS
+    if normalisation.clip is not None:
+        return normalisation.clip
+    # These numbers are of the stored values' own size, whatever that is.
+    return _ALL_NUMBERS if isinstance(normalisation, Linear) else LIMITS
 
 
 def _mean_std_ranges(
@@ -307,6 +344,8 @@ def _choose_planes(image: Image, channels: int) -> tuple[tuple[int, int], tuple[
         return (0, 1), ()
     if image.rgb and count in (3, 4):
         return (0, 3), ()
+    if count == channels and (image.chosen or channels != 3):
+        return (0, count), ()
     if count == channels:
         return (0, count), (
             Sentence(

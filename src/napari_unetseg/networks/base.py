@@ -37,6 +37,16 @@ class SegmentationNetwork(nn.Module):
         """Whether `bands` gives more than one, so that even a large image needs little memory."""
         return self.facts.in_bands
 
+    @property
+    def numbers(self) -> int:
+        """Trainable numbers in it."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of its weights."""
+        return sum(tensor.nbytes for tensor in (*self.parameters(), *self.buffers()))
+
     def bands(self, x: Tensor) -> Iterator[Tensor]:
         """Give what the network answers in bands of rows (N, out_channels, rows, W), from the top."""
         yield self(x)

@@ -6,7 +6,10 @@ description of a model, reads them off the model's card alone.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
+
+from napari_unetseg.networks.foreign_arguments import FOREIGN_SUFFIXES, foreign_arguments, is_foreign
 
 Norm = Literal["batch", "instance"]
 
@@ -80,6 +83,12 @@ class NetworkFacts:
         if max(height, width) < 2 * grid:
             return 2 * grid, 2 * grid
         return max(height, grid), max(width, grid)
+
+    def takes(self, height: int, width: int) -> bool:
+        """Whether images may be stretched to this size for it."""
+        if self.receptive_radius is None:
+            return self.accepted_size(height, width) == (height, width)
+        return min(height, width) >= self.grid
 
 
 class _HRNetFacts(NetworkFacts):
@@ -165,6 +174,69 @@ def attention_unet_facts(base_channels: int, depth: int) -> NetworkFacts:
     return NetworkFacts("AttentionUNet", depth, radius, base_channels, uses_attention=True, features=levels)
 
 
+@dataclass(frozen=True)
+class ForeignFacts(NetworkFacts):
+    """Facts of a network in a file, as its card states them.
+
+    Attributes
+    ----------
+    halo, step, smallest
+        As `ForeignArguments` has them.
+    largest
+        The longest side that it takes; None: any.
+    """
+
+    halo: int = 0
+    step: int = 1
+    smallest: int = 1
+    largest: int | None = None
+
+    @property
+    def grid(self) -> int:
+        """Pixels by which sides grow."""
+        return self.step
+
+    def accepted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the next size that the network takes, whatever is its largest."""
+        return self.accepted_side(height), self.accepted_side(width)
+
+    def accepted_side(self, side: int) -> int:
+        """Return the least side that it takes which is not below `side`, whatever is its largest."""
+        return self.smallest + max(-(-(side - self.smallest) // self.step), 0) * self.step
+
+    def side_below(self, side: int) -> int:
+        """Return the longest side that it takes which is not above `side`; the least one where there is none."""
+        most = side if self.largest is None else min(side, self.largest)
+        return self.smallest + max((most - self.smallest) // self.step, 0) * self.step
+
+    def takes(self, height: int, width: int) -> bool:
+        """Whether it takes exactly this size."""
+        return self.accepted_size(height, width) == (height, width) and (
+            self.largest is None or max(height, width) <= self.largest
+        )
+
+
+def foreign_facts(architecture: str, arguments: Mapping[str, Any]) -> ForeignFacts:
+    """Return the facts of a foreign network.
+
+    Raises
+    ------
+    ValueError
+        As `foreign_arguments` does.
+    """
+    given = foreign_arguments(arguments)
+    return ForeignFacts(
+        {"onnx_graph": "OnnxGraph", "torchscript": "TorchScript"}[architecture],
+        depth=0,
+        receptive_radius=given.halo or None,
+        base_channels=0,
+        halo=given.halo,
+        step=given.step,
+        smallest=given.smallest,
+        largest=None if given.largest is None else given.largest_side,
+    )
+
+
 _FACTS: Mapping[str, Callable[[Mapping[str, Any]], NetworkFacts]] = {
     "unet": lambda given: unet_facts(given.get("features", UNET_FEATURES), given.get("norm", NORM)),
     "cbam_resunet": lambda given: cbam_resunet_facts(given.get("features", CBAM_RESUNET_FEATURES)),
@@ -172,6 +244,7 @@ _FACTS: Mapping[str, Callable[[Mapping[str, Any]], NetworkFacts]] = {
     "attention_unet": lambda given: attention_unet_facts(
         given.get("base_channels", ATTENTION_UNET_CHANNELS), given.get("depth", ATTENTION_UNET_DEPTH)
     ),
+    **{name: partial(foreign_facts, name) for name in FOREIGN_SUFFIXES},
     "subpixel_unet": lambda given: subpixel_unet_facts(
         given.get("features", SUBPIXEL_UNET_FEATURES), given.get("norm", NORM), given.get("block", BLOCK)
     ),
@@ -214,7 +287,8 @@ def network_facts(architecture: str, arguments: Mapping[str, Any]) -> NetworkFac
     """
     facts = _FACTS[architecture]
     try:
-        check_limits(arguments)
+        if not is_foreign(architecture):
+            check_limits(arguments)
         return facts(arguments)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"No {architecture} can be built from {dict(arguments)}.") from error

@@ -15,7 +15,7 @@ from napari_unetseg.inference.backends.selection import BackendRequest, Executio
 from napari_unetseg.inference.int8_calibration import calibrate
 from napari_unetseg.language import Sentence, joined
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.network_loading import load_network
+from napari_unetseg.zoo.network_loading import load_own_network
 from napari_unetseg.zoo.registry import ModelPackage
 
 MAX_PLANES = 8
@@ -33,7 +33,13 @@ def calibrate_package(
     Blank images are left out: they say nothing of the ranges of values in the network, and no mask of them can differ.
     """
     planes = [plane for image in images for plane in _planes(Image.of(image)) if plane.varies]
-    return calibrate(load_network(package), package.card, planes, progress=progress, cancel=cancel)
+    return calibrate(
+        load_own_network(package, Sentence("calibrated for int8")),
+        package.card,
+        planes,
+        progress=progress,
+        cancel=cancel,
+    )
 
 
 def needs_conversion(package: ModelPackage, backend_request: BackendRequest, device: str) -> bool:

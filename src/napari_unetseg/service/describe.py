@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.io.suffixes import PICTURE_SUFFIXES
 from napari_unetseg.networks.facts import network_facts
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.service.reports import ModelIdentity, ModelInfo
 from napari_unetseg.zoo.card import Architecture, ModelCard
 from napari_unetseg.zoo.published import published_with
@@ -70,6 +71,11 @@ def _parameters(package: ModelPackage, loaded: "LoadedModel | None") -> int | No
 
 
 def _architecture(architecture: Architecture) -> dict[str, Any]:
+    if is_foreign(architecture.name):
+        # Nothing is known of its layers, and no default stands for what a card leaves out.
+        facts = network_facts(architecture.name, architecture.arguments)
+        unknown = {"base_channels": None, "depth": None, "use_attention": False}
+        return dict(architecture.arguments) | {"model_type": facts.type_name, **unknown}
     kind = network_facts(architecture.name, {})
     details: dict[str, Any] = {
         "model_type": kind.type_name,

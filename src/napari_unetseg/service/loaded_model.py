@@ -371,7 +371,7 @@ def load_model(
     def load(onto: Device) -> tuple[int, int, ExecutionPlan, Backend]:
         network = load_network(package)
         # Counted before the backend takes the network over.
-        count, size = _count(network), _bytes(network)
+        count, size = network.numbers, network.bytes_held
         return count, size, *put(network, onto)
 
     def load_on_cpu() -> tuple[int, int, ExecutionPlan, Backend]:
@@ -424,11 +424,3 @@ def _batch_shape_on(where: str, sha256: str, plan: ExecutionPlan, settings: Sett
     if tuned is None:
         return BatchShape(inference.batch_size, inference.window)
     return BatchShape(inference.batch_size or tuned.batch_size, inference.window or tuned.window)
-
-
-def _count(network: SegmentationNetwork) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _bytes(network: SegmentationNetwork) -> int:
-    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))

@@ -11,6 +11,7 @@ from napari_unetseg.config.settings import ModelSettings, UnetSettings
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.arguments import check_model
+from napari_unetseg.zoo.bioimageio.package import is_bioimageio
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, explain_card_error
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint, find_variant
 from napari_unetseg.zoo.published import published_with
@@ -43,11 +44,22 @@ def find_configured(model: str | Path | None, settings: UnetSettings) -> ModelPa
     chosen = settings.model.name if model is None else model
     if chosen is None:
         chosen = DEFAULT_MODEL if folder is None else _source_in(folder, settings.model.model_variant)
+    if _is_path_of_package(chosen):
+        from napari_unetseg.service.package_check import answer_of
+        from napari_unetseg.zoo.bioimageio.package_cache import cached_package
+
+        return cached_package(Path(chosen).expanduser(), answer_of)
     package = find_model(chosen)
     if folder is None or not package.is_checkpoint or not package.weights.resolve().is_relative_to(folder.resolve()):
         return package
     _check_variant(package, settings.model)
     return replace(package, card=_changed(package, settings.card_changes()))
+
+
+def _is_path_of_package(chosen: str | Path) -> bool:
+    """Tell whether a model is asked for by the path of a package of the BioImage Model Zoo."""
+    path = Path(chosen).expanduser()
+    return path.exists() and is_bioimageio(path)
 
 
 def _source_in(folder: Path, variant: str | None) -> Path:

@@ -27,7 +27,7 @@ from napari_unetseg.training.preview import Preview
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
 from napari_unetseg.training.replay import agreement, known_pictures, make_exam, make_pool
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.network_loading import load_network
+from napari_unetseg.zoo.network_loading import load_own_network
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -85,7 +85,9 @@ class Improvement:
         self._report, self._stop = report, stop
         self._device, self._device_name = torch.device(chosen.torch_name), chosen.torch_name
         # PyTorch's annotations of Module.to do not know memory_format.
-        self._network = load_network(package).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = load_own_network(package, Sentence("trained")).to(
+            self._device, memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         regions = find_regions(images, package.card)
         self._card = card_for(package.card, regions)
         self._metric = scored_by(regions, self._card)

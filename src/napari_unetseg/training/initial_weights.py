@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import Sentence
 from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState
 from napari_unetseg.zoo.checkpoints import read_checkpoint
 from napari_unetseg.zoo.compatibility import weight_mismatch
 from napari_unetseg.zoo.discovery import SUFFIXES
-from napari_unetseg.zoo.network_loading import load_network
+from napari_unetseg.zoo.network_loading import load_own_network
 from napari_unetseg.zoo.registry import find_model
 
 
@@ -70,4 +71,4 @@ def read_weights(source: str) -> dict[str, Tensor]:
         )
     if Path(source).suffix.lower() in SUFFIXES:
         return read_checkpoint(source).state
-    return dict(load_network(find_model(source)).state_dict())
+    return dict(load_own_network(find_model(source), Sentence("trained")).state_dict())

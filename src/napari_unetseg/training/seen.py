@@ -9,19 +9,24 @@ from torch.nn import functional
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.training.loop import mixed_precision
-from napari_unetseg.zoo.card import MeanStd, ModelCard
+from napari_unetseg.zoo.card import Linear, MeanStd, ModelCard, ZScore
 
 _NEARLY_CERTAIN = 1e-4
 """A network that answers with probabilities is never surer than by this."""
 
+_WHITE = 255.0
+"""What is bright where values are seen as they are stored."""
+
+_DEVIATIONS = (1 / 3,), (1 / 6,)
+"""Where images are seen in deviations from their mean: dark is 2 below it, bright 4 above, as of few bright objects."""
+
 
 def in_unit_range(pixels: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
     """Return normalised pixels (C, Y, X) as augmentation expects them, dark 0 and bright 1."""
-    if not isinstance(card.normalisation, MeanStd):
+    mean_and_std = _mean_and_std(card)
+    if mean_and_std is None:
         return pixels
-    mean, std = (
-        np.array(values, np.float32)[:, None, None] for values in (card.normalisation.mean, card.normalisation.std)
-    )
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in mean_and_std)
     unit: NDArray[np.float32] = pixels * std + mean
     return unit
 
@@ -32,12 +37,24 @@ def for_network(pixels: Tensor, card: ModelCard) -> Tensor:
     planes = pixels[..., :channels, :, :]
     if planes.shape[-3] != channels:
         planes = planes.expand(*planes.shape[:-3], channels, *planes.shape[-2:])
-    if isinstance(card.normalisation, MeanStd):
-        mean, std = (
-            planes.new_tensor(values)[:, None, None] for values in (card.normalisation.mean, card.normalisation.std)
-        )
+    mean_and_std = _mean_and_std(card)
+    if mean_and_std is not None:
+        mean, std = (planes.new_tensor(values)[:, None, None] for values in mean_and_std)
         planes = (planes - mean) / std
+    if not isinstance(card.normalisation, MeanStd) and card.normalisation.clip is not None:
+        planes = planes.clamp(*card.normalisation.clip)
     return planes
+
+
+def _mean_and_std(card: ModelCard) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return what is taken off and divided by once intensities lie within about 0 to 1; None where nothing is."""
+    if isinstance(card.normalisation, MeanStd):
+        return card.normalisation.mean, card.normalisation.std
+    if isinstance(card.normalisation, Linear):
+        white = [_WHITE * gain for gain in card.normalisation.gain]
+        mean = tuple(-offset / scale for offset, scale in zip(card.normalisation.offset, white, strict=True))
+        return mean, tuple(1 / scale for scale in white)
+    return _DEVIATIONS if isinstance(card.normalisation, ZScore) else None
 
 
 def logits(network: SegmentationNetwork, pixels: Tensor, card: ModelCard, device: torch.device) -> Tensor:

@@ -228,6 +228,13 @@ class TrainingRecipe(_Strict):
             raise ValueError("heads must name 'foreground', and with auxiliary no head twice")
         return self
 
+    @field_validator("normalisation")
+    @classmethod
+    def _colours_stay(cls, normalisation: Percentile) -> Percentile:
+        if normalisation.per_channel or normalisation.clip is not None:
+            raise ValueError("training knows neither per_channel nor clip")
+        return normalisation
+
     @model_validator(mode="after")
     def _object_size_is_among_those_seen_well(self) -> "TrainingRecipe":
         if self.object_sizes is not None and not is_within_sizes(self.object_size, self.object_sizes):

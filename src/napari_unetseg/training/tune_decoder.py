@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_unetseg.inference.backends.device import choose_device
-from napari_unetseg.inference.backends.make_backend import torch_backend
+from napari_unetseg.inference.backends.make_backend import make_backend
+from napari_unetseg.inference.backends.selection import BackendRequest, plan_execution
 from napari_unetseg.inference.predict import predict
 from napari_unetseg.inference.prediction import PredictOptions
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
@@ -51,7 +52,9 @@ class PredictedPair:
 
 def predict_pairs(package: ModelPackage, pairs: Sequence[Pair], device: str = "auto") -> Iterator[PredictedPair]:
     """Run a model on annotated images in turn, as segmentation does: twice where it should see another scale."""
-    backend = torch_backend(load_network(package), package.card.outputs, choose_device(device))
+    chosen = choose_device(device)
+    execution_plan = plan_execution(BackendRequest("torch", "float32"), package.card, chosen.torch_name)
+    backend = make_backend(execution_plan, load_network(package), package.card, chosen)
     for pair in tqdm(pairs, desc="Predicting", unit="image", disable=None):
         image, labels = read_pair(pair)
         maps = predict(image, package.card, backend).probability

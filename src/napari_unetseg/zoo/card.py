@@ -3,15 +3,29 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks.facts import check_limits
+from napari_unetseg.networks.foreign_arguments import FOREIGN_SUFFIXES, foreign_arguments, is_foreign
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 
 CARD_FILE = "model.yaml"
@@ -38,21 +52,46 @@ BackendName = Literal["torch", "openvino", "onnxruntime"]
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    _unsaid: ClassVar[tuple[str, ...]] = ()
+    """Fields that older cards do not know: where they have their default they are not written, so that fingerprints of
+    older cards stay what they were, and older versions read what does not need the new ones."""
+
+    @model_serializer(mode="wrap")
+    def _without_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        for name in self._unsaid:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                written.pop(name, None)
+        return written
+
 
 class Architecture(_Strict):
-    """Which network of `networks/`, and the arguments it is built with."""
+    """Which network of `networks/`, and the arguments it is built with.
+
+    ``onnx_graph`` and ``torchscript`` are built by another program: `napari_unetseg.networks.foreign_arguments` says
+    what their arguments are.
+    """
 
     name: ArchitectureName
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("arguments")
     @classmethod
-    def _can_be_held(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        check_limits(arguments)
+    def _can_be_held(cls, arguments: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if is_foreign(info.data.get("name", "")):
+            foreign_arguments(arguments)
+        else:
+            check_limits(arguments)
         return arguments
 
 
-Clip = tuple[float, float]
+def _ordered_ends(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ValueError("the first must be below the second")
+    return ends
+
+
+Clip = Annotated[tuple[float, float], AfterValidator(_ordered_ends)]
 """Least and largest value that the network sees; those beyond are set to them."""
 
 
@@ -61,6 +100,8 @@ class Percentile(_Strict):
 
     All channels together, so that colours stay, or each by itself, as stains are.
     """
+
+    _unsaid = ("per_channel", "clip")
 
     kind: Literal["percentile"] = "percentile"
     low: float = Field(1.0, ge=0, le=100)
@@ -77,6 +118,8 @@ class Percentile(_Strict):
 
 class MinMax(_Strict):
     """Map the smallest and the largest value of the whole image to 0 and 1, all channels together or each by itself."""
+
+    _unsaid = ("per_channel", "clip")
 
     kind: Literal["min_max"] = "min_max"
     per_channel: bool = False
@@ -170,8 +213,9 @@ class TrainingData(_Strict):
 class WeightsFile(_Strict):
     """The file that holds the weights; a plain name, so that a card names nothing outside its folder.
 
-    In a model package it is a `.safetensors` file; the card of a checkpoint names the checkpoint, and
-    its `sha256` is empty as long as the checkpoint was not read.
+    In a model package it is a `.safetensors` file, or where another program wrote the network the file that holds all
+    of it, `.onnx` or `.pt`; the card of a checkpoint names the checkpoint, and its `sha256` is empty as long as the
+    checkpoint was not read.
     """
 
     file: str = Field("weights.safetensors", pattern=r"^[^/\\]+$")
@@ -221,9 +265,13 @@ class ModelCard(_Strict):
         Runtime that the model is meant for; None: whichever is the default. A user's choice goes before it.
     precision
         Arithmetic without which its masks would differ from those of float32; None: whichever is fast. Likewise.
+    authors, citations
+        Who made the model, and what to cite for it, where somebody else did.
     scores
         Measured figures, with the split they were measured on.
     """
+
+    _unsaid = ("channel_roles", "authors", "citations")
 
     format: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
@@ -243,6 +291,8 @@ class ModelCard(_Strict):
     backend: BackendName | None = None
     precision: Literal["float32"] | None = None
     training_data: tuple[TrainingData, ...] = ()
+    authors: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
     scores: dict[str, Any] = Field(default_factory=dict)
     weights: WeightsFile
     licence: str
@@ -262,6 +312,16 @@ class ModelCard(_Strict):
             self.image_size or not is_within_sizes(self.object_size, self.object_sizes)
         ):
             raise ValueError("object_sizes needs an object_size between the two, and no image_size")
+        return self
+
+    @model_validator(mode="after")
+    def _a_foreign_network_fits(self) -> "ModelCard":
+        if is_foreign(self.architecture.name):
+            given = foreign_arguments(self.architecture.arguments)
+            if given.in_channels != self.input_channels:
+                raise ValueError(f"input_channels is {self.input_channels}, but in_channels {given.in_channels}")
+            if given.out_channels != len(self.outputs):
+                raise ValueError(f"outputs names {len(self.outputs)} heads, but out_channels is {given.out_channels}")
         return self
 
     @model_validator(mode="after")
@@ -321,9 +381,12 @@ def read_card(path: Path) -> ModelCard:
         ) from error
     if not card.weights.sha256:
         raise ModelError(Sentence("{path}: the model card is wrong: weights.sha256: it must not be empty.", path=path))
-    if not card.weights.file.endswith(".safetensors"):
+    suffix = FOREIGN_SUFFIXES.get(card.architecture.name, ".safetensors")
+    if not card.weights.file.endswith(suffix):
         raise ModelError(
-            Sentence("{path}: the model card is wrong: weights.file: it must end in .safetensors.", path=path)
+            Sentence(
+                "{path}: the model card is wrong: weights.file: it must end in {suffix}.", path=path, suffix=suffix
+            )
         )
     return card
 

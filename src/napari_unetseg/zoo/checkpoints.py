@@ -55,7 +55,7 @@ class Checkpoint:
     entry: str
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, *, any_ending: bool = False, as_stored: bool = False) -> Checkpoint:
     """Read the weights in a checkpoint; nothing in the file is executed.
 
     Parameters
@@ -63,6 +63,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path
         A `.pth`, `.pt` or `.ckpt` file that `torch.save` wrote, or a `.safetensors` file. It holds a
         state dict, or a dict with one in it; see `find_state_dict` and `unwrap`.
+    any_ending
+        Whether a file of another name is one, too, since something else says so.
+    as_stored
+        Whether weights keep the types that they have in the file.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         names the file and says why.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
+    if not any_ending and path.suffix.lower() not in SUFFIXES:
         raise ModelError(
             Sentence(
                 "{path}: this is not a checkpoint. Choose a file that ends in {endings}.",
@@ -92,7 +96,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             )
         ) from error
     # Only now, because wider weights, their copies and the mapped file together can take three times the file.
-    for key, value in checkpoint.state.items():
+    for key, value in checkpoint.state.items() if not as_stored else ():
         checkpoint.state[key] = value.float() if value.is_floating_point() else value
     return checkpoint
 

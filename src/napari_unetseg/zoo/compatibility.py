@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from napari_unetseg.language import Sentence
+from napari_unetseg.networks.facts import ForeignFacts
 
 if TYPE_CHECKING:
     from napari_unetseg.networks import SegmentationNetwork
@@ -34,13 +35,11 @@ def size_mismatch(network: "SegmentationNetwork", size: tuple[int, int] | None) 
 
     A network halves its maps `depth` times, and of a map of one pixel InstanceNorm has no statistics.
     """
-    if size is None:
+    if size is None or network.facts.takes(*size):
         return ""
-    whole = network.receptive_radius is None
-    fits = network.accepted_size(*size) == size if whole else min(size) >= 2**network.depth
+    if isinstance(network.facts, ForeignFacts):
+        return Sentence("{size} is no size that this network takes", size=" x ".join(map(str, size)))
     least = " x ".join(map(str, network.accepted_size(1, 1)))
-    if fits:
-        return ""
     return Sentence(
         "{height} x {width} is too small for this network, which takes {least} and more",
         height=size[0],

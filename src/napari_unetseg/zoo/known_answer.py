@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from napari_unetseg.errors import ModelError, panics_are_errors
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE, MeanStd, ModelCard
+from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE, Linear, MeanStd, ModelCard, ZScore
 from napari_unetseg.zoo.registry import ModelPackage
 
 SHA256_KEY = "weights_sha256"
@@ -20,6 +20,9 @@ SHA256_KEY = "weights_sha256"
 
 PICTURE_SIDE = 64
 """Wanted side of the picture; networks that accept no such size get the next one they do."""
+
+_WHITE = 255
+"""Where a network sees stored values, the picture is one of 8 bits."""
 
 # Centre (y, x) and radius of the discs, as shares of the picture.
 _DISCS = ((0.22, 0.25, 0.14), (0.25, 0.72, 0.11), (0.6, 0.55, 0.16), (0.62, 0.83, 0.12), (0.8, 0.2, 0.09))
@@ -54,9 +57,17 @@ def draw_picture(card: ModelCard, shape: tuple[int, int]) -> NDArray[np.float32]
         distance = np.hypot(y[:, np.newaxis] - centre_y, x - centre_x)
         grey = np.maximum(grey, 0.9 / (1 + np.exp((distance - radius) / 0.015)))
     pixels = np.repeat(grey[np.newaxis], card.input_channels, axis=0)
-    if isinstance(card.normalisation, MeanStd):
-        mean, std = (np.array(v)[:, np.newaxis, np.newaxis] for v in (card.normalisation.mean, card.normalisation.std))
+    normalisation = card.normalisation
+    if isinstance(normalisation, MeanStd):
+        mean, std = (np.array(v)[:, np.newaxis, np.newaxis] for v in (normalisation.mean, normalisation.std))
         pixels = (pixels - mean) / std
+    elif isinstance(normalisation, ZScore):
+        pixels = (pixels - pixels.mean()) / pixels.std()
+    elif isinstance(normalisation, Linear):
+        gain, offset = (np.array(v)[:, np.newaxis, np.newaxis] for v in (normalisation.gain, normalisation.offset))
+        pixels = _WHITE * pixels * gain + offset
+    if not isinstance(normalisation, MeanStd) and normalisation.clip is not None:
+        pixels = pixels.clip(*normalisation.clip)
     return np.ascontiguousarray(pixels, np.float32)
 
 

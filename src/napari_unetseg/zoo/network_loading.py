@@ -11,8 +11,12 @@ from torch import Tensor
 from napari_unetseg.errors import ModelError, panics_are_errors
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork, build
-from napari_unetseg.zoo.card import CARD_FILE
+from napari_unetseg.networks.foreign import ForeignNetwork, OnnxGraph, TorchScriptProgram
+from napari_unetseg.networks.foreign_arguments import is_foreign
+from napari_unetseg.zoo.card import CARD_FILE, NETWORK_TITLES
 from napari_unetseg.zoo.compatibility import size_mismatch, weight_mismatch
+from napari_unetseg.zoo.consent import require_consent
+from napari_unetseg.zoo.foreign_files import check_foreign_file
 from napari_unetseg.zoo.import_checkpoint import load_checkpoint
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -33,11 +37,65 @@ def load_network(package: ModelPackage) -> SegmentationNetwork:
     ModelError
         If the weights are missing, are not those the card names, or do not fit the architecture, or
         if the architecture does not take its arguments; the message names the file.
+    NetworkNotAllowed
+        If another program wrote the network, and nobody allowed it to run on this computer.
     """
     if package.is_checkpoint:
         return _load_checkpoint(package)
+    if is_foreign(package.card.architecture.name):
+        require_consent(package.card, package.weights)
+        return foreign_network(package, _read_weights(package))
     network = _empty_network(package)
     return _filled(package, network, _read_tensors(package))
+
+
+def load_own_network(package: ModelPackage, purpose: Sentence) -> SegmentationNetwork:
+    """Load a network whose layers are known here, as what is to be done with it needs.
+
+    Parameters
+    ----------
+    package
+        The model.
+    purpose
+        Why, as in ``Sentence("trained")``.
+
+    Raises
+    ------
+    ModelError
+        As `load_network` does, and where another program wrote the network.
+    """
+    if is_foreign(package.card.architecture.name):
+        raise ModelError(
+            Sentence(
+                "{model} cannot be {done}: its network is a {kind} of another program, which can only be run as it is. "
+                "Choose a model of this program, or convert a checkpoint of its weights.",
+                model=package.card.display_name,
+                done=purpose,
+                kind=NETWORK_TITLES[package.card.architecture.name],
+            )
+        )
+    return load_network(package)
+
+
+def foreign_network(package: ModelPackage, content: bytes) -> ForeignNetwork:
+    """Make the network of a package of what is in its file, once that was looked through.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used; the message names the file.
+    UnetsegError
+        If the packages for ONNX are not installed.
+    """
+    architecture = package.card.architecture
+    check_foreign_file(architecture.name, content, str(package.weights))
+    kind = OnnxGraph if architecture.name == "onnx_graph" else TorchScriptProgram
+    network: ForeignNetwork = kind(architecture.arguments, content, str(package.weights)).eval()
+    if fault := size_mismatch(network, package.card.image_size):
+        raise ModelError(
+            Sentence("{path}: 'image_size' {fault}. Correct it.", path=package.path / CARD_FILE, fault=fault)
+        )
+    return network
 
 
 def network_with(package: ModelPackage, tensors: Mapping[str, Tensor]) -> SegmentationNetwork:
@@ -99,7 +157,8 @@ def _empty_network(package: ModelPackage) -> SegmentationNetwork:
     return network
 
 
-def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
+def _read_weights(package: ModelPackage) -> bytes:
+    """Return what is in the file of a package's weights, if it is what its card says."""
     path, expected = package.weights, package.card.weights.sha256
     try:
         content = path.read_bytes()
@@ -123,6 +182,11 @@ def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
                 expected=expected[:12],
             )
         )
+    return content
+
+
+def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
+    path, content = package.weights, _read_weights(package)
     try:
         with panics_are_errors():
             tensors = load(content)

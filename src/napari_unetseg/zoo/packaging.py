@@ -1,5 +1,6 @@
 """From a trained network to a model package on disk."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
-from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, WeightsFile, write_card
+from napari_unetseg.networks.foreign_arguments import FOREIGN_SUFFIXES
+from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, Architecture, ModelCard, WeightsFile, write_card
+from napari_unetseg.zoo.consent import allow_network
 from napari_unetseg.zoo.known_answer import PICTURE_SIDE, SHA256_KEY, draw_picture
-from napari_unetseg.zoo.network_loading import load_network, network_with
+from napari_unetseg.zoo.network_loading import foreign_network, load_network, network_with
 from napari_unetseg.zoo.registry import ModelPackage
 
 
@@ -63,6 +66,50 @@ def write_package(
     with whole_file(folder / CARD_FILE) as path:
         write_card(card, path)
     _write_answer(folder, card, answer)
+    return card
+
+
+def write_foreign_package(folder: Path, fields: Mapping[str, Any], content: bytes) -> ModelCard:
+    """Write a model whose network another program wrote, and allow it to run on this computer.
+
+    Whoever calls this has its user's consent.
+
+    Parameters
+    ----------
+    folder
+        Where; made if needed. A package there is replaced.
+    fields
+        Fields of the `ModelCard` but for `weights`. Its architecture is ``onnx_graph`` or ``torchscript``, with
+        arguments as `napari_unetseg.networks.foreign_arguments.ForeignArguments` has them.
+    content
+        Of the ONNX or TorchScript file.
+
+    Returns
+    -------
+    ModelCard
+        As written.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If the fields do not make a card; nothing is written then.
+    ModelError
+        If the file is damaged or does more than computing, or the network cannot be run as its card says, or answers
+        with values that are not numbers; nothing is written then.
+    UnetsegError
+        If the packages for ONNX are not installed, or the folder cannot be written.
+    """
+    name = Architecture.model_validate(fields["architecture"]).name
+    weights = WeightsFile(file=f"weights{FOREIGN_SUFFIXES[name]}", sha256=hashlib.sha256(content).hexdigest())
+    card = ModelCard.model_validate({**fields, "weights": weights})
+    package = ModelPackage(folder, card, "path")
+    answer = _answer(package, foreign_network(package, content))
+    with whole_file(package.weights) as path:
+        path.write_bytes(content)
+    with whole_file(folder / CARD_FILE) as path:
+        write_card(card, path)
+    _write_answer(folder, card, answer)
+    allow_network(card)
     return card
 
 

@@ -19,6 +19,7 @@ from platformdirs import user_data_path
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.language import Sentence, error_sentence
+from napari_unetseg.zoo.bioimageio.package import is_bioimageio
 from napari_unetseg.zoo.card import CARD_FILE, ModelCard, WeightsFile, read_card
 from napari_unetseg.zoo.discovery import SUFFIXES, find_checkpoint
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel
@@ -243,6 +244,14 @@ def _listed_at(path: Path, packages: Iterable[ModelPackage]) -> ModelPackage | N
 
 
 def _package_at(path: Path) -> ModelPackage:
+    if is_bioimageio(path):
+        raise ModelError(
+            Sentence(
+                "{path}: this is a package of the BioImage Model Zoo. Convert it first: "
+                'napari-unetseg convert "{path}" -o FOLDER',
+                path=path,
+            )
+        )
     if path.is_dir():
         checkpoint = None if (path / CARD_FILE).exists() else find_checkpoint(path)
         return read_package(path, "path") if checkpoint is None else _read_checkpoint(checkpoint)

@@ -1,4 +1,7 @@
-"""Models that users bring: examined first, then added to the user's own models."""
+"""Models that users bring: examined first, then added to the user's own models.
+
+A checkpoint, a model package of ours, or a package of the BioImage Model Zoo.
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -8,17 +11,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.language import Sentence
-from napari_unetseg.networks import build
+from napari_unetseg.networks.foreign_arguments import is_foreign
+from napari_unetseg.zoo.bioimageio.checking import Answer
+from napari_unetseg.zoo.bioimageio.importing import Proposal, parameters_of, propose
+from napari_unetseg.zoo.bioimageio.package import is_bioimageio, open_package
+from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
+from napari_unetseg.zoo.bioimageio.weights import KnownNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
+from napari_unetseg.zoo.consent import allow_network, needs_consent
 from napari_unetseg.zoo.conversion import convert_checkpoint
 from napari_unetseg.zoo.import_checkpoint import describe_matches
 from napari_unetseg.zoo.network_loading import load_network
-from napari_unetseg.zoo.registry import list_models, read_package, taken_names, user_model_folder
+from napari_unetseg.zoo.registry import ModelPackage, list_models, read_package, taken_names, user_model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +49,8 @@ class Candidate:
         What else is in the checkpoint (optimizer state, settings...).
     size
         Bytes of the file that holds the weights.
+    proposal
+        What a package of the BioImage Model Zoo would become; None for all else.
     """
 
     source: Path
@@ -50,11 +59,17 @@ class Candidate:
     dropped: tuple[str, ...]
     extras: tuple[str, ...]
     size: int
+    proposal: Proposal | None = None
 
     @property
     def is_package(self) -> bool:
         """Whether it is a model package already, with a card of its own."""
-        return self.source.is_dir()
+        return self.proposal.is_own if self.proposal else self.source.is_dir()
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether another program wrote its network, which has to be allowed to run here first."""
+        return needs_consent(self.cards[0])
 
 
 def examine(path: Path) -> Candidate:
@@ -63,27 +78,37 @@ def examine(path: Path) -> Candidate:
     Parameters
     ----------
     path
-        A checkpoint (see `read_checkpoint`), the folder of a model package, or a file of one.
+        A checkpoint (see `read_checkpoint`), the folder of a model package, or a file of one; or a package of the
+        BioImage Model Zoo: a zip, a folder, or the description in one.
 
     Raises
     ------
     ModelError
         If it cannot be used; the message names the file and says why.
     """
+    if is_bioimageio(path):
+        return _examine_bioimageio(path)
     if path.is_dir() or (path.parent / CARD_FILE).exists():
         return _examine_package(path if path.is_dir() else path.parent)
     checkpoint, cards = describe_matches(path)
     return Candidate(
         source=path,
         cards=cards,
-        parameters=tuple(map(_count, cards)),
+        parameters=tuple(map(parameters_of, cards)),
         dropped=checkpoint.dropped,
         extras=checkpoint.extras,
         size=path.stat().st_size,
     )
 
 
-def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFlag | None = None) -> Path:
+def add_model(
+    candidate: Candidate,
+    changes: Mapping[str, Any],
+    cancel: CancelFlag | None = None,
+    *,
+    consent: bool = False,
+    answer: Answer | None = None,
+) -> Path:
     """Put a model among the user's own; it is there whole, or not at all.
 
     Parameters
@@ -95,6 +120,10 @@ def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFl
         the candidate's (`architecture` says which).
     cancel
         Polled between the steps.
+    consent
+        Whether a network that the file brings along may be run; see `convert_bioimageio`.
+    answer
+        Runs a model on the test image of a package of the BioImage Model Zoo. None: it is not checked.
 
     Returns
     -------
@@ -119,8 +148,10 @@ def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFl
             )
         )
     with _temporary_folder(folder) as temporary:
-        if candidate.is_package:
-            _copy_package(candidate.source, temporary, changes)
+        if candidate.proposal is not None:
+            convert_bioimageio(candidate.source, temporary, changes, consent=consent, answer=answer)
+        elif candidate.is_package:
+            copy_package(candidate.source, temporary, changes, consent=consent)
         else:
             convert_checkpoint(candidate.source, temporary, changes)
         if cancel is not None and cancel():
@@ -131,35 +162,66 @@ def add_model(candidate: Candidate, changes: Mapping[str, Any], cancel: CancelFl
     return folder
 
 
+def _examine_bioimageio(path: Path) -> Candidate:
+    with open_package(path) as package:
+        proposal = propose(package)
+        weights = proposal.weights
+        known = weights if isinstance(weights, KnownNetwork) else None
+        return Candidate(
+            source=path,
+            cards=proposal.cards,
+            parameters=tuple(map(parameters_of, proposal.cards)),
+            dropped=known.dropped if known else (),
+            extras=known.extras if known else (),
+            size=weights.file.stat().st_size,
+            proposal=proposal,
+        )
+
+
 def _examine_package(folder: Path) -> Candidate:
     package = read_package(folder, "path")
-    # Compares the SHA-256 and the shapes of the weights.
-    network = load_network(package)
+    if not is_foreign(package.card.architecture.name):
+        # Compares the SHA-256 and the shapes of the weights.
+        load_network(package)
     return Candidate(
         source=package.path,
         cards=(package.card,),
-        parameters=(sum(value.numel() for value in network.parameters()),),
+        parameters=(parameters_of(package.card),),
         dropped=(),
         extras=(),
         size=package.weights.stat().st_size,
     )
 
 
-def _count(card: ModelCard) -> int:
-    with torch.device("meta"):
-        network = build(card.architecture.name, card.architecture.arguments)
-    return sum(value.numel() for value in network.parameters())
+def copy_package(source: Path, folder: Path, changes: Mapping[str, Any], *, consent: bool = False) -> ModelPackage:
+    """Copy a model package, under the names in `changes`, and see that it can be loaded.
 
+    Parameters
+    ----------
+    source, folder
+        From where to where; made.
+    changes
+        `name` and `display_name`, where they are to be others.
+    consent
+        Whether a network that another program wrote may run on this computer.
 
-def _copy_package(source: Path, folder: Path, changes: Mapping[str, Any]) -> None:
+    Raises
+    ------
+    ModelError
+        If it cannot be used; the message names the file.
+    """
     package = read_package(source, "path")
-    folder.mkdir()
+    if consent and needs_consent(package.card):
+        allow_network(package.card)
+    folder.mkdir(parents=True)
     shutil.copyfile(package.weights, folder / package.card.weights.file)
     if (answer := package.path / KNOWN_ANSWER_FILE).is_file():
         shutil.copyfile(answer, folder / KNOWN_ANSWER_FILE)
     fields = package.card.model_dump() | {key: changes[key] for key in ("name", "display_name") if key in changes}
     write_card(ModelCard.model_validate(fields), folder / CARD_FILE)
-    load_network(read_package(folder, "path"))
+    copied = read_package(folder, "path")
+    load_network(copied)
+    return copied
 
 
 @contextmanager

@@ -6,9 +6,10 @@ import pytest
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends.device import Device
 from napari_unetseg.inference.backends.make_backend import make_backend
-from napari_unetseg.inference.backends.onnx_backend import OnnxBackend, open_session
+from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
 from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.networks.onnx_session import open_session
 
 CPU = Device("cpu", "Tests run on the CPU.")
 

@@ -9,9 +9,10 @@ import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends import onnx_export
-from napari_unetseg.inference.backends.onnx_backend import open_session, run_session
+from napari_unetseg.inference.backends.onnx_backend import run_session
 from napari_unetseg.inference.backends.onnx_export import cached_onnx, export_onnx
 from napari_unetseg.networks import ARCHITECTURES
+from napari_unetseg.networks.onnx_session import open_session
 
 
 class FinishedProgram:

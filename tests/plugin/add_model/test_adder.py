@@ -21,10 +21,20 @@ from napari_unetseg.plugin.dock.model_box import ADD
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.zoo import registry, user_models
-from napari_unetseg.zoo.card import IMAGENET, MinMax, Percentile
+from napari_unetseg.zoo.card import IMAGENET, Architecture, MinMax, Percentile
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import ModelPackage, find_model, list_models
 from napari_unetseg.zoo.user_models import Candidate, examine
+from tests.zoo.bioimageio.conftest import (
+    SCALE_RANGE,
+    answer_to,
+    described_0_5,
+    picture,
+    sigmoid,
+    unet,
+    write_description,
+    write_files,
+)
 
 Open = Callable[..., SegmentationWidget]
 
@@ -379,3 +389,69 @@ def test_a_name_that_a_published_network_has_is_kept_for_it() -> None:
 )
 def test_sentences_name_the_file_without_the_way_to_it(sentence: str, reported: str) -> None:
     assert words.about_file(sentence, Path("a") / "b.pth") == reported
+
+
+def test_a_package_of_the_zoo_becomes_a_model_checked_on_its_own_image(
+    open_window: Open, ask: Any, qtbot: Any, tmp_path: Path, home: Path
+) -> None:
+    widget = open_window(zoo_package(tmp_path / "given", ["a", "b"]))
+    dialog = ask(widget)
+    assert dialog.heading.text() == "Package of the BioImage Model Zoo: Nuclei of somebody"
+    assert dialog.facts["Made by"].text() == "Ada Maker"
+    assert dialog.facts["Licence"].text() == "MIT"
+    assert dialog.facts["Cite"].text() == "Maker 2020, https://doi.org/10.1000/xyz"
+    assert dialog.name.text() == "Nuclei of somebody"
+    assert dialog.consent.isHidden()
+    assert dialog.normalisation.parent() is None
+    first, second = dialog.meanings
+    assert [box.currentText() for box in (first, second)] == ["Objects", "Outlines of objects"]
+    first.setCurrentText("Not used")
+    assert dialog.fault.text() == "Say which channel shows the objects."
+    assert not dialog.add.isEnabled()
+    first.setCurrentText("Outlines of objects")
+    second.setCurrentText("Objects")
+    assert dialog.fault.text() == ""
+    dialog.add.click()
+    finish(widget, qtbot)
+    assert widget.message.text.text() == words.added("Nuclei of somebody")
+    chosen = widget.inputs.package()
+    assert chosen is not None
+    assert chosen.path == home / "nuclei_of_somebody"
+    assert chosen.card.heads == ("boundary", "foreground")
+
+
+def test_a_package_that_answers_otherwise_is_not_added(
+    open_window: Open, ask: Any, qtbot: Any, tmp_path: Path, home: Path
+) -> None:
+    folder = zoo_package(tmp_path / "given", ["nucleus"])
+    described = (folder / "rdf.yaml").read_text(encoding="utf-8")
+    (folder / "rdf.yaml").write_text(described.replace("max_percentile: 99", "max_percentile: 60"), encoding="utf-8")
+    widget = open_window(folder / "rdf.yaml")
+    ask(widget).add.click()
+    finish(widget, qtbot)
+    assert "does not answer as the package says" in widget.message.text.text()
+    assert not home.exists() or list(home.iterdir()) == []
+
+
+def test_a_network_of_others_is_added_once_it_is_trusted(qtbot: Any, tmp_path: Path, home: Path) -> None:
+    card = examine(zoo_package(tmp_path / "given", ["nucleus"])).cards[0]
+    arguments = {"in_channels": 1, "out_channels": 1}
+    graph = card.model_copy(update={"architecture": Architecture(name="onnx_graph", arguments=arguments)})
+    dialog = AddModelDialog(Candidate(tmp_path, (graph,), (0,), (), (), 10**6), frozenset())
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert "as ONNX graph: a program that somebody else made" in dialog.advice.text()
+    assert dialog.consent.isVisible()
+    assert not dialog.add.isEnabled()
+    assert not dialog.consents
+    assert "Parameters" not in dialog.facts
+    dialog.consent.click()
+    assert dialog.add.isEnabled()
+    assert dialog.consents
+
+
+def zoo_package(folder: Path, names: list[str]) -> Path:
+    network, pixels = unet(len(names)), picture()
+    low, high = np.percentile(pixels, [1, 99])
+    write_files(folder, network, pixels, sigmoid(answer_to(network, (pixels - low) / (high - low + 1e-6))))
+    return write_description(folder, described_0_5(folder, [SCALE_RANGE], [{"id": "sigmoid"}], names))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled, ModelError
+from napari_unetseg.inference.backends.intensities import LIMITS
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class RawPixels:
         Channels of the network's input: each plane becomes one, or one plane all, or the mean of all the one.
     ranges
         Low and high intensity that become 0 and 1: one pair for all channels, or one for each.
+    limits
+        Least and largest of these numbers that the network sees.
     stretched
         How rows and columns become those that the network sees, after the intensities; None where they stay.
     """
@@ -74,6 +77,7 @@ class RawPixels:
     planes: NDArray[Any]
     channels: int
     ranges: tuple[tuple[float, float], ...]
+    limits: tuple[float, float] = LIMITS
     stretched: tuple[Taps, Taps] | None = None
 
 

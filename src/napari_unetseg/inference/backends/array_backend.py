@@ -35,7 +35,6 @@ class ArrayBackend(ABC):
         One of `PRECISIONS`.
     """
 
-    device_memory_mb = None
     compilation = ""
     in_bands = False
     """Whether it computes an image in bands, with little memory a pixel."""
@@ -48,17 +47,27 @@ class ArrayBackend(ABC):
         pools: BufferPools | None = None,
         precision: str = "float32",
     ) -> None:
-        self._shape = network.to("meta")
-        self.receptive_radius = network.receptive_radius
-        self.grid: int = 2**network.depth
+        self._facts = network.facts
+        self._let_go(network)
+        self.receptive_radius = self._facts.receptive_radius
+        self.grid = self._facts.grid
         self.precision = precision
         self.pools = pools or BufferPools()
         self.device = device
         self._heads = tuple(heads)
 
+    @property
+    def device_memory_mb(self) -> float | None:
+        """None: no memory of a GPU is counted."""
+        return None
+
     def accepted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size up to which an image of this size has to be padded."""
-        return self._shape.accepted_size(height, width)
+        return self._facts.accepted_size(height, width)
+
+    def _let_go(self, network: SegmentationNetwork) -> None:
+        """Free the network's weights, which are in the runtime's own form."""
+        network.to("meta")
 
     @contextmanager
     def buffers(self, shape: tuple[int, int, int, int]) -> Iterator[Buffers]:

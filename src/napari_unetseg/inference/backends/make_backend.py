@@ -12,7 +12,9 @@ from napari_unetseg.inference.backends.malloc import keep_freed_memory
 from napari_unetseg.inference.backends.pools import BufferPools
 from napari_unetseg.inference.backends.selection import ExecutionPlan
 from napari_unetseg.inference.backends.torch_backend import TorchBackend
+from napari_unetseg.inference.backends.torchscript_backend import TorchScriptBackend
 from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.networks.foreign import OnnxGraph, TorchScriptProgram
 from napari_unetseg.zoo.card import Head, ModelCard
 
 
@@ -59,16 +61,23 @@ def make_backend(
         If the runtime is not installed, or the network cannot be brought into its form.
     """
     keep_to_cores()
+    if isinstance(network, TorchScriptProgram):
+        return TorchScriptBackend(network, card.outputs, device, pools)
     if plan.backend == "torch":
         if keeps_memory and device.kind == "cpu":
             keep_freed_memory()
         return torch_backend(network, card.outputs, device, pools, precision=plan.precision, compiles=compiles)
     if plan.backend == "openvino":
         return _openvino_backend(plan, network, card, device, pools)
+    return _onnx_backend(network, card, device, pools)
+
+
+def _onnx_backend(network: SegmentationNetwork, card: ModelCard, device: Device, pools: BufferPools | None) -> Backend:
     from napari_unetseg.inference.backends.onnx_backend import OnnxBackend
     from napari_unetseg.inference.backends.onnx_export import cached_onnx
 
-    return OnnxBackend(cached_onnx(network, card), network, card.outputs, device, pools)
+    file = None if isinstance(network, OnnxGraph) else cached_onnx(network, card)
+    return OnnxBackend(file, network, card.outputs, device, pools)
 
 
 def torch_backend(

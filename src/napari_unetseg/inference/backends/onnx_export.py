@@ -15,10 +15,11 @@ from platformdirs import user_cache_path
 
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends.converted import converted_name, example_input
-from napari_unetseg.inference.backends.onnx_backend import MISSING_EXTRA, open_session, run_session
+from napari_unetseg.inference.backends.onnx_backend import run_session
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.language import Sentence
 from napari_unetseg.networks import SegmentationNetwork
+from napari_unetseg.networks.onnx_session import MISSING_EXTRA, open_session
 from napari_unetseg.zoo.card import ModelCard
 
 ONNX_TOLERANCE = 1e-4

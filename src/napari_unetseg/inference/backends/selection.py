@@ -8,6 +8,7 @@ from napari_unetseg.inference.backends import AUTO, BACKENDS, PRECISIONS
 from napari_unetseg.inference.backends.openvino.probe import openvino_works
 from napari_unetseg.inference.backends.processor import computes_bfloat16, fast_gpu_precisions
 from napari_unetseg.language import Sentence, joined
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo.card import ModelCard
 
 EXACT_NETWORKS = ("cbam_resunet", "hrnet")
@@ -16,6 +17,9 @@ EXACT_NETWORKS = ("cbam_resunet", "hrnet")
 Briefly trained on drawn cells, CBAM-ResUNet came to 0.998 with single images at 0.97, HRNet to 0.998, U-Net and
 Attention U-Net to 0.999. Their many layers that normalise or weigh by statistics of the image magnify rounding.
 """
+
+_FOREIGN_BACKENDS = {"onnx_graph": "onnxruntime", "torchscript": "torch"}
+"""What computes the networks of other programs."""
 
 _PRECISIONS_OF = {
     "torch": ("float32", "bfloat16", "float16"),
@@ -120,6 +124,8 @@ def plan_execution(
     does, whose three more bits keep masks to a Dice of 0.9995 on all bundled models, else float32, which it is also for
     `EXACT_NETWORKS` and models whose card asks for it; int8 is computed only where it is asked for.
 
+    A network that another program wrote runs in one way, whatever is asked for; a warning then says so.
+
     Parameters
     ----------
     request
@@ -133,11 +139,29 @@ def plan_execution(
     on_gpu
         Says in which short arithmetics a GPU is fast, the best first; called only where it matters.
     """
+    if is_foreign(card.architecture.name):
+        return _foreign_plan(request, card.architecture.name)
     backend, why = _backend(request, card, device, bfloat16, openvino)
     # OpenVINO runs on the processor, whatever the device.
     where = "cpu" if backend == "openvino" else device
     precision, because = _precision(BackendRequest(backend, request.precision), card, where, bfloat16, on_gpu)
     return ExecutionPlan(backend, precision, joined([*why, because]))
+
+
+def _foreign_plan(request: BackendRequest, architecture: str) -> ExecutionPlan:
+    """Return the one way in which a network runs that another program wrote."""
+    backend = _FOREIGN_BACKENDS[architecture]
+    if architecture == "onnx_graph":
+        reason = Sentence("This model's network is an ONNX graph, which ONNX Runtime alone computes, in float32.")
+    else:
+        reason = Sentence("This model's network is a TorchScript program, which PyTorch alone computes, as it is.")
+    refused = [
+        wanted
+        for wanted, used in ((request.backend, backend), (request.precision, "float32"))
+        if wanted not in (AUTO, used)
+    ]
+    warning = Sentence("{wanted} was asked for. {reason}", wanted=" ".join(refused), reason=reason) if refused else ""
+    return ExecutionPlan(backend, "float32", reason, warning)
 
 
 def likely_plans(request: BackendRequest, card: ModelCard, device: str) -> tuple[tuple[str, str], ...]:

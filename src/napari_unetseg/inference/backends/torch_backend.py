@@ -71,7 +71,7 @@ class TorchBackend:
         self.device = device
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
-        self.grid = 2**network.depth
+        self.grid = network.facts.grid
         self.in_bands = network.in_bands and computes_in_bands("torch", "cpu")
         self.precision = precision
         self._heads = tuple(heads)

@@ -7,8 +7,10 @@ from typing import Protocol
 from napari_unetseg.inference.backends import computes_in_bands
 from napari_unetseg.inference.tiling.blended import plan_blended
 from napari_unetseg.inference.tiling.exact import Tile, plan_tiles, round_up, smallest_window, whole_image
+from napari_unetseg.inference.tiling.stated import plan_stated
 from napari_unetseg.language import Sentence
-from napari_unetseg.networks.facts import NetworkFacts, network_facts
+from napari_unetseg.networks.facts import ForeignFacts, NetworkFacts, foreign_facts, network_facts
+from napari_unetseg.networks.foreign_arguments import is_foreign
 from napari_unetseg.zoo.card import ModelCard
 
 MOST_TILES_AT_ONCE = 8
@@ -177,7 +179,8 @@ def plan_tiling(
     what the whole image would give. Where the network makes that impossible (see
     `Backend.receptive_radius`), the image is not divided unless it is too large to be seen at once;
     then windows are blended, and a warning says so. Where the card asks for one image size, the one
-    window is the whole image, stretched to it.
+    window is the whole image, stretched to it. A network that another program wrote sees windows of the sizes, and with
+    the halo, that its card states.
 
     Parameters
     ----------
@@ -197,7 +200,10 @@ def plan_tiling(
     if card.image_size is not None:
         size = card.image_size
         return TilePlan(size, size, (whole_image(size, size),), halo=0, smaller_window=None, resized_to=size)
-    if network.receptive_radius is None:
+    if is_foreign(card.architecture.name):
+        facts = foreign_facts(card.architecture.name, card.architecture.arguments)
+        tile_plan = _plan_stated(name, shape, facts, tile_limits)
+    elif network.receptive_radius is None:
         tile_plan = _plan_blended(name, shape, network, tile_limits)
     else:
         tile_plan = _plan_exact(shape, network, network.receptive_radius, tile_limits)
@@ -237,6 +243,36 @@ def _plan_blended(name: str, shape: tuple[int, int], network: Tileable, tile_lim
     warning = _blended_warning(name, shape, tiles, None if small_enough else tile_limits.largest_whole)
     smaller = _halved(max(tiles[0].read_shape), MIN_BLENDED_WINDOW)
     return TilePlan(shape, padded, tiles, 0, smaller, (warning,), largest_window=side)
+
+
+def _plan_stated(name: str, shape: tuple[int, int], facts: ForeignFacts, tile_limits: TileLimits) -> TilePlan:
+    """Divide for a network that takes certain sizes alone: with the halo that its card states, or blended."""
+    least = facts.side_below(facts.accepted_side(2 * facts.halo + facts.step)) if facts.halo else facts.smallest
+    requested = tile_limits.window or (TILE + 2 * facts.halo if facts.halo else BLENDED_WINDOW)
+    side = max(facts.side_below(min(requested, tile_limits.limit or requested)), least)
+    if facts.halo:
+        tiles, padded = plan_stated(shape, facts, side)
+        smaller = _smaller(facts, max(tiles[0].read_shape), max(least, MIN_HALOS * facts.halo))
+        halo = facts.halo if len(tiles) > 1 else 0
+        return TilePlan(shape, padded, tuple(tiles), halo, smaller, largest_window=side)
+    padded = facts.accepted_size(*shape)
+    takes_it = facts.takes(*padded)
+    small_enough = shape[0] * shape[1] <= tile_limits.largest_whole
+    if takes_it and small_enough and (tile_limits.limit is None or max(padded) <= tile_limits.limit):
+        smaller = _smaller(facts, max(padded), max(least, MIN_BLENDED_WINDOW))
+        return TilePlan(shape, padded, (whole_image(shape, padded),), 0, smaller and min(smaller, side))
+    blended = tuple(plan_blended(shape, padded, side))
+    # Where it never takes more, there is no undivided image to differ from.
+    largest_whole = None if small_enough else tile_limits.largest_whole
+    warnings = (_blended_warning(name, shape, blended, largest_whole),) if takes_it else ()
+    smaller = _smaller(facts, max(blended[0].read_shape), max(least, MIN_BLENDED_WINDOW))
+    return TilePlan(shape, padded, blended, 0, smaller, warnings, largest_window=side)
+
+
+def _smaller(facts: ForeignFacts, side: int, least: int) -> int | None:
+    """Return about half a side, but one that the network takes; None if there is none of at least so many pixels."""
+    smaller = facts.side_below(max(side // 2, least))
+    return smaller if least <= smaller < side else None
 
 
 def _halved(side: int, least: int) -> int | None:

@@ -14,6 +14,7 @@ from napari_unetseg.plugin.add_model.model_dialog import AddModelDialog
 from napari_unetseg.plugin.parts.words import FailureText, describe_error
 from napari_unetseg.plugin.workers.background import Task, start
 from napari_unetseg.plugin.workers.preload_torch import read_torch_libraries
+from napari_unetseg.zoo.bioimageio.package import DESCRIPTION_FILES, ZIP
 from napari_unetseg.zoo.card import CARD_FILE
 from napari_unetseg.zoo.discovery import SUFFIXES
 from napari_unetseg.zoo.registry import Listed, taken_names
@@ -27,9 +28,9 @@ ChooseFile = Callable[[QWidget], Path | None]
 
 
 def choose_file(parent: QWidget) -> Path | None:
-    """Ask for a checkpoint, or for the card of a model package; None if nothing was chosen."""
-    kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
-    filters = (f"{tr('Checkpoints and model cards')} ({kinds} {CARD_FILE})", f"{tr('All files')} (*)")
+    """Ask for a checkpoint, a package of the BioImage Model Zoo or a model card; None if nothing was chosen."""
+    kinds = " ".join((*(f"*{suffix}" for suffix in (*SUFFIXES, ZIP)), CARD_FILE, *DESCRIPTION_FILES))
+    filters = (f"{tr('Checkpoints, packages and model cards')} ({kinds})", f"{tr('All files')} (*)")
     name, _ = QFileDialog.getOpenFileName(parent, tr("Add model"), "", ";;".join(filters))
     return Path(name) if name else None
 
@@ -91,8 +92,8 @@ class ModelAdder(QObject):
     def _open_dialog(self, examined: tuple["Candidate", frozenset[str]]) -> None:
         candidate, taken = examined
         self.paused.emit()
-        self.dialog = AddModelDialog(candidate, taken, self._window)
-        self.dialog.answered.connect(lambda changes: self._add(candidate, changes))
+        self.dialog = dialog = AddModelDialog(candidate, taken, self._window)
+        dialog.answered.connect(lambda changes: self._add(candidate, changes, consent=dialog.consents))
         self.dialog.rejected.connect(lambda: self.stopped.emit(words.not_added(self._path.name)))
         self.dialog.finished.connect(self._forget_dialog)
         self.dialog.open()
@@ -100,11 +101,11 @@ class ModelAdder(QObject):
     def _forget_dialog(self) -> None:
         self.dialog = None
 
-    def _add(self, candidate: "Candidate", changes: dict[str, Any]) -> None:
+    def _add(self, candidate: "Candidate", changes: dict[str, Any], *, consent: bool) -> None:
         models, title = self._models, changes["display_name"]
         self._start(
             words.adding(title),
-            lambda task: _add(candidate, changes, models, task),
+            lambda task: _add(candidate, changes, models, task, consent=consent),
             lambda listed: self.added.emit(changes["name"], title, listed),
         )
 
@@ -148,8 +149,15 @@ def _examine(path: Path, models: ListModels, task: Task[None]) -> tuple["Candida
     return examined
 
 
-def _add(candidate: "Candidate", changes: dict[str, Any], models: ListModels, task: Task[None]) -> Sequence[Listed]:
+def _add(
+    candidate: "Candidate", changes: dict[str, Any], models: ListModels, task: Task[None], *, consent: bool
+) -> Sequence[Listed]:
     from napari_unetseg.zoo.user_models import add_model
 
-    add_model(candidate, changes, task.cancelled)
+    if candidate.proposal is None and not consent:
+        add_model(candidate, changes, task.cancelled)
+    else:
+        from napari_unetseg.service.package_check import answer_of
+
+        add_model(candidate, changes, task.cancelled, consent=consent, answer=answer_of)
     return models()

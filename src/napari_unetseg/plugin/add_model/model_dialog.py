@@ -71,7 +71,10 @@ class AddModelDialog(QDialog):
         self.normalisation.setToolTip(tr(_NORMALISATION_TIP))
         self.stretch = QCheckBox(tr("Stretch to"))
         self.height_, self.width_ = _side(tr("Height in pixels.")), _side(tr("Width in pixels."))
-        self.advice = QLabel(tr(words.ADVICE))
+        self.meanings = _meaning_boxes(candidate)
+        self.consent = QCheckBox(tr(words.CONSENT))
+        self.consent.setToolTip(tr(words.CONSENT_TIP))
+        self.advice = QLabel(words.consent_reason(candidate) if candidate.needs_consent else tr(words.ADVICE))
         self.fault = QLabel()
         self.fault.setStyleSheet("font-weight: bold;")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
@@ -82,9 +85,12 @@ class AddModelDialog(QDialog):
             cancel.setText(tr("Cancel"))
         self._arrange()
         self._show_card()
-        self._check_name()
+        self._check()
         self.name.selectAll()
-        self.name.textChanged.connect(self._check_name)
+        self.name.textChanged.connect(self._check)
+        self.consent.toggled.connect(self._check)
+        for box in self.meanings:
+            box.currentIndexChanged.connect(self._check)
         self.network.currentIndexChanged.connect(self._show_card)
         self.stretch.toggled.connect(self.height_.setEnabled)
         self.stretch.toggled.connect(self.width_.setEnabled)
@@ -97,6 +103,12 @@ class AddModelDialog(QDialog):
         card = self._card()
         title = self.name.text().strip()
         changes: dict[str, Any] = {"name": words.model_name(title, card), "display_name": title}
+        if self._candidate.proposal is not None:
+            if len(self._candidate.cards) > 1:
+                changes["architecture"] = card.architecture
+            if self.meanings:
+                changes["outputs"] = [box.currentData() for box in self.meanings]
+            return changes
         if self._candidate.is_package:
             return changes
         size = (self.height_.value(), self.width_.value()) if self.stretch.isChecked() else None
@@ -105,6 +117,11 @@ class AddModelDialog(QDialog):
             "normalisation": self.normalisation.currentData(),
             "image_size": size,
         }
+
+    @property
+    def consents(self) -> bool:
+        """Whether the user trusts who made a network that the file brings along."""
+        return self._candidate.needs_consent and self.consent.isChecked()
 
     def _card(self) -> ModelCard:
         return self._candidate.cards[self.network.currentIndex()]
@@ -126,12 +143,15 @@ class AddModelDialog(QDialog):
             box.setValue(side)
             box.setEnabled(card.image_size is not None)
 
-    def _check_name(self) -> None:
+    def _check(self) -> None:
         fault = words.name_fault(self.name.text(), self._card(), self._taken)
+        if not fault and self.meanings:
+            fault = words.meanings_fault([box.currentData() for box in self.meanings])
         self.fault.setText(fault)
+        waits = self._candidate.needs_consent and not self.consent.isChecked()
         if self.add is not None:
-            self.add.setEnabled(not fault)
-            self.add.setToolTip(fault or tr(_ADD_TIP))
+            self.add.setEnabled(not fault and not waits)
+            self.add.setToolTip(fault or tr(words.CONSENT_TIP if waits else _ADD_TIP))
 
     def _arrange(self) -> None:
         column = QVBoxLayout(self)
@@ -141,8 +161,11 @@ class AddModelDialog(QDialog):
         column.addSpacing(8)
         column.addLayout(self._form())
         self.advice.setWordWrap(True)
-        self.advice.setVisible(not self._candidate.is_package)
+        asked = self._candidate.proposal is None and not self._candidate.is_package
+        self.advice.setVisible(asked or self._candidate.needs_consent)
         column.addWidget(self.advice)
+        self.consent.setVisible(self._candidate.needs_consent)
+        column.addWidget(self.consent)
         column.addStretch()
         column.addWidget(self.buttons)
         self.setMinimumWidth(460)
@@ -171,7 +194,13 @@ class AddModelDialog(QDialog):
         rows: list[tuple[str, QWidget | QHBoxLayout]] = [(tr("Name"), self.name), ("", self.fault)]
         if len(self._candidate.cards) > 1:
             rows.append((tr(words.NETWORK), self.network))
-        if not self._candidate.is_package:
+        if self._candidate.proposal is not None:
+            channels = self._candidate.proposal.names.channels
+            text = tr("Output {channel}")
+            rows += [
+                (text.format(channel=words.shortened(c, 20)), b) for c, b in zip(channels, self.meanings, strict=False)
+            ]
+        elif not self._candidate.is_package:
             rows += [(tr("Intensities"), self.normalisation), (tr("Image size"), size)]
         for row, (text, content) in enumerate(rows):
             grid.addWidget(QLabel(text), row, 0)
@@ -180,6 +209,21 @@ class AddModelDialog(QDialog):
             else:
                 grid.addLayout(content, row, 1)
         return grid
+
+
+def _meaning_boxes(candidate: "Candidate") -> list[QComboBox]:
+    """Return a list for each channel of an output whose meaning is not known, with a guess."""
+    if candidate.proposal is None or not candidate.proposal.names.asks:
+        return []
+    boxes = []
+    for guess in candidate.proposal.names.meanings:
+        box = QComboBox()
+        box.setToolTip(tr(words.OUTPUTS_TIP))
+        for meaning, text in words.MEANINGS.items():
+            box.addItem(tr(text), meaning)
+        box.setCurrentIndex(box.findData(guess))
+        boxes.append(box)
+    return boxes
 
 
 def _side(tip: str) -> QSpinBox:

@@ -1,7 +1,7 @@
 """What the window for a new model says. Pure functions."""
 
 import os
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from napari_unetseg.zoo.compatibility import unused_entries
 from napari_unetseg.zoo.published import PUBLISHED, PublishedModel, published_with
 
 if TYPE_CHECKING:
+    from napari_unetseg.zoo.bioimageio.importing import Proposal
     from napari_unetseg.zoo.user_models import Candidate
 
 ADVICE = mark(
@@ -36,6 +37,25 @@ NORMALISATIONS: dict[str, Normalisation] = {
 
 
 FILE, NETWORK, PARAMETERS, LEFT_OUT = mark("File"), mark("Network"), mark("Parameters"), mark("Left out")
+MADE_BY, LICENCE, CITE, NOTES = mark("Made by"), mark("Licence"), mark("Cite"), mark("Notes")
+CONSENT = mark("I trust who made it: run its own network")
+CONSENT_REASON = mark(
+    "This model brings its own network, as {kind}: a program that somebody else made, which runs on this computer. "
+    "Python code of a package never does."
+)
+CONSENT_TIP = mark(
+    "Without it the model cannot be added. Ask who made the package where it comes from, or do without it."
+)
+OUTPUTS_TIP = mark(
+    "The package does not say what the channels of its output mean. Its documentation does, or who made it."
+)
+MEANINGS = {
+    "foreground": mark("Objects"),
+    "boundary": mark("Outlines of objects"),
+    "distance": mark("Distance from the outline"),
+    "unused": mark("Not used"),
+}
+"""What a channel of a network's output can mean, in words."""
 
 
 def reading(file: str) -> str:
@@ -80,6 +100,8 @@ def network(card: ModelCard) -> str:
 
 def recognised(candidate: "Candidate", card: ModelCard) -> str:
     """Say what a file is, in a line."""
+    if candidate.proposal is not None:
+        return tr("Package of the BioImage Model Zoo: {model}").format(model=candidate.proposal.description.name)
     if candidate.is_package:
         return tr("Model package {model}").format(model=tr(card.display_name))
     published = published_with(card.architecture)
@@ -96,6 +118,10 @@ def describe_candidate(candidate: "Candidate", index: int) -> dict[str, str]:
         NETWORK: network(card),
         PARAMETERS: tr("{millions:.2f} million").format(millions=candidate.parameters[index] / 1e6),
     }
+    if not candidate.parameters[index]:
+        del read[PARAMETERS]
+    if candidate.proposal is not None:
+        return read | _describe_origin(candidate.proposal)
     if not candidate.is_package:
         read[LEFT_OUT] = "; ".join(
             translated(part) for part in unused_entries(candidate.dropped, candidate.extras)
@@ -103,11 +129,42 @@ def describe_candidate(candidate: "Candidate", index: int) -> dict[str, str]:
     return read
 
 
+def _describe_origin(proposal: "Proposal") -> dict[str, str]:
+    """Say whose a package is, and what a user should know of it."""
+    description = proposal.description
+    said = {
+        MADE_BY: ", ".join(description.authors),
+        LICENCE: description.licence,
+        CITE: "; ".join(description.citations),
+        NOTES: " ".join(map(translated, proposal.remarks)),
+    }
+    return {key: shortened(text) for key, text in said.items() if text}
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """Return no more of a text than fits into a window."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def consent_reason(candidate: "Candidate") -> str:
+    """Say why a network that a file brings along is only run when asked for."""
+    return tr(CONSENT_REASON).format(kind=NETWORK_TITLES[candidate.cards[0].architecture.name])
+
+
+def meanings_fault(meanings: Sequence[str]) -> str:
+    """Say why channels cannot mean that; empty if they can."""
+    used = [meaning for meaning in meanings if meaning != "unused"]
+    if "foreground" not in used:
+        return tr("Say which channel shows the objects.")
+    return "" if len(set(used)) == len(used) else tr("Two channels cannot mean the same.")
+
+
 def suggested_name(candidate: "Candidate", taken: Set[str]) -> str:
     """Return words for a model's name that are still free."""
     card = candidate.cards[0]
     published = published_with(card.architecture)
-    known = published is not None and published.name not in taken and not candidate.is_package
+    is_own = candidate.is_package or candidate.proposal is not None
+    known = published is not None and published.name not in taken and not is_own
     words = published.display_name if known and published else card.display_name
     free, number = words, 1
     while model_name(free, card) in taken:

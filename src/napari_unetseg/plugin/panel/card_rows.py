@@ -9,7 +9,7 @@ from napari_unetseg.language import grouped, mark, tr, translated
 from napari_unetseg.plugin.panel.health_texts import NOTHING
 from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
 from napari_unetseg.plugin.parts.form import form_grid
-from napari_unetseg.zoo.card import MeanStd, ModelCard, Percentile, headline
+from napari_unetseg.zoo.card import Linear, MeanStd, ModelCard, Percentile, ZScore, headline
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
@@ -127,6 +127,10 @@ def _scaling(card: ModelCard) -> str:
     if isinstance(normalisation, Percentile):
         text = tr("percentiles {low:g} to {high:g} scaled to 0..1")
         return text.format(low=normalisation.low, high=normalisation.high)
+    if isinstance(normalisation, ZScore):
+        return tr("mean of the image taken off, divided by its spread")
+    if isinstance(normalisation, Linear):
+        return tr("stored values times a fixed factor")
     if isinstance(normalisation, MeanStd):
         return tr("a fixed mean and spread taken off")
     return tr("smallest to largest value scaled to 0..1")

@@ -9,11 +9,13 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
+from napari_unetseg.zoo.bioimageio.package import DESCRIPTION_FILES, ZIP
 from napari_unetseg.zoo.card import CARD_FILE
 from napari_unetseg.zoo.discovery import SUFFIXES
 
 DropKind = Literal["image", "plate", "folder", "model", "settings", "other"]
-_MODEL_SUFFIXES = (*SUFFIXES, ".onnx")
+_MODEL_SUFFIXES = (*SUFFIXES, ".onnx", ZIP)
+_MODEL_FILES = (CARD_FILE, *DESCRIPTION_FILES)
 
 
 def drop_kind(path: Path) -> DropKind:
@@ -23,8 +25,8 @@ def drop_kind(path: Path) -> DropKind:
         # Folders that hold an image in many files have a name as images have.
         if suffix == ".zarr":
             return "plate" if _names_wells(path) else "image"
-        return "model" if (path / CARD_FILE).is_file() else "folder"
-    if path.name == CARD_FILE or suffix in _MODEL_SUFFIXES:
+        return "model" if any((path / name).is_file() for name in _MODEL_FILES) else "folder"
+    if path.name in _MODEL_FILES or suffix in _MODEL_SUFFIXES:
         return "model"
     if suffix in IMAGE_SUFFIXES:
         return "image"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.inference.backends import RawPixels, Taps
-from napari_unetseg.inference.backends.intensities import BOUND, lookup_table
+from napari_unetseg.inference.backends.intensities import lookup_table
 from napari_unetseg.inference.backends.runs import Indices, runs
 
 _SEEN_AS = {"u2": np.int16, "u4": np.int32}
@@ -161,7 +161,7 @@ class _Table:
 
     def __init__(self, raw: RawPixels, device: torch.device) -> None:
         dtype = raw.planes.dtype
-        tables = np.stack([lookup_table(dtype, *ends) for ends in raw.ranges])
+        tables = np.stack([lookup_table(dtype, *ends, limits=raw.limits) for ends in raw.ranges])
         size = tables.shape[1]
         lowest = torch.iinfo(_PLACES[dtype.itemsize]).min
         # The places of signed integers begin with the upper half of the unsigned ones.
@@ -195,6 +195,7 @@ class _Steps:
         spans = [high / 2 - low / 2 for low, high in raw.ranges]
         # Where there is no span, all becomes 0.
         self._spans = _for_each_channel([span or math.inf for span in spans], torch.float64, device)
+        self._limits = raw.limits
         self._minus_lows = _for_each_channel([-low / 2 for low, _ in raw.ranges], torch.float64, device)
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -203,7 +204,7 @@ class _Steps:
         values = torch.add(self._minus_lows, pixels, alpha=0.5)
         if self._may_lack_values:
             values.nan_to_num_(0, 0, 0)
-        return values.div_(self._spans).clamp_(-BOUND, BOUND)
+        return values.div_(self._spans).clamp_(*self._limits)
 
 
 def _for_each_channel(numbers: list[Any], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -86,7 +86,7 @@ class GpuBackend:
         self.device = device
         self.pools = pools or BufferPools()
         self.receptive_radius = network.receptive_radius
-        self.grid = 2**network.depth
+        self.grid = network.facts.grid
         self._card = graphics_card(torch_name or device.torch_name)
         self.precision = "tf32" if precision == "float32" and _rounds_to_tf32(self._card.device) else precision
         self._heads = tuple(heads)
