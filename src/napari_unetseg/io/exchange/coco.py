@@ -53,7 +53,8 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage]) -> None:
         If the file cannot be written.
     """
     categories: dict[str, int] = {}
-    listed, annotations = [], []
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, image in enumerate(images, 1):
         height, width = image.labels.shape
         listed.append({"id": number, "file_name": printable(image.name), "height": height, "width": width})
@@ -207,9 +208,7 @@ def _labelled(
         for number, one in zip(numbers, outlined, strict=True)
         if isinstance(one.get("score"), int | float)
     }
-    classes = {
-        number: names.get(one.get("category_id"), OBJECT) for number, one in zip(numbers, outlined, strict=True)
-    }
+    classes = {number: names.get(one.get("category_id"), OBJECT) for number, one in zip(numbers, outlined, strict=True)}
     said = [*remarks, *_left_out(name, len(annotations) - len(single), len(single) - len(outlined))]
     return LabelledImage(name, labels, classes, scores, tuple(said))
 

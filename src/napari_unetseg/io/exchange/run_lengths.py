@@ -1,10 +1,8 @@
 """Run lengths of COCO: how many pixels outside, inside, outside... an object, down one column after the other."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_unetseg.io.exchange.labelled_image import Pixels
 
@@ -54,8 +52,9 @@ def decode(counts: Sequence[int] | str, shape: tuple[int, int]) -> Pixels:
     starts, lengths = (ends - runs)[1::2], runs[1::2]
     # Each run counts on from its start.
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    places: NDArray[Any] = np.repeat(starts, lengths) + within
-    return places % height * width + places // height
+    places = np.repeat(starts, lengths) + within
+    pixels: Pixels = places % height * width + places // height
+    return pixels
 
 
 def _unpacked(text: str) -> Iterator[int]:
