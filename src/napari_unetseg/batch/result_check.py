@@ -11,6 +11,9 @@ import tifffile
 from napari_unetseg.batch.folder_journal import WrittenFile
 from napari_unetseg.batch.output_files import FOLDERS, ResultKind, Target
 from napari_unetseg.io import read_geojson, read_image, read_rois
+from napari_unetseg.io.exchange.cellpose_seg import read_seg
+from napari_unetseg.io.exchange.coco import read_coco
+from napari_unetseg.io.exchange.yolo import read_yolo
 from napari_unetseg.io.hashing import hash_file
 
 
@@ -116,6 +119,12 @@ def is_readable(path: Path, kind: ResultKind) -> bool:
             read_image(path)
         elif kind is ResultKind.PARQUET:
             return _is_parquet(path)
+        elif kind is ResultKind.COCO:
+            return len(list(read_coco(path))) == 1
+        elif kind is ResultKind.YOLO:
+            read_yolo(path, (1, 1))
+        elif kind is ResultKind.CELLPOSE:
+            read_seg(path)
         elif kind in FOLDERS:
             return _is_finished(path, kind)
         else:
