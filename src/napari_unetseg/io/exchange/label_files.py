@@ -99,7 +99,7 @@ def read_labels(path: str | Path, find_image: FindImage = lambda name: None) -> 
     elif kind is LabelFormat.YOLO:
         yield _of_yolo(path, find_image)
     elif kind is LabelFormat.TIFF:
-        yield _of_label_image(path)
+        yield _of_label_image(path, find_image)
     else:
         yield _of_contours(path, kind, find_image)
 
@@ -173,7 +173,8 @@ def _with_own_names(images: Iterable[LabelledImage]) -> Iterator[LabelledImage]:
         yield image
 
 
-def _of_label_image(path: Path) -> LabelledImage:
+def _of_label_image(path: Path, find_image: FindImage) -> LabelledImage:
+    from napari_unetseg.io.label_record import read_record
     from napari_unetseg.io.read import read_label_image
 
     found = read_label_image(path)
@@ -192,7 +193,12 @@ def _of_label_image(path: Path) -> LabelledImage:
         raise UnetsegError(
             Sentence("{path}: has negative numbers, which no object can have. Set them to 0 or above.", path=path)
         )
-    return LabelledImage(f"{image_name(path)}.tif", array.astype(np.uint8) if array.dtype.kind == "b" else array)
+    name = image_name(path)
+    image = find_image(name)
+    record = read_record(path) if path.suffix.lower() in TIFF_SUFFIXES else {}
+    known = image.name if image else Path(str(record.get("image") or f"{name}.tif")).name
+    model = {label: str(record["model"]) for label in np.unique(array).tolist()} if record.get("model") else {}
+    return LabelledImage(known, array.astype(np.uint8) if array.dtype.kind == "b" else array, model)
 
 
 def _of_yolo(path: Path, find_image: FindImage) -> LabelledImage:
@@ -244,6 +250,13 @@ def _of_contours(path: Path, kind: LabelFormat, find_image: FindImage) -> Labell
     if found.left_out:
         areas = Sentence("{path}: {others} are no areas and left out.", path=path, others=", ".join(found.left_out))
         remarks = (*remarks, areas)
+    if image is None:
+        unknown = Sentence(
+            "{path}: does not say how large its image is; the label image is as large as its objects need. Name the "
+            "folder of images.",
+            path=path,
+        )
+        remarks = (*remarks, unknown)
     known = zip(found.contours, found.properties, strict=True) if found.properties else ()
     classes = {contour.label: own.classification for contour, own in known if own.classification}
     return LabelledImage(called, labels, classes, remarks=remarks)
