@@ -230,6 +230,7 @@ def _size_of(image: Path) -> tuple[int, int]:
 
 def _of_contours(path: Path, kind: LabelFormat, find_image: FindImage) -> LabelledImage:
     from napari_unetseg.io.geojson import read_geojson
+    from napari_unetseg.io.geojson_features import NUCLEUS
     from napari_unetseg.io.rois import read_rois
 
     found = read_geojson(path) if kind is LabelFormat.QUPATH else read_rois(path)
@@ -257,6 +258,11 @@ def _of_contours(path: Path, kind: LabelFormat, find_image: FindImage) -> Labell
             path=path,
         )
         remarks = (*remarks, unknown)
+    if nuclei := sum(NUCLEUS in (own.rest or "") for own in found.properties):
+        inner = Sentence(
+            "{path}: the outlines of {count} nuclei are left out: each cell is one object.", path=path, count=nuclei
+        )
+        remarks = (*remarks, inner)
     known = zip(found.contours, found.properties, strict=True) if found.properties else ()
     classes = {contour.label: own.classification for contour, own in known if own.classification}
     return LabelledImage(called, labels, classes, remarks=remarks)
