@@ -16,6 +16,9 @@ from napari_unetseg.io.exchange.coco import read_coco
 from napari_unetseg.io.exchange.yolo import read_yolo
 from napari_unetseg.io.hashing import hash_file
 
+_LINES = (ResultKind.TABLE, ResultKind.YOLO)
+"""Kinds of which a part is as legal as the whole."""
+
 
 class FileState(Enum):
     """What has become of a result file."""
@@ -56,8 +59,8 @@ def check_result(
             return FileState.SAME if hash_file(path) == written.sha256 else FileState.DAMAGED
     except OSError:
         return FileState.DAMAGED
-    # A table that was cut short can be read, too.
-    is_cut = kind is ResultKind.TABLE and size < written.size
+    # Lines that were cut short can be read, too.
+    is_cut = kind in _LINES and size < written.size
     return FileState.CHANGED if not is_cut and is_readable(path, kind) else FileState.DAMAGED
 
 
