@@ -112,6 +112,6 @@ def test_a_table_with_a_column_more_is_changed(target):
 
 def test_damaged_files_are_not_kept(target, kind):
     path, before = target.path(ENDINGS[kind]), written(target, kind)
-    _empty(path)
+    (_zeros if kind is ResultKind.YOLO else _empty)(path)  # without a line it says that there is no object
     assert set_aside_if_changed(target, kind, before) is None
     assert path.exists()
