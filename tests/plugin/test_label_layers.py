@@ -18,11 +18,11 @@ from napari_unetseg.batch.output_files import Target
 from napari_unetseg.batch.saving import save_results
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
-from napari_unetseg.io.exchange.cellpose_seg import write_seg
-from napari_unetseg.io.exchange.coco import write_coco
+from napari_unetseg.io.exchange.cellpose_seg import read_seg, write_seg
+from napari_unetseg.io.exchange.coco import read_coco, write_coco
 from napari_unetseg.io.exchange.labelled_image import LabelledImage
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
-from napari_unetseg.plugin import readers
+from napari_unetseg.plugin import readers, writers
 from napari_unetseg.plugin.layers.file_layers import FILE_KEY
 from napari_unetseg.plugin.readers import get_reader, open_labels
 from napari_unetseg.service import RunRecipe, SegmentationService
@@ -160,3 +160,28 @@ def test_files_of_cellpose_and_of_coco(tmp_path: Path, shown: list[str]) -> None
         readers.open_exchange(str(tmp_path / "annotations.json"))
     (tmp_path / "instances_x.json").write_text(json.dumps({"type": "FeatureCollection"}))
     assert get_reader(str(tmp_path / "instances_x.json")) is None
+
+
+def test_labels_are_saved_for_coco_and_cellpose(tmp_path: Path) -> None:
+    labels = np.zeros((6, 9), np.int32)
+    labels[1:3, 1:4], labels[4:6, 2:9] = 1, 5
+    layer = Labels(labels, name="cells", features={"index": [1, 5], "class": ["round", None]})
+    assert layer.save(str(tmp_path / "e.json"), plugin=PLUGIN) == [str(tmp_path / "e.json")]
+    assert layer.save(str(tmp_path / "e_seg.npy"), plugin=PLUGIN) == [str(tmp_path / "e_seg.npy")]
+    (coco,) = read_coco(tmp_path / "e.json")
+    assert (coco.name, dict(coco.classes)) == ("e", {1: "round", 5: "object"})
+    for saved in (coco.labels, read_seg(tmp_path / "e_seg.npy").labels):
+        np.testing.assert_array_equal(saved, labels)
+    for data, reason in ((np.stack([labels, labels]), "is a stack"), (labels - 1, "negative labels")):
+        with pytest.raises(UnetsegError, match=reason):
+            writers.save_labels_as_coco(str(tmp_path / "f.json"), data, {"name": "cells"})
+
+
+def test_labels_of_a_region_are_saved_where_they_lie_in_the_image(tmp_path: Path) -> None:
+    record = {"region": [[2, 4], [3, 7]], "plane_size": [6, 9], "image": "whole.tif", "model": "nuclei"}
+    meta = {"name": "part", "metadata": {METADATA_KEY: record}}
+    writers.save_labels_as_coco(str(tmp_path / "g.json"), np.ones((2, 4), np.int32), meta)
+    (coco,) = read_coco(tmp_path / "g.json")
+    assert (coco.name, coco.labels.shape, coco.class_of(1)) == ("whole.tif", (6, 9), "nuclei")
+    assert coco.labels[2:4, 3:7].all()
+    assert coco.labels.sum() == 8
