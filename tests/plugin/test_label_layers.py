@@ -23,6 +23,7 @@ from napari_unetseg.io.exchange.coco import read_coco, write_coco
 from napari_unetseg.io.exchange.labelled_image import LabelledImage
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY
 from napari_unetseg.plugin import readers, writers
+from napari_unetseg.plugin.dock.rerun import plan_rerun
 from napari_unetseg.plugin.layers.file_layers import FILE_KEY
 from napari_unetseg.plugin.readers import get_reader, open_labels
 from napari_unetseg.service import RunRecipe, SegmentationService
@@ -75,6 +76,18 @@ def test_a_label_image_comes_back_with_table_size_and_record(
     recipe = RunRecipe.of(layer.metadata[METADATA_KEY])
     assert (recipe.model.name, recipe.source.path) == ("bright", str(written / "a.tif"))
     assert shown == []
+
+
+def test_what_made_it_can_be_run_again_on_the_image_of_the_same_file(
+    written: Path, squares: NDArray[np.uint16]
+) -> None:
+    tifffile.imwrite(written / "a.tif", squares)
+    viewer = ViewerModel()
+    (image,) = viewer.open(written / "a.tif", plugin="napari")
+    (labels,) = viewer.open(written / "a_labels.tif", plugin=PLUGIN)
+    recipe, plane = plan_rerun(labels.metadata[METADATA_KEY], viewer.layers, None)
+    assert plane.source is image
+    assert recipe.parameters.threshold == 0.5
 
 
 def test_a_table_of_other_objects_is_left_out_and_told(written: Path, shown: list[str]) -> None:
