@@ -135,6 +135,14 @@ def test_files_of_several_runs_become_one(tmp_path):
     assert kinds == [{"nuclei"}, {"cells"}, {"nuclei"}]
 
 
+def test_an_object_of_no_image_is_not_lost_without_a_word(tmp_path):
+    document = {"images": [IMAGE], "annotations": [{"id": 1, "image_id": 2, "segmentation": [[0, 0, 2, 0, 2, 2]]}]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(UnetsegError, match="no image has the id 2"):
+        merge_coco(tmp_path / "all.json", [tmp_path / "a.json"])
+    assert not (tmp_path / "all.json").exists()
+
+
 IMAGE = {"id": 1, "file_name": "a.png", "height": 4, "width": 4}
 
 

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -52,40 +53,35 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage]) -> None:
     UnetsegError
         If the file cannot be written.
     """
-    categories: dict[str, int] = {}
-    listed: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, image in enumerate(images, 1):
-        height, width = image.labels.shape
-        listed.append({"id": number, "file_name": printable(image.name), "height": height, "width": width})
-        for annotation in _annotations(image, categories):
-            annotations.append({"id": len(annotations) + 1, "image_id": number, **annotation})
-    _write(path, listed, annotations, categories)
+    with _written(path) as document:
+        for image in images:
+            height, width = image.labels.shape
+            number = document.add_image({"file_name": printable(image.name), "height": height, "width": width})
+            for annotation in _annotations(image):
+                document.add_annotation(number, annotation, image.class_of(annotation["label"]))
 
 
 def merge_coco(path: str | Path, files: Iterable[Path]) -> None:
     """Write what several COCO files say as one; images and objects are numbered anew, classes go by their names.
+
+    Only one of the files is in memory at a time.
 
     Raises
     ------
     UnetsegError
         If a file cannot be read or written.
     """
-    categories: dict[str, int] = {}
-    listed: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for file in files:
-        document = _load(file)
-        names = _category_names(document)
-        numbers = {}
-        for image in document["images"]:
-            numbers[image["id"]] = len(listed) + 1
-            listed.append({**image, "id": len(listed) + 1})
-        for annotation in document["annotations"]:
-            category = _number_of(names.get(annotation.get("category_id"), OBJECT), categories)
-            own = {"id": len(annotations) + 1, "image_id": numbers[annotation["image_id"]], "category_id": category}
-            annotations.append({**annotation, **own})
-    _write(path, listed, annotations, categories)
+    with _written(path) as merged:
+        for file in files:
+            document = _load(file)
+            names = _category_names(document)
+            numbers = {image["id"]: merged.add_image(image) for image in document["images"]}
+            for annotation in document["annotations"]:
+                name = names.get(annotation.get("category_id"), OBJECT)
+                image = annotation.get("image_id")
+                if image not in numbers:
+                    raise _not_coco(file, ValueError(f"no image has the id {image}"))
+                merged.add_annotation(numbers[image], annotation, name)
 
 
 def read_coco(path: str | Path) -> Iterator[LabelledImage]:
@@ -124,7 +120,46 @@ def is_coco(path: str | Path) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and any(key in start for key in keys)
 
 
-def _annotations(image: LabelledImage, categories: dict[str, int]) -> Iterator[dict[str, Any]]:
+class _Document:
+    """A document that is written annotation by annotation, since there can be millions."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._images: list[dict[str, Any]] = []
+        self._categories: dict[str, int] = {}
+        self._count = 0
+        file.write('{"info":{"description":"napari-unetseg"},"licenses":[],"annotations":[')
+
+    def add_image(self, image: Mapping[str, Any]) -> int:
+        """Add an image and return its number."""
+        number = len(self._images) + 1
+        self._images.append({**image, "id": number})
+        return number
+
+    def add_annotation(self, image: int, annotation: Mapping[str, Any], name: str) -> None:
+        """Add an object of an image, and what it is."""
+        category = self._categories.setdefault(name, len(self._categories) + 1)
+        self._file.write(",\n" if self._count else "\n")
+        self._count += 1
+        numbers = {"id": self._count, "image_id": image, "category_id": category}
+        self._file.write(json_text({**annotation, **numbers}))
+
+    def end(self) -> None:
+        """Write images and classes."""
+        names = self._categories or {OBJECT: 1}
+        classes = [{"id": number, "name": printable(name), "supercategory": OBJECT} for name, number in names.items()]
+        self._file.write(f'],\n"images":{json_text(self._images)},\n"categories":{json_text(classes)}}}\n')
+
+
+@contextmanager
+def _written(path: str | Path) -> Iterator[_Document]:
+    with whole_file(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
+        document = _Document(file)
+        yield document
+        document.end()
+
+
+def _annotations(image: LabelledImage) -> Iterator[dict[str, Any]]:
     pieces: dict[int, list[Contour]] = {}
     for contour in trace_contours(image.labels):
         pieces.setdefault(int(contour.label), []).append(contour)
@@ -140,7 +175,6 @@ def _annotations(image: LabelledImage, categories: dict[str, int]) -> Iterator[d
             segmentation = [(contour.exterior[:, ::-1] + 0.5).ravel().tolist() for contour in contours]
         score = {"score": round(image.scores[label], 6)} if label in image.scores else {}
         yield {
-            "category_id": _number_of(image.class_of(label), categories),
             "segmentation": segmentation,
             "area": round(sum(contour.area for contour in contours)),
             "bbox": [float(left), float(top), float(right - left), float(bottom - top)],
@@ -148,20 +182,6 @@ def _annotations(image: LabelledImage, categories: dict[str, int]) -> Iterator[d
             "label": label,
             **score,
         }
-
-
-def _number_of(name: str, categories: dict[str, int]) -> int:
-    return categories.setdefault(name, len(categories) + 1)
-
-
-def _write(path: str | Path, images: Any, annotations: Any, categories: Mapping[str, int]) -> None:
-    classes = [
-        {"id": number, "name": printable(name), "supercategory": OBJECT} for name, number in categories.items()
-    ] or [{"id": 1, "name": OBJECT, "supercategory": OBJECT}]
-    document = {"info": {"description": "napari-unetseg"}, "licenses": [], "images": images}
-    text = json_text({**document, "categories": classes, "annotations": annotations})
-    with whole_file(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _load(path: Path) -> dict[str, Any]:
