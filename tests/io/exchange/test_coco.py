@@ -168,6 +168,7 @@ def annotated(segmentation):
         annotated({"size": [4, 4], "counts": "0P"}),
         annotated({"counts": [16]}),
         annotated("text"),
+        {"images": [IMAGE], "annotations": [{"id": 1, "image_id": [1]}]},
     ],
 )
 def test_what_is_no_coco_is_refused_by_name(tmp_path, document):

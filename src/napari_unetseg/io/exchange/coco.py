@@ -193,6 +193,8 @@ def _load(path: Path) -> dict[str, Any]:
             raise ValueError("it has no lists of images and annotations")
         if not all(isinstance(one, dict) for key in _LISTS for one in document[key]):
             raise ValueError("an image or annotation is no mapping")
+        if any(isinstance(one.get(key), dict | list) for one in document["annotations"] for key in _REFERENCES):
+            raise ValueError("an annotation names its image or class by something that is no id")
         identifiers = [one.get("id") for one in document["images"]]
         if len(set(identifiers)) < len(identifiers):
             raise ValueError("two images have the same id")
@@ -202,6 +204,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 _LISTS = ("images", "annotations")
+_REFERENCES = ("image_id", "category_id")
 
 
 def _category_names(document: Mapping[str, Any]) -> dict[Any, str]:
