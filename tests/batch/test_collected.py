@@ -9,10 +9,14 @@ import pytest
 import yaml
 from pycocotools.coco import COCO
 
-from napari_unetseg.batch.output_files import OTHER_PROGRAMS, ResultKind
+from napari_unetseg.batch.output_files import OTHER_PROGRAMS, ResultKind, Target
+from napari_unetseg.batch.saving import save_results
+from napari_unetseg.image import Image
 from napari_unetseg.io import read_image
 from napari_unetseg.io.exchange.cellpose_seg import read_seg
+from napari_unetseg.io.exchange.coco import read_coco
 from napari_unetseg.io.exchange.yolo import read_yolo
+from napari_unetseg.segment_options import SegmentOptions
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -47,6 +51,15 @@ def test_what_another_run_adds_is_in_it_and_nothing_of_it_is_taken_for_an_image(
     assert [image["file_name"] for image in document["images"]] == ["a.tif", "b.tif"]
     assert len(document["annotations"]) == 5
     assert not (out / "yolo").exists()
+
+
+def test_a_scene_of_a_microscope_is_called_as_its_results_are(service, tmp_path):
+    for name, called in (("a.lif/Series 3", "a_Series 3.tif"), ("a.tif", "a.tif")):
+        image = Image(np.full((32, 32), 900, np.uint16), name=name)
+        segmentation = service._segment(image, SegmentOptions.of())
+        save_results(segmentation, Target(tmp_path, "a_Series 3"), [ResultKind.COCO])
+        (read,) = read_coco(tmp_path / "a_Series 3_coco.json")
+        assert read.name == called
 
 
 def test_stacks_are_refused_before_the_network_runs(results, folder, service):

@@ -14,6 +14,7 @@ from napari_unetseg.io import write_confidence, write_overlay, write_rois, write
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.exchange.cellpose_seg import write_seg
 from napari_unetseg.io.exchange.coco import write_coco
+from napari_unetseg.io.exchange.label_files import image_name
 from napari_unetseg.io.exchange.labelled_image import OBJECT, LabelledImage
 from napari_unetseg.io.exchange.yolo import write_yolo
 from napari_unetseg.language import Sentence
@@ -158,8 +159,10 @@ def _write_coco(path: Path, segmentation: "Segmentation") -> None:
     table = segmentation.measurements
     labels = table["label"].tolist()
     sure = zip(labels, table["confidence"].tolist(), strict=True) if "confidence" in table else ()
+    name = segmentation.image.name
     image = LabelledImage(
-        segmentation.image.name,
+        # A scene of a microscope's file has no file of its own.
+        name if "/" not in name else f"{image_name(path)}.tif",
         segmentation.labels,
         dict.fromkeys(labels, segmentation.provenance.model or OBJECT),
         {label: confidence for label, confidence in sure if isfinite(confidence)},

@@ -74,10 +74,14 @@ def test_yolo_finds_its_image_beside(tmp_path):
 
 
 def test_label_images_of_ours_know_their_image_and_class(tmp_path):
-    record = {"image": "sub/x.png", "model": "nuclei", "parameters": {}}
+    record = {"image": "x.png", "model": "nuclei", "parameters": {}}
     write_labels(tmp_path / "y_labels.tif", ring_and_pieces(), provenance=record)
     (read,) = read_labels(tmp_path / "y_labels.tif")
     assert (read.name, read.class_of(7)) == ("x.png", "nuclei")
+    scene = record | {"image": "x.lif/Series 3"}
+    write_labels(tmp_path / "x_Series 3_labels.tif", ring_and_pieces(), provenance=scene)
+    (read,) = read_labels(tmp_path / "x_Series 3_labels.tif")
+    assert read.name == "x_Series 3.tif"
     write_labels(tmp_path / "y_labels.tif", ring_and_pieces())
     (read,) = read_labels(tmp_path / "y_labels.tif")
     assert (read.name, read.class_of(7)) == ("y.tif", "object")

@@ -196,7 +196,9 @@ def _of_label_image(path: Path, find_image: FindImage) -> LabelledImage:
     name = image_name(path)
     image = find_image(name)
     record = read_record(path) if path.suffix.lower() in TIFF_SUFFIXES else {}
-    known = image.name if image else Path(str(record.get("image") or f"{name}.tif")).name
+    recorded = str(record.get("image") or "/")
+    # A scene of a microscope's file, whose name has a slash, is called as its results are.
+    known = image.name if image else f"{name}.tif" if "/" in recorded else recorded
     model = {label: str(record["model"]) for label in np.unique(array).tolist()} if record.get("model") else {}
     return LabelledImage(known, array.astype(np.uint8) if array.dtype.kind == "b" else array, model)
 
