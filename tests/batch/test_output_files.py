@@ -70,6 +70,7 @@ def test_labels_and_table_are_always_kept():
     assert parse_results("all") == ALL
     assert parse_results("ome-zarr, maps") == (ResultKind.TABLE, ResultKind.OME_ZARR, ResultKind.MAPS)
     with pytest.raises(
-        ValueError, match=r"mask, roi: not among labels, contours, .*, overlay, ome-zarr, maps, parquet, all"
+        ValueError,
+        match=r"mask, roi: not among labels, contours, .*, overlay, ome-zarr, maps, parquet, coco, yolo, cellpose, all",
     ):
         parse_results("roi,mask,labels")

@@ -406,10 +406,30 @@ def test_a_copied_object_gets_an_identifier_of_its_own(tmp_path):
     assert one == "same" != two
 
 
-def test_the_nucleus_of_a_cell_is_not_dropped_without_a_word(tmp_path):
-    cell = feature(square(0), objectType="cell") | {"nucleusGeometry": square(2, 2, 3)}
-    read = read_document(tmp_path, [cell, cell])
-    assert (len(read.contours), read.left_out) == (2, ("2 nucleus outlines",))
+def test_nucleus_and_cell_stay_together(tmp_path):
+    known = {"objectType": "cell", "color": [1, 2, 3], "isLocked": True, "metadata": {"batch": "7"}}
+    cells = [
+        feature(square(0), **known) | {"nucleusGeometry": square(2, 2, 3)},
+        # As early versions had it.
+        feature(square(40), objectType="cell", nucleusGeometry=square(42, 42, 43)),
+    ]
+    read = read_document(tmp_path, cells)
+    assert (len(read.contours), read.left_out) == (2, ())
+    write_geojson(tmp_path / "b.geojson", read.contours, properties=read.properties)
+    first, second = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    assert first["nucleusGeometry"] == square(2, 2, 3)
+    assert {key: first["properties"][key] for key in known} == known
+    assert second["nucleusGeometry"] == square(42, 42, 43)
+    again = read_geojson(tmp_path / "b.geojson")
+    assert [one.rest for one in again.properties] == [one.rest for one in read.properties]
+
+
+def test_what_is_kept_for_qupath_has_to_be_json(tmp_path):
+    contours_ = trace_contours(np.ones((2, 2), int))
+    for changed in ("{", "[1]", '{"properties": 1}', '{"a": NaN}'):
+        with pytest.raises(UnetsegError, match=r"Object 1: .* is no JSON any more"):
+            write_geojson(tmp_path / "a.geojson", contours_, properties=[ObjectProperties(rest=changed)])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("scale", [(float("nan"), 1), (0, 1), (1, float("inf"))])

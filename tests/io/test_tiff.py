@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.io import read_image, write_confidence, write_labels
+from napari_unetseg.io import read_image, read_label_image, write_confidence, write_labels
 
 RNG = np.random.default_rng(0)
 
@@ -53,6 +53,22 @@ def test_tags_are_those_that_imagej_reads(tmp_path):
     assert tags["XResolution"][0] / tags["XResolution"][1] == 4
     assert tags["YResolution"][0] / tags["YResolution"][1] == 2
     assert tags["ResolutionUnit"] == tifffile.RESUNIT.NONE
+
+
+@pytest.mark.parametrize(("largest", "shown_to"), [(1, 255), (255, 255), (3000, 3000)])
+def test_imagej_gets_a_table_of_colours_and_the_numbers_stay(tmp_path, largest, shown_to):
+    labels = np.array([[0, 1, 1], [0, largest, 0]])
+    write_labels(tmp_path / "a.tif", labels)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        page = file.pages.first
+        assert page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+        colours = np.reshape(page.tags["ColorMap"].value, (3, 256)).T
+        assert (file.imagej_metadata["min"], file.imagej_metadata["max"]) == (0, shown_to)
+    assert not colours[0].any()
+    assert len(np.unique(colours[1:], axis=0)) == 255
+    assert colours[1:].max(axis=1).min() > 50_000  # bright on black
+    for image in (read_image(tmp_path / "a.tif"), read_label_image(tmp_path / "a.tif")):
+        np.testing.assert_array_equal(image.array, labels)
 
 
 def test_unknown_pixel_size_stays_unknown(tmp_path):

@@ -1,6 +1,5 @@
 """Result files of labels that somebody corrected, and the way back to what the batch had written."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.claims import Claims, claim_path
 from napari_unetseg.io.hashing import hash_file
+from napari_unetseg.io.label_record import read_record
 from napari_unetseg.io.table import write_table
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import DecodeParameters
@@ -259,26 +259,10 @@ def _segmentation(
 def _provenance(target: Target, record: Record, changes: Changes) -> Provenance:
     """Read from the label image how it came about; what it does not say is None."""
     names = [field.name for field in fields(Provenance)]
-    said = _said(target.path(ENDINGS[ResultKind.LABELS]))
+    said = read_record(target.path(ENDINGS[ResultKind.LABELS]))
     known: dict[str, Any] = dict.fromkeys(names) | {"model": record.decided_by.get("model", "")}
     known |= {name: said[name] for name in names if name in said}
     return _CorrectedByHand(**known, corrected_by_hand=changes.model_dump())
-
-
-def _said(labels: Path) -> dict[str, Any]:
-    """Return what a label image says of itself; nothing if another program saved it."""
-    import tifffile
-
-    with tifffile.TiffFile(labels) as file:
-        text = (file.imagej_metadata or {}).get("Info") if file.is_imagej else None
-        if text is None and file.is_ome and file.ome_metadata:
-            image = tifffile.xml2dict(file.ome_metadata).get("OME", {}).get("Image", {})
-            text = image.get("Description") if isinstance(image, dict) else None
-    try:
-        said = json.loads(str(text))
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _table(

@@ -32,6 +32,9 @@ class ResultKind(StrEnum):
     OME_ZARR = "ome-zarr"
     MAPS = "maps"
     PARQUET = "parquet"
+    COCO = "coco"
+    YOLO = "yolo"
+    CELLPOSE = "cellpose"
 
 
 ENDINGS = {
@@ -45,13 +48,20 @@ ENDINGS = {
     ResultKind.OME_ZARR: "labels.ome.zarr",
     ResultKind.MAPS: "maps.ome.zarr",
     ResultKind.PARQUET: "table.parquet",
+    ResultKind.COCO: "coco.json",
+    ResultKind.YOLO: "yolo.txt",
+    ResultKind.CELLPOSE: "seg.npy",
 }
+
+YOLO_FOLDER = "yolo"
+"""Folder of the data set that YOLO's outlines make up, in the folder of results."""
 
 PARTS: Mapping[ResultKind, "Part"] = {
     ResultKind.CONTOURS: "contours",
     ResultKind.ROIS: "contours",
     ResultKind.TABLE: "measurements",
     ResultKind.PARQUET: "measurements",
+    ResultKind.COCO: "measurements",
 }
 """What of a segmentation a kind of result is written from, besides labels and probabilities."""
 
@@ -64,8 +74,11 @@ FOLDERS = (ResultKind.OME_ZARR, ResultKind.MAPS)
 OUT_OF_CORE = (ResultKind.OME_ZARR, ResultKind.TABLE, ResultKind.MAPS, ResultKind.PARQUET)
 """Kinds that an image beyond memory has."""
 
-ALL = tuple(kind for kind in ResultKind if kind not in (*FOLDERS, ResultKind.PARQUET))
-"""Kinds that ``all`` stands for: those of images of everyday sizes, which need no further library."""
+OTHER_PROGRAMS = (ResultKind.COCO, ResultKind.YOLO, ResultKind.CELLPOSE)
+"""Kinds that are written as other programs keep objects, of single planes."""
+
+ALL = tuple(kind for kind in ResultKind if kind not in (*FOLDERS, *OTHER_PROGRAMS, ResultKind.PARQUET))
+"""Kinds that ``all`` stands for: those of images of everyday sizes, which need no further library or program."""
 
 
 def with_always(wanted: Sequence[ResultKind]) -> tuple[ResultKind, ...]:
@@ -114,6 +127,8 @@ class Target:
 
     def path(self, ending: str) -> Path:
         """Return the file of one result, such as ``"labels.tif"``."""
+        if ending == ENDINGS[ResultKind.YOLO]:  # which finds the outlines of an image by its very name
+            return self.folder / YOLO_FOLDER / "labels" / f"{self.stem}.txt"
         return self.folder / f"{self.stem}_{ending}"
 
     def result(self, kind: ResultKind) -> Path:

@@ -11,7 +11,13 @@ import tifffile
 from napari_unetseg.batch.folder_journal import WrittenFile
 from napari_unetseg.batch.output_files import FOLDERS, ResultKind, Target
 from napari_unetseg.io import read_geojson, read_image, read_rois
+from napari_unetseg.io.exchange.cellpose_seg import read_seg
+from napari_unetseg.io.exchange.coco import read_coco
+from napari_unetseg.io.exchange.yolo import read_yolo
 from napari_unetseg.io.hashing import hash_file
+
+_LINES = (ResultKind.TABLE, ResultKind.YOLO)
+"""Kinds of which a part is as legal as the whole."""
 
 
 class FileState(Enum):
@@ -53,8 +59,8 @@ def check_result(
             return FileState.SAME if hash_file(path) == written.sha256 else FileState.DAMAGED
     except OSError:
         return FileState.DAMAGED
-    # A table that was cut short can be read, too.
-    is_cut = kind is ResultKind.TABLE and size < written.size
+    # Lines that were cut short can be read, too.
+    is_cut = kind in _LINES and size < written.size
     return FileState.CHANGED if not is_cut and is_readable(path, kind) else FileState.DAMAGED
 
 
@@ -116,6 +122,12 @@ def is_readable(path: Path, kind: ResultKind) -> bool:
             read_image(path)
         elif kind is ResultKind.PARQUET:
             return _is_parquet(path)
+        elif kind is ResultKind.COCO:
+            return len(list(read_coco(path))) == 1
+        elif kind is ResultKind.YOLO:
+            read_yolo(path, (1, 1))
+        elif kind is ResultKind.CELLPOSE:
+            read_seg(path)
         elif kind in FOLDERS:
             return _is_finished(path, kind)
         else:

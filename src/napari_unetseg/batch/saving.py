@@ -2,16 +2,21 @@
 
 import shutil
 from collections.abc import Callable, Collection
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unetseg.batch.output_files import OUT_OF_CORE, ResultKind, Target
+from napari_unetseg.batch.output_files import OTHER_PROGRAMS, OUT_OF_CORE, ResultKind, Target
 from napari_unetseg.batch.zarr_results import read_numbers, write_block_maps, write_maps
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io import write_confidence, write_overlay, write_rois, write_table
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.exchange.cellpose_seg import write_seg
+from napari_unetseg.io.exchange.coco import write_coco
+from napari_unetseg.io.exchange.label_files import image_name
+from napari_unetseg.io.exchange.labelled_image import OBJECT, LabelledImage
+from napari_unetseg.io.exchange.yolo import write_yolo
 from napari_unetseg.language import Sentence
 from napari_unetseg.service.result_files import (
     contour_positions,
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from napari_unetseg.service.block_segmentation import BlockResult
 
 
-_OF_ONE_PLANE = (ResultKind.CONFIDENCE, ResultKind.OVERLAY)
+_OF_ONE_PLANE = (ResultKind.CONFIDENCE, ResultKind.OVERLAY, *OTHER_PROGRAMS)
 _LARGEST_PLANE = 4096**2
 _LARGEST_STACK = 4 * _LARGEST_PLANE
 
@@ -99,6 +104,9 @@ def save_results(
         ResultKind.PARQUET: _write_table,
         ResultKind.MAPS: write_maps,
         ResultKind.OVERLAY: _write_overlay,
+        ResultKind.COCO: _write_coco,
+        ResultKind.YOLO: _write_yolo,
+        ResultKind.CELLPOSE: _write_cellpose,
         ResultKind.LABELS: write_label_file,
     }
     if write_zarr is not None:
@@ -145,3 +153,26 @@ def _write_table(path: Path, segmentation: "Segmentation") -> None:
 
 def _write_overlay(path: Path, segmentation: "Segmentation") -> None:
     write_overlay(path, segmentation.image, segmentation.labels)
+
+
+def _write_coco(path: Path, segmentation: "Segmentation") -> None:
+    table = segmentation.measurements
+    labels = table["label"].tolist()
+    sure = zip(labels, table["confidence"].tolist(), strict=True) if "confidence" in table else ()
+    name = segmentation.image.name
+    image = LabelledImage(
+        # A scene of a microscope's file has no file of its own.
+        name if "/" not in name else f"{image_name(path)}.tif",
+        segmentation.labels,
+        dict.fromkeys(labels, segmentation.provenance.model or OBJECT),
+        {label: confidence for label, confidence in sure if isfinite(confidence)},
+    )
+    write_coco(path, [image])
+
+
+def _write_yolo(path: Path, segmentation: "Segmentation") -> None:
+    write_yolo(path, LabelledImage(segmentation.image.name, segmentation.labels), [OBJECT])
+
+
+def _write_cellpose(path: Path, segmentation: "Segmentation") -> None:
+    write_seg(path, segmentation.labels, segmentation.image.path or segmentation.image.name)

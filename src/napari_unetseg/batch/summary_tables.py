@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from napari_unetseg.batch.collected import write_collected
 from napari_unetseg.batch.conditions import kept_conditions
 from napari_unetseg.batch.folder_journal import Decision, FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, result_stem
@@ -36,6 +37,8 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
     columns are those of all tables together, empty where an image has no such column (intensities of colour images,
     physical sizes). Rows are copied from file to file, so any number of objects takes little memory.
 
+    What other programs keep of all images together is written, too.
+
     Where images are fields of plates, rows name plate, well, field and condition, and a third table has a row for each
     well: its fields and objects, and mean and median of what was measured of these.
 
@@ -60,6 +63,7 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
     _write_objects(journal.folder, records, names, places)
     if places:
         _write_wells(journal.folder, records, places)
+    write_collected(journal.folder, records)
 
 
 def _names(keys: Collection[str], folder: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ from napari_unetseg.cli.export_command import export_command
 from napari_unetseg.cli.health_command import health_command
 from napari_unetseg.cli.improve_command import improve_command
 from napari_unetseg.cli.keys_command import keys_app
+from napari_unetseg.cli.labels_command import labels_command
 from napari_unetseg.cli.models_command import models_command
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.review_command import review_command
@@ -92,6 +93,7 @@ _COMMANDS = (
     choose_command,
     convert_command,
     export_command,
+    labels_command,
     review_command,
     config_command,
     benchmark_command,

@@ -75,7 +75,7 @@ def segment_command(
             help="What to write beside the label image and the table (CSV), which are always written: contours "
             "(GeoJSON), rois (ImageJ), ome-tiff (labels once more), confidence (TIFF), overlay (PNG), or all of these; "
             "ome-zarr (labels so, in place of the TIFF), maps (probabilities as OME-Zarr), parquet (the table once "
-            "more); separated by commas.",
+            "more); coco (and one annotations.json of all images), yolo, cellpose (_seg.npy); separated by commas.",
         ),
     ] = "",
     *,

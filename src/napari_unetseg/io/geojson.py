@@ -22,7 +22,7 @@ from napari_unetseg.io.contour_file import (
     number_unlabelled,
     with_positions,
 )
-from napari_unetseg.io.geojson_features import Feature, load_document, read_features
+from napari_unetseg.io.geojson_features import NUCLEUS, Feature, load_document, read_features
 from napari_unetseg.io.object_properties import ObjectProperties
 from napari_unetseg.io.physical_size import known_size, length
 from napari_unetseg.language import Sentence
@@ -169,8 +169,32 @@ def _feature(
         properties["confidence"] = measurements["confidence"]
     if measurements:
         properties["measurements"] = measurements
+    rest = _rest(known, label)
+    properties |= {key: value for key, value in rest.get("properties", {}).items() if key not in properties}
+    inner = {NUCLEUS: rest[NUCLEUS]} if rest.get(NUCLEUS) else {}
     identifier = known.identifier or str(uuid.uuid5(_NAMESPACE, f"{label} {json.dumps(geometry)}"))
-    return {"type": "Feature", "id": identifier, "geometry": geometry, "properties": properties}
+    return {"type": "Feature", "id": identifier, "geometry": geometry, **inner, "properties": properties}
+
+
+def _rest(known: ObjectProperties, label: int) -> dict[str, Any]:
+    try:
+        rest = json.loads(known.rest or "{}")
+        json.dumps(rest, allow_nan=False)
+    except ValueError as error:
+        raise _no_rest(label) from error
+    if not isinstance(rest, dict) or not isinstance(rest.get("properties", {}), dict):
+        raise _no_rest(label)
+    return rest
+
+
+def _no_rest(label: int) -> UnetsegError:
+    return UnetsegError(
+        Sentence(
+            "Object {label}: what is kept of it for QuPath was changed, and is no JSON any more. Empty its column "
+            "'qupath'.",
+            label=label,
+        )
+    )
 
 
 def _classification(name: str, colour: tuple[int, int, int] | None) -> dict[str, Any]:

@@ -20,6 +20,10 @@ MAX_BYTES = 2**30
 MAX_DEPTH = 16
 """Collections within collections; files of real programs have two or three."""
 
+NUCLEUS = "nucleusGeometry"
+"""Under which a feature of QuPath has the outline of a cell's nucleus."""
+
+_UNDERSTOOD = ("objectType", "object_type", "name", "label", "classification", "confidence", "measurements", NUCLEUS)
 _KINDS = ("point", "multipoint", "linestring", "multilinestring")
 # Farther out there is no pixel of any image.
 _FARTHEST = 1e9
@@ -94,13 +98,12 @@ def read_features(path: Path, document: Any) -> tuple[list[Feature], Counter[str
         areas = list(_areas(path, raw.get("geometry"), others))
         if not areas:
             continue
-        others["nucleus outline"] += bool(raw.get("nucleusGeometry") or properties.get("nucleusGeometry"))
         features.append(
             Feature(
                 areas,
                 whole_number(properties.get("label")),
                 whole_number(properties.get("name")),
-                _object_properties(raw.get("id"), properties),
+                _object_properties(raw.get("id"), properties, _rest(path, raw, properties)),
                 _measured(properties.get("measurements") or {}),
             )
         )
@@ -168,7 +171,18 @@ def _rings(part: Any) -> list[Ring]:
     return [ring for ring in rings if ring is not None]
 
 
-def _object_properties(identifier: Any, properties: Mapping[str, Any]) -> ObjectProperties:
+def _rest(path: Path, raw: Mapping[str, Any], properties: Mapping[str, Any]) -> str | None:
+    """Return what has no meaning here but shall be written again, as JSON; None if there is nothing of the kind."""
+    found: dict[str, Any] = {}
+    nucleus = raw.get(NUCLEUS) or properties.get(NUCLEUS)
+    if nucleus and any(_areas(path, nucleus, Counter())):
+        found[NUCLEUS] = nucleus
+    if others := {key: value for key, value in properties.items() if key not in _UNDERSTOOD}:
+        found["properties"] = others
+    return json.dumps(found, separators=(",", ":"), allow_nan=False) if found else None
+
+
+def _object_properties(identifier: Any, properties: Mapping[str, Any], rest: str | None) -> ObjectProperties:
     kind = properties.get("objectType", properties.get("object_type"))
     name, colour = _classification(properties.get("classification"))
     given = properties.get("name")
@@ -178,6 +192,7 @@ def _object_properties(identifier: Any, properties: Mapping[str, Any]) -> Object
         name=str(given) if isinstance(given, str | int | float) else None,
         classification=name,
         colour=colour,
+        rest=rest,
     )
 
 

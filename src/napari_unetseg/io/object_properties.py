@@ -22,6 +22,9 @@ class ObjectProperties:
         What the user calls it.
     classification, colour
         Its class, with a colon between the class and what is derived of it, and the class's (red, green, blue).
+    rest
+        What else there is to be kept of it, as JSON: under ``"nucleusGeometry"`` the outline of a cell's nucleus, and
+        under ``"properties"`` such as its own colour and whether it is locked.
     """
 
     identifier: str | None = None
@@ -29,6 +32,7 @@ class ObjectProperties:
     name: str | None = None
     classification: str | None = None
     colour: tuple[int, int, int] | None = None
+    rest: str | None = None
 
 
 # A column of a layer's features for each attribute.
@@ -38,6 +42,7 @@ _COLUMNS = {
     "name": "object_name",
     "classification": "class",
     "colour": "class_colour",
+    "rest": "qupath",
 }
 
 

@@ -1,6 +1,8 @@
 """Label images and confidence maps as TIFF files that ImageJ and everything else can open."""
 
 from collections.abc import Mapping
+from colorsys import hsv_to_rgb
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +18,12 @@ from napari_unetseg.io.physical_size import length, length_symbol
 # ImageJ's own tags hold neither µ nor Å.
 _ASCII_UNITS = {"\u00b5m": "um", "Å": "angstrom"}
 
+# ImageJ's lookup tables have so many colours. Each hue is this part of the circle from the one before: near numbers
+# differ, however many there are.
+_COLOURS = 256
+_GOLDEN = 0.618034
+_COLOUR_MAP_TAG = 320
+
 
 def write_labels(
     path: str | Path | BinaryIO,
@@ -27,8 +35,10 @@ def write_labels(
 ) -> None:
     """Write a label image, losslessly compressed (zlib).
 
-    uint16 as an ImageJ TIFF; with more than 65535 objects, which ImageJ's own format cannot hold, uint32 as
-    an OME-TIFF.
+    uint16 as an ImageJ TIFF, which ImageJ and Fiji show with a colour for each object; with more than 65535 objects,
+    which ImageJ's own format cannot hold, uint32 as an OME-TIFF, without colours. The colours are for display alone:
+    numbers stay what they are. There are 255 of them, so above 255 objects neighbouring numbers share one, and the
+    first numbers (one in 256) that of the background.
 
     Parameters
     ----------
@@ -52,7 +62,8 @@ def write_labels(
     dtype = label_type(labels)
     if dtype is np.uint16:
         text = json_text(provenance) if provenance else None
-        _write_imagej(path, labels.astype(dtype), scale, unit, text)
+        highest = max(_COLOURS - 1, int(labels.max(initial=0)))
+        _write_imagej(path, labels.astype(dtype), scale, unit, text, shown_to=highest)
     else:
         write_ome_labels(path, labels, scale=scale, units=(unit, unit), provenance=provenance)
 
@@ -89,9 +100,16 @@ def _write_imagej(
     scale: tuple[float, float] | None,
     unit: str | None,
     info: str | None,
+    shown_to: int | None = None,
 ) -> None:
+    """Write an array; `shown_to` is the number that has the last colour of the lookup table, None for greys."""
     metadata: dict[str, Any] = {"axes": "YX"}
     resolution = None
+    extra = []
+    if shown_to is not None:
+        metadata |= {"min": 0.0, "max": float(shown_to)}
+        # As ImageJ itself writes tables of 16-bit images; those among its metadata it takes for several channels only.
+        extra = [(_COLOUR_MAP_TAG, "H", 3 * _COLOURS, _lookup_table(), True)]
     if info:
         metadata["Info"] = info
     height, width = (length(step) for step in scale or (None, None))
@@ -108,4 +126,15 @@ def _write_imagej(
             resolution=resolution,
             resolutionunit="NONE",
             metadata=metadata,
+            extratags=extra,
         )
+
+
+@cache
+def _lookup_table() -> tuple[int, ...]:
+    """Return red, then green, then blue of each colour, 0 to 65535; the first, of the background, is black."""
+    colours = np.zeros((_COLOURS, 3))
+    for number in range(1, _COLOURS):
+        # Three shades of each hue, all of them bright on black.
+        colours[number] = hsv_to_rgb(number * _GOLDEN % 1, (0.9, 0.6, 0.75)[number % 3], (1.0, 1.0, 0.8)[number % 3])
+    return tuple(np.rint(colours.T * 255).astype(int).ravel() * 257)

@@ -1,4 +1,4 @@
-"""Contours from other programs, opened as Shapes layers, and images and labels of OME-Zarr."""
+"""Contours from other programs, opened as Shapes layers, label images, and images and labels of OME-Zarr."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,22 +6,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from napari import current_viewer
+from napari.plugins.utils import get_preferred_reader
+from napari.settings import get_settings
 from napari.utils.notifications import show_info, show_warning
 
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, Position, read_geojson, read_rois
+from napari_unetseg.io.exchange.coco import is_coco
 from napari_unetseg.io.object_properties import columns_of
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.language import tr
 from napari_unetseg.layer_style import CONTOURS
+from napari_unetseg.plugin.label_layers import ENDINGS, exchange_layer, read_label_layer
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import STACK_ROLES
 from napari_unetseg.plugin.zarr_layers import read_zarr
 from napari_unetseg.postprocessing.layer_data import LayerData, outline_record
 
+_SEG = "_seg.npy"
+_PLUGIN = "napari-unetseg"
 
-def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return the reader of a file of contours, or of OME-Zarr; None for other folders and archives, and several files.
+
+def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Return the reader of a file of contours or labels, or of OME-Zarr; None for other folders and archives.
+
+    Of several files at once, only label images have one.
 
     Parameters
     ----------
@@ -29,13 +40,72 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
         As napari calls readers.
     """
     if not isinstance(path, str):
-        return None
+        return open_label_stack if all(one.lower().endswith(ENDINGS) for one in path) else None
     suffix = Path(path).suffix.lower()
+    if path.lower().endswith(ENDINGS):
+        return open_labels
+    if path.lower().endswith(_SEG):
+        return open_exchange
+    if suffix == ".json":
+        return open_exchange if is_coco(path) else None
     if suffix == ".geojson":
         return open_geojson
     if suffix == ".roi" or (suffix == ".zip" and holds_rois(path)):
         return open_rois
     return open_zarr if is_ome_zarr(path) else None
+
+
+def open_labels(path: str) -> list[LayerData]:
+    """Read a label image as the data of a Labels layer, with its table; what is no label image is left to napari."""
+    with errors_in_users_language():
+        layer, said = read_label_layer(path)
+    if layer is None:
+        return _as_napari_reads(path)
+    for text in said:
+        show_info(text)
+    _remember(ENDINGS, path)
+    return [layer]
+
+
+def open_label_stack(paths: list[str]) -> list[LayerData]:
+    """Read label images of one size as the planes of one layer."""
+    layers = [layer for path in paths for layer in open_labels(path)]
+    arrays = [np.asarray(array) for array, *_ in layers]
+    if len({array.shape for array in arrays}) > 1:
+        sizes = tr("{path} and the others differ in size, and cannot be planes of one stack. Open them one by one.")
+        raise UnetsegError(sizes.format(path=paths[0]))
+    return [(np.stack(arrays), {"name": layers[0][1].get("name", Path(paths[0]).stem)}, layers[0][2])]
+
+
+def open_exchange(path: str) -> list[LayerData]:
+    """Read the label file of Cellpose, or COCO's of one image, as the data of a Labels layer."""
+    with errors_in_users_language():
+        layer, said = exchange_layer(path)
+    for text in said:
+        show_info(text)
+    if path.lower().endswith(_SEG):
+        _remember((_SEG,), path)
+    return [layer]
+
+
+def _as_napari_reads(path: str) -> list[LayerData]:
+    from napari_builtins.io import napari_get_reader
+
+    reader = napari_get_reader(path)
+    return list(reader(path)) if reader is not None else []
+
+
+def _remember(endings: Sequence[str], path: str) -> None:
+    """Have napari open such files with this reader from now on, once it was chosen and nothing else was laid down.
+
+    napari asks each time where two plugins read a suffix, and would else remember the answer for all TIFF files.
+    """
+    if current_viewer() is None or get_preferred_reader(path) is not None:
+        return
+    plugins = get_settings().plugins
+    plugins.extension2reader = {**plugins.extension2reader, **{f"*{ending}": _PLUGIN for ending in endings}}
+    text = tr("From now on {names} open in this way. Preferences > Plugins changes it.")
+    show_info(text.format(names=tr(" and ").join(f"*{ending}" for ending in endings)))
 
 
 def open_rois(path: str) -> list[LayerData]:

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io import ContourFile, write_geojson, write_ome_labels, write_rois
+from napari_unetseg.io.exchange.cellpose_seg import write_seg
+from napari_unetseg.io.exchange.coco import write_coco
+from napari_unetseg.io.exchange.label_files import image_name
+from napari_unetseg.io.exchange.labelled_image import OBJECT, LabelledImage
 from napari_unetseg.io.ome_tiff import label_type
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.autosave.edit_keeper import edits_saved
@@ -93,6 +99,27 @@ def save_labels_as_geojson(path: str, data: LayerArray | Sequence[LayerArray], m
     return _save_geojson(path, contours_of_labels(data, meta), meta)
 
 
+def save_labels_as_coco(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
+    """Write the objects of a Labels layer of one plane as COCO; `save_labels_as_ome_tiff` explains the arguments."""
+    path = _with_ending(path, ".json")
+    labels = _one_plane(data, meta)
+    found = [label for label in np.unique(labels).tolist() if label]
+    classes = dict.fromkeys(found, model_of(meta) or OBJECT) | _classes(meta)
+    with errors_in_users_language():
+        write_coco(path, [LabelledImage(_image_of(path, meta), labels, classes)])
+    edits_saved(meta)
+    return [path]
+
+
+def save_labels_as_cellpose(path: str, data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> list[str]:
+    """Write a Labels layer of one plane as Cellpose opens it; `save_labels_as_ome_tiff` explains the arguments."""
+    path = _with_ending(path, ".npy")
+    with errors_in_users_language():
+        write_seg(path, _one_plane(data, meta), provenance_of(meta).get("path") or _image_of(path, meta))
+    edits_saved(meta)
+    return [path]
+
+
 def save_shapes_as_rois(path: str, data: Sequence[LayerArray], meta: LayerMeta) -> list[str]:
     """Write the areas of a Shapes layer as ImageJ ROIs; `save_labels_as_ome_tiff` explains the arguments."""
     return _save_rois(path, contours_of_shapes(data, meta), meta)
@@ -128,6 +155,40 @@ def _save_geojson(path: str, found: ContourFile, meta: LayerMeta) -> list[str]:
     if meta.get("scale") is not None:
         _warn_of_shear(meta, read_axes(len(meta["scale"]), meta).plane)
     return [path]
+
+
+def _one_plane(data: LayerArray | Sequence[LayerArray], meta: LayerMeta) -> NDArray[np.integer]:
+    """Return the labels of a layer of one plane, with the size of its image.
+
+    Raises
+    ------
+    UnetsegError
+        If it has several planes, or negative labels.
+    """
+    planes, axes = stack_of(data, meta)
+    labels = axes.whole_planes(np.asarray(planes))
+    if labels[..., 0, 0].size != 1:
+        several = tr("The layer '{layer}' is a stack, and such files are of one plane. Save each plane by itself.")
+        raise UnetsegError(several.format(layer=meta.get("name")))
+    if labels.min(initial=0) < 0:
+        negative = tr("The layer '{layer}' has negative labels, which such files do not hold.")
+        raise UnetsegError(negative.format(layer=meta.get("name")))
+    plane: NDArray[np.integer] = labels.reshape(labels.shape[-2:])
+    return plane
+
+
+def _classes(meta: LayerMeta) -> dict[int, str]:
+    """Return what the table of a layer says that its objects are."""
+    features = pd.DataFrame(meta.get("features"))
+    if not {"index", "class"} <= set(features):
+        return {}
+    rows = zip(features["index"].tolist(), features["class"].tolist(), strict=True)
+    return {int(label): name for label, name in rows if isinstance(name, str) and name}
+
+
+def _image_of(path: str, meta: LayerMeta) -> str:
+    """Name the image that a layer is of: as it is recorded, else as the file is called."""
+    return str(provenance_of(meta).get("image") or image_name(Path(path)))
 
 
 def _units(meta: LayerMeta, plane: tuple[int, int], stack: Sequence[int]) -> list[str] | None:

@@ -27,7 +27,7 @@ IMAGES_FOLDER, LABELS_FOLDER = "images", "masks"
 LABELS_ENDING = "_labels"
 """What the name of a label file may have besides that of its image, as results of a folder have it."""
 
-_OTHER_ENDINGS = ("_confidence", "_overlay", "_labels.ome")  # of results that lie beside the label images
+_OTHER_ENDINGS = ("_confidence", "_overlay", "_labels.ome", "_seg")  # of results that lie beside the label images
 
 
 class CorrectedImageError(UnetsegError):

@@ -53,4 +53,16 @@ RESULTS: dict[ResultKind, tuple[str, str]] = {
         mark("Picture with outlines"),
         mark("A PNG of the image with its objects outlined, to judge by."),
     ),
+    ResultKind.COCO: (
+        mark("COCO"),
+        mark("Outlines as programs for annotating and training keep them, and one file of all images together."),
+    ),
+    ResultKind.YOLO: (
+        mark("YOLO"),
+        mark("A text file of outlines for each image, and the files that name the classes."),
+    ),
+    ResultKind.CELLPOSE: (
+        mark("Cellpose"),
+        mark("The file of masks that Cellpose's window opens, <image>_seg.npy."),
+    ),
 }
