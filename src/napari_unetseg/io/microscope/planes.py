@@ -41,18 +41,42 @@ def lazy_planes(
         Height and width in which a plane is stored; None: whole.
     """
 
+    def read_part(index: tuple[int, ...], part: tuple[slice, ...]) -> NDArray[Any]:
+        return read(index, *part[:2])[:, :, *part[2:]]
+
     def read_box(box: tuple[slice, ...]) -> NDArray[Any]:
-        before, (rows, columns), colours = box[: len(stack)], box[len(stack) : len(stack) + 2], box[len(stack) + 2 :]
-        places = [range(part.start, part.stop) for part in before]
         with unreadable_says(path):
-            if all(len(along) == 1 for along in places):
-                only = read(tuple(along[0] for along in places), rows, columns)
-                return only[:, :, *colours][(np.newaxis,) * len(places)]
-            found = np.empty([part.stop - part.start for part in box], dtype)
-            for index in product(*places):
-                at = tuple(place - along[0] for place, along in zip(index, places, strict=True))
-                found[at] = read(index, rows, columns)[:, :, *colours]
-        return found
+            return planes_in_box(read_part, box, len(stack), dtype)
 
     height, width = plane[:2] if tile is None else (min(side, of) for side, of in zip(tile, plane[:2], strict=True))
     return LazyArray(read_box, (*stack, *plane), dtype, (*(1,) * len(stack), height, width, *plane[2:]))
+
+
+def planes_in_box(
+    read: Callable[[tuple[int, ...], tuple[slice, ...]], NDArray[Any]],
+    box: tuple[slice, ...],
+    stack: int,
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
+    """Return a box of a stack of planes, of which each is read once, and the only one is not copied.
+
+    Parameters
+    ----------
+    read
+        Gives a part of the plane at an index, from a slice of step 1 for each axis of a plane.
+    box
+        A slice of step 1 for each axis.
+    stack
+        How many of these are axes along which there are planes: the first.
+    dtype
+        Of the pixels.
+    """
+    places = [range(along.start, along.stop) for along in box[:stack]]
+    if all(len(along) == 1 for along in places):
+        only = read(tuple(along[0] for along in places), box[stack:])
+        return only[(np.newaxis,) * stack]
+    found = np.empty([part.stop - part.start for part in box], dtype)
+    for index in product(*places):
+        at = tuple(place - along[0] for place, along in zip(index, places, strict=True))
+        found[at] = read(index, box[stack:])
+    return found
