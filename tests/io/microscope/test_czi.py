@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from tests.io.microscope.written_czi import Tile, edit_xml, make_smaller_level, write_czi
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.io import read_image
 from napari_unetseg.io.microscope.opening import open_microscope
 from napari_unetseg.lazy_array import LazyArray
-from tests.io.microscope.written_czi import Tile, edit_xml, make_smaller_level, write_czi
 
 PIXELS = np.random.default_rng(0).integers(0, 60000, (2, 2, 3, 2, 40, 50), dtype=np.uint16)
 """Of two scenes: time points, depth, channels, rows, columns."""

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from tests.io.microscope.written_nd2 import custom_loop, depth_loop, phases, position_loop, time_loop, write_nd2
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.io import read_image
 from napari_unetseg.io.microscope.opening import open_microscope
 from napari_unetseg.lazy_array import LazyArray
-from tests.io.microscope.written_nd2 import custom_loop, depth_loop, phases, position_loop, time_loop, write_nd2
 
 PIXELS = np.random.default_rng(0).integers(0, 60000, (2, 2, 3, 40, 50, 2), dtype=np.uint16)
 """Of two positions: time points, depth, rows, columns, channels."""
@@ -41,7 +41,7 @@ def test_positions_are_scenes(stack: Path) -> None:
     with open_microscope(stack) as file:
         assert file.scene_names == ("A1", "B2")
     np.testing.assert_array_equal(read_image(stack / "0").array[0, 0, 1], PIXELS[0, 0, 0, :, :, 1])
-    with pytest.raises(ImageError, match="has no scene 'C3'. There are 0: A1, 1: B2"):
+    with pytest.raises(ImageError, match=r"has no scene 'C3'\. There are 0: A1, 1: B2"):
         read_image(stack / "C3")
 
 

@@ -1,8 +1,8 @@
 """ND2 files as NIS-Elements lays them out (version 3), as small as they can be: there is no program to write them.
 
 The layout is that which the readers nd2, nd2reader and Bio-Formats describe: a head, then parts, each with a name, and
-at the end a list of where they lie. What describes the image is in Laboratory Imaging's "lite variant": a type, a name in
-UTF-16, and a value, which for a level is how many values it holds, how many bytes these are, and where each starts.
+at the end a list of where they lie. What describes the image is in Laboratory Imaging's "lite variant": a type, a name
+in UTF-16, and a value, which for a level is how many values it holds, how many bytes these are, and where each starts.
 """
 
 import struct
