@@ -226,7 +226,7 @@ def _micrometres(axis: _Axis) -> float | None:
 def _channel_name(channel: Element) -> str:
     """Return the dye of a channel where it is said, else the colours in which it is shown."""
     said = {part.findtext("Key", ""): part.findtext("Value", "") for part in channel.findall("./ChannelProperty")}
-    return said.get("DyeName") or channel.get("LUTName", "")
+    return said.get("DyeName") or str(channel.get("LUTName", ""))
 
 
 def _number(element: Element, name: str) -> int:
