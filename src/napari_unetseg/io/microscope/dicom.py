@@ -66,7 +66,10 @@ def open_dicom(path: Path) -> KeptScenes:
 
 def _frames(path: Path, header: pydicom.Dataset) -> _Frames:
     if "Rows" not in header or "Columns" not in header or "PhotometricInterpretation" not in header:
-        raise ImageError(Sentence("{path}: is a DICOM file without an image.", path=path))
+        # pydicom gives nothing of a file that ends within its packed pixels.
+        raise ImageError(
+            Sentence("{path}: is a DICOM file without an image, or cut short. If it is, copy it again.", path=path)
+        )
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         raise ImageError(Sentence("{path}: does not say how its pixels are stored, so they cannot be read.", path=path))

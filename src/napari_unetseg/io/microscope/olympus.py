@@ -35,17 +35,20 @@ def open_olympus(path: Path) -> KeptScenes:
     Exception
         Whatever oiffile raises where the file is damaged.
     """
-    file = OifFile(path)
-    kept = KeptOpen(file.close)
-    planes = _planes(file)
-    if not planes:
+    folder = path.with_name(f"{path.name}.files")
+    if path.suffix.lower() == ".oif" and not folder.is_dir():
         raise ImageError(
             Sentence(
                 "{path}: the planes of the image are not there; keep the folder {folder} beside the file.",
                 path=path,
-                folder=f"{path.name}.files",
+                folder=folder.name,
             )
         )
+    file = OifFile(path)
+    kept = KeptOpen(file.close)
+    planes = _planes(file)
+    if not planes:
+        raise ImageError(Sentence("{path}: holds no plane of an image.", path=path))
 
     def scene(_: int, name: str) -> Scene:
         return _scene(path, file, kept, planes, name)
