@@ -122,7 +122,9 @@ def _row(item: "ReviewItem") -> dict[str, Any]:
 def _is_copied(item: "ReviewItem") -> bool:
     """Whether the file alone says how it is read."""
     decided_by = item.record.decided_by
-    return not decided_by.get("reading") and decided_by.get("parameters", {}).get("channel") is None
+    parameters = decided_by.get("parameters", {})
+    chosen = [parameters.get(name) for name in ("channel", "channels")]
+    return not decided_by.get("reading") and chosen == [None, None]
 
 
 def _export(item: "ReviewItem", image_file: Path, mask_file: Path) -> None:
