@@ -146,14 +146,15 @@ def test_a_file_cut_short_is_named() -> None:
         read_image(shipped("MR_truncated.dcm"))
 
 
-@pytest.mark.filterwarnings("ignore:End of file reached")
 def test_a_packed_file_cut_short_is_named(tmp_path: Path) -> None:
     said = dataset(np.random.default_rng(0).integers(0, 255, (3, 40, 40), np.uint8))
     said.compress(RLELossless)
     path = written(tmp_path / "a.dcm", said)
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(ImageError, match=r"a\.dcm: .*cut short"):
-        read_image(path)
+    image = read_image(path)
+    assert np.asarray(image.array[0]).shape == (40, 40)
+    with pytest.raises(ImageError, match=r"a\.dcm: frame 2 cannot be read .*Copy the file again"):
+        np.asarray(image.array[2])
 
 
 def test_what_holds_no_image_is_told() -> None:

@@ -89,14 +89,22 @@ def _scene(
             ),
         )
 
+    dtype, extent = first.dtype.newbyteorder("="), first.shape
+
+    def one(places: list[int]) -> NDArray[Any]:
+        at = frozenset(zip(axes, places, strict=False))
+        return _plane(path, file, kept, planes.get(at), extent)
+
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        found = np.empty([part.stop - part.start for part in box], first.dtype)
-        for place in np.ndindex(found.shape[:-2]):
-            at = {axis: part.start + index for axis, part, index in zip(axes, box, place, strict=False)}
-            found[place] = _plane(path, file, kept, planes.get(frozenset(at.items())), first.shape)[box[-2:]]
+        lengths = [part.stop - part.start for part in box]
+        if prod(lengths[:-2]) == 1:  # as planes are read, without a second one in memory
+            return one([part.start for part in box[:-2]])[box[-2:]].reshape(lengths)
+        found = np.empty(lengths, dtype)
+        for place in np.ndindex(*lengths[:-2]):
+            found[place] = one([part.start + index for part, index in zip(box, place, strict=False)])[box[-2:]]
         return found
 
-    array = LazyArray(read, shape, first.dtype.newbyteorder("="), (*(1 for _ in axes[:-2]), *first.shape))
+    array = LazyArray(read, shape, dtype, (*(1 for _ in axes[:-2]), *extent))
     scale, unit, steps = _sizes(file.mainfile, dict(zip(axes, shape, strict=True)))
     channels = _channel_names(file.mainfile, lengths.get("C", 1))
     return Scene(name, axes, array, scale, unit, steps, channels, remarks=remarks)
