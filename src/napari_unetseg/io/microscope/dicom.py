@@ -173,7 +173,14 @@ def _scene(path: Path, header: pydicom.FileDataset, frames: _Frames, name: str) 
     time = known_step(header.get("FrameTime"), "ms", time=True)
     if "T" in axes and time is not None:
         steps["T"] = time[0] / 1000, "second"
-    return Scene(name, axes, array, scale, unit, steps, (), len(frames.shape) == 3, _remarks(path, header))
+    channels: tuple[str, ...] = ()
+    if "C" in axes and len(frames.shape) == 2:
+        channels = tuple(
+            str(part.get("OpticalPathDescription") or "") for part in header.get("OpticalPathSequence") or []
+        )
+    if not any(channels) or len(channels) != array.shape[axes.find("C")]:
+        channels = ()
+    return Scene(name, axes, array, scale, unit, steps, channels, len(frames.shape) == 3, _remarks(path, header))
 
 
 def _remarks(path: Path, header: pydicom.Dataset) -> tuple[str, ...]:
@@ -210,47 +217,81 @@ def _planes(frames: _Frames, header: pydicom.Dataset) -> tuple[LazyArray, str]:
 
 
 def _slide(path: Path, header: pydicom.FileDataset, frames: _Frames) -> tuple[LazyArray, str]:
-    """Return a whole slide, whose frames are tiles in rows from the top left, plane after plane, channel after channel.
+    """Return a whole slide, whose frames are tiles; where there is none, it is black, or white between colours.
 
     Raises
     ------
     ImageError
-        If its tiles lie elsewhere.
+        If its tiles do not lie in rows and columns.
     """
     rows, columns = int(header.TotalPixelMatrixRows), int(header.TotalPixelMatrixColumns)
-    height, width = frames.shape[:2]
-    down, across = -(-rows // height), -(-columns // width)
-    focal = int(header.get("TotalPixelMatrixFocalPlanes") or 1)
-    paths = int(header.get("NumberOfOpticalPaths") or 1)
-    is_full = header.get("DimensionOrganizationType", "TILED_FULL") == "TILED_FULL"
-    if not is_full or frames.number != down * across * focal * paths or (paths > 1 and len(frames.shape) == 3):
+    height, width, *colours = frames.shape
+    paths, focal, tiles = _tiles(header, height, width)
+    if len(tiles) != frames.number or (paths > 1 and colours):
         raise ImageError(
             Sentence(
-                "{path}: the tiles of the slide do not lie one beside the other, which is not read; save it as "
-                "TILED_FULL, or as a pyramidal TIFF.",
+                "{path}: the tiles of the slide do not lie in rows and columns, which is not read; save it as a "
+                "pyramidal TIFF.",
                 path=path,
             )
         )
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
         # (channels, planes, Y, X) and colours, if there are any.
-        found = np.empty([part.stop - part.start for part in box], frames.dtype)
+        found = np.full([part.stop - part.start for part in box], 255 if colours else 0, frames.dtype)
         top, left = box[2].start, box[3].start
         for channel, plane in np.ndindex(found.shape[:2]):
-            base = ((box[0].start + channel) * focal + box[1].start + plane) * down * across
             for row in range(top // height, -(-box[2].stop // height)):
                 for column in range(left // width, -(-box[3].stop // width)):
-                    tile = frames.read(base + row * across + column)
+                    frame = tiles.get((box[0].start + channel, box[1].start + plane, row, column))
+                    if frame is None:
+                        continue
                     y, x = row * height, column * width
                     ys = slice(max(top, y), min(box[2].stop, y + height))
                     xs = slice(max(left, x), min(box[3].stop, x + width))
-                    part = tile[(slice(ys.start - y, ys.stop - y), slice(xs.start - x, xs.stop - x), *box[4:])]
-                    found[channel, plane, ys.start - top : ys.stop - top, xs.start - left : xs.stop - left] = part
+                    part = slice(ys.start - y, ys.stop - y), slice(xs.start - x, xs.stop - x), *box[4:]
+                    place = channel, plane, slice(ys.start - top, ys.stop - top), slice(xs.start - left, xs.stop - left)
+                    found[place] = frames.read(frame)[part]
         return found
 
-    colours = frames.shape[2:]
     array = LazyArray(read, (paths, focal, rows, columns, *colours), frames.dtype, (1, 1, height, width, *colours))
     return (array[0], "ZYXC") if colours else (array.swapaxes(0, 1), "ZCYX")
+
+
+def _tiles(header: pydicom.FileDataset, height: int, width: int) -> tuple[int, int, dict[tuple[int, ...], int]]:
+    """Return how many channels and planes a slide has, and which frame lies where: (channel, plane, row, column)."""
+    places = [_tile_place(said) for said in header.get("PerFrameFunctionalGroupsSequence") or []]
+    if header.get("DimensionOrganizationType") != "TILED_FULL" and places:
+        channels = [part.OpticalPathIdentifier for part in header.get("OpticalPathSequence") or []]
+        channels += sorted({place[0] for place in places} - set(channels))
+        depths = sorted({place[1] for place in places})
+        if any((row - 1) % height or (column - 1) % width for _, _, row, column in places):
+            return 1, 1, {}
+        return (
+            len(channels),
+            len(depths),
+            {
+                (channels.index(channel), depths.index(depth), row // height, column // width): frame
+                for frame, (channel, depth, row, column) in enumerate(places)
+            },
+        )
+    # In rows from the top left, plane after plane, channel after channel.
+    paths = int(header.get("NumberOfOpticalPaths") or 1)
+    focal = int(header.get("TotalPixelMatrixFocalPlanes") or 1)
+    shape = -(-int(header.TotalPixelMatrixRows) // height), -(-int(header.TotalPixelMatrixColumns) // width)
+    return paths, focal, {place: frame for frame, place in enumerate(np.ndindex(paths, focal, *shape))}
+
+
+def _tile_place(said: pydicom.Dataset) -> tuple[str, float, int, int]:
+    """Return the optical path of a tile, its depth, and row and column of its first pixel, counted from 1."""
+    position = said.PlanePositionSlideSequence[0]
+    optical = said.get("OpticalPathIdentificationSequence")
+    return (
+        str(optical[0].OpticalPathIdentifier) if optical else "",
+        float(position.get("ZOffsetInSlideCoordinateSystem") or 0),
+        int(position.RowPositionInTotalImagePixelMatrix),
+        int(position.ColumnPositionInTotalImagePixelMatrix),
+    )
 
 
 def _groups(header: pydicom.Dataset) -> list[pydicom.Dataset]:
