@@ -192,3 +192,15 @@ def test_a_file_cut_short_is_told_where_it_ends(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ImageError, match=r"a\.lif.*damaged"):
         read_image(path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("found", "put"), [('NumberOfElements="6"', 'NumberOfElements="0"'), ('BytesInc="12"', 'BytesInc="-2"')]
+)
+def test_a_description_that_cannot_be_is_refused(tmp_path: Path, found: str, put: str) -> None:
+    path = write_lif(tmp_path / "a.lif", [Series("s", numbers(5, 6), "YX")])
+    text = path.read_bytes()
+    assert found.encode("utf-16-le") in text
+    path.write_bytes(text.replace(found.encode("utf-16-le"), put.encode("utf-16-le")))
+    with pytest.raises(ImageError, match=r"a\.lif: s is damaged"):
+        read_image(path)

@@ -189,7 +189,7 @@ def _pixels(series: _Series, axes: list[_Axis], channels: list[Element], rgb: bo
     within = sum((axis.places - 1) * axis.stride for axis in axes)
     last = within + max(at + kind.itemsize for at, kind in zip(places, types, strict=True))
     refuse_cut_file(path, start + last)
-    if last > size:
+    if last > size or any(axis.places < 1 or axis.stride < 0 for axis in axes):
         raise ImageError(
             Sentence("{path}: {scene} is damaged: its pixels are not all there.", path=path, scene=series.name)
         )

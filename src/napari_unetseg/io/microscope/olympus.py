@@ -14,6 +14,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.io.microscope.kept_scenes import KeptScenes
 from napari_unetseg.io.microscope.scene import KeptOpen, Scene
 from napari_unetseg.io.physical_size import Step, known_size, known_step
+from napari_unetseg.io.readable import unreadable_says
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 
@@ -93,7 +94,7 @@ def _scene(
 
     def one(places: list[int]) -> NDArray[Any]:
         at = frozenset(zip(axes, places, strict=False))
-        return _plane(path, file, kept, planes.get(at), extent)
+        return _plane(path, file, kept, planes.get(at), at, extent)
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
         lengths = [part.stop - part.start for part in box]
@@ -110,15 +111,26 @@ def _scene(
     return Scene(name, axes, array, scale, unit, steps, channels, remarks=remarks)
 
 
-def _plane(path: Path, file: OifFile, kept: KeptOpen, name: str | None, shape: tuple[int, ...]) -> NDArray[Any]:
+def _plane(
+    path: Path,
+    file: OifFile,
+    kept: KeptOpen,
+    name: str | None,
+    place: frozenset[tuple[str, int]],
+    shape: tuple[int, ...],
+) -> NDArray[Any]:
     pixels: NDArray[Any] | None = None
     if name is not None:
         # An OIB file is one open file, which one thread at a time may read; the planes of an OIF file are many.
-        with kept.lock if file.is_oib else nullcontext():
+        with unreadable_says(path), kept.lock if file.is_oib else nullcontext():
             pixels = file.asarray(name)
     if pixels is None or pixels.shape != shape:
         raise ImageError(
-            Sentence("{path}: a plane is missing or damaged ({plane}). Copy the file again.", path=path, plane=name)
+            Sentence(
+                "{path}: the plane at {place} is missing or damaged. Copy the file again.",
+                path=path,
+                place=", ".join(f"{axis} = {at}" for axis, at in sorted(place)) or "0",
+            )
         )
     return pixels
 
