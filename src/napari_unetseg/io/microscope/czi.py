@@ -164,7 +164,7 @@ class CziFile:
         return self._open
 
 
-class _WithoutCopies(czi.CziReader):
+class _WithoutCopies(czi.CziReader):  # type: ignore[misc]  # which has no types
     """The library's reader, which copies each plane that it has read to look at its shape, and again."""
 
     @classmethod

@@ -245,7 +245,7 @@ class _Frames:
         pixels = np.empty((rows.stop - rows.start, self.shape[1], prod(self.shape[2:])), self._dtype)
         with self.path.open("rb", buffering=0) as file:
             file.seek(place + rows.start * self._row_bytes)
-            if file.readinto(memoryview(pixels)) != pixels.nbytes:
+            if file.readinto(pixels.data) != pixels.nbytes:
                 raise ValueError("the file ended early")
         return pixels
 
