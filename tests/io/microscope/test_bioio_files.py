@@ -58,7 +58,6 @@ def bioio(monkeypatch: pytest.MonkeyPatch) -> type[StandIn]:
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "napari_unetseg.io.microscope.bioio_files", raising=False)
     return StandIn
 
 
@@ -114,6 +113,14 @@ def test_a_plug_in_that_is_missing_is_named(bioio: type[StandIn], tmp_path: Path
         path.write_bytes(b"another")
         with pytest.raises(ImageError, match=rf"a{suffix}: no plug-in.*pip install {plug_in}"):
             read_image(path)
+
+
+def test_bioio_that_is_missing_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bioio", None)
+    with pytest.raises(
+        ImageError, match=r"a\.oir: OIR files need one more package.*pip install bioio bioio-bioformats"
+    ):
+        read_image(path)
 
 
 @pytest.mark.nightly

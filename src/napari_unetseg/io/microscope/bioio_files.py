@@ -5,13 +5,12 @@ these are what a size without a unit is taken for. A time step is a `timedelta`,
 """
 
 import re
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from bioio import BioImage
-from bioio_base.exceptions import UnsupportedFileFormatError
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
@@ -35,12 +34,16 @@ def open_with_bioio(path: Path) -> KeptScenes:
     ------
     ImageError
         If none of those that are installed can.
+    ModuleNotFoundError
+        If bioio is not installed.
     Exception
         Whatever a plug-in raises where the file is damaged.
     """
+    # bioio and its plug-ins are nothing that this package comes with: they are there, or they are not.
+    bioio, exceptions = import_module("bioio"), import_module("bioio_base.exceptions")
     try:
-        image = BioImage(path)
-    except UnsupportedFileFormatError as error:
+        image = bioio.BioImage(path)
+    except exceptions.UnsupportedFileFormatError as error:
         plug_in = _PLUG_INS.get(path.suffix.lower(), _ANY_FILE)
         raise ImageError(
             Sentence(
@@ -54,7 +57,7 @@ def open_with_bioio(path: Path) -> KeptScenes:
 
     def scene(number: int, name: str) -> Scene:
         # Of its own, as a scene is chosen for all of a BioImage.
-        return _scene(BioImage(path, reader=reader), number, name)
+        return _scene(bioio.BioImage(path, reader=reader), number, name)
 
     return KeptScenes(image.scenes, scene)
 
