@@ -1,4 +1,4 @@
-"""Names of the channels of TIFF files, as OME and ImageJ state them."""
+"""Names of the channels of TIFF files, as OME, ImageJ and LSM files state them."""
 
 import re
 from collections.abc import Sequence
@@ -25,6 +25,8 @@ def read_channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:
         names = _ome_names(file.ome_metadata)
     elif file.is_imagej and file.imagej_metadata:
         names = _imagej_names(file.imagej_metadata.get("Labels"), count)
+    elif file.is_lsm and file.lsm_metadata:
+        names = file.lsm_metadata.get("ChannelColors", {}).get("ColorNames", ())
     return tuple(names) if len(names) == count and any(names) else ()
 
 
