@@ -87,8 +87,8 @@ def decode_image(
     kind = kind_of(data)
     if kind not in SUPPORTED:
         raise ImageError(_not_read(name, kind, media_type))
-    # What decodes images takes a while to load.
-    from napari_unetseg.io.read import unreadable_says
+    # Pillow takes a while to load.
+    from napari_unetseg.io.readable import unreadable_says
 
     with unreadable_says(name):
         try:

@@ -1,8 +1,7 @@
 """Read a plane or a stack from an image file, as it looks or as it is numbered."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +10,17 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.levels import Level, level_number
 from napari_unetseg.io.mapped_pixels import mapped_pixels
+from napari_unetseg.io.microscope.location import is_microscope_path
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.read_tiff import read_tiff
+from napari_unetseg.io.readable import check_file, unreadable_says
 from napari_unetseg.io.suffixes import TIFF_SUFFIXES
-from napari_unetseg.language import Sentence, error_sentence
+from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 
 # What Pillow calls a picture's layout, and the layout whose numbers mean what a model expects.
@@ -31,26 +31,26 @@ _DEEP_PNG = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR.{8}\x10[\x00\x02\x04\x06]", 
 # A colour PNM file, and its largest value.
 _PPM = re.compile(rb"P[36](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _HEADER = 1024
-# Some libraries repeat what they could not read.
-_LONGEST_REASON = 300
 
 
 def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) -> Image:
     """Read an image file that holds one plane (grey, RGB(A) or multichannel), or a stack whose axes are known.
 
-    TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, and ``.npy`` arrays, read as
-    `Image.of` reads arrays. Axes of length one are dropped; axes and sizes are taken from OME and
-    ImageJ metadata. Palettes become the colours they stand for, and greys that are stored inverted are turned round.
-    Of large ``.npy`` and TIFF files, and of OME-Zarr of any size, the pixels stay where they are until they are needed.
+    TIFF (OME, ImageJ and plain), PNG, JPEG, BMP and similar formats, ``.npy`` arrays, read as `Image.of` reads arrays,
+    and files of microscopes. Axes of length one are dropped; axes and sizes are taken from OME and ImageJ metadata, and
+    from what microscopes write. Palettes become the colours they stand for, and greys that are stored inverted are
+    turned round. Of large ``.npy`` and TIFF files, and of OME-Zarr and microscopes' files of any size, the pixels stay
+    where they are until they are needed.
 
     Parameters
     ----------
     path
         The file; of OME-Zarr the folder, an archive (``.zarr.zip``, ``.ozx``), a path that leads into it such as
-        ``plate.zarr/B/3/0``, or a URL.
+        ``plate.zarr/B/3/0``, or a URL; of a microscope's file that holds several scenes a path that leads to one,
+        such as ``a.lif/Series 3`` or ``a.lif/2``.
     axes
-        Those of the file as an `Image` has them, such as ``"ZYX"`` or ``"TCZYX"``, for TIFF and ``.npy`` files; axes
-        of length one may be left out. Where a TIFF file states the same axes in another order, the file is right.
+        Those of the file as an `Image` has them, such as ``"ZYX"`` or ``"TCZYX"``; axes of length one may be left
+        out. Where a file states the same axes in another order, the file is right.
         None: those that the file states, else one plane, whose axes are clear.
     level
         Of a pyramid: its number, 0 the largest; the size of its pixels, such as ``"0.5 µm"``; or how many they are at
@@ -60,10 +60,13 @@ def read_image(path: str | Path, axes: str | None = None, level: int | str = 0) 
     ------
     ImageError
         If the file is missing, empty, damaged, no image, holds more than one plane whose axes are neither stated nor
-        named, or has another number of axes. The message names the file and what to do.
+        named, has another number of axes, holds several scenes, or needs a library that is not installed. The message
+        names the file and what to do.
     """
     if is_ome_zarr(path):
         return _read_ome_zarr(path, axes, level)
+    if is_microscope_path(path):
+        return _read_scene(path, axes, level)
     path = Path(path)
     return _read(path, _choose_reader(path, axes, level))
 
@@ -78,6 +81,8 @@ def read_label_image(path: str | Path) -> Image:
     """
     if is_ome_zarr(path):
         return _read_ome_zarr(path)
+    if is_microscope_path(path):
+        return _read_scene(path)
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
@@ -91,71 +96,20 @@ def _read_ome_zarr(path: str | Path, axes: str | None = None, level: int | str =
     return read_ome_zarr(path, axes, level)
 
 
+def _read_scene(path: str | Path, axes: str | None = None, level: int | str = 0) -> Image:
+    from napari_unetseg.io.microscope.opening import read_scene  # which few need
+
+    return read_scene(path, axes, level)
+
+
 def _read(path: Path, reader: Callable[[Path], Image]) -> Image:
-    _check_file(path)
+    check_file(path)
     with unreadable_says(path):
         image, name = reader(path), printable(path.name)
     remarks = list(image.remarks)
     if name != path.name:
         remarks.append(Sentence("The name of the file is not UTF-8; results and tables write it as {name}.", name=name))
     return replace(image, name=name, path=str(path.absolute()), remarks=tuple(remarks))
-
-
-@contextmanager
-def unreadable_says(label: str | Path) -> Iterator[None]:
-    """Say what failed in a block that reads an image by other libraries, which raise whatever they stumble upon.
-
-    Parameters
-    ----------
-    label
-        What the message calls the image: its file or name.
-
-    Raises
-    ------
-    ImageError
-        For whatever was raised, but that memory ran out.
-    """
-    try:
-        yield
-    except (ImageError, MemoryError):
-        raise
-    except Exception as error:
-        raise ImageError(
-            Sentence(
-                "{path}: cannot be read as an image ({reason}). It may be damaged or of a kind that is not "
-                "supported; open it in the program it came from and save it as TIFF or PNG.",
-                path=label,
-                reason=_reason(error),
-            )
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):  # Pillow names the object that it read from
-        return Sentence("its format is not recognised")
-    said = error_sentence(error)
-    return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise ImageError(Sentence("{path}: is a folder, not an image; name the files in it.", path=path))
-    try:
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except FileNotFoundError as error:
-        raise ImageError(
-            Sentence("{path}: there is no such file; check the name and the folder.", path=path)
-        ) from error
-    except OSError as error:
-        raise ImageError(
-            Sentence(
-                "{path}: cannot be opened ({reason}); check that you may read it.", path=path, reason=error.strerror
-            )
-        ) from error
-    if size == 0:
-        raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=path))
 
 
 def _choose_reader(path: Path, axes: str | None, level: int | str) -> Callable[[Path], Image]:

@@ -1,6 +1,9 @@
 """A microscope's file, open: its scenes, and what each says of its pixels."""
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Protocol, Self
 
 from napari_unetseg.io.physical_size import Step
@@ -29,6 +32,8 @@ class Scene:
         Whether the channels are the colours of one picture.
     remarks
         Sentences on what could not be used.
+    smaller
+        The same at lower resolutions, where the file is a pyramid: the largest first, with the axes of `array`.
     """
 
     name: str
@@ -40,10 +45,38 @@ class Scene:
     channels: tuple[str, ...] = ()
     rgb: bool = False
     remarks: tuple[str, ...] = ()
+    smaller: tuple[LazyArray, ...] = ()
+
+    @property
+    def levels(self) -> tuple[LazyArray, ...]:
+        """The pixels at all resolutions, the largest first."""
+        return (self.array, *self.smaller)
+
+
+class KeptOpen:
+    """Something of a library that is open as long as somebody holds this: a file, and arrays that read from it.
+
+    Those who read from it hold this object, so that the file is closed after the last array of it is gone, and no
+    earlier; at the latest when Python ends.
+
+    Parameters
+    ----------
+    close
+        Closes it. It must not hold this object.
+
+    Attributes
+    ----------
+    lock
+        For libraries that one thread at a time may use.
+    """
+
+    def __init__(self, close: Callable[[], object]) -> None:
+        self.lock = RLock()
+        weakref.finalize(self, close)
 
 
 class MicroscopeFile(Protocol):
-    """A file that is open. Any thread may read the arrays of its scenes, as long as one of them is in use."""
+    """A file that is open. Any thread may read the arrays of its scenes, which keep it open: see `KeptOpen`."""
 
     @property
     def scene_names(self) -> tuple[str, ...]:
@@ -55,7 +88,7 @@ class MicroscopeFile(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the file, once no array of it is used any more."""
+        """Let go of the file: it is closed as soon as no array of it is in use any more."""
         ...
 
     def __enter__(self) -> Self: ...

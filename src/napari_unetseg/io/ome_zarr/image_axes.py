@@ -1,4 +1,4 @@
-"""What the axes of an image of OME-Zarr are, in which order an `Image` has them, and where its pixels lie."""
+"""What the axes of an image of OME-Zarr are, and where its pixels lie."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -7,14 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
-from napari_unetseg.image import PLANES
+from napari_unetseg.io.axis_order import FREE_LETTERS
 from napari_unetseg.io.ome_zarr.metadata import Axis, Dataset, Multiscale, Transformation
 from napari_unetseg.io.ome_zarr.opening import OmeGroup
 from napari_unetseg.language import Sentence
-from napari_unetseg.lazy_array import LazyArray
-
-FREE_LETTERS = "ABDEFGHIJKLMNOPQRSUVW"
-"""What axes are called that are none of the usual ones."""
 
 _BY_TYPE = {"time": "T", "channel": "C"}
 
@@ -50,17 +46,6 @@ def axis_letters(axes: Sequence[Axis], label: str) -> str:
             )
         )
     return "".join(cast("list[str]", letters))
-
-
-def in_image_order(array: LazyArray, letters: str) -> tuple[LazyArray, str]:
-    """Put Y before X, and channels where an `Image` has them; return the array and the letters of its axes."""
-    rows, columns = letters.find("Y"), letters.find("X")
-    if rows > columns >= 0:
-        array, letters = array.swapaxes(rows, columns), letters.translate(str.maketrans("XY", "YX"))
-    if "".join(letter for letter in letters if letter in "YXC") in PLANES:
-        return array, letters
-    order = [*(letter for letter in letters if letter not in "YX"), "Y", "X"]
-    return array.transpose([letters.index(letter) for letter in order]), "".join(order)
 
 
 def level_placement(

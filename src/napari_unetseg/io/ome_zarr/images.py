@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
+from napari_unetseg.io.axis_order import in_image_order, named_letters
 from napari_unetseg.io.levels import Level, level_number
-from napari_unetseg.io.ome_zarr.image_axes import FREE_LETTERS, axis_letters, in_image_order, level_placement
+from napari_unetseg.io.ome_zarr.image_axes import axis_letters, level_placement
 from napari_unetseg.io.ome_zarr.location import Location, is_url
 from napari_unetseg.io.ome_zarr.metadata import (
     Axis,
@@ -145,26 +146,7 @@ class ZarrImage:
         )
 
     def _letters(self, level: ZarrLevel, named: str | None) -> str:
-        """Return what each axis is, by what is stated and by what somebody says."""
-        single = [at for at, length in enumerate(level.array.shape) if length == 1 and self.letters[at] not in "YX"]
-        stated = "".join(letter for at, letter in enumerate(self.letters) if at not in single)
-        if named is None or sorted(named) in (sorted(stated), sorted(self.letters)):
-            return self.letters
-        if len(named) == len(self.letters):
-            return named
-        if len(named) == len(stated):
-            rest = iter(named)
-            free = iter(letter for letter in self.letters + FREE_LETTERS if letter not in named)
-            return "".join(next(free) if at in single else next(rest) for at in range(len(self.letters)))
-        raise ImageError(
-            Sentence(
-                "{image}: {n} dimensions cannot be read as {axes}; choose one plane, or say which axis holds the "
-                "channels.",
-                image=self.name,
-                n=len(stated),
-                axes=named,
-            )
-        )
+        return named_letters(self.letters, level.array.shape, named, self.name)
 
     def _level(self, level: ZarrLevel) -> Level:
         rows, columns = (self.letters.index(axis) for axis in "YX")
