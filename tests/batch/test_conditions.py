@@ -25,9 +25,7 @@ def test_cells_are_divided_as_spreadsheet_programs_do_it(tmp_path: Path, sign: s
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
-def test_letters_are_read_as_excel_writes_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
-) -> None:
+def test_letters_are_read_as_excel_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     monkeypatch.setattr("locale.getencoding", lambda: "UTF-8")  # as where the tests do not run on Windows
     table, mark = tmp_path / "a.csv", "\ufeff" * (encoding in ("utf-16-le", "utf-16-be"))
     table.write_bytes(f"{mark}well;condition\r\nB3;5 µM Müller\r\n".encode(encoding))

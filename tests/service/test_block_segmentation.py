@@ -256,13 +256,15 @@ def test_a_damaged_file_of_a_job_is_named_with_what_to_do(service, tmp_path):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2] if number % 2 else b"")
         labels = Labels(2, 60, 70)
+        said = ""
         try:
             service.segment_blocks(image, again, labels, link=True, smoothing=1)
         except UnetsegError as error:
-            assert "is damaged" in str(error), error
-            assert str(path) in str(error)
+            said = str(error)
+            path.unlink()
+        if said:
+            assert said.startswith(f"{path}: is damaged")
             told += 1
             if path.name != "job.json":
-                path.unlink()
                 service.segment_blocks(image, again, labels, link=True, smoothing=1)
     assert told > 5

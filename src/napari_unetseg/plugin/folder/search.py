@@ -6,6 +6,8 @@ from pathlib import Path
 
 from napari_unetseg.batch.find_images import find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
+from napari_unetseg.batch.scenes import scenes_within
+from napari_unetseg.io.microscope.location import is_microscope_path
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.plugin.workers.background import Task
 
@@ -26,7 +28,7 @@ class Found:
     Attributes
     ----------
     files
-        The images.
+        The images; of a microscope's file each of its scenes.
     plate
         Whether the folder is a plate, whose fields are not looked for.
     """
@@ -39,11 +41,18 @@ def prepare_search(search: Search) -> Callable[[Task[Found]], Found]:
     """Return what finds the images that are meant, in a worker."""
 
     def find(task: Task[Found]) -> Found:
-        from napari_unetseg.io.ome_zarr.plate_layout import is_plate
+        from napari_unetseg.batch.scenes import scenes_within
+from napari_unetseg.io.microscope.location import is_microscope_path
+from napari_unetseg.io.ome_zarr.plate_layout import is_plate
 
         if is_ome_zarr(search.folder) and is_plate(search.folder):
             return Found((), plate=True)
-        return Found(find_images(search.folder, search.pattern, recursive=search.recursive))
+        images: list[Path] = []
+        for file in find_images(search.folder, search.pattern, recursive=search.recursive):
+            if task.cancelled():
+                break
+            images += scenes_within(file) if is_microscope_path(file) else [file]
+        return Found(images)
 
     return find
 
