@@ -41,9 +41,7 @@ def prepare_search(search: Search) -> Callable[[Task[Found]], Found]:
     """Return what finds the images that are meant, in a worker."""
 
     def find(task: Task[Found]) -> Found:
-        from napari_unetseg.batch.scenes import scenes_within
-from napari_unetseg.io.microscope.location import is_microscope_path
-from napari_unetseg.io.ome_zarr.plate_layout import is_plate
+        from napari_unetseg.io.ome_zarr.plate_layout import is_plate
 
         if is_ome_zarr(search.folder) and is_plate(search.folder):
             return Found((), plate=True)
