@@ -16,7 +16,7 @@ from pylibCZIrw import czi
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE
 from napari_unetseg.io.microscope.location import unique_names
-from napari_unetseg.io.microscope.planes import lazy_planes
+from napari_unetseg.io.microscope.planes import lazy_planes, missing_planes
 from napari_unetseg.io.microscope.scene import KeptOpen, Scene
 from napari_unetseg.io.physical_size import Step, known_size, known_step
 from napari_unetseg.language import Sentence
@@ -133,8 +133,7 @@ class CziFile:
         while 1 / factor >= parts.smallest * 0.99 and max(height, width) // factor >= _SMALLEST_SIDE:
             smaller.append(pixels.level(factor))
             factor *= 2
-        missing = prod(len(parts.places[axis]) for axis in axes) - len(parts.planes)
-        remarks = [] if missing == 0 else [_missing_remark(missing, len(parts.planes) + missing)]
+        planes = prod(len(parts.places[axis]) for axis in axes)
         channels = tuple(self._said.channel_names.get(at, f"C{at}") for at in sorted(parts.places["C"]))
         return Scene(
             self.scene_names[number],
@@ -145,7 +144,7 @@ class CziFile:
             {axis: step for axis, step in self._said.steps.items() if axis in letters},
             channels if self._said.channel_names and not rgb else (),
             rgb,
-            tuple(remarks),
+            missing_planes(planes - len(parts.planes), planes),
             tuple(smaller),
         )
 
@@ -280,7 +279,3 @@ def _in_micrometers(metres: str | None) -> float | None:
         return float(Decimal((metres or "").strip()).scaleb(6))
     except InvalidOperation:
         return None
-
-
-def _missing_remark(missing: int, planes: int) -> Sentence:
-    return Sentence("{missing} of {planes} planes were never recorded, and are black.", missing=missing, planes=planes)

@@ -133,12 +133,14 @@ def unique_names(names: Sequence[str | None], kind: str = "Scene") -> tuple[str,
         What a scene is called that has no name, before its number.
     """
     plain = [(name or "").strip() or f"{kind} {number}" for number, name in enumerate(names)]
-    found: list[str] = []
-    for number, name in enumerate(plain):
-        # What is called so by itself, further on, keeps its name.
-        others = {*found, *plain[number + 1 :]} if name in found else set(found)
-        found.append(next(form for form in _forms(name) if form not in others))
-    return tuple(found)
+    known, taken = set(plain), set[str]()
+    found: dict[int, str] = {}
+    # What the file calls so itself keeps its name.
+    for number in sorted(range(len(plain)), key=lambda at: (not (names[at] or "").strip(), at)):
+        name = plain[number]
+        found[number] = next(form for form in _forms(name) if form not in taken and (form == name or form not in known))
+        taken.add(found[number])
+    return tuple(found[number] for number in range(len(plain)))
 
 
 def _forms(name: str) -> Iterator[str]:

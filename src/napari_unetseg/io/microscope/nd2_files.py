@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import ImageError
 from napari_unetseg.io.axis_order import FREE_LETTERS
 from napari_unetseg.io.microscope.location import unique_names
-from napari_unetseg.io.microscope.planes import planes_in_box
+from napari_unetseg.io.microscope.planes import missing_planes, planes_in_box
 from napari_unetseg.io.microscope.scene import Scene
 from napari_unetseg.io.physical_size import Step, known_size, known_step
 from napari_unetseg.io.readable import unreadable_says
@@ -105,13 +105,8 @@ class Nd2File:
             letters, stack, samples = "CYX", [], channels * components
         array = LazyArray(pixels.read, (*pixels.counts, *stack, height, width, samples), self._dtype, pixels.chunks)
         scale, unit, steps, remarks = self._sizes(along)
-        if self._recorded is not None and (missing := pixels.missing(self._recorded)):
-            planes = prod(pixels.counts)
-            remarks += (
-                Sentence(
-                    "{missing} of {planes} planes were never recorded, and are black.", missing=missing, planes=planes
-                ),
-            )
+        if self._recorded is not None:
+            remarks += missing_planes(pixels.missing(self._recorded), prod(pixels.counts))
         names = tuple(channel.channel.name or f"C{at}" for at, channel in enumerate(self._channels))
         named = len(names) == samples and not rgb and any(channel.channel.name for channel in self._channels)
         return Scene(
@@ -165,7 +160,7 @@ class _Pixels:
         shape = [loop.count for loop in loops]
         numbers = np.arange(prod(shape)).reshape(shape)
         place = next((at for at, loop in enumerate(loops) if loop.letter == _POSITION), None)
-        self._numbers = numbers if place is None else numbers.take(position, place)
+        self._numbers: NDArray[np.intp] = numbers if place is None else np.asarray(numbers.take(position, place))
         height, width, channels, components = frames.shape
         samples = (1, height, width, components) if rgb else (height, width, channels * components)
         self.chunks = (*(1,) * len(self.counts), *samples)
@@ -250,7 +245,7 @@ def _copied(
     """
     height, width, channels, colours = shape
     # nd2 leaves out what is one long, and has channels before rows.
-    pixels = file.read_frame(frame).reshape(channels, height, width, colours).transpose(1, 2, 0, 3)
+    pixels: NDArray[Any] = file.read_frame(frame).reshape(channels, height, width, colours).transpose(1, 2, 0, 3)
     if len(part) < pixels.ndim:
         pixels = pixels.reshape(height, width, channels * colours)
     return np.array(pixels[part], order="C")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.io.readable import unreadable_says
+from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 
 PlaneReader = Callable[[tuple[int, ...], slice, slice], NDArray[Any]]
@@ -80,3 +81,12 @@ def planes_in_box(
         at = tuple(place - along[0] for place, along in zip(index, places, strict=True))
         found[at] = read(index, box[stack:])
     return found
+
+
+def missing_planes(missing: int, planes: int) -> tuple[Sentence, ...]:
+    """Say how many planes were never recorded, such as those after somebody stopped: libraries give zeros for them."""
+    if not missing:
+        return ()
+    return (
+        Sentence("{missing} of {planes} planes were never recorded, and are black.", missing=missing, planes=planes),
+    )
