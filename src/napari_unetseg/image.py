@@ -61,6 +61,8 @@ class Image:
         Sentences on what of the file could not be used, such as a pixel size without a unit.
     channels
         What the channels along ``C`` are called, such as ``("DAPI", "GFP")``; empty where that is not known.
+    chosen
+        Whether the channels are those that a network is to get, in its order: see `napari_unetseg.channels`.
     """
 
     array: NDArray[Any]
@@ -74,6 +76,7 @@ class Image:
     steps: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    chosen: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no model could segment, in words that name the image."""
@@ -142,7 +145,7 @@ class Image:
         if isinstance(array, Image):
             return array
         try:
-            array = _for_numpy(array)
+            array = for_numpy(array)
         except (TypeError, ValueError) as error:
             raise ImageError(Sentence("{image}: this is no image ({reason}).", image=name, reason=error)) from error
         if array.ndim == 2:
@@ -199,7 +202,7 @@ class Image:
             raise ImageError(
                 Sentence("{image}: is a stack ({axes}); take one of its planes.", image=self.name, axes=self.axes)
             )
-        array = _for_numpy(self.array)
+        array = for_numpy(self.array)
         if self.axes == "YX":
             return array[np.newaxis]
         return array if self.axes == "CYX" else np.moveaxis(array, -1, 0)
@@ -263,10 +266,18 @@ class Image:
         key = tuple(places.get(axis, slice(None)) for axis in self.axes)
         axes = "".join(axis for axis in self.axes if axis not in places)
         steps = {axis: step for axis, step in self.steps.items() if axis in axes}
-        return replace(self, array=self.array[key], axes=axes, rgb=self.rgb and "C" in axes, steps=steps)
+        has_channels = "C" in axes
+        return replace(
+            self,
+            array=self.array[key],
+            axes=axes,
+            rgb=self.rgb and has_channels,
+            steps=steps,
+            channels=self.channels if has_channels else (),
+        )
 
 
-def _for_numpy(array: NDArray[Any]) -> NDArray[Any]:
+def for_numpy(array: NDArray[Any]) -> NDArray[Any]:
     """Read what knows neither new axes nor their order, such as a zarr array; leave others, such as dask's, unread."""
     return array if hasattr(array, "__array_function__") or isinstance(array, LazyArray) else np.asarray(array)
 

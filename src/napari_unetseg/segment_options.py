@@ -6,8 +6,18 @@ Decoder parameters are defined in `napari_unetseg.postprocessing.parameters`; th
 
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
+from napari_unetseg.channels import ChannelChoice
+from napari_unetseg.errors import ParameterError
+from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.parameters import (
     DecodeChanges,
     DecodeKeywords,
@@ -24,13 +34,19 @@ _FLAGS = {"fill_holes": ("--fill-holes", "--keep-holes"), "augment": ("--tta", "
 
 
 class ImageOptions(ExactModel):
-    """Which channel is segmented, how the network sees the image, and how the planes of a stack belong together."""
+    """Which channels are segmented, how the network sees the image, and how the planes of a stack belong together."""
 
     # Built on first use, which help and lists of models never come to.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     channel: int | None = Field(
         None, ge=0, description="Segment this channel alone, counted from 0; None: all together."
+    )
+    channels: str | None = Field(
+        None,
+        description="The channels to segment by name, or number counted from 0: 'DAPI'; 'DAPI,GFP', several in the "
+        "order of the model's input; 'max(DAPI,GFP)' or 'sum(DAPI,GFP)', combined into one; or by what the model calls "
+        "them, 'nucleus=DAPI,cytoplasm=GFP'. None: all together.",
     )
     diameter: float | None = Field(
         None,
@@ -51,11 +67,25 @@ class ImageOptions(ExactModel):
         "overlap; see `napari_unetseg.postprocessing.linking.number_stack`.",
     )
 
+    @field_validator("channels")
+    @classmethod
+    def _can_be_read(cls, channels: str | None) -> str | None:
+        return channels if channels is None else str(ChannelChoice.parse(channels))
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what earlier versions did not know where it says nothing, so that what they wrote still fits."""
+        values: dict[str, Any] = handler(self)
+        if values.get("channels", "") is None:
+            del values["channels"]
+        return values
+
 
 class SegmentKeywords(DecodeKeywords, total=False):
     """The fields of `SegmentOptions` as keyword arguments, for type checkers and editors."""
 
     channel: int | None
+    channels: str | None
     diameter: float | None
     augment: bool
     link: bool
@@ -78,9 +108,48 @@ class SegmentOptions(ImageOptions, DecodeChanges):
         except ValidationError as error:
             raise parameter_error(error, cls.model_fields) from error
 
-    def plane_of(self, image: "Image") -> "Image":
-        """Return the channel that is to be segmented, or the whole image."""
-        return image if self.channel is None else image.take_channel(self.channel)
+    def plane_of(self, image: "Image", card: "ModelCard") -> "Image":
+        """Return what of an image a model is to see: the channels that were asked for, or the whole image.
+
+        Raises
+        ------
+        ImageError
+            If there is no such channel, or the model takes another number of them.
+        ParameterError
+            If the channels were said twice.
+        """
+        from napari_unetseg.channel_selection import choose_channels
+
+        choice = self._choice(card)
+        if self.channel is not None:
+            image = image.take_channel(self.channel)
+        return choose_channels(image, choice, card.input_channels, card.channel_roles)
+
+    def channels_for(self, card: "ModelCard") -> str | None:
+        """Return the choice of channels as a model takes them: what was said by role in the order of its input.
+
+        Raises
+        ------
+        ImageError
+            If the model knows no such roles.
+        ParameterError
+            If the channels were said twice.
+        """
+        choice = self._choice(card)
+        return None if choice is None else str(choice)
+
+    def _choice(self, card: "ModelCard") -> ChannelChoice | None:
+        if self.channels is None:
+            return None
+        if self.channel is not None:
+            raise ParameterError(
+                Sentence(
+                    "channel = {channel} and channels = {channels} both say what to segment. Leave out one of them.",
+                    channel=self.channel,
+                    channels=repr(self.channels),
+                )
+            )
+        return ChannelChoice.parse(self.channels).in_order(card.channel_roles, "channels")
 
     def parameters(self, card: "ModelCard") -> DecodeParameters:
         """Return the card's decoder parameters with those that were given.

@@ -107,7 +107,7 @@ class Jobs:
                 options=chosen.model_dump(),
                 block_side=block_side,
             ),
-            image=chosen.plane_of(image),
+            image=chosen.plane_of(image, card),
             card=card,
             parameters=chosen.parameters(card),
             target=LabelsInMemory(image.stack_shape, image.shape),

@@ -61,18 +61,19 @@ class _CorrectedByHand(Provenance):
 
 
 def read_reviewed_image(file: Path, record: Record) -> Image:
-    """Read an image as the batch had read it: its axes, and the channel that was segmented.
+    """Read an image as the batch had read it: its axes, and the channels that were segmented.
 
     Raises
     ------
     ImageError
         If it cannot be read.
     """
+    from napari_unetseg.channel_selection import recorded_channels
     from napari_unetseg.io import read_image
 
     image = read_image(file, **record.decided_by.get("reading", {}))
-    channel = record.decided_by.get("parameters", {}).get("channel")
-    return image if channel is None else image.take_channel(channel)
+    parameters = record.decided_by.get("parameters", {})
+    return recorded_channels(image, parameters.get("channel"), parameters.get("channels"))
 
 
 def read_segmented_image(file: Path, record: Record) -> Image:

@@ -34,6 +34,8 @@ def result_fingerprint(card: ModelCard, options: Mapping[str, Any], read_options
     segment_options = SegmentOptions.of(**options)
     check_options(segment_options, card)
     parameters = segment_options.model_dump() | segment_options.parameters(card).model_dump()
+    if segment_options.channels is not None:
+        parameters["channels"] = segment_options.channels_for(card)
     return {
         "model": card.name,
         "weights": card.weights.sha256,

@@ -125,7 +125,8 @@ def _is_copied(item: "ReviewItem") -> bool:
     decided_by = item.record.decided_by
     if is_microscope_path(item.file) or decided_by.get("reading"):
         return False
-    return decided_by.get("parameters", {}).get("channel") is None
+    parameters = decided_by.get("parameters", {})
+    return all(parameters.get(name) is None for name in ("channel", "channels"))
 
 
 def _export(item: "ReviewItem", image_file: Path, mask_file: Path) -> None:

@@ -55,6 +55,12 @@ ServerOption = Annotated[
 _SPECIAL: dict[str, dict[str, Any]] = {
     "smoothing": {"metavar": "PIXELS"},
     "channel": {"help": "Segment this channel alone, counted from 0. Default: all together."},
+    "channels": {
+        "metavar": "NAMES",
+        "help": "Segment these channels, by name or number from 0: DAPI; DAPI,GFP (in the order of the model's input); "
+        "'max(DAPI,GFP)' or 'sum(DAPI,GFP)' (combined); nucleus=DAPI,cytoplasm=GFP (as the model calls them). Default: "
+        "all together.",
+    },
     "diameter": {
         "metavar": "PIXELS",
         "help": "Typical diameter of the objects; images are rescaled to the size the model was trained on, results "

@@ -307,6 +307,8 @@ def _choose_planes(image: Image, channels: int) -> tuple[tuple[int, int], tuple[
         return (0, 1), ()
     if image.rgb and count in (3, 4):
         return (0, 3), ()
+    if count == channels and (image.chosen or channels != 3):
+        return (0, count), ()
     if count == channels:
         return (0, count), (
             Sentence(

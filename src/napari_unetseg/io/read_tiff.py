@@ -13,6 +13,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.image import READ_AT_ONCE, Image
 from napari_unetseg.io.levels import Level, level_number
 from napari_unetseg.io.mapped_pixels import mapped_pixels
+from napari_unetseg.io.tiff_channels import read_channel_names
 from napari_unetseg.io.tiff_colours import as_picture, picture_in_file, without_alpha
 from napari_unetseg.io.tiff_sizes import read_sizes
 from napari_unetseg.io.tiff_tiles import tiled_pixels
@@ -103,7 +104,18 @@ def tiff_image(
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     steps = {axis: step for axis, step in sizes.steps.items() if axis in letters}
     pixels = cast("NDArray[Any]", array)
-    return Image(pixels, letters, rgb, sizes.scale, sizes.unit, name, steps=steps, remarks=sizes.remarks + remarks)
+    count = 0 if rgb or "C" not in letters else int(pixels.shape[letters.index("C")])
+    return Image(
+        pixels,
+        letters,
+        rgb,
+        sizes.scale,
+        sizes.unit,
+        name,
+        steps=steps,
+        remarks=sizes.remarks + remarks,
+        channels=read_channel_names(file, count) if count else (),
+    )
 
 
 def _stored_numbers(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
 
 from napari_unetseg.io.physical_size import Step, known_size, known_step, length, unit_name
@@ -53,6 +54,10 @@ def read_sizes(file: tifffile.TiffFile, name: str) -> Sizes:
         return _svs_sizes(name, file)
     if file.is_imagej and file.imagej_metadata:
         return _imagej_sizes(name, file)
+    if file.is_lsm and file.lsm_metadata:
+        return _lsm_sizes(name, file.lsm_metadata)
+    if file.is_stk and file.stk_metadata:
+        return _stk_sizes(name, file.stk_metadata)
     return _plain_sizes(file)
 
 
@@ -81,6 +86,29 @@ def _svs_sizes(name: str, file: tifffile.TiffFile) -> Sizes:
     stated = tifffile.tifffile.svs_description_metadata(file.pages.first.description)
     size = stated.get("MPP")  # micrometres a pixel
     return _sizes(name, dict.fromkeys("YX", size) | dict.fromkeys("ZT"), dict.fromkeys("YXZT", "µm"))
+
+
+def _lsm_sizes(name: str, stated: Mapping[str, Any]) -> Sizes:
+    # Metres, and seconds; 0 where a size is not known.
+    sizes = {axis: stated.get(f"VoxelSize{axis}") for axis in "YXZ"}
+    micrometres = {axis: size * 1e6 if size else None for axis, size in sizes.items()}
+    units = dict.fromkeys("YXZ", "µm") | {"T": "s"}
+    return _sizes(name, micrometres | {"T": stated.get("TimeIntervall") or None}, units)
+
+
+def _stk_sizes(name: str, stated: Mapping[str, Any]) -> Sizes:
+    unit = stated.get("CalibrationUnits", "")
+    is_calibrated = bool(stated.get("SpatialCalibration", True))
+    sizes: dict[str, Any] = {
+        axis: (stated.get(f"{axis}Calibration") or None) if is_calibrated else None for axis in "YX"
+    }
+    # Of each plane: how far it is from the one before, in the unit of the pixels, and when it was taken.
+    steps, times = stated.get("ZDistance", ()), stated.get("DatetimeCreated", ())
+    sizes["Z"] = (float(steps[0]) or None) if len(steps) else None
+    sizes["T"] = None
+    if len(times) > 1:
+        sizes["T"] = float((times[-1] - times[0]) / np.timedelta64(1, "ms")) / (len(times) - 1) or None
+    return _sizes(name, sizes, dict.fromkeys("YXZ", unit) | {"T": "ms"})
 
 
 def _plain_sizes(file: tifffile.TiffFile) -> Sizes:

@@ -39,11 +39,11 @@ def _form_row(name: str, field: FieldInfo) -> Any:
     return Annotated[field.annotation, {"widget_type": "LiteralEvalLineEdit"}] if may_be_none else field.annotation
 
 
-# A plane that is shown has no planes to link, and no channel beside it to choose.
+# A plane that is shown has no planes to link, and no channels beside it to choose.
 _shows_options = shows_fields(
     SegmentOptions,
     before="labels",
-    without=("channel", "link"),
+    without=("channel", "channels", "link"),
     annotate=_form_row,
     left_out="None takes the model's own.",
 )

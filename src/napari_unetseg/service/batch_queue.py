@@ -18,6 +18,7 @@ from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.logs import Stopwatch
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.stack_prediction import join_planes, read_planes, share_progress
+from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.service.protocols import RunningModel
@@ -71,15 +72,15 @@ class BatchItem:
         """Put an image, the so-and-so-manyth of its batch, in line."""
         return cls(given.name if isinstance(given, Image) else f"image {index}", given)
 
-    def read(self, options: SegmentOptions) -> None:
-        """Read it, and take the channel that is wanted."""
+    def read(self, options: SegmentOptions, card: ModelCard) -> None:
+        """Read it, and take the channels that the model is to see."""
         given, self.given = self.given, None
         try:
             if given is None:
                 raise RuntimeError(f"{self.name} was read before.")
             image = Image.of(given() if callable(given) else given, name=self.name)
             self.name = image.name
-            self.entry = plane = options.plane_of(image)
+            self.entry = plane = options.plane_of(image, card)
             self.pixels = prod((*plane.stack_shape, *plane.shape))
         except Exception as error:
             self.entry = error
@@ -201,6 +202,8 @@ class FirstImages:
     ----------
     images, options
         As `SegmentationService.iter_batch` takes them.
+    card
+        Of the model.
     not_calibrated
         What is wrong with a blank image where no other comes after it.
 
@@ -211,7 +214,11 @@ class FirstImages:
     """
 
     def __init__(
-        self, images: Iterable[Readable | None], options: SegmentOptions, not_calibrated: NotCalibrated
+        self,
+        images: Iterable[Readable | None],
+        options: SegmentOptions,
+        card: ModelCard,
+        not_calibrated: NotCalibrated,
     ) -> None:
         self._rest = iter(images)
         self._drawn: list[Readable] = []
@@ -221,7 +228,7 @@ class FirstImages:
             name = given.name if isinstance(given, Image) else f"image {index}"
             try:
                 image = Image.of(given() if callable(given) else given, name=name)
-                plane = options.plane_of(image)
+                plane = options.plane_of(image, card)
                 is_blank = not plane.varies
             except Exception as error:
                 self._drawn.append(_raises(error) if callable(given) else given)

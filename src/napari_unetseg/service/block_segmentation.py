@@ -125,7 +125,7 @@ def run_blocks(
 
     clock, started = perf_counter(), datetime.now(UTC).astimezone()
     options = SegmentOptions.of(**keywords)
-    plane = options.plane_of(_unread(image))
+    plane = options.plane_of(_unread(image), package.card)
     check_options(options, package.card)
     spec = JobSpec(
         source=source,

@@ -56,7 +56,7 @@ def opened_job(
             )
         )
     options = SegmentOptions.of(**spec.options)
-    image = options.plane_of(_image(spec.source))
+    image = options.plane_of(_image(spec.source), package.card)
     found = {"axes": image.axes, "shape": list(map(int, image.array.shape)), "dtype": str(image.array.dtype)}
     if any(spec.image.get(name) != value for name, value in found.items()):
         raise UnetsegError(

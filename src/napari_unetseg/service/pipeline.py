@@ -27,6 +27,7 @@ from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service.batch_queue import BatchItem, NetworkClock, NetworkRun, Readable
 from napari_unetseg.service.batch_results import Ending
 from napari_unetseg.service.images_under_way import ImagesUnderWay
+from napari_unetseg.zoo.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.service.device_queue import DeviceQueue
@@ -89,6 +90,8 @@ class Pipeline:
         Drawn from in the thread of the one who takes the results.
     options
         How all are to be segmented.
+    card
+        Of the model.
     workers
         The devices. The model of the first is lent already.
     borrow
@@ -109,6 +112,7 @@ class Pipeline:
         self,
         images: Iterable[Readable | None],
         options: SegmentOptions,
+        card: ModelCard,
         workers: list[Worker],
         borrow: "Callable[[int], AbstractContextManager[RunningModel]]",
         settle: "Callable[[BatchItem, Worker, CancelFlag], Segmentation | Failure]",
@@ -121,6 +125,7 @@ class Pipeline:
     ) -> None:
         self._images = iter(images)
         self._options = options
+        self._card = card
         self._all_workers, self._workers = {worker.number: worker for worker in workers}, workers
         self._borrow, self._settle = borrow, settle
         self._progress, self._cancel = progress, cancel
@@ -217,7 +222,7 @@ class Pipeline:
         if self._is_cancelled:
             item.cancel()
         elif not callable(given):
-            item.read(self._options)
+            item.read(self._options, self._card)
         with self._lock:
             self._under_way.draw(item)
             if item.entry is None:
@@ -314,7 +319,7 @@ class Pipeline:
             if self._is_cancelled:
                 item.cancel()
             else:
-                item.read(self._options)
+                item.read(self._options, self._card)
             with self._lock:
                 self._under_way.note_read()
                 self._for_network.notify_all()

@@ -38,7 +38,7 @@ class Provenance:
     parameters
         Every decoder parameter as used.
     channel
-        Channel of the image that was segmented; None for all of an RGB or grey image.
+        Number of the channel of the image that was segmented; None for all of an RGB or grey image.
     device, device_reason, precision
         Where and in what arithmetic the network ran, and why there.
     backend
@@ -80,6 +80,8 @@ class Provenance:
         None: this machine did.
     fixes
         What was fixed by clicks since, as plain values of `Fix`, in that order.
+    channels
+        Which channels were chosen by name or role, as `ChannelChoice` writes it; None where none were.
     """
 
     image: str
@@ -113,6 +115,7 @@ class Provenance:
     sampled: int = 1
     server: dict[str, Any] | None = None
     fixes: tuple[dict[str, Any], ...] = ()
+    channels: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, YAML and layer metadata."""
@@ -182,7 +185,8 @@ def record(
         batch_size=prediction.batch_size,
         sampled=prediction.sampled,
         server=running_model.server,
-        **{recorded_as(name): getattr(options, name) for name in ImageOptions.model_fields},
+        **{recorded_as(name): getattr(options, name) for name in ImageOptions.model_fields if name != "channels"},
+        channels=options.channels_for(card),
     )
 
 

@@ -156,12 +156,12 @@ def _quoted(word: str) -> str:
     return plain if plain.startswith('"') else f'"{re.sub(chr(92) * 2 + "+$", lambda end: 2 * end[0], plain)}"'
 
 
-def _option(name: str, value: bool | float | None) -> list[str]:
+def _option(name: str, value: bool | float | str | None) -> list[str]:
     """Write an option of a segmentation; nothing where it was not given, or is a switch that need not be named."""
     on, off = flags(name)
     if isinstance(value, bool):
         return [word for word in [on if value else off] if word]
-    return [] if value is None else [on, repr(value)]
+    return [] if value is None else [on, value if isinstance(value, str) else repr(value)]
 
 
 def _from_file(recipe: RunRecipe) -> str:
@@ -181,14 +181,19 @@ def _file_axes(recipe: RunRecipe) -> tuple[str, int | None, tuple[int, ...]]:
     Beside those of a stack there is only the axis of its channels. Which letters the others have makes no difference.
     """
     source = recipe.source
-    is_stack = len(source.axes.removesuffix("C") if source.rgb else source.axes) > 2
-    if not (source.plane or is_stack):
+    axes = source.axes.removesuffix("C") if source.rgb else source.axes
+    is_chosen = recipe.channels is not None
+    # Which are segmented is said by name then, wherever the slider stands.
+    axes = axes.replace("C", "") if is_chosen else axes
+    is_stack = len(axes) > 2
+    # Of a file, the axis of the channels is not known any more where some were chosen; the file states it.
+    if not source.plane and (is_chosen or recipe.channel is not None or not is_stack):
         return "", None, ()
-    spare = iter("C" if is_stack else [letter for letter in "ZTC" if letter not in source.axes])
-    inside = iter(source.axes)
-    count = len(source.axes) + len(source.plane)
+    spare = iter("C" if is_stack else [letter for letter in "ZTC" if letter not in axes])
+    inside = iter(axes)
+    count = len(axes) + len(source.plane)
     letters = {axis: next(spare, "?") if axis in source.plane else next(inside) for axis in range(count)}
-    channel = next((at for axis, at in source.plane.items() if letters[axis] == "C"), None)
+    channel = next((at for axis, at in source.plane.items() if letters[axis] == "C" and not is_chosen), None)
     place = tuple(at for axis, at in sorted(source.plane.items()) if letters[axis] != "C")
     return "".join(letters.values()), channel, place
 

@@ -149,7 +149,8 @@ class RunRecipe(ImageOptions, _Circumstances):
                 parameters=DecodeParameters.model_validate(values["parameters"]),
                 source=RecipeSource.model_validate({k: v for k, v in values.items() if k in RecipeSource.model_fields}),
                 fixes=values.get("fixes", ()),
-                **{name: values[recorded_as(name)] for name in ImageOptions.model_fields},
+                **{name: values[recorded_as(name)] for name in ImageOptions.model_fields if name != "channels"},
+                channels=values.get("channels"),  # which earlier versions did not know
             )
         except (KeyError, ValidationError) as error:
             raise RunRecipeError(

@@ -105,7 +105,7 @@ class Runner:
         name = image.name if isinstance(image, Image) else "image"
         with self._call(name), self._shortest_line() as (worker, line), line.on_its_way():
             options = SegmentOptions.of(**keywords)
-            plane = options.plane_of(Image.of(image))
+            plane = options.plane_of(Image.of(image), package.card)
             remarks: tuple[str, ...] = ()
             if (not_calibrated := self._missing_calibration(package, worker)) is not None:
                 check_options(options, package.card)
@@ -178,7 +178,7 @@ class Runner:
         worker, left_out = self._first_worker(package)
         if (not_calibrated := self._missing_calibration(package, worker)) is not None:
             check_options(options, package.card)
-            drawn = FirstImages(images, options, not_calibrated)
+            drawn = FirstImages(images, options, package.card, not_calibrated)
             images = drawn.all_images()
             plane = drawn.take_plane()
             if plane is None:
@@ -203,6 +203,7 @@ class Runner:
             pipeline = Pipeline(
                 images,
                 options,
+                package.card,
                 workers,
                 lambda worker: self._models.borrow(package, worker),
                 lambda item, worker, stops: self._settle(item, worker, options, also, stops),

@@ -231,9 +231,12 @@ def check_options(options: SegmentOptions, card: ModelCard) -> None:
     Raises
     ------
     ParameterError
-        If a decoder parameter or the diameter cannot be used with this model.
+        If a decoder parameter or the diameter cannot be used with this model, or the channels were said twice.
+    ImageError
+        If channels were chosen by roles that it does not know.
     """
     options.parameters(card)
+    options.channels_for(card)
     scale_factor(card, options.diameter)
 
 

@@ -1,4 +1,4 @@
-"""OIF files, whose settings are written as FluoView's are described, and whose planes tifffile writes; and OIB files."""
+"""OIF files, with settings as FluoView's are described and planes that tifffile writes; and OIB files."""
 
 import gc
 import struct
@@ -37,7 +37,7 @@ def settings(array: NDArray[Any]) -> bytes:
         "[Axis Parameter Common]",
         'AxisOrder="XYCZT"',
     ]
-    for number in range(8):
+    for number in range(9):
         code, (length, start, end, unit) = dict(enumerate(axes.items())).get(number, ("", (0, 0, 0, "")))
         lines += [f"[Axis {number} Parameters Common]", f'AxisCode="{code}"', f"MaxSize={length}"]
         lines += [f"StartPosition={start}", f"EndPosition={end}", f'UnitName="{unit}"']

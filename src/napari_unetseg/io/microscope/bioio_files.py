@@ -4,6 +4,7 @@ bioio gives sizes without a unit unless a plug-in adds it: its plug-ins take the
 these are what a size without a unit is taken for. A time step is a `timedelta`, which has its unit.
 """
 
+import re
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,6 +24,8 @@ from napari_unetseg.lazy_array import LazyArray
 # What reads a kind of file without Java, where there is something.
 _PLUG_INS = {".vsi": "bioio-vsi", ".dv": "bioio-dv", ".r3d": "bioio-dv", ".sldy": "bioio-sldy"}
 _ANY_FILE = "bioio-bioformats"
+# What channels without a name are called.
+_NUMBERED = re.compile(r"Channel:\d+(:\d+)?")
 
 
 def open_with_bioio(path: Path) -> KeptScenes:
@@ -41,10 +44,9 @@ def open_with_bioio(path: Path) -> KeptScenes:
         plug_in = _PLUG_INS.get(path.suffix.lower(), _ANY_FILE)
         raise ImageError(
             Sentence(
-                "{path}: no plug-in of bioio that is installed reads it ({reason}). If the file is whole, install one "
-                "that does: {command}.",
+                "{path}: no plug-in of bioio that is installed reads it. If the file is whole, install one that does: "
+                "{command} (bioio-bioformats, which reads most, needs Java).",
                 path=path,
-                reason=" ".join(str(error).split())[:300],
                 command=f"pip install {plug_in}",
             )
         ) from error
@@ -84,6 +86,7 @@ def _scene(image: Any, number: int, name: str) -> Scene:
         steps |= {} if seconds is None else {"T": seconds}
     channels = tuple(str(channel) for channel in image.channel_names or ())
     is_named = "C" in letters and not rgb and len(channels) == array.shape[letters.index("C")]
+    is_named = is_named and not all(_NUMBERED.fullmatch(channel) for channel in channels)
     return Scene(name, letters, array, scale, unit, steps, channels if is_named else (), rgb and "C" in letters)
 
 

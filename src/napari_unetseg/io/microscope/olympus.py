@@ -22,7 +22,7 @@ from napari_unetseg.lazy_array import LazyArray
 _PLANE = re.compile(r"s_((?:[A-Z]\d+)*)\.tif", re.IGNORECASE)
 _PLACE = re.compile(r"([A-Z])(\d+)", re.IGNORECASE)
 _ORDER = "LATZCYX"
-_AXES = 8
+_AXES = 9
 
 
 def open_olympus(path: Path) -> KeptScenes:

@@ -143,7 +143,13 @@ class ZarrImage:
             path=address if is_url(address) else str(Path(address).absolute()),
             steps={axis: step for axis, step in steps.items() if axis in letters},
             remarks=self.remarks + remarks,
+            channels=() if rgb or "C" not in letters else self._channel_names(array.shape[letters.index("C")]),
         )
+
+    def _channel_names(self, count: int) -> tuple[str, ...]:
+        """Return what its channels are called, nothing where no name, or another number of them, is stated."""
+        names = tuple((channel.label or "").strip() for channel in self.channels)
+        return names if len(names) == count and any(names) else ()
 
     def _letters(self, level: ZarrLevel, named: str | None) -> str:
         return named_letters(self.letters, level.array.shape, named, self.name)
