@@ -198,16 +198,17 @@ def write_czi() -> "Callable[..., Path]":
 
     Scenes are called ``Scene 0``, ``Scene 1`` and so on. A pixel is 0.5 µm wide, and the channel is called DAPI.
     """
-    from pylibCZIrw import czi
+    from tests.io.microscope import written_czi
 
     def write(path: Path, *scenes: "np.ndarray") -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with czi.create_czi(str(path), exist_ok=True) as file:
-            for number, planes in enumerate(scenes):
-                for z, plane in enumerate(planes if planes.ndim == 3 else [planes]):
-                    place = {"T": 0, "C": 0, "Z": z}
-                    file.write(plane[..., None], plane=place, scene=number, location=(1000 * number, 0))
-            file.write_metadata(path.stem, channel_names={0: "DAPI"}, scale_x=5e-7, scale_y=5e-7)
+        path.unlink(missing_ok=True)
+        tiles = [
+            (plane[..., None], {"T": 0, "C": 0, "Z": z}, number, (1000 * number, 0))
+            for number, planes in enumerate(scenes)
+            for z, plane in enumerate(planes if planes.ndim == 3 else [planes])
+        ]
+        written_czi.write_czi(path, tiles, channel_names={0: "DAPI"}, scale_x=5e-7, scale_y=5e-7)
         return path
 
     return write
