@@ -30,12 +30,9 @@ def write_lsm(path: Path, array: NDArray[Any], names: list[str], *, size: float 
     with tifffile.TiffWriter(path, byteorder="<") as file:
         for number, place in enumerate(np.ndindex(times, planes)):
             tags = [(LSM_INFO, 1, len(info), info, True)] if number == 0 else []
-            file.write(
-                array[place], photometric="minisblack", planarconfig="separate", extratags=tags, metadata=None,
-                software=False,
-            )  # fmt: skip
-            file.write(np.zeros((3, 4, 4), np.uint8), photometric="rgb", planarconfig="separate", subfiletype=1,
-                       metadata=None, software=False)  # fmt: skip
+            plain: dict[str, Any] = {"metadata": None, "software": False, "planarconfig": "separate"}
+            file.write(array[place], photometric="minisblack", extratags=tags, **plain)
+            file.write(np.zeros((3, 4, 4), np.uint8), photometric="rgb", subfiletype=1, **plain)
     content = bytearray(path.read_bytes())
     at = content.index(info)
     said = b"".join(struct.pack("<I", len(name) + 1) + name.encode() + b"\0" for name in names)
@@ -66,14 +63,13 @@ def write_stk(path: Path, array: NDArray[Any], *, apart: int = 0, times: list[in
     planes = [(apart, 1, 2460000, (times or [0] * n)[number], 0, 0) for number in range(n)]
     uic2 = b"".join(struct.pack("<6I", *plane) for plane in planes)
     # Room for where the values lie, which is filled in below.
-    tifffile.imwrite(
-        path, array[0], byteorder="<", photometric="minisblack", metadata=None, software=False, rowsperstrip=len(array[0]),
-        extratags=[(33628, 4, 4, [0] * 4, True), (33629, 5, n, [part for plane in planes for part in plane][: 2 * n], True)],
-    )  # fmt: skip
+    parts = [part for plane in planes for part in plane]
+    tags = [(33628, 4, 4, [0] * 4, True), (33629, 5, n, parts[: 2 * n], True)]
+    tifffile.imwrite(path, array[0], byteorder="<", rowsperstrip=len(array[0]), metadata=None, extratags=tags)
     content = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        tags = {tag.code: tag.offset + 8 for tag in page.tags if tag.code in (33628, 33629)}
+        values = {tag.code: tag.offset + 8 for tag in page.tags if tag.code in (33628, 33629)}
         first, strips = page.dataoffsets[0], page.tags["StripOffsets"].valueoffset
     end = len(content)
     content += array.tobytes()
@@ -87,7 +83,7 @@ def write_stk(path: Path, array: NDArray[Any], *, apart: int = 0, times: list[in
         (33628, struct.pack("<8I", 3, 1, 4, places["x"], 5, places["y"], 6, places["unit"])),
         (33629, uic2),
     ):
-        content[tags[code] : tags[code] + 4] = struct.pack("<I", len(content))
+        content[values[code] : values[code] + 4] = struct.pack("<I", len(content))
         content += value
     path.write_bytes(bytes(content))
     return path

@@ -76,6 +76,32 @@ def write_lif(path: Path, series: Sequence[Series], folder: str | None = None) -
     return path
 
 
+def write_lof(path: Path, series: Series) -> Path:
+    """Write a series as an object file, its pixels before its description, and an XLIF file that describes it too."""
+    name = "LMS_Object_File".encode("utf-16-le")
+    element = series.description("MemBlock_1")
+    header = f'<LMSDataContainerHeader Version="2">{element}</LMSDataContainerHeader>'.encode("utf-16-le")
+    with path.open("wb") as file:
+        file.write(struct.pack("<IIBI", 0x70, len(name) + 5, 0x2A, len(name) // 2) + name)
+        file.write(struct.pack("<BIBI", 0x2A, 2, 0x2A, 0) + struct.pack("<BQ", 0x2A, series.array.nbytes))
+        file.write(series.array.tobytes())
+        file.write(struct.pack("<IIBI", 0x70, len(header) + 5, 0x2A, len(header) // 2) + header)
+    block = f"<Block File='{path.name}' Offset='0' Size='{series.array.nbytes}' UUID='u'/>"
+    element = element.replace("MemoryBlockID='MemBlock_1'/>", f"MemoryBlockID='MemBlock_1'>{block}</Memory>")
+    described = f'<?xml version="1.0"?><LMSDataContainerHeader Version="2">{element}</LMSDataContainerHeader>'
+    path.with_suffix(".xlif").write_text(described)
+    return path
+
+
+def write_project(path: Path, references: Sequence[str]) -> Path:
+    children = "".join(f'<Reference File="{name}" UUID="u"/>' for name in references)
+    path.write_text(
+        '<?xml version="1.0"?><LMSDataContainerHeader Version="2"><Element Name="p" UniqueID="u"><Data>'
+        f"<Experiment/></Data><Children>{children}</Children></Element></LMSDataContainerHeader>"
+    )
+    return path
+
+
 def numbers(*shape: int, dtype: str = "<u2") -> NDArray[np.generic]:
     return np.arange(np.prod(shape)).reshape(shape).astype(dtype)
 
@@ -110,6 +136,20 @@ def test_colours_are_red_green_and_blue_whatever_their_order_in_the_file(tmp_pat
     image = read_image(write_lif(tmp_path / "a.lif", [series]))
     assert (image.axes, image.rgb, image.channels) == ("YXC", True, ())
     np.testing.assert_array_equal(image.array, array[..., np.argsort(order)])
+
+
+def test_object_files_and_what_leads_to_them(tmp_path: Path) -> None:
+    arrays = {"a": numbers(3, 5, 6), "b": numbers(2, 7, 8, dtype="u1")}
+    for name, array in arrays.items():
+        path = write_lof(tmp_path / f"{name}.lof", Series(f"Image {name}", array, "ZYX", {"X": 1e-6}))
+        np.testing.assert_array_equal(read_image(path).array, array)
+        np.testing.assert_array_equal(read_image(path.with_suffix(".xlif")).array, array)
+    project = write_project(tmp_path / "p.xlef", ["a.xlif", "b.xlif"])
+    np.testing.assert_array_equal(read_image(project / "Image b").array, arrays["b"])
+    (tmp_path / "b.lof").rename(tmp_path / "elsewhere.lof")
+    np.testing.assert_array_equal(read_image(project / "Image a").array, arrays["a"])
+    with pytest.raises(ImageError, match=r"b\.lof: the pixels of Image b are not there"):
+        read_image(project / "Image b")
 
 
 def test_wavelengths_and_tiles_are_planes(tmp_path: Path) -> None:
@@ -152,3 +192,15 @@ def test_a_file_cut_short_is_told_where_it_ends(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ImageError, match=r"a\.lif.*damaged"):
         read_image(path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("found", "put"), [('NumberOfElements="6"', 'NumberOfElements="0"'), ('BytesInc="12"', 'BytesInc="-2"')]
+)
+def test_a_description_that_cannot_be_is_refused(tmp_path: Path, found: str, put: str) -> None:
+    path = write_lif(tmp_path / "a.lif", [Series("s", numbers(5, 6), "YX")])
+    text = path.read_bytes()
+    assert found.encode("utf-16-le") in text
+    path.write_bytes(text.replace(found.encode("utf-16-le"), put.encode("utf-16-le")))
+    with pytest.raises(ImageError, match=r"a\.lif: s is damaged"):
+        read_image(path)

@@ -163,8 +163,16 @@ def test_a_missing_plane_is_told_before_it_is_needed(tmp_path: Path) -> None:
     image = read_image(path)
     assert "1 of its 12 planes are missing" in image.remarks[0]
     np.testing.assert_array_equal(image.array[0, 0], ARRAY[0, 0])
-    with pytest.raises(ImageError, match=r"a\.oif: a plane is missing"):
+    with pytest.raises(ImageError, match=r"a\.oif: the plane at C = 0, T = 0, Z = 1 is missing"):
         np.asarray(image.array[0, 1, 0])
+
+
+def test_a_damaged_plane_is_told_when_it_is_read(tmp_path: Path) -> None:
+    image = read_image(write_oif(tmp_path / "a.oif", ARRAY))
+    plane = tmp_path / "a.oif.files" / "s_C002Z003T002.tif"
+    plane.write_bytes(plane.read_bytes()[:300])
+    with pytest.raises(ImageError, match=r"a\.oif: cannot be read"):
+        np.asarray(image.array)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

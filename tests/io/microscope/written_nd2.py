@@ -7,7 +7,7 @@ in UTF-16, and a value, which for a level is how many values it holds, how many 
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def custom_loop(count: int) -> dict[str, Any]:
 
 def write_nd2(
     path: Path,
-    frames: Sequence[NDArray[Any] | None],
+    frames: Iterable[NDArray[Any] | None],
     loops: Sequence[Mapping[str, Any]] = (),
     channels: Sequence[str] = ("DAPI",),
     micrometers: float | None = 0.65,
@@ -85,7 +85,7 @@ def write_nd2(
         Where to.
     frames
         (Y, X, samples), in the order of the loops; None for one that was never recorded. Samples are those of each
-        channel in turn: one, or blue, green and red.
+        channel in turn: one, or blue, green and red. Each is written as it comes.
     loops
         The slowest first.
     channels
@@ -97,55 +97,61 @@ def write_nd2(
     padding
         Bytes after each row.
     """
-    first = next(frame for frame in frames if frame is not None)
-    height, width, samples = first.shape
-    components = samples // len(channels)
-    attributes = {
-        "uiWidth": width,
-        "uiWidthBytes": width * samples * first.itemsize + padding,
-        "uiHeight": height,
-        "uiComp": samples,
-        "uiBpcInMemory": 8 * first.itemsize,
-        "uiBpcSignificant": 8 * first.itemsize,
-        "uiSequenceCount": len(frames),
-        "eCompression": ("lossless", "lossy", "none").index(compression),
-    }
-    planes = {
-        f"a{at}": {"uiCompCount": components, "sDescription": name, "uiColor": 0, "pFluorescentProbe": {"m_uiColor": 0}}
-        for at, name in enumerate(channels)
-    }
-    metadata = {
-        "bCalibrated": micrometers is not None,
-        "dCalibration": micrometers or 0.0,
-        "sPicturePlanes": {"uiCount": len(channels), "uiCompCount": samples, "sPlaneNew": planes},
-    }
-    parts: list[tuple[bytes, bytes]] = []
-    for number, frame in enumerate(frames):
-        if frame is not None:
-            rows = frame.astype(frame.dtype.newbyteorder("<")).reshape(height, -1).view(np.uint8)
-            stored = np.pad(rows, ((0, 0), (0, padding))).tobytes()
-            stored = zlib.compress(stored, 1) if compression == "lossless" else stored
-            # Each starts with its time.
-            parts.append((b"ImageDataSeq|%d!" % number, struct.pack("<d", 10.0 * number) + stored))
-    parts.append((b"ImageAttributesLV!", variant({"SLxImageAttributes": attributes})))
-    parts.append((b"ImageMetadataSeqLV|0!", variant({"SLxPictureMetadata": metadata})))
-    if loops:
-        nested: dict[str, Any] = dict(loops[-1])
-        for loop in reversed(loops[:-1]):
-            nested = {**loop, "ppNextLevelEx": [nested]}
-        parts.append((b"ImageMetadataLV!", variant({"SLxExperiment": nested})))
     with path.open("wb") as file:
-        file.write(struct.pack("<IIQ32s64s", _MAGIC, 32, 64, b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0"))
-        places = b""
-        for name, data in parts:
+        places: dict[bytes, tuple[int, int]] = {}
+
+        def add(name: bytes, data: bytes) -> None:
             place = -(-file.tell() // _ALIGNMENT) * _ALIGNMENT
             file.seek(place)
             # What comes before a frame's time and pixels takes as much room as a name can have.
             room = _ALIGNMENT - 8 - 16
             file.write(struct.pack("<IIQ", _MAGIC, room, len(data)) + name.ljust(room, b"\0") + data)
-            places += name + struct.pack("<QQ", place, len(data))
+            places[name] = place, len(data)
+
+        file.write(struct.pack("<IIQ32s64s", _MAGIC, 32, 64, b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0"))
+        count, first = 0, None
+        for number, frame in enumerate(frames):
+            count += 1
+            if frame is not None:
+                first = frame if first is None else first
+                rows = frame.astype(frame.dtype.newbyteorder("<")).reshape(frame.shape[0], -1).view(np.uint8)
+                stored = np.pad(rows, ((0, 0), (0, padding))).tobytes()
+                stored = zlib.compress(stored, 1) if compression == "lossless" else stored
+                # Each starts with its time.
+                add(b"ImageDataSeq|%d!" % number, struct.pack("<d", 10.0 * number) + stored)
+        assert first is not None
+        height, width, samples = first.shape
+        components = samples // len(channels)
+        attributes = {
+            "uiWidth": width,
+            "uiWidthBytes": width * samples * first.itemsize + padding,
+            "uiHeight": height,
+            "uiComp": samples,
+            "uiBpcInMemory": 8 * first.itemsize,
+            "uiBpcSignificant": 8 * first.itemsize,
+            "uiSequenceCount": count,
+            "eCompression": ("lossless", "lossy", "none").index(compression),
+        }
+        planes = {
+            # nd2 fails where nothing is said of a probe.
+            f"a{at}": {"uiCompCount": components, "sDescription": name, "pFluorescentProbe": {"m_uiColor": 0}}
+            for at, name in enumerate(channels)
+        }
+        metadata = {
+            "bCalibrated": micrometers is not None,
+            "dCalibration": micrometers or 0.0,
+            "sPicturePlanes": {"uiCount": len(channels), "uiCompCount": samples, "sPlaneNew": planes},
+        }
+        add(b"ImageAttributesLV!", variant({"SLxImageAttributes": attributes}))
+        add(b"ImageMetadataSeqLV|0!", variant({"SLxPictureMetadata": metadata}))
+        if loops:
+            nested: dict[str, Any] = dict(loops[-1])
+            for loop in reversed(loops[:-1]):
+                nested = {**loop, "ppNextLevelEx": [nested]}
+            add(b"ImageMetadataLV!", variant({"SLxExperiment": nested}))
         end = file.tell()
-        places += b"ND2 CHUNK MAP SIGNATURE 0000001!" + struct.pack("<QQ", 0, 0)
+        listed = b"".join(name + struct.pack("<QQ", *place) for name, place in places.items())
+        listed += b"ND2 CHUNK MAP SIGNATURE 0000001!" + struct.pack("<QQ", 0, 0)
         name = b"ND2 FILEMAP SIGNATURE NAME 0001!"
-        file.write(struct.pack("<IIQ", _MAGIC, len(name), len(places)) + name + places)
+        file.write(struct.pack("<IIQ", _MAGIC, len(name), len(listed)) + name + listed)
         file.write(b"ND2 CHUNK MAP SIGNATURE 0000001!" + struct.pack("<Q", end))

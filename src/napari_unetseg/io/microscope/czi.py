@@ -164,12 +164,20 @@ class CziFile:
         return self._open
 
 
+class _WithoutCopies(czi.CziReader):
+    """The library's reader, which copies each plane that it has read to look at its shape, and again."""
+
+    @classmethod
+    def _get_array_from_bitmap(cls, pixel_data: Any) -> NDArray[Any]:
+        return np.asarray(pixel_data)
+
+
 class _Reader(KeptOpen):
     """The library's handle, which any number of threads may use at once."""
 
     def __init__(self, path: Path, cache: czi.CacheOptions | None = None) -> None:
         self.path = path
-        self.reader = czi.CziReader(str(path), cache_options=cache)
+        self.reader = _WithoutCopies(str(path), cache_options=cache)
         super().__init__(self.reader.close)
 
     @functools.cached_property

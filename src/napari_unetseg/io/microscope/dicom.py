@@ -7,7 +7,7 @@ image and not at its unit. Greys that are stored inverted (MONOCHROME1) are turn
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -23,9 +23,9 @@ from napari_unetseg.io.physical_size import Step, known_size, known_step, length
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 
-# Longer elements stay in the file: of the pixels is wanted where they lie.
-_KEPT_BYTES = 2**16
-_PIXELS = 0x7FE00010
+# How the element of the pixels begins: with its tag, and with the type of its numbers where types are said.
+_PIXELS_TAG = b"\xe0\x7f\x10\x00"
+_TYPED_HEADER, _UNTYPED_HEADER = 12, 8
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 # Pixels smaller than this, in millimetres, are given in micrometres.
@@ -56,15 +56,27 @@ def open_dicom(path: Path) -> KeptScenes:
     Exception
         Whatever pydicom raises where the file is damaged.
     """
-    header = pydicom.dcmread(path, defer_size=_KEPT_BYTES)
+    with path.open("rb") as file:
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        start = _pixels_at(file, header)
 
     def scene(_: int, name: str) -> Scene:
-        return _scene(path, header, _frames(path, header), name)
+        return _scene(path, header, _frames(path, header, start), name)
 
     return KeptScenes([path.stem], scene)
 
 
-def _frames(path: Path, header: pydicom.Dataset) -> _Frames:
+def _pixels_at(file: BinaryIO, header: pydicom.FileDataset) -> int:
+    """Return where in a file that was read up to its pixels these begin; 0 where they do not lie there as they are."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    is_plain = syntax is not None and not syntax.is_encapsulated and not syntax.is_deflated and syntax.is_little_endian
+    at = file.tell()
+    if not is_plain or file.read(len(_PIXELS_TAG)) != _PIXELS_TAG:
+        return 0
+    return at + (_UNTYPED_HEADER if syntax.is_implicit_VR else _TYPED_HEADER)
+
+
+def _frames(path: Path, header: pydicom.FileDataset, start: int) -> _Frames:
     if "Rows" not in header or "Columns" not in header or "PhotometricInterpretation" not in header:
         # pydicom gives nothing of a file that ends within its packed pixels.
         raise ImageError(
@@ -78,10 +90,8 @@ def _frames(path: Path, header: pydicom.Dataset) -> _Frames:
     number, samples = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel", 1))
     kind, bits = str(header.PhotometricInterpretation), int(header.get("BitsAllocated", 8))
     shape = (int(header.Rows), int(header.Columns))
-    if kind in _GREY and samples == 1 and bits in (8, 16, 32):
-        mapped = _mapped_frames(path, header, number, shape, bits)
-        if mapped is not None:
-            return mapped
+    if start and kind in _GREY and samples == 1 and bits in (8, 16, 32):
+        return _mapped_frames(path, header, start, (number, *shape), bits)
 
     # pydicom looks for pixels in a file without unpacking it first.
     source = pydicom.dcmread(path) if syntax.is_deflated else path
@@ -108,24 +118,18 @@ def _frames(path: Path, header: pydicom.Dataset) -> _Frames:
 
 
 def _mapped_frames(
-    path: Path, header: pydicom.Dataset, number: int, shape: tuple[int, int], bits: int
-) -> _Frames | None:
-    """Return frames that lie in the file as they are, one after the other; None where they do not."""
-    syntax, element = header.file_meta.TransferSyntaxUID, header.get_item(_PIXELS)
-    is_plain = not syntax.is_encapsulated and not syntax.is_deflated and syntax.is_little_endian
-    start = getattr(element, "value_tell", 0)
-    if not is_plain or element is None or not start:
-        return None
+    path: Path, header: pydicom.FileDataset, start: int, shape: tuple[int, int, int], bits: int
+) -> _Frames:
+    """Return frames that lie in the file as they are, one after the other."""
     kind = "i" if int(header.get("PixelRepresentation", 0)) else "u"
     dtype = np.dtype(f"<{kind}{bits // 8}")
-    whole = (number, *shape)
-    refuse_cut_file(path, start + int(np.prod(whole, dtype=np.int64)) * dtype.itemsize)
+    refuse_cut_file(path, start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
 
     def read(frame: int) -> NDArray[Any]:
-        mapped = np.memmap(path, dtype, "r", start, whole)
-        return _as_it_looks(np.array(mapped[frame]), header)
+        pixels = np.fromfile(path, dtype, shape[1] * shape[2], offset=start + frame * shape[1] * shape[2] * bits // 8)
+        return _as_it_looks(pixels.reshape(shape[1:]), header)
 
-    return _Frames(number, shape, dtype.newbyteorder("="), read)
+    return _Frames(shape[0], shape[1:], dtype.newbyteorder("="), read)
 
 
 def _check_decoder(path: Path, syntax: pydicom.uid.UID) -> None:
@@ -157,7 +161,7 @@ def _as_it_looks(pixels: NDArray[Any], header: pydicom.Dataset) -> NDArray[Any]:
     return np.asarray(inverted)
 
 
-def _scene(path: Path, header: pydicom.Dataset, frames: _Frames, name: str) -> Scene:
+def _scene(path: Path, header: pydicom.FileDataset, frames: _Frames, name: str) -> Scene:
     if header.get("SOPClassUID") == _WHOLE_SLIDE and "TotalPixelMatrixColumns" in header:
         array, axes = _slide(path, header, frames)
     else:
@@ -169,7 +173,14 @@ def _scene(path: Path, header: pydicom.Dataset, frames: _Frames, name: str) -> S
     time = known_step(header.get("FrameTime"), "ms", time=True)
     if "T" in axes and time is not None:
         steps["T"] = time[0] / 1000, "second"
-    return Scene(name, axes, array, scale, unit, steps, (), len(frames.shape) == 3, _remarks(path, header))
+    channels: tuple[str, ...] = ()
+    if "C" in axes and len(frames.shape) == 2:
+        channels = tuple(
+            str(part.get("OpticalPathDescription") or "") for part in header.get("OpticalPathSequence") or []
+        )
+    if not any(channels) or len(channels) != array.shape[axes.find("C")]:
+        channels = ()
+    return Scene(name, axes, array, scale, unit, steps, channels, len(frames.shape) == 3, _remarks(path, header))
 
 
 def _remarks(path: Path, header: pydicom.Dataset) -> tuple[str, ...]:
@@ -194,54 +205,93 @@ def _planes(frames: _Frames, header: pydicom.Dataset) -> tuple[LazyArray, str]:
         letter = "Z"
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        return np.stack([frames.read(frame)[box[1:]] for frame in range(box[0].start, box[0].stop)])
+        if box[0].stop - box[0].start == 1:  # as planes are read, without a second one in memory
+            return frames.read(box[0].start)[(np.newaxis, *box[1:])]
+        found = np.empty([part.stop - part.start for part in box], frames.dtype)
+        for place, frame in enumerate(range(box[0].start, box[0].stop)):
+            found[place] = frames.read(frame)[box[1:]]
+        return found
 
     array = LazyArray(read, (frames.number, *frames.shape), frames.dtype, (1, *frames.shape))
     return array, letter + ("YXC" if len(frames.shape) == 3 else "YX")
 
 
-def _slide(path: Path, header: pydicom.Dataset, frames: _Frames) -> tuple[LazyArray, str]:
-    """Return a whole slide, whose frames are tiles in rows from the top left, plane after plane, channel after channel.
+def _slide(path: Path, header: pydicom.FileDataset, frames: _Frames) -> tuple[LazyArray, str]:
+    """Return a whole slide, whose frames are tiles; where there is none, it is black, or white between colours.
 
     Raises
     ------
     ImageError
-        If its tiles lie elsewhere.
+        If its tiles do not lie in rows and columns.
     """
     rows, columns = int(header.TotalPixelMatrixRows), int(header.TotalPixelMatrixColumns)
-    height, width = frames.shape[:2]
-    down, across = -(-rows // height), -(-columns // width)
-    focal = int(header.get("TotalPixelMatrixFocalPlanes") or 1)
-    paths = int(header.get("NumberOfOpticalPaths") or 1)
-    is_full = header.get("DimensionOrganizationType", "TILED_FULL") == "TILED_FULL"
-    if not is_full or frames.number != down * across * focal * paths or (paths > 1 and len(frames.shape) == 3):
+    height, width, *colours = frames.shape
+    paths, focal, tiles = _tiles(header, height, width)
+    if len(tiles) != frames.number or (paths > 1 and colours):
         raise ImageError(
             Sentence(
-                "{path}: the tiles of the slide do not lie one beside the other, which is not read; save it as "
-                "TILED_FULL, or as a pyramidal TIFF.",
+                "{path}: the tiles of the slide do not lie in rows and columns, which is not read; save it as a "
+                "pyramidal TIFF.",
                 path=path,
             )
         )
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
         # (channels, planes, Y, X) and colours, if there are any.
-        found = np.empty([part.stop - part.start for part in box], frames.dtype)
+        found = np.full([part.stop - part.start for part in box], 255 if colours else 0, frames.dtype)
         top, left = box[2].start, box[3].start
         for channel, plane in np.ndindex(found.shape[:2]):
-            base = ((box[0].start + channel) * focal + box[1].start + plane) * down * across
             for row in range(top // height, -(-box[2].stop // height)):
                 for column in range(left // width, -(-box[3].stop // width)):
-                    tile = frames.read(base + row * across + column)
+                    frame = tiles.get((box[0].start + channel, box[1].start + plane, row, column))
+                    if frame is None:
+                        continue
                     y, x = row * height, column * width
                     ys = slice(max(top, y), min(box[2].stop, y + height))
                     xs = slice(max(left, x), min(box[3].stop, x + width))
-                    part = tile[(slice(ys.start - y, ys.stop - y), slice(xs.start - x, xs.stop - x), *box[4:])]
-                    found[channel, plane, ys.start - top : ys.stop - top, xs.start - left : xs.stop - left] = part
+                    part = slice(ys.start - y, ys.stop - y), slice(xs.start - x, xs.stop - x), *box[4:]
+                    place = channel, plane, slice(ys.start - top, ys.stop - top), slice(xs.start - left, xs.stop - left)
+                    found[place] = frames.read(frame)[part]
         return found
 
-    colours = frames.shape[2:]
     array = LazyArray(read, (paths, focal, rows, columns, *colours), frames.dtype, (1, 1, height, width, *colours))
     return (array[0], "ZYXC") if colours else (array.swapaxes(0, 1), "ZCYX")
+
+
+def _tiles(header: pydicom.FileDataset, height: int, width: int) -> tuple[int, int, dict[tuple[int, ...], int]]:
+    """Return how many channels and planes a slide has, and which frame lies where: (channel, plane, row, column)."""
+    places = [_tile_place(said) for said in header.get("PerFrameFunctionalGroupsSequence") or []]
+    if header.get("DimensionOrganizationType") != "TILED_FULL" and places:
+        channels = [part.OpticalPathIdentifier for part in header.get("OpticalPathSequence") or []]
+        channels += sorted({place[0] for place in places} - set(channels))
+        depths = sorted({place[1] for place in places})
+        if any((row - 1) % height or (column - 1) % width for _, _, row, column in places):
+            return 1, 1, {}
+        return (
+            len(channels),
+            len(depths),
+            {
+                (channels.index(channel), depths.index(depth), row // height, column // width): frame
+                for frame, (channel, depth, row, column) in enumerate(places)
+            },
+        )
+    # In rows from the top left, plane after plane, channel after channel.
+    paths = int(header.get("NumberOfOpticalPaths") or 1)
+    focal = int(header.get("TotalPixelMatrixFocalPlanes") or 1)
+    shape = -(-int(header.TotalPixelMatrixRows) // height), -(-int(header.TotalPixelMatrixColumns) // width)
+    return paths, focal, {place: frame for frame, place in enumerate(np.ndindex(paths, focal, *shape))}
+
+
+def _tile_place(said: pydicom.Dataset) -> tuple[str, float, int, int]:
+    """Return the optical path of a tile, its depth, and row and column of its first pixel, counted from 1."""
+    position = said.PlanePositionSlideSequence[0]
+    optical = said.get("OpticalPathIdentificationSequence")
+    return (
+        str(optical[0].OpticalPathIdentifier) if optical else "",
+        float(position.get("ZOffsetInSlideCoordinateSystem") or 0),
+        int(position.RowPositionInTotalImagePixelMatrix),
+        int(position.ColumnPositionInTotalImagePixelMatrix),
+    )
 
 
 def _groups(header: pydicom.Dataset) -> list[pydicom.Dataset]:

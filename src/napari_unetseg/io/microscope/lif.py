@@ -106,8 +106,8 @@ def _series(file: LifFile, element: Element, name: str) -> _Series:
     if file.type.name != "LIF":
         block = next(iter(blocks.values()), None)
     if file.type.name == "XLIF" and block is not None and len(block.frames) == 1:
-        path /= path.parent / block.frames[0].file
-        if path.suffix.lower() != ".lof":
+        path = path.parent / block.frames[0].file
+        if path.suffix.lower() != ".lof" or not path.is_file():
             return _Series(name, element, path, None, 0)
         with LifFile(path) as other:
             block = next(iter(other.memory_blocks.values()), None)
@@ -176,8 +176,8 @@ def _pixels(series: _Series, axes: list[_Axis], channels: list[Element], rgb: bo
     if series.start is None:
         raise ImageError(
             Sentence(
-                "{path}: the pixels of {scene} are not in this file, nor in a LOF file beside it. Open the files they "
-                "are in, or export the series in LAS X.",
+                "{path}: the pixels of {scene} are not there, or in no file of Leica's. Put all files of the project "
+                "beside each other, or export the series in LAS X.",
                 path=series.path,
                 scene=series.name,
             )
@@ -189,7 +189,7 @@ def _pixels(series: _Series, axes: list[_Axis], channels: list[Element], rgb: bo
     within = sum((axis.places - 1) * axis.stride for axis in axes)
     last = within + max(at + kind.itemsize for at, kind in zip(places, types, strict=True))
     refuse_cut_file(path, start + last)
-    if last > size:
+    if last > size or any(axis.places < 1 or axis.stride < 0 for axis in axes):
         raise ImageError(
             Sentence("{path}: {scene} is damaged: its pixels are not all there.", path=path, scene=series.name)
         )

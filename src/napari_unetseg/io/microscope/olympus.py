@@ -14,6 +14,7 @@ from napari_unetseg.errors import ImageError
 from napari_unetseg.io.microscope.kept_scenes import KeptScenes
 from napari_unetseg.io.microscope.scene import KeptOpen, Scene
 from napari_unetseg.io.physical_size import Step, known_size, known_step
+from napari_unetseg.io.readable import unreadable_says
 from napari_unetseg.language import Sentence
 from napari_unetseg.lazy_array import LazyArray
 
@@ -89,28 +90,47 @@ def _scene(
             ),
         )
 
+    dtype, extent = first.dtype.newbyteorder("="), first.shape
+
+    def one(places: list[int]) -> NDArray[Any]:
+        at = frozenset(zip(axes, places, strict=False))
+        return _plane(path, file, kept, planes.get(at), at, extent)
+
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
-        found = np.empty([part.stop - part.start for part in box], first.dtype)
-        for place in np.ndindex(found.shape[:-2]):
-            at = {axis: part.start + index for axis, part, index in zip(axes, box, place, strict=False)}
-            found[place] = _plane(path, file, kept, planes.get(frozenset(at.items())), first.shape)[box[-2:]]
+        lengths = [part.stop - part.start for part in box]
+        if prod(lengths[:-2]) == 1:  # as planes are read, without a second one in memory
+            return one([part.start for part in box[:-2]])[box[-2:]].reshape(lengths)
+        found = np.empty(lengths, dtype)
+        for place in np.ndindex(*lengths[:-2]):
+            found[place] = one([part.start + index for part, index in zip(box, place, strict=False)])[box[-2:]]
         return found
 
-    array = LazyArray(read, shape, first.dtype.newbyteorder("="), (*(1 for _ in axes[:-2]), *first.shape))
+    array = LazyArray(read, shape, dtype, (*(1 for _ in axes[:-2]), *extent))
     scale, unit, steps = _sizes(file.mainfile, dict(zip(axes, shape, strict=True)))
     channels = _channel_names(file.mainfile, lengths.get("C", 1))
     return Scene(name, axes, array, scale, unit, steps, channels, remarks=remarks)
 
 
-def _plane(path: Path, file: OifFile, kept: KeptOpen, name: str | None, shape: tuple[int, ...]) -> NDArray[Any]:
+def _plane(
+    path: Path,
+    file: OifFile,
+    kept: KeptOpen,
+    name: str | None,
+    place: frozenset[tuple[str, int]],
+    shape: tuple[int, ...],
+) -> NDArray[Any]:
     pixels: NDArray[Any] | None = None
     if name is not None:
         # An OIB file is one open file, which one thread at a time may read; the planes of an OIF file are many.
-        with kept.lock if file.is_oib else nullcontext():
+        with unreadable_says(path), kept.lock if file.is_oib else nullcontext():
             pixels = file.asarray(name)
     if pixels is None or pixels.shape != shape:
         raise ImageError(
-            Sentence("{path}: a plane is missing or damaged ({plane}). Copy the file again.", path=path, plane=name)
+            Sentence(
+                "{path}: the plane at {place} is missing or damaged. Copy the file again.",
+                path=path,
+                place=", ".join(f"{axis} = {at}" for axis, at in sorted(place)) or "0",
+            )
         )
     return pixels
 

@@ -36,9 +36,9 @@ class _Reader:
     kind
         What the files are called.
     module, function
-        Of this room; the module imports the library, the function takes a path.
+        Of this room; the function takes a path.
     library
-        Which the module imports.
+        Which one of both imports.
     install
         What `pip install` takes, so that the library is there.
     """
@@ -89,6 +89,7 @@ def open_microscope(path: str | Path) -> MicroscopeFile:
     with unreadable_says(path):
         try:
             module = import_module(f"napari_unetseg.io.microscope.{reader.module}")
+            return cast(MicroscopeFile, getattr(module, reader.function)(path))
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != reader.library:
                 raise
@@ -100,7 +101,6 @@ def open_microscope(path: str | Path) -> MicroscopeFile:
                     command=f"pip install {reader.install}",
                 )
             ) from error
-        return cast(MicroscopeFile, getattr(module, reader.function)(path))
 
 
 def read_scene(path: str | Path, axes: str | None = None, level: int | str = 0) -> Image:
