@@ -112,9 +112,8 @@ class RecipeSource(_Section):
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what earlier versions did not know where it says nothing, so that they can read it."""
         values: dict[str, Any] = handler(self)
-        return {
-            key: value for key, value in values.items() if value not in (None, ()) or not key.startswith("channel_")
-        }
+        nothing: tuple[Any, ...] = (None, (), [])
+        return {key: value for key, value in values.items() if value not in nothing or not key.startswith("channel_")}
 
 
 class _Circumstances(_Section):
