@@ -189,6 +189,15 @@ def test_a_package_that_is_missing_is_named(
     assert FolderJournal(cells.parent / "out").record(file).status == "failed"  # type: ignore[union-attr]
 
 
+def test_of_a_leica_project_its_files_do_not_count_again(folder: Path) -> None:
+    for name in ("p/a.xlef", "p/b.lof", "p/Metadata/b.xlif", "c.lof"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    found = find_images(folder, recursive=True)
+    assert [path.relative_to(folder).as_posix() for path in found] == ["c.lof", "p/a.xlef"]
+    assert find_images(folder / "p", "*.lof") == [folder / "p/b.lof"]
+
+
 def test_a_folder_of_pixels_is_no_folder_of_images(folder: Path) -> None:
     for name in ("a.oif", "a.oif.files/s_C001.tif", "b/c.vsi", "b/_c_/stack1/frame_t.tif", "b/d.tif"):
         path = folder / name

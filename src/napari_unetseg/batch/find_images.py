@@ -46,12 +46,20 @@ def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) ->
 
 
 def images_among(paths: Iterable[Path]) -> list[Path]:
-    """Keep the image files, sorted, without the results that an earlier run left beside their image."""
+    """Keep the image files, sorted, without the results that an earlier run left beside their image.
+
+    Of a Leica project, whose files it names, the project alone is kept, which holds all of their series.
+    """
     found = sorted(
         path for path in paths if not path.name.startswith(".") and (_is_image_file(path) or is_ome_zarr(path))
     )
     results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
-    return [path for path in found if path not in results]
+    projects = {path.parent for path in found if path.suffix.lower() == ".xlef"}
+    return [path for path in found if path not in results and not (_is_of_project(path) and projects & {*path.parents})]
+
+
+def _is_of_project(path: Path) -> bool:
+    return path.suffix.lower() in (".xlif", ".lof")
 
 
 def _is_image_file(path: Path) -> bool:
