@@ -193,6 +193,28 @@ def start_server(bright_model: Path, tmp_path: Path) -> "Iterator[Callable[..., 
 
 
 @pytest.fixture
+def write_czi() -> "Callable[..., Path]":
+    """Write a CZI file by Zeiss's own writer: a scene for each image, (Y, X) or (Z, Y, X), uint8 or uint16.
+
+    Scenes are called ``Scene 0``, ``Scene 1`` and so on. A pixel is 0.5 µm wide, and the channel is called DAPI.
+    """
+    from tests.io.microscope import written_czi
+
+    def write(path: Path, *scenes: "np.ndarray") -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        tiles = [
+            (plane[..., None], {"T": 0, "C": 0, "Z": z}, number, (1000 * number, 0))
+            for number, planes in enumerate(scenes)
+            for z, plane in enumerate(planes if planes.ndim == 3 else [planes])
+        ]
+        written_czi.write_czi(path, tiles, channel_names={0: "DAPI"}, scale_x=5e-7, scale_y=5e-7)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def published_checkpoint() -> "Callable[[Path], UNet]":
     """Write a small SpheroHQ checkpoint as training leaves it, and return its network.
 

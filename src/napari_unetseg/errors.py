@@ -22,6 +22,10 @@ class ImageError(UnetsegError):
     """An image cannot be read or has a shape or type that cannot be segmented."""
 
 
+class MissingPackage(ImageError):
+    """An image is of a kind that needs a package that is not installed."""
+
+
 class ModelError(UnetsegError):
     """A model package, its card or its weights cannot be used."""
 

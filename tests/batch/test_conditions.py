@@ -24,6 +24,21 @@ def test_cells_are_divided_as_spreadsheet_programs_do_it(tmp_path: Path, sign: s
     assert read_conditions(table) == {"B03": "drug, low", "A01": "control"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_letters_are_read_as_excel_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "UTF-8")  # as where the tests do not run on Windows
+    table, mark = tmp_path / "a.csv", "\ufeff" * (encoding in ("utf-16-le", "utf-16-be"))
+    table.write_bytes(f"{mark}well;condition\r\nB3;5 µM Müller\r\n".encode(encoding))
+    assert read_conditions(table) == {"B03": "5 µM Müller"}
+
+
+def test_letters_are_those_of_the_machine_where_it_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "cp1250")
+    table = tmp_path / "a.csv"
+    table.write_bytes("well;condition\nB3;żółć\n".encode("cp1250"))
+    assert read_conditions(table) == {"B03": "żółć"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

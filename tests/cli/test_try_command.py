@@ -33,6 +33,17 @@ def test_a_table_with_the_channel_that_has_objects_first(two_channels, call):
     assert second[:3] == ["bright", "0", "0"]
 
 
+def test_a_scene_is_tried_by_its_path(write_czi, save_squares, call, tmp_path):
+    save_squares(tmp_path / "one.tif")
+    squares = tifffile.imread(tmp_path / "one.tif")
+    path = write_czi(tmp_path / "cells.czi", np.zeros_like(squares), squares)
+    run = call("try", path / "1", "--device", "cpu", "--save", tmp_path / "tried")
+    assert run.exit_code == 0, run.stderr
+    assert run.stdout.splitlines()[1].split()[:2] == ["bright", "3"]
+    assert [saved.name for saved in (tmp_path / "tried").iterdir()] == ["cells_1_bright.png"]
+    assert "holds 2 scenes" in call("try", path, "--device", "cpu").stderr
+
+
 def test_outlines_are_saved_for_each_trial(two_channels, call, tmp_path):
     call("try", two_channels, "--save", tmp_path / "tried" / "now")
     names = {path.name for path in (tmp_path / "tried" / "now").iterdir()}

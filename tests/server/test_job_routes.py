@@ -133,6 +133,15 @@ def test_a_stack_comes_back_as_labels_of_every_plane(client, gate, squares):
     assert "image/tiff" in refused.json()["error"]["message"]
 
 
+def test_a_job_remembers_its_scene(client, gate, squares, write_czi, tmp_path):
+    path = write_czi(tmp_path / "cells.czi", squares, squares[:20])
+    assert client.post(JOBS, files={"image": path.read_bytes()}).status_code == 422
+    job = send(client, path.read_bytes(), scene="Scene 1")
+    gate.release.set()
+    wait_for(client, job, "done")
+    assert client.get(f"{JOBS}/{job['job_id']}/result").json()["object_count"] == 2
+
+
 def test_progress_counts_tiles_and_there_is_no_result_before_the_end(client, gate, image):
     job = send(client, image)
     gate.entered.acquire(timeout=20)

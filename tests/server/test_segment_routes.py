@@ -43,6 +43,23 @@ def test_each_kind_of_file_gives_its_mask(segment, squares, as_text, read_png, k
     assert answer["object_count"] == 3
 
 
+def test_a_scene_of_a_microscopes_file_is_named_by_a_field(segment, squares, write_czi, tmp_path):
+    file = write_czi(tmp_path / "cells.czi", squares, squares[:20], np.stack([squares, squares])).read_bytes()
+    words = {"data": file, "headers": {"Content-Type": "application/octet-stream"}}
+    for answer in (
+        segment(params={"scene": "1"}, **words),
+        segment(files={"image": file}, data={"scene": "Scene 1"}),
+        segment(json={"image_data": base64.b64encode(file).decode(), "scene": 1}),
+    ):
+        assert answer.json()["object_count"] == 2, answer.text
+    several = segment(**words)
+    assert (several.status_code, several.json()["error"]["code"]) == (422, "image_unreadable")
+    assert several.json()["error"]["message"].startswith("image: holds 3 scenes; say which one")
+    planes = segment(params={"scene": 2}, data=file, headers=words["headers"] | {"Accept": "image/tiff"})
+    assert tifffile.imread(io.BytesIO(planes.content)).shape == (2, *squares.shape)
+    assert segment(params={"scene": -1}, **words).status_code == 422
+
+
 def test_the_threshold_of_the_request_is_the_one_used(segment, as_text):
     image = np.zeros((40, 40), np.uint8)
     image[4:14, 4:14], image[24:34, 24:34] = 255, 160  # the second one has a probability of 0.93

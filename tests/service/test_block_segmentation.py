@@ -240,3 +240,31 @@ def test_final_labels_are_told_after_those_of_each_block_alone(service, image, t
     assert (plane, block) == ((), (slice(0, 150), slice(0, 130)))
     np.testing.assert_array_equal(final, labels.array)
     np.testing.assert_array_equal(early > 0, final > 0)
+
+
+def test_a_damaged_file_of_a_job_is_named_with_what_to_do(service, tmp_path):
+    image, folder = Image(np.stack([squares(60, 70)] * 2), "ZYX"), tmp_path / "job"
+    service.segment_blocks(image, folder, Labels(2, 60, 70), link=True, smoothing=1)
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
+    told = 0
+    for number, file in enumerate(files):
+        again = tmp_path / f"{number}"
+        shutil.copytree(folder, again)
+        for later in files[number + 1 :]:
+            (again / later.relative_to(folder)).unlink()
+        path = again / file.relative_to(folder)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] if number % 2 else b"")
+        labels = Labels(2, 60, 70)
+        said = ""
+        try:
+            service.segment_blocks(image, again, labels, link=True, smoothing=1)
+        except UnetsegError as error:
+            said = str(error)
+            path.unlink()
+        if said:
+            assert said.startswith(f"{path}: is damaged")
+            told += 1
+            if path.name != "job.json":
+                service.segment_blocks(image, again, labels, link=True, smoothing=1)
+    assert told > 5

@@ -13,6 +13,9 @@ from napari_unetseg.language import Sentence
 PNG, JPEG, BMP, TIFF, NPY = SUPPORTED = ("PNG", "JPEG", "BMP", "TIFF", "NPY")
 """Kinds of files that a request may hold."""
 
+MICROSCOPE_KINDS = {"CZI": ".czi", "ND2": ".nd2", "LIF": ".lif", "OIB": ".oib", "MRC": ".mrc", "DICOM": ".dcm"}
+"""Kinds of microscopes' files that a request may hold, where the library for them is installed, and their suffixes."""
+
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"\xff\xd8\xff", JPEG),
@@ -28,6 +31,10 @@ _MAGIC = (
     (b"PK\x03\x04", "ZIP"),
     (b"\x1f\x8b", "gzip"),
     (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"ZISRAWFILE", "CZI"),
+    (b"\xda\xce\xbe\x0a", "ND2"),
+    (b"\x70\0\0\0", "LIF"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "OIB"),
     (b"BM", BMP),
 )
 _START_OF_SCAN, _END = 0xDA, 0xD9
@@ -56,12 +63,15 @@ class Declared:
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return what kind of file bytes are, by how they begin: one of `SUPPORTED`, another one, or None."""
+    """Return what kind of file bytes are, by how they begin: of `SUPPORTED` or `MICROSCOPE_KINDS`, another, or None."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     if data[4:8] == b"ftyp":
         return "HEIF"
-    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+    found = next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+    if found is None and data[128:132] == b"DICM":
+        return "DICOM"
+    return "MRC" if found is None and data[208:212] == b"MAP " else found
 
 
 def declared_png(data: bytes) -> Declared:

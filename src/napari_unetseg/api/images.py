@@ -1,8 +1,9 @@
 """The bytes of a request as an `Image`: the kind is told by what they are, the header checked before any pixel.
 
-Files come from strangers. Nothing is opened by name or unpickled, no temporary file is made, and what a file declares
-is compared with the limits before anything is decoded. What is read is what `napari_unetseg.io.read_image` reads from
-the same file, by the same code. Pictures are as they are stored: no orientation tag turns them.
+Files come from strangers. Nothing is opened by name or unpickled, and what a file declares is compared with the limits
+before anything is decoded. No temporary file is made but for microscopes' files, see `microscope_images`. What is read
+is what `napari_unetseg.io.read_image` reads from the same file, by the same code. Pictures are as they are stored: no
+orientation tag turns them.
 """
 
 import base64
@@ -17,6 +18,7 @@ import numpy as np
 from napari_unetseg.api.image_headers import (
     BMP,
     JPEG,
+    MICROSCOPE_KINDS,
     NPY,
     PNG,
     SUPPORTED,
@@ -59,9 +61,15 @@ class ImageLimits:
 
 
 def decode_image(
-    data: bytes, limits: ImageLimits, *, media_type: str | None, name: str, axes: str | None = None
+    data: bytes,
+    limits: ImageLimits,
+    *,
+    media_type: str | None,
+    name: str,
+    axes: str | None = None,
+    scene: str | int | None = None,
 ) -> Image:
-    """Read an image file from memory: PNG, JPEG, BMP, TIFF or ``.npy``.
+    """Read an image file from memory: PNG, JPEG, BMP, TIFF, ``.npy``, or one of a microscope.
 
     Parameters
     ----------
@@ -74,10 +82,14 @@ def decode_image(
     name
         What the sender calls it; of a path the last part is taken.
     axes
-        Those of a TIFF or ``.npy`` file, as `napari_unetseg.io.read_image` takes them.
+        Those of a TIFF, ``.npy`` or microscope's file, as `napari_unetseg.io.read_image` takes them.
+    scene
+        Name or number of a scene of a microscope's file; None: the only one.
 
     Raises
     ------
+    MissingPackage
+        If it is a microscope's file and the library for it is not installed.
     ImageError
         If it cannot be read, or declares more than the limits. The message is a sentence without paths.
     """
@@ -85,6 +97,18 @@ def decode_image(
     if not data:
         raise ImageError(Sentence("{path}: the file is empty; copy or export the image again.", path=name))
     kind = kind_of(data)
+    if kind in MICROSCOPE_KINDS:
+        from napari_unetseg.api.microscope_images import decode_microscope
+
+        suffix = MICROSCOPE_KINDS[kind]
+        image = decode_microscope(
+            data, suffix, lambda values: _check_size(data, values, limits, name), name=name, axes=axes, scene=scene
+        )
+        return replace(image, name=name, path=None)
+    if scene is not None:
+        raise ImageError(
+            Sentence("{image}: is no file with scenes; leave the field {field} out.", image=name, field="scene")
+        )
     if kind not in SUPPORTED:
         raise ImageError(_not_read(name, kind, media_type))
     # Pillow takes a while to load.

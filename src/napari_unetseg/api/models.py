@@ -34,6 +34,9 @@ class SegmentChoices(SegmentOptions):
     model: str | None = Field(
         None, max_length=200, description="Name of a model that GET /models lists; null: the server's own."
     )
+    scene: Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        None, description="Name or number, from 0, of a scene of a microscope's file that holds several."
+    )
     return_confidence: StrictBool = Field(False, description="Whether to tell how sure the network is.")
     return_contours: StrictBool = Field(False, description="Whether to give the outline of each object.")
     return_visualizations: StrictBool = Field(False, description="Whether to give pictures to look at.")

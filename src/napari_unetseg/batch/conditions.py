@@ -1,6 +1,9 @@
 """What was done to the wells of a plate: a table that people write, and the copy that a folder of results keeps."""
 
+import codecs
 import csv
+import io
+import locale
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,14 +108,28 @@ def kept_conditions(folder: Path) -> dict[tuple[str, str], str]:
 
 def _columns(path: Path) -> dict[str, list[str]]:
     """Read a table as spreadsheet programs save it: where decimals have commas, semicolons or tabs divide cells."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
-        file.seek(0)
-        rows = [row for row in csv.reader(file, delimiter=max(",;\t", key=header.count)) if row]
+    text = _decoded(path.read_bytes())
+    header, _, _ = text.partition("\n")
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count)) if row]
     if any(len(row) != len(rows[0]) for row in rows):
         raise ValueError("rows differ in length")
     names = [name.strip().casefold() for name in rows[0]] if rows else []
     return {name: [row[at] for row in rows[1:]] for at, name in enumerate(names)}
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text of a file that a spreadsheet program saved, which says of the encoding no more than a mark.
+
+    Excel saves "CSV UTF-8" with a mark, "Unicode text" as UTF-16 with one, and plain CSV as the machine writes
+    letters, which is Windows-1252 in western Europe and the Americas.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        own = locale.getencoding()
+        return content.decode("cp1252" if codecs.lookup(own).name in ("utf-8", "ascii") else own)
 
 
 def _well_name(text: str) -> str:

@@ -16,7 +16,9 @@ _CONSOLIDATED = "consolidated_metadata"  # a copy of what the other files say, l
 def hash_image(file: Path) -> str:
     """Return what changes where an image changes.
 
-    Of a file it is the SHA-256 of its content. Of an OME-Zarr folder, whose content may be of terabytes, it is that of
+    Of a file it is the SHA-256 of its content; of a scene of a microscope's file that of the file, and which scene it
+    is; where a microscope keeps the pixels in a folder beside the file, also of the names, sizes and times of what is
+    in there. Of an OME-Zarr folder, whose content may be of terabytes, it is that of
     its metadata and of the names, sizes and times of its chunks; label images in it do not count. Of a URL it is that
     of the metadata alone.
 
@@ -29,10 +31,18 @@ def hash_image(file: Path) -> str:
         return _hash_url(address(file))
     if file.is_dir() and is_zarr(file):
         return _hash_folder(file)
-    if not file.exists() and (packed := next((above for above in file.parents if above.is_file()), None)):
-        status = packed.stat()
-        return _hash_part(packed, file.relative_to(packed).as_posix(), status.st_size, status.st_mtime_ns)
-    return hash_file(file)
+    packed = None if file.exists() else next((above for above in file.parents if above.is_file()), None)
+    if packed is None:
+        return _hash_whole(file)
+    part = file.relative_to(packed).as_posix()
+    return hashlib.sha256(f"{_hash_packed(packed)}\0{part}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def pixel_folders(file: Path) -> list[Path]:
+    """Return the folders in which a microscope's file may have its pixels, whether they are there or not."""
+    if file.suffix.lower() == ".oif":
+        return [file.with_name(f"{file.name}.files")]
+    return [file.with_name(f"_{file.stem}_")] if file.suffix.lower() == ".vsi" else []
 
 
 def list_result(folder: Path) -> tuple[int, str]:
@@ -74,16 +84,27 @@ def _said(metadata: bytes) -> bytes:
     return json.dumps(values, sort_keys=True).encode()
 
 
-@lru_cache(maxsize=16)
-def _hash_part(packed: Path, part: str, size: int, changed: int) -> str:
-    return hashlib.sha256(
-        f"{_hash_packed(packed, size, changed)}\0{part}".encode("utf-8", "surrogateescape")
-    ).hexdigest()
+def _hash_packed(packed: Path) -> str:
+    """Hash what holds several images once for all of them."""
+    status = packed.stat()
+    is_whole = not any(folder.is_dir() for folder in pixel_folders(packed))
+    return _hash_once(packed, status.st_size, status.st_mtime_ns) if is_whole else _hash_whole(packed)
 
 
 @lru_cache(maxsize=16)
-def _hash_packed(packed: Path, size: int, changed: int) -> str:  # which tell a changed file from the same one
+def _hash_once(packed: Path, size: int, changed: int) -> str:  # which tell a changed file from the same one
     return hash_file(packed)
+
+
+def _hash_whole(file: Path) -> str:
+    folder = next((folder for folder in pixel_folders(file) if folder.is_dir()), None)
+    if folder is None:
+        return hash_file(file)
+    digest = hashlib.sha256(hash_file(file).encode())
+    for path, status in walk_files(folder):
+        digest.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape"))
+        digest.update(f"\0{status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _hash_url(url: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from napari_unetseg.batch.contents import pixel_folders
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
 from napari_unetseg.batch.output_files import ENDINGS, result_stem
 from napari_unetseg.errors import UnetsegError
@@ -19,7 +20,8 @@ def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) ->
     """Find the image files of a folder, sorted.
 
     A folder that is OME-Zarr is an image, and not looked into. What earlier runs made is left out: sub-folders in which
-    a run keeps its journal, and results beside their image. Hidden files and folders are left out, too.
+    a run keeps its journal, and results beside their image. Hidden files and folders are left out, too, and those in
+    which a microscope keeps the pixels of a file beside it. A file counts once, however many scenes it holds.
 
     Parameters
     ----------
@@ -44,12 +46,20 @@ def find_images(folder: Path, pattern: str = ALL, *, recursive: bool = False) ->
 
 
 def images_among(paths: Iterable[Path]) -> list[Path]:
-    """Keep the image files, sorted, without the results that an earlier run left beside their image."""
+    """Keep the image files, sorted, without the results that an earlier run left beside their image.
+
+    Of a Leica project, whose files it names, the project alone is kept, which holds all of their series.
+    """
     found = sorted(
         path for path in paths if not path.name.startswith(".") and (_is_image_file(path) or is_ome_zarr(path))
     )
     results = {path.with_name(f"{result_stem(path)}_{ending}") for path in found for ending in ENDINGS.values()}
-    return [path for path in found if path not in results]
+    projects = {path.parent for path in found if path.suffix.lower() == ".xlef"}
+    return [path for path in found if path not in results and not (_is_of_project(path) and projects & {*path.parents})]
+
+
+def _is_of_project(path: Path) -> bool:
+    return path.suffix.lower() in (".xlif", ".lof")
 
 
 def _is_image_file(path: Path) -> bool:
@@ -62,10 +72,11 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
         yield from (here / name for name in names)
         images = {name for name in folders if is_ome_zarr(here / name)}
         yield from (here / name for name in images)
+        inner = {folder.name for name in names for folder in pixel_folders(here / name)}
         wanted = [
             name
             for name in folders
-            if not name.startswith(".") and name not in images and not (here / name / JOURNAL_FILE).exists()
+            if not name.startswith(".") and name not in images | inner and not (here / name / JOURNAL_FILE).exists()
         ]
         folders[:] = sorted(wanted) if recursive else []
 

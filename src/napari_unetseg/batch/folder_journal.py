@@ -82,6 +82,8 @@ class Record(BaseModel):
         Where labels were written as OME-Zarr, named as `file` is; None: beside the other results, or not at all.
     plate, well, field
         Of a field of a plate, as `FieldPlace` has them; the plate is named as `file` is.
+    scene
+        Of a microscope's file that holds several: what `file` has of it after the name of the file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,6 +103,7 @@ class Record(BaseModel):
     plate: str | None = None
     well: str | None = None
     field: str | None = None
+    scene: str | None = None
 
 
 Verdict = Literal["accepted", "fixed", "rejected"]

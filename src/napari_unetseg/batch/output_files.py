@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from napari_unetseg.batch.places import absolute, is_url, is_zarr
+from napari_unetseg.io.microscope.location import split_scene_path
 from napari_unetseg.printable import printable
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ class FieldPlace(BaseModel):
 def output_folder(path: Path, output: Path | None, place: FieldPlace | None = None) -> Path:
     """Return the folder of an image's results: `output`, or where None one beside the image, or beside its plate.
 
-    Of an image within a larger OME-Zarr it lies beside that, and of a URL in the folder that one is in.
+    Of an image within a larger OME-Zarr, or within a microscope's file, it lies beside that, and of a URL in the folder
+    that one is in.
     """
     whole = _outermost(path) if place is None else place.plate
     return output or (Path(DEFAULT_FOLDER) if is_url(whole) else whole.parent / DEFAULT_FOLDER)
@@ -184,7 +186,8 @@ def plan_targets(
 ) -> dict[Path, Target]:
     """Give each image a place for its results that no other image has.
 
-    Results carry the image's stem. Where several images would share one (``a.tif`` and ``a.png``, or ``a.tif`` of two
+    Results carry the image's stem, and after it what leads to an image within a file: those of ``a.lif/Series 3`` are
+    called ``a_Series 3``. Where several images would share one (``a.tif`` and ``a.png``, or ``a.tif`` of two
     folders), all of these carry their suffix, else their folder's name, else both; a number settles the rest.
 
     Parameters
@@ -205,7 +208,7 @@ def plan_targets(
     used = {_key(target.folder, target.stem) for target in known.values()}
     others = {_key(target.folder, target.stem) for path, target in known.items() if path not in inputs}
     folders = {path: output_folder(path, output, places.get(path)) for path in paths}
-    stems = {path: places[path].stem if path in places else _stem_within(path) for path in paths}
+    stems = {path: places[path].stem if path in places else stem_within(path) for path in paths}
     # Those that keep their place take part, so that a run that goes on names the rest as it would have done.
     for rename in (_with_suffix, _with_folder, _with_both):
         taken = Counter(_key(folders[path], stems[path]) for path in paths)
@@ -230,21 +233,25 @@ def result_stem(path: Path) -> str:
     return printable(path.stem.removesuffix(".zarr").removesuffix(".ome"))
 
 
+def stem_within(path: Path) -> str:
+    """Return what the results of an image begin with: ``a_0`` for ``a.zarr/0``, ``a_Cells`` for ``a.lif/Cells``."""
+    return _within(path, result_stem(_outermost(path)))
+
+
+def _within(path: Path, whole: str) -> str:
+    """Put what leads to an image within a larger one after what that is called."""
+    return "_".join((whole, *map(printable, path.relative_to(_outermost(path)).parts)))
+
+
 def _outermost(path: Path) -> Path:
-    """Return the OME-Zarr, a folder or an archive, in which an image lies; else the image itself."""
+    """Return the OME-Zarr, a folder or an archive, or the microscope's file in which an image lies; else itself."""
     within = [] if is_url(path) else [above for above in path.parents if above.name and _holds_zarr(above)]
-    return within[-1] if within else path
+    return within[-1] if within else split_scene_path(path)[0]
 
 
 @lru_cache(maxsize=1024)
 def _holds_zarr(folder: Path) -> bool:  # asked for each image in it, and disks of others are slow
     return is_zarr(folder)
-
-
-def _stem_within(path: Path) -> str:
-    """Return what the results of an image begin with: ``a_0`` where it is ``a.zarr/0``."""
-    whole = _outermost(path)
-    return "_".join((result_stem(whole), *map(printable, path.relative_to(whole).parts)))
 
 
 def _identity(path: Path) -> str:
@@ -258,11 +265,11 @@ def _key(folder: Path, stem: str) -> tuple[Path, str]:
 
 
 def _with_suffix(path: Path) -> str:
-    return printable(path.name).replace(".", "_")
+    return _within(path, printable(_outermost(path).name).replace(".", "_"))
 
 
 def _with_folder(path: Path) -> str:
-    return f"{printable(path.absolute().parent.name)}_{result_stem(path)}"
+    return f"{printable(_outermost(path).absolute().parent.name)}_{stem_within(path)}"
 
 
 def _of_plate(rename: Callable[[Path], str], place: FieldPlace) -> str:
@@ -270,4 +277,4 @@ def _of_plate(rename: Callable[[Path], str], place: FieldPlace) -> str:
 
 
 def _with_both(path: Path) -> str:
-    return f"{printable(path.absolute().parent.name)}_{_with_suffix(path)}"
+    return f"{printable(_outermost(path).absolute().parent.name)}_{_with_suffix(path)}"

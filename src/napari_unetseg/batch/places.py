@@ -1,4 +1,4 @@
-"""Images that are more than a file: folders of OME-Zarr, and what lies behind a URL. Both go through a batch as paths.
+"""Images that are no file: folders of OME-Zarr, scenes of microscopes' files, and what lies behind a URL, as paths.
 
 A URL is a path whose first part is its scheme, such as ``https:/lab/a.zarr``; `address` gives it back as it was.
 """
@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from napari_unetseg.io.microscope.location import is_microscope_file
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of more than one letter, which are drives
@@ -35,6 +36,11 @@ def absolute(file: Path) -> Path:
 def is_zarr(file: Path) -> bool:
     """Whether an image is read as OME-Zarr; of a folder or an archive only names of files are looked at."""
     return is_url(file) or is_ome_zarr(file)
+
+
+def short_name(file: Path) -> str:
+    """Return what people call an image in a list: the name of its file, and of its scene; the disk is not looked at."""
+    return f"{file.parent.name}/{file.name}" if is_microscope_file(file.parent) else file.name
 
 
 def labels_within(image: Path, name: str) -> Path | None:

@@ -13,7 +13,9 @@ from napari_unetseg.batch.events import Status
 from napari_unetseg.batch.folder_journal import FolderJournal, Record
 from napari_unetseg.batch.output_files import FieldPlace, Target, output_folder
 from napari_unetseg.batch.places import address, as_path, is_zarr
+from napari_unetseg.batch.scenes import scenes_within
 from napari_unetseg.errors import ImageError
+from napari_unetseg.io.microscope.location import is_microscope_path
 from napari_unetseg.language import Sentence
 
 if TYPE_CHECKING:
@@ -42,21 +44,27 @@ class FieldStatus:
     target: Target | None = None
 
 
-def images_within(file: Path, wells: str | None = None, fields: str | None = None) -> dict[Path, FieldPlace | None]:
-    """Return the images that a file, folder or URL holds: the fields of a plate, else itself.
+def images_within(
+    file: Path, wells: str | None = None, fields: str | None = None, scenes: str | None = None
+) -> dict[Path, FieldPlace | None]:
+    """Return the images that something holds: fields of a plate, scenes of a microscope's file, else itself.
 
     Parameters
     ----------
     file
-        As `napari_unetseg.batch.places` has it.
+        A file, folder or URL, as `napari_unetseg.batch.places` has it.
     wells, fields
         Which ones of a plate; see `plate_fields`.
+    scenes
+        Which ones of a microscope's file; see `scenes_within`.
 
     Raises
     ------
     ImageError
-        If OME-Zarr cannot be opened, or a plate has no such wells or fields.
+        If OME-Zarr cannot be opened, or there are no such wells, fields or scenes.
     """
+    if is_microscope_path(file):
+        return dict.fromkeys(scenes_within(file, scenes))
     if not is_zarr(file):
         return {file: None}
     from napari_unetseg.io.ome_zarr.images import images_in  # which loads zarr

@@ -19,7 +19,7 @@ from napari_unetseg.batch.output_files import (
     plan_targets,
     with_always,
 )
-from napari_unetseg.batch.places import absolute, address, is_zarr
+from napari_unetseg.batch.places import absolute, address, is_zarr, short_name
 from napari_unetseg.batch.result_check import FileState, check_result, set_aside_if_changed
 from napari_unetseg.batch.saving import check_savable, save_block_results, save_results
 from napari_unetseg.batch.zarr_results import ZarrLabels, check_replaceable, finish_blocks, job_folder
@@ -27,6 +27,7 @@ from napari_unetseg.errors import ImageError, UnetsegError, one_line
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import sync
 from napari_unetseg.io.claims import Claims, claim_path, is_claimed, sweep
+from napari_unetseg.io.microscope.location import split_scene_path
 from napari_unetseg.language import Sentence
 from napari_unetseg.printable import printable
 from napari_unetseg.service import Segmentation
@@ -223,7 +224,7 @@ class ResultStore:
                 raise ImageError(
                     Sentence("its result {path} would replace another input; choose another output folder.", path=path)
                 )
-        check_replaceable(self._targets[file], file.name)
+        check_replaceable(self._targets[file], short_name(file))
 
     def check_savable(self, file: Path, image: Image, *, is_large: bool = False) -> None:
         """Refuse an image of which not all results can be written, before the network runs in vain.
@@ -327,7 +328,7 @@ class ResultStore:
             If the journal cannot be written.
         """
         message = one_line(error)
-        for named in (address(current.file), current.file.name):
+        for named in (address(current.file), short_name(current.file)):
             message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
         before: dict[str, Any] = earlier.model_dump(include={"results", "written", "labels"}) if earlier else {}
@@ -357,8 +358,10 @@ class ResultStore:
         )
         labels = None if target.labels is None or status == "failed" else journal.key(target.labels)
         of_plate = {"plate": journal.key(place.plate), "well": place.well, "field": place.field} if place else {}
+        scene = printable(split_scene_path(current.file)[1])
         said: dict[str, Any] = {
             "file": journal.key(current.file),
+            "scene": scene or None,
             "sha256": current.sha256,
             "stem": target.stem,
             "decided_by": self._decided_by,

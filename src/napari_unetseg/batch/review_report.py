@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_unetseg.batch.corrected_results import original_file, read_reviewed_image
 from napari_unetseg.batch.folder_journal import Decision
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind
+from napari_unetseg.batch.places import short_name
 from napari_unetseg.batch.result_thumbnail import read_thumbnail
 from napari_unetseg.batch.review_page import SCRIPT, STYLE
 from napari_unetseg.callbacks import CancelFlag, Progress
@@ -86,7 +87,7 @@ def _page(review: "Review", progress: Progress, cancel: CancelFlag) -> Iterator[
     if review.left_out:
         yield f"<h2>{escape(tr('Cannot be reviewed'))}</h2>\n<ul>"
         for one in review.left_out:
-            yield f"<li>{escape(one.file.name)}: {escape(translated(one.reason))}</li>\n"
+            yield f"<li>{escape(short_name(one.file))}: {escape(translated(one.reason))}</li>\n"
         yield "</ul>\n"
     yield f"<script>{SCRIPT}</script></body></html>\n"
 
@@ -152,8 +153,8 @@ def _row(item: "ReviewItem") -> str:
     decision = item.decision or "waiting"
     reasons = "".join(f"<li>{escape(translated(reason))}</li>" for reason in item.reasons)
     return (
-        f"<tr data-name='{escape(item.file.name)}' data-decision='{decision}' data-doubt='{item.doubt:.4f}' "
-        f"data-objects='{item.count}'><td>{_pictures(item)}</td><td class='name'>{escape(item.file.name)}</td>"
+        f"<tr data-name='{escape(short_name(item.file))}' data-decision='{decision}' data-doubt='{item.doubt:.4f}' "
+        f"data-objects='{item.count}'><td>{_pictures(item)}</td><td class='name'>{escape(short_name(item.file))}</td>"
         f"<td><span class='dot {decision}'></span>{escape(tr(_WORDS[decision]))}{_by_whom(item)}</td>"
         f"<td class='number'>{item.doubt:.2f}</td><td class='number'>{escape(_objects(item))}</td>"
         f"<td><ul>{reasons}</ul></td></tr>\n"
@@ -195,7 +196,7 @@ def _pictures(item: "ReviewItem") -> str:
     except UnetsegError as error:
         return f"<span class='faint'>{escape(translated(error))}</span>"
     return "".join(
-        f"<figure><img tabindex='0' alt='{escape(item.file.name)}' decoding='async' src='{url}'>"
+        f"<figure><img tabindex='0' alt='{escape(short_name(item.file))}' decoding='async' src='{url}'>"
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for url, caption in pictures
     )

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,17 +18,17 @@ from napari_unetseg.batch.folder_journal import Decision, FolderJournal, Record
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target, result_stem
 from napari_unetseg.batch.places import as_path, is_url
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.microscope.location import split_scene_path
 from napari_unetseg.io.table import cell_text
 from napari_unetseg.printable import printable
 
 OBJECTS = "segmentation_objects.csv"
 FILES = "segmentation_files.csv"
 WELLS = "segmentation_wells.csv"
-_COLUMNS = ("file", "status", "objects", "seconds", "message", "results", "model", "sha256", "finished", "review")
-
-
+_COLUMNS = ("status", "objects", "seconds", "message", "results", "model", "sha256", "finished", "review")
 _OF_PLATES = ("plate", "well", "field", "condition")
 _PLACES = ("centroid", "bbox")
+_NUMBER = re.compile(r"([0-9]+)")
 
 
 def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> None:
@@ -39,8 +40,9 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
 
     What other programs keep of all images together is written, too.
 
-    Where images are fields of plates, rows name plate, well, field and condition, and a third table has a row for each
-    well: its fields and objects, and mean and median of what was measured of these.
+    Where images are scenes of microscopes' files, rows name the file and the scene. Where they are fields of plates,
+    rows name plate, well, field and condition, and a third table has a row for each well: its fields and objects, and
+    mean and median of what was measured of these.
 
     Parameters
     ----------
@@ -55,15 +57,38 @@ def write_summaries(journal: FolderJournal, waiting: Iterable[Path] = ()) -> Non
         If a file cannot be written, or the conditions of wells not be read.
     """
     conditions = kept_conditions(journal.folder)
-    rest = {journal.key(path) for path in waiting} - set(journal.records)
-    names = _names([*journal.records, *rest], journal.folder)
-    records = sorted(journal.records.values(), key=lambda record: names[record.file])
-    _write_files(journal, records, sorted(rest, key=names.__getitem__), names)
+    scenes = {journal.key(path): split_scene_path(path)[1] for path in waiting}
+    scenes |= {record.file: record.scene or "" for record in journal.records.values()}
+    first, names = _first_columns(scenes, journal.folder)
+    in_order = sorted(scenes, key=lambda key: _in_reading_order(names[key]))
+    records = [journal.records[key] for key in in_order if key in journal.records]
+    _write_files(journal, first, records, [key for key in in_order if key not in journal.records], names)
     places = _places(records, journal.folder, conditions)
-    _write_objects(journal.folder, records, names, places)
+    _write_objects(journal.folder, first, records, names, places)
     if places:
         _write_wells(journal.folder, records, places)
     write_collected(journal.folder, records)
+
+
+def _first_columns(scenes: Mapping[str, str], folder: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return what the first columns are called, and what they say of each image: file, and scene if any has one.
+
+    Parameters
+    ----------
+    scenes
+        Of each image, by the key of the journal; empty where it is the whole file.
+    """
+    files = {key: key.removesuffix(f"/{scene}") if scene else key for key, scene in scenes.items()}
+    names = _names(set(files.values()), folder)
+    if not any(scenes.values()):
+        return ("file",), {key: (names[file],) for key, file in files.items()}
+    return ("file", "scene"), {key: (names[file], scenes[key]) for key, file in files.items()}
+
+
+def _in_reading_order(name: tuple[str, ...]) -> tuple[object, ...]:
+    """Let ``Series 10`` come after ``Series 2``, and leave files in the order of their names."""
+    file, *scene = name
+    return file, *((int(part) if part.isdecimal() else part) for text in scene for part in _NUMBER.split(text))
 
 
 def _names(keys: Collection[str], folder: Path) -> dict[str, str]:
@@ -79,12 +104,18 @@ def _names(keys: Collection[str], folder: Path) -> dict[str, str]:
     return urls | {key: printable(path.relative_to(above).as_posix()) for key, path in paths.items()}
 
 
-def _write_files(journal: FolderJournal, records: list[Record], waiting: list[str], names: dict[str, str]) -> None:
+def _write_files(
+    journal: FolderJournal,
+    first: tuple[str, ...],
+    records: list[Record],
+    waiting: list[str],
+    names: dict[str, tuple[str, ...]],
+) -> None:
     with whole_file(journal.folder / FILES) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows((names[record.file], *_cells(record, journal)) for record in records)
-        writer.writerows((names[key], "waiting", *("" for _ in _COLUMNS[2:])) for key in waiting)
+        writer.writerow([*first, *_COLUMNS])
+        writer.writerows((*names[record.file], *_cells(record, journal)) for record in records)
+        writer.writerows((*names[key], "waiting", *("" for _ in _COLUMNS[1:])) for key in waiting)
 
 
 def _cells(record: Record, journal: FolderJournal) -> tuple[Any, ...]:
@@ -107,17 +138,21 @@ def _decision(record: Record, journal: FolderJournal) -> Decision | None:
 
 
 def _write_objects(
-    folder: Path, records: list[Record], names: dict[str, str], places: dict[str, tuple[str, ...]]
+    folder: Path,
+    first: tuple[str, ...],
+    records: list[Record],
+    names: dict[str, tuple[str, ...]],
+    places: dict[str, tuple[str, ...]],
 ) -> None:
     tables = [(record, table) for record in records if (table := _table(folder, record))]
     columns = list(dict.fromkeys(column for _, table in tables for column in _header(table)))
     before = _OF_PLATES if places else ()
     with whole_file(folder / OBJECTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", *before, *columns])
+        writer.writerow([*first, *before, *columns])
         for record, table in tables:
-            first = [names[record.file], *places.get(record.file, ("",) * len(before))]
-            writer.writerows([*first, *(row.get(column) or "" for column in columns)] for row in _rows(table))
+            whose = [*names[record.file], *places.get(record.file, ("",) * len(before))]
+            writer.writerows([*whose, *(row.get(column) or "" for column in columns)] for row in _rows(table))
 
 
 def _places(

@@ -16,6 +16,7 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, ImageError, UnetsegError
 from napari_unetseg.image import Image
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.microscope.location import is_microscope_path
 from napari_unetseg.io.physical_size import length, length_symbol
 from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.printable import printable
@@ -120,11 +121,12 @@ def _row(item: "ReviewItem") -> dict[str, Any]:
 
 
 def _is_copied(item: "ReviewItem") -> bool:
-    """Whether the file alone says how it is read."""
+    """Whether the file alone says how it is read, by a program that has no library for microscopes' files."""
     decided_by = item.record.decided_by
+    if is_microscope_path(item.file) or decided_by.get("reading"):
+        return False
     parameters = decided_by.get("parameters", {})
-    chosen = [parameters.get(name) for name in ("channel", "channels")]
-    return not decided_by.get("reading") and chosen == [None, None]
+    return all(parameters.get(name) is None for name in ("channel", "channels"))
 
 
 def _export(item: "ReviewItem", image_file: Path, mask_file: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.blockwise.job import BlockJob
+from napari_unetseg.blockwise.job_folder import damage_says
 from napari_unetseg.blockwise.joining import starts_of
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.io.atomic import whole_file
@@ -22,9 +23,16 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 
 
 def open_array(path: Path) -> NDArray[Any]:
-    """Return the array of a file, which is read where it is looked at."""
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+    """Return the array of a file, which is read where it is looked at.
+
+    Raises
+    ------
+    UnetsegError
+        If the file is damaged.
+    """
+    with damage_says(path):
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
 
 
 def save_parts(path: Path, parts: Sequence[NDArray[Any]]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from napari_unetseg.blockwise.grid import BLOCK_SIDE, BlockGrid
-from napari_unetseg.blockwise.job_folder import JobFolder, load_json
+from napari_unetseg.blockwise.job_folder import JobFolder, damage_says, load_json
 from napari_unetseg.blockwise.network_plan import NetworkPlan, Tiling
 from napari_unetseg.blockwise.stages import Unit
 from napari_unetseg.blockwise.tile_answers import AGREEMENT, TileAnswers, TiledMap
@@ -184,7 +184,9 @@ class BlockJob:
 
     def ranges(self, plane: int) -> IntensityRanges:
         """Return which intensities of a plane become 0 and 1, once that is known."""
-        return IntensityRanges.model_validate(load_json(self.folder.unit_file(RANGES, Unit(plane, 0), ".json")))
+        file = self.folder.unit_file(RANGES, Unit(plane, 0), ".json")
+        with damage_says(file):
+            return IntensityRanges.model_validate(load_json(file))
 
     @property
     def tiling(self) -> Tiling:
@@ -193,7 +195,9 @@ class BlockJob:
         written = file.stat().st_mtime_ns
         tiling = self._tilings.get(written)
         if tiling is None:
-            tiling = self._tilings[written] = Tiling(NetworkPlan.model_validate(load_json(file)), self.card)
+            with damage_says(file):
+                plan = NetworkPlan.model_validate(load_json(file))
+            tiling = self._tilings[written] = Tiling(plan, self.card)
         return tiling
 
     def answers(self, plane: int, tiling: Tiling | None = None) -> TileAnswers:

@@ -143,16 +143,15 @@ def labels_before(job: BlockJob, plane: int) -> BlockLabels:
 def plane_labels(job: BlockJob, plane: int, number: int) -> NDArray[np.int32]:
     """Return the objects of a block, numbered within their plane, int32 (height, width)."""
     labels = labels_before(job, plane).block(number)
-    found = np.load(job.folder.unit_file(ObjectsStage.name, Unit(plane, number)), allow_pickle=False)
-    with found:
-        filled = np.asarray(open_part(_file(job, plane, "fills"), number))
-        inner, inner_label = found["inner"], found["inner_label"]
-        if filled.any():
-            gaps = find_gaps(labels)
-            label = np.zeros(len(gaps.least), np.int32)
-            label[found["open"]] = filled
-            labels = gaps.filled_into(labels, label)
-        labels.ravel()[inner] = inner_label
+    file = job.folder.unit_file(ObjectsStage.name, Unit(plane, number))
+    filled = np.asarray(open_part(_file(job, plane, "fills"), number))
+    if filled.any():
+        gaps = find_gaps(labels)
+        label = np.zeros(len(gaps.least), np.int32)
+        label[load_arrays(file, "open")["open"]] = filled
+        labels = gaps.filled_into(labels, label)
+    found = load_arrays(file, "inner", "inner_label")
+    labels.ravel()[found["inner"]] = found["inner_label"]
     numbers = open_array(_file(job, plane, "numbers"))
     return np.take(numbers, labels) if len(numbers) else labels
 

@@ -114,9 +114,8 @@ def load_table(path: Path) -> Table:
 
 
 def _column(path: Path, at: int) -> NDArray[Any]:
-    with np.load(path, allow_pickle=False) as file:
-        column: NDArray[Any] = file[f"column_{at}"]
-    return column
+    name = f"column_{at}"
+    return load_arrays(path, name)[name]
 
 
 def _measured(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unetseg.blockwise.job_folder import damage_says
 from napari_unetseg.blockwise.network_plan import Tiling
 from napari_unetseg.inference.tiling.plan import TilePlan
 from napari_unetseg.io.atomic import whole_file
@@ -82,7 +83,8 @@ class TileAnswers:
                 slice(max(one.start, other.start), min(one.stop, other.stop))
                 for one, other in zip(whole, region, strict=True)
             )
-            answer = np.load(self.file(tile), mmap_mode="r")
+            with damage_says(self.file(tile)):
+                answer = np.load(self.file(tile), mmap_mode="r")
             found[:, *relative_to(shared, region)] += answer[maps, *relative_to(shared, whole)]
         if self.tiling.plan.resized_to is not None:
             np.clip(found, 0, 1, out=found)  # sums of parts may miss the ends by a rounding

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from napari_unetseg.batch.events import FINISHED_STATUSES, BatchCounts, Event
 from napari_unetseg.batch.output_files import output_folder
-from napari_unetseg.batch.places import address
+from napari_unetseg.batch.places import address, short_name
 from napari_unetseg.batch.segment_files import BatchJob, segment_files
 from napari_unetseg.batch.summary_tables import OBJECTS
 from napari_unetseg.cli.cluster_options import Hands
@@ -93,7 +93,7 @@ class BatchPrinter:
         left = counts.seconds_left
         bar.n = round(counts.progress, 2)
         place = self._job.places.get(event.file)
-        name = event.file.name if place is None else f"{place.well}/{place.field}"
+        name = short_name(event.file) if place is None else f"{place.well}/{place.field}"
         bar.set_postfix_str(name + ("" if left is None else f", {left:.0f} s left"))
 
     def _show_warning(self, path: str, text: str) -> None:

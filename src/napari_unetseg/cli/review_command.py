@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_unetseg.batch.places import short_name
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import INTERRUPTED
 from napari_unetseg.io.text_columns import in_columns
@@ -61,7 +62,7 @@ def review_command(
             review = open_review(folder)
             typer.echo(json.dumps(_as_dict(review), indent=2) if as_json else "\n".join(_lines(review)))
             for one in review.left_out:
-                typer.echo(f"{one.file.name}: cannot be reviewed: {one.reason}", err=True)
+                typer.echo(f"{short_name(one.file)}: cannot be reviewed: {one.reason}", err=True)
             if report:
                 typer.echo(f"Report in {review.report()}.", err=True)
             if export is not None:
@@ -74,7 +75,7 @@ def review_command(
 def _export(review: "Review", folder: Path) -> None:
     exported = review.export(folder)
     for one in exported.left_out:
-        typer.echo(f"{one.file.name}: not exported: {one.reason}", err=True)
+        typer.echo(f"{short_name(one.file)}: not exported: {one.reason}", err=True)
     count = exported.images
     what = "1 image and its label image" if count == 1 else f"{count} images and their label images"
     typer.echo(f"{what} in {folder}.", err=True)
@@ -95,7 +96,7 @@ def _lines(review: "Review") -> list[str]:
 
 
 def _row(item: "ReviewItem") -> tuple[str, ...]:
-    return item.file.name, item.decision or "", f"{item.doubt:.2f}", str(item.count)
+    return short_name(item.file), item.decision or "", f"{item.doubt:.2f}", str(item.count)
 
 
 def _as_dict(review: "Review") -> dict[str, Any]:

@@ -30,6 +30,7 @@ from napari_unetseg.cli.zarr_options import (
     FieldsOption,
     LabelNameOption,
     LevelOption,
+    ScenesOption,
     WellsOption,
     checked_label_name,
 )
@@ -45,8 +46,8 @@ def segment_command(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Image files, folders of images, OME-Zarr images and plates (folders, .zip, URLs), or patterns "
-            "such as 'plate/*.tif'.",
+            help="Image files, folders of images, OME-Zarr images and plates (folders, .zip, URLs), scenes of "
+            "microscopes' files such as 'a.lif/Series 3', or patterns such as 'plate/*.tif'.",
         ),
     ],
     model: ModelOption = None,
@@ -83,14 +84,14 @@ def segment_command(
         str | None,
         typer.Option(
             metavar="LETTERS",
-            help="What the axes of TIFF and npy files are, in their order: Y and X, before or between them T (time), "
-            "Z and C (channels), such as ZYX or TCZYX. Every plane is segmented. Default: files of one plane.",
+            help="What the axes of files are, in their order: Y and X, before or between them T (time), Z and C "
+            "(channels), such as ZYX or TCZYX. Every plane is segmented. Default: what the file says, else one plane.",
         ),
     ] = None,
     link: Annotated[
         bool,
         typer.Option(
-            "--link", help="With --axes: objects keep their number along Z, as one object, and along T, as a track."
+            "--link", help="In stacks: objects keep their number along Z, as one object, and along T, as a track."
         ),
     ] = False,
     device: DeviceOption = None,
@@ -106,6 +107,7 @@ def segment_command(
     wells: WellsOption = None,
     fields: FieldsOption = None,
     conditions: ConditionsOption = None,
+    scenes: ScenesOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     **options: Any,
@@ -115,6 +117,8 @@ def segment_command(
     <image>_labels.tif holds 0 for background and a number for each object, and how it was made (in ImageJ:
     Image > Show Info). Images are never replaced. Images of the same name get their suffix or their folder's name
     into the names of their results.
+
+    Of a microscope's file every scene is segmented, or those of --scenes; their results are called <file>_<scene>.
 
     Labels of OME-Zarr images are OME-Zarr, too, written into the image or beside the table. Of a plate all fields are
     segmented; segmentation_wells.csv sums up each well. Images beyond memory are segmented block by block, after the
@@ -147,8 +151,8 @@ def segment_command(
             if workers is not None or scheduler is not None:  # whose folder is another one
                 images = [address(absolute(as_path(word))) for word in images]
                 output = None if output is None else output.absolute()
-            inputs = expand_inputs(images, pattern, recursive=recursive, wells=wells, fields=fields)
-            for problem in inputs.problems:
+            inputs = expand_inputs(images, pattern, recursive=recursive, wells=wells, fields=fields, scenes=scenes)
+            for problem in (*inputs.problems, *inputs.remarks):
                 typer.echo(problem, err=True)
             if not inputs.paths:
                 raise typer.Exit(1)

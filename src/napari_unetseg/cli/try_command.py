@@ -18,13 +18,15 @@ _TITLES = ("model", "channel", "objects", "confidence", "fit", "")
 
 
 def try_command(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="An image file, or a scene of a microscope's file as a.lif/2 is.")
+    ],
     axes: Annotated[
         str | None,
         typer.Option(
             metavar="LETTERS",
-            help="What the axes of a TIFF or npy file are, in their order, such as ZYX or TCZYX; the middle plane is "
-            "looked at. Default: one plane.",
+            help="What the axes of a file are, in their order, such as ZYX or TCZYX; the middle plane is looked at. "
+            "Default: what the file says, else one plane.",
         ),
     ] = None,
     save: Annotated[
@@ -44,13 +46,14 @@ def try_command(
     Exit status: 0 if a model found something, 1 if none did.
     """
     with plain_errors():
+        from napari_unetseg.batch.output_files import stem_within
         from napari_unetseg.io import read_image
         from napari_unetseg.service import best_first
 
         opened = read_image(image, axes.upper() if axes else None)
         trials = best_first(open_service(None, device, backend, precision, server=server).try_all(opened))
         if save is not None:
-            _save(trials, save, image.stem)
+            _save(trials, save, stem_within(image))
     typer.echo("\n".join(in_columns([_TITLES, *(_row(trial) for trial in trials)], left=2)))
     for trial in trials:
         if trial.error is not None:

@@ -1,4 +1,4 @@
-"""Options for images of OME-Zarr, and for plates of them."""
+"""Options for images that are more than a file of one plane: OME-Zarr, plates, scenes of microscopes' files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,14 @@ WellsOption = Annotated[
 FieldsOption = Annotated[
     str | None,
     typer.Option(metavar="FIELDS", help="Of plates, segment these fields of each well alone, such as '0,2'."),
+]
+ScenesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCENES",
+        help="Of microscopes' files, segment these scenes (series, positions) alone: names, numbers from 0, or "
+        "patterns, such as '0,Series*'.",
+    ),
 ]
 ConditionsOption = Annotated[
     Path | None,

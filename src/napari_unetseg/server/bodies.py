@@ -24,6 +24,8 @@ FILE_FIELDS = ("image", "file")
 
 M = TypeVar("M", bound=BaseModel)
 
+_NAMES = ("model", "scene")  # which may look like a number
+
 # Commas and opening brackets of a JSON body: read, a part takes up to a hundred bytes, and what is wrong with it a
 # thousand.
 _MOST_PARTS = 20_000
@@ -110,7 +112,7 @@ def choices_of_texts(texts: Mapping[str, str]) -> SegmentChoices:
     ApiError
         422 ``invalid_request``.
     """
-    return checked(SegmentChoices, {name: text if name == "model" else _value(text) for name, text in texts.items()})
+    return checked(SegmentChoices, {name: text if name in _NAMES else _value(text) for name, text in texts.items()})
 
 
 def checked(model: type[M], fields: Any) -> M:

@@ -15,6 +15,7 @@ from napari_unetseg.errors import (
     Cancelled,
     DeviceError,
     ImageError,
+    MissingPackage,
     ModelError,
     NotCalibrated,
     OutOfMemory,
@@ -122,6 +123,8 @@ def api_error(error: Exception) -> ApiError:
         return invalid_request(error)
     if isinstance(error, HTTPException):
         return _of_http(error)
+    if isinstance(error, MissingPackage):
+        return ApiError(415, "format_not_installed", str(error), "image_data")
     if isinstance(error, ImageError):
         return ApiError(422, "image_unreadable", str(error), "image_data")
     if isinstance(error, ParameterError):

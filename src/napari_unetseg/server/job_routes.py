@@ -69,7 +69,7 @@ def job_router(context: ServerContext) -> APIRouter:
             choices = SegmentChoices(**sent.choices.model_dump(include=set(SegmentChoices.model_fields)))
             package = context.service.package if model is None else context.service.with_model(model).package
             check_options(SegmentOptions.of(**choices.segment_options()), package.card)
-            with context.workers.decoded(partial(runner.decode, sent.data, sent.media_type)):
+            with context.workers.decoded(partial(runner.decode, sent.data, sent.media_type, choices.scene)):
                 pass  # what cannot be decoded is refused before it is kept
             if cancel():
                 raise Cancelled("The client went away, and would not know the job.")

@@ -94,7 +94,7 @@ class JobRunner:
             if any(thread.is_alive() for thread in started):
                 then()
 
-    def decode(self, data: bytes, media_type: str | None) -> Image:
+    def decode(self, data: bytes, media_type: str | None, scene: str | int | None = None) -> Image:
         """Decode an image as it will be when its turn comes.
 
         Raises
@@ -102,7 +102,7 @@ class JobRunner:
         ImageError
             If it cannot be read, or is too large.
         """
-        return decode_image(data, self._limits, media_type=media_type, name="image")
+        return decode_image(data, self._limits, media_type=media_type, name="image", scene=scene)
 
     def add(
         self, data: bytes, choices: SegmentChoices, *, owner: str | None, request_id: str, media_type: str | None = None
@@ -176,7 +176,7 @@ class JobRunner:
         def cancel() -> bool:
             return self._give_up.is_set() or self.store.is_asked_to_stop(job)
 
-        image = self.decode(self.store.image(job), job.media_type)
+        image = self.decode(self.store.image(job), job.media_type, job.choices.scene)
         clock = time.perf_counter()
         segmentation = self._service.segment(
             image,

@@ -148,7 +148,8 @@ def _segment(
     *,
     stacks: bool = False,
 ) -> Segmentation:
-    decode = partial(decode_image, sent.data, image_limits(context), media_type=sent.media_type, name="image")
+    read = partial(decode_image, sent.data, image_limits(context), name="image")
+    decode = partial(read, media_type=sent.media_type, scene=sent.choices.scene)
     with context.workers.decoded(decode) as image:
         if image.stack_axes and not stacks:
             raise ApiError(422, "image_unreadable", _several(image), "image_data")

@@ -177,6 +177,27 @@ def test_pattern_and_sub_folders_decide_which_images_match(open_dialog: Open, pl
     assert "there is no such folder" in dialog.message.text.text()
 
 
+def test_scenes_of_a_file_are_rows_of_their_own(
+    open_dialog: Open, tmp_path: Path, squares: NDArray[np.uint16], write_czi: Callable[..., Path], qtbot: Any
+) -> None:
+    write_czi(tmp_path / "folder/cells.czi", squares, squares[::-1], squares)
+    write_czi(tmp_path / "folder/other.czi", squares)
+    dialog = open_dialog(tmp_path / "folder")
+    assert shown(dialog, 0) == [*(f"cells.czi/Scene {number}" for number in range(3)), "other.czi"]
+    dialog.form.scenes.setText("scene 1, 2")
+    qtbot.waitUntil(lambda: not dialog.finder.busy, timeout=20_000)
+    assert shown(dialog, 0) == ["cells.czi/Scene 1", "cells.czi/Scene 2"]
+    dialog.run.click()
+    wait(dialog, qtbot)
+    assert shown(dialog, 1) == 2 * ["✓ done"]
+    dialog.table.opened.emit(dialog.table.files.event_at(0))
+    qtbot.waitUntil(lambda: not dialog.opener.busy, timeout=20_000)
+    image, labels = dialog._viewer.layers
+    assert (image.name, labels.name) == ("cells.czi/Scene 1", "cells.czi/Scene 1 labels")
+    np.testing.assert_array_equal(image.data, squares[::-1])
+    assert labels.data.max() == 3
+
+
 def test_cancel_keeps_what_is_finished(open_dialog: Open, plate: Path, gate: Gate, qtbot: Any) -> None:
     for number in range(60):  # more than a run is ahead of the result that is asked for, on any machine
         shutil.copy(plate / "a.tif", plate / f"z{number:02}.tif")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from napari_unetseg.errors import ImageError
+from napari_unetseg.errors import ImageError, MissingPackage
 from napari_unetseg.image import Image
 from napari_unetseg.io.axis_order import in_image_order, named_letters
 from napari_unetseg.io.levels import Level, level_number
@@ -76,9 +76,10 @@ def open_microscope(path: str | Path) -> MicroscopeFile:
 
     Raises
     ------
+    MissingPackage
+        If the library is not installed; the message says what to install.
     ImageError
-        If the file is missing, empty or damaged, if it is none of a microscope, or if the library is not installed:
-        the message says what to install.
+        If the file is missing, empty or damaged, or if it is none of a microscope.
     """
     path = Path(path)
     check_file(path)
@@ -92,7 +93,7 @@ def open_microscope(path: str | Path) -> MicroscopeFile:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != reader.library:
                 raise
-            raise ImageError(
+            raise MissingPackage(
                 Sentence(
                     "{path}: {kind} files need one more package. Install it: {command}.",
                     path=path,

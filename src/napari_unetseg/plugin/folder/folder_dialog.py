@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QProgressBar
 
 from napari_unetseg.batch.events import BatchCounts, Event
 from napari_unetseg.batch.find_images import ALL
+from napari_unetseg.batch.places import short_name
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.folder import folder_words
 from napari_unetseg.plugin.folder.file_table import FileTable
@@ -157,7 +158,7 @@ class FolderDialog(QDialog):
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(round(_STEPS * counts.progress / max(counts.total, 1)))
             self.bar.setFormat(batch_words.batch_progress(counts))
-            self.message.show_message(tr("Segmenting {file}...").format(file=event.file.name))
+            self.message.show_message(tr("Segmenting {file}...").format(file=short_name(event.file)))
 
     def _on_done(self, counts: BatchCounts, cancelled: bool) -> None:
         self._idle()

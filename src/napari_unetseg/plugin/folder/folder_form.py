@@ -25,7 +25,7 @@ def choose_folder(parent: QWidget, start: str) -> Path | None:
 
 
 class FolderForm(QWidget):
-    """Folder, pattern, output folder, and the kinds of results.
+    """Folder, pattern of names, scenes, output folder, and the kinds of results.
 
     The output folder follows the folder until its user chooses another one.
 
@@ -43,6 +43,7 @@ class FolderForm(QWidget):
         self.folder, self.output = QLineEdit(), QLineEdit()
         self.folder_button, self.output_button = QPushButton(tr("Choose...")), QPushButton(tr("Choose..."))
         self.pattern = QLineEdit(ALL)
+        self.scenes = QLineEdit(ALL)
         self.recursive = QCheckBox(tr("Sub-folders, too"))
         self.matches = QLabel()
         self.results = {result: QCheckBox(tr(title)) for result, (title, _) in folder_words.RESULTS.items()}
@@ -54,6 +55,7 @@ class FolderForm(QWidget):
             self.results[result].setEnabled(False)
         self.folder.textChanged.connect(self._on_folder)
         self.pattern.textChanged.connect(self.search_changed)
+        self.scenes.textChanged.connect(self.search_changed)
         self.recursive.toggled.connect(self.search_changed)
         self.folder_button.clicked.connect(lambda: self._ask(self.folder))
         self.output_button.clicked.connect(lambda: self._ask(self.output))
@@ -61,7 +63,9 @@ class FolderForm(QWidget):
     def search(self) -> Search | None:
         """Return which images are meant; None while no folder is named."""
         folder = _path(self.folder)
-        return None if folder is None else Search(folder, self.pattern.text(), self.recursive.isChecked())
+        if folder is None:
+            return None
+        return Search(folder, self.pattern.text(), self.recursive.isChecked(), self.scenes.text())
 
     def show_search(self, folder: Path, pattern: str) -> None:
         """Fill in which images are meant."""
@@ -78,7 +82,8 @@ class FolderForm(QWidget):
 
     def lock(self, locked: bool) -> None:
         """Grey out everything during a run."""
-        for widget in (self.folder, self.folder_button, self.output, self.output_button, self.pattern, self.recursive):
+        lines = (self.folder, self.output, self.pattern, self.scenes)
+        for widget in (*lines, self.folder_button, self.output_button, self.recursive):
             widget.setEnabled(not locked)
         for result, box in self.results.items():
             box.setEnabled(not locked and result not in ALWAYS)
@@ -100,6 +105,7 @@ class FolderForm(QWidget):
             (self.folder, folder_words.FOLDER_TIP),
             (self.folder_button, folder_words.FOLDER_TIP),
             (self.pattern, folder_words.PATTERN_TIP),
+            (self.scenes, folder_words.SCENES_TIP),
             (self.recursive, folder_words.RECURSIVE_TIP),
             (self.output, folder_words.OUTPUT_TIP),
             (self.output_button, folder_words.OUTPUT_TIP),
@@ -114,7 +120,12 @@ class FolderForm(QWidget):
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(1, 1)
         for row, (title, line) in enumerate(
-            ((tr("Folder"), self.folder), (tr("Names"), self.pattern), (tr("Results in"), self.output))
+            (
+                (tr("Folder"), self.folder),
+                (tr("Names"), self.pattern),
+                (tr("Scenes"), self.scenes),
+                (tr("Results in"), self.output),
+            )
         ):
             label = QLabel(title)
             label.setBuddy(line)
@@ -123,16 +134,16 @@ class FolderForm(QWidget):
         grid.addWidget(self.folder_button, 0, 3)
         grid.addWidget(self.recursive, 1, 2)
         grid.addWidget(self.matches, 1, 3)
-        grid.addWidget(self.output_button, 2, 3)
+        grid.addWidget(self.output_button, 3, 3)
         grid.addWidget(self.folder, 0, 1, 1, 2)
-        grid.addWidget(self.output, 2, 1, 1, 2)
+        grid.addWidget(self.output, 3, 1, 1, 2)
         boxes = QGridLayout()
         boxes.setHorizontalSpacing(14)
         for number, box in enumerate(self.results.values()):
             boxes.addWidget(box, number // _COLUMNS_OF_BOXES, number % _COLUMNS_OF_BOXES)
         boxes.setColumnStretch(_COLUMNS_OF_BOXES, 1)
-        grid.addWidget(QLabel(tr("Keep")), 3, 0)
-        grid.addLayout(boxes, 3, 1, 2, 3)
+        grid.addWidget(QLabel(tr("Keep")), 4, 0)
+        grid.addLayout(boxes, 4, 1, 2, 3)
 
 
 def last_folder() -> str:

@@ -8,7 +8,7 @@ TABLE_TIP = mark("Double-click a row to open its image with its labels in napari
 NO_MODEL_CHOSEN = mark("Choose a model in the panel first.")
 NO_FOLDER = mark("Choose a folder of images.")
 NOT_TAKEN = mark("Drop a folder here, or images of one folder.")
-NO_IMAGES = mark("No image fits. Change the pattern, or look into sub-folders.")
+NO_IMAGES = mark("No image fits. Change the names or the scenes, or look into sub-folders.")
 PLATE = mark("This folder is a plate. It has a window of its own, with its wells as a grid.")
 OPEN_PLATE = mark("Open the plate")
 OPEN_PLATE_TIP = mark("Opens the window of plates with this one.")
@@ -18,6 +18,10 @@ STARTING = mark("Preparing the model and looking for what is done already...")
 CANCELLING = mark("Cancelling...")
 FOLDER_TIP = mark("Folder of the images. They are read, never changed.")
 PATTERN_TIP = mark("Which names to take, such as *.tif; several are separated by semicolons.")
+SCENES_TIP = mark(
+    "Of files that hold several images (CZI, ND2, LIF and others): names of scenes or positions, or their numbers\n"
+    "from 0, separated by commas, such as Series* or 0,2. Each is an image of its own. * takes all."
+)
 RECURSIVE_TIP = mark("Look into the folders in it, too. Folders of results are left out.")
 OUTPUT_TIP = mark(
     "Folder of the results, made if needed. It also gets a table of all objects, a table of all files, and a journal\n"

@@ -4,19 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_unetseg.batch.find_images import find_images
+from napari_unetseg.batch.find_images import ALL, find_images
 from napari_unetseg.batch.folder_journal import JOURNAL_FILE
+from napari_unetseg.batch.scenes import scenes_within
+from napari_unetseg.errors import ImageError
+from napari_unetseg.io.microscope.location import is_microscope_path
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.plugin.workers.background import Task
 
 
 @dataclass(frozen=True)
 class Search:
-    """Which images are meant."""
+    """Which images are meant; of microscopes' files these scenes, as `choose_scenes` has them."""
 
     folder: Path
     pattern: str
     recursive: bool
+    scenes: str = ALL
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Found:
     Attributes
     ----------
     files
-        The images.
+        The images; of a microscope's file each of its scenes.
     plate
         Whether the folder is a plate, whose fields are not looked for.
     """
@@ -43,9 +47,21 @@ def prepare_search(search: Search) -> Callable[[Task[Found]], Found]:
 
         if is_ome_zarr(search.folder) and is_plate(search.folder):
             return Found((), plate=True)
-        return Found(find_images(search.folder, search.pattern, recursive=search.recursive))
+        images: list[Path] = []
+        for file in find_images(search.folder, search.pattern, recursive=search.recursive):
+            if task.cancelled():
+                break
+            images += _scenes(file, search.scenes) if is_microscope_path(file) else [file]
+        return Found(images)
 
     return find
+
+
+def _scenes(file: Path, chosen: str) -> list[Path]:
+    try:
+        return scenes_within(file, chosen.strip() or ALL)
+    except ImageError:
+        return []  # as a file whose name does not fit: the list shows what is meant
 
 
 def prepare_look(output: Path) -> Callable[[Task[bool]], bool]:

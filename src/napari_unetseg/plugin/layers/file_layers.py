@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_unetseg.batch.output_files import ENDINGS, ResultKind, Target
 from napari_unetseg.batch.places import address, is_zarr
 from napari_unetseg.image import READ_AT_ONCE, Image
+from napari_unetseg.io.microscope.location import split_scene_path
 from napari_unetseg.layer_style import LABELS
 
 FILE_KEY = "napari_unetseg_file"
@@ -48,7 +49,7 @@ def read_layers(
 
     image = read_image(address(file), **read_options)
     levels = _levels(file, image, read_options)
-    name = image.name if is_zarr(file) else file.stem
+    name = image.name if is_zarr(file) or split_scene_path(file)[1] else file.stem
     axes = image.axes.replace("C", "")
     if "C" in image.axes:
         levels = [np.moveaxis(level, image.axes.index("C"), -1 if image.rgb else 0) for level in levels]

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unetseg.batch.places import short_name
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.review import review_words
 from napari_unetseg.plugin.review.objects_view import LIST_KEYS
@@ -91,7 +92,7 @@ class QueueModel(QAbstractListModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return "\n".join(filter(None, (str(item.file), _second_line(item), review_words.reasons(item))))
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return f"{item.file.name}: {_second_line(item)}. {review_words.reasons(item)}"
+            return f"{short_name(item.file)}: {_second_line(item)}. {review_words.reasons(item)}"
         return None
 
 
@@ -271,7 +272,7 @@ class _RowPainter(QStyledItemDelegate):
         painter.setFont(bold)
         painter.setPen(colours.text)
         elide = Qt.TextElideMode.ElideMiddle
-        painter.drawText(name, _LINE, painter.fontMetrics().elidedText(item.file.name, elide, name.width()))
+        painter.drawText(name, _LINE, painter.fontMetrics().elidedText(short_name(item.file), elide, name.width()))
         bar = QRect(place.left(), name.bottom() + 3, place.width(), _BAR)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colours.bar)

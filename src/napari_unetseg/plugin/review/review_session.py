@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_unetseg.batch.places import short_name
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.parts.words import describe_error
 from napari_unetseg.plugin.review import review_words
@@ -157,7 +158,7 @@ class ReviewSession(QObject):
             self.panel.message.show_message(tr(review_words.UNCHANGED), "warning")
             return
         self._turn_to(_State.SAVING)
-        self.panel.message.show_message(tr(review_words.SAVING).format(image=item.file.name), "busy")
+        self.panel.message.show_message(tr(review_words.SAVING).format(image=short_name(item.file)), "busy")
         self.decisions.correct(item, labels.data, self._on_saved, lambda: self._turn_to(_State.FIXING))
 
     def discard(self) -> None:
@@ -311,7 +312,7 @@ class ReviewSession(QObject):
             self._turn_to(_State.LOOKING)
             return False
         self.panel.message.show_message(
-            tr(review_words.SAVE_FIRST).format(image=item.file.name),
+            tr(review_words.SAVE_FIRST).format(image=short_name(item.file)),
             "warning",
             action=(tr("Discard"), tr(review_words.DISCARD_TIP), self.discard),
         )

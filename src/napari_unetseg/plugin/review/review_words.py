@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from napari_unetseg.batch.places import short_name
 from napari_unetseg.language import grouped, mark, tr, tr_count, translated
 from napari_unetseg.plugin.parts.badge import GLYPHS
 
@@ -91,7 +92,7 @@ def reasons(item: "ReviewItem") -> str:
 def left_out(images: "Sequence[LeftOut]") -> str:
     """Say which images cannot be reviewed, and why."""
     text = tr_count("{n} image cannot be reviewed.", "{n} images cannot be reviewed.", len(images))
-    named = [f"{image.file.name}: {translated(image.reason)}" for image in images]
+    named = [f"{short_name(image.file)}: {translated(image.reason)}" for image in images]
     return " ".join([text.format(n=grouped(len(images))), *named])
 
 
@@ -121,7 +122,7 @@ def exported(training_set: "TrainingSet") -> str:
         "{n} image with its labels is in {folder}.", "{n} images with their labels are in {folder}.", number
     )
     said = [text.format(n=grouped(number), folder=training_set.folder)]
-    said += [f"{left.file.name}: {translated(left.reason)}" for left in training_set.left_out]
+    said += [f"{short_name(left.file)}: {translated(left.reason)}" for left in training_set.left_out]
     return " ".join(said)
 
 
@@ -134,7 +135,7 @@ def corrected(item: "ReviewItem") -> str:
     """Say what was changed by hand."""
     changes = None if item.decided is None else item.decided.changes
     if changes is None:
-        return tr("'{image}' is corrected.").format(image=item.file.name)
+        return tr("'{image}' is corrected.").format(image=short_name(item.file))
     said = tr("'{image}' is corrected: {added} added, {removed} removed, {altered} changed.")
     numbers = {name: grouped(getattr(changes, name)) for name in ("added", "removed", "altered")}
-    return said.format(image=item.file.name, **numbers)
+    return said.format(image=short_name(item.file), **numbers)
