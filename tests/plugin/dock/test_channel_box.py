@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QDialogButtonBox
 
 from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.dock.channel_box import ChannelBox
+from napari_unetseg.plugin.learning.labelled_planes import labelled_planes
 from napari_unetseg.plugin.widget import SegmentationWidget
 from napari_unetseg.service import RunRecipe, SegmentationService
 from napari_unetseg.service.recipe_text import as_python
@@ -86,6 +87,10 @@ def test_one_channel_and_several_together(
     assert record(widget, "cells labels [2]")["channels"] == "max(BF,DAPI,GFP)"
     assert "max(BF,DAPI,GFP)" in widget.runner.result.text()
     np.testing.assert_array_equal(python_of(widget, "cells labels [2]", monkeypatch), both)
+    # What learns from the corrected labels sees what the model saw.
+    lessons = {plane.labels.name: plane for plane in labelled_planes(widget.viewer)}
+    np.testing.assert_array_equal(lessons["cells labels"].read_image().array, RIGHT)
+    np.testing.assert_array_equal(lessons["cells labels [2]"].read_image().array, np.maximum(LEFT, RIGHT))
     # The other result again, with its channel.
     widget.viewer.layers.selection.select_only(widget.viewer.layers["cells labels"])
     widget.result_actions.rerun.click()
