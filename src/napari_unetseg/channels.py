@@ -120,6 +120,15 @@ class ChannelChoice:
         return ChannelChoice(tuple(said[role.casefold()] for role in roles))
 
 
+def is_choice(text: str) -> bool:
+    """Tell whether text can be read as a `ChannelChoice`."""
+    try:
+        ChannelChoice.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def example_by_role(roles: Sequence[str], names: Sequence[str]) -> str:
     """Write a choice by role for an example, of these channels where there are enough of them."""
     padded = [*names, *("DAPI", "GFP", *map(str, range(len(roles))))] if len(names) < len(roles) else names

@@ -17,6 +17,8 @@ from napari_unetseg.errors import ParameterError
             {"threshold": 0.6, "split": 1, "channel": 2, "augment": True, "link": True},
             {"threshold": 0.6, "split": 1.0, "channel": 2, "augment": True, "link": True},
         ),
+        ({"channels": None}, {}),
+        ({"channels": "max( DAPI , 1 )"}, {"channels": "max(DAPI,1)"}),
     ],
 )
 def test_parameters_are_those_of_older_journals(service: Any, options: dict[str, Any], changed: dict[str, Any]) -> None:

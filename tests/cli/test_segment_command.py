@@ -84,6 +84,22 @@ def test_parameters_reach_the_decoder(call, save_squares, bright_model, tmp_path
     assert read_image(tmp_path / "out" / "a_labels.tif").array.max() == count
 
 
+def test_channels_are_chosen_by_name_and_the_wrong_ones_told(call, bright_model, tmp_path):
+    pixels = np.zeros((2, 40, 60), np.uint8)
+    pixels[0, 10:20, 5:15] = pixels[1, 10:20, 40:55] = 200
+    path, out = tmp_path / "a.ome.tif", tmp_path / "out"
+    tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}})
+    words = ("segment", path, "--model", bright_model, "-o", out, "--save", "labels,table", "--channels")
+    for choice, truth in (("gfp", pixels[1]), ("max(DAPI,GFP)", pixels.max(0))):
+        run = call(*words, choice)
+        assert run.exit_code == 0, run.output
+        np.testing.assert_array_equal(read_image(out / "a_labels.tif").array > 0, truth > 0)
+    run = call(*words, "Cy5")
+    assert run.exit_code == 1
+    assert "there is no channel 'Cy5'; it has 0: DAPI, 1: GFP" in " ".join(run.output.split())
+    assert call(*words, "DAPI,").exit_code == 2
+
+
 def test_one_bad_file_never_sinks_the_others(shell, save_squares, bright_model, tmp_path):
     truth = save_squares(tmp_path / "a.tif")
     (tmp_path / "broken.png").write_bytes(b"no image")

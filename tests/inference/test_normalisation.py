@@ -9,7 +9,7 @@ from napari_unetseg.inference.intensity_range import full_range
 from napari_unetseg.inference.normalisation import IntensityRanges, find_ranges, normalise
 from napari_unetseg.inference.tiling.exact import mirrored
 from napari_unetseg.language import Sentence
-from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
+from napari_unetseg.zoo.card import IMAGENET, Linear, MeanStd, MinMax, Percentile, ZScore
 
 HALF = Percentile(low=25, high=75)
 DTYPES = [bool, *np.typecodes["AllInteger"], np.float16, np.float32, np.float64]
@@ -378,3 +378,102 @@ def test_of_a_blue_picture_the_others_are_told_which_channel_it_is():
 def test_what_is_said_of_an_image_can_still_be_translated():
     warnings = find_ranges(Image(np.array([[1.0, np.nan]])), HALF, 1).warnings
     assert [type(sentence) for sentence in warnings] == [Sentence]
+
+
+def two_stains(dtype):
+    """Two channels of quite different brightness, (C, Y, X), floats not all finite."""
+    random = np.random.default_rng(3)
+    planes = np.stack([random.normal(40, 9, (23, 31)), random.normal(120, 20, (23, 31))])
+    if dtype == bool:
+        return planes > np.array([40, 120])[:, None, None]
+    planes = planes.clip(0, 127).astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        planes[0, 2, 3], planes[1, 4, 5] = np.nan, np.inf
+    return planes
+
+
+def by_numpy(planes, kind):
+    """What the definition gives, in float64, of the planes that belong together."""
+    values = planes.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if isinstance(kind, ZScore):
+        low, span = finite.mean(), finite.std() + kind.eps
+    elif isinstance(kind, MinMax):
+        low, span = finite.min(), np.ptp(finite)
+    else:
+        low, high = np.percentile(finite, [kind.low, kind.high])
+        span = high - low
+    values[~np.isfinite(values)] = low
+    return (values - low) / span
+
+
+@pytest.mark.parametrize("clip", [None, (-0.5, 0.75)])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("kind", [ZScore(), ZScore(eps=0.1), MinMax(), Percentile(low=5, high=90)])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.uint16, np.int32, np.float16, np.float32, np.float64])
+def test_channels_are_taken_together_or_each_by_itself_within_limits(dtype, kind, per_channel, clip):
+    kind = kind.model_copy(update={"per_channel": per_channel, "clip": clip})
+    planes = two_stains(dtype)
+    expected = np.stack([by_numpy(plane, kind) for plane in planes]) if per_channel else by_numpy(planes, kind)
+    if clip is not None:
+        expected = expected.clip(*clip)
+    result = normalise(Image(planes, "CYX"), kind, 2).array
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
+def test_values_are_seen_as_they_are_stored_with_a_gain_and_an_offset_for_each_channel(dtype):
+    planes = two_stains(dtype)
+    planes[0, 0, :2] = 0, np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 3e30
+    kind = Linear(gain=(1, 0.5), offset=(0, -3))
+    result = normalise(Image(planes, "CYX"), kind, 2).array
+    stored = planes.astype(np.float64)
+    expected = stored * np.array([1, 0.5])[:, None, None] + np.array([0, -3])[:, None, None]
+    expected[~np.isfinite(expected)] = 0
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-5)
+
+
+def test_one_gain_holds_for_a_grey_image_in_three_channels_and_within_limits():
+    grey = np.array([[0, 100, 255]], np.uint8)
+    kind = Linear(gain=(1 / 255,), offset=(0.25,), clip=(0.3, 1.0))
+    result = normalise(Image.of(grey), kind, 3).array
+    expected = (grey / 255 + 0.25).clip(0.3, 1)
+    np.testing.assert_allclose(result, np.broadcast_to(expected, (3, 1, 3)), rtol=1e-6)
+
+
+def test_colours_for_a_network_of_two_channels_are_averaged_after_each_channels_own_numbers():
+    colours = np.array([[[0, 30, 60]]], np.uint8)
+    result = normalise(Image(colours, "YXC", rgb=True), Linear(gain=(1, 2), offset=(0, 5)), 2).array
+    assert result.ravel().tolist() == [30, 65]
+
+
+@pytest.mark.parametrize("clip", [None, (0.25, 1.0)])
+def test_an_image_of_one_value_becomes_zero_or_the_nearest_limit(clip):
+    for kind in (ZScore(clip=clip), MinMax(clip=clip), Percentile(clip=clip)):
+        for dtype in (np.uint8, np.float32):
+            result = normalise(Image.of(np.full((4, 5), 7, dtype)), kind, 1).array
+            assert np.unique(result).tolist() == [0.25 if clip else 0]
+
+
+@pytest.mark.parametrize("kind", [ZScore(per_channel=True), ZScore(clip=(-1, 1)), Linear(gain=(2,), offset=(1,))])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_the_same_bits_come_from_memory_from_parts_and_from_tables(monkeypatch, dtype, kind):
+    monkeypatch.setattr(intensity_range, "_PIECE", 64)
+    planes = two_stains(dtype)
+    lazily = da.from_array(planes, chunks=(1, 7, 5))
+    expected = normalise(Image(planes, "CYX"), kind, 2)
+    found = find_ranges(Image(lazily, "CYX"), kind, 2)
+    assert found == expected.found
+    part = normalise(Image(lazily, "CYX"), kind, 2, found)
+    np.testing.assert_array_equal(part.array, expected.array)
+    # A larger image of the same values is looked up in tables.
+    large = np.tile(planes, (1, 15, 15))
+    looked_up = normalise(Image(large, "CYX"), kind, 2, found)
+    assert (looked_up._tables is not None) == (dtype == np.uint16)
+    np.testing.assert_array_equal(looked_up.array[:, :23, :31], expected.array)
+
+
+def test_a_whole_range_of_floats_has_a_mean_that_does_not_overflow():
+    ends = np.finfo(np.float64)
+    mean, deviation = intensity_range.moments(np.array([[ends.min, ends.max]]))
+    assert (mean, deviation) == (0, ends.max)

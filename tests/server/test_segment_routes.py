@@ -149,6 +149,8 @@ def test_a_body_in_no_known_form_is_refused(segment):
         ('{"image_data": "IMAGE", "model": "nothing"}', 404, "model_unknown", "model"),
         ('{"image_data": "IMAGE", "model": "/etc"}', 404, "model_unknown", "model"),
         ('{"image_data": "IMAGE", "channel": 7}', 422, "image_unreadable", "image_data"),
+        ('{"image_data": "IMAGE", "channels": "DAPI"}', 422, "image_unreadable", "image_data"),
+        ('{"image_data": "IMAGE", "channels": "max(0"}', 422, "invalid_request", "channels"),
         ("{}", 422, "invalid_request", "image_data"),
         ("[]", 422, "invalid_request", None),
         ("null", 422, "invalid_request", None),

@@ -95,7 +95,7 @@ def test_what_is_no_program_is_refused(foreign_content):
         check_foreign_file("torchscript", foreign_content("torchscript")[:-40], "a.pt")
     buffer = io.BytesIO()
     torch.save({"weight": torch.ones(3)}, buffer)
-    with pytest.raises(ModelError, match="no TorchScript program. If it is a checkpoint"):
+    with pytest.raises(ModelError, match=r"no TorchScript program\. If it is a checkpoint"):
         check_foreign_file("torchscript", buffer.getvalue(), "a.pt")
 
 

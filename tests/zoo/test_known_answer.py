@@ -8,7 +8,7 @@ import torch
 
 from napari_unetseg.errors import ModelError
 from napari_unetseg.networks import build
-from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE
+from napari_unetseg.zoo.card import KNOWN_ANSWER_FILE, Linear, MinMax, ZScore
 from napari_unetseg.zoo.discovery import find_checkpoint
 from napari_unetseg.zoo.known_answer import draw_picture, read_known_answer
 from napari_unetseg.zoo.network_loading import load_network
@@ -52,11 +52,19 @@ def test_the_answer_is_the_network_s_own(package):
 
 
 def test_the_picture_is_on_the_network_s_scale(package):
-    grey = draw_picture(package.card.model_copy(update={"normalisation": {"kind": "min_max"}}), (64, 48))
+    grey = draw_picture(package.card.model_copy(update={"normalisation": MinMax()}), (64, 48))
     assert grey.shape == (3, 64, 48)
     assert 0 <= grey.min() < 0.1
     assert 0.8 < grey.max() <= 1
     np.testing.assert_allclose(draw_picture(package.card, (64, 48)), (grey - 0.5) / 0.25, atol=1e-6)
+    for kind, expected in (
+        (ZScore(), (grey - grey.mean()) / grey.std()),
+        (Linear(gain=(1, 2, 3), offset=(0, 0, -9)), 255 * grey * [[[1]], [[2]], [[3]]] + [[[0]], [[0]], [[-9]]]),
+        (MinMax(clip=(0.25, 0.5)), grey.clip(0.25, 0.5)),
+    ):
+        drawn = draw_picture(package.card.model_copy(update={"normalisation": kind}), (64, 48))
+        assert drawn.dtype == np.float32
+        np.testing.assert_allclose(drawn, expected, atol=1e-4)
 
 
 def test_models_without_one_have_none(package, tmp_path):

@@ -12,6 +12,7 @@ import typer.core
 
 import napari_unetseg
 from napari_unetseg.cli.benchmark_command import benchmark_command
+from napari_unetseg.cli.check_command import check_command
 from napari_unetseg.cli.choose_command import choose_command
 from napari_unetseg.cli.config_command import config_command
 from napari_unetseg.cli.convert_command import convert_command
@@ -84,6 +85,7 @@ _COMMANDS = (
     try_command,
     models_command,
     health_command,
+    check_command,
     train_command,
     improve_command,
     evaluate_command,

@@ -157,8 +157,10 @@ def _pixels(
     return np.asarray(series.asarray()), (remark,)
 
 
-def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
-    """Return the axes that a TIFF file states, as tifffile letters them, and its shape; no letter if it states none.
+def stated_axes(path: Path) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
+    """Return the axes that a TIFF file states, as tifffile letters them, its shape, and what it calls its channels.
+
+    There is no letter if it states none, and no name likewise.
 
     Raises
     ------
@@ -167,7 +169,9 @@ def stated_axes(path: Path) -> tuple[str, tuple[int, ...]]:
     """
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        return series.axes if set(series.axes) <= set(_STATED) else "", tuple(series.shape)
+        stated, shape = series.axes if set(series.axes) <= set(_STATED) else "", tuple(series.shape)
+        count = shape[stated.index("C")] if "C" in stated else 0
+        return stated, shape, read_channel_names(file, count)
 
 
 def _only_image(path: str | Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:

@@ -226,7 +226,7 @@ def foreign_facts(architecture: str, arguments: Mapping[str, Any]) -> ForeignFac
     """
     given = foreign_arguments(arguments)
     return ForeignFacts(
-        {"onnx_graph": "OnnxGraph", "torchscript": "TorchScript"}[architecture],
+        {"onnx_graph": "OnnxGraph", "torchscript": "TorchScriptProgram"}[architecture],
         depth=0,
         receptive_radius=given.halo or None,
         base_channels=0,

@@ -1,9 +1,7 @@
-"""An ONNX graph in ONNX Runtime's hands."""
+"""An ONNX graph in ONNX Runtime's hands. Imports torch only where one is opened."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from napari_unetseg.errors import ModelError, UnetsegError, is_out_of_memory
 from napari_unetseg.language import Sentence
@@ -30,6 +28,8 @@ def open_session(file: Path | bytes, *, cuda: bool = False, name: str = "") -> "
         import onnxruntime
     except ImportError as error:
         raise UnetsegError(MISSING_EXTRA) from error
+    import torch
+
     providers: list[Any] = ["CPUExecutionProvider"]
     if cuda and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))

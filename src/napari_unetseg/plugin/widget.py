@@ -43,7 +43,7 @@ from napari_unetseg.plugin.languages import activate_language
 from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.plane import Plane
 from napari_unetseg.plugin.layers.result_layers import ShownResult
-from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes
+from napari_unetseg.plugin.layers.run_areas import RunOn
 from napari_unetseg.plugin.layers.sight import SIGHT_EVENTS, grid_of
 from napari_unetseg.plugin.learning.learning_dock import Learning
 from napari_unetseg.plugin.panel.health_section import HealthSection
@@ -173,7 +173,7 @@ class SegmentationWidget(QWidget):
         if layer is None or package is None or self._obstacle() or self.controller.running or self.model_adder.busy:
             return
         try:
-            planes = choose_planes(self.inputs.run_on.choice(), layer, self.viewer, self.inputs.axis_choices)
+            planes = self.inputs.chosen_planes(self.viewer)
         except UnetsegError as error:
             self.message.show_message(translated(error), "warning")
             return
@@ -247,8 +247,10 @@ class SegmentationWidget(QWidget):
         package = self.inputs.package()
         if package is None:
             return None
-        title = f"{tr(package.card.display_name)} · {self.inputs.device.currentText()}"
-        return ModelChoice(str(package.path), self.inputs.device_key(), self._rows.segment_options(), title)
+        channels = self.inputs.channel_options()
+        words_of_title = [tr(package.card.display_name), *channels.values(), self.inputs.device.currentText()]
+        options = self._rows.segment_options() | channels
+        return ModelChoice(str(package.path), self.inputs.device_key(), options, " · ".join(words_of_title))
 
     def _on_model_made(self, name: str, listed: Sequence[Listed]) -> None:
         if not self._occupied():
@@ -318,6 +320,7 @@ class SegmentationWidget(QWidget):
 
     def _on_model(self) -> None:
         package = self.inputs.package()
+        self.inputs.show_channels(self.viewer)
         self._on_device()
         self.object_size.use_card(None if package is None else package.card)
         self.results.show_next_run()

@@ -55,7 +55,7 @@ def as_python(recipe: RunRecipe) -> str:
         version=recipe.napari_unetseg,
         when=f" on {source.started[:10]}" if source.started else "",
         imports=_imports(recipe),
-        reading=_from_file(recipe) if source.path else _from_layer(recipe),
+        reading=_from_file(recipe) if _is_in_file(recipe) else _from_layer(recipe),
         service=_service(recipe),
         sha256=recipe.model.sha256,
         options="\n".join(f"    {name}={value!r}," for name, value in options if value is not None),
@@ -77,14 +77,14 @@ def _fixing(recipe: RunRecipe) -> str:
 
 def _imports(recipe: RunRecipe) -> str:
     source, is_here = recipe.source, recipe.run.server is None
-    names = [] if source.path else ["Image"]
+    names = [] if _is_in_file(recipe) else ["Image"]
     names += ["SegmentationService"] if is_here else []
     lines = [f"from napari_unetseg import {', '.join(names)}"] if names else []
     lines += [] if is_here else ["from napari_unetseg.client import RemoteService"]
-    lines += ["from napari_unetseg.io import read_image"] if source.path else []
+    lines += ["from napari_unetseg.io import read_image"] if _is_in_file(recipe) else []
     lines += ["from napari_unetseg.postprocessing.fixes import Fix"] if recipe.fixes else []
     lines += ["from napari_unetseg.service import tiled_settings"] if is_here else []
-    before = (_CUT_IMPORT if source.region is not None else "") if source.path else _LAYER_IMPORTS
+    before = (_CUT_IMPORT if source.region is not None else "") if _is_in_file(recipe) else _LAYER_IMPORTS
     return before + "\n".join(lines)
 
 
@@ -116,7 +116,8 @@ def as_command(recipe: RunRecipe, *, windows: bool | None = None) -> str:
         Whether it is for Windows (cmd and PowerShell) or else for a POSIX shell; None: for this system.
     """
     axes, channel, place = _file_axes(recipe)
-    image = PLACEHOLDER if place or recipe.source.region else recipe.source.path or PLACEHOLDER
+    is_part = bool(place or recipe.source.region) or not _is_in_file(recipe)
+    image = PLACEHOLDER if is_part else recipe.source.path or PLACEHOLDER
     if channel is not None and not place:
         recipe = recipe.model_copy(update={"channel": channel})
     reading = ["--axes", axes] if axes and not place else []
@@ -189,17 +190,29 @@ def _file_axes(recipe: RunRecipe) -> tuple[str, int | None, tuple[int, ...]]:
     # Of a file, the axis of the channels is not known any more where some were chosen; the file states it.
     if not source.plane and (is_chosen or recipe.channel is not None or not is_stack):
         return "", None, ()
-    spare = iter("C" if is_stack else [letter for letter in "ZTC" if letter not in axes])
+    is_named = source.channel_axis is not None
+    others = "ZT" if is_named else "ZTC"
+    spare = iter("C" if is_stack and not is_named else [letter for letter in others if letter not in axes])
     inside = iter(axes)
     count = len(axes) + len(source.plane)
-    letters = {axis: next(spare, "?") if axis in source.plane else next(inside) for axis in range(count)}
+    letters = {
+        axis: "C" if axis == source.channel_axis else next(spare, "?") if axis in source.plane else next(inside)
+        for axis in range(count)
+    }
     channel = next((at for axis, at in source.plane.items() if letters[axis] == "C" and not is_chosen), None)
     place = tuple(at for axis, at in sorted(source.plane.items()) if letters[axis] != "C")
     return "".join(letters.values()), channel, place
 
 
+def _is_in_file(recipe: RunRecipe) -> bool:
+    """Whether the image can be read from its file alone, and not from several layers only, whose names it has."""
+    return bool(recipe.source.path) and not recipe.source.channel_layers
+
+
 def _from_layer(recipe: RunRecipe) -> str:
     source = recipe.source
+    if source.channel_names:
+        return _from_channels(recipe)
     return (
         "# Paste this into the console of napari.\n"
         f"layer = napari.current_viewer().layers[{source.image!a}]\n"
@@ -209,19 +222,39 @@ def _from_layer(recipe: RunRecipe) -> str:
     )
 
 
+def _from_channels(recipe: RunRecipe) -> str:
+    """Read all channels, which lie along an axis of a layer or in a layer each, along an axis before Y."""
+    source = recipe.source
+    axes = source.axes.replace("C", "")
+    at = axes.index("Y")
+    named = [f"layers[{name!a}]" for name in source.channel_layers] or [f"layers[{source.image!a}]"]
+    fixed: dict[int, int | str] = dict(source.plane)
+    if source.channel_axis is not None:
+        fixed[source.channel_axis] = "number"
+    numbers = f" for number in range({len(source.channel_names)})" if source.channel_axis is not None else ""
+    return (
+        "# Paste this into the console of napari.\n"
+        "layers = napari.current_viewer().layers\n"
+        f"arrays = [one.data[0] if one.multiscale else one.data for one in ({', '.join(named)},)]\n"
+        f"planes = [np.asarray(pixels[{_key(recipe, fixed, axes)}]) for pixels in arrays{numbers}]\n"
+        f"image = Image(np.stack(planes, {at}), {f'{axes[:at]}C{axes[at:]}'!a}, name={source.image!a}, "
+        f"channels={source.channel_names!a}{_origin(recipe)})"
+    )
+
+
 def _origin(recipe: RunRecipe) -> str:
     """Write the argument that says where a part lies in its image; nothing where it is no part."""
     region = recipe.source.region
     return "" if region is None else f", origin={tuple(first for first, _ in region)!r}"
 
 
-def _key(recipe: RunRecipe, fixed: Mapping[int, int]) -> str:
+def _key(recipe: RunRecipe, fixed: Mapping[int, int | str], axes: str | None = None) -> str:
     """Write what indexes an array for its plane and window; `fixed` are axes that it has beside those segmented."""
     source = recipe.source
     spans = dict(zip("YX", source.region or (), strict=False))
-    letters = iter(source.axes)
+    letters = iter(axes or source.axes)
     words = []
-    for axis in range(len(source.axes) + len(fixed)):
+    for axis in range(len(axes or source.axes) + len(fixed)):
         span = spans.get(next(letters)) if axis not in fixed else None
         words.append(str(fixed[axis]) if axis in fixed else ":" if span is None else f"{span[0]}:{span[1]}")
     return ", ".join(words)

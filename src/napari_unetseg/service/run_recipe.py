@@ -7,7 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 import napari_unetseg
 from napari_unetseg.callbacks import CancelFlag
@@ -81,6 +88,12 @@ class RecipeSource(_Section):
         Position along each axis of the layer that what was segmented does not span, by axis.
     region
         First and last row and column, the last excluded, of the part of the plane; None for all of it.
+    channel_names
+        What all channels of the layer were called, where some were chosen by name; else empty.
+    channel_layers
+        Names of the layers that held one each; empty where one layer held all.
+    channel_axis
+        The axis of the layer along which they lay; None where it had none, or nothing was chosen by name.
     """
 
     image: str
@@ -91,6 +104,16 @@ class RecipeSource(_Section):
     plane: dict[int, int] = Field(default_factory=dict)
     region: tuple[tuple[int, int], tuple[int, int]] | None = None
     started: str = ""
+    channel_names: tuple[str, ...] = ()
+    channel_layers: tuple[str, ...] = ()
+    channel_axis: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what earlier versions did not know where it says nothing, so that they can read it."""
+        values: dict[str, Any] = handler(self)
+        nothing: tuple[Any, ...] = (None, (), [])
+        return {key: value for key, value in values.items() if value not in nothing or not key.startswith("channel_")}
 
 
 class _Circumstances(_Section):

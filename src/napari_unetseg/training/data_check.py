@@ -16,7 +16,8 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence, error_sentence
-from napari_unetseg.training.pair_facts import LOSSY_SUFFIXES, SPECK, PairFacts, measure_pair, read_checked
+from napari_unetseg.training.mask_faults import SPECK
+from napari_unetseg.training.pair_facts import LOSSY_SUFFIXES, PairFacts, measure_pair, read_checked
 
 THUMBNAIL_SIDE = 160
 

@@ -14,17 +14,11 @@ from numpy.typing import NDArray
 from napari_unetseg.errors import ImageError
 from napari_unetseg.image import Image
 from napari_unetseg.language import Sentence
+from napari_unetseg.training.mask_faults import find_pieces, likely_merged, torn_objects
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
-SPECK = 0.03
-"""Part of the median object's area up to which an object is a speck."""
-
 _SAMPLED_SIDE = 1024
 _MOST_PIXELS = 2**16  # values of a channel that are hashed at most
-_MERGED_AREA = 1.6
-_HOLLOW, _LEAST_HOLLOW = 4.0, 0.05
-_MOST_SUSPECTS = 60
-_TYPICAL = 40
 
 
 @dataclass(frozen=True)
@@ -139,8 +133,8 @@ def measure_pair(image: Image, mask: NDArray[np.int64]) -> PairFacts:
     if numbers.size == 1:
         areas = np.bincount(pieces.ravel())[1:]
     elif numbers.size:
-        torn = _torn(mask, pieces, numbers, areas)
-        merged = _merged(mask, numbers, areas)
+        torn = torn_objects(find_pieces(mask))
+        merged = likely_merged(mask, numbers, areas)
     return PairFacts(
         shape=image.shape,
         channels=len(image.channels_first),
@@ -200,42 +194,3 @@ def _contrast(pixels: NDArray[Any], mask: NDArray[np.int64], low: float, high: f
         return None
     grey = pixels.mean(axis=0, dtype=np.float64)
     return float((grey[objects].mean() - grey[background].mean()) / (high - low))
-
-
-def _torn(
-    mask: NDArray[np.int64], pieces: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]
-) -> tuple[int, ...]:
-    """Return the numbers of which the second largest piece is more than a speck of it."""
-    sizes = np.bincount(pieces.ravel())
-    owners = np.zeros(len(sizes), np.int64)
-    owners[pieces.ravel()] = mask.ravel()
-    of_piece = np.searchsorted(numbers, owners[1:])
-    largest, second = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), np.int64)
-    for owner, size in zip(of_piece, sizes[1:], strict=True):
-        if size > largest[owner]:
-            largest[owner], second[owner] = size, largest[owner]
-        else:
-            second[owner] = max(second[owner], size)
-    return tuple(int(number) for number in numbers[second > np.maximum(SPECK * areas, 1)])
-
-
-def _merged(mask: NDArray[np.int64], numbers: NDArray[np.int64], areas: NDArray[np.int64]) -> tuple[int, ...]:
-    """Return the numbers that are much larger than the median and, for their kind, far from convex."""
-    from skimage.measure import regionprops
-
-    large = numbers[areas > _MERGED_AREA * np.median(areas)]
-    if not large.size:
-        return ()
-    chosen = [*large[:: max(1, len(large) // _MOST_SUSPECTS)]]
-    ordinary = np.setdiff1d(numbers, large)
-    others = [*ordinary[:: max(1, len(ordinary) // _TYPICAL)]]
-    kept = np.zeros(int(numbers[-1]) + 1 if numbers[-1] < mask.size else 0, np.int64)
-    if not kept.size:
-        return ()  # numbers beyond reason, such as colours read as numbers
-    kept[[*chosen, *others]] = [*chosen, *others]
-    solidity = {region.label: float(region.solidity) for region in regionprops(kept[np.maximum(mask, 0)])}
-    usual = np.array([solidity[number] for number in others] or [1.0])
-    typical = float(np.median(usual))
-    spread = 1.48 * float(np.median(np.abs(usual - typical)))
-    least = typical - max(_LEAST_HOLLOW, _HOLLOW * spread)
-    return tuple(int(number) for number in chosen if solidity[number] < least)

@@ -279,9 +279,11 @@ def _device(result: CurrentResult) -> str:
 
 
 def _options(result: CurrentResult, *, with_first: bool) -> dict[str, Any]:
-    """Return how the second model runs: on the same channel, and with its own settings or those of the first."""
+    """Return how the second model runs: on the same channels, and with its own settings or those of the first."""
     provenance, segmentation = result.segmentation.provenance, result.segmentation
     options: dict[str, Any] = {"channel": provenance.channel, "link": segmentation.link}
+    if provenance.channels is not None:
+        options["channels"] = provenance.channels
     if with_first:
         options |= segmentation.parameters.model_dump()
         options |= {"diameter": provenance.diameter, "augment": provenance.augmented}

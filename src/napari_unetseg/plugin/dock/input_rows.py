@@ -11,10 +11,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.dock.axes_row import AxesDialog, AxesLine
+from napari_unetseg.plugin.dock.channel_box import ChannelBox
 from napari_unetseg.plugin.dock.device_box import DeviceBox
 from napari_unetseg.plugin.dock.model_box import ModelBox
 from napari_unetseg.plugin.dock.run_on_box import RunOnBox
 from napari_unetseg.plugin.layers.axes import AxisChoices
+from napari_unetseg.plugin.layers.layer_channels import LayerChannels, channels_of, plane_of_channels
 from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, shown_axes, shown_plane, shown_stack
 from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes, why_not
@@ -75,6 +77,7 @@ class Inputs(QWidget):
         self.pin.setFixedWidth(_SIDE_WIDTH)
         self.axes = AxesLine()
         self.axis_choices = AxisChoices()
+        self.channels = _narrow(ChannelBox())
         self.run_on = _narrow(RunOnBox())
         self.link = QCheckBox(tr("Link planes and time points"))
         self.link.setToolTip(tr(_LINK_TIP))
@@ -85,6 +88,7 @@ class Inputs(QWidget):
         self.device = _narrow(DeviceBox())
         self._arrange()
         self.image.currentIndexChanged.connect(self.image_changed)
+        self.channels.chosen.connect(self.image_changed)
         self.run_on.chosen.connect(self.image_changed)
         self.axes.pressed.connect(self._ask_axes)
 
@@ -130,6 +134,7 @@ class Inputs(QWidget):
         """Show how the axes of the image are read and what a run can be on; return the plane on display."""
         layer = self.layer()
         self.run_on.refresh(lambda choice: why_not(choice, self.layer(), viewer, self.axis_choices))
+        self.show_channels(viewer)
         if layer is None:
             self.axes.show_axes("")
             return None
@@ -140,6 +145,40 @@ class Inputs(QWidget):
         description = (shown_stack(layer, viewer.dims, layer_axes) if whole else plane).description
         self.axes.show_axes(" ".join([*self.unseen(viewer), description]))
         return plane
+
+    def show_channels(self, viewer: "ViewerModel") -> None:
+        """Offer the channels of the image to the model."""
+        found, package = self._channels(viewer), self.package()
+        card = None if package is None else package.card
+        self.channels.show_channels(
+            () if found is None else found.names,
+            3 if card is None else card.input_channels,
+            () if card is None else card.channel_roles,
+            beside=bool(found is not None and found.layers),
+            count_all=self.run_on.choice() is not RunOn.SELECTED,
+        )
+
+    def chosen_planes(self, viewer: "ViewerModel") -> tuple[Plane, ...]:
+        """Describe what a run is on, with the channels that are chosen; nothing is read.
+
+        Raises
+        ------
+        UnetsegError
+            If that does not apply; in words that say why.
+        """
+        layer, choice = self.layer(), self.channels.choice()
+        planes = choose_planes(self.run_on.choice(), layer, viewer, self.axis_choices)
+        found = self._channels(viewer)
+        if layer is None or choice is None or found is None or self.run_on.choice() is RunOn.SELECTED:
+            return planes
+        layer_axes = self.axis_choices.of(layer, shown_axes(layer, viewer.dims))
+        return tuple(plane_of_channels(plane, found, layer_axes, choice) for plane in planes)
+
+    def _channels(self, viewer: "ViewerModel") -> LayerChannels | None:
+        layer = self.layer()
+        if layer is None:
+            return None
+        return channels_of(layer, self.axis_choices.of(layer, shown_axes(layer, viewer.dims)), viewer.layers)
 
     def targets(self, viewer: "ViewerModel") -> list[ImageLike]:
         """Return the images that a run would be on."""
@@ -158,12 +197,18 @@ class Inputs(QWidget):
 
     def segment_options(self) -> dict[str, Any]:
         """Keyword arguments for `SegmentationService.segment`."""
-        return {"link": bool(self.link.isChecked())}
+        chosen = self.channel_options() if self.run_on.choice() is not RunOn.SELECTED else {}
+        return {"link": bool(self.link.isChecked())} | chosen
+
+    def channel_options(self) -> dict[str, Any]:
+        """Those of them that say which channels are segmented; none for what is shown."""
+        choice = self.channels.choice()
+        return {} if choice is None else {"channels": choice}
 
     def lock(self, locked: bool) -> None:
         """Grey out the choices during a run; the model's card stays open to reading."""
-        for box in (self.image, self.pin, self.axes, self.run_on, self.model, self.device, self.link):
-            box.setEnabled(not locked)
+        for box in (self.image, self.pin, self.axes, self.channels, self.run_on, self.model, self.device, self.link):
+            box.setEnabled(not locked and (box is not self.channels or self.channels.count() > 1))
 
     def _ask_axes(self) -> None:
         layer = self.layer()
@@ -181,9 +226,10 @@ class Inputs(QWidget):
         grid = form_grid(self, 4)
         rows: dict[int, tuple[str, QComboBox]] = {
             0: (mark("Image"), self.image),
-            2: (mark("Run on"), self.run_on),
-            3: (mark("Model"), self.model),
-            4: (mark("Device"), self.device),
+            2: (mark("Channels"), self.channels),
+            3: (mark("Run on"), self.run_on),
+            4: (mark("Model"), self.model),
+            5: (mark("Device"), self.device),
         }
         for row, (words, box) in rows.items():
             label = QLabel(tr(words))
@@ -193,8 +239,8 @@ class Inputs(QWidget):
             grid.addWidget(box, row, 1, 1, 1 if box in (self.image, self.model) else 2)
         grid.addWidget(self.pin, 0, 2)
         grid.addWidget(self.axes, 1, 0, 1, 3)
-        grid.addWidget(self.card, 3, 2)
-        order = (self.image, self.pin, self.axes, self.run_on, self.model, self.card, self.device)
+        grid.addWidget(self.card, 4, 2)
+        order = (self.image, self.pin, self.axes, self.channels, self.run_on, self.model, self.card, self.device)
         for first, second in pairwise(order):
             QWidget.setTabOrder(first, second)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from napari.layers import Layer
 
+from napari_unetseg.channels import is_choice
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.result_layers import ShownResult
 from napari_unetseg.plugin.parts.server_names import is_server
@@ -31,6 +32,9 @@ class RememberedSettings:
         ``"auto"``, ``"cuda"``, ``"mps"``, ``"cpu"``, or the address of a server; empty where none was chosen yet.
     server
         Address of the server that the Device box offers, whatever is chosen; empty for none.
+    channels, role_channels
+        Which channels were chosen by name, for models that see one picture and for those that want several; empty for
+        what is shown.
     labels, contours, confidence
         Which outputs are made.
     hide_older
@@ -42,6 +46,8 @@ class RememberedSettings:
     model: str = ""
     device: str = ""
     server: str = ""
+    channels: str = ""
+    role_channels: str = ""
     labels: bool = True
     contours: bool = True
     confidence: bool = False
@@ -66,6 +72,9 @@ def restore_rows(rows: Rows) -> None:
         if is_server(address):
             device.add_server(address)
     device.choose(settings.device or preferred)
+    for by_role, text in ((False, settings.channels), (True, settings.role_channels)):
+        if is_choice(text):
+            rows.inputs.channels.want(text, by_role=by_role)
     for output, box in rows.adjustments.outputs.items():
         box.setChecked(bool(getattr(settings, output)))
 
@@ -77,6 +86,8 @@ def remember(rows: Rows, result: ShownResult | None) -> None:
         return
     package = rows.inputs.package()
     changes: dict[str, Any] = {"model": "" if package is None else package.name, "device": rows.inputs.device_key()}
+    channels = rows.inputs.channels
+    changes |= {"channels": channels.wanted(by_role=False), "role_channels": channels.wanted(by_role=True)}
     changes |= {output: box.isChecked() for output, box in rows.adjustments.outputs.items()}
     for output in _REMEMBERED:
         layer = None if result is None else result.layer(output)

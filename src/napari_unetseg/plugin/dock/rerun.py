@@ -10,6 +10,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr
 from napari_unetseg.plugin.dock.rows import Rows
 from napari_unetseg.plugin.layers.axes import OTHER, LayerAxes
+from napari_unetseg.plugin.layers.layer_channels import LayerChannels, channels_of, plane_of_channels
 from napari_unetseg.plugin.layers.plane import Plane, full_resolution, plane_at, stack_at
 from napari_unetseg.plugin.layers.sources import source_among
 
@@ -42,7 +43,10 @@ def plan_rerun(
     recipe = RunRecipe.of(record)
     images = [layer for layer in layers if isinstance(layer, ImageLayer)]
     layer = source_among(record, images) or _source_layer(recipe, images, chosen)
-    return recipe, _plane(recipe, layer)
+    plane, layer_axes = _plane(recipe, layer)
+    if recipe.channels is None:
+        return recipe, plane
+    return recipe, plane_of_channels(plane, _channels(recipe, layer, layer_axes, images), layer_axes, recipe.channels)
 
 
 def device_of(recipe: "RunRecipe") -> str:
@@ -58,6 +62,7 @@ def show_recipe(rows: Rows, recipe: "RunRecipe", plane: Plane) -> None:
     rows.object_size.diameter.setValue(recipe.diameter or 0)
     rows.object_size.augment.setChecked(recipe.augment)
     rows.inputs.link.setChecked(recipe.link)
+    rows.inputs.channels.want(recipe.channels or "", by_role=rows.inputs.channels.by_role)
 
 
 def _source_layer(recipe: "RunRecipe", images: Sequence[ImageLayer], chosen: ImageLayer | None) -> ImageLayer:
@@ -73,9 +78,26 @@ def _source_layer(recipe: "RunRecipe", images: Sequence[ImageLayer], chosen: Ima
     return layer
 
 
-def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
+def _channels(
+    recipe: "RunRecipe", layer: ImageLayer, layer_axes: LayerAxes, images: Sequence[ImageLayer]
+) -> LayerChannels:
+    """Return the channels among which the run chose."""
+    source = recipe.source
+    if not source.channel_layers:
+        return channels_of(layer, layer_axes, images)
+    found = [next((image for image in images if str(image.name) == name), None) for name in source.channel_layers]
+    there = tuple(image for image in found if image is not None)
+    if len(there) < len(found):
+        gone = ", ".join(name for name, image in zip(source.channel_layers, found, strict=True) if image is None)
+        raise UnetsegError(tr("The image '{image}' is gone. Open it again, or choose another.").format(image=gone))
+    return LayerChannels(source.channel_names, there)
+
+
+def _plane(recipe: "RunRecipe", layer: ImageLayer) -> tuple[Plane, LayerAxes]:
     source = recipe.source
     letters = source.axes.removesuffix("C") if source.rgb else source.axes
+    # Which channels were chosen is said by name; the place of the slider among them is in `source.plane`.
+    letters = letters if recipe.channels is None else letters.replace("C", "")
     shape = full_resolution(layer).shape
     fits = layer.ndim == len(letters) + len(source.plane) and layer.rgb == source.rgb
     if not fits or any(at >= shape[axis] for axis, at in source.plane.items()):
@@ -87,8 +109,10 @@ def _plane(recipe: "RunRecipe", layer: ImageLayer) -> Plane:
     # The one axis beside a stack is that of its channels; beside a plane nothing depends on what axes mean.
     extra_axis = "C" if stack else OTHER
     roles = [extra_axis if axis in source.plane else next(rest) for axis in range(layer.ndim)]
+    if source.channel_axis in source.plane:
+        roles[source.channel_axis] = "C"
     known = tuple(role if role in "TZCYX" else OTHER for role in roles)
     layer_axes = LayerAxes(known, tuple(role or f"axis {axis}" for axis, role in enumerate(known)))
     if stack:
-        return stack_at(layer, source.plane, layer_axes)
-    return plane_at(layer, source.plane, layer_axes, source.region)
+        return stack_at(layer, source.plane, layer_axes), layer_axes
+    return plane_at(layer, source.plane, layer_axes, source.region), layer_axes

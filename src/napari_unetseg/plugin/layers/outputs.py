@@ -30,9 +30,12 @@ def result_record(provenance: "Provenance", plane: Plane) -> dict[str, Any]:
     region: dict[str, Any] = {}
     if plane.region is not None:
         region = {"region": [list(span) for span in plane.region], "plane_size": list(plane.size)}
+    channels: dict[str, Any] = {}
+    if plane.channel_names:
+        channels = {name: getattr(plane, name) for name in ("channel_names", "channel_layers", "channel_axis")}
     record = provenance.as_dict()
     remember_source(record, plane.source)
-    return record | {"plane": dict(plane.index), AXES_KEY: list(plane.known_roles)} | region
+    return record | {"plane": dict(plane.index), AXES_KEY: list(plane.known_roles)} | region | channels
 
 
 def fresh_names(image: str, outputs: Collection[Output], taken: Collection[str]) -> dict[Output, str]:

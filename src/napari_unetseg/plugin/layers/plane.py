@@ -50,6 +50,12 @@ class Plane:
         was read that way.
     place
         Which plane of several and which region of it, for the user's eyes; empty where the image is no more than that.
+    channel_names
+        What all channels are called, where it is read with some of them; see `layer_channels`.
+    channel_layers
+        Names of the layers that hold one each; empty where they lie along an axis of the layer.
+    channel_axis
+        That axis; None where there is none.
     """
 
     name: str
@@ -64,6 +70,9 @@ class Plane:
     size: tuple[int, int] = (0, 0)
     known_roles: tuple[str, ...] = ()
     place: str = ""
+    channel_names: tuple[str, ...] = ()
+    channel_layers: tuple[str, ...] = ()
+    channel_axis: int | None = None
 
 
 def shown_plane(
@@ -119,6 +128,17 @@ def plane_at(layer: ImageLike, places: Mapping[int, int], layer_axes: LayerAxes,
 def stack_at(layer: ImageLike, places: Mapping[int, int], layer_axes: LayerAxes) -> Plane:
     """Describe all planes of a layer, of the channel at its place among `places`; see `plane_at`."""
     return _select(layer, places, layer_axes, layer_axes.stack, None)
+
+
+def place_of(plane: Plane, layer_axes: LayerAxes, channels: str) -> tuple[str, str]:
+    """Return how a plane is read and where it lies, as of `Plane`, in which these words say which channels it has."""
+    layer, data = plane.source, full_resolution(plane.source)
+    index = {axis: at for axis, at in plane.index.items() if axis != layer_axes.channel}
+    scale, _ = pixel_size(_transform(layer, {}, layer_axes.plane, None), layer_axes.plane)
+    symbol = f"{layer.units[layer_axes.plane[0]]:~P}" if scale else ""
+    description = _describe(layer, data, layer_axes, index, scale, symbol)
+    place = _place(data, layer_axes, index, plane.region)
+    return f"{channels} · {description}", ", ".join(filter(None, (channels, place)))
 
 
 def shown_axes(layer: ImageLike, dims: ViewerDims) -> tuple[int, int]:
@@ -249,7 +269,7 @@ def _position(data: LayerArray, layer_axes: LayerAxes, index: Mapping[int, int])
             place = tr("{axis} {number} of {count}")
             name, count = layer_axes.names[axis], data.shape[axis]
             words[axis] = place.format(axis=name, number=index[axis] + 1, count=count)
-    if (channel := layer_axes.channel) is not None:
+    if (channel := layer_axes.channel) is not None and channel in index:
         place = tr("channel {number} of {count}")
         words[channel] = place.format(number=index[channel] + 1, count=data.shape[channel])
     return words

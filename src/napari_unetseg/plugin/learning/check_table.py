@@ -75,12 +75,18 @@ class CheckTable(QTableWidget):
                 said.setData(Qt.ItemDataRole.DecorationRole, patch)
             said.setToolTip(remarks or self.toolTip())
             name.setToolTip(name.text())
+            name.setData(Qt.ItemDataRole.UserRole, pair.name)
             for column, item in enumerate((picture, name, said)):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
                 self.setItem(at, column, item)
         for at in range(len(rows)):
             self.resizeRowToContents(at)
             self.setRowHeight(at, max(self.rowHeight(at), PICTURE + 6))
+
+    def name_of(self, row: int) -> str:
+        """Return the name of the pair in a row."""
+        item = self.item(row, 1)
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
 
     def use_theme(self, theme: "Theme") -> None:
         """Take the colours of a napari theme."""

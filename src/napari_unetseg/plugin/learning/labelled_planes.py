@@ -1,7 +1,7 @@
 """Labels of a viewer with the image that they lie on: what a model can learn from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +9,13 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_unetseg.channel_selection import recorded_channels
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.image import Image
+from napari_unetseg.language import tr
 from napari_unetseg.layer_style import AXES_KEY, METADATA_KEY, PREVIEW_KEY
 from napari_unetseg.plugin.layers.axes import LayerAxes, guess, is_complete, names_of_axes
+from napari_unetseg.plugin.layers.layer_channels import LayerChannels, channels_of, plane_of_channels
 from napari_unetseg.plugin.layers.napari_types import ImageLike, LayerArray
 from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution, plane_at, shown_axes
 from napari_unetseg.plugin.layers.result_layers import EDITED_KEY, unwrapped
@@ -43,6 +47,8 @@ class LabelledPlane:
         Which of the labels lie in the plane.
     place
         Which plane of several it is, for people; empty where there is one.
+    channels
+        Those among which the run that made the labels chose by name; None where it did not, or they are gone.
     """
 
     labels: Labels
@@ -52,6 +58,7 @@ class LabelledPlane:
     region: Region
     key: tuple[int | slice, ...]
     place: str
+    channels: LayerChannels | None = None
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -76,7 +83,17 @@ class LabelledPlane:
         if part is not None:
             (first, last), (west, east) = part
             region = ((top + first, top + last), (left + west, left + east))
-        return plane_at(self.image, self.places, self.axes, region)
+        plane, choice = plane_at(self.image, self.places, self.axes, region), self.record.get("channels")
+        if choice is None:
+            return plane
+        if self.channels is None:
+            raise UnetsegError(
+                tr("The layers of the channels {channels} are gone. Open them again, or choose other labels.").format(
+                    channels=choice
+                )
+            )
+        whole = plane_of_channels(plane, self.channels, self.axes, choice)
+        return replace(whole, read=lambda: recorded_channels(whole.read(), None, choice))
 
     @property
     def channel(self) -> int | None:
@@ -139,8 +156,24 @@ def _labelled_plane(layer: Labels, viewer: "ViewerModel") -> LabelledPlane | Non
         places={axis: offset[axis] + at for axis, at in index.items()},
         region=region,
         key=tuple(index.get(axis, slice(None)) for axis in range(layer.ndim)),
+        channels=_channels(image, axes, record, viewer),
         place=" ".join(_places(axes, others, image, {axis: offset[axis] + at for axis, at in index.items()})),
     )
+
+
+def _channels(
+    image: ImageLike, axes: LayerAxes, record: Mapping[str, Any], viewer: "ViewerModel"
+) -> LayerChannels | None:
+    """Return the channels among which a run chose; None where it did not, or they are gone."""
+    if record.get("channels") is None:
+        return None
+    names = record.get("channel_layers", ())
+    if not names:
+        return channels_of(image, axes, ())
+    images = {str(layer.name): unwrapped(layer) for layer in viewer.layers if isinstance(layer, ImageLayer)}
+    if not set(names) <= set(images):
+        return None
+    return LayerChannels(tuple(record["channel_names"]), tuple(images[name] for name in names))
 
 
 def _places(axes: LayerAxes, others: Sequence[int], image: ImageLike, at: Mapping[int, int]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from napari_unetseg.language import tr
 from napari_unetseg.plugin.layers.current_result import FindResult
 from napari_unetseg.plugin.learning.improving import Improving
 from napari_unetseg.plugin.learning.learning_panel import LearningPanel
+from napari_unetseg.plugin.learning.mask_dialog import MaskDialog
 from napari_unetseg.plugin.learning.run_shown import RunShown
 from napari_unetseg.plugin.learning.train_form import ChooseFolder, choose_folder
 from napari_unetseg.plugin.learning.training_anew import TrainingAnew
@@ -122,6 +123,9 @@ class Learning(QObject):
         self.shown = RunShown(self._viewer, panel, self._models, self._process, self)
         self.improving = Improving(self._viewer, panel, self._find_result, self._models, self.shown, self)
         self.anew = TrainingAnew(self._viewer, panel, self._find_result, self.shown, self)
+        self.masks = MaskDialog(self._viewer, self._choose, panel)
+        self.masks.train_requested.connect(panel.train.take_folder)
+        panel.train.masks_requested.connect(self._check_masks)
         self.shown.model_made.connect(self.model_made)
         self.shown.run_requested.connect(self.run_requested)
         panel.closed.connect(self._on_closed)
@@ -129,6 +133,14 @@ class Learning(QObject):
         self._viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         return panel
+
+    def _check_masks(self) -> None:
+        """Open the window that looks for faults in masks, on those to train on."""
+        folder = self.panel.train.data_folder() if self.panel is not None else None
+        self.masks.show()
+        self.masks.raise_()
+        if folder is not None:
+            self.masks.check(folder / "masks" if (folder / "masks").is_dir() else folder)
 
     def _on_tab(self, event: Any = None) -> None:
         """Look at images to train on only once somebody wants to."""

@@ -56,6 +56,7 @@ TRAIN_TIP = mark(
     "Train a new model on these images, in the background. Some of them are held back, to tell how good it is."
 )
 CHECK_TIP = mark("What was found in each image. Rows with a remark should be looked at before training.")
+CHECK_MASKS_TIP = mark("Looks for specks, holes, several pieces and other faults in masks, and mends copies of them.")
 CHECK_COLUMNS = (mark("Picture"), mark("Image"), mark("Remarks"))
 CHECKING = mark("Looking at the images...")
 NO_FOLDER = mark("Choose a folder with 'images' and 'masks' of the same names.")

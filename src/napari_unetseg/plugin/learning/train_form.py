@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import QSettings, QTimer, Signal
+from qtpy.QtCore import QSettings, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -54,7 +54,7 @@ class TrainForm(QWidget):
         Other images were chosen, which have to be looked at.
     changed
         Something else was chosen.
-    run_requested, copy_requested
+    run_requested, copy_requested, masks_requested
         A button was pressed.
     """
 
@@ -62,6 +62,7 @@ class TrainForm(QWidget):
     changed = Signal()
     run_requested = Signal()
     copy_requested = Signal()
+    masks_requested = Signal()
 
     def __init__(self, choose: ChooseFolder = choose_folder, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,6 +77,7 @@ class TrainForm(QWidget):
         self.minutes = minutes_box(_MINUTES)
         self.title = QLineEdit()
         self.train, self.copy = QPushButton(tr("Train")), QPushButton(tr("Copy as command line"))
+        self.check_masks = QPushButton(tr("Check masks..."))
         self._suggested = ""
         self._objects_chosen = False
         self._typing = QTimer(self)
@@ -107,6 +109,12 @@ class TrainForm(QWidget):
         """Choose what the masks are fit for, until the user chooses."""
         if not self._objects_chosen:
             self.objects.setCurrentIndex(self.objects.findData(objects))
+
+    def take_folder(self, folder: Path) -> None:
+        """Train on a folder from now on."""
+        self.source.setCurrentIndex(_FOLDER)
+        self.folder.setText(str(folder))
+        self.folder_named()
 
     def offer_last_folder(self) -> None:
         """Fill in the folder of last time, where none is named."""
@@ -177,6 +185,7 @@ class TrainForm(QWidget):
         self.title.textChanged.connect(self.changed)
         self.train.clicked.connect(self.run_requested)
         self.copy.clicked.connect(self.copy_requested)
+        self.check_masks.clicked.connect(self.masks_requested)
 
     def _arrange(self) -> None:
         for title in (tr("A folder"), tr("Open labels")):
@@ -193,6 +202,7 @@ class TrainForm(QWidget):
             (self.network, words.SIZE_TIP),
             (self.title, words.NAME_TIP),
             (self.findings, words.CHECK_TIP),
+            (self.check_masks, words.CHECK_MASKS_TIP),
         )
         for widget, tip in explained:
             widget.setToolTip(tr(tip))
@@ -212,6 +222,7 @@ class TrainForm(QWidget):
         found.setSpacing(6)
         for row in (self.source, self._pages, self.findings, self.table):
             found.addWidget(row)
+        found.addWidget(self.check_masks, alignment=Qt.AlignmentFlag.AlignLeft)
         rows = QWidget()
         fill_form(
             rows,

@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Image as ImageLayer
 
 from napari_unetseg.image import TRIAL_SIDE, Image
 from napari_unetseg.language import tr
-from napari_unetseg.layer_style import METADATA_KEY
 from napari_unetseg.plugin.layers.axes import LayerAxes
+from napari_unetseg.plugin.layers.layer_channels import channels_of, layers_beside
 from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.plane import Plane, Region, full_resolution
 from napari_unetseg.postprocessing.blocks import middle_span
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-_PLACED_BY = ("scale", "translate", "rotate", "shear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +80,10 @@ def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -
     region = rows, columns
     channel = layer_axes.channel
     if channel is not None and shape[channel] > 1:
+        names = channels_of(layer, layer_axes, ()).names
         return [
             ChannelSource(
-                tr("channel {number}").format(number=place + 1),
+                tr("channel {number}").format(number=place + 1) if names[place] == str(place) else names[place],
                 layer,
                 channel,
                 place,
@@ -95,7 +93,7 @@ def sources_of(plane: Plane, layer_axes: LayerAxes, layers: "Iterable[Layer]") -
             )
             for place in range(shape[channel])
         ]
-    alike = [other for other in layers if _is_channel_beside(layer, other)]
+    alike = layers_beside(layer, layers)
     every: list[ImageLike] = alike if len(alike) > 1 else [layer]
     return [
         ChannelSource(str(one.name) * (len(every) > 1), one, None, None, plane.index, region, axes) for one in every
@@ -111,17 +109,3 @@ def _middle(span: tuple[int, int]) -> tuple[int, int]:
     first, last = span
     part = middle_span(last - first, TRIAL_SIDE)
     return first + part.start, first + part.stop
-
-
-def _is_channel_beside(layer: ImageLike, other: "Layer") -> bool:
-    """Tell whether a layer is the given one, or another channel of the same image."""
-    if not isinstance(other, ImageLayer) or METADATA_KEY in other.metadata:
-        return False
-    if other == layer:
-        return True
-    return (
-        not (other.rgb or layer.rgb)
-        and full_resolution(other).shape == full_resolution(layer).shape
-        and all(np.array_equal(getattr(other, name), getattr(layer, name)) for name in _PLACED_BY)
-        and np.array_equal(other.affine.affine_matrix, layer.affine.affine_matrix)
-    )

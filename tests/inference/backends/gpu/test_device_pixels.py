@@ -13,7 +13,7 @@ from napari_unetseg.inference.backends.gpu import device_pixels
 from napari_unetseg.inference.backends.gpu.device_pixels import DevicePixels, can_upload, host_tensor
 from napari_unetseg.inference.normalisation import IntensityRanges, Normalised, normalise
 from napari_unetseg.inference.tiling.exact import mirrored
-from napari_unetseg.zoo.card import IMAGENET, MeanStd, MinMax, Percentile
+from napari_unetseg.zoo.card import IMAGENET, Linear, MeanStd, MinMax, Percentile, ZScore
 
 INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64]
 DTYPES = [np.bool_, *INTEGERS, np.float16, np.float32, np.float64]
@@ -180,3 +180,13 @@ def test_images_beyond_what_apple_s_library_counts_are_left_to_the_host():
     large = np.broadcast_to(np.zeros(1, np.uint8), (1, 2**16, 2**15))
     assert not can_upload(raw_of(large), "mps")
     assert can_upload(raw_of(large), "cuda")
+
+
+@pytest.mark.usefixtures("bytes_in_table")
+@pytest.mark.parametrize(
+    "kind", [ZScore(per_channel=True, clip=(-1, 2)), Linear(gain=(1, 3), offset=(0, -2)), MinMax(clip=(0.25, 0.5))]
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stains_within_limits_are_those_of_the_host(dtype, kind):
+    pixels = normalise(Image(some_pixels(dtype, (2, 21, 18)), "CYX"), kind, 2)
+    same_bits(pixels, mirrored(21, 24), mirrored(18, 20))
