@@ -25,6 +25,7 @@ from napari_unetseg import samples
 from napari_unetseg.errors import ModelError
 from napari_unetseg.image import Image
 from napari_unetseg.inference.backends.onnx_export import Exported
+from napari_unetseg.networks import build
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.service import bioimageio_export as exporting
 from napari_unetseg.service.bioimageio_export import ExportedPackage, export_bioimageio
@@ -32,6 +33,7 @@ from napari_unetseg.zoo.bioimageio.export import CARD_KEY, CONFIG_KEY, FILES, LI
 from napari_unetseg.zoo.bioimageio.operations import apply_operations
 from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import ModelPackage, find_model, read_package
 
 BUNDLED = ("nuclei", "cells", "nails", "spheroids")
@@ -207,6 +209,41 @@ def test_a_sample_is_the_test_picture_and_the_cover(bright, without_onnx, square
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         taken = np.load(io.BytesIO(archive.read(FILES.test_input)))
     assert set(np.unique(taken)) == {0, 4000, 5000, 6000}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input_channels": 1, "normalisation": {"kind": "min_max"}},
+        {"input_channels": 2, "channel_roles": ("nucleus", "cytoplasm")},
+        {"input_channels": 3, "normalisation": {"kind": "mean_std", "mean": [0.4], "std": [0.2]}},
+        {"input_channels": 3, "image_size": (64, 96)},
+        {"input_channels": 3, "outputs": [{"name": "foreground", "activation": "sigmoid"}]},
+    ],
+)
+def test_models_of_every_kind_of_input_and_output_come_back(fields, without_onnx, tmp_path):
+    arguments = {"in_channels": fields["input_channels"], "out_channels": 1, "features": [2, 4]}
+    known = {
+        "name": "drawn_by_lot",
+        "display_name": "By lot!",
+        "description": "Weights drawn by lot.",
+        "architecture": {"name": "unet", "arguments": arguments},
+        "outputs": [{"name": "foreground"}],
+        "decoder": "threshold",
+        "licence": "MIT",
+    }
+    torch.manual_seed(1)
+    state = build("unet", arguments).state_dict()
+    if "outputs" in fields:  # what this network gives is a probability only by its bias
+        state["final_conv.bias"] += 0.5
+    write_package(tmp_path / "drawn_by_lot", known | fields, state)
+    model = read_package(tmp_path / "drawn_by_lot", "path")
+    export_bioimageio(model, tmp_path / "a.zip", authors=("us",))
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert yaml.safe_load(archive.read("bioimageio.yaml"))["name"] == "By lot"
+    back = convert_bioimageio(tmp_path / "a.zip", tmp_path / "back").model
+    assert back.card == model.card
+    assert back.weights.read_bytes() == model.weights.read_bytes()
 
 
 def with_card(package: ModelPackage, **fields: object) -> ModelPackage:

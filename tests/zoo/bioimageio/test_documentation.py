@@ -54,6 +54,7 @@ def test_the_page_says_what_the_card_says(make_card):
     ("fields", "words"),
     [
         ({}, "repeated three times"),
+        ({}, "near its edges"),
         ({"input_channels": 1}, "the mean of red, green and blue"),
         ({"normalisation": {"kind": "mean_std", "mean": [0.5], "std": [0.2]}}, "images of 8 bits"),
         ({"image_size": (128, 128)}, "stretched to 128 x 128 pixels"),

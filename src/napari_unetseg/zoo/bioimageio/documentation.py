@@ -94,6 +94,11 @@ def _unsaid(card: ModelCard) -> Iterator[str]:
             "The network takes statistics from all that it sees, so that windows and the whole image differ. Show it "
             "the whole image, or windows of about 1,024 pixels, blended where they overlap."
         )
+    else:
+        yield (
+            "Here nothing is added around an image. Programs that mirror it outwards by the halo give slightly other "
+            "probabilities near its edges."
+        )
     if card.object_sizes:
         least, most = card.object_sizes
         yield (
