@@ -3,9 +3,11 @@
 import pytest
 import typer
 import yaml
+from tests.zoo.bioimageio.conftest import zoo_package
 
 from napari_unetseg.cli.convert_command import parse_size
 from napari_unetseg.zoo import conversion
+from napari_unetseg.zoo.registry import read_package
 
 
 @pytest.fixture
@@ -70,3 +72,32 @@ def test_a_check_that_fails_is_an_error(call, source, tmp_path, monkeypatch):
     run = call("convert", source, "-o", tmp_path / "mine", "--check")
     assert run.exit_code == 1
     assert "differ from those of the checkpoint by up to 0.25" in run.stderr
+
+
+def test_a_package_of_the_zoo_becomes_a_model(call, tmp_path):
+    folder = zoo_package(tmp_path / "given", ["nucleus", "boundary"])
+    result = call("convert", folder, "-o", tmp_path / "mine")
+    assert result.exit_code == 0, result.output
+    assert "Nuclei of somebody (BioImage Model Zoo, format 0.5.4)" in result.output
+    assert "made by   Ada Maker; licence MIT" in result.output
+    assert "outputs   nucleus = foreground, boundary = boundary" in result.output
+    assert "check     On the package's own test image probabilities differ by" in result.output
+    assert read_package(tmp_path / "mine", "path").card.display_name == "Nuclei of somebody"
+
+
+def test_what_a_package_does_not_say_is_asked_for(call, tmp_path):
+    folder = zoo_package(tmp_path / "given", ["a", "b"])
+    words = ["convert", folder / "rdf.yaml", "-o", tmp_path / "mine"]
+    result = call(*words)
+    assert result.exit_code == 1
+    assert "--outputs foreground,boundary" in result.output
+    assert call(*words, "--outputs", "boundary,foreground").exit_code == 0
+    assert read_package(tmp_path / "mine", "path").card.heads == ("boundary", "foreground")
+
+
+def test_a_package_keeps_the_type_of_its_weights(call, tmp_path):
+    folder = zoo_package(tmp_path / "given", ["nucleus"])
+    run = call("convert", folder, "-o", tmp_path / "mine", "--dtype", "float16")
+    assert run.exit_code == 1
+    assert "--dtype is for checkpoints" in run.output
+    assert not (tmp_path / "mine").exists()

@@ -1,10 +1,14 @@
 import pytest
+from tests.zoo.bioimageio.conftest import zoo_package
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service.packages import find_configured
+from napari_unetseg.zoo.bioimageio import package_cache
+from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.card import MeanStd, Percentile
+from napari_unetseg.zoo.registry import find_model
 
 
 @pytest.fixture
@@ -94,3 +98,26 @@ def test_preprocessing_that_does_not_fit_the_network_is_an_error(checkpoints, pu
     torch.save(UNet(1, 1, (4, 8)).state_dict(), checkpoints / "best.pth")
     with pytest.raises(ModelError, match=r"best\.pth: what is set under unet\.preprocessing does not fit"):
         find(model={"checkpoint_dir": checkpoints}, preprocessing={"normalize": True})
+
+
+def test_a_package_of_the_zoo_is_converted_once_and_kept_until_it_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_cache, "package_folder", lambda: tmp_path / "cache")
+    folder = zoo_package(tmp_path / "given", ["nucleus", "boundary"])
+    made = []
+    monkeypatch.setattr(
+        package_cache, "convert_bioimageio", lambda *a, **k: made.append(1) or convert_bioimageio(*a, **k)
+    )
+    first = find(folder)
+    assert first.card.heads == ("foreground", "boundary")
+    assert first.path.is_relative_to(tmp_path / "cache")
+    assert find(folder / "rdf.yaml") == first
+    assert len(made) == 1
+    (folder / "rdf.yaml").write_text((folder / "rdf.yaml").read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert find(folder) != first
+    assert len(made) == 2
+
+
+def test_what_takes_models_of_our_own_says_to_convert_a_package_first(tmp_path):
+    folder = zoo_package(tmp_path / "given", ["nucleus"])
+    with pytest.raises(ModelError, match=r"package of the BioImage Model Zoo\. Convert it first"):
+        find_model(folder)

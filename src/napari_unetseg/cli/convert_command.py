@@ -120,10 +120,14 @@ def convert_command(
     if image_size is not None:
         changes["image_size"] = parse_size(image_size)
     with plain_errors():
+        from napari_unetseg.errors import ParameterError
         from napari_unetseg.zoo.bioimageio.package import is_bioimageio
         from napari_unetseg.zoo.card import CARD_FILE
 
-        if is_bioimageio(checkpoint):
+        is_package = is_bioimageio(checkpoint)
+        if (is_package or checkpoint.is_dir()) and dtype is not Dtype.FLOAT32:
+            raise ParameterError(f"{checkpoint}: --dtype is for checkpoints; models and packages keep theirs.")
+        if is_package:
             _convert_package(
                 checkpoint, output, changes, outputs, consent=allow_foreign_network, keep_different=keep_different
             )

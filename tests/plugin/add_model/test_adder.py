@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton
+from tests.zoo.bioimageio.conftest import zoo_package
 
 from napari_unetseg.networks import UNet
 from napari_unetseg.plugin.add_model import model_words as words
@@ -25,16 +26,6 @@ from napari_unetseg.zoo.card import IMAGENET, Architecture, MinMax, Percentile
 from napari_unetseg.zoo.published import PUBLISHED
 from napari_unetseg.zoo.registry import ModelPackage, find_model, list_models
 from napari_unetseg.zoo.user_models import Candidate, examine
-from tests.zoo.bioimageio.conftest import (
-    SCALE_RANGE,
-    answer_to,
-    described_0_5,
-    picture,
-    sigmoid,
-    unet,
-    write_description,
-    write_files,
-)
 
 Open = Callable[..., SegmentationWidget]
 
@@ -448,10 +439,3 @@ def test_a_network_of_others_is_added_once_it_is_trusted(qtbot: Any, tmp_path: P
     dialog.consent.click()
     assert dialog.add.isEnabled()
     assert dialog.consents
-
-
-def zoo_package(folder: Path, names: list[str]) -> Path:
-    network, pixels = unet(len(names)), picture()
-    low, high = np.percentile(pixels, [1, 99])
-    write_files(folder, network, pixels, sigmoid(answer_to(network, (pixels - low) / (high - low + 1e-6))))
-    return write_description(folder, described_0_5(folder, [SCALE_RANGE], [{"id": "sigmoid"}], names))

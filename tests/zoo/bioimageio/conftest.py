@@ -1,7 +1,7 @@
 """Packages of the BioImage Model Zoo, in the form that the zoo's own tools write them."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -165,18 +165,22 @@ def write_description(folder: Path, description: Mapping[str, Any], name: str = 
 SCALE_RANGE = {"id": "scale_range", "kwargs": {"axes": ["y", "x"], "min_percentile": 1.0, "max_percentile": 99.0}}
 
 
+def zoo_package(folder: Path, names: Sequence[str], edit: Edit | None = None) -> Path:
+    """Write a package whose network is a U-Net, with a halo and scale_range; `edit` changes its description."""
+    network, pixels = unet(len(names)), picture()
+    low, high = np.percentile(pixels, [1, 99])
+    write_files(folder, network, pixels, sigmoid(answer_to(network, (pixels - low) / (high - low + 1e-6))))
+    description = described_0_5(folder, [deepcopy(SCALE_RANGE)], [{"id": "sigmoid"}], list(names))
+    if edit is not None:
+        edit(description)
+    return write_description(folder, description)
+
+
 @pytest.fixture
 def write_zoo_package(tmp_path: Path) -> WritePackage:
-    """Write a package whose network is a U-Net, with a halo and scale_range; `edit` changes its description."""
+    """Write packages in the test's folder; see `zoo_package`."""
 
     def write(edit: Edit | None = None, names: tuple[str, ...] = ("nucleus", "boundary"), where: str = "given") -> Path:
-        folder = tmp_path / where
-        network, pixels = unet(len(names)), picture()
-        low, high = np.percentile(pixels, [1, 99])
-        write_files(folder, network, pixels, sigmoid(answer_to(network, (pixels - low) / (high - low + 1e-6))))
-        description = described_0_5(folder, [deepcopy(SCALE_RANGE)], [{"id": "sigmoid"}], list(names))
-        if edit is not None:
-            edit(description)
-        return write_description(folder, description)
+        return zoo_package(tmp_path / where, names, edit)
 
     return write

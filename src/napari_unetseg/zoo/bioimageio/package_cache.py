@@ -37,7 +37,10 @@ def cached_package(path: Path, answer: Answer) -> ModelPackage:
         If the cache cannot be written.
     """
     key = _key(path)
-    name = as_name(path.stem if path.is_file() and path.suffix.lower() == ZIP else path.absolute().name)
+    if path.suffix.lower() == ZIP and path.is_file():
+        name = as_name(path.stem)
+    else:
+        name = as_name((path if path.is_dir() else path.parent).absolute().name)
     folder = package_folder() / key[:16] / name
     if (folder / CARD_FILE).exists():
         return read_package(folder, "path")
