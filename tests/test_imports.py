@@ -17,7 +17,7 @@ PACKAGE = "napari_unetseg"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 PLAIN = {"callbacks", "image", "errors", "language", "layer_style", "probability_maps", "cores"}
-PLAIN |= {"bounded_text", "lazy_array", "printable"}
+PLAIN |= {"bounded_text", "channel_selection", "channels", "lazy_array", "printable"}
 BESIDE = PLAIN | {"postprocessing", "io"}
 OPTIONS = {"segment_options", "signatures"}
 MAY_IMPORT = {
@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "printable": set[str](),
     "image": {"errors", "language", "lazy_array"},
     "lazy_array": {"errors", "language"},
+    "channels": {"errors", "language"},
+    "channel_selection": {"channels", "errors", "image", "language", "lazy_array"},
     "probability_maps": {"errors", "language"},
     "cores": set[str](),
     "bounded_text": set[str](),
@@ -97,6 +99,8 @@ TORCH_ROOMS = (
     "networks",
     "inference",
     "training",
+    "service.bioimageio_export",
+    "service.package_check",
     "service.calibrating",
     "service.loaded_model",
     *(f"zoo.{name}" for name in ("conversion", "checkpoints", "import_checkpoint", "network_loading")),

@@ -118,7 +118,7 @@ def test_a_plug_in_that_is_missing_is_named(bioio: type[StandIn], tmp_path: Path
 def test_bioio_that_is_missing_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bioio", None)
     with pytest.raises(
-        ImageError, match=r"a\.oir: OIR files need one more package.*pip install bioio bioio-bioformats"
+        ImageError, match=r"a\.oir: OIR files need one more package.*pip install \"napari-unetseg\[bioformats\]\""
     ):
         read_image(path)
 

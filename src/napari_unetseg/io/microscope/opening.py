@@ -60,7 +60,7 @@ _READERS: dict[str, _Reader] = {
     **dict.fromkeys(MRC_SUFFIXES, _Reader("MRC", "mrc", "open_mrc", "mrcfile", '"napari-unetseg[mrc]"')),
     **dict.fromkeys(DICOM_SUFFIXES, _Reader("DICOM", "dicom", "open_dicom", "pydicom", '"napari-unetseg[dicom]"')),
     **{
-        suffix: _Reader(suffix[1:].upper(), "bioio_files", "open_with_bioio", "bioio", "bioio bioio-bioformats")
+        suffix: _Reader(suffix[1:].upper(), "bioio_files", "open_with_bioio", "bioio", '"napari-unetseg[bioformats]"')
         for suffix in BIOIO_SUFFIXES
     },
 }
