@@ -328,7 +328,7 @@ class ResultStore:
             If the journal cannot be written.
         """
         message = one_line(error)
-        for named in (address(current.file), short_name(current.file)):
+        for named in (address(current.file), short_name(current.file), split_scene_path(current.file)[0]):
             message = message.removeprefix(printable(f"{named}: "))
         earlier = self._journal(current.file).record(current.file)
         before: dict[str, Any] = earlier.model_dump(include={"results", "written", "labels"}) if earlier else {}
