@@ -39,6 +39,18 @@ from napari_unetseg.zoo.registry import ModelPackage, find_model, read_package
 BUNDLED = ("nuclei", "cells", "nails", "spheroids")
 SAMPLE_OF = {"nails": "hand"}
 FOREIGN = {"name": "torchscript", "arguments": {"in_channels": 3, "out_channels": 2}}
+VALIDATOR = "bioimageio.spec==0.5.14.3"
+"""The zoo's validator alone, which needs little else and installs in seconds."""
+VALIDATE = """
+import json, sys
+from bioimageio.spec import load_description
+
+description = load_description(sys.argv[1])
+found = description.validation_summary
+print("ANSWER" + json.dumps([
+    type(description).__name__, found.status, [error.msg for part in found.details for error in part.errors]
+]))
+"""
 PINS = ("bioimageio.core==0.11.0", "bioimageio.spec==0.5.12.0", "pydantic==2.11.10")
 """Those of the zoo's tools that work together: with pydantic 2.14 `bioimageio.spec` reads no model."""
 
@@ -291,16 +303,27 @@ def test_names_of_licences_are_spdx_identifiers():
 # What the zoo's own tools say, in an environment of their own.
 
 
-@pytest.fixture(scope="module")
-def zoo_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Interpreter of an environment with the zoo's own tools, which has torch and ONNX Runtime from this one."""
-    folder = tmp_path_factory.mktemp("zoo-tools")
+def environment(folder: Path, *pins: str) -> tuple[Path, Path]:
+    """Make an environment of its own; return its interpreter and the folder of its packages."""
     venv.create(folder, with_pip=True)
     places = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
     python = Path(places["scripts"]) / ("python.exe" if sys.platform == "win32" else "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True, capture_output=True)
-    (Path(places["purelib"]) / "zz_beside.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *pins], check=True, capture_output=True)
+    return python, Path(places["purelib"])
+
+
+@pytest.fixture(scope="module")
+def zoo_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Interpreter of an environment with the zoo's own tools, which has torch and ONNX Runtime from this one."""
+    python, packages = environment(tmp_path_factory.mktemp("zoo-tools"), *PINS)
+    (packages / "zz_beside.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
     return python
+
+
+def test_the_official_validator_finds_no_fault(exported, tmp_path):
+    python, _ = environment(tmp_path / "validator", VALIDATOR)
+    run = subprocess.run([python, "-c", VALIDATE, exported.path], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout.rpartition("ANSWER")[2]) == ["ModelDescr", "valid-format", []]
 
 
 @pytest.fixture(scope="module")
