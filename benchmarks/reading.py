@@ -11,7 +11,8 @@ system: what is compared is the work, not the disk.
 They take turns. ``pace`` is the library's median time for the whole series divided by ours. ``peak_planes`` is the most
 memory that a process held which did nothing but read the series our way (VmHWM, so Linux only), less what it had
 before, in planes; ``library_peak_planes`` the same of the library's loop. There the C library gives back at once what
-was freed (MALLOC_MMAP_THRESHOLD_), of which it may keep some planes else. ``same`` is whether both gave the same pixels.
+was freed (MALLOC_MMAP_THRESHOLD_), of which it may keep some planes else. ``same`` is whether both gave the same
+pixels.
 """
 
 import argparse

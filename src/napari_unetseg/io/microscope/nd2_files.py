@@ -171,8 +171,8 @@ class _Pixels:
     @property
     def missing(self) -> int:
         """How many frames were never recorded: nd2 gives zeros for them."""
-        recorded = self._frames.recorded
-        return 0 if recorded is None else sum(int(number) not in recorded for number in self._numbers.flat)
+        places = self._frames.places
+        return 0 if places is None else sum(int(number) not in places for number in self._numbers.flat)
 
     def _plane(self, index: tuple[int, ...], part: tuple[slice, ...]) -> NDArray[Any]:
         if self._rgb:
@@ -196,8 +196,14 @@ class _Frames:
             channels = attributes.channelCount or 1
             components = attributes.componentCount // channels
             self.shape = int(attributes.heightPx), int(attributes.widthPx or 1), channels, components
-            least = 0 if attributes.compressionType else self.shape[0] * int(attributes.widthBytes or 0)
-            self.recorded = None if self._file.is_legacy else _recorded_frames(path, least)
+            self._dtype = self._file.dtype
+            is_packed = attributes.compressionType is not None
+            row_bytes = int(attributes.widthBytes or 0)
+            self.places = None
+            if not self._file.is_legacy:
+                self.places = _recorded_frames(path, 0 if is_packed else self.shape[0] * row_bytes)
+            self._row_bytes = prod(self.shape[1:]) * self._dtype.itemsize
+            self._is_plain = not is_packed and row_bytes == self._row_bytes
         finally:
             self._file.close()
 
@@ -217,6 +223,10 @@ class _Frames:
 
     def samples(self, frame: int, part: tuple[slice, ...]) -> NDArray[Any]:
         """Return rows, columns and channels of a frame."""
+        _, width, channels, colours = self.shape
+        whole_rows = [along.stop - along.start for along in part[1:]] == [width, channels * colours]
+        if whole_rows and self._is_plain and self.places is not None and frame in self.places:
+            return self._rows(self.places[frame], part[0])
         with self.open() as file:
             return _copied(file, frame, self.shape, part)
 
@@ -225,8 +235,19 @@ class _Frames:
         rows, columns, colours = part
         # Nikon's files have blue first, whatever nd2 calls it.
         turned = slice(_COLOURS - colours.stop, _COLOURS - colours.start)
+        if self.shape[2] == 1:
+            return self.samples(frame, (rows, columns, turned))[..., ::-1]
         with self.open() as file:
             return _copied(file, frame, self.shape, (rows, columns, channel, turned))[..., ::-1]
+
+    def _rows(self, place: int, rows: slice) -> NDArray[Any]:
+        """Read rows as they are stored: to copy them from a map of the file takes twice the memory."""
+        pixels = np.empty((rows.stop - rows.start, self.shape[1], prod(self.shape[2:])), self._dtype)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(place + rows.start * self._row_bytes)
+            if file.readinto(pixels.data) != pixels.nbytes:
+                raise ValueError("the file ended early")
+        return pixels
 
 
 def _copied(
@@ -276,8 +297,8 @@ def _periods(loop: Any) -> list[float]:
     return found
 
 
-def _recorded_frames(path: Path, least: int) -> set[int]:
-    """Return the numbers of the frames that the file holds, by the list of its parts.
+def _recorded_frames(path: Path, least: int) -> dict[int, int]:
+    """Return where the pixels of each frame begin that the file holds, by the list of its parts.
 
     Parameters
     ----------
@@ -291,7 +312,7 @@ def _recorded_frames(path: Path, least: int) -> set[int]:
     ImageError
         If a frame does not lie in the file: nd2 would give zeros for it.
     """
-    found = set()
+    found = {}
     with path.open("rb") as stream:
         size = stream.seek(-_END.size, 2) + _END.size
         name, start = _END.unpack(stream.read(_END.size))
@@ -308,6 +329,6 @@ def _recorded_frames(path: Path, least: int) -> set[int]:
         if parts.startswith(_FRAME, at):
             if place + _FRAME_HEAD + least > size:
                 raise ImageError(Sentence("{path}: a part of its pixels is missing; copy the file again.", path=path))
-            found.add(int(parts[at + len(_FRAME) : end - 1]))
+            found[int(parts[at + len(_FRAME) : end - 1])] = place + _FRAME_HEAD
         at = end + _PLACE.size
     return found
