@@ -170,7 +170,9 @@ def _channels(
     names = record.get("channel_layers", ())
     if not names:
         return channels_of(image, axes, ())
-    images = {str(layer.name): unwrapped(layer) for layer in viewer.layers if isinstance(layer, ImageLayer)}
+    images: dict[str, Any] = {
+        str(layer.name): unwrapped(layer) for layer in viewer.layers if isinstance(layer, ImageLayer)
+    }
     if not set(names) <= set(images):
         return None
     return LayerChannels(tuple(record["channel_names"]), tuple(images[name] for name in names))
