@@ -66,7 +66,7 @@ def python_of(widget: SegmentationWidget, name: str, monkeypatch: pytest.MonkeyP
     """Run what Copy as Python gives, in the console of the window."""
     monkeypatch.setattr("napari.current_viewer", lambda: widget.viewer)
     names: dict[str, Any] = {}
-    exec(as_python(RunRecipe.of(record(widget, name))), names)  # noqa: S102
+    exec(as_python(RunRecipe.of(record(widget, name))), names)
     found: NDArray[np.integer] = names["result"].labels > 0
     return found
 
