@@ -384,7 +384,7 @@ def two_stains(dtype):
     """Two channels of quite different brightness, (C, Y, X), floats not all finite."""
     random = np.random.default_rng(3)
     planes = np.stack([random.normal(40, 9, (23, 31)), random.normal(120, 20, (23, 31))])
-    if dtype == bool:
+    if dtype is bool:
         return planes > np.array([40, 120])[:, None, None]
     planes = planes.clip(0, 127).astype(dtype)
     if np.issubdtype(dtype, np.floating):

@@ -84,7 +84,9 @@ def test_what_was_asked_for_but_cannot_be_is_a_warning_of_the_result(foreign_mod
 
 def test_it_is_not_brought_into_another_form(foreign_model, squares):
     package = find_model(foreign_model("torchscript"))
-    with pytest.raises(ModelError, match="Blurred cannot be calibrated for int8: its network is a TorchScript program"):
+    with pytest.raises(
+        ModelError, match="Blurred cannot be calibrated for int8: its network comes from another program"
+    ):
         calibrate_package(package, [squares])
     assert not needs_conversion(package, BackendRequest("openvino"), "cpu")
 

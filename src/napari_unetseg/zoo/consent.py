@@ -63,7 +63,7 @@ def require_consent(card: ModelCard, file: Path) -> None:
     if not is_allowed(card.weights.sha256):
         raise NetworkNotAllowed(
             Sentence(
-                "{file}: this model's network is a {kind} of another program, and was not allowed to run on this "
+                "{file}: this model's network comes from another program ({kind}), and was not allowed to run on this "
                 "computer. If you trust whoever made it, add it to your models: "
                 'napari-unetseg convert "{folder}" -o FOLDER --allow-foreign-network',
                 file=file,

@@ -67,8 +67,8 @@ def load_own_network(package: ModelPackage, purpose: Sentence) -> SegmentationNe
     if is_foreign(package.card.architecture.name):
         raise ModelError(
             Sentence(
-                "{model} cannot be {done}: its network is a {kind} of another program, which can only be run as it is. "
-                "Choose a model of this program, or convert a checkpoint of its weights.",
+                "{model} cannot be {done}: its network comes from another program ({kind}) and can only be run as it "
+                "is. Choose a model of this program, or convert a checkpoint of its weights.",
                 model=package.card.display_name,
                 done=purpose,
                 kind=NETWORK_TITLES[package.card.architecture.name],
