@@ -164,11 +164,12 @@ def _write_bioimageio(
 
 def _quantise(package: "ModelPackage", folder: Path, output: Path | None) -> None:
     from napari_unetseg.batch.find_images import find_images
+    from napari_unetseg.batch.plates import images_within
     from napari_unetseg.inference.backends.openvino.network_conversion import copy_folder, folder_for
     from napari_unetseg.io import read_image
     from napari_unetseg.service.calibrating import calibrate_package
 
-    images = [read_image(path) for path in find_images(folder)]
+    images = [read_image(image) for file in find_images(folder) for image in images_within(file)]
     calibration = calibrate_package(package, images, lambda done, total: typer.echo(f"{done} of {total}", err=True))
     typer.echo(calibration.outcome)
     typer.echo(

@@ -4,7 +4,7 @@
   `tiff_colours` what its numbers mean, with `tiff_tiles` and `mapped_pixels` no more of it than is asked for.
   `physical_size` knows units under all their names, `levels` which level of a pyramid is meant, `axis_order` which axis
   of a file is which of an `Image`, and `readable` what to say of a file that cannot be read; `ome_zarr` does OME-Zarr,
-  and `microscope` the files of microscopes.
+  `microscope` the files of microscopes, and `exchange` label images of other programs.
 * `tiff` and `ome_tiff` write label images and maps, `overlay` a picture to judge a segmentation by, `table` a CSV
   file.
 * `geojson` (QuPath) and `rois` (ImageJ) write contours and read them back; `contour_file` is what both have in
