@@ -103,6 +103,7 @@ TORCH_ROOMS = (
     "service.package_check",
     "service.calibrating",
     "service.loaded_model",
+    "zoo.bioimageio",
     *(f"zoo.{name}" for name in ("conversion", "checkpoints", "import_checkpoint", "network_loading")),
     *(f"zoo.{name}" for name in ("packaging", "recognition", "state_dicts", "torch_archive", "user_models")),
 )

@@ -102,6 +102,10 @@ class Sentence(str):
         text.template, text.places = template, places
         return text
 
+    def with_places(self, **places: Any) -> "Sentence":
+        """Say the same of something else."""
+        return type(self)(self.template, **places)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to other processes as a plain string."""
         return (str, (str(self),))

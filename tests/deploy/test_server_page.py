@@ -14,6 +14,7 @@ import pytest
 import tifffile
 import yaml
 from PIL import Image as PillowImage
+from pylibCZIrw import czi
 
 from napari_unetseg.config.settings import ServerSettings
 
@@ -40,6 +41,9 @@ def test_the_examples_run_one_after_the_other(
     image[10:30, 10:40] = image[50:70, 60:90] = 220
     PillowImage.fromarray(image).save("image.png")
     tifffile.imwrite("image.tif", 257 * image.astype(np.uint16))
+    with czi.create_czi("cells.czi") as file:
+        for scene in range(2):
+            file.write(image[..., None], scene=scene, location=(200 * scene, 0))
     names: dict[str, Any] = {"image": image}
     blocks = examples(page)
     assert len(blocks) >= 9

@@ -8,11 +8,12 @@ from napari_unetseg.segment_options import SegmentOptions
 from napari_unetseg.service import images_under_way
 from napari_unetseg.service.batch_queue import BatchItem
 from napari_unetseg.service.images_under_way import ImagesUnderWay
+from napari_unetseg.zoo.registry import find_model
 
 
 def read(side: int = 10) -> BatchItem:
     item = BatchItem.of(Image(np.zeros((side, side), np.uint8), name="image"), 0)
-    item.read(SegmentOptions())
+    item.read(SegmentOptions(), find_model("nuclei").card)
     return item
 
 
@@ -25,7 +26,7 @@ def test_until_one_was_read_no_other_is_drawn():
     item = unread()
     under_way.draw(item)
     assert (under_way.has_room_ahead, under_way.first_read, under_way.take(0)) == (False, None, None)
-    item.read(SegmentOptions())
+    item.read(SegmentOptions(), find_model("nuclei").card)
     under_way.note_read()
     assert under_way.has_room_ahead
     assert under_way.take(0) is item

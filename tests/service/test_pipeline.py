@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -31,6 +32,7 @@ from napari_unetseg.service.object_reading import ObjectReading
 from napari_unetseg.service.requests import request
 from napari_unetseg.service.runner import Runner
 from napari_unetseg.zoo.card import Head, ModelCard, WeightsFile
+from napari_unetseg.zoo.registry import ModelPackage
 
 CARD = ModelCard(
     name="fake",
@@ -44,6 +46,7 @@ CARD = ModelCard(
     weights=WeightsFile(sha256="0" * 64),
     licence="CC0-1.0",
 )
+PACKAGE = ModelPackage(Path("fake"), CARD, "path")
 WAIT_S = 60
 
 
@@ -121,7 +124,7 @@ def picture(number: int, side: int = 24) -> Image:
 def start(lender: FakeLender, images: Any, *, runner: Runner | None = None, **options: Any) -> Any:
     runner = runner or Runner(lender, Settings())
     wanted = {"progress": None, "cancel": None, "on_stage": None, "also": ()} | options
-    return runner.run_many(None, images, SegmentOptions(), **wanted)  # type: ignore[arg-type]
+    return runner.run_many(PACKAGE, images, SegmentOptions(), **wanted)
 
 
 def check(results: list[Segmentation | Failure], numbers: Any) -> None:
@@ -454,7 +457,7 @@ def test_a_caller_that_is_elsewhere_stops_nobody_from_using_the_device():
     runner = Runner(lender, Settings())
     results = start(lender, map(picture, range(40)), runner=runner)
     first = next(results)
-    alone = runner.run(None, picture(7), {}, None, None, None)  # type: ignore[arg-type]
+    alone = runner.run(PACKAGE, picture(7), {}, None, None, None)
     assert (first.count, alone.count) == (0, 7)
     check([first, *results], range(40))
 
@@ -655,7 +658,7 @@ def test_a_call_goes_where_the_fewest_are():
             assert leave.wait(WAIT_S)
 
     runner = Runner(FakeLender(2, before=before), Settings())
-    run = partial(runner.run, None, keywords={}, progress=None, cancel=None, on_stage=None)
+    run = partial(runner.run, PACKAGE, keywords={}, progress=None, cancel=None, on_stage=None)
     found: list[Segmentation] = []
     first = threading.Thread(target=lambda: found.append(run(image=picture(1))))
     first.start()
@@ -718,7 +721,7 @@ def test_images_may_be_made_with_the_device_that_they_are_for(batch, lazy):
 
     def make(number: int) -> Image:
         image = picture(number)
-        seen = runner.run(None, image, {}, None, None, None)  # type: ignore[arg-type]
+        seen = runner.run(PACKAGE, image, {}, None, None, None)
         assert seen.count == number % 10
         return image
 
@@ -731,7 +734,7 @@ def test_a_callback_may_use_the_device():
     runner = Runner(lender, Settings())
 
     def cancel() -> bool:
-        runner.run(None, picture(3), {}, None, None, None)  # type: ignore[arg-type]
+        runner.run(PACKAGE, picture(3), {}, None, None, None)
         return False
 
     check(take_all(start(lender, map(picture, range(6)), runner=runner, cancel=cancel)), range(6))

@@ -105,7 +105,7 @@ def _scene_number(names: tuple[str, ...], scene: str | int | None, name: str) ->
 def _named(said: Any, path: Path, name: str) -> Any:
     """Call a file by its sender's name in what is said of it, however deep it is named."""
     if isinstance(said, Sentence):
-        return Sentence(said.template, **{key: _named(value, path, name) for key, value in said.places.items()})
+        return said.with_places(**{key: _named(value, path, name) for key, value in said.places.items()})
     if isinstance(said, str | Path):
         return str(said).replace(str(path), name).replace(str(path.parent), "").replace(path.name, name)
     return said
