@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 _PLACED_BY = ("scale", "translate", "rotate", "shear")
-# What readers put between the parts of the name of a layer.
-_WORDS = re.compile(r"\s*(?:::|\||,|\s)\s*")
+# What readers put between the parts of the name of a layer, such as its file and its channel, and between words.
+_PARTS = re.compile(r"\s*(?:::|\||,|:\s)\s*")
+_WORDS = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -183,12 +184,19 @@ def _word(stated: object) -> str:
 
 
 def _without_common(names: Sequence[str]) -> list[str]:
-    """Leave out the words that all names begin and end with, such as that of their file."""
-    words = [_WORDS.split(name.strip()) for name in names]
+    """Leave out the parts, then the words, that all names begin and end with, such as that of their file."""
+    parts = _unshared(names, _PARTS)
+    words = _unshared(parts, _WORDS)
+    # The 1 of "Channel 1" alone would be taken for a number counted from 0, and so for another channel of the file.
+    return parts if any(word.isdecimal() for word in words) else words
+
+
+def _unshared(names: Sequence[str], between: re.Pattern[str]) -> list[str]:
+    pieces = [between.split(name.strip()) for name in names]
     for _ in range(2):
-        shared = len(list(takewhile(lambda at: len(set(at)) == 1, zip(*words, strict=False))))
-        words = [one[shared:][::-1] for one in words]
-    short = [" ".join(one) for one in words]
+        shared = len(list(takewhile(lambda at: len(set(at)) == 1, zip(*pieces, strict=False))))
+        pieces = [one[shared:][::-1] for one in pieces]
+    short = [" ".join(one) for one in pieces]
     return short if all(short) else list(names)
 
 
