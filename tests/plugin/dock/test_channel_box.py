@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -207,3 +207,15 @@ def test_no_name_of_a_layer_is_cut_to_a_number(
     # The file has "Channel 1" and "Channel 2": a 1 would be taken for the second of them.
     widget = make_widget(*(ImageLayer(LEFT, name=name) for name in layers))
     assert tuple(titles(widget.inputs.channels)[1:3]) == names
+
+
+class Labelled(np.ndarray):
+    """As much of an array of xarray as names channels."""
+
+    dims = ("C", "Y", "X")
+    coords: ClassVar[dict[str, list[str]]] = {"C": ["BF", "DAPI", "GFP"]}
+
+
+def test_channels_are_called_by_the_coordinates_of_an_xarray(make_widget: MakeWidget) -> None:
+    widget = make_widget(ImageLayer(STAINS.view(Labelled), metadata={"axes": "CYX"}))
+    assert titles(widget.inputs.channels)[1:4] == ["BF", "DAPI", "GFP"]

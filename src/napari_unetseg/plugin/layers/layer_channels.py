@@ -60,7 +60,7 @@ def channels_of(layer: ImageLike, layer_axes: LayerAxes, layers: "Iterable[Layer
         return LayerChannels(("0",))
     if (axis := layer_axes.channel) is not None:
         count = int(full_resolution(layer).shape[axis])
-        return LayerChannels(_unlike(_names_of(layer, count)))
+        return LayerChannels(_unlike(_names_of(layer, axis, count)))
     alike = layers_beside(layer, layers)
     if len(alike) < 2:
         return LayerChannels(("0",))
@@ -160,13 +160,14 @@ def _is_channel_beside(layer: ImageLike, other: "Layer") -> bool:
     )
 
 
-def _names_of(layer: ImageLike, count: int) -> list[str]:
+def _names_of(layer: ImageLike, axis: int, count: int) -> list[str]:
     """Return what the channels along the axis of a layer are called: by its metadata, else by its file."""
     omero = layer.metadata.get("omero")
     listed: list[Callable[[], object]] = [
         lambda: layer.metadata.get("channel_names"),
         lambda: layer.metadata.get("channels"),
         lambda: omero.get("channels") if isinstance(omero, Mapping) else None,
+        lambda: _coordinates(layer, axis),
         lambda: channels_in_file(layer),
     ]
     for ask in listed:
@@ -174,6 +175,15 @@ def _names_of(layer: ImageLike, count: int) -> list[str]:
         if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == count:
             return [_word(one) for one in found]
     return [""] * count
+
+
+def _coordinates(layer: ImageLike, axis: int) -> object:
+    """Return what an array of xarray, as nd2, bioio and others make, calls the places along an axis."""
+    data: Any = layer.data[0] if layer.multiscale else layer.data
+    dims, coords = getattr(data, "dims", None), getattr(data, "coords", None)
+    if not isinstance(dims, tuple) or not isinstance(coords, Mapping) or len(dims) <= axis:
+        return None
+    return np.asarray(coords[dims[axis]]).tolist() if dims[axis] in coords else None
 
 
 def _word(stated: object) -> str:
