@@ -168,6 +168,50 @@ def running_server(folder: Path, *words: object, **environment: str) -> "Iterato
             process.stdout.close()
 
 
+@pytest.fixture
+def two_inputs_model(tmp_path: Path) -> Path:
+    """A model whose objects are where the channel of the nuclei is bright and that of the cytoplasm is not."""
+    import hashlib
+
+    import torch
+    import yaml
+    from safetensors.torch import save
+
+    from napari_unetseg.networks import build
+
+    arguments = {"in_channels": 2, "out_channels": 2, "features": [4, 8], "norm": "batch"}
+    network = build("unet", arguments)
+    with torch.no_grad():
+        for key, value in network.state_dict().items():
+            if value.is_floating_point():
+                value.fill_(1.0 if "running_var" in key or (value.ndim == 1 and key.endswith("weight")) else 0.0)
+        for block in (network.init_conv, network.decoder_blocks[0]):
+            block.double_conv[0].weight[0, 0, 1, 1] = 1
+            block.double_conv[4].weight[0, 0, 1, 1] = 1
+        network.init_conv.double_conv[0].weight[0, 1, 1, 1] = -0.5
+        network.final_conv.weight[:, 0] = 20
+        network.final_conv.bias[:] = -10
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    content = save(network.state_dict())
+    (folder / "weights.safetensors").write_bytes(content)
+    card = {
+        "name": "pair",
+        "display_name": "Pairs",
+        "description": "Nuclei that are in no cytoplasm.",
+        "architecture": {"name": "unet", "arguments": arguments},
+        "input_channels": 2,
+        "channel_roles": ["nucleus", "cytoplasm"],
+        "normalisation": {"kind": "percentile", "low": 0, "high": 100},
+        "outputs": [{"name": "foreground"}, {"name": "distance"}],
+        "decoder": "threshold",
+        "weights": {"sha256": hashlib.sha256(content).hexdigest()},
+        "licence": "CC0-1.0",
+    }
+    (folder / "model.yaml").write_text(yaml.safe_dump(card))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def server(bright_model: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RunningServer]":
     """A server of `bright_model` for all tests, which leave it as it is."""

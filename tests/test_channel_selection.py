@@ -33,6 +33,11 @@ def test_a_channel_called_by_a_number_goes_before_the_number_itself() -> None:
     assert np.unique(taken("0", image).array).tolist() == [100]
 
 
+def test_a_number_of_thousands_of_digits_is_no_channel() -> None:
+    with pytest.raises(ImageError, match="there is no channel"):
+        taken("9" * 5000)
+
+
 @pytest.mark.parametrize(
     ("text", "values", "dtype"),
     [("max(GFP,DAPI)", [200], "u1"), ("sum(0, 1)", [300], "u2"), ("sum(DAPI,DAPI,DAPI)", [600], "u2")],

@@ -150,7 +150,8 @@ def _find(name: str, image: Image) -> int:
     for fits in (
         [at for at, one in enumerate(named) if one == name],
         [at for at, one in enumerate(named) if one.strip().casefold() == plain],
-        [int(plain)] if plain.isdecimal() and int(plain) < len(names) else [],
+        # Python refuses to read numbers of thousands of digits.
+        [int(plain)] if plain.isdecimal() and len(plain) < 10 and int(plain) < len(names) else [],
         [at for at, one in enumerate(named) if plain and one.strip().casefold().startswith(plain)],
     ):
         if len(fits) == 1:

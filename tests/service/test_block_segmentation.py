@@ -60,6 +60,18 @@ class Unread:
         return pixels
 
 
+def test_channels_are_chosen_as_of_the_undivided_image(service, image, tmp_path):
+    stains = Unread(np.stack([image.array // 2, np.full_like(image.array, 255), image.array[::-1]]))
+    stained = Image(stains, "CYX", name="stains", channels=("DAPI", "BF", "GFP"))
+    expected, labels = service.segment(stained, channels="max(DAPI,GFP)"), Labels(*image.shape)
+    result = service.segment_blocks(stained, tmp_path / "job", labels, channels="max(DAPI,GFP)")
+    assert result.provenance.channels == expected.provenance.channels == "max(DAPI,GFP)"
+    np.testing.assert_array_equal(labels.array, expected.labels)
+    assert result.count == expected.count > 0
+    with pytest.raises(UnetsegError, match="0: DAPI, 1: BF, 2: GFP"):
+        service.segment_blocks(stained, tmp_path / "other", labels, channels="Cy5")
+
+
 def test_the_result_is_that_of_the_undivided_image(service, image, tmp_path):
     expected, labels = service.segment(image, split=0.3), Labels(*image.shape)
     result = service.segment_blocks(image, tmp_path / "job", labels, split=0.3)

@@ -36,6 +36,19 @@ def test_every_model_on_every_channel_and_each_model_once_in_a_row(service, mode
     assert found(trials)[1] == ("bright", 1, 3)
 
 
+def test_a_model_of_several_channels_gets_them_by_role(service, two_inputs_model, bright_model, squares):
+    pixels = np.stack([squares * 0, squares])
+    image = Image(pixels, "CYX", channels=("Cytoplasm", "nucleus"))
+    counts = []
+    trials = list(
+        service.try_all(image, models=[bright_model, two_inputs_model], progress=lambda *at: counts.append(at))
+    )
+    assert found(trials) == [("bright", 0, 0), ("bright", 1, 3), ("pair", None, 3)]
+    assert counts[-1] == (3, 3)
+    (refused,) = service.try_all(Image(np.stack([squares] * 3), "CYX"), models=[two_inputs_model])
+    assert "nucleus, cytoplasm" in str(refused.error)
+
+
 def test_a_trial_is_what_segment_gives(service, models, squares):
     (trial, _) = service.try_all(squares, models=models)
     result = service.segment(squares)

@@ -80,8 +80,8 @@ def make_pairs(tmp_path: Path) -> MakePairs:
     return make
 
 
-def candidate(name: str, model: Any, object_size: float | None = None) -> Candidate:
-    card: Any = SimpleNamespace(object_size=object_size, image_size=None)
+def candidate(name: str, model: Any, object_size: float | None = None, *, wants_channels: bool = False) -> Candidate:
+    card: Any = SimpleNamespace(object_size=object_size, image_size=None, wants_channels=wants_channels)
     return Candidate(name, card, model)
 
 
@@ -248,3 +248,12 @@ def test_the_first_images_come_from_all_over_the_list(count: int) -> None:
     assert sorted(order) == list(range(count))
     if count == 64:
         assert sorted(order[:4]) == [0, 16, 32, 48]
+
+
+def test_a_model_of_several_channels_is_not_tried_with_one(make_pairs: MakePairs) -> None:
+    clock = FakeClock()
+    model = FakeModel(clock, lambda _: [0.9] * 3)
+    two = candidate("two", model, wants_channels=True)
+    choice = choose_model([two], make_pairs(1, channels=2), seconds=1000, clock=clock)
+    assert {setting.channel for setting in model.calls} == {None}
+    assert choice.ranking[0].score == 1

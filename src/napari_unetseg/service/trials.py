@@ -34,7 +34,8 @@ class Piece:
     image
         A small part of one plane.
     channel
-        Which of the image's channels it shows, counted from 0; None where there is nothing to choose.
+        Which of the image's channels it shows, counted from 0; None where there is nothing to choose, or all are shown
+        to a model that wants several.
     """
 
     image: Image
@@ -86,6 +87,14 @@ def best_first(trials: Iterable[ModelTrial]) -> list[ModelTrial]:
     return sorted(trials, key=lambda trial: trial.rank, reverse=True)
 
 
+def middle_of(image: Image) -> Image:
+    """Take the middle of an image, of a stack that of its middle plane, with all its channels."""
+    middle = image.plane(middle_plane(image.stack_shape))
+    spans = {axis: middle_span(length, TRIAL_SIDE) for axis, length in zip("YX", middle.shape, strict=True)}
+    key = tuple(spans.get(axis, slice(None)) for axis in middle.axes)
+    return replace(middle, array=np.asarray(middle.array[key]))
+
+
 def pieces_of(image: Image) -> list[Piece]:
     """Take from the middle of an image what models are tried on, of a stack from its middle plane.
 
@@ -94,10 +103,7 @@ def pieces_of(image: Image) -> list[Piece]:
     list of Piece
         One for each channel, but a single one of a grey or RGB image.
     """
-    middle = image.plane(middle_plane(image.stack_shape))
-    spans = {axis: middle_span(length, TRIAL_SIDE) for axis, length in zip("YX", middle.shape, strict=True)}
-    key = tuple(spans.get(axis, slice(None)) for axis in middle.axes)
-    piece = replace(middle, array=np.asarray(middle.array[key]))
+    piece = middle_of(image)
     if "C" not in piece.axes or piece.rgb:
         return [Piece(piece)]
     channels = piece.array.shape[piece.axes.index("C")]
@@ -110,6 +116,8 @@ def run_trials(
     pieces: Sequence[Piece],
     progress: Progress | None = None,
     cancel: CancelFlag | None = None,
+    *,
+    together: Piece | None = None,
 ) -> Iterator[ModelTrial]:
     """Try every model on every piece, model after model, so that few are in memory at a time.
 
@@ -123,6 +131,8 @@ def run_trials(
         Called as ``progress(done, total)`` with counts of trials.
     cancel
         Polled before and within each trial.
+    together
+        All channels, for models that want several; None: they get the pieces, too.
 
     Yields
     ------
@@ -136,13 +146,17 @@ def run_trials(
     ComputerGone
         If the server that runs them cannot be reached.
     """
-    total = len(packages) * len(pieces)
-    for done, (package, piece) in enumerate((package, piece) for package in packages for piece in pieces):
+    pairs = [
+        (package, piece)
+        for package in packages
+        for piece in ([together] if together is not None and package.card.wants_channels else pieces)
+    ]
+    for done, (package, piece) in enumerate(pairs):
         if cancel is not None and cancel():
             raise Cancelled("Cancelled before all models were tried.")
         yield _try(segment, package, piece, cancel)
         if progress is not None:
-            progress(done + 1, total)
+            progress(done + 1, len(pairs))
 
 
 def _try(segment: SegmentPiece, package: ModelPackage, piece: Piece, cancel: CancelFlag | None) -> ModelTrial:

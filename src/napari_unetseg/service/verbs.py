@@ -19,7 +19,7 @@ from napari_unetseg.service.protocols import RunningModel
 from napari_unetseg.service.reports import Failure
 from napari_unetseg.service.runner import OnStage, Part, Runner
 from napari_unetseg.service.segmentation import Segmentation
-from napari_unetseg.service.trials import ModelTrial, pieces_of, run_trials
+from napari_unetseg.service.trials import ModelTrial, Piece, middle_of, pieces_of, run_trials
 from napari_unetseg.signatures import shows_fields
 from napari_unetseg.zoo.registry import ModelPackage
 
@@ -346,7 +346,8 @@ class SegmentVerbs(ABC):
         ----------
         image
             As `segment` takes it. Its middle 512 pixels are looked at, of a stack those of the middle plane; an RGB
-            image as it is, each channel of another one alone.
+            image as it is, each channel of another one alone; a model that wants several channels gets them as
+            `segment` would.
         models
             Names or paths; None for all that can be used.
         progress
@@ -367,7 +368,8 @@ class SegmentVerbs(ABC):
         check_models(models)
         check_callbacks(progress=progress, cancel=cancel)
         packages = self._packages.usable() if models is None else [self._packages.find(model) for model in models]
-        return run_trials(self.segment, packages, pieces_of(Image.of(image)), progress, cancel)
+        middle = middle_of(Image.of(image))
+        return run_trials(self.segment, packages, pieces_of(middle), progress, cancel, together=Piece(middle))
 
     def __enter__(self) -> Self:
         return self

@@ -158,9 +158,9 @@ def choose_model(
     """Try every model as it is on as many images as half of the time allows, then the settings on the same images.
 
     Images are taken from all over the list; those without objects are passed by. At least one image is tried, however
-    long it takes. The settings are single channels, the size of the annotated objects for models that know theirs, and
-    flips and turns for what is best by then; to each of them belong a few thresholds. What there is no time for is not
-    tried.
+    long it takes. The settings are single channels for models that see one picture, the size of the annotated objects
+    for models that know theirs, and flips and turns for what is best by then; to each of them belong a few thresholds.
+    What there is no time for is not tried.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class _Choosing:
     def _settings(self, candidate: Candidate) -> Iterator[Setting]:
         """Yield what else may help a model; each builds on the best that was found before it."""
         image = self._samples[0].image
-        if "C" in image.axes and not image.rgb:
+        if "C" in image.axes and not image.rgb and not candidate.card.wants_channels:
             for channel in range(image.array.shape[image.axes.index("C")]):
                 yield Setting(channel=channel)
         size, expected = self._diameter(), candidate.card.object_size

@@ -324,6 +324,11 @@ class ModelCard(_Strict):
                 raise ValueError(f"outputs names {len(self.outputs)} heads, but out_channels is {given.out_channels}")
         return self
 
+    @property
+    def wants_channels(self) -> bool:
+        """Whether the input is several stains rather than one picture, grey or in colour."""
+        return self.input_channels > 1 and (bool(self.channel_roles) or self.input_channels != 3)
+
     @model_validator(mode="after")
     def _roles_fit_channels(self) -> "ModelCard":
         if self.channel_roles and len(set(self.channel_roles)) != self.input_channels:

@@ -1,13 +1,11 @@
 """Channels chosen in the window by name: along an axis, in layers of their own, and for a model of two inputs."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import yaml
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
@@ -148,42 +146,8 @@ def test_the_last_row_asks_and_leaves_the_choice_where_it_was(make_widget: MakeW
 
 
 @pytest.fixture
-def two_inputs(tmp_path: Path) -> SegmentationService:
-    """A model whose objects are where the channel of the nuclei is bright and that of the cytoplasm is not."""
-    import torch
-    from safetensors.torch import save
-
-    from napari_unetseg.networks import build
-
-    arguments = {"in_channels": 2, "out_channels": 2, "features": [4, 8], "norm": "batch"}
-    network = build("unet", arguments)
-    with torch.no_grad():
-        for key, value in network.state_dict().items():
-            if value.is_floating_point():
-                value.fill_(1.0 if "running_var" in key or (value.ndim == 1 and key.endswith("weight")) else 0.0)
-        for block in (network.init_conv, network.decoder_blocks[0]):
-            block.double_conv[0].weight[0, 0, 1, 1] = 1
-            block.double_conv[4].weight[0, 0, 1, 1] = 1
-        network.init_conv.double_conv[0].weight[0, 1, 1, 1] = -0.5
-        network.final_conv.weight[:, 0] = 20
-        network.final_conv.bias[:] = -10
-    content = save(network.state_dict())
-    (tmp_path / "weights.safetensors").write_bytes(content)
-    card = {
-        "name": "pair",
-        "display_name": "Pairs",
-        "description": "Nuclei that are in no cytoplasm.",
-        "architecture": {"name": "unet", "arguments": arguments},
-        "input_channels": 2,
-        "channel_roles": ["nucleus", "cytoplasm"],
-        "normalisation": {"kind": "percentile", "low": 0, "high": 100},
-        "outputs": [{"name": "foreground"}, {"name": "distance"}],
-        "decoder": "threshold",
-        "weights": {"sha256": hashlib.sha256(content).hexdigest()},
-        "licence": "CC0-1.0",
-    }
-    (tmp_path / "model.yaml").write_text(yaml.safe_dump(card))
-    return SegmentationService(str(tmp_path), "cpu", "torch")
+def two_inputs(two_inputs_model: Path) -> SegmentationService:
+    return SegmentationService(str(two_inputs_model), "cpu", "torch")
 
 
 def test_a_model_of_two_inputs_gets_its_channels_by_role(
@@ -206,3 +170,52 @@ def test_a_model_of_two_inputs_gets_its_channels_by_role(
     widget.result_actions.rerun.click()
     qtbot.waitUntil(lambda: not widget.controller.running, timeout=30_000)
     np.testing.assert_array_equal(labels(widget, "cells labels [2]"), RIGHT > 0)
+
+
+def test_a_tile_of_a_model_of_two_inputs_shows_what_run_finds(
+    make_widget: MakeWidget, press_run: Step, two_inputs: SegmentationService, qtbot: Any
+) -> None:
+    widget = make_widget(stained(), model_choice=two_inputs)
+    widget.inputs.model.set_models([two_inputs.package])
+    widget.inputs.channels.want("nucleus=GFP,cytoplasm=BF", by_role=True)
+    widget.runner.try_all.click()
+    dialog = widget.try_all.dialog
+    assert dialog is not None
+    qtbot.waitUntil(lambda: not dialog.controller.running, timeout=30_000)
+    (tile,) = dialog.view.tiles()
+    assert (tile.source.name, tile.trial.error) == ("nucleus=GFP, cytoplasm=BF", None)
+    np.testing.assert_array_equal(tile.trial.labels > 0, RIGHT > 0)
+    dialog.view.setCurrentRow(0)
+    press_run(widget)
+    np.testing.assert_array_equal(labels(widget), RIGHT > 0)
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (["a: DAPI", "a: GFP"], ("DAPI", "GFP")),
+        (["0 :: well 1 :: DAPI", "0 :: well 1 :: GFP"], ("DAPI", "GFP")),
+        (["Channel 1 :: 0 :: a", "Channel 2 :: 0 :: a"], ("Channel 1", "Channel 2")),
+        (["a.nd2: Alexa 488", "a.nd2: Alexa 568"], ("Alexa 488", "Alexa 568")),
+        (["488 nm", "568 nm"], ("488 nm", "568 nm")),
+        (["a.nd2 DAPI", "a.nd2 GFP"], ("DAPI", "GFP")),
+    ],
+)
+def test_no_name_of_a_layer_is_cut_to_a_number(
+    make_widget: MakeWidget, layers: list[str], names: tuple[str, ...]
+) -> None:
+    # The file has "Channel 1" and "Channel 2": a 1 would be taken for the second of them.
+    widget = make_widget(*(ImageLayer(LEFT, name=name) for name in layers))
+    assert tuple(titles(widget.inputs.channels)[1:3]) == names
+
+
+class Labelled(np.ndarray):
+    """As much of an array of xarray as names channels."""
+
+    dims = ("C", "Y", "X")
+    coords: ClassVar[dict[str, list[str]]] = {"C": ["BF", "DAPI", "GFP"]}
+
+
+def test_channels_are_called_by_the_coordinates_of_an_xarray(make_widget: MakeWidget) -> None:
+    widget = make_widget(ImageLayer(STAINS.view(Labelled), metadata={"axes": "CYX"}))
+    assert titles(widget.inputs.channels)[1:4] == ["BF", "DAPI", "GFP"]

@@ -96,8 +96,7 @@ class ChannelBox(QComboBox):
         several = len(self._names) > 1
         rows: list[tuple[str, str]] = []
         if self.by_role:
-            usual = str(choice) if (choice := self._usual()) is not None else ""
-            text = usual if missing or not self._fits(wanted) else wanted
+            text = self.choice_for(self._inputs, self._roles) or ""
             shown = text.replace(",", ", ").replace("=", ": ") or tr("not chosen")
             rows = [(_without(shown, missing) if several else shown, text)]
         else:
@@ -127,23 +126,22 @@ class ChannelBox(QComboBox):
         self.setEnabled(several)
         self.setToolTip(f"{tr(_TIP)}\n\n{self.currentText()}".strip())
 
-    def _fits(self, wanted: str) -> bool:
-        """Whether what is wanted is for a model of these roles."""
-        parts = ChannelChoice.parse(wanted).parts if wanted else ()
-        return [part.role for part in parts] == self._role_words()
+    def choice_for(self, inputs: int, roles: Sequence[str]) -> str | None:
+        """Return what a model of several channels gets of this image; None where it has too few.
 
-    def _role_words(self) -> list[str]:
-        return list(self._roles) or [""] * self._inputs
-
-    def _usual(self) -> ChannelChoice | None:
-        """Return the channels that are called as the roles are, else the first ones; None where they are too few."""
-        roles, plain = self._role_words(), [name.casefold() for name in self._names]
-        if len(plain) < len(roles):
+        That is what was chosen for models of these roles, if the image has it; else the channels that are called as
+        the roles are; else the first ones.
+        """
+        words, plain = list(roles) or [""] * inputs, [name.casefold() for name in self._names]
+        wanted = ChannelChoice.parse(self._wanted[True]) if self._wanted[True] else ChannelChoice(())
+        if [part.role for part in wanted.parts] == words and set(wanted.names) <= set(self._names):
+            return str(wanted)
+        if len(plain) < len(words):
             return None
-        called = [plain.index(role.casefold()) if role.casefold() in plain else -1 for role in roles]
-        numbers = range(len(roles)) if -1 in called else called
-        parts = zip(roles, numbers, strict=True)
-        return ChannelChoice(tuple(ChannelPart((self._names[number],), None, role) for role, number in parts))
+        called = [plain.index(role.casefold()) if role.casefold() in plain else -1 for role in words]
+        numbers = range(len(words)) if -1 in called else called
+        parts = zip(words, numbers, strict=True)
+        return str(ChannelChoice(tuple(ChannelPart((self._names[number],), None, role) for role, number in parts)))
 
     def _on_changed(self, row: int) -> None:
         if row < self._choices:

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.language import tr, translated
 from napari_unetseg.plugin.dock.rows import Rows
+from napari_unetseg.plugin.layers.layer_channels import channels_of
 from napari_unetseg.plugin.layers.napari_types import ImageLike
 from napari_unetseg.plugin.layers.plane import Plane, shown_axes
 from napari_unetseg.plugin.layers.run_areas import RunOn, choose_planes, why_not
@@ -82,7 +83,15 @@ class TryAll(QObject):
         layer_axes = inputs.axis_choices.of(layer, shown_axes(layer, self._viewer.dims))
         dialog = self._dialog()
         dialog.use_theme(get_theme(self._viewer.theme))
-        dialog.start(TrialJob(packages, sources_of(plane, layer_axes, self._viewer.layers), inputs.device_key()))
+        sources = sources_of(plane, layer_axes, self._viewer.layers)
+        names = channels_of(plane.source, layer_axes, self._viewer.layers).names
+        choices = {
+            package.name: choice
+            for package in packages
+            if package.card.wants_channels
+            and (choice := inputs.channels.choice_for(package.card.input_channels, package.card.channel_roles))
+        }
+        dialog.start(TrialJob(packages, sources, inputs.device_key(), names, choices))
         dialog.show()
         dialog.raise_()
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 _PLACED_BY = ("scale", "translate", "rotate", "shear")
-# What readers put between the parts of the name of a layer.
-_WORDS = re.compile(r"\s*(?:::|\||,|\s)\s*")
+# What readers put between the parts of the name of a layer, such as its file and its channel, and between words.
+_PARTS = re.compile(r"\s*(?:::|\||,|:\s)\s*")
+_WORDS = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def channels_of(layer: ImageLike, layer_axes: LayerAxes, layers: "Iterable[Layer
         return LayerChannels(("0",))
     if (axis := layer_axes.channel) is not None:
         count = int(full_resolution(layer).shape[axis])
-        return LayerChannels(_unlike(_names_of(layer, count)))
+        return LayerChannels(_unlike(_names_of(layer, axis, count)))
     alike = layers_beside(layer, layers)
     if len(alike) < 2:
         return LayerChannels(("0",))
@@ -159,13 +160,14 @@ def _is_channel_beside(layer: ImageLike, other: "Layer") -> bool:
     )
 
 
-def _names_of(layer: ImageLike, count: int) -> list[str]:
+def _names_of(layer: ImageLike, axis: int, count: int) -> list[str]:
     """Return what the channels along the axis of a layer are called: by its metadata, else by its file."""
     omero = layer.metadata.get("omero")
     listed: list[Callable[[], object]] = [
         lambda: layer.metadata.get("channel_names"),
         lambda: layer.metadata.get("channels"),
         lambda: omero.get("channels") if isinstance(omero, Mapping) else None,
+        lambda: _coordinates(layer, axis),
         lambda: channels_in_file(layer),
     ]
     for ask in listed:
@@ -173,6 +175,15 @@ def _names_of(layer: ImageLike, count: int) -> list[str]:
         if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == count:
             return [_word(one) for one in found]
     return [""] * count
+
+
+def _coordinates(layer: ImageLike, axis: int) -> object:
+    """Return what an array of xarray, as nd2, bioio and others make, calls the places along an axis."""
+    data: Any = layer.data[0] if layer.multiscale else layer.data
+    dims, coords = getattr(data, "dims", None), getattr(data, "coords", None)
+    if not isinstance(dims, tuple) or not isinstance(coords, Mapping) or len(dims) <= axis:
+        return None
+    return np.asarray(coords[dims[axis]]).tolist() if dims[axis] in coords else None
 
 
 def _word(stated: object) -> str:
@@ -183,12 +194,19 @@ def _word(stated: object) -> str:
 
 
 def _without_common(names: Sequence[str]) -> list[str]:
-    """Leave out the words that all names begin and end with, such as that of their file."""
-    words = [_WORDS.split(name.strip()) for name in names]
+    """Leave out the parts, then the words, that all names begin and end with, such as that of their file."""
+    parts = _unshared(names, _PARTS)
+    words = _unshared(parts, _WORDS)
+    # The 1 of "Channel 1" alone would be taken for a number counted from 0, and so for another channel of the file.
+    return parts if any(word.isdecimal() for word in words) else words
+
+
+def _unshared(names: Sequence[str], between: re.Pattern[str]) -> list[str]:
+    pieces = [between.split(name.strip()) for name in names]
     for _ in range(2):
-        shared = len(list(takewhile(lambda at: len(set(at)) == 1, zip(*words, strict=False))))
-        words = [one[shared:][::-1] for one in words]
-    short = [" ".join(one) for one in words]
+        shared = len(list(takewhile(lambda at: len(set(at)) == 1, zip(*pieces, strict=False))))
+        pieces = [one[shared:][::-1] for one in pieces]
+    short = [" ".join(one) for one in pieces]
     return short if all(short) else list(names)
 
 

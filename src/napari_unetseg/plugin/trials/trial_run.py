@@ -1,7 +1,7 @@
 """Trials in a worker, one set of them at a time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.errors import Cancelled
+from napari_unetseg.image import Image
 from napari_unetseg.plugin.trials.sources import ChannelSource
 from napari_unetseg.plugin.workers.background import Task, start
 from napari_unetseg.plugin.workers.servers import cancellable_questions
@@ -17,6 +19,7 @@ from napari_unetseg.plugin.workers.services import ServiceFactory
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
+    from napari_unetseg.service.segmentation import Segmentation
     from napari_unetseg.service.trials import ModelTrial
 
 DRAWN_SIDE = 256
@@ -25,16 +28,27 @@ DRAWN_SIDE = 256
 
 @dataclass(frozen=True)
 class TrialJob:
-    """Which models are tried on which channels, and on which device."""
+    """Which models are tried on which channels, and on which device.
+
+    Attributes
+    ----------
+    names
+        What the channels are called where a model chooses among them.
+    choices
+        By the name of each model that wants several channels, those that it gets; see `ChannelChoice`.
+    """
 
     packages: Sequence[ModelPackage]
     sources: Sequence[ChannelSource]
     device: str
+    names: Sequence[str] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         """How many trials there are."""
-        return len(self.packages) * len(self.sources)
+        several = [package for package in self.packages if package.card.wants_channels]
+        return len(several) + (len(self.packages) - len(several)) * len(self.sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +136,26 @@ def _run(job: TrialJob, services: ServiceFactory, task: Task[None]) -> None:
     from napari_unetseg.service.trials import Piece, run_trials
 
     pieces = {Piece(source.read(), source.place): source for source in job.sources}
-    for trial in run_trials(service.segment, job.packages, tuple(pieces), task.reports.progressed.emit, task.cancelled):
+    together = Piece(_joined([piece.image for piece in pieces], job.names))
+    choices = {str(package.source): job.choices.get(package.name) for package in job.packages}
+
+    def segment(image: Image, *, model: str, cancel: CancelFlag | None) -> "Segmentation":
+        channels = choices[model] if image is together.image else None
+        return service.segment(image, model=model, cancel=cancel, channels=channels)
+
+    for trial in run_trials(
+        segment, job.packages, tuple(pieces), task.reports.progressed.emit, task.cancelled, together=together
+    ):
         image = trial.piece.image
         labels = np.zeros(image.shape, np.int32) if trial.labels is None else trial.labels
-        task.reports.made.emit(TrialTile(trial, pieces[trial.piece], small_overlay(image, labels, DRAWN_SIDE)))
+        said = choices[str(trial.package.source)] or ""
+        source = pieces.get(trial.piece) or replace(job.sources[0], name=said.replace(",", ", "), axis=None, place=None)
+        task.reports.made.emit(TrialTile(trial, source, small_overlay(image, labels, DRAWN_SIDE)))
+
+
+def _joined(images: Sequence[Image], names: Sequence[str]) -> Image:
+    """Put the channels of a plane together; one alone, which may be in colours, stays as it is."""
+    if len(images) == 1:
+        return images[0]
+    pixels = np.stack([image.array for image in images])
+    return Image(pixels, "CYX", name=images[0].name, channels=tuple(names) if len(names) == len(images) else ())
