@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unetseg.io import read_image, write_labels
+from napari_unetseg.io import read_image, write_labels, write_ome_labels
 from napari_unetseg.io.exchange.coco import read_coco
 
 
@@ -62,3 +62,11 @@ def test_a_folder_without_label_files_is_told(call, tmp_path):
     run = call("labels", tmp_path, "--to", "rois", "-o", tmp_path)
     assert run.exit_code == 1
     assert "holds no label files" in run.output
+
+
+def test_a_result_that_is_ome_tiff_alone_is_taken_too(call, labels, tmp_path):
+    for name in ("b", "c"):
+        write_ome_labels(tmp_path / "out" / f"{name}_labels.ome.tif", labels)
+    run = call("labels", tmp_path / "out", "--to", "coco", "-o", tmp_path)
+    assert run.exit_code == 0, run.output
+    assert [Path(image.name).stem for image in read_coco(tmp_path / "annotations.json")] == ["a", "b", "c"]

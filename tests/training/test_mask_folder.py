@@ -163,3 +163,24 @@ def test_progress_is_told_and_a_check_can_be_cancelled(folder: Path) -> None:
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     with pytest.raises(Cancelled):
         check_masks(find_masks(folder), cancel=lambda: True)
+
+
+def test_masks_that_differ_in_their_endings_alone_do_not_take_each_others_place(folder: Path, tmp_path: Path) -> None:
+    png(folder / "a.png", NUMBERS)
+    Pillow.fromarray(NUMBERS).save(folder / "a.bmp")
+    with pytest.raises(UnetsegError, match=r"a\.bmp"):
+        mend_masks(check_masks(find_masks(folder)), ["specks"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [np.uint64, np.float64])
+def test_numbers_that_would_wrap_are_told(folder: Path, kind: type) -> None:
+    tifffile.imwrite(folder / "a.tif", NUMBERS.astype(kind) * kind(2**63))
+    assert "too large" in check(folder / "a.tif").unreadable
+
+
+def test_an_unreadable_image_is_no_fault_of_how_the_mask_reads(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"")
+    found = check(png(folder / "a.png", NUMBERS), tmp_path / "images")
+    assert (kinds(found), found.objects, found.unreadable) == (["size"], 2, "")

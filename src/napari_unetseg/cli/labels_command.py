@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,15 +107,14 @@ class _Reading:
                 typer.echo(f"Error: {one_line(error)}", err=True)
 
     def _find_image(self, name: str) -> Path | None:
-        if self._folder is None:
-            return None
-        found = [*self._folder.glob(escape(name)), *sorted(self._folder.glob(f"{escape(name)}.*"))]
-        return next((path for path in found if path.is_file()), None)
+        from napari_unetseg.io.exchange.label_files import image_called
+
+        return None if self._folder is None else image_called(name, self._folder)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
     """Return label files, those of folders sorted: of a folder of results the label images."""
-    from napari_unetseg.io.exchange.label_files import format_of
+    from napari_unetseg.io.exchange.label_files import format_of, image_name
 
     found: list[Path] = []
     for path in paths:
@@ -124,7 +122,11 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         inside = sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
-        ours = [one for one in inside if one.name.lower().endswith("_labels.tif")]
+        plain = [one for one in inside if one.name.lower().endswith("_labels.tif")]
+        names = {image_name(one) for one in plain}
+        # Those that a result has in this form alone.
+        ome = [one for one in inside if one.name.lower().endswith("_labels.ome.tif") and image_name(one) not in names]
+        ours = sorted([*plain, *ome])
         known = ours or [one for one in inside if format_of(one)] or sorted((path / "labels").glob("*.txt"))
         if not known:
             raise UnetsegError(f"{path}: holds no label files. Name the files, or the folder that they are in.")

@@ -60,5 +60,7 @@ def _frame(picture: NDArray[np.uint8], row: int, column: int, times: int) -> Non
     bottom, right = min(row + times + away, picture.shape[0]), min(column + times + away, picture.shape[1])
     for inset in range(2):
         box = picture[top + inset : bottom - inset, left + inset : right - inset]
+        if not box.size:
+            return  # a strip of one or two pixels
         box[[0, -1]] = _MARK
         box[:, [0, -1]] = _MARK

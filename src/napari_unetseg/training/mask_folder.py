@@ -28,6 +28,7 @@ FILE_REPAIRS: tuple[FileRepair, ...] = ("colours", "palette", *REPAIRS)
 
 _MOST_COLOURS = 4096
 _MANY_COLOURS = 0.02  # of the pixels of a picture, beyond which its colours blend
+_LARGEST = 2**53  # above, fractions of 64 bits are no longer exact
 _LARGEST_PNG = np.iinfo(np.uint16).max
 
 
@@ -176,11 +177,12 @@ def mend_masks(
     Raises
     ------
     UnetsegError
-        If the folder holds something, or cannot be written.
+        If the folder holds something, or cannot be written, or two masks have names that differ in their endings alone.
     Cancelled
         If `cancel` returned True; what was written stays.
     """
     masks = [mask for mask in checked if not mask.unreadable]
+    _refuse_one_name(masks)
     _make_empty(output)
     mended = []
     for done, mask in enumerate(masks):
@@ -233,7 +235,10 @@ def _size_faults(shape: tuple[int, ...], image: Path | None, images: Path) -> tu
 
     if image is None:
         return (MaskFault("size", Sentence("There is no image of this name in {folder}.", folder=images)),)
-    height, width = read_image(image).shape
+    try:
+        height, width = read_image(image).shape
+    except UnetsegError as error:
+        return (MaskFault("size", error_sentence(error)),)
     if (height, width) == shape:
         return ()
     return (
@@ -269,6 +274,15 @@ def _read(file: Path) -> _Numbers:
             raise ImageError(Sentence("{file}: holds fractions. Save whole numbers, 0 for background.", file=file))
     elif array.dtype.kind not in "bui":
         raise ImageError(Sentence("{file}: holds no whole numbers.", file=file))
+    largest = array.max(initial=0)
+    if largest > _LARGEST:
+        raise ImageError(
+            Sentence(
+                "{file}: holds numbers up to {number}, which are too large. Count the objects anew from 1.",
+                file=file,
+                number=f"{largest:.3g}",
+            )
+        )
     return _Numbers(array.astype(np.int64), _of_file(file))
 
 
@@ -354,6 +368,22 @@ def _write(output: Path, source: Path, mask: NDArray[np.int64]) -> Path:
     with whole_file(file) as temporary:
         tifffile.imwrite(temporary, mask.astype(wanted), compression="zlib")
     return file
+
+
+def _refuse_one_name(masks: Sequence[CheckedMask]) -> None:
+    """Refuse masks whose copies would have one name: the later would take the earlier's place."""
+    seen: dict[str, Path] = {}
+    for mask in masks:
+        other = seen.setdefault(mask.file.stem.casefold(), mask.file)
+        if other != mask.file:
+            raise UnetsegError(
+                Sentence(
+                    "{file} and {other} differ in their endings alone, so it is unclear which is the mask. Move or "
+                    "rename one.",
+                    file=mask.file.name,
+                    other=other.name,
+                )
+            )
 
 
 def _make_empty(folder: Path) -> None:

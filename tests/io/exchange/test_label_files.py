@@ -95,7 +95,7 @@ def test_a_mask_of_yes_and_no_is_one_object(tmp_path):
 
 
 def test_what_does_not_fit_is_refused_by_name(tmp_path):
-    tifffile.imwrite(tmp_path / "grey.tif", np.zeros((4, 4), np.float32))
+    tifffile.imwrite(tmp_path / "grey.tif", np.full((4, 4), 0.5, np.float32))
     tifffile.imwrite(tmp_path / "less.tif", np.full((4, 4), -1, np.int16))
     contours = trace_contours(ring_and_pieces())
     planes = [Position(z=at % 2) for at in range(len(contours))]
@@ -127,3 +127,48 @@ def test_nuclei_that_a_label_image_cannot_hold_are_told(tmp_path):
 def test_names_of_images(tmp_path):
     for name in ("a.b_labels.tif", "a.b_labels.ome.tif", "a.b_seg.npy", "a.b_rois.zip", "a.b.png", "a.b_coco.json"):
         assert image_name(tmp_path / name) == "a.b"
+
+
+def test_whole_numbers_stored_as_fractions_are_labels(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", ring_and_pieces().astype(np.float32))
+    (found,) = read_labels(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.labels, ring_and_pieces())
+    tifffile.imwrite(tmp_path / "a.tif", ring_and_pieces() + np.float32(0.5))
+    with pytest.raises(UnetsegError, match="no label image"):
+        next(read_labels(tmp_path / "a.tif"))
+
+
+def test_numbers_that_no_label_image_can_hold_are_told(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", ring_and_pieces().astype(np.uint64) << np.uint64(40))
+    with pytest.raises(UnetsegError, match="Count the objects anew"):
+        next(read_labels(tmp_path / "a.tif"))
+
+
+def test_the_image_of_yolo_is_beside_the_last_folder_of_labels_whatever_else_is_called_so(tmp_path):
+    labels, images = tmp_path / "labels" / "set" / "labels", tmp_path / "labels" / "set" / "images"
+    labels.mkdir(parents=True)
+    images.mkdir()
+    (labels / "a.txt").write_text("0 0 0 0.5 0 0.5 0.5 0 0.5\n")
+    (images / "a.json").write_text("{}")
+    tifffile.imwrite(images / "a.tif", np.zeros((8, 10), np.uint8))
+    (found,) = read_labels(labels / "a.txt")
+    assert (found.name, found.labels.shape) == ("a.tif", (8, 10))
+
+
+def test_odd_classes_of_yolo_are_told_or_passed_over(tmp_path, images):
+    line = "0.5 0 0.5 0.5 0 0.5\n"
+    (tmp_path / "classes.txt").write_bytes("zellkörper".encode("latin-1"))
+    (tmp_path / "a.txt").write_text(f"0 {line}")
+    (found,) = read_labels(tmp_path / "a.txt", images)
+    assert found.labels.any()
+    (tmp_path / "a.txt").write_text(f"inf {line}")
+    with pytest.raises(UnetsegError, match=r"a\.txt: cannot be read"):
+        next(read_labels(tmp_path / "a.txt", images))
+
+
+@pytest.mark.parametrize("number", [-7, 2**40])
+def test_numbers_of_cellpose_that_no_label_image_can_hold_are_told(tmp_path, number):
+    content = np.array({"masks": np.full((4, 5), number)}, dtype=object)
+    np.save(tmp_path / "a_seg.npy", content, allow_pickle=True)
+    with pytest.raises(UnetsegError, match="its masks run from"):
+        next(read_labels(tmp_path / "a_seg.npy"))

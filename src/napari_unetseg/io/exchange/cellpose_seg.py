@@ -82,7 +82,10 @@ def _labels(masks: Any) -> NDArray[np.integer]:
     if plane.ndim != 2:
         raise ValueError("its masks are of a stack, of which only single planes are read")
     # Early versions counted from 0, and wrote -1 for the background.
-    return plane + 1 if plane.size and int(plane.min()) == -1 else plane
+    low, high = int(plane.min(initial=0)), int(plane.max(initial=0))
+    if low < -1 or high > np.iinfo(np.uint32).max:
+        raise ValueError(f"its masks run from {low} to {high}")
+    return plane + 1 if low == -1 else plane
 
 
 def _on_outline(labels: NDArray[np.integer]) -> NDArray[np.bool_]:

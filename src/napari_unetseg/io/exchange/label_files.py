@@ -5,14 +5,16 @@ from dataclasses import replace
 from enum import StrEnum
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.contour_file import ContourFile
 from napari_unetseg.io.exchange import cellpose_seg, coco, yolo
 from napari_unetseg.io.exchange.labelled_image import OBJECT, LabelledImage, covered, paint
-from napari_unetseg.io.suffixes import TIFF_SUFFIXES
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.contours import trace_contours
 from napari_unetseg.printable import printable
@@ -44,6 +46,7 @@ _OURS = {
 }
 """What the names of our results end in after the name of their image."""
 
+_LARGEST_LABEL = np.iinfo(np.uint32).max
 _PICTURES = (".png", ".npy")
 _NOT_LABELS = (yolo.CLASSES_FILE, "train.txt", "val.txt", "test.txt")
 
@@ -178,7 +181,7 @@ def _of_label_image(path: Path, find_image: FindImage) -> LabelledImage:
     from napari_unetseg.io.read import read_label_image
 
     found = read_label_image(path)
-    array = np.asarray(found.array)
+    array = _whole(np.asarray(found.array))
     if array.ndim != 2 or array.dtype.kind not in "biu":
         raise UnetsegError(
             Sentence(
@@ -193,6 +196,14 @@ def _of_label_image(path: Path, find_image: FindImage) -> LabelledImage:
         raise UnetsegError(
             Sentence("{path}: has negative numbers, which no object can have. Set them to 0 or above.", path=path)
         )
+    if array.size and array.max() > _LARGEST_LABEL:
+        raise UnetsegError(
+            Sentence(
+                "{path}: has numbers above {largest}, which no label image can hold. Count the objects anew from 1.",
+                path=path,
+                largest=_LARGEST_LABEL,
+            )
+        )
     name = image_name(path)
     image = find_image(name)
     record = read_record(path) if path.suffix.lower() in TIFF_SUFFIXES else {}
@@ -201,6 +212,14 @@ def _of_label_image(path: Path, find_image: FindImage) -> LabelledImage:
     known = image.name if image else f"{name}.tif" if "/" in recorded else recorded
     model = {label: str(record["model"]) for label in np.unique(array).tolist()} if record.get("model") else {}
     return LabelledImage(known, array.astype(np.uint8) if array.dtype.kind == "b" else array, model)
+
+
+def _whole(array: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers that are stored as fractions as what they are, and others as they are."""
+    if array.dtype.kind != "f" or not array.size or not (np.abs(array) <= _LARGEST_LABEL).all():
+        return array
+    whole = array.astype(np.int64)
+    return whole if np.array_equal(whole, array) else array
 
 
 def _of_yolo(path: Path, find_image: FindImage) -> LabelledImage:
@@ -218,9 +237,17 @@ def _of_yolo(path: Path, find_image: FindImage) -> LabelledImage:
 
 def _image_beside(path: Path) -> Path | None:
     """Find the image of a label file of YOLO where its conventions put it: in ``images`` in place of ``labels``."""
-    parts = ["images" if part == yolo.LABELS_FOLDER else part for part in path.parent.parts]
-    folder = Path(*parts)
-    return next((file for file in sorted(folder.glob(f"{escape(path.stem)}.*")) if file != path), None)
+    parts = list(path.parent.parts)
+    if yolo.LABELS_FOLDER in parts:
+        last = len(parts) - 1 - parts[::-1].index(yolo.LABELS_FOLDER)
+        parts[last] = yolo.IMAGES_FOLDER
+    return image_called(path.stem, Path(*parts))
+
+
+def image_called(name: str, folder: Path) -> Path | None:
+    """Return the image of a folder of this name, with or without suffix; other files are passed over."""
+    found = [*folder.glob(escape(name)), *sorted(folder.glob(f"{escape(name)}.*"))]
+    return next((path for path in found if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES), None)
 
 
 def _size_of(image: Path) -> tuple[int, int]:

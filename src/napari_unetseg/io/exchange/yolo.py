@@ -104,15 +104,15 @@ def read_yolo(path: str | Path, shape: tuple[int, int], name: str | None = None)
     path = Path(path)
     objects: list[tuple[int, Pixels]] = []
     classes: dict[int, str] = {}
-    names = _class_names(path.parent)
     try:
+        names = _class_names(path.parent)
         for line in path.read_text(encoding="utf-8-sig").splitlines():
             if words := line.split():
                 number = len(objects) + 1
                 objects.append((number, _pixels(words[1:], shape)))
                 at = int(float(words[0]))
                 classes[number] = names.get(at) or (f"class {at}" if names or at else OBJECT)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise UnetsegError(
             Sentence(
                 "{path}: cannot be read as outlines of YOLO ({reason}). Each line is a class and the corners of an "
@@ -148,7 +148,7 @@ def _class_names(folder: Path) -> dict[int, str]:
         if (place / DATA_FILE).is_file():
             return _names_in_data(place / DATA_FILE)
         if (place / CLASSES_FILE).is_file():
-            lines = (place / CLASSES_FILE).read_text(encoding="utf-8-sig").splitlines()
+            lines = (place / CLASSES_FILE).read_text(encoding="utf-8-sig", errors="replace").splitlines()
             return {number: line.strip() for number, line in enumerate(lines)}
     return {}
 
