@@ -3,11 +3,12 @@
 import pytest
 import yaml
 
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.zoo import registry
 from napari_unetseg.zoo.consent import NetworkNotAllowed, allow_network, is_allowed
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import read_package
+from napari_unetseg.zoo.user_models import copy_package
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +55,22 @@ def test_a_list_that_cannot_be_read_is_told(own_list):
     own_list.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(UnetsegError, match="the list of allowed networks cannot be read"):
         is_allowed("0" * 64)
+
+
+def test_a_refused_copy_leaves_nothing_so_that_it_can_be_tried_again_with_consent(foreign_model, own_list, tmp_path):
+    source = foreign_model("torchscript")
+    own_list.unlink()
+    with pytest.raises(NetworkNotAllowed):
+        copy_package(source, tmp_path / "copy", {})
+    assert not (tmp_path / "copy").exists()
+    copy_package(source, tmp_path / "copy", {}, consent=True)
+
+
+def test_what_cannot_be_used_is_not_allowed(foreign_model, own_list, tmp_path):
+    source = foreign_model("torchscript")
+    own_list.unlink()
+    read_package(source, "path").weights.write_bytes(b"damaged")
+    with pytest.raises(ModelError):
+        copy_package(source, tmp_path / "copy", {}, consent=True)
+    assert not own_list.exists()
+    assert not (tmp_path / "copy").exists()

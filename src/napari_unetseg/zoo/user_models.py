@@ -21,10 +21,10 @@ from napari_unetseg.zoo.bioimageio.package import is_bioimageio, open_package
 from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.bioimageio.weights import KnownNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
-from napari_unetseg.zoo.consent import allow_network, needs_consent
+from napari_unetseg.zoo.consent import allow_network, needs_consent, require_consent
 from napari_unetseg.zoo.conversion import convert_checkpoint
 from napari_unetseg.zoo.import_checkpoint import describe_matches
-from napari_unetseg.zoo.network_loading import load_network
+from napari_unetseg.zoo.network_loading import foreign_network, load_network
 from napari_unetseg.zoo.registry import ModelPackage, list_models, read_package, taken_names, user_model_folder
 
 if TYPE_CHECKING:
@@ -211,7 +211,11 @@ def copy_package(source: Path, folder: Path, changes: Mapping[str, Any], *, cons
         If it cannot be used; the message names the file.
     """
     package = read_package(source, "path")
-    if consent and needs_consent(package.card):
+    if needs_consent(package.card):
+        if not consent:
+            require_consent(package.card, package.weights)
+        # Before anything is recorded or written.
+        foreign_network(package, package.weights.read_bytes())
         allow_network(package.card)
     folder.mkdir(parents=True)
     shutil.copyfile(package.weights, folder / package.card.weights.file)
