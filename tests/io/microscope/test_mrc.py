@@ -123,3 +123,15 @@ def test_a_file_packed_as_a_whole_is_refused(tmp_path: Path) -> None:
         file.set_data(numbers(5, 7))
     with pytest.raises(ImageError, match="unpack it first"):
         read_image(tmp_path / "a.mrc")
+
+
+@pytest.mark.parametrize("at", [0, 4, 8])
+def test_header_without_pixels_is_refused(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "a.mrc"
+    with mrcfile.new(path) as file:
+        file.set_data(np.ones((2, 3, 4), np.uint16))
+    data = bytearray(path.read_bytes())
+    data[at : at + 4] = bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="no pixels"):
+        read_image(path)

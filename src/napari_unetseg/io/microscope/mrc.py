@@ -51,6 +51,8 @@ def open_mrc(path: Path) -> KeptScenes:
         )
     dtype = _pixel_type(path, header)
     shape = tuple(int(header[name]) for name in ("nz", "ny", "nx"))
+    if min(shape) < 1:
+        raise ValueError("it holds no pixels")
     axes = _axes(header)
     if len(axes) > len(shape):
         sections = int(header["mz"])
