@@ -48,8 +48,9 @@ class Contour:
 
 def signed_area(ring: Ring) -> float:
     """Shoelace area of a ring of (y, x) vertices: positive if it runs clockwise on the screen."""
+    # From the first vertex, whose own terms are 0 then.
     y, x = (ring - ring[0]).T
-    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+    return float(np.dot(x[:-1], y[1:]) - np.dot(y[:-1], x[1:])) / 2
 
 
 def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
