@@ -21,6 +21,7 @@ import torch
 import yaml
 from PIL import Image as Picture
 
+import napari_unetseg
 from napari_unetseg import samples
 from napari_unetseg.errors import ModelError
 from napari_unetseg.image import Image
@@ -316,7 +317,9 @@ def environment(folder: Path, *pins: str) -> tuple[Path, Path]:
 def zoo_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Interpreter of an environment with the zoo's own tools, which has torch and ONNX Runtime from this one."""
     python, packages = environment(tmp_path_factory.mktemp("zoo-tools"), *PINS)
-    (packages / "zz_beside.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
+    # The second for an editable installation, whose own line there is not followed from here.
+    beside = sysconfig.get_paths()["purelib"], str(Path(napari_unetseg.__file__).parents[1])
+    (packages / "zz_beside.pth").write_text("\n".join(beside) + "\n", encoding="utf-8")
     return python
 
 

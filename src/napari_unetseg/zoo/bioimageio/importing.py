@@ -226,15 +226,17 @@ def _kernel_type(weights: KnownNetwork) -> torch.dtype:
 
 def _tensors(description: Description) -> tuple[InputTensor, OutputTensor]:
     """Return the one input and the one output that are planes."""
-    for tensors, word in ((description.inputs, "takes"), (description.outputs, "gives")):
-        if len(tensors) > 1:
-            raise CannotTranslate(
-                Sentence(
-                    "Its network {takes} several tensors: {names}. Only those with one can be used.",
-                    takes=word,
-                    names=", ".join(tensor.name for tensor in tensors),
-                )
-            )
+    inputs, outputs = (
+        ", ".join(tensor.name for tensor in tensors) for tensors in (description.inputs, description.outputs)
+    )
+    if len(description.inputs) > 1:
+        raise CannotTranslate(
+            Sentence("Its network takes several tensors: {names}. Only those that take one can be used.", names=inputs)
+        )
+    if len(description.outputs) > 1:
+        raise CannotTranslate(
+            Sentence("Its network gives several tensors: {names}. Only those that give one can be used.", names=outputs)
+        )
     taken, given = description.inputs[0], description.outputs[0]
     for tensor in (taken, given):
         if not {"y", "x"} <= set(tensor.axes):
