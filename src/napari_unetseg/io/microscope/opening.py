@@ -145,7 +145,8 @@ def scene_image(
     Raises
     ------
     ImageError
-        If the file is damaged or has no pixels along an axis, if there is no such level, if other axes are named, or if its pixels are no numbers.
+        If the file is damaged or has no pixels along an axis, if there is no such level, if other axes are named, or if
+        its pixels are no numbers.
     """
     path = Path(path)
     words = scene_words(file.scene_names)
