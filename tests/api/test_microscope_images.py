@@ -83,6 +83,7 @@ def test_a_file_cut_short_is_refused_without_a_path(cells: Path, disk: Path, kep
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "OIB"),
         (bytes(208) + b"MAP ", "MRC"),
         (bytes(128) + b"DICM", "DICOM"),
+        (b"II*\0".ljust(128, b"\0") + b"DICM", "DICOM"),
         (bytes(300), None),
     ],
 )

@@ -61,6 +61,17 @@ def test_scenes_are_chosen_by_name_before_number_before_pattern(chosen: str, num
 
 
 @pytest.mark.parametrize(
+    ("chosen", "numbers"),
+    [("Series 1", [2]), ("Series 2", [1, 3]), ("series*", [2]), ("S*2", [1, 3]), ("1", [1]), ("a/Series 2", [1])],
+)
+def test_a_series_in_a_folder_is_called_without_it_where_no_scene_has_that_name(
+    chosen: str, numbers: list[int]
+) -> None:
+    names = ("a/1", "a/Series 2", "Series 1", "b/Series 2", "b/Series 1")
+    assert choose_scenes(names, chosen, Path("a.lif")) == numbers
+
+
+@pytest.mark.parametrize(
     ("chosen", "message"),
     [
         ("Series 3", "no scene 'Series 3'. There are 0: Overview"),

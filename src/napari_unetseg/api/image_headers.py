@@ -69,7 +69,8 @@ def kind_of(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return "HEIF"
     found = next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
-    if found is None and data[128:132] == b"DICM":
+    # What comes before the mark of DICOM may be the head of a TIFF file, whose pages need not be there.
+    if found in (None, TIFF) and data[128:132] == b"DICM":
         return "DICOM"
     return "MRC" if found is None and data[208:212] == b"MAP " else found
 

@@ -75,15 +75,20 @@ def _words(text: str) -> list[str]:
 
 
 def _fitting(names: Sequence[str], word: str) -> list[int]:
-    """Return the scenes whose name is a word, else those whose name fits it; none where it may be a number."""
+    """Return the scenes whose name is a word, else those whose name fits it; none where it may be a number.
+
+    A series in a folder of its file may be called without the folder, where no scene has such a name: ``Series 3``.
+    """
     known = list(zip(names, scene_words(names), strict=True))
-    for fits in (
-        lambda name: name == word,
-        lambda name: name.casefold() == word.casefold(),
-        lambda name: not word.isdecimal() and fnmatchcase(name.casefold(), word.casefold()),
-    ):
-        if found := [number for number, forms in enumerate(known) if any(map(fits, forms))]:
-            return found
+    inner = [] if word.isdecimal() else [(name.rpartition("/")[2],) for name in names]
+    for forms_of in (known, inner):
+        for fits in (
+            lambda name: name == word,
+            lambda name: name.casefold() == word.casefold(),
+            lambda name: not word.isdecimal() and fnmatchcase(name.casefold(), word.casefold()),
+        ):
+            if found := [number for number, forms in enumerate(forms_of) if any(map(fits, forms))]:
+                return found
     return []
 
 

@@ -46,6 +46,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):  # Pillow names the object that it read from
         return Sentence("its format is not recognised")
     said = error_sentence(error)
+    if isinstance(error, LookupError) and error.args and " " not in str(error.args[0]):
+        said = Sentence("it lacks {part}", part=repr(error.args[0]))  # which is all that such an error says
     return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"
 
 

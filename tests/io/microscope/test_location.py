@@ -51,6 +51,14 @@ def test_a_scene_is_found_by_its_name_then_its_word_then_its_number() -> None:
     assert find_scene(("only",), "", "a.lif") == 0
 
 
+def test_a_scene_that_alone_is_called_so_needs_no_folder() -> None:
+    names = ("a/Series 1", "a/Series 2", "b/Series 2", "b/0")
+    assert find_scene(names, "Series 1", "a.lif") == 0
+    assert find_scene(names, "0", "a.lif") == 0
+    with pytest.raises(ImageError, match="has no scene 'Series 2'"):
+        find_scene(names, "Series 2", "a.lif")
+
+
 @pytest.mark.parametrize("word", ["5", "-1", "Series 4", "SERIES 3", "1.0", "²"])
 def test_a_scene_that_is_not_there_is_refused_with_those_that_are(word: str) -> None:
     with pytest.raises(ImageError, match=r"a\.lif: has no scene .* There are 0: Series 3, 1: 1, 2: well A_field 1"):

@@ -159,3 +159,9 @@ def test_frames_outside_the_file_are_no_black_planes(stack: Path, tmp_path: Path
     (tmp_path / "a.nd2").write_bytes(data[:at] + (10**9).to_bytes(8, "little") + data[at + 8 :])
     with pytest.raises(ImageError, match=r"a\.nd2: a part of its pixels is missing; copy the file again"):
         read_image(tmp_path / "a.nd2" / "A1")
+
+
+def test_a_file_without_columns_is_refused(tmp_path: Path) -> None:
+    write_nd2(tmp_path / "a.nd2", [np.zeros((40, 0, 1), np.uint16)])
+    with pytest.raises(ImageError, match=r"a\.nd2: holds no pixels, as it is 1 x 40 x 0"):
+        read_image(tmp_path / "a.nd2")

@@ -122,3 +122,10 @@ def test_what_is_kept_open_is_closed_with_its_last_user() -> None:
     np.testing.assert_array_equal(part, PIXELS[0, 1])
     del part
     assert closed
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 6), (3, 0, 6), (3, 8, 0)])
+def test_a_scene_without_pixels_is_refused(shape: tuple[int, ...]) -> None:
+    file = File(Scene("a", "ZYX", lazy(np.zeros(shape, np.uint8))))
+    with pytest.raises(ImageError, match=r"a\.lif/a_b: holds no pixels, as it is [038] x [08] x [06]\."):
+        scene_image(file, 1, "a.lif")

@@ -82,7 +82,8 @@ def find_scene(names: Sequence[str], word: str, file: str | Path) -> int:
     names
         Of the scenes of the file.
     word
-        What is said of it: its name, one of `scene_words`, or its number, counted from 0; the first that fits.
+        What is said of it: its name, one of `scene_words`, its number, counted from 0, or its name without its folders
+        where one scene alone is called so; the first that fits.
         Nothing where there is one scene.
     file
         For messages.
@@ -112,6 +113,9 @@ def find_scene(names: Sequence[str], word: str, file: str | Path) -> int:
             return known.index(word)
     if re.fullmatch(r"[0-9]{1,9}", word) and int(word) < len(names):
         return int(word)
+    inner = [name.rpartition("/")[2] for name in names]
+    if inner.count(word) == 1:
+        return inner.index(word)
     raise ImageError(
         Sentence(
             "{path}: has no scene {scene}. There are {scenes}; a number counts from 0.",

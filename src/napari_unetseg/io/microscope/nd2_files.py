@@ -195,7 +195,8 @@ class _Frames:
             attributes = self._file.attributes
             channels = attributes.channelCount or 1
             components = attributes.componentCount // channels
-            self.shape = int(attributes.heightPx), int(attributes.widthPx or 1), channels, components
+            width = 1 if attributes.widthPx is None else int(attributes.widthPx)
+            self.shape = int(attributes.heightPx), width, channels, components
             self._dtype = self._file.dtype
             is_packed = attributes.compressionType is not None
             row_bytes = int(attributes.widthBytes or 0)

@@ -145,7 +145,8 @@ def scene_image(
     Raises
     ------
     ImageError
-        If the file is damaged, if there is no such level, if other axes are named, or if its pixels are no numbers.
+        If the file is damaged or has no pixels along an axis, if there is no such level, if other axes are named, or if
+        its pixels are no numbers.
     """
     path = Path(path)
     words = scene_words(file.scene_names)
@@ -153,6 +154,14 @@ def scene_image(
     label = f"{path.name}/{words[number]}" if len(words) > 1 else path.name
     with unreadable_says(place):
         scene = file.scene(number)
+    if not all(length > 0 for length in scene.array.shape):
+        raise ImageError(
+            Sentence(
+                "{path}: holds no pixels, as it is {shape}. Copy or export it again.",
+                path=place,
+                shape=" x ".join(map(str, scene.array.shape)),
+            )
+        )
     pyramid = _pyramid(scene)
     chosen = level_number(level, pyramid, str(place))
     array, scale, unit = scene.levels[chosen], pyramid[chosen].scale, pyramid[chosen].unit
