@@ -75,7 +75,9 @@ def test_magicgui_makes_a_form_that_adds_the_layers(make_napari_viewer: Any, qtb
 
 
 def test_forms_have_a_row_for_every_option_of_a_plane(qtbot: Any) -> None:
-    options = [name for name in SegmentOptions.model_fields if name not in ("channel", "link")]
+    # A function gets the plane that is shown: channels beside it, and planes to link, are chosen in the window.
+    without = ("channel", "channels", "link")
+    options = [name for name in SegmentOptions.model_fields if name not in without]
     for function, first in ((segment_layer, "layer"), (segment_layers, "layers")):
         shown = inspect.signature(function).parameters
         assert list(shown) == [first, "model", "device", *options, "labels", "contours", "confidence"]
@@ -84,7 +86,7 @@ def test_forms_have_a_row_for_every_option_of_a_plane(qtbot: Any) -> None:
     assert {form[name].widget_type for name in DecodeParameters.model_fields} == {"LiteralEvalLineEdit"}
 
 
-@pytest.mark.parametrize("name", ["treshold", "channel", "link"])
+@pytest.mark.parametrize("name", ["treshold", "channel", "channels", "link"])
 def test_an_option_that_there_is_not_is_refused_at_once(squares: Squares, name: str) -> None:
     options: dict[str, Any] = {name: 1}
     with pytest.raises(TypeError, match=name):

@@ -198,3 +198,22 @@ def test_labels_of_a_region_are_saved_where_they_lie_in_the_image(tmp_path: Path
     assert (coco.name, coco.labels.shape, coco.class_of(1)) == ("whole.tif", (6, 9), "nuclei")
     assert coco.labels[2:4, 3:7].all()
     assert coco.labels.sum() == 8
+
+
+def test_an_image_among_label_images_leaves_them_to_napari(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{name}_labels.tif") for name in "ab"]
+    for path, dtype in zip(paths, (np.float32, np.uint16), strict=True):
+        tifffile.imwrite(path, np.eye(8, dtype=dtype))
+    ((stack, *_),) = readers.open_label_stack(paths)
+    assert stack.shape == (2, 8, 8)
+
+
+def test_planes_of_a_stack_keep_the_size_of_their_pixels(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{name}_labels.ome.tif") for name in "ab"]
+    for path in paths:
+        sizes = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+        tifffile.imwrite(path, np.eye(8, dtype=np.uint16), metadata=sizes)
+    ((_, arguments, kind),) = readers.open_label_stack(paths)
+    assert kind == "labels"
+    assert tuple(arguments["scale"]) == (1, 0.25, 0.5)
+    assert Labels(np.zeros((2, 8, 8), np.uint16), **arguments).units[0] == "pixel"

@@ -18,7 +18,7 @@ from napari_unetseg.io.object_properties import columns_of
 from napari_unetseg.io.ome_zarr.location import is_ome_zarr
 from napari_unetseg.io.rois import holds_rois
 from napari_unetseg.language import tr
-from napari_unetseg.layer_style import CONTOURS
+from napari_unetseg.layer_style import CONTOURS, LABELS
 from napari_unetseg.plugin.label_layers import ENDINGS, exchange_layer, read_label_layer
 from napari_unetseg.plugin.languages import errors_in_users_language
 from napari_unetseg.plugin.layers.axes import STACK_ROLES
@@ -40,7 +40,7 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None
         As napari calls readers.
     """
     if not isinstance(path, str):
-        return open_label_stack if all(one.lower().endswith(ENDINGS) for one in path) else None
+        return open_label_stack if path and all(one.lower().endswith(ENDINGS) for one in path) else None
     suffix = Path(path).suffix.lower()
     if path.lower().endswith(ENDINGS):
         return open_labels
@@ -68,13 +68,22 @@ def open_labels(path: str) -> list[LayerData]:
 
 
 def open_label_stack(paths: list[str]) -> list[LayerData]:
-    """Read label images of one size as the planes of one layer."""
-    layers = [layer for path in paths for layer in open_labels(path)]
+    """Read label images of one size as the planes of one layer; with others among them it is left to napari."""
+    with errors_in_users_language():
+        found = [read_label_layer(path)[0] for path in paths]
+    layers = [layer for layer in found if layer is not None]
+    if len(layers) < len(found):
+        return _as_napari_reads(paths)
     arrays = [np.asarray(array) for array, *_ in layers]
     if len({array.shape for array in arrays}) > 1:
         sizes = tr("{path} and the others differ in size, and cannot be planes of one stack. Open them one by one.")
         raise UnetsegError(sizes.format(path=paths[0]))
-    return [(np.stack(arrays), {"name": layers[0][1].get("name", Path(paths[0]).stem)}, layers[0][2])]
+    _remember(ENDINGS, paths[0])
+    first = layers[0][1]
+    arguments = {"name": first["name"], **LABELS}
+    if "scale" in first:
+        arguments |= {"scale": (1.0, *first["scale"]), "units": ("pixel", *first["units"])}
+    return [(np.stack(arrays), arguments, "labels")]
 
 
 def open_exchange(path: str) -> list[LayerData]:
@@ -88,7 +97,7 @@ def open_exchange(path: str) -> list[LayerData]:
     return [layer]
 
 
-def _as_napari_reads(path: str) -> list[LayerData]:
+def _as_napari_reads(path: str | list[str]) -> list[LayerData]:
     from napari_builtins.io import napari_get_reader
 
     reader = napari_get_reader(path)

@@ -101,17 +101,21 @@ def find_masks(place: Path) -> list[Path]:
     Raises
     ------
     UnetsegError
-        If there is no such folder or file.
+        If there is no such folder or file, or it cannot be looked into.
     """
     if place.is_file():
         return [place]
     if not place.is_dir():
         raise UnetsegError(Sentence("{path}: there is no such file or folder of masks.", path=place))
-    return sorted(
-        path
-        for path in place.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
-    )
+    try:
+        return sorted(
+            path
+            for path in place.iterdir()
+            if path.is_file() and not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
+        )
+    except OSError as error:
+        unreadable = Sentence("{path}: cannot be looked into ({reason}).", path=place, reason=error.strerror)
+        raise UnetsegError(unreadable) from error
 
 
 def check_masks(

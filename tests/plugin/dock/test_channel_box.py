@@ -69,6 +69,19 @@ def python_of(widget: SegmentationWidget, name: str, monkeypatch: pytest.MonkeyP
     return found
 
 
+def test_the_row_takes_no_room_without_channels_to_choose(make_widget: MakeWidget) -> None:
+    widget = make_widget(ImageLayer(LEFT, name="grey"))
+    inputs = widget.inputs
+    assert inputs.channels.isHidden()
+    low = inputs.sizeHint().height()
+    widget.viewer.add_layer(stained())
+    assert not inputs.channels.isHidden()
+    assert inputs.sizeHint().height() > low + 15
+    widget.viewer.layers.remove("cells")
+    assert inputs.channels.isHidden()
+    assert inputs.sizeHint().height() == low
+
+
 def test_one_channel_and_several_together(
     make_widget: MakeWidget, press_run: Step, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

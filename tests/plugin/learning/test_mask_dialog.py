@@ -101,6 +101,44 @@ def test_a_folder_that_is_not_there_is_named(dialog: MaskDialog, qtbot: Any, dat
     assert not dialog.mend.isEnabled()
 
 
+@pytest.mark.parametrize("end", ["close", "reject"])
+def test_a_window_that_was_closed_midway_waits_for_nothing(
+    dialog: MaskDialog, qtbot: Any, data: Path, end: str
+) -> None:
+    dialog.show()
+    dialog.check(data / "masks")
+    getattr(dialog, end)()
+    qtbot.waitUntil(lambda: not dialog.worker.busy, timeout=30_000)
+    dialog.show()
+    assert dialog.message.text.text() == "Cancelled."
+    assert not dialog.cancel.isEnabled()
+    assert dialog.bar.maximum() == 1
+
+
+def test_copies_go_to_a_folder_that_is_new(dialog: MaskDialog, qtbot: Any, data: Path) -> None:
+    data.with_name("discs_mended").mkdir()
+    look(dialog, qtbot, data)
+    assert dialog.output.text() == str(data.with_name("discs_mended2"))
+
+
+def test_a_folder_without_masks_is_named(dialog: MaskDialog, qtbot: Any, data: Path) -> None:
+    for mask in (data / "masks").iterdir():
+        mask.unlink()
+    look(dialog, qtbot, data)
+    assert dialog.message.text.text().endswith("there are no masks in this folder.")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_fault_of_ours(
+    dialog: MaskDialog, qtbot: Any, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    look(dialog, qtbot, data)
+    assert "cannot be looked into (Permission denied)" in dialog.message.text.text()
+
+
 def test_a_folder_of_sound_masks_says_so(dialog: MaskDialog, qtbot: Any, data: Path) -> None:
     (data / "masks" / "b.png").unlink()
     look(dialog, qtbot, data)

@@ -55,6 +55,11 @@ class ChannelBox(QComboBox):
         """Whether the model wants several channels, each by what it shows."""
         return bool(self._roles) or self._inputs not in _COLOURS
 
+    @property
+    def several(self) -> bool:
+        """Whether the image has channels to choose among."""
+        return len(self._names) > 1
+
     def choice(self) -> str | None:
         """Return what is chosen, as `ChannelChoice` reads it; None for what is shown."""
         text = self.currentData()
@@ -93,7 +98,7 @@ class ChannelBox(QComboBox):
     def _fill(self) -> None:
         wanted = self._wanted[self.by_role]
         missing = [name for name in ChannelChoice.parse(wanted).names if name not in self._names] if wanted else []
-        several = len(self._names) > 1
+        several = self.several
         rows: list[tuple[str, str]] = []
         if self.by_role:
             text = self.choice_for(self._inputs, self._roles) or ""

@@ -147,7 +147,7 @@ class Inputs(QWidget):
         return plane
 
     def show_channels(self, viewer: "ViewerModel") -> None:
-        """Offer the channels of the image to the model."""
+        """Offer the channels of the image to the model; where there are none to choose, the row takes no room."""
         found, package = self._channels(viewer), self.package()
         card = None if package is None else package.card
         self.channels.show_channels(
@@ -157,6 +157,8 @@ class Inputs(QWidget):
             beside=bool(found is not None and found.layers),
             count_all=self.run_on.choice() is not RunOn.SELECTED,
         )
+        for part in (self._channels_label, self.channels):
+            part.setVisible(self.channels.several)
 
     def chosen_planes(self, viewer: "ViewerModel") -> tuple[Plane, ...]:
         """Describe what a run is on, with the channels that are chosen; nothing is read.
@@ -208,7 +210,7 @@ class Inputs(QWidget):
     def lock(self, locked: bool) -> None:
         """Grey out the choices during a run; the model's card stays open to reading."""
         for box in (self.image, self.pin, self.axes, self.channels, self.run_on, self.model, self.device, self.link):
-            box.setEnabled(not locked and (box is not self.channels or self.channels.count() > 1))
+            box.setEnabled(not locked and (box is not self.channels or self.channels.several))
 
     def _ask_axes(self) -> None:
         layer = self.layer()
@@ -235,6 +237,8 @@ class Inputs(QWidget):
             label = QLabel(tr(words))
             label.setBuddy(box)
             label.setToolTip(box.toolTip())
+            if box is self.channels:
+                self._channels_label = label
             grid.addWidget(label, row, 0)
             grid.addWidget(box, row, 1, 1, 1 if box in (self.image, self.model) else 2)
         grid.addWidget(self.pin, 0, 2)

@@ -100,9 +100,7 @@ class MaskDialog(QDialog):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Stop what runs; what is written stays."""
-        self._typing.stop()
-        self.worker.stop()
-        self.opener.stop()
+        self._stop()
         super().closeEvent(event)
 
     def chosen_repairs(self) -> tuple[FileRepair, ...]:
@@ -129,7 +127,7 @@ class MaskDialog(QDialog):
             self._idle()
             return
         set_folder = masks.parent if masks.name == "masks" else masks
-        self.output.setText(str(set_folder.with_name(f"{set_folder.name}_mended")))
+        self.output.setText(str(_new_folder(set_folder)))
         self.message.show_message(tr(words.CHECKING))
         self._busy()
         self.worker.ask(MaskQuestion(masks, self._images_folder(masks)))
@@ -178,6 +176,12 @@ class MaskDialog(QDialog):
             self.bar.setRange(0, max(total, 1))
             self.bar.setValue(done)
             self.bar.setFormat(f"{done} / {total}")
+
+    def _stop(self) -> None:
+        self._typing.stop()
+        self.opener.stop()
+        if self._running:  # what a window that is opened again would wait for
+            self._cancel()
 
     def _cancel(self) -> None:
         self.worker.stop()
@@ -260,6 +264,7 @@ class MaskDialog(QDialog):
         self.table.cellDoubleClicked.connect(self._open)
         self.mend.clicked.connect(self._ask_mend)
         self.cancel.clicked.connect(self._cancel)
+        self.finished.connect(lambda: self._stop())  # Esc
         self.worker.answered.connect(self._on_answer)
         self.worker.failed.connect(self._on_failure)
         self.opener.answered.connect(self._show_mask)
@@ -310,3 +315,12 @@ class MaskDialog(QDialog):
         column.addWidget(self.message)
         column.addLayout(buttons)
         self.resize(*_SIZE)
+
+
+def _new_folder(beside: Path) -> Path:
+    """Name a folder for mended copies that holds nothing yet."""
+    for at in range(1, 100):
+        folder = beside.with_name(f"{beside.name}_mended{'' if at == 1 else at}")
+        if not folder.exists():
+            return folder
+    return beside.with_name(f"{beside.name}_mended")

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import Progress
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.language import Sentence
 from napari_unetseg.plugin.learning.check_table import PairRow
 from napari_unetseg.plugin.workers.background import Task
 from napari_unetseg.training.data_check import CheckedPair
@@ -72,7 +74,10 @@ def prepare_opening(mask: CheckedMask) -> Callable[[Task[NDArray[np.int64]]], ND
 
 
 def _check(question: MaskQuestion, task: Task[MaskAnswer], progressed: Progress) -> MaskAnswer:
-    checked = check_masks(find_masks(question.masks), question.images, progressed, task.cancelled)
+    files = find_masks(question.masks)
+    if not files:
+        raise UnetsegError(Sentence("{path}: there are no masks in this folder.", path=question.masks))
+    checked = check_masks(files, question.images, progressed, task.cancelled)
     listed = sorted(checked, key=_gravity)[:MOST_ROWS]
     rows = [
         PairRow(_as_pair(mask), _picture(mask) if at < _MOST_PICTURES and not task.cancelled() else _nothing())
@@ -119,4 +124,4 @@ def _picture(mask: CheckedMask) -> NDArray[np.uint8]:
 
 
 def _nothing() -> NDArray[np.uint8]:
-    return np.zeros((1, 1, 3), np.uint8)
+    return np.zeros((0, 0, 3), np.uint8)
