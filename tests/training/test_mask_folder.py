@@ -8,7 +8,8 @@ import tifffile
 from PIL import Image as Pillow
 
 from napari_unetseg.errors import Cancelled, UnetsegError
-from napari_unetseg.training.mask_folder import CheckedMask, check_masks, find_masks, mend_masks, read_numbers
+from napari_unetseg.training.mask_folder import CheckedMask, check_masks, find_masks, mend_masks
+from napari_unetseg.training.mask_reading import read_numbers
 
 NUMBERS = np.zeros((24, 40), np.uint8)
 NUMBERS[4:14, 4:14] = 1

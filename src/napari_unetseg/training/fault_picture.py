@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.errors import UnetsegError
-from napari_unetseg.training.mask_folder import CheckedMask, read_numbers
+from napari_unetseg.training.mask_folder import CheckedMask
+from napari_unetseg.training.mask_reading import read_numbers
 
 SIDE = 144
 _AROUND = 2.5  # diameters of an object about a fault

@@ -1,4 +1,4 @@
-"""Masks as files: reads them as they are, says what is wrong with each, and writes mended copies.
+"""Masks as files: says what is wrong with each, and writes mended copies.
 
 Nothing here imports torch.
 """
@@ -13,22 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
-from napari_unetseg.errors import Cancelled, ImageError, UnetsegError
+from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.io.suffixes import IMAGE_SUFFIXES, TIFF_SUFFIXES
+from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.training.mask_faults import MaskFault, find_faults, object_areas
+from napari_unetseg.training.mask_reading import read_mask
 from napari_unetseg.training.mask_repair import REPAIRS, Repair, mend
-from napari_unetseg.training.pair_facts import LOSSY_SUFFIXES
 
 FileRepair = Literal["colours", "palette"] | Repair
 """What can be mended in a file: a `Repair`, ``colours``, by which each colour gets a number, and ``palette``, by which
 the numbers stay and the palette goes."""
 FILE_REPAIRS: tuple[FileRepair, ...] = ("colours", "palette", *REPAIRS)
 
-_MOST_COLOURS = 4096
-_MANY_COLOURS = 0.02  # of the pixels of a picture, beyond which its colours blend
-_LARGEST = 2**53  # above, fractions of 64 bits are no longer exact
 _LARGEST_PNG = np.iinfo(np.uint16).max
 
 
@@ -85,14 +82,6 @@ class MendedMask:
     pixels: Mapping[str, int]
     objects_before: int | None
     objects: int
-
-
-@dataclass(frozen=True)
-class _Numbers:
-    """The numbers of a file, int64 (Y, X), and what the file itself has that is wrong."""
-
-    mask: NDArray[np.int64]
-    faults: tuple[MaskFault, ...] = ()
 
 
 def find_masks(place: Path) -> list[Path]:
@@ -196,21 +185,6 @@ def mend_masks(
     return mended
 
 
-def read_numbers(file: Path) -> NDArray[np.int64]:
-    """Read a mask as `check_masks` does: of a picture in colours, each colour is a number.
-
-    Returns
-    -------
-    int64 (Y, X).
-
-    Raises
-    ------
-    ImageError
-        If it cannot be read, holds several planes or fractions, or its colours blend.
-    """
-    return _read(file).mask
-
-
 def _say(done: int, total: int, progress: Progress | None, cancel: CancelFlag | None) -> None:
     if cancel is not None and cancel():
         raise Cancelled(Sentence("The masks were not gone through to the end."))
@@ -220,7 +194,7 @@ def _say(done: int, total: int, progress: Progress | None, cancel: CancelFlag | 
 
 def _checked(file: Path, image: Path | None, images: Path | None) -> CheckedMask:
     try:
-        numbers = _read(file)
+        numbers = read_mask(file)
         faults = numbers.faults + find_faults(numbers.mask)
         if images is not None:
             faults = (*_size_faults(numbers.mask.shape, image, images), *faults)
@@ -259,84 +233,8 @@ def _size_faults(shape: tuple[int, ...], image: Path | None, images: Path) -> tu
     )
 
 
-def _read(file: Path) -> _Numbers:
-    from napari_unetseg.io import read_label_image
-
-    image = read_label_image(file)
-    array = np.asarray(image.array)
-    if image.axes == "YXC" and array.dtype.kind in "ui":
-        mask = _of_colours(array[..., :3], file)
-        count = len(object_areas(mask)[0])
-        text = Sentence("A picture in {count} colours. Numbers are needed, one an object.", count=count)
-        return _Numbers(mask, (MaskFault("colours", text, count=count), *_of_file(file)))
-    if array.ndim != 2:
-        raise ImageError(
-            Sentence("{file}: holds several planes or channels. Save each plane of numbers by itself.", file=file)
-        )
-    if array.dtype.kind == "f":
-        if not (np.isfinite(array).all() and np.array_equal(array, np.round(array))):
-            raise ImageError(Sentence("{file}: holds fractions. Save whole numbers, 0 for background.", file=file))
-    elif array.dtype.kind not in "bui":
-        raise ImageError(Sentence("{file}: holds no whole numbers.", file=file))
-    largest = array.max(initial=0)
-    if largest > _LARGEST:
-        raise ImageError(
-            Sentence(
-                "{file}: holds numbers up to {number}, which are too large. Count the objects anew from 1.",
-                file=file,
-                number=f"{largest:.3g}",
-            )
-        )
-    return _Numbers(array.astype(np.int64), _of_file(file))
-
-
-def _of_file(file: Path) -> tuple[MaskFault, ...]:
-    if file.suffix.lower() in LOSSY_SUFFIXES:
-        text = Sentence(
-            "The mask is a {kind} file, which changes numbers. Save masks as TIFF or PNG.", kind=file.suffix
-        )
-        return (MaskFault("lossy", text),)
-    if _has_palette(file):
-        return (
-            MaskFault(
-                "palette",
-                Sentence("The file has a palette: some programs read its colours in place of the numbers."),
-            ),
-        )
-    return ()
-
-
-def _has_palette(file: Path) -> bool:
-    if file.suffix.lower() in (*TIFF_SUFFIXES, ".npy"):
-        return False  # there a lookup table is for the eye alone
-    from PIL import Image as Pillow
-
-    with Pillow.open(file) as picture:
-        return picture.mode in ("P", "PA")
-
-
-def _of_colours(picture: NDArray[np.integer], file: Path) -> NDArray[np.int64]:
-    """Give each colour a number; black, or else the most frequent one, is background."""
-    height, width, _ = picture.shape
-    values = picture.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
-    colours, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    if len(colours) > min(_MOST_COLOURS, max(_MANY_COLOURS * values.size, 2)):
-        raise ImageError(
-            Sentence(
-                "{file}: is a picture in {count} colours, too many for one an object. Save the numbers of the objects.",
-                file=file,
-                count=len(colours),
-            )
-        )
-    background = 0 if colours[0] == 0 else int(np.argmax(counts))
-    numbers = np.arange(len(colours)) + 1
-    numbers[background:] -= 1
-    numbers[background] = 0
-    return np.asarray(numbers[places.reshape(height, width)])
-
-
 def _mended(mask: CheckedMask, repairs: Collection[FileRepair], output: Path) -> MendedMask:
-    numbers = _read(mask.file)
+    numbers = read_mask(mask.file)
     result = mend(numbers.mask, [repair for repair in REPAIRS if repair in repairs])
     kinds = {fault.kind for fault in numbers.faults}
     pixels = dict(result.pixels)

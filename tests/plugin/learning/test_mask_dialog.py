@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 
 from napari_unetseg.plugin.learning.mask_dialog import MaskDialog
 from napari_unetseg.plugin.widget import SegmentationWidget
-from napari_unetseg.training.mask_folder import read_numbers
+from napari_unetseg.training.mask_reading import read_numbers
 
 OpenWindow = Callable[..., SegmentationWidget]
 

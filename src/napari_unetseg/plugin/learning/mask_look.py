@@ -21,8 +21,8 @@ from napari_unetseg.training.mask_folder import (
     check_masks,
     find_masks,
     mend_masks,
-    read_numbers,
 )
+from napari_unetseg.training.mask_reading import read_numbers
 
 MOST_ROWS = 200
 """Most masks that are listed; those without faults are left out first."""
