@@ -101,3 +101,13 @@ def test_a_package_keeps_the_type_of_its_weights(call, tmp_path):
     assert run.exit_code == 1
     assert "--dtype is for checkpoints" in run.output
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_refusal_leaves_the_empty_folder_of_its_user(call, source, tmp_path):
+    assert call("convert", source, "-o", tmp_path / "mine").exit_code == 0
+    (tmp_path / "mine" / "weights.safetensors").write_bytes(b"damaged")
+    (tmp_path / "empty").mkdir()
+    run = call("convert", tmp_path / "mine", "-o", tmp_path / "empty")
+    assert run.exit_code == 1
+    assert "mine/weights.safetensors: these are not the weights" in run.output.replace("\\", "/")
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -183,8 +183,6 @@ def _copy_model(source: Path, output: Path, changes: dict[str, Any], *, consent:
 
     if output.exists() and any(output.iterdir()):
         raise ModelError(f"{output}: this folder is not empty. Choose another one.")
-    if output.exists():
-        output.rmdir()
     model = copy_package(source, output, {"name": as_name(output.absolute().name)} | changes, consent=consent)
     typer.echo(f"model     {model.card.name} in {model.path}")
 

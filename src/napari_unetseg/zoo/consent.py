@@ -4,6 +4,8 @@ They are remembered by the SHA-256 of their file, so that neither a card nor a f
 and an exchanged file is asked for anew.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from napari_unetseg.errors import ModelError, UnetsegError
@@ -47,9 +49,26 @@ def allow_network(card: ModelCard) -> None:
     allowed = _allowed()
     if card.weights.sha256 in allowed:
         return
-    lines = [f"{sha256} {name}" for sha256, name in {**allowed, card.weights.sha256: card.name}.items()]
-    with whole_file(_path()) as path:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write({**allowed, card.weights.sha256: card.name})
+
+
+@contextmanager
+def forgotten_on_failure(card: ModelCard) -> Iterator[None]:
+    """Take back what the block allowed if it fails or is cancelled; what was allowed before it stays so.
+
+    Raises
+    ------
+    UnetsegError
+        If the list cannot be read or written.
+    """
+    is_new = needs_consent(card)
+    try:
+        yield
+    except BaseException:
+        allowed = _allowed() if is_new else {}
+        if allowed.pop(card.weights.sha256, None) is not None:
+            _write(allowed)
+        raise
 
 
 def require_consent(card: ModelCard, file: Path) -> None:
@@ -75,6 +94,11 @@ def require_consent(card: ModelCard, file: Path) -> None:
 
 def _path() -> Path:
     return registry.user_model_folder().parent / _FILE
+
+
+def _write(allowed: dict[str, str]) -> None:
+    with whole_file(_path()) as path:
+        path.write_text("".join(f"{sha256} {name}\n" for sha256, name in allowed.items()), encoding="utf-8")
 
 
 def _allowed() -> dict[str, str]:

@@ -44,7 +44,7 @@ def load_network(package: ModelPackage) -> SegmentationNetwork:
         return _load_checkpoint(package)
     if is_foreign(package.card.architecture.name):
         require_consent(package.card, package.weights)
-        return foreign_network(package, _read_weights(package))
+        return foreign_network(package, read_weights(package))
     network = _empty_network(package)
     return _filled(package, network, _read_tensors(package))
 
@@ -157,8 +157,14 @@ def _empty_network(package: ModelPackage) -> SegmentationNetwork:
     return network
 
 
-def _read_weights(package: ModelPackage) -> bytes:
-    """Return what is in the file of a package's weights, if it is what its card says."""
+def read_weights(package: ModelPackage) -> bytes:
+    """Return what is in the file of a package's weights, if it is what its card says.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or its SHA-256 is another; the message names the file.
+    """
     path, expected = package.weights, package.card.weights.sha256
     try:
         content = path.read_bytes()
@@ -186,7 +192,7 @@ def _read_weights(package: ModelPackage) -> bytes:
 
 
 def _read_tensors(package: ModelPackage) -> dict[str, Tensor]:
-    path, content = package.weights, _read_weights(package)
+    path, content = package.weights, read_weights(package)
     try:
         with panics_are_errors():
             tensors = load(content)

@@ -21,10 +21,10 @@ from napari_unetseg.zoo.bioimageio.package import is_bioimageio, open_package
 from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.bioimageio.weights import KnownNetwork
 from napari_unetseg.zoo.card import CARD_FILE, KNOWN_ANSWER_FILE, ModelCard, write_card
-from napari_unetseg.zoo.consent import allow_network, needs_consent, require_consent
+from napari_unetseg.zoo.consent import allow_network, forgotten_on_failure, needs_consent, require_consent
 from napari_unetseg.zoo.conversion import convert_checkpoint
 from napari_unetseg.zoo.import_checkpoint import describe_matches
-from napari_unetseg.zoo.network_loading import foreign_network, load_network
+from napari_unetseg.zoo.network_loading import foreign_network, load_network, read_weights
 from napari_unetseg.zoo.registry import ModelPackage, list_models, read_package, taken_names, user_model_folder
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def add_model(
                 "{path}: there is a model {name!r} already. Choose another name.", path=candidate.source, name=name
             )
         )
-    with _temporary_folder(folder) as temporary:
+    with _temporary_folder(folder) as temporary, forgotten_on_failure(candidate.cards[0]):
         if candidate.proposal is not None:
             convert_bioimageio(candidate.source, temporary, changes, consent=consent, answer=answer)
         elif candidate.is_package:
@@ -194,12 +194,12 @@ def _examine_package(folder: Path) -> Candidate:
 
 
 def copy_package(source: Path, folder: Path, changes: Mapping[str, Any], *, consent: bool = False) -> ModelPackage:
-    """Copy a model package, under the names in `changes`, and see that it can be loaded.
+    """Copy a model package that can be loaded, under the names in `changes`; it is there whole, or not at all.
 
     Parameters
     ----------
     source, folder
-        From where to where; made.
+        From where to where; made, unless it is there and empty.
     changes
         `name` and `display_name`, where they are to be others.
     consent
@@ -208,24 +208,32 @@ def copy_package(source: Path, folder: Path, changes: Mapping[str, Any], *, cons
     Raises
     ------
     ModelError
-        If it cannot be used; the message names the file.
+        If it cannot be used, or its weights are not those that its card names; the message names the file.
+    UnetsegError
+        If the folder cannot be written, or has something in it.
     """
     package = read_package(source, "path")
-    if needs_consent(package.card):
+    if is_foreign(package.card.architecture.name):
         if not consent:
             require_consent(package.card, package.weights)
-        # Before anything is recorded or written.
-        foreign_network(package, package.weights.read_bytes())
-        allow_network(package.card)
-    folder.mkdir(parents=True)
-    shutil.copyfile(package.weights, folder / package.card.weights.file)
-    if (answer := package.path / KNOWN_ANSWER_FILE).is_file():
-        shutil.copyfile(answer, folder / KNOWN_ANSWER_FILE)
+        content = read_weights(package)
+        foreign_network(package, content)
+    else:
+        load_network(package)
+        content = read_weights(package)
     fields = package.card.model_dump() | {key: changes[key] for key in ("name", "display_name") if key in changes}
-    write_card(ModelCard.model_validate(fields), folder / CARD_FILE)
-    copied = read_package(folder, "path")
-    load_network(copied)
-    return copied
+    with _temporary_folder(folder) as temporary, forgotten_on_failure(package.card):
+        temporary.mkdir()
+        (temporary / package.card.weights.file).write_bytes(content)
+        if (answer := package.path / KNOWN_ANSWER_FILE).is_file():
+            shutil.copyfile(answer, temporary / KNOWN_ANSWER_FILE)
+        write_card(ModelCard.model_validate(fields), temporary / CARD_FILE)
+        if consent and needs_consent(package.card):
+            allow_network(package.card)
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    return read_package(folder, "path")
 
 
 @contextmanager

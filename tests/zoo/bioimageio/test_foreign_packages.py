@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.zoo.bioimageio.conftest import described_0_4, described_0_5, hashed, sigmoid, write_description, write_files
 from torch import nn
 
-from napari_unetseg.errors import ModelError
+from napari_unetseg.errors import Cancelled, ModelError
 from napari_unetseg.image import Image
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.service.package_check import answer_of
@@ -120,6 +120,21 @@ def test_the_window_and_the_shell_ask_once(write_foreign: Callable[[str], Path],
     add_model(candidate, {"name": "blur", "display_name": "Blur"}, consent=True, answer=answer_of)
     assert find_model("blur").card.display_name == "Blur"
     assert not examine(candidate.source).needs_consent
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torchscript"])
+def test_a_package_that_its_check_refuses_is_not_allowed_to_run(
+    kind: str, write_foreign: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = write_foreign(kind)
+    candidate = examine(folder)
+    wrong = np.zeros_like(picture()[0])
+    with pytest.raises(ModelError, match="does not answer as the package says"):
+        convert_bioimageio(folder, tmp_path / "mine", consent=True, answer=lambda model, image: wrong)
+    assert examine(folder).needs_consent
+    with pytest.raises(Cancelled):
+        add_model(candidate, {"name": "blur", "display_name": "Blur"}, lambda: True, consent=True, answer=answer_of)
+    assert examine(folder).needs_consent
 
 
 def test_a_model_folder_of_somebody_else_is_asked_for_too(

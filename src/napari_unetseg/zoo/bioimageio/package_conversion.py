@@ -14,7 +14,7 @@ from napari_unetseg.zoo.bioimageio.checking import Answer, Comparison
 from napari_unetseg.zoo.bioimageio.importing import Proposal, check_model, propose, write_proposal
 from napari_unetseg.zoo.bioimageio.package import open_package
 from napari_unetseg.zoo.card import CARD_FILE, NETWORK_TITLES, as_name
-from napari_unetseg.zoo.consent import needs_consent
+from napari_unetseg.zoo.consent import forgotten_on_failure, needs_consent
 from napari_unetseg.zoo.registry import ModelPackage, read_package
 
 
@@ -78,7 +78,10 @@ def convert_bioimageio(
         named = {} if proposal.is_own else {"name": _name(folder)}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
+            with (
+                forgotten_on_failure(proposal.cards[0]),
+                TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary,
+            ):
                 try:
                     model = write_proposal(package, proposal, Path(temporary) / folder.name, named | changes)
                     comparison = check_model(proposal, model, answer) if answer else None
