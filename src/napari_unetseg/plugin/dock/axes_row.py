@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QKeyEvent, QMouseEvent
+from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
@@ -18,6 +18,7 @@ from superqt import QElidingLabel
 
 from napari_unetseg.language import mark, tr
 from napari_unetseg.plugin.layers.axes import OTHER, ROLES, LayerAxes, is_complete
+from napari_unetseg.plugin.parts.form import ok_and_cancel
 
 _LINE_TIP = mark(
     "How the image is read: axes, positions, pixel type, pixel size, size. Click to change what an axis is."
@@ -106,7 +107,7 @@ class AxesDialog(QDialog):
         self.boxes: list[QComboBox] = []
         self.fault = QLabel(tr(_FAULT))
         self.fault.setWordWrap(True)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = ok_and_cancel()
         self.guess = self.buttons.addButton(tr("Guess"), QDialogButtonBox.ButtonRole.ResetRole)
         grid = QGridLayout()
         grid.setColumnStretch(1, 1)
@@ -126,12 +127,6 @@ class AxesDialog(QDialog):
         column.addLayout(grid)
         column.addWidget(self.fault)
         column.addWidget(self.buttons)
-        # Some styles draw a red cross and a green arrow here, which look like a verdict.
-        kinds = QDialogButtonBox.StandardButton
-        for kind, words in ((kinds.Ok, tr("OK")), (kinds.Cancel, tr("Cancel"))):
-            if (button := self.buttons.button(kind)) is not None:
-                button.setIcon(QIcon())
-                button.setText(words)
         self.buttons.accepted.connect(self._accept)
         self.buttons.rejected.connect(self.reject)
         if self.guess is not None:

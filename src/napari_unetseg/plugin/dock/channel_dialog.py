@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unetseg.channels import ChannelChoice, ChannelPart, Combination
 from napari_unetseg.language import mark, tr
+from napari_unetseg.plugin.parts.form import ok_and_cancel
 
 _WHICH = mark("Which channels show the objects?")
 _BY_ROLE = mark("Which channel shows what the model asks for?")
@@ -60,17 +60,11 @@ class ChannelDialog(QDialog):
         self.ticks: list[QCheckBox] = []
         self.roles: list[QComboBox] = []
         self.combination = QComboBox()
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = ok_and_cancel()
         column = QVBoxLayout(self)
         column.addWidget(QLabel(tr(_BY_ROLE if roles else _WHICH)))
         column.addLayout(self._role_rows(now) if roles else self._tick_rows(now))
         column.addWidget(self.buttons)
-        # Some styles draw a red cross and a green arrow here, which look like a verdict.
-        kinds = QDialogButtonBox.StandardButton
-        for kind, words in ((kinds.Ok, tr("OK")), (kinds.Cancel, tr("Cancel"))):
-            if (button := self.buttons.button(kind)) is not None:
-                button.setIcon(QIcon())
-                button.setText(words)
         self.buttons.accepted.connect(self._accept)
         self.buttons.rejected.connect(self.reject)
         self._check()

@@ -1,6 +1,9 @@
-"""The grid in which rows of labels and boxes stand, the same in every part of the window."""
+"""The grid in which rows of labels and boxes stand, and the foot of small windows, the same everywhere."""
 
-from qtpy.QtWidgets import QGridLayout, QWidget
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import QDialogButtonBox, QGridLayout, QWidget
+
+from napari_unetseg.language import tr
 
 LABEL_WIDTH = 84
 """Least width of the column of labels in pixels, so that the boxes of all rows begin at one line."""
@@ -23,3 +26,17 @@ def form_grid(owner: QWidget | None, spacing: int) -> QGridLayout:
     grid.setColumnMinimumWidth(0, LABEL_WIDTH)
     grid.setColumnStretch(1, 1)
     return grid
+
+
+def ok_and_cancel() -> QDialogButtonBox:
+    """Make the two buttons of a small window, in plain words and without icons.
+
+    Some styles draw a red cross and a green arrow there, which look like a verdict.
+    """
+    kinds = QDialogButtonBox.StandardButton
+    buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
+    for kind, words in ((kinds.Ok, tr("OK")), (kinds.Cancel, tr("Cancel"))):
+        if (button := buttons.button(kind)) is not None:
+            button.setIcon(QIcon())
+            button.setText(words)
+    return buttons
