@@ -1,19 +1,16 @@
 """`napari-unetseg check`: what is wrong with masks, and mended copies of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.cli.reporting import plain_errors, progress_bar
 from napari_unetseg.io.text_columns import in_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_unetseg.callbacks import Progress
     from napari_unetseg.training.mask_folder import CheckedMask, FileRepair, MendedMask
 
 _TITLES = ("mask", "size", "objects", "diameter", "faults")
@@ -50,14 +47,14 @@ def check_command(
     with plain_errors():
         from napari_unetseg.training.mask_folder import check_masks, find_masks, mend_masks
 
-        with _bar("Checking") as show:
+        with progress_bar("Checking", "mask") as show:
             checked = check_masks(find_masks(masks), images, show)
         if not checked:
             raise typer.BadParameter(f"{masks}: there are no masks in it.")
         _print_checked(checked)
         mended: list[MendedMask] = []
         if output is not None:
-            with _bar("Mending") as show:
+            with progress_bar("Mending", "mask") as show:
                 mended = mend_masks(checked, repairs, output, show)
             _print_mended(mended, output)
     if any(mask.unreadable or {fault.kind for fault in mask.faults} - set(repairs) for mask in checked):
@@ -75,19 +72,6 @@ def _parse_repairs(words: str) -> "tuple[FileRepair, ...]":
             f"{', '.join(sorted(unknown))}: not among {', '.join(FILE_REPAIRS)}, all", param_hint="--fix"
         )
     return tuple(repair for repair in FILE_REPAIRS if repair in wanted)
-
-
-@contextmanager
-def _bar(title: str) -> "Iterator[Progress]":
-    from tqdm import tqdm
-
-    with tqdm(desc=title, unit="mask", disable=None, leave=False) as bar:
-
-        def show(done: int, all_of_them: int) -> None:
-            bar.total = all_of_them
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _print_checked(checked: "Sequence[CheckedMask]") -> None:

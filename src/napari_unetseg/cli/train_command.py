@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_unetseg.cli.options import DeviceOption
-from napari_unetseg.cli.reporting import plain_errors
+from napari_unetseg.cli.reporting import plain_errors, progress_bar
 from napari_unetseg.cli.training_run import (
     CheckpointsOption,
     EventsOption,
@@ -160,16 +160,9 @@ def _outcome(output: Path, card: Any, folder: Path, trained: bool) -> str:
 
 def _check(data: Path) -> None:
     """Print what there is of each pair, and what is odd; exit with status 1 where training would stop."""
-    from tqdm import tqdm
-
     from napari_unetseg.training.data_check import check_data
 
-    with plain_errors(), tqdm(desc="Checking", unit="image", disable=None, leave=False) as bar:
-
-        def show(done: int, all_of_them: int) -> None:
-            bar.total = all_of_them
-            bar.update(done - bar.n)
-
+    with plain_errors(), progress_bar("Checking", "image") as show:
         report = check_data(data / "images", data / "masks", show)
     rows = [_TITLES, *(_row(pair) for pair in report.pairs)]
     typer.echo("\n".join(in_columns(rows, left=2)))
