@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format catalogues build compare structure floors clean
+.PHONY: help demo test lint docs format catalogues build compare structure floors clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -18,6 +18,7 @@ help:
 	@echo "make demo       segment a sample image and open it in napari"
 	@echo "make test       linters, types, manifest and tests: what CI runs"
 	@echo "make lint       linters, types and manifest only"
+	@echo "make docs       the documentation as a site, in site/"
 	@echo "make format     let ruff mend and format the code"
 	@echo "make catalogues collect the texts to translate, and compile the translations"
 	@echo "make build      sdist and wheel in dist/"
@@ -44,6 +45,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/npe2 validate --imports napari-unetseg
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -75,4 +80,4 @@ floors:
 	$(XVFB) $(PYTHON) .ci/floors.py
 
 clean:
-	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis
