@@ -132,8 +132,8 @@ def tiling_reach() -> Sheet:
     _box(sheet, (around, around), 16, 24, scale, "mark")
     at = 424.0
     sheet.words(at, 44, "One pixel, in the middle, was made brighter.", head=True)
-    sheet.words(at, 68, f"Changes reach {reach} pixels far; beyond the square of")
-    sheet.words(at, 86, f"{radius} pixels to each side no bit of the answer differs.")
+    sheet.words(at, 68, f"Here changes reach {reach} pixels far. Beyond {radius},")
+    sheet.words(at, 86, "the orange square, no image can change a bit.")
     for line, least in enumerate((0.1, 0.01, 0.001)):
         far = np.abs(np.argwhere(difference >= least) - middle).max()
         sheet.words(at, 122 + 18 * line, f"changes of {least:g} and more: up to {far} pixels away")
@@ -156,7 +156,7 @@ def tiling_halo() -> Sheet:
     whole = logits(pixels)
     tiles = plan_tiles((side, side), 736, halo, grid)
     middle = slice(side // 2 - shown, side // 2 + shown)
-    sheet = Sheet(780, 236, "Differences between tiles and the whole image, without a halo, with half of it, and with it")
+    sheet = Sheet(780, 236, "By how much tiles differ from the whole image: without a halo, with half of it, with it")
     for place, (width, off, head) in enumerate(
         ((0, 0, "no halo"), (halo // 2, 0, "half the halo"), (halo, 8, "8 pixels off the grid"), (halo, 0, "as it is"))
     ):
@@ -175,7 +175,7 @@ def sigmoid(values: Maps) -> Maps:
 
 
 def _tiled(pixels: Maps, tiles: list[Tile], halo: int, off: int) -> Maps:
-    """Return the answer put together from tiles with so wide a halo, whose windows begin so many pixels off the grid."""
+    """Return the answer put together from tiles with so wide a halo, in windows so many pixels off the grid."""
     grid = model()[2]
     beyond = np.pad(pixels, ((0, 0), (0, grid), (0, grid)), mode="symmetric")
     answer = np.empty((2, *pixels.shape[1:]), np.float32)
@@ -210,17 +210,16 @@ def tiling_blending() -> Sheet:
         sheet.lines([(left, y), (left + width, y)], "dash")
         sheet.words(left - 10, y + 4, str(share), anchor="end")
     for column in (0, 768, 1024, 1536, 1792, length):
-        x = left + column / length * width
-        sheet.lines([(x, top + height), (x, top + height + 5)], "line")
-        sheet.words(x, top + height + 22, str(column), anchor="middle")
+        at = left + column / length * width
+        sheet.lines([(at, top + height), (at, top + height + 5)], "line")
+        sheet.words(at, top + height + 22, str(column), anchor="middle")
     sheet.words(left + width, 222, "column", anchor="end")
     return sheet
 
 
-@cache
-def clump_basins() -> tuple[Maps, Basins, Labels]:
-    """Return the landscape of the nuclei that touch, its basins, and the number of each pixel's basin."""
-    planes = _planes(clump()[1][:, *CLUMP])
+def basins_of(maps: Maps) -> tuple[Maps, Basins, Labels]:
+    """Return the landscape of a part of the maps, its basins, and the number of each pixel's basin."""
+    planes = _planes(maps)
     shape = planes["foreground"].shape
     whole: Block = tuple(slice(0, side) for side in shape)
     heights = elevation(planes, _card().threshold, whole)
@@ -263,7 +262,7 @@ def tiling_blocks() -> Sheet:
         sheet.outlines(shown, left, 36, scale)
         for part in parts:
             _box(sheet, part, left, 36, scale, "mark-dash")
-    sheet.words(16, 300, f"{len(np.unique(own)) - 1} pieces in {len(parts)} blocks; none of them is numbered in the end")
+    sheet.words(16, 300, f"{len(np.unique(own)) - 1} pieces in {len(parts)} blocks, most of them at the edges")
     sheet.words(398, 300, f"{labels.max()} objects, as of the undivided image")
     return sheet
 
@@ -271,34 +270,33 @@ def tiling_blocks() -> Sheet:
 def decoding_maps() -> Sheet:
     """Show an image, what the network answers, and the landscape that follows."""
     pixels, maps = clump()
-    heights, _, _ = clump_basins()
     foreground, boundary = maps[:, *CLUMP]
+    heights, _, _ = basins_of(maps[:, *CLUMP])
     scale, left, right = 2.9, 16, 398
-    sheet = Sheet(780, 590, "An image, its maps of foreground and boundary, and the landscape made of them")
+    sheet = Sheet(780, 604, "An image, its maps of foreground and boundary, and the landscape made of them")
     shown = (
         (left, 24, "1  The image", pixels[CLUMP]),
         (right, 24, "2  Foreground: is it an object?", ramp(foreground)),
-        (left, 312, "3  Boundary: is it an edge?", ramp(boundary)),
-        (right, 312, "4  The landscape, above the threshold", ramp(np.where(np.isfinite(heights), heights, 0))),
+        (left, 326, "3  Boundary: is it an edge?", ramp(boundary)),
+        (right, 326, "4  The landscape, above the threshold", ramp(np.where(np.isfinite(heights), heights, 0))),
     )
     for x, y, head, picture in shown:
         sheet.words(x, y, head, head=True)
         sheet.picture(picture, x, y + 12, scale)
     sheet.outlines((foreground >= _card().threshold).astype(np.int32), right, 36, scale)
     sheet.words(right, 290, f"white: where it is {_card().threshold:g}, the threshold")
-    sheet.words(right, 578, "foreground x (1 - boundary), smoothed a little")
+    sheet.words(right, 592, "foreground x (1 - boundary), smoothed a little")
     return sheet
 
 
 def decoding_basins() -> Sheet:
     """Show the basins of a landscape, and the objects that they are merged into."""
     pixels = clump()[0][CLUMP] // 2
-    _, basins, numbers = clump_basins()
+    _, basins, numbers = basins_of(clump()[1][:, *CLUMP])
     width, scale = numbers.shape[1], 2.9
     owner = merge_basins(basins, _card().split)
     objects = np.append(0, owner + 1)[numbers]
-    highest = np.lexsort((-basins.height, owner))
-    seeds = highest[np.unique(owner[highest], return_index=True)[1]]
+    seeds = _highest_peaks(basins, owner)
     sheet = Sheet(780, 320, "Basins of a landscape with their peaks, and the objects that they become")
     for left, head, labels, peaks in (
         (16, f"5  {len(basins.peak)} basins, each with a peak", numbers, range(len(basins.peak))),
@@ -314,33 +312,41 @@ def decoding_basins() -> Sheet:
 
 
 def decoding_split() -> Sheet:
-    """Show the landscape along a way over a saddle point, and below which height it divides."""
-    heights, basins, _ = clump_basins()
-    width = heights.shape[1]
+    """Show the landscape along a way over a saddle point, and at which splits it divides."""
+    heights, basins, _ = basins_of(probabilities(samples.tissue())[:, *TISSUE])
     owner = merge_basins(basins, _card().split)
+    peaks = _highest_peaks(basins, owner)
     between = basins.saddles
-    crossing = np.flatnonzero(owner[between.one] != owner[between.other])
-    tops = np.full(owner.max() + 1, -np.inf)
-    np.maximum.at(tops, owner, basins.height)
-    relative = between.height[crossing] / np.minimum(tops[owner[between.one[crossing]]], tops[owner[between.other[crossing]]])
-    chosen = crossing[relative.argmax()]
-    ends = [
-        int(basins.peak[np.flatnonzero(owner == owner[side])[basins.height[owner == owner[side]].argmax()]])
-        for side in (between.one[chosen], between.other[chosen])
-    ]
+    one, other = owner[between.one], owner[between.other]
+    lower = np.minimum(basins.height[peaks[one]], basins.height[peaks[other]])
+    # Of the saddle points that divide, the one that only just does.
+    chosen = int(np.where(one != other, between.height / lower, -1).argmax())
+    ends = [int(peaks[one[chosen]]), int(peaks[other[chosen]])]
     saddle = int(between.edge[chosen]) % heights.size
-    places = [np.array(divmod(index, width), float) for index in (ends[0], saddle, ends[1])]
+    indices = [int(basins.peak[ends[0]]), saddle, int(basins.peak[ends[1]])]
+    places = [np.array(divmod(index, heights.shape[1]), float) for index in indices]
     way = np.concatenate([np.linspace(places[0], places[1], 60), np.linspace(places[1], places[2], 60)[1:]])
     profile = np.where(np.isfinite(heights), heights, 0)[tuple(way.round().astype(int).T)]
-    return _profile_sheet(way, profile, float(between.height[chosen]), [heights.ravel()[index] for index in ends])
+    verdicts = {}
+    for split in (0.1, _card().split, 0.9):
+        found = merge_basins(basins, split)
+        verdicts[split] = "divided" if found[ends[0]] != found[ends[1]] else "one object"
+    return _profile_sheet(way, profile, float(between.height[chosen]), float(lower[chosen]), verdicts)
 
 
-def _profile_sheet(way: NDArray[np.float64], profile: Maps, saddle: float, tops: list[float]) -> Sheet:
-    scale, left, top, width, height = 2.9, 424, 48, 330, 200
+def _highest_peaks(basins: Basins, owner: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return of each object the basin with the highest peak."""
+    highest = np.lexsort((-basins.height, owner))
+    return highest[np.unique(owner[highest], return_index=True)[1]]
+
+
+def _profile_sheet(
+    way: NDArray[np.float64], profile: Maps, saddle: float, lower: float, verdicts: dict[float, str]
+) -> Sheet:
+    scale, left, top, width, height = 3.4, 424, 48, 330, 200
     sheet = Sheet(780, 320, "The landscape along a line from the peak of one object over the saddle point to another")
-    pixels = clump()[0][CLUMP]
     sheet.words(16, 24, "From peak to peak over the saddle point", head=True)
-    sheet.picture(pixels, 16, 36, scale)
+    sheet.picture(samples.tissue().array[TISSUE], 16, 36, scale)
     sheet.lines(np.column_stack([16 + (way[:, 1] + 0.5) * scale, 36 + (way[:, 0] + 0.5) * scale]), "mark")
     sheet.words(left, 24, "Height along that line", head=True)
     x = left + np.linspace(0, width, len(profile))
@@ -348,14 +354,12 @@ def _profile_sheet(way: NDArray[np.float64], profile: Maps, saddle: float, tops:
     for value in (0, 0.5, 1):
         sheet.words(left - 8, top + height * (1 - value) + 4, f"{value:g}", anchor="end")
     sheet.lines([(left, top), (left, top + height), (left + width, top + height)], "line")
-    lower = min(tops)
-    for split in (0.1, _card().split, 0.9):
+    for split, verdict in verdicts.items():
         y = top + height * (1 - np.sqrt(split) * lower)
         sheet.lines([(left, y), (left + width, y)], "dash")
-        verdict = "divides" if saddle < np.sqrt(split) * lower else "does not divide"
         sheet.words(left + width, y - 5, f"split {split:g}: {verdict}", anchor="end")
-    sheet.words(left, 274, f"saddle point {saddle:.2f}, lower peak {lower:.2f}: {saddle / lower:.2f} of it")
-    sheet.words(left, 292, f"so they are divided from a split of {(saddle / lower) ** 2:.2f} on")
+    sheet.words(left, 274, f"Saddle point {saddle:.2f}, lower peak {lower:.2f}: {saddle / lower:.2f} of it.")
+    sheet.words(left, 292, "Lines: lower peak x square root of split.")
     return sheet
 
 
