@@ -276,8 +276,8 @@ def decoding_maps() -> Sheet:
     sheet = Sheet(780, 604, "An image, its maps of foreground and boundary, and the landscape made of them")
     shown = (
         (left, 24, "1  The image", pixels[CLUMP]),
-        (right, 24, "2  Foreground: is it an object?", ramp(foreground)),
-        (left, 326, "3  Boundary: is it an edge?", ramp(boundary)),
+        (right, 24, "2  Foreground: is there an object?", ramp(foreground)),
+        (left, 326, "3  Boundary: do two objects meet here?", ramp(boundary)),
         (right, 326, "4  The landscape, above the threshold", ramp(np.where(np.isfinite(heights), heights, 0))),
     )
     for x, y, head, picture in shown:
