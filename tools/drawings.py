@@ -275,10 +275,10 @@ def decoding_maps() -> Sheet:
     scale, left, right = 2.9, 16, 398
     sheet = Sheet(780, 604, "An image, its maps of foreground and boundary, and the landscape made of them")
     shown = (
-        (left, 24, "1  The image", pixels[CLUMP]),
-        (right, 24, "2  Foreground: is there an object?", ramp(foreground)),
-        (left, 326, "3  Boundary: do two objects meet here?", ramp(boundary)),
-        (right, 326, "4  The landscape, above the threshold", ramp(np.where(np.isfinite(heights), heights, 0))),
+        (left, 24, "1: The image", pixels[CLUMP]),
+        (right, 24, "2: Foreground: is there an object?", ramp(foreground)),
+        (left, 326, "3: Boundary: do two objects meet here?", ramp(boundary)),
+        (right, 326, "4: The landscape, above the threshold", ramp(np.where(np.isfinite(heights), heights, 0))),
     )
     for x, y, head, picture in shown:
         sheet.words(x, y, head, head=True)
@@ -299,8 +299,8 @@ def decoding_basins() -> Sheet:
     seeds = _highest_peaks(basins, owner)
     sheet = Sheet(780, 320, "Basins of a landscape with their peaks, and the objects that they become")
     for left, head, labels, peaks in (
-        (16, f"5  {len(basins.peak)} basins, each with a peak", numbers, range(len(basins.peak))),
-        (398, f"6  {owner.max() + 1} objects, each with its highest peak", objects, seeds),
+        (16, f"5: {len(basins.peak)} basins, each with a peak", numbers, range(len(basins.peak))),
+        (398, f"6: {owner.max() + 1} objects, each with its highest peak", objects, seeds),
     ):
         sheet.words(left, 24, head, head=True)
         sheet.picture(coloured(labels, pixels), left, 36, scale)
@@ -357,7 +357,8 @@ def _profile_sheet(
     for split, verdict in verdicts.items():
         y = top + height * (1 - np.sqrt(split) * lower)
         sheet.lines([(left, y), (left + width, y)], "dash")
-        sheet.words(left + width, y - 5, f"split {split:g}: {verdict}", anchor="end")
+        at, anchor = (left + width / 2, "middle") if split > 0.5 else (left + width, "end")  # clear of the line
+        sheet.words(at, y - 5, f"split {split:g}: {verdict}", anchor=anchor)
     sheet.words(left, 274, f"Saddle point {saddle:.2f}, lower peak {lower:.2f}: {saddle / lower:.2f} of it.")
     sheet.words(left, 292, "Lines: lower peak x square root of split.")
     return sheet
