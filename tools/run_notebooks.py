@@ -42,7 +42,7 @@ def run(path: Path) -> None:
         work = Path(folder) / "work"
         work.mkdir()
         NotebookClient(
-            notebook, timeout=300, record_timing=False, resources={"metadata": {"path": str(work)}}
+            notebook, timeout=300, record_timing=False, coalesce_streams=True, resources={"metadata": {"path": str(work)}}
         ).execute(env=os.environ | _home(Path(folder)))
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index:02}"
