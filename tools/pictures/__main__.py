@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "docs" / "images"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 
 
 def _main(names: list[str]) -> None:
@@ -23,7 +23,7 @@ def _main(names: list[str]) -> None:
         unknown = [name for name in names if name not in pictures]
         if unknown:
             sys.exit(f"There is no picture {unknown[0]!r}. There are: {', '.join(pictures)}.")
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        os.chdir(home)
         for name in names or pictures:
             pictures[name](FOLDER)
 
@@ -38,9 +38,17 @@ def _borrow_home(home: Path) -> None:
 
 
 def _pictures() -> dict[str, Callable[[Path], None]]:
+    from first_steps import first_steps, folder_window, health, server, window
     from run_film import run_film
 
-    return {"run": run_film}
+    return {
+        "run": run_film,
+        "window": window,
+        "health": health,
+        "server": server,
+        "steps": first_steps,
+        "folder": folder_window,
+    }
 
 
 if __name__ == "__main__":

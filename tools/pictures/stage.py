@@ -299,6 +299,14 @@ class Stage:
         return with_pointer(picture, at.x(), at.y())
 
 
+def save(picture: Image.Image, path: Path, pointer: QPoint | None = None) -> None:
+    """Write a picture with 256 colours of its own, which keeps it small, and a pointer if there is one."""
+    if pointer is not None:
+        picture = with_pointer(picture, pointer.x(), pointer.y())
+    palette = picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
+    palette.save(path, optimize=True)
+
+
 def with_pointer(picture: Image.Image, x: int, y: int) -> Image.Image:
     """Return a copy with an arrow whose tip is at a place."""
     scale = 4
