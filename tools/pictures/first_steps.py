@@ -44,7 +44,7 @@ def folder_window(folder: Path) -> None:
     dialog = stage.form.folder.open()
     dialog.form.folder.setText(str(images))
     dialog.move(60, 40)
-    dialog.resize(840, 480)
+    dialog.resize(840, 520)
     stage.wait(dialog.run.isEnabled)
     dialog.run.click()
     stage.wait(lambda: not dialog.controller.running)
