@@ -39,6 +39,7 @@ def _borrow_home(home: Path) -> None:
 
 def _pictures() -> dict[str, Callable[[Path], None]]:
     from first_steps import first_steps, folder_window, health, server, window
+    from gallery import gallery
     from run_film import run_film
 
     return {
@@ -48,6 +49,7 @@ def _pictures() -> dict[str, Callable[[Path], None]]:
         "server": server,
         "steps": first_steps,
         "folder": folder_window,
+        "gallery": gallery,
     }
 
 
