@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +88,9 @@ def server(folder: Path) -> None:
     """Show the dialog of a server that runs on this computer, after a test."""
     serve = [sys.executable, "-m", "napari_unetseg", "serve", "--port", str(_PORT)]
     stage = Stage((900, 600))
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
-            assert process.stdout is not None
-            process.stdout.readline()
+            next(iter(process.stdout or ()))  # "Listening on ..."
             dialog = ServerDialog(shared_servers, f"localhost:{_PORT}", parent=stage.window)
             dialog.move(100, 100)
             dialog.show()

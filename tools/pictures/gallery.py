@@ -17,8 +17,12 @@ from PIL import Image
 from qtpy.QtCore import QRect
 from stage import Stage
 
-_STEP = re.compile(r"```python\n(.*?)```|^    (napari-unetseg .*?)$|\(images/gallery-(\w+)\.webp\)", re.DOTALL | re.MULTILINE)
+_STEP = re.compile(
+    r"```python\n(.*?)```|^    (napari-unetseg .*?)$|\(images/gallery-(\w+)\.webp\)", re.DOTALL | re.MULTILINE
+)
 _SIDE = 440
+_WIDE = ("spheroids", "hand")
+_CHANNEL = {"channels": 1}
 _GAP = 8
 
 
@@ -28,35 +32,33 @@ def gallery(folder: Path) -> None:
     page = (folder.parent / "gallery.md").read_text(encoding="utf-8")
     for code, command, name in _STEP.findall(page):
         if code:
-            subprocess.run([sys.executable, "-c", code], check=True)
+            _python("-c", code)
         elif command:
-            subprocess.run([sys.executable, "-m", *shlex.split(command.replace("napari-unetseg", "napari_unetseg", 1))], check=True)
+            _python("-m", "napari_unetseg", *shlex.split(command)[1:])
         else:
-            picture = _OWN.get(name, lambda: _pair(*_found(name)))()
+            picture = _OWN[name]() if name in _OWN else _pair(name)
             picture.save(folder / f"gallery-{name}.webp", quality=86, method=6)
 
 
-def _found(name: str) -> tuple[Path, Path]:
-    """Return the file of an image and that of its picture with outlines."""
-    image = next(path for path in (Path(f"{name}.tif"), Path(f"{name}.png")) if path.exists())
-    return image, Path("segmented") / f"{name}_overlay.png"
+def _python(*words: str) -> None:
+    subprocess.run([sys.executable, *words], check=True)  # noqa: S603
 
 
-def _pair(image: Path, overlay: Path) -> Image.Image:
-    """Put the middle of an image beside the same part with outlines, enlarged."""
-    after = Image.open(overlay).convert("RGB")
-    pixels = tifffile.imread(image) if image.suffix == ".tif" else np.asarray(Image.open(image))
-    before = Image.fromarray(_as_bytes(pixels[1] if pixels.shape[0] == 2 else pixels)).convert("RGB")
-    side = 256
+def _pair(name: str) -> Image.Image:
+    """Put an image, or its middle, beside the picture with outlines that the command made of it."""
+    after = Image.open(Path("segmented") / f"{name}_overlay.png").convert("RGB")
+    tiff = Path(f"{name}.tif")
+    pixels = tifffile.imread(tiff) if tiff.exists() else np.asarray(Image.open(f"{name}.png"))
+    if name in _CHANNEL:
+        pixels = pixels[_CHANNEL[name]]
+    before = Image.fromarray(_as_bytes(pixels)).convert("RGB")
+    side = 400 if name in _WIDE else 256
     left, top = (after.width - side) // 2, (after.height - side) // 2
     box = (left, top, left + side, top + side)
-    size = (2 * side, 2 * side)
-    return _beside(*(part.crop(box).resize(size, Image.Resampling.NEAREST) for part in (before, after)))
+    return _beside(*(part.crop(box).resize((512, 512), Image.Resampling.NEAREST) for part in (before, after)))
 
 
 def _as_bytes(pixels: NDArray[np.number]) -> NDArray[np.uint8]:
-    if pixels.dtype == np.uint8:
-        return pixels
     low, high = np.percentile(pixels, (0.5, 99.8))
     return (255 * ((pixels - low) / (high - low)).clip(0, 1)).astype(np.uint8)
 
@@ -95,6 +97,7 @@ def _stack() -> Image.Image:
         viewer.dims.ndisplay = 3
         viewer.reset_view(margin=0)
         viewer.camera.angles = (10, 30, 145)
+        viewer.camera.zoom *= 1.15
 
     return _beside(_canvas(plane), _canvas(space))
 
@@ -135,8 +138,10 @@ def _plate() -> Image.Image:
     stage = Stage((1000, 800))
     dialog = stage.form.plates.open(Path("plate.ome.zarr"))
     dialog.move(20, 20)
-    stage.settle(2)
-    print([type(c) for c in dialog.findChildren(object)][:0])
+    dialog.resize(900, 430)
+    stage.wait(lambda: dialog.facts is not None)
+    dialog.view.colours.setCurrentIndex(dialog.view.colours.findData("objects"))
+    stage.settle(1)
     picture = stage.picture(QRect(dialog.geometry()))
     dialog.close()
     stage.close()

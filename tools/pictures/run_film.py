@@ -44,9 +44,7 @@ def run_film(folder: Path) -> None:
     scale = labels.scale
     stage.look_at(*(scale * (y, x)), 2.6 * stage.viewer.camera.zoom)
     stage.click(form.result_actions.fix)
-    bar = form.fixing.bar
-    assert bar is not None
-    stage.click(bar.buttons["split"])
+    stage.click(stage.fix_tool("split"))
     stage.frame(300)
     stage.draw(stage.place(*(scale * first)), stage.place(*(scale * last)))
     stage.frame(900)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import napari
 import numpy as np
@@ -22,6 +22,7 @@ from napari_unetseg.plugin.widget import SegmentationWidget
 LEFT = Qt.MouseButton.LeftButton
 _POINTER = ((0, 0), (0, 17), (4, 13.4), (6.8, 19.6), (9.6, 18.4), (6.9, 12.4), (12.4, 12.4))
 _LONGEST_WAIT = 600.0
+_Part = TypeVar("_Part")
 
 
 @dataclass
@@ -101,15 +102,16 @@ class Stage:
     @property
     def form(self) -> SegmentationWidget:
         """The panel, which must be open."""
-        assert self.panel is not None
-        return self.panel
+        return _there(self.panel)
 
     @property
     def canvas(self) -> QWidget:
         """What the image is drawn on."""
-        canvas = canvas_of(self.window)
-        assert canvas is not None
-        return canvas
+        return _there(canvas_of(self.window))
+
+    def fix_tool(self, kind: str) -> QWidget:
+        """Return the button of a tool that fixes objects; the tools must be open."""
+        return _there(self.form.fixing.bar).buttons[kind]
 
     def close(self) -> None:
         """Close the viewer without a question."""
@@ -183,8 +185,7 @@ class Stage:
         """Return what the screen shows, by default of the window."""
         area = self.window.geometry() if area is None else area
         QApplication.processEvents()
-        screen = QGuiApplication.primaryScreen()
-        assert screen is not None
+        screen = _there(QGuiApplication.primaryScreen())
         shown = screen.grabWindow(0, area.x(), area.y(), area.width(), area.height()).toImage()
         return _as_pillow(shown)
 
@@ -194,7 +195,7 @@ class Stage:
             self.film.add(self._with_pointer(self.picture()), milliseconds)
 
     def area_of(self, *widgets: QWidget, margin: int = 6) -> QRect:
-        """The part of the screen that widgets cover."""
+        """Return the part of the screen that widgets cover."""
         whole = QRect()
         for widget in widgets:
             whole = whole.united(QRect(widget.mapToGlobal(QPoint(0, 0)), widget.size()))
@@ -320,10 +321,15 @@ def with_pointer(picture: Image.Image, x: int, y: int) -> Image.Image:
     return picture
 
 
+def _there(part: _Part | None) -> _Part:
+    if part is None:
+        raise LookupError("The window lacks what a picture needs.")
+    return part
+
+
 def _as_pillow(shown: QImage) -> Image.Image:
     shown = shown.convertToFormat(QImage.Format.Format_RGB888)
-    bits = shown.constBits()
-    assert bits is not None
+    bits = _there(shown.constBits())
     rows = np.frombuffer(bits.asarray(shown.sizeInBytes()), np.uint8).reshape(shown.height(), shown.bytesPerLine())
     return Image.fromarray(rows[:, : 3 * shown.width()].reshape(shown.height(), shown.width(), 3).copy())
 
