@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs format catalogues build compare structure floors clean
+.PHONY: help demo test lint docs pictures notebooks format catalogues build compare structure floors clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -19,6 +19,8 @@ help:
 	@echo "make test       linters, types, manifest and tests: what CI runs"
 	@echo "make lint       linters, types and manifest only"
 	@echo "make docs       the documentation as a site, in site/"
+	@echo "make pictures   the pictures and drawings of README and docs, from real runs; ONLY=\"run window\" for some"
+	@echo "make notebooks  run the notebooks, and keep what they show"
 	@echo "make format     let ruff mend and format the code"
 	@echo "make catalogues collect the texts to translate, and compile the translations"
 	@echo "make build      sdist and wheel in dist/"
@@ -49,6 +51,13 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "Open site/index.html"
+
+pictures: $(INSTALLED)
+	$(XVFB) $(BIN)/python tools/pictures $(ONLY)
+	$(if $(ONLY),,$(BIN)/python tools/drawings.py)
+
+notebooks: $(INSTALLED)
+	$(XVFB) $(BIN)/python tools/run_notebooks.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
