@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from napari.utils.theme import get_theme
 from PIL import Image
 from qtpy.QtCore import QRect
 from stage import Stage, save
@@ -92,6 +93,7 @@ def server(folder: Path) -> None:
         try:
             next(iter(process.stdout or ()))  # "Listening on ..."
             dialog = ServerDialog(shared_servers, f"localhost:{_PORT}", parent=stage.window)
+            dialog.use_theme(get_theme(stage.viewer.theme))
             dialog.move(100, 100)
             dialog.show()
             dialog.test.click()
