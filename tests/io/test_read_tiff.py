@@ -396,3 +396,10 @@ def test_tags_that_no_printer_could_follow_are_a_pixel_size(tmp_path, resolution
     image = read_image(tmp_path / "a.tif")
     assert image.scale == (pytest.approx((2 * size, size)) if size else None)
     assert image.unit == ("micrometer" if size else None)
+
+
+def test_a_file_of_a_header_alone_holds_no_image(tmp_path):
+    path = tmp_path / "begun.tif"
+    path.write_bytes(b"II*\0\0\0\0\0")
+    with pytest.raises(ImageError, match=r"begun\.tif: holds no image\."):
+        read_image(path)

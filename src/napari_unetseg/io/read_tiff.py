@@ -180,8 +180,10 @@ def _only_image(path: str | Path, file: tifffile.TiffFile) -> tifffile.TiffPageS
     Raises
     ------
     ImageError
-        If there are several.
+        If there is none, as in a file of which only the header was written, or several.
     """
+    if not file.series:
+        raise ImageError(Sentence("{path}: holds no image.", path=path))
     series = file.series[0]
     others = [other for other in file.series[1:] if not _is_version_of(other, series)]
     if others:
