@@ -34,7 +34,7 @@ def main() -> None:
 
 def run(path: Path) -> None:
     """Execute a notebook and write it with what its cells show."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder) / "work"
         work.mkdir()
@@ -51,7 +51,7 @@ def run(path: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs = [_small(output) for output in cell.outputs if output.get("name") != "stderr"]
     notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
-    nbformat.write(notebook, path)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 
 def _home(folder: Path) -> dict[str, str]:
