@@ -141,12 +141,20 @@ def test_many_regions_hold_back_some_that_are_never_learnt(spheroids: ModelPacka
 def test_weights_that_are_no_better_on_what_was_corrected_are_not_taken(
     spheroids: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "score_regions", lambda *arguments: {"ap50": 0.5, "dice": 0.5})
+    networks: list[object] = []
+
+    def worse_after(network: object, *arguments: object) -> dict[str, float]:
+        networks.append(network)
+        score = 0.5 if network is networks[0] else 0.4
+        return {"ap50": score, "dice": score}
+
+    monkeypatch.setattr(module, "score_regions", worse_after)
     events = run(spheroids, corrected(1, 2), tmp_path)
     told = [event.text for event in events if isinstance(event, Told)]
     assert any("has the weights of the old one" in text for text in told)
     card = read_package(tmp_path / "better", "path").card
     assert card.scores["improved"]["old_weights_kept"]
+    assert card.scores["after"] == card.scores["before"]
     assert card.weights.sha256 == spheroids.card.weights.sha256
 
 

@@ -425,7 +425,7 @@ class Improvement:
         best, folds, stage = self._progress.best, self._progress.folds, self._stages[0]
         if folds and len(folds) == len(self._stages) - 1:
             before = _mean([fold[0] for fold in folds])
-            share = self._progress.share
+            share = 0.0 if best is None or best.weights is None else self._progress.share
             after = _mean([fold[1][SHARES.index(share)] for fold in folds]) if share else before
             parts = "halves of the corrected region" if len(stage.learnt) == 1 else "corrected regions"
             return before, after, f"{len(folds)} {parts}, each scored by a model that learned from the others"
