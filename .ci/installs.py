@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+WORKS, SKIPPED = "works", "not for this Python"
 QT = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 VERSIONS = ("python", "napari", "qt", "torch", "numpy")
 TELL_VERSIONS = f"""
@@ -64,13 +65,15 @@ class Environment:
     extra: str = ""
     packages: tuple[str, ...] = ()
     window: bool = True
+    newest_python: tuple[int, int] = (3, 99)
 
 
 ENVIRONMENTS = (
     Environment("PyQt6", extra="[all]"),
     Environment("PySide6", packages=("napari[pyside6]",)),
     Environment("no Qt", packages=("ipykernel", "nbclient", "nbformat"), window=False),
-    Environment("napari 0.6", packages=("napari[pyqt6]==0.6.*",)),
+    # The releases of vispy that it takes have no wheels for Python 3.14.
+    Environment("napari 0.6", packages=("napari[pyqt6]==0.6.*",), newest_python=(3, 13)),
 )
 
 
@@ -107,7 +110,7 @@ def main() -> None:
                 rows.append(try_environment(wheel, python, environment, options.pictures))
                 say(f"{rows[-1].name}: {rows[-1].outcome}")
     sys.stdout.write("\n".join(table(rows)) + "\n")
-    sys.exit(any(row.outcome != "works" for row in rows))
+    sys.exit(any(row.outcome not in (WORKS, SKIPPED) for row in rows))
 
 
 def try_environment(wheel: Path, python: str, environment: Environment, pictures: Path | None) -> Row:
@@ -121,6 +124,10 @@ def try_environment(wheel: Path, python: str, environment: Environment, pictures
         try:
             start = time.monotonic()
             run(folder, "uv", "venv", "--quiet", "--python", python, "venv")
+            version = run(folder, interpreter, "-c", "import sys; print(*sys.version_info[:2])").split()
+            if tuple(map(int, version)) > environment.newest_python:
+                row.versions[0], row.outcome = ".".join(version), SKIPPED
+                return row
             wanted = (f"napari-unetseg{environment.extra} @ {wheel.as_uri()}", *environment.packages)
             run(folder, "uv", "pip", "install", "--quiet", "--python", interpreter, *wanted)
             row.seconds = time.monotonic() - start
@@ -154,7 +161,7 @@ def use(folder: Path, scripts: Path, environment: Environment, row: Row) -> None
         if "The window cannot be opened" not in said or "Traceback" in said:
             raise StepError(f"says: {said}")
         run(folder, interpreter, "-c", RUN_A_NOTEBOOK)
-    row.outcome = "works"
+    row.outcome = WORKS
 
 
 def run(folder: Path, *line: str | Path, code: int = 0) -> str:
