@@ -99,6 +99,13 @@ def test_scripts_that_workflows_run_are_there(workflow: dict[str, Any], reposito
     assert [name for name in named if not (repository / name).is_file()] == []
 
 
+def test_the_wheel_is_installed_on_every_python_it_promises(repository: Path, project: dict[str, Any]) -> None:
+    wheel = read(repository / ".github" / "workflows" / "wheel.yml")
+    tried = {entry["python"] for entry in wheel["jobs"]["install"]["strategy"]["matrix"]["include"]}
+    promised = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    assert tried == set(promised)
+
+
 def test_the_citation_is_of_this_version(citation: dict[str, Any], project: dict[str, Any]) -> None:
     assert citation["version"] == napari_unetseg.__version__
     assert citation["license"] == project["license"]
