@@ -16,15 +16,17 @@ Every address of a server, what it takes and what it answers. [The server](serve
 the API in use; this page is made from the server's own OpenAPI document, which it serves at `/openapi.json`
 ([as a file](openapi.json)), and as pages to try it on at `/docs` and `/redoc`.
 
-The examples ask a server on this machine, as `napari-unetseg serve` starts it. One that others can reach wants a key with
-every request: `--header "Authorization: Bearer KEY"` or `--header "X-API-Key: KEY"`.
+The examples ask a server on this machine, as `napari-unetseg serve` starts it. One that others can reach wants a key
+with every request: `--header "Authorization: Bearer KEY"` or `--header "X-API-Key: KEY"`.
 
 """
 _LINK = "#{}"
+_COMMON = ("401", "403", "408", "413", "429")
+"""What the layers around all routes answer."""
 # What curl needs beside the address, by the media type that is best to send.
 _SENT = {
     "multipart/form-data": "--form image=@image.tif",
-    "application/x-npy": "--header 'Content-Type: application/x-npy' --data-binary @image.npy",
+    "application/x-npy": "--header 'Content-Type: application/x-npy' --data-binary @image.npy --output answer.bin",
     "application/json": "--json @request.json",
 }
 _SERVER = "http://localhost:8001"
@@ -40,6 +42,12 @@ def http_pages() -> Iterator[tuple[str, str]]:
 
 def _page(document: Mapping[str, Any]) -> Iterator[str]:
     schemas = document["components"]["schemas"]
+    common: dict[str, Any] = {}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            common |= {status: answer for status, answer in operation["responses"].items() if status in _COMMON}
+    yield "Any address may answer these, 408 and 413 where something is sent:"
+    yield table(("status", "answer", "meaning"), _answers(common, schemas), "r")
     for tag in document["tags"]:
         yield f"## {tag['name'].capitalize()}\n\n{prose(tag['description'])}"
         for path, operations in document["paths"].items():
@@ -58,11 +66,15 @@ def _route(method: str, path: str, operation: Mapping[str, Any], schemas: Mappin
     yield f"### {method} {path}"
     yield paragraphs(operation.get("description", ""))
     bodies = operation.get("requestBody", {}).get("content", {})
+    if "multipart/form-data" not in bodies:
+        for example in bodies.get("application/json", {}).get("examples", {}).values():
+            yield f"With this as `request.json`:\n\n{fenced(json.dumps(example['value'], indent=1), 'json')}"
     yield fenced(_curl(method, path, bodies), "sh")
     choices = schemas["SegmentationRequest"]["properties"]
     asked = operation.get("parameters", [])
     if asked and all(each["name"] in choices for each in asked):
-        yield f"The fields of [SegmentationRequest]({_LINK.format('segmentationrequest')}) but the image may stand in the address, too."
+        described = f"[SegmentationRequest]({_LINK.format('segmentationrequest')})"
+        yield f"What {described} has beside the image may stand in the address, too."
     elif asked:
         rows = [
             (
@@ -76,7 +88,8 @@ def _route(method: str, path: str, operation: Mapping[str, Any], schemas: Mappin
         yield table(("in the address", "type", "default", "meaning"), rows)
     if bodies:
         yield "Takes:\n\n" + "\n".join(_media(bodies, schemas))
-    yield table(("status", "answer", "meaning"), _answers(operation["responses"], schemas), "r")
+    own = {status: answer for status, answer in operation["responses"].items() if status not in _COMMON}
+    yield table(("status", "answer", "meaning"), _answers(own, schemas), "r")
 
 
 def _curl(method: str, path: str, bodies: Mapping[str, Any]) -> str:

@@ -3,12 +3,12 @@
 import re
 
 REPOSITORY = "https://github.com/napari-unetseg/napari-unetseg/blob/main/"
+_ELSEWHERE = re.compile(r"\]\((?:\.\./)?((?:[A-Z]+\.md|(?:src|tests|benchmarks|deploy|findings)/)[^)]*)\)")
+_NOTEBOOK = re.compile(r"\]\((?:\.\./)?(?:notebooks/)?(\d\d-[\w-]+)\.ipynb")
 
 
 def linked_on_site(text: str) -> str:
     """Return the text of a page with links to files of the repository as the site needs them."""
-    text = text.replace(f"]({REPOSITORY}docs/", "](").replace("](../docs/", "](").replace("](docs/", "](")
-    text = re.sub(r"\]\((?:\.\./)?(?:notebooks/)?(\d\d-[\w-]+)\.ipynb", r"](notebook-\1.md", text)
-    return re.sub(
-        r"\]\((?:\.\./)?((?:[A-Z]+\.md|src/|tests/|benchmarks/|deploy/|findings/)[^)]*)\)", rf"]({REPOSITORY}\1)", text
-    )
+    for place in (f"{REPOSITORY}docs/", "../docs/", "docs/"):
+        text = text.replace(f"]({place}", "](")
+    return _ELSEWHERE.sub(rf"]({REPOSITORY}\1)", _NOTEBOOK.sub(r"](notebook-\1.md", text))

@@ -40,14 +40,12 @@ def _sections(model: type[BaseModel], above: Key, document: dict[str, Any]) -> I
         meaning = f"{prose(field.description or '')}<br>{code(variable(key))}"
         default = field.get_default()
         shown = "your state folder" if isinstance(default, Path) else code(as_yaml(default))
-        rows.append(
-            (f'<a id="{dotted(key)}"></a>{code(name)}', kind_of(known[name], document["$defs"]), shown, meaning)
-        )
+        anchored = f'<a id="{dotted(key)}"></a>{code(name)}'
+        rows.append((anchored, kind_of(known[name], document["$defs"]), shown, meaning))
     if rows:
         yield f"## {dotted(above)}"
-        yield prose(
-            re.sub(r"^Section `[\w.]+`: (.*)", lambda found: found[1][0].upper() + found[1][1:], model.__doc__ or "")
-        )
+        words = re.sub(r"^Section `[\w.]+`: ", "", model.__doc__ or "")
+        yield prose(words[0].upper() + words[1:])
         yield table(("key", "type", "default", "meaning, and variable"), rows)
     for key, section in inner:
         yield from _sections(section, key, document)
