@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
+from skimage.segmentation import mark_boundaries
 
 from napari_unetseg import SegmentationService
 from napari_unetseg.io import draw_overlay
@@ -24,8 +25,10 @@ def main() -> None:
             parts = list[np.ndarray]()
             for image in (SAMPLES[sample]() for sample in samples):
                 labels = service.segment(image, model=model).labels
-                pair = (draw_overlay(image, found)[:_SIDE, :_SIDE] for found in (np.zeros_like(labels), labels))
-                parts.append(np.pad(np.hstack([*pair]), ((0, _GAP), (0, 0), (0, 0)), constant_values=128))
+                plain = draw_overlay(image, np.zeros_like(labels))
+                outlined = mark_boundaries(plain, labels, color=(1, 0.85, 0), mode="thick")
+                pair = [plain[:_SIDE, :_SIDE], (255 * outlined[:_SIDE, :_SIDE]).astype(np.uint8)]
+                parts.append(np.pad(np.hstack(pair), ((0, _GAP), (0, 0), (0, 0)), constant_values=128))
             whole = Picture.fromarray(np.vstack(parts)[:-_GAP])
             whole.quantize(256).save(_FOLDER / f"model-{model}.png", optimize=True)
 

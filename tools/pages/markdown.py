@@ -3,13 +3,19 @@
 import re
 from collections.abc import Iterable, Sequence
 
-TYPED = re.compile(r"(`[^`]+`|'napari-unetseg[^'\n]*'|(?<![\w-])--[a-z][\w-]*|\b[A-Z]+_[A-Z_]+\b)")
+TYPED = re.compile(r"(`[^`]+`|'napari-unetseg[^'\n]*'|(?<![\w-])--[a-z][\w-]*|\b[A-Z]+_[A-Z_]+\b(?:=\w+)?)")
 
 
 def prose(text: str) -> str:
     """Return a text on one line; commands in quotes, options and variables become code."""
     parts = TYPED.split(" ".join(text.split()))
     return "".join(code(part.strip("`'")) if at % 2 else escaped(part) for at, part in enumerate(parts))
+
+
+def sentence(text: str) -> str:
+    """Return a text on one line as `prose`, with a capital letter and an end."""
+    words = prose(text)
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", ":")) else ".")
 
 
 def paragraphs(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari_unetseg.zoo.card import NETWORK_TITLES, ModelCard, read_card
 from pages.links import REPOSITORY
-from pages.markdown import code, fenced, prose, table
+from pages.markdown import code, fenced, prose, sentence, table
 
 _MEASURES = {
     "images": "images",
@@ -68,7 +68,7 @@ def _page(card: ModelCard) -> Iterator[str]:
     yield prose(card.description)
     yield f"![A drawn sample image, and in it what the model finds](images/model-{card.name}.png)"
     yield fenced(f"napari-unetseg segment my_images --model {card.name}")
-    yield f"## Limits\n\n{_sentence(card.scores['limits'])}"
+    yield f"## Limits\n\n{sentence(card.scores['limits'])}"
     yield "## Scores"
     yield from _scores(card.scores)
     yield "## How it learned"
@@ -86,11 +86,6 @@ def _page(card: ModelCard) -> Iterator[str]:
     yield f"The whole card is [model.yaml]({where}) in the package."
 
 
-def _sentence(text: str) -> str:
-    words = prose(text)
-    return words[0].upper() + words[1:] + ("" if words.endswith(".") else ".")
-
-
 def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was measured: figures of images in one table, what was compared in its own, words as they are."""
     nested = {name: value for name, value in scores.items() if isinstance(value, Mapping)}
@@ -102,12 +97,12 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     for name, value in measured.items():
         if words := value.get("what", value.get("data")):
             said[name] = words
-    yield "\n".join(f"- {_called(name)}: {prose(value)}." for name, value in said.items())
+    yield "\n".join(f"- {sentence(f'{_WORDS.get(name, name)}: {value}')}" for name, value in said.items())
     for name in (each for each in nested if each not in measured):
-        yield f"### {_called(name)}"
+        yield f"### {_called(name).capitalize()}"
         told = [value for value in nested[name].values() if isinstance(value, str)]
         figures = {each: value for each, value in nested[name].items() if not isinstance(value, str)}
-        yield from map(_sentence, told)
+        yield from map(sentence, told)
         yield table(("", "figure"), ((_called(each), f"{value:g}") for each, value in figures.items()), " r")
 
 

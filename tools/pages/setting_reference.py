@@ -11,7 +11,7 @@ from napari_unetseg.config.keys import Key, dotted, section_of, variable
 from napari_unetseg.config.settings import Settings
 from napari_unetseg.config.template import as_yaml
 from pages.json_schema import kind_of
-from pages.markdown import code, prose, table
+from pages.markdown import code, prose, sentence, table
 
 _HEAD = """\
 # Settings
@@ -45,7 +45,7 @@ def _sections(model: type[BaseModel], above: Key, document: dict[str, Any]) -> I
     if rows:
         yield f"## {dotted(above)}"
         words = re.sub(r"^Section `[\w.]+`: ", "", model.__doc__ or "")
-        yield prose(words[0].upper() + words[1:])
+        yield sentence(words)
         yield table(("key", "type", "default", "meaning, and variable"), rows)
     for key, section in inner:
         yield from _sections(section, key, document)
