@@ -17,7 +17,8 @@ the API in use; this page is made from the server's own OpenAPI document, which 
 ([as a file](openapi.json)), and as pages to try it on at `/docs` and `/redoc`.
 
 The examples ask a server on this machine, as `napari-unetseg serve` starts it. One that others can reach wants a key
-with every request: `--header "Authorization: Bearer KEY"` or `--header "X-API-Key: KEY"`.
+with every request: `--header "Authorization: Bearer KEY"` or `--header "X-API-Key: KEY"`. `$JOB` is the `job_id` that
+sending a job answers.
 
 """
 _LINK = "#{}"
