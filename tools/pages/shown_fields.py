@@ -6,7 +6,7 @@ reader of the source alone does not see.
 
 import inspect
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 import griffe
 
@@ -16,7 +16,8 @@ class ShownFields(griffe.Extension):
 
     def on_function(self, *, func: griffe.Function, **_: Any) -> None:
         """Replace what the source says of a function by what it says of itself."""
-        if not any("shows_fields" in str(decorator.value) for decorator in func.decorators):
+        # By `shows_fields`, or by what a module calls it with arguments of its own.
+        if not any("shows_" in str(decorator.value) for decorator in func.decorators):
             return
         found: Any = import_module(func.module.path)
         for name in func.path.removeprefix(f"{func.module.path}.").split("."):
@@ -30,6 +31,7 @@ class ShownFields(griffe.Extension):
 
 def _parameter(shown: inspect.Parameter) -> griffe.Parameter:
     default = None if shown.default is inspect.Parameter.empty else repr(shown.default)
-    annotation = inspect.formatannotation(shown.annotation)
+    kind_of_value = shown.annotation.__origin__ if get_origin(shown.annotation) is Annotated else shown.annotation
+    annotation = inspect.formatannotation(kind_of_value)
     kind = griffe.ParameterKind[shown.kind.name.lower()]
     return griffe.Parameter(shown.name, annotation=annotation, kind=kind, default=default)
