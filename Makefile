@@ -49,7 +49,7 @@ lint: $(INSTALLED)
 	$(BIN)/npe2 validate --imports napari-unetseg
 
 docs: $(INSTALLED)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Open site/index.html"
 
 pictures: $(INSTALLED)

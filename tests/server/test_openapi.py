@@ -32,6 +32,11 @@ def test_every_route_of_the_guide_is_there(document):
     assert {(f"/api/unet/{name}", method) for name, method in guide} <= set(operations(document))
 
 
+def test_every_group_of_routes_has_some(document):
+    grouped = {tag for operation in operations(document).values() for tag in operation["tags"]}
+    assert {tag["name"] for tag in document["tags"]} == grouped
+
+
 def test_every_reference_leads_somewhere(document):
     named = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
     assert named <= set(document["components"]["schemas"])

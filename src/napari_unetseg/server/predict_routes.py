@@ -42,7 +42,7 @@ Parts = Sequence[bytes | memoryview]
 
 def predict_router(context: ServerContext) -> APIRouter:
     """Return the route that computes probabilities, and tells how far it is."""
-    router = APIRouter(prefix=PREFIX, tags=["segmentation"])
+    router = APIRouter(prefix=PREFIX, tags=["prediction"])
 
     @router.post(
         PATH,
