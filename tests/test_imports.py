@@ -265,6 +265,13 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by([PACKAGE], WINDOW_LIBRARIES | {"torch", "numpy", "skimage"}) == ""
 
 
+def test_the_window_takes_no_module_of_qt_that_a_binding_lacks() -> None:
+    """napari takes PyQt5 too, which has the widgets of OpenGL elsewhere than PyQt6."""
+    named = {name.split(".")[1] for path in MODULES.values() for name in imported(parse(path)) if name[:5] == "qtpy."}
+    assert "QtWidgets" in named
+    assert named - {"QtCore", "QtGui", "QtWidgets", "compat"} == set()
+
+
 def test_the_window_opens_without_slow_libraries() -> None:
     program = "import sys, napari_unetseg.plugin.widget; print(*(m for m in sys.modules if m.startswith(sys.argv[1])))"
     line = [sys.executable, "-c", program, f"{PACKAGE}."]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
-from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 _WIDTH = 2.0
@@ -14,7 +13,10 @@ _RIM = 2.0
 def canvas_of(window: QWidget) -> QWidget | None:
     """Return the widget in which napari draws images; None if its window has none."""
     middle = window.centralWidget() if isinstance(window, QMainWindow) else None
-    return None if middle is None else middle.findChild(QOpenGLWidget)
+    if middle is None:
+        return None
+    # By its name: PyQt5, which napari still takes, has the class in another module.
+    return next((child for child in middle.findChildren(QWidget) if child.inherits("QOpenGLWidget")), None)
 
 
 class DrawnLine(QWidget):
