@@ -5,12 +5,12 @@
 # which is silent by default, and loads its newest network, `cpsam_v2`. So the list of twelve models in cellpose-napari
 # 0.2.0, which installs with it, chooses nothing. Ask for `pretrained_model`, or pin `cellpose<4` to have them.
 #
-# Seen: nuclei -> cpsam_v2 ; cyto3 -> cpsam_v2 ; no such model -> cpsam_v2
+# Needs 6 GB. Seen: nuclei -> cpsam_v2 ; cyto3 -> cpsam_v2 ; no such model -> cpsam_v2
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3.11}" -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install -q "cellpose==4.2.1.1"
+"$folder/venv/bin/python" -m pip install -q "cellpose==4.2.1.1" "torch==2.15.0" "torchvision==0.29.2"
 seen=$(HOME="$folder" "$folder/venv/bin/python" - <<'PYTHON'
 from cellpose import models
 
