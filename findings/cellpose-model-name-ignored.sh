@@ -10,7 +10,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3.11}" -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install -q "cellpose==4.2.1.1" "torch==2.15.0" "torchvision==0.29.2"
+"$folder/venv/bin/python" -m pip install -q "cellpose==4.2.1.1"
 seen=$(HOME="$folder" "$folder/venv/bin/python" - <<'PYTHON'
 from cellpose import models
 
