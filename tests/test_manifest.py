@@ -134,10 +134,10 @@ def test_the_description_needs_no_file_of_the_repository(metadata: EmailMessage)
     assert relative == []
 
 
-def test_the_readme_states_the_scores_of_the_bundled_model(repository: Path) -> None:
+def test_the_page_of_the_models_states_the_scores_of_the_bundled_one(repository: Path) -> None:
     card = yaml.safe_load((repository / "models" / "nuclei" / "model.yaml").read_text(encoding="utf-8"))
     scores = card["scores"]
-    stated = (repository / "README.md").read_text(encoding="utf-8")
+    stated = (repository / "docs" / "choosing-a-model.md").read_text(encoding="utf-8")
     baselines = scores["otsu_watershed"], scores["foreground_only"]
     for figures in (scores["validation"], *scores["validation"]["per_kind"].values(), *baselines):
         row = f"({figures['images']}) | {figures['dice']:.2f} | {figures['ap50']:.2f} | {figures['ap75']:.2f} |"
