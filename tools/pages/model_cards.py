@@ -11,11 +11,15 @@ from pages.markdown import code, fenced, prose, sentence, table
 _MEASURES = {
     "images": "images",
     "dice": "Dice",
+    "iou": "IoU",
     "ap50": "AP 0.5",
     "ap75": "AP 0.75",
     "ap90": "AP 0.9",
+    "ap": "AP 0.5 to 0.9",
     "precision": "precision",
     "recall": "recall",
+    "count_error": "count error",
+    "count_bias": "count bias",
 }
 # What cards call their splits and looks in a word.
 _WORDS = {
@@ -90,9 +94,10 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was measured: figures of images in one table, what was compared in its own, words as they are."""
     nested = {name: value for name, value in scores.items() if isinstance(value, Mapping)}
     measured = {name: value for name, value in nested.items() if {"dice", "ap50"} & set(value)}
-    columns = [each for each in _MEASURES if any(each in value for value in measured.values())]
+    figures = [each for value in measured.values() for each, figure in value.items() if isinstance(figure, int | float)]
+    columns = sorted(set(figures), key=[*_MEASURES, *figures].index)
     rows = [row for name, value in measured.items() for row in _rows(name, value, columns)]
-    yield table(("", *(_MEASURES[each] for each in columns)), rows, " " + "r" * len(columns))
+    yield table(("", *(_MEASURES.get(each, _called(each)) for each in columns)), rows, " " + "r" * len(columns))
     said = {name: value for name, value in scores.items() if isinstance(value, str) and name != "limits"}
     for name, value in measured.items():
         if words := value.get("what", value.get("data")):
@@ -101,9 +106,9 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     for name in (each for each in nested if each not in measured):
         yield f"### {_called(name).capitalize()}"
         told = [value for value in nested[name].values() if isinstance(value, str)]
-        figures = {each: value for each, value in nested[name].items() if not isinstance(value, str)}
+        rest = {each: value for each, value in nested[name].items() if not isinstance(value, str)}
         yield from map(sentence, told)
-        yield table(("", "figure"), ((_called(each), f"{value:g}") for each, value in figures.items()), " r")
+        yield table(("", "figure"), ((_called(each), f"{value:g}") for each, value in rest.items()), " r")
 
 
 def _rows(name: str, value: Mapping[str, Any], columns: list[str]) -> Iterator[tuple[str, ...]]:
