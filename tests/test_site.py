@@ -1,5 +1,6 @@
 """The site: it is built as `make docs` does, strictly, and what its pages lead to is there."""
 
+import html
 import json
 import os
 import re
@@ -104,6 +105,10 @@ def test_models_notebooks_and_findings_have_their_pages(site: Site) -> None:
         page = site.pages[f"model-{card['name']}.html"]
         assert card["weights"]["sha256"] in page
         assert {"limits", "scores", "cite-it"} <= site.anchors[f"model-{card['name']}.html"]
+        plain = re.sub("<[^>]+>", "", html.unescape(page)).lower()
+        stated = {name: f"{value:g}" if isinstance(value, float) else value for name, value in card.items()}
+        words = {name: value.replace("_", " ").lower() for name, value in stated.items() if isinstance(value, str)}
+        assert [name for name, value in words.items() if value not in plain] == []
         measured = card["scores"]["validation"].items()
         assert {
             name for name, figure in measured if isinstance(figure, float) and f">{figure:.2f}<" not in page
