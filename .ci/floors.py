@@ -2,7 +2,7 @@
 
 Usage: floors.py [GROUP ...], by default all groups of extras, one environment after another. What a dependency needs
 itself is as new as it may be.
-Windows need a screen: xvfb-run floors.py.
+Windows need a screen: xvfb-run python .ci/floors.py.
 """
 
 import os
