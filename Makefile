@@ -55,6 +55,7 @@ docs: $(INSTALLED)
 pictures: $(INSTALLED)
 	$(XVFB) $(BIN)/python tools/pictures $(ONLY)
 	$(if $(ONLY),,$(BIN)/python tools/drawings.py)
+	$(if $(ONLY),,$(BIN)/python tools/model_pictures.py)
 
 notebooks: $(INSTALLED)
 	$(XVFB) $(BIN)/python tools/run_notebooks.py

@@ -7,13 +7,13 @@ translate is printed.
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from string import Formatter
 
 import yaml
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -22,7 +22,7 @@ LOCALE = PACKAGE / "locale"
 DOMAIN = "napari_unetseg"
 LANGUAGES = ("cs", "de", "es", "fr", "zh_CN")
 
-Key = str | tuple[str, str]
+Key = str | tuple[str, ...] | list[str]
 """A text, or singular and plural."""
 
 _ONE = ("tr", "mark", "Sentence")
@@ -136,12 +136,7 @@ def folder(language: str) -> Path:
 
 def untranslated(catalog: Catalog) -> list[Key]:
     """Return the texts that lack a translation, or one of its plurals."""
-    lacking = []
-    for message in catalog:
-        strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
-        if message.id and not all(strings):
-            lacking.append(message.id)
-    return lacking
+    return [message.id for message in catalog if message.id and not all(strings_of(message))]
 
 
 def misplaced(catalog: Catalog) -> list[tuple[Key, str]]:
@@ -149,11 +144,17 @@ def misplaced(catalog: Catalog) -> list[tuple[Key, str]]:
     wrong = []
     for message in catalog:
         singular, *plural = (message.id,) if isinstance(message.id, str) else message.id
-        strings = (message.string,) if isinstance(message.string, str) else message.string
         wanted = places((plural or [singular])[0])
         allowed = [wanted, places(singular)]
-        wrong += [(message.id, text) for text in strings if message.id and text and places(text) not in allowed]
+        wrong += [
+            (message.id, text) for text in strings_of(message) if message.id and text and places(text) not in allowed
+        ]
     return wrong
+
+
+def strings_of(message: Message) -> Sequence[str | None]:
+    """Return a translation and its plurals."""
+    return message.string if isinstance(message.string, tuple | list) else (message.string,)
 
 
 def places(text: str) -> set[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 Usage: floors.py [GROUP ...], by default all groups of extras, one environment after another. What a dependency needs
 itself is as new as it may be.
-Windows need a screen: xvfb-run floors.py.
+Windows need a screen: xvfb-run python .ci/floors.py.
 """
 
 import os
@@ -17,10 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = (
-    *("segment", "try", "models", "health", "train", "evaluate", "convert", "export", "config", "benchmark", "demo"),
-    *("serve", "keys"),
-)
+EVERY_HELP = """
+import sys, typer
+from typer.testing import CliRunner
+from napari_unetseg.cli.main import app
+def commands(above, *words):
+    inner = getattr(above, "commands", {})
+    yield words
+    for word, each in inner.items():
+        yield from commands(each, *words, word)
+for words in commands(typer.main.get_command(app)):
+    ended = CliRunner().invoke(app, [*words, "--help"])
+    if ended.exit_code:
+        sys.exit(f"{' '.join(words)} --help: {ended.output} {ended.exception!r}")
+    print("--help", *words)
+"""
 
 
 @dataclass(frozen=True)
@@ -103,17 +114,16 @@ def try_group(group: Group, pins: Sequence[str], folder: str) -> None:
     scripts = Path(folder, "venv", "Scripts" if os.name == "nt" else "bin")
     package = f"{ROOT}[{','.join(group.extras)}]"
     tools = ("pytest>=8", "pytest-qt>=4.4", "hypothesis", "pyqt6", *group.tools)
-    install = [scripts / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--constraint", constraints]
+    install = (scripts / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--constraint", constraints)
     run(folder, *install, "--editable", package, *tools)
     run(folder, scripts / "python", "-m", "pip", "list")
-    for command in COMMANDS:
-        run(folder, scripts / "napari-unetseg", command, "--help")
+    run(folder, scripts / "python", "-c", EVERY_HELP)
     run(folder, scripts / "napari-unetseg", "models")
     demo = (scripts / "napari-unetseg", "demo", "--output", "demo", "--screenshot", "window.png")
     run(folder, *demo)
     run(folder, scripts / "python", "-c", CONTEXT_MENU)
     # Warnings of old versions are not ours to mend.
-    pytest = [scripts / "python", "-m", "pytest", "-q", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
+    pytest = (scripts / "python", "-m", "pytest", "-q", "-o", "filterwarnings=default", "-p", "no:cacheprovider")
     run(ROOT, *pytest, *group.tests)
 
 

@@ -5,8 +5,8 @@ Usage: installs.py WHEEL [--python 3.12] ... [--only WORD] [--pictures FOLDER]
 For each Python: PyQt6, PySide6, no Qt at all (shell and notebook alone), and napari 0.6. Each environment asks whether
 everything is well, segments a file, and opens napari with the panel, which segments a sample, or, without Qt, says in
 plain words that there is no window, and segments in a notebook. Needs `uv` (pip install uv); its cache makes all
-environments of a Python cost little more than one. Windows need a screen: xvfb-run installs.py. Which index, wheels and
-constraints are used, UV_* variables say.
+environments of a Python cost little more than one. Windows need a screen: xvfb-run python .ci/installs.py. Which index,
+wheels and constraints are used, UV_* variables say.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,6 +162,17 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
+def imports(module: str) -> frozenset[str]:
+    return frozenset(imported(parse(MODULES[module])))
+
+
+@cache
+def imports_of_a_run(module: str) -> frozenset[str]:
+    """Without what only a type checker reads."""
+    return frozenset(imported(WithoutTypeChecking().visit(parse(MODULES[module]))))
+
+
 def is_within(module: str, rooms: tuple[str, ...]) -> bool:
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
@@ -196,7 +208,7 @@ def loaded_by(modules: list[str], watched: set[str]) -> str:
 @pytest.mark.parametrize("module", [name for name in MODULES if name])
 def test_a_room_imports_only_the_rooms_before_it(module: str) -> None:
     room = module.split(".")[0]
-    own = [name.split(".")[1] for name in imported(parse(MODULES[module])) if name.startswith(f"{PACKAGE}.")]
+    own = [name.split(".")[1] for name in imports(module) if name.startswith(f"{PACKAGE}.")]
     # `from napari_unetseg import __version__` names the package itself, which every room may.
     others = {name for name in own if name not in (room, "__version__")}
     assert others <= MAY_IMPORT[room]
@@ -210,7 +222,7 @@ def floor(room: str, part: str) -> int:
 @pytest.mark.parametrize("module", [name for name in MODULES if name.split(".")[0] in FLOORS and "." in name])
 def test_within_a_room_nothing_imports_what_stands_above_it(module: str) -> None:
     room, part = module.split(".")[:2]
-    own = [name.split(".")[1:] for name in imported(parse(MODULES[module])) if name.startswith(f"{PACKAGE}.{room}.")]
+    own = [name.split(".")[1:] for name in imports(module) if name.startswith(f"{PACKAGE}.{room}.")]
     others = {other for _, other, *_ in own if other != part}
     here, top = floor(room, part), len(FLOORS[room])
     assert {other for other in others if floor(room, other) >= here and here < top} == set()
@@ -225,10 +237,10 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     arrows = {
         module: {
             other
-            for name in imported(WithoutTypeChecking().visit(parse(path)))
+            for name in imports_of_a_run(module)
             if (other := known(name.removeprefix(f"{PACKAGE}."))) not in (None, module)
         }
-        for module, path in MODULES.items()
+        for module in MODULES
     }
     # Take away what imports nothing that is left, again and again: only circles, and what leads to them, remain.
     while free := {module for module, others in arrows.items() if not others & arrows.keys()}:
@@ -243,13 +255,12 @@ def known(name: str) -> str | None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not is_within(name, ("plugin",))])
 def test_only_the_plugin_knows_the_window(module: str) -> None:
-    libraries = {name.split(".")[0] for name in imported(parse(MODULES[module]))}
+    libraries = {name.split(".")[0] for name in imports(module)}
     assert not libraries & WINDOW_LIBRARIES
 
 
 def test_every_imported_library_is_a_declared_dependency() -> None:
-    trees = [WithoutTypeChecking().visit(parse(path)) for path in MODULES.values()]
-    libraries = {name.split(".")[0] for tree in trees for name in imported(tree)}
+    libraries = {name.split(".")[0] for module in MODULES for name in imports_of_a_run(module)}
     providers = packages_distributions()
     foreign = libraries - sys.stdlib_module_names - {PACKAGE} - WITH_TORCH
     undeclared = {
@@ -267,7 +278,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_window_takes_no_module_of_qt_that_a_binding_lacks() -> None:
     """napari takes PyQt5 too, which has the widgets of OpenGL elsewhere than PyQt6."""
-    named = {name.split(".")[1] for path in MODULES.values() for name in imported(parse(path)) if name[:5] == "qtpy."}
+    window = [module for module in MODULES if is_within(module, ("plugin",))]
+    named = {name.split(".")[1] for module in window for name in imports(module) if name.startswith("qtpy.")}
     assert "QtWidgets" in named
     assert named - {"QtCore", "QtGui", "QtWidgets", "compat"} == set()
 

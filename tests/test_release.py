@@ -86,6 +86,19 @@ def test_actions_of_others_stay_within_a_major_version(workflow: dict[str, Any])
     assert loose == []
 
 
+def test_workflows_use_one_version_of_an_action() -> None:
+    used = {step["uses"] for path in WORKFLOWS for step in steps(read(path)) if "@" in step.get("uses", "")}
+    names = [name.partition("@")[0] for name in used]
+    assert sorted(name for name in used if names.count(name.partition("@")[0]) > 1) == []
+
+
+def test_all_that_a_release_holds_is_signed(repository: Path) -> None:
+    jobs = read(repository / ".github" / "workflows" / "publish.yml")["jobs"]
+    signed = next(step["with"]["subject-path"] for step in jobs["attest"]["steps"] if "attest" in step.get("uses", ""))
+    pattern = next(step["with"]["pattern"] for step in jobs["release"]["steps"] if "uses" in step)
+    assert {f"{name}/*" for name in pattern.strip("{}").split(",")} == set(signed.split())
+
+
 def test_workflows_may_read_and_jobs_say_what_they_may_beyond_it(workflow: dict[str, Any]) -> None:
     assert workflow["permissions"] in ({}, {"contents": "read"})
     for job in workflow["jobs"].values():

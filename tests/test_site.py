@@ -1,11 +1,14 @@
 """The site: it is built as `make docs` does, strictly, and what its pages lead to is there."""
 
+import html
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -54,13 +57,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(folder)
 
 
+def commands(above: Any, name: str = "napari-unetseg") -> Iterator[tuple[str, Any]]:
+    """Each command with the anchor that it has on the page, however deep it is."""
+    inner = getattr(above, "commands", {})
+    yield from [] if inner else [(name, above)]
+    for word, each in inner.items():
+        yield from commands(each, f"{name}-{word}")
+
+
 def test_links_and_pictures_lead_to_what_is_there(site: Site) -> None:
     found = {(page, kind, "".join(target)) for page, text in site.pages.items() for kind, *target in LINK.findall(text)}
     inside = {each for each in found if not urlsplit(each[2]).scheme and each[0] != "404.html"}
+    outside = {each for each in found if urlsplit(each[2]).netloc}
     assert len(inside) > 1000
     assert sorted((page, target) for page, _, target in inside if site.lacks(target, page)) == []
     # What a page is made of is the site's own, so that it can be read without a network.
-    assert sorted(each for each in found - inside if each[1] not in ("a", "link")) == []
+    assert sorted(each for each in outside if each[1] not in ("a", "link")) == []
     assert not [page for page, text in site.pages.items() if re.search(r'rel="?stylesheet"?[^>]*href="?https?:', text)]
 
 
@@ -72,14 +84,16 @@ def test_links_to_the_site_from_elsewhere_lead_to_pages_and_anchors(site: Site) 
 
 
 def test_the_reference_pages_hold_what_there_is(site: Site) -> None:
-    commands = typer.main.get_command(app)
-    assert {f"napari-unetseg-{name}" for name in commands.commands} <= site.anchors["commands.html"]
-    options = {name for parameter in commands.commands["segment"].params for name in parameter.opts}
-    assert sorted(name for name in options if name.startswith("--") and name not in site.pages["commands.html"]) == []
+    sections = re.split(r'<h[23] id="([\w-]+)"', site.pages["commands.html"])
+    told = dict(zip(sections[1::2], sections[2::2], strict=True))
+    for name, command in commands(typer.main.get_command(app)):
+        words = [word for each in command.params if not each.hidden for word in (*each.opts, *each.secondary_opts)]
+        assert sorted(word for word in words if word.startswith("--") and word not in told[name]) == []
     assert {dotted(key) for key, _ in fields(Settings)} <= site.anchors["settings.html"]
     assert "UNET_INFERENCE_BATCH_SIZE" in site.pages["settings.html"]
     document = json.loads((site.folder / "openapi.json").read_text(encoding="utf-8"))
-    assert sorted(path for path in document["paths"] if path not in site.pages["http-api.html"]) == []
+    routes = {f"{method.upper()} {path}<" for path, methods in document["paths"].items() for method in methods}
+    assert sorted(route for route in routes if route not in site.pages["http-api.html"]) == []
     assert "napari_unetseg.SegmentationService.segment" in site.anchors["python-api.html"]
     # Which the source of these functions does not name.
     assert all("min_confidence" in site.pages[f"python-{name}.html"] for name in ("api", "napari"))
@@ -91,7 +105,14 @@ def test_models_notebooks_and_findings_have_their_pages(site: Site) -> None:
         page = site.pages[f"model-{card['name']}.html"]
         assert card["weights"]["sha256"] in page
         assert {"limits", "scores", "cite-it"} <= site.anchors[f"model-{card['name']}.html"]
-        assert f"{card['scores']['validation']['dice']:.2f}" in page
+        plain = re.sub("<[^>]+>", "", html.unescape(page)).lower()
+        stated = {name: f"{value:g}" if isinstance(value, float) else value for name, value in card.items()}
+        words = {name: value.replace("_", " ").lower() for name, value in stated.items() if isinstance(value, str)}
+        assert [name for name, value in words.items() if value not in plain] == []
+        measured = card["scores"]["validation"].items()
+        assert {
+            name for name, figure in measured if isinstance(figure, float) and f">{figure:.2f}<" not in page
+        } == set()
     notebooks = {f"notebook-{path.stem}.html" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert sorted(name for name in notebooks if name not in site.pages["notebooks.html"]) == []
     assert {path.stem for path in (ROOT / "findings").glob("*.sh")} <= site.anchors["findings.html"]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -65,6 +66,11 @@ def test_the_sdist_builds_the_same_wheel(wheel: Path, repository: Path, tmp_path
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, repository, cwd=tmp_path)
     (rebuilt,) = tmp_path.glob("*.whl")
     assert contents(rebuilt) == contents(wheel)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames()}
+    # Tests that could not run from it, since they read more of a checkout, are not in it.
+    assert tops - {".gitignore", "PKG-INFO"} == {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "src"}
 
 
 def test_the_installed_package_is_the_wheel(python: Path, tmp_path: Path) -> None:

@@ -51,5 +51,5 @@ def _rows(command: Any, context: Any, kind: str) -> Iterator[tuple[str, str]]:
 
 def _meaning(text: str) -> str:
     """Return the help of a parameter; what typer adds in brackets at its end comes as a sentence."""
-    words, found, added = text.partition("  [")
-    return prose(words) + (f" ({prose(added.removesuffix(']'))})" if found else "")
+    words, found, added = f"  {text}".partition("  [")
+    return " ".join(filter(None, [prose(words), f"({prose(added.removesuffix(']'))})" if found else ""]))

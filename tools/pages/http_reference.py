@@ -1,6 +1,7 @@
 """The server's API from its OpenAPI document: a page to read, and the document itself."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,8 +18,8 @@ the API in use; this page is made from the server's own OpenAPI document, which 
 ([as a file](openapi.json)), and as pages to try it on at `/docs` and `/redoc`.
 
 The examples ask a server on this machine, as `napari-unetseg serve` starts it. One that others can reach wants a key
-with every request: `--header "Authorization: Bearer KEY"` or `--header "X-API-Key: KEY"`. `$JOB` is the `job_id` that
-sending a job answers.
+with every request, unless the address says otherwise: `--header "Authorization: Bearer KEY"` or
+`--header "X-API-Key: KEY"`. `$JOB` is the `job_id` that sending a job answers.
 
 """
 _LINK = "#{}"
@@ -54,7 +55,7 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 if tag["name"] in operation["tags"]:
-                    yield from _route(method.upper(), path, operation, schemas)
+                    yield from _route(method.upper(), path, operation, schemas, common)
     yield "## Bodies\n\nWhat is sent and answered as JSON."
     for name, schema in schemas.items():
         yield f"### {name}"
@@ -63,9 +64,13 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
             yield _fields(schema, schemas)
 
 
-def _route(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
+def _route(
+    method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any], common: Mapping[str, Any]
+) -> Iterator[str]:
     yield f"### {method} {path}"
     yield paragraphs(operation.get("description", ""))
+    if not operation.get("security"):
+        yield "It takes no key."
     bodies = operation.get("requestBody", {}).get("content", {})
     if "multipart/form-data" not in bodies:
         for example in bodies.get("application/json", {}).get("examples", {}).values():
@@ -89,18 +94,17 @@ def _route(method: str, path: str, operation: Mapping[str, Any], schemas: Mappin
         yield table(("in the address", "type", "default", "meaning"), rows)
     if bodies:
         yield "Takes:\n\n" + "\n".join(_media(bodies, schemas))
-    own = {status: answer for status, answer in operation["responses"].items() if status not in _COMMON}
+    own = {status: answer for status, answer in operation["responses"].items() if answer != common.get(status)}
     yield table(("status", "answer", "meaning"), _answers(own, schemas), "r")
 
 
 def _curl(method: str, path: str, bodies: Mapping[str, Any]) -> str:
     words = ["curl --fail-with-body --silent"]
     sent = next((said for kind, said in _SENT.items() if kind in bodies), "")
-    if method == "DELETE":
-        words.append("--request DELETE")
-    elif method == "POST" and not sent:
-        words.append("--request POST")
-    return " ".join(filter(None, [*words, sent, f'"{_SERVER}{path.replace("{job_id}", "$JOB")}"']))
+    if method != ("POST" if sent else "GET"):
+        words.append(f"--request {method}")
+    address = re.sub(r"\{(\w+?)(?:_id)?\}", lambda found: f"${found[1].upper()}", path)
+    return " ".join(filter(None, [*words, sent, f'"{_SERVER}{address}"']))
 
 
 def _media(content: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:

@@ -11,11 +11,15 @@ from pages.markdown import code, fenced, prose, sentence, table
 _MEASURES = {
     "images": "images",
     "dice": "Dice",
+    "iou": "IoU",
     "ap50": "AP 0.5",
     "ap75": "AP 0.75",
     "ap90": "AP 0.9",
+    "ap": "AP 0.5 to 0.9",
     "precision": "precision",
     "recall": "recall",
+    "count_error": "count error",
+    "count_bias": "count bias",
 }
 # What cards call their splits and looks in a word.
 _WORDS = {
@@ -80,7 +84,7 @@ def _page(card: ModelCard) -> Iterator[str]:
     yield "## What it is"
     yield table(("", ""), _facts(card))
     yield "## Cite it"
-    cited = "; ".join(prose(data.citation) for data in card.training_data if data.citation)
+    cited = "; ".join(map(prose, filter(None, [*card.citations, *(data.citation for data in card.training_data)])))
     yield f"[How to cite](cite.md) says what to name with any result. For this model name its data, too: {cited}."
     where = f"{REPOSITORY}src/napari_unetseg/models/{card.name}/model.yaml"
     yield f"The whole card is [model.yaml]({where}) in the package."
@@ -90,10 +94,11 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was measured: figures of images in one table, what was compared in its own, words as they are."""
     nested = {name: value for name, value in scores.items() if isinstance(value, Mapping)}
     measured = {name: value for name, value in nested.items() if {"dice", "ap50"} & set(value)}
-    columns = [each for each in _MEASURES if any(each in value for value in measured.values())]
+    figures = [each for value in measured.values() for each, figure in value.items() if isinstance(figure, int | float)]
+    columns = sorted(set(figures), key=[*_MEASURES, *figures].index)
     rows = [row for name, value in measured.items() for row in _rows(name, value, columns)]
-    yield table(("", *(_MEASURES[each] for each in columns)), rows, " " + "r" * len(columns))
-    said = {name: value for name, value in scores.items() if isinstance(value, str) and name != "limits"}
+    yield table(("", *(_MEASURES.get(each, _called(each)) for each in columns)), rows, " " + "r" * len(columns))
+    said = {name: value for name, value in scores.items() if name not in nested and name != "limits"}
     for name, value in measured.items():
         if words := value.get("what", value.get("data")):
             said[name] = words
@@ -101,9 +106,9 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     for name in (each for each in nested if each not in measured):
         yield f"### {_called(name).capitalize()}"
         told = [value for value in nested[name].values() if isinstance(value, str)]
-        figures = {each: value for each, value in nested[name].items() if not isinstance(value, str)}
+        rest = {each: value for each, value in nested[name].items() if not isinstance(value, str)}
         yield from map(sentence, told)
-        yield table(("", "figure"), ((_called(each), f"{value:g}") for each, value in figures.items()), " r")
+        yield table(("", "figure"), ((_called(each), f"{value:g}") for each, value in rest.items()), " r")
 
 
 def _rows(name: str, value: Mapping[str, Any], columns: list[str]) -> Iterator[tuple[str, ...]]:
@@ -125,6 +130,12 @@ def _called(name: str) -> str:
 def _facts(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "network", NETWORK_TITLES[card.architecture.name]
     yield "input", f"{card.input_channels} channels, normalised: {_listed(card.normalisation.model_dump())}"
+    if card.channel_roles:
+        yield "channels", prose(", ".join(card.channel_roles))
+    if card.pixel_size:
+        yield "pixels of the training images", f"{card.pixel_size:g} µm"
+    if card.image_size:
+        yield "size to which images are stretched", " x ".join(map(str, card.image_size))
     yield "output", ", ".join(card.heads)
     yield "decoder", f"{_called(card.decoder)}: {_listed(card.parameters.model_dump())}"
     if card.object_size:
@@ -132,6 +143,10 @@ def _facts(card: ModelCard) -> Iterator[tuple[str, str]]:
     if card.object_sizes:
         least, most = card.object_sizes
         yield "objects seen well", f"{least:g} to {most:g} pixels wide; images of others are looked at again, rescaled"
+    if card.backend or card.precision:
+        yield "meant for", " ".join(filter(None, [card.backend, card.precision]))
+    if card.authors:
+        yield "made by", prose(", ".join(card.authors))
     yield "licence of the weights", card.licence
     yield "weights (SHA-256)", code(card.weights.sha256)
 

@@ -38,7 +38,7 @@ def _sections(model: type[BaseModel], above: Key, document: dict[str, Any]) -> I
             continue
         key = (*above, name)
         meaning = f"{prose(field.description or '')}<br>{code(variable(key))}"
-        default = field.get_default()
+        default = field.get_default(call_default_factory=True, validated_data={})
         shown = "your state folder" if isinstance(default, Path) else code(as_yaml(default))
         anchored = f'<a id="{dotted(key)}"></a>{code(name)}'
         rows.append((anchored, kind_of(known[name], document["$defs"]), shown, meaning))

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 from napari.utils.theme import get_theme
 from PIL import Image
 from qtpy.QtCore import QRect
-from stage import Stage, save
+from stage import Stage, save, there
 
 from napari_unetseg import samples
 from napari_unetseg.plugin.servers.server_dialog import ServerDialog
@@ -136,7 +137,7 @@ def _run(stage: Stage, folder: Path) -> None:
 def _adjust(stage: Stage, folder: Path) -> None:
     """Put the same place side by side, with the panel: touching objects together, and divided."""
     form = stage.form
-    row = form.adjust.controls["split"]
+    row: Any = form.adjust.controls["split"]
     stage.look_at(60, 25, 2.6 * stage.viewer.camera.zoom)
     pair = []
     for value in (0.0, 0.4):
@@ -163,12 +164,12 @@ def _measure(stage: Stage, folder: Path) -> None:
     stage.settle()
     stage.viewer.reset_view()
     table = form.table.table
-    stage.click(table.view.viewport(), table.view.visualRect(table.model.index(2, 1)).center())
+    stage.click(there(table.view.viewport()), table.view.visualRect(table.model.index(2, 1)).center())
     stage.settle()
     save(stage.picture(), folder / "steps-table.png")
     area = stage.area_of(table, margin=2)
     stage.point_at(table.save)
-    save(stage.picture(area), folder / "steps-csv.png", pointer=stage.pointer - area.topLeft())
+    save(stage.picture(area), folder / "steps-csv.png", pointer=there(stage.pointer) - area.topLeft())
     stage.point_at(form.result_actions.save)
     area = stage.area_of(form.result_actions, margin=4)
-    save(stage.picture(area), folder / "steps-save.png", pointer=stage.pointer - area.topLeft())
+    save(stage.picture(area), folder / "steps-save.png", pointer=there(stage.pointer) - area.topLeft())

@@ -60,7 +60,8 @@ def _pair(name: str) -> Image.Image:
 
 def _as_bytes(pixels: NDArray[np.number]) -> NDArray[np.uint8]:
     low, high = np.percentile(pixels, (0.5, 99.8))
-    return (255 * ((pixels - low) / (high - low)).clip(0, 1)).astype(np.uint8)
+    bright: NDArray[np.float64] = (pixels - low) / (high - low)
+    return (255 * bright.clip(0, 1)).astype(np.uint8)
 
 
 def _beside(*parts: Image.Image) -> Image.Image:

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
-from stage import Film, Stage
+from stage import HAND, Film, Stage, there
 
 _SIZE = (960, 690)
 _COLOURS = 255
@@ -40,15 +39,16 @@ def run_film(folder: Path) -> None:
     stage.frame(600)
 
     joined = labels.data.copy()
-    first, last, (y, x) = _cut_of_a_joined_pair(divided, joined)
+    first, last, middle = _cut_of_a_joined_pair(divided, joined)
     scale = labels.scale
-    stage.look_at(*(scale * (y, x)), 2.6 * stage.viewer.camera.zoom)
+    row, column = scale * middle
+    stage.look_at(row, column, 2.6 * stage.viewer.camera.zoom)
     stage.click(form.result_actions.fix)
     stage.click(stage.fix_tool("split"))
     stage.frame(300)
     stage.draw(stage.place(*(scale * first)), stage.place(*(scale * last)))
     stage.frame(900)
-    QTest.keyClick(stage.canvas, Qt.Key.Key_Escape)
+    HAND.keyClick(stage.canvas, Qt.Key.Key_Escape)
 
     stage.click(form.adjust.table)
     stage.settle()
@@ -58,7 +58,7 @@ def run_film(folder: Path) -> None:
     view.scrollTo(of_new_object)
     stage.settle()
     stage.frame(300)
-    stage.click(view.viewport(), view.visualRect(of_new_object).center())
+    stage.click(there(view.viewport()), view.visualRect(of_new_object).center())
     stage.frame(1800)
     stage.film.save(folder / "run.gif", _COLOURS)
     stage.close()

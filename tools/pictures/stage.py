@@ -18,8 +18,11 @@ from qtpy.QtWidgets import QApplication, QMenu, QSlider, QWidget
 from napari_unetseg.plugin.commands import open_widget
 from napari_unetseg.plugin.fixing.drawn_line import canvas_of
 from napari_unetseg.plugin.widget import SegmentationWidget
+from napari_unetseg.postprocessing.fixes import FixKind
 
 LEFT = Qt.MouseButton.LeftButton
+# The stubs of PyQt6 take its functions for methods.
+HAND: Any = QTest
 _POINTER = ((0, 0), (0, 17), (4, 13.4), (6.8, 19.6), (9.6, 18.4), (6.9, 12.4), (12.4, 12.4))
 _LONGEST_WAIT = 600.0
 _Part = TypeVar("_Part")
@@ -102,16 +105,16 @@ class Stage:
     @property
     def form(self) -> SegmentationWidget:
         """The panel, which must be open."""
-        return _there(self.panel)
+        return there(self.panel)
 
     @property
     def canvas(self) -> QWidget:
         """What the image is drawn on."""
-        return _there(canvas_of(self.window))
+        return there(canvas_of(self.window))
 
-    def fix_tool(self, kind: str) -> QWidget:
+    def fix_tool(self, kind: FixKind) -> QWidget:
         """Return the button of a tool that fixes objects; the tools must be open."""
-        return _there(self.form.fixing.bar).buttons[kind]
+        return there(self.form.fixing.bar).buttons[kind]
 
     def close(self) -> None:
         """Close the viewer without a question."""
@@ -123,7 +126,7 @@ class Stage:
         """Let Qt do what is to be done."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            QTest.qWait(20)
+            HAND.qWait(20)
 
     def wait(self, until: Callable[[], bool], every: int = 0) -> None:
         """Wait until something is true; while filming, add a frame at most every so many milliseconds."""
@@ -131,7 +134,7 @@ class Stage:
         while not until():
             if time.monotonic() > end:
                 raise TimeoutError("What a picture waits for did not come.")
-            QTest.qWait(15)
+            HAND.qWait(15)
             if every and (time.monotonic() - last) * 1000 >= every:
                 self.frame(round((time.monotonic() - last) * 1000))
                 last = time.monotonic()
@@ -185,9 +188,8 @@ class Stage:
         """Return what the screen shows, by default of the window."""
         area = self.window.geometry() if area is None else area
         QApplication.processEvents()
-        screen = _there(QGuiApplication.primaryScreen())
-        shown = screen.grabWindow(0, area.x(), area.y(), area.width(), area.height()).toImage()
-        return _as_pillow(shown)
+        screen: Any = there(QGuiApplication.primaryScreen())
+        return _as_pillow(screen.grabWindow(0, area.x(), area.y(), area.width(), area.height()).toImage())
 
     def frame(self, milliseconds: int) -> None:
         """Add a frame of the window, with the pointer in it."""
@@ -222,25 +224,25 @@ class Stage:
         """Point at a widget and press the button of the mouse."""
         at = widget.rect().center() if at is None else at
         self.point_at(widget, at)
-        QTest.mousePress(widget, LEFT, pos=at)
+        HAND.mousePress(widget, LEFT, pos=at)
         self.frame(linger)
-        QTest.mouseRelease(widget, LEFT, pos=at)
+        HAND.mouseRelease(widget, LEFT, pos=at)
         self.settle(0.05)
 
     def draw(self, first: QPoint, last: QPoint, steps: int = 5) -> None:
         """Draw a line on the canvas with the button pressed."""
         self.move_to(self.canvas.mapToGlobal(first))
-        QTest.mousePress(self.canvas, LEFT, pos=first)
+        HAND.mousePress(self.canvas, LEFT, pos=first)
         for step in range(1, steps + 1):
             at = first + (last - first) * (step / steps)
             there = QPointF(self.canvas.mapToGlobal(at))
             none, no_key = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
             event = QMouseEvent(QEvent.Type.MouseMove, QPointF(at), there, none, LEFT, no_key)
             QApplication.sendEvent(self.canvas, event)
-            QTest.qWait(30)
+            HAND.qWait(30)
             self.pointer = self.canvas.mapToGlobal(at)
             self.frame(90)
-        QTest.mouseRelease(self.canvas, LEFT, pos=last)
+        HAND.mouseRelease(self.canvas, LEFT, pos=last)
         self.wait_for_layers()
 
     def slide(self, row: QWidget, values: list[float], milliseconds: int) -> None:
@@ -258,7 +260,8 @@ class Stage:
 
     def _handle(self, slider: Any) -> QPoint:
         share = (slider.value() - slider.minimum()) / (slider.maximum() - slider.minimum())
-        return slider.mapToGlobal(QPoint(round(7 + share * (slider.width() - 14)), slider.height() // 2 + 2))
+        place: QPoint = slider.mapToGlobal(QPoint(round(7 + share * (slider.width() - 14)), slider.height() // 2 + 2))
+        return place
 
     def menu(self, *titles: str, linger: int = 0) -> None:
         """Go through a menu by its titles and choose the last one; what is pointed at opens, as for a user."""
@@ -321,7 +324,8 @@ def with_pointer(picture: Image.Image, x: int, y: int) -> Image.Image:
     return picture
 
 
-def _there(part: _Part | None) -> _Part:
+def there(part: _Part | None) -> _Part:
+    """Return what must be there."""
     if part is None:
         raise LookupError("The window lacks what a picture needs.")
     return part
@@ -329,8 +333,8 @@ def _there(part: _Part | None) -> _Part:
 
 def _as_pillow(shown: QImage) -> Image.Image:
     shown = shown.convertToFormat(QImage.Format.Format_RGB888)
-    bits = _there(shown.constBits())
-    rows = np.frombuffer(bits.asarray(shown.sizeInBytes()), np.uint8).reshape(shown.height(), shown.bytesPerLine())
+    bits = bytes(there(shown.constBits()).asarray(shown.sizeInBytes()))
+    rows = np.frombuffer(bits, np.uint8).reshape(shown.height(), shown.bytesPerLine())
     return Image.fromarray(rows[:, : 3 * shown.width()].reshape(shown.height(), shown.width(), 3).copy())
 
 
