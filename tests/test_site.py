@@ -74,6 +74,16 @@ def test_links_and_pictures_lead_to_what_is_there(site: Site) -> None:
     # What a page is made of is the site's own, so that it can be read without a network.
     assert sorted(each for each in outside if each[1] not in ("a", "link")) == []
     assert not [page for page, text in site.pages.items() if re.search(r'rel="?stylesheet"?[^>]*href="?https?:', text)]
+    # The theme's script asks GitHub about the repository where it finds this.
+    assert not [page for page, text in site.pages.items() if 'data-md-component="source"' in text]
+
+
+def test_what_belongs_to_a_list_is_indented_as_the_site_wants() -> None:
+    # Python-Markdown wants four spaces a level. Else the list ends or is flat, code is prose, and no word is said.
+    pages = [ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    texts = {page.name: re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=re.M | re.S) for page in pages}
+    astray = re.compile(r"^ {1,3}(?:[-*+]|\d+\.) |\n\n(?: {1,3}| {5,7})(?! ).", re.M)
+    assert {name: found[0] for name, text in texts.items() if (found := astray.search(text))} == {}
 
 
 def test_links_to_the_site_from_elsewhere_lead_to_pages_and_anchors(site: Site) -> None:

@@ -31,6 +31,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_post_page(output: str, **_: object) -> str:
+    """Take away the mark by which the theme's script asks GitHub for stars and releases: pages fetch nothing."""
+    return output.replace(' data-md-component="source"', "")
+
+
+def on_post_template(output_content: str, **_: object) -> str:
+    """Do the same with the page of what is not found, which mkdocs makes from a template."""
+    return on_post_page(output_content)
+
+
 def _pages() -> Iterator[tuple[str, str | bytes]]:
     yield from card_pages(ROOT / "src" / "napari_unetseg" / "models")
     yield "commands.md", command_page()

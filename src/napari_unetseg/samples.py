@@ -25,7 +25,10 @@ def nuclei_with_truth() -> tuple[Image, NDArray[np.int32]]:
 
     Returns
     -------
-    The image, and int32 labels (512, 512) that count from 1; 0 is background.
+    Image
+        The image.
+    int32
+        Labels (512, 512) that count from 1; 0 is background.
     """
     rng = np.random.default_rng(20)
     labels = _draw_labels(rng, count=95, mean_radius=14.0, longest=1.22)
@@ -54,7 +57,10 @@ def tissue_with_truth() -> tuple[Image, NDArray[np.int32]]:
 
     Returns
     -------
-    The image, and int32 labels (512, 512) that count from 1; 0 is background.
+    Image
+        The image.
+    int32
+        Labels (512, 512) that count from 1; 0 is background.
     """
     rng = np.random.default_rng(8)
     labels = _draw_labels(rng, count=260, mean_radius=8.5, longest=1.45)
@@ -84,7 +90,10 @@ def cells_with_truth() -> tuple[Image, NDArray[np.int32]]:
 
     Returns
     -------
-    The image, and int32 labels (512, 512) that count from 1; 0 is background.
+    Image
+        The image.
+    int32
+        Labels (512, 512) that count from 1; 0 is background.
     """
     rng = np.random.default_rng(17)
     labels = _draw_labels(rng, count=40, mean_radius=24.0, longest=1.6)
@@ -109,7 +118,10 @@ def spheroids_with_truth() -> tuple[Image, NDArray[np.int32]]:
 
     Returns
     -------
-    The image, and int32 labels (512, 512) that count from 1; 0 is background.
+    Image
+        The image.
+    int32
+        Labels (512, 512) that count from 1; 0 is background.
     """
     rng = np.random.default_rng(31)
     labels = np.zeros((_SIDE, _SIDE), np.int32)
@@ -138,7 +150,10 @@ def hand_with_truth() -> tuple[Image, NDArray[np.int32]]:
 
     Returns
     -------
-    The image, and int32 labels (512, 512) that count from 1; 0 is all but nails.
+    Image
+        The image.
+    int32
+        Labels (512, 512) that count from 1; 0 is all but nails.
     """
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:_SIDE, :_SIDE].astype(float)

@@ -22,7 +22,7 @@ _STEP = re.compile(
 )
 _SIDE = 440
 _WIDE = ("spheroids", "hand")
-_CHANNEL = {"channels": 1}
+_SEVERAL = ("channels",)
 _GAP = 8
 
 
@@ -45,17 +45,16 @@ def _python(*words: str) -> None:
 
 
 def _pair(name: str) -> Image.Image:
-    """Put an image, or its middle, beside the picture with outlines that the command made of it."""
+    """Put the channels of an image, or their middle, beside the picture with outlines that the command made of it."""
     after = Image.open(Path("segmented") / f"{name}_overlay.png").convert("RGB")
     tiff = Path(f"{name}.tif")
     pixels = tifffile.imread(tiff) if tiff.exists() else np.asarray(Image.open(f"{name}.png"))
-    if name in _CHANNEL:
-        pixels = pixels[_CHANNEL[name]]
-    before = Image.fromarray(_as_bytes(pixels)).convert("RGB")
+    channels = pixels if name in _SEVERAL else [pixels]
+    before = [Image.fromarray(_as_bytes(channel)).convert("RGB") for channel in channels]
     side = 400 if name in _WIDE else 256
     left, top = (after.width - side) // 2, (after.height - side) // 2
     box = (left, top, left + side, top + side)
-    return _beside(*(part.crop(box).resize((512, 512), Image.Resampling.NEAREST) for part in (before, after)))
+    return _beside(*(part.crop(box).resize((512, 512), Image.Resampling.NEAREST) for part in (*before, after)))
 
 
 def _as_bytes(pixels: NDArray[np.number]) -> NDArray[np.uint8]:

@@ -43,7 +43,8 @@ def draw_overlay(image: Image, labels: NDArray[np.integer[Any]]) -> NDArray[np.u
 
     Returns
     -------
-    uint8 (Y, X, 3), red, green and blue.
+    uint8 (Y, X, 3)
+        Red, green and blue.
     """
     from skimage.segmentation import find_boundaries
 
