@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_unetseg.training.data_check import check_data
 from napari_unetseg.training.dataset import (
     DatasetError,
     find_pairs,
@@ -61,6 +62,13 @@ def test_an_image_without_a_mask_is_paired_with_what_is_missing(dataset: Path) -
     assert len(pairs) == 8
     assert pairs[2].mask == dataset / "masks" / "field2.png"
     assert pairs[2].kind == "bright"
+
+
+def test_a_mask_may_be_called_as_a_result_is(dataset: Path) -> None:
+    mask = dataset / "masks" / "field2.png"
+    mask.rename(mask.with_name("field2_labels.png"))
+    assert find_pairs(dataset)[2].mask.name == "field2_labels.png"
+    assert check_data(dataset / "images", dataset / "masks").usable
 
 
 def test_two_images_of_one_stem_are_refused(dataset: Path) -> None:

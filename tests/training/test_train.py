@@ -281,6 +281,15 @@ def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Traini
         fit(samples[:6], weights, samples[6:], other, tmp_path, device=CPU)
 
 
+def test_a_checkpoint_of_other_images_is_refused(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    one_step = recipe.model_copy(update={"steps": 1})
+    train(dataset, tmp_path / "model", tmp_path / "checkpoints", one_step, device="cpu")
+    train(dataset, tmp_path / "model", tmp_path / "checkpoints", one_step, device="cpu")
+    (dataset / "images" / "field1.png").write_bytes((dataset / "images" / "field3.png").read_bytes())
+    with pytest.raises(CheckpointError, match=r"last\.pt.*other images"):
+        train(dataset, tmp_path / "elsewhere", tmp_path / "checkpoints", one_step, device="cpu")
+
+
 def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     (tmp_path / LAST_FILE).write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match=r"last\.pt.*cannot be read"):

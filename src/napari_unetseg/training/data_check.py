@@ -16,6 +16,7 @@ from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence, error_sentence
+from napari_unetseg.training.corrected_images import LABELS_ENDING
 from napari_unetseg.training.mask_faults import SPECK
 from napari_unetseg.training.pair_facts import LOSSY_SUFFIXES, PairFacts, measure_pair, read_checked
 
@@ -195,6 +196,9 @@ def _pair(images: Path, masks: Path) -> Iterator[tuple[str, Path | None, Path | 
                 )
             )
     left, right = _by_stem(images), _by_stem(masks)
+    for name in left.keys() - right.keys():
+        if (as_result := name + LABELS_ENDING) in right.keys() - left.keys():
+            right[name] = right.pop(as_result)
     for name in sorted(left.keys() | right.keys()):
         yield name, left.get(name), right.get(name)
 

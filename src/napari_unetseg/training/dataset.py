@@ -17,7 +17,7 @@ from napari_unetseg.inference.backends.intensities import rescale
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io import read_image, read_label_image
 from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
-from napari_unetseg.training.corrected_images import plain_numbers
+from napari_unetseg.training.corrected_images import LABELS_ENDING, plain_numbers
 from napari_unetseg.training.targets import training_targets
 from napari_unetseg.zoo.card import Percentile
 
@@ -90,7 +90,8 @@ def find_pairs(folder: Path) -> list[Pair]:
 def pair_files(images: Path, masks: Path, index: Path) -> list[Pair]:
     """List image files with the mask files of the same stems, sorted by stem.
 
-    An image without a mask is paired with a file that does not exist, so that reading it says so.
+    Where no mask has its stem, one that is called as the label images of a folder's results are will do. An image
+    without a mask is paired with a file that does not exist, so that reading it says so.
 
     Parameters
     ----------
@@ -112,7 +113,12 @@ def pair_files(images: Path, masks: Path, index: Path) -> list[Pair]:
         )
     kinds = _read_kinds(index)
     return [
-        Pair(stem, path, annotated.get(stem, masks / path.name), kinds.get(stem, UNKNOWN_KIND))
+        Pair(
+            stem,
+            path,
+            annotated.get(stem) or annotated.get(stem + LABELS_ENDING, masks / path.name),
+            kinds.get(stem, UNKNOWN_KIND),
+        )
         for stem, path in found.items()
     ]
 

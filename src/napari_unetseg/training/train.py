@@ -1,5 +1,6 @@
 """From a folder of images and masks to a model package with its scores."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,10 +17,11 @@ from napari_unetseg.inference.backends.intensities import rescale
 from napari_unetseg.inference.backends.make_backend import keep_to_cores
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io.atomic import whole_file
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.dataset import Pair, Sample, load_samples
+from napari_unetseg.training.dataset import Pair, Sample, find_pairs, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit, predict_maps, stalled
@@ -29,6 +31,7 @@ from napari_unetseg.training.scores import MEASURES, Score, summarise_scores
 from napari_unetseg.training.state import (
     BEST_FILE,
     LAST_FILE,
+    CheckpointError,
     TrainingState,
     network_arguments,
     progress,
@@ -43,6 +46,9 @@ from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
 
 RECIPE_FILE, VALIDATION_FILE, CURVES_FILE, PREVIEW_FILE = "recipe.yaml", "validation.txt", "curves.png", "preview.npy"
+
+IMAGES_FILE = "images.json"
+"""What a run learns from and is scored on, beside its checkpoints."""
 
 SECONDS_BETWEEN_STEPS = 0.25
 """A step is told of only so long after the one before."""
@@ -107,6 +113,7 @@ def train(
     draws = _draws_curves(report)
     report(Told(text=translated(Sentence("Reading the images."))))
     choice = choose_validation(data, recipe, validation_list, checkpoints)
+    _keep_to_images(data, choice.held, checkpoints)
     samples = load_samples(list(choice.pairs), recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in choice.held]
     validation = [sample for sample in samples if sample.stem in choice.held]
@@ -172,6 +179,24 @@ def train(
         )
     )
     return card
+
+
+def _keep_to_images(data: Path, held: frozenset[str], checkpoints: Path) -> None:
+    """Note what a run learns from and is scored on, and refuse to go on with anything else.
+
+    Weights that learned from other images would get this run's scores on their card, which say nothing of them.
+    """
+    pairs = [[pair.stem, hash_file(pair.image), hash_file(pair.mask)] for pair in find_pairs(data)]
+    said = json.dumps({"pairs": pairs, "held_out": sorted(held)})
+    file = checkpoints / IMAGES_FILE
+    if not (checkpoints / LAST_FILE).exists():
+        with whole_file(file) as temporary:
+            temporary.write_text(said, encoding="utf-8")
+    elif file.exists() and file.read_text(encoding="utf-8") != said:
+        raise CheckpointError(
+            f"{checkpoints / LAST_FILE}: this checkpoint was written with other images or masks. Train under another "
+            "name, or choose another checkpoint folder, or remove this one to begin anew."
+        )
 
 
 def _draws_curves(report: Callable[[TrainingEvent], None]) -> bool:
