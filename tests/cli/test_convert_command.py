@@ -103,6 +103,13 @@ def test_a_package_keeps_the_type_of_its_weights(call, tmp_path):
     assert not (tmp_path / "mine").exists()
 
 
+def test_what_a_copy_of_a_model_does_not_take_is_refused(call, bright_model, tmp_path):
+    run = call("convert", bright_model, "-o", tmp_path / "copy", "--licence", "MIT", "--outputs", "foreground")
+    assert run.exit_code != 0
+    assert "Leave out --licence, --outputs" in " ".join(run.output.split())
+    assert not (tmp_path / "copy").exists()
+
+
 def test_a_refusal_leaves_the_empty_folder_of_its_user(call, source, tmp_path):
     assert call("convert", source, "-o", tmp_path / "mine").exit_code == 0
     (tmp_path / "mine" / "weights.safetensors").write_bytes(b"damaged")

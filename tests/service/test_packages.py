@@ -1,10 +1,14 @@
+import numpy as np
 import pytest
 from tests.zoo.bioimageio.conftest import zoo_package
 
 from napari_unetseg.config import Settings
 from napari_unetseg.errors import ModelError
+from napari_unetseg.image import Image
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.service import SegmentationService
 from napari_unetseg.service.packages import find_configured
+from napari_unetseg.service.run_recipe import RunRecipe
 from napari_unetseg.zoo.bioimageio import package_cache
 from napari_unetseg.zoo.bioimageio.package_conversion import convert_bioimageio
 from napari_unetseg.zoo.card import MeanStd, Percentile
@@ -110,11 +114,22 @@ def test_a_package_of_the_zoo_is_converted_once_and_kept_until_it_changes(tmp_pa
     first = find(folder)
     assert first.card.heads == ("foreground", "boundary")
     assert first.path.is_relative_to(tmp_path / "cache")
-    assert find(folder / "rdf.yaml") == first
+    again = find(folder / "rdf.yaml")
+    assert (again.path, again.card) == (first.path, first.card)
     assert len(made) == 1
     (folder / "rdf.yaml").write_text((folder / "rdf.yaml").read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    assert find(folder) != first
+    assert find(folder).path != first.path
     assert len(made) == 2
+
+
+def test_the_record_and_the_recipe_name_the_package_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_cache, "package_folder", lambda: tmp_path / "cache")
+    folder = zoo_package(tmp_path / "given", ["nucleus", "boundary"])
+    found = SegmentationService(folder, "cpu").segment(Image(np.eye(64, dtype=np.float32)))
+    assert found.provenance.model_source == str(folder)
+    again = RunRecipe.of(found.provenance).service()
+    assert again.package.source == folder
+    assert again.package.stored.is_relative_to(tmp_path / "cache")
 
 
 def test_what_takes_models_of_our_own_says_to_convert_a_package_first(tmp_path):

@@ -108,7 +108,7 @@ class DeviceBench:
         if benchmarked.backend.device.kind == "cpu":
             self._probe = self._stack.enter_context(
                 MemoryProbe(
-                    benchmarked.package.source, benchmarked.execution_plan, keeps_memory=benchmarked.keeps_memory
+                    benchmarked.package.stored, benchmarked.execution_plan, keeps_memory=benchmarked.keeps_memory
                 )
             )
         warm_up(benchmarked.backend, benchmarked.package.card)

@@ -78,7 +78,7 @@ def compare_backends(model: str | None, image: Path | None, side: int | None, *,
             np.save(image, nuclei().array)
         read_image(image)  # what is wrong with it is said once, and not of every configuration
         comparison = time_backends(
-            package.source,
+            package.stored,
             image,
             side,
             rounds,

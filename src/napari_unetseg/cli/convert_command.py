@@ -133,6 +133,7 @@ def convert_command(
             )
             return
         if (checkpoint / CARD_FILE).is_file():
+            _refuse_ignored(checkpoint, {**changes, **({} if outputs is None else {"outputs": outputs})})
             _copy_model(checkpoint, output, changes, consent=allow_foreign_network)
             return
         import torch
@@ -174,6 +175,17 @@ def _convert_package(
         f"model     {card.name} in {converted.model.path}",
     ]
     typer.echo("\n".join(lines))
+
+
+def _refuse_ignored(model: Path, given: dict[str, Any]) -> None:
+    from napari_unetseg.errors import ParameterError
+
+    ignored = [f"--{key.replace('_', '-')}" for key in given if key not in ("name", "display_name")]
+    if ignored:
+        raise ParameterError(
+            f"{model}: it has a card of its own, and a copy keeps it but for --name and --display-name. Leave out "
+            f"{', '.join(ignored)}, or change 'model.yaml' in the copy."
+        )
 
 
 def _copy_model(source: Path, output: Path, changes: dict[str, Any], *, consent: bool) -> None:

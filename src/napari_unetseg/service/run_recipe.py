@@ -19,12 +19,14 @@ from pydantic import (
 import napari_unetseg
 from napari_unetseg.callbacks import CancelFlag
 from napari_unetseg.config import Settings, load_settings
+from napari_unetseg.config.settings import UnetSettings
 from napari_unetseg.errors import ModelError, UnetsegError
 from napari_unetseg.inference.backends import device_kind
 from napari_unetseg.language import Sentence
 from napari_unetseg.postprocessing.fixes import Fix
 from napari_unetseg.postprocessing.parameters import DecodeParameters, ExactModel
 from napari_unetseg.segment_options import ImageOptions
+from napari_unetseg.service.packages import find_configured
 from napari_unetseg.service.provenance import Provenance, card_fingerprint, recorded_as
 from napari_unetseg.service.reports import ModelInfo
 from napari_unetseg.service.segmentation import Segmentation
@@ -299,7 +301,7 @@ class RunRecipe(ImageOptions, _Circumstances):
 
     def _find(self) -> ModelPackage:
         try:
-            return find_model(self.model.source)
+            return find_configured(self.model.source, UnetSettings())
         except ModelError:
             if self.model.name == self.model.source:
                 raise

@@ -44,12 +44,15 @@ class ModelPackage:
     is_checkpoint
         Whether the weights are a checkpoint that was trained elsewhere. As it is listed, its card says
         what a published model is, and has no SHA-256 yet.
+    given
+        The package of the BioImage Model Zoo that was asked for, where the folder is what was made of it.
     """
 
     path: Path
     card: ModelCard
     origin: Origin
     is_checkpoint: bool = False
+    given: Path | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +66,11 @@ class ModelPackage:
 
     @property
     def source(self) -> Path:
+        """What a user asks for to find it again: the package it was made of, else the folder or the checkpoint."""
+        return self.given or self.stored
+
+    @property
+    def stored(self) -> Path:
         """What `find_model` takes to find it again: the folder, or the checkpoint."""
         return self.weights if self.is_checkpoint else self.path
 

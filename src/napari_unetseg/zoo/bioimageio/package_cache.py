@@ -1,6 +1,7 @@
 """Packages of the BioImage Model Zoo that are used by their path: converted once, and kept until they change."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -42,9 +43,9 @@ def cached_package(path: Path, answer: Answer) -> ModelPackage:
     else:
         name = as_name((path if path.is_dir() else path.parent).absolute().name)
     folder = package_folder() / key[:16] / name
-    if (folder / CARD_FILE).exists():
-        return read_package(folder, "path")
-    return convert_bioimageio(path, folder, answer=answer).model
+    is_made = (folder / CARD_FILE).exists()
+    package = read_package(folder, "path") if is_made else convert_bioimageio(path, folder, answer=answer).model
+    return replace(package, given=path.absolute())
 
 
 def _key(path: Path) -> str:
