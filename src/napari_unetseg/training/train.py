@@ -32,12 +32,13 @@ from napari_unetseg.training.state import (
     TrainingState,
     network_arguments,
     progress,
+    set_aside,
     without_auxiliary,
 )
 from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.training_recipe import TrainingRecipe, write_training_recipe
 from napari_unetseg.training.tune_decoder import predict_pairs, tune_decoder
-from napari_unetseg.training.validation_choice import choose_validation
+from napari_unetseg.training.validation_choice import choose_validation, data_fingerprint
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
@@ -66,7 +67,7 @@ def train(
     """Train a model and write its package.
 
     Run again with the same arguments after a kill, it goes on from the last checkpoint; an exception out of `report`
-    or `stop` leaves one behind, too.
+    or `stop` leaves one behind, too. Where images or masks have changed since then, it begins anew.
 
     Parameters
     ----------
@@ -113,6 +114,15 @@ def train(
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
     if scenes:
         report(Told(text=translated(Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes)))))
+    learnt_from = data_fingerprint(data, choice)
+    earlier = set_aside(recipe, learnt_from, checkpoints)
+    if earlier is not None:
+        text = Sentence(
+            "Images or masks have changed since the last checkpoint, so training begins anew. "
+            "The earlier checkpoints are in {folder}.",
+            folder=earlier,
+        )
+        report(Told(text=translated(text)))
     told = _Teller(recipe, checkpoints, report, preview, torch.device(chosen.torch_name))
     report(
         Begun(
@@ -144,6 +154,7 @@ def train(
             recipe,
             checkpoints,
             device=torch.device(chosen.torch_name),
+            data=learnt_from,
             on_validation=show,
             on_step=told.stepped,
             stop=stop,
