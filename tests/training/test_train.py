@@ -302,7 +302,8 @@ def test_other_data_are_learnt_from_anew(dataset: Path, recipe: TrainingRecipe, 
 
     with pytest.raises(KilledError):
         train(dataset, tmp_path / "model", checkpoints, recipe, device="cpu", report=watch)
-    assert isinstance(events[-1], Begun) and events[-1].resumed
+    assert isinstance(events[-1], Begun)
+    assert events[-1].resumed
     image, mask = (next((dataset / folder).glob("field0.*")) for folder in ("images", "masks"))
     if changed == "mask":
         labels = tifffile.imread(mask) if mask.suffix == ".tif" else read_label_image(mask).array
@@ -315,7 +316,8 @@ def test_other_data_are_learnt_from_anew(dataset: Path, recipe: TrainingRecipe, 
         (dataset / "index.csv").write_text("stem,kind\nfield0,rare\n")
     with pytest.raises(KilledError):
         train(dataset, tmp_path / "model", checkpoints, recipe, device="cpu", report=watch)
-    assert isinstance(events[-1], Begun) and not events[-1].resumed
+    assert isinstance(events[-1], Begun)
+    assert not events[-1].resumed
     assert any("begins anew" in event.text for event in events if isinstance(event, Told))
     assert (checkpoints / EARLIER_FOLDER / BEST_FILE).read_bytes() == weights
     assert not (checkpoints / LAST_FILE).exists()
