@@ -18,6 +18,7 @@ def test_events_are_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[
         run.report(
             Begun(images=6, held_out=2, device="The CPU was asked for.", metric="ap50", before=0.25, resumed=True)
         )
+        run.report(Begun(images=1, held_out=1, device="The CPU was asked for.", metric="ap50"))
         run.report(Stepped(step=7, loss=0.5, progress=0.1, seconds=3))
         run.report(Validated(step=8, loss=0.4, score=0.7, best=True, seconds=12))
         run.report(Validated(step=9, loss=0.3, score=None, best=False, seconds=13))
@@ -26,6 +27,7 @@ def test_events_are_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[
         "Reading the images.",
         "Going on from the last checkpoint: 6 images to train on, 2 held out; AP@0.5 before: 0.250. "
         "The CPU was asked for.",
+        "Beginning: 1 image to train on, 1 held out. The CPU was asked for.",
         "12 s, step 8: loss 0.4, score 0.700 (best so far)",
         "13 s, step 9: loss 0.3",
     ]

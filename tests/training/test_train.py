@@ -17,6 +17,7 @@ from napari_unetseg.training.progress_events import Begun, Finished, Stepped, To
 from napari_unetseg.training.scores import dice_score
 from napari_unetseg.training.state import (
     BEST_FILE,
+    EARLIER_FOLDER,
     LAST_FILE,
     CheckpointError,
     TrainingState,
@@ -281,13 +282,45 @@ def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Traini
         fit(samples[:6], weights, samples[6:], other, tmp_path, device=CPU)
 
 
-def test_a_checkpoint_of_other_images_is_refused(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
-    one_step = recipe.model_copy(update={"steps": 1})
-    train(dataset, tmp_path / "model", tmp_path / "checkpoints", one_step, device="cpu")
-    train(dataset, tmp_path / "model", tmp_path / "checkpoints", one_step, device="cpu")
-    (dataset / "images" / "field1.png").write_bytes((dataset / "images" / "field3.png").read_bytes())
-    with pytest.raises(CheckpointError, match=r"last\.pt.*other images"):
-        train(dataset, tmp_path / "elsewhere", tmp_path / "checkpoints", one_step, device="cpu")
+@pytest.mark.parametrize("changed", ["mask", "name", "kind"])
+def test_other_data_are_learnt_from_anew(dataset: Path, recipe: TrainingRecipe, tmp_path: Path, changed: str) -> None:
+    checkpoints = tmp_path / "checkpoints"
+
+    def stop_once_begun(event: TrainingEvent) -> None:
+        if isinstance(event, Validated):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(dataset, tmp_path / "model", checkpoints, recipe, device="cpu", report=stop_once_begun)
+    weights = (checkpoints / BEST_FILE).read_bytes()
+    events: list[TrainingEvent] = []
+
+    def watch(event: TrainingEvent) -> None:
+        events.append(event)
+        if isinstance(event, Begun):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(dataset, tmp_path / "model", checkpoints, recipe, device="cpu", report=watch)
+    assert isinstance(events[-1], Begun)
+    assert events[-1].resumed
+    image, mask = (next((dataset / folder).glob("field0.*")) for folder in ("images", "masks"))
+    if changed == "mask":
+        labels = tifffile.imread(mask) if mask.suffix == ".tif" else read_label_image(mask).array
+        mask.unlink()
+        tifffile.imwrite(mask.with_suffix(".tif"), np.where(labels == labels.max(), 0, labels))
+    elif changed == "name":
+        image.rename(image.with_stem("zfield"))
+        mask.rename(mask.with_stem("zfield"))
+    else:
+        (dataset / "index.csv").write_text("stem,kind\nfield0,rare\n")
+    with pytest.raises(KilledError):
+        train(dataset, tmp_path / "model", checkpoints, recipe, device="cpu", report=watch)
+    assert isinstance(events[-1], Begun)
+    assert not events[-1].resumed
+    assert any("begins anew" in event.text for event in events if isinstance(event, Told))
+    assert (checkpoints / EARLIER_FOLDER / BEST_FILE).read_bytes() == weights
+    assert not (checkpoints / LAST_FILE).exists()
 
 
 def test_a_damaged_checkpoint_is_named(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:

@@ -176,7 +176,8 @@ def _in_words(event: TrainingEvent) -> str | None:
     if isinstance(event, Begun):
         before = "" if event.before is None else f"; {SCORES[event.metric]} before: {event.before:.3f}"
         goes_on = "Going on from the last checkpoint" if event.resumed else "Beginning"
-        return f"{goes_on}: {event.images} images to train on, {event.held_out} held out{before}. {event.device}"
+        images = "1 image" if event.images == 1 else f"{event.images} images"
+        return f"{goes_on}: {images} to train on, {event.held_out} held out{before}. {event.device}"
     if isinstance(event, Validated):
         score = "" if event.score is None else f", score {event.score:.3f}{' (best so far)' if event.best else ''}"
         return f"{event.seconds:.0f} s, step {event.step}: loss {event.loss:.3g}{score}"

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from napari_unetseg.callbacks import CancelFlag, Progress
 from napari_unetseg.errors import Cancelled, UnetsegError
-from napari_unetseg.io.suffixes import IMAGE_SUFFIXES
 from napari_unetseg.language import Sentence, error_sentence
 from napari_unetseg.training.corrected_images import LABELS_ENDING
 from napari_unetseg.training.mask_faults import SPECK
+from napari_unetseg.training.mask_folder import find_masks
 from napari_unetseg.training.pair_facts import LOSSY_SUFFIXES, PairFacts, measure_pair, read_checked
 
 THUMBNAIL_SIDE = 160
@@ -195,20 +195,12 @@ def _pair(images: Path, masks: Path) -> Iterator[tuple[str, Path | None, Path | 
                     folder=folder,
                 )
             )
-    left, right = _by_stem(images), _by_stem(masks)
+    left, right = ({path.stem: path for path in find_masks(folder)} for folder in (images, masks))
     for name in left.keys() - right.keys():
         if (as_result := name + LABELS_ENDING) in right.keys() - left.keys():
             right[name] = right.pop(as_result)
     for name in sorted(left.keys() | right.keys()):
         yield name, left.get(name), right.get(name)
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    return {
-        path.stem: path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
-    }
 
 
 def _measure(image: Path | None, mask: Path | None) -> PairFacts | str:

@@ -50,6 +50,7 @@ def fit(
     checkpoints: Path,
     *,
     device: torch.device,
+    data: str = "",
     on_validation: Callable[[TrainingState], None] = lambda state: None,
     on_step: Callable[[TrainingState, float], None] = lambda state, loss: None,
     stop: Callable[[], bool] = lambda: False,
@@ -67,6 +68,8 @@ def fit(
     checkpoints
         Folder of ``last.pt`` (to go on from) and ``best.pt`` (state dict of the averaged weights
         that scored best so far; those it began with where the recipe takes no step).
+    data
+        What the samples are of, for the checkpoint; see `napari_unetseg.training.state.set_aside`.
     on_validation
         Called after each validation; the last row of the state's history is the new one.
     on_step
@@ -83,6 +86,7 @@ def fit(
     """
     last = checkpoints / LAST_FILE
     state = resume_checkpoint(recipe, device, last) if last.exists() else _start(recipe, device)
+    state.data = data
     losses: list[float] = []
     clock = _Clock(state)
     bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)

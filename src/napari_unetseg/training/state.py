@@ -21,6 +21,9 @@ from napari_unetseg.training.training_recipe import TrainingRecipe
 LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 """A run's whole state as it was last written, and the averaged weights that scored best so far."""
 
+EARLIER_FOLDER = "earlier"
+"""Where both go when the data they were learnt from have changed."""
+
 
 class CheckpointError(UnetsegError):
     """A checkpoint belongs to another recipe or cannot be read."""
@@ -36,6 +39,8 @@ class TrainingState:
         Spent so far, in all sittings.
     history
         One row a validation: step, losses and scores.
+    data
+        What is learnt from, as `data_fingerprint` gives it; empty if nobody said.
     """
 
     recipe: TrainingRecipe
@@ -45,6 +50,7 @@ class TrainingState:
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    data: str = ""
 
 
 def network_arguments(recipe: TrainingRecipe, heads: Sequence[HeadName]) -> dict[str, Any]:
@@ -110,6 +116,7 @@ def save_checkpoint(state: TrainingState, path: Path) -> None:
         "step": state.step,
         "seconds": state.seconds,
         "history": state.history,
+        "data": state.data,
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimiser": state.optimiser.state_dict(),
@@ -139,6 +146,32 @@ def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) 
     state.step, state.history = content["step"], content["history"]
     state.seconds = content.get("seconds", 0.0)  # which checkpoints of earlier versions do not have
     return state
+
+
+def set_aside(recipe: TrainingRecipe, data: str, checkpoints: Path) -> Path | None:
+    """Move checkpoints of the same recipe that were learnt from other data out of the way, and return where to.
+
+    What weights saw may be held out of other data, whose scores they would flatter; so nobody goes on from them
+    unasked. Of checkpoints of earlier versions nobody knows the data: None, as for those of these data.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is damaged.
+    """
+    last = checkpoints / LAST_FILE
+    if not last.exists():
+        return None
+    content = _load(last, torch.device("cpu"))
+    if content.get("data") in (None, "", data) or not _same_but_steps(content["recipe"], recipe):
+        return None
+    folder = checkpoints / EARLIER_FOLDER
+    folder.mkdir(exist_ok=True)
+    # The one to go on from last: if this is cut off before, the next run moves it.
+    for path in (checkpoints / BEST_FILE, last):
+        if path.exists():
+            path.replace(folder / path.name)
+    return folder
 
 
 def _same_but_steps(written: str, recipe: TrainingRecipe) -> bool:

@@ -1,6 +1,5 @@
 """From a folder of images and masks to a model package with its scores."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,11 +16,10 @@ from napari_unetseg.inference.backends.intensities import rescale
 from napari_unetseg.inference.backends.make_backend import keep_to_cores
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.io.atomic import whole_file
-from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.dataset import Pair, Sample, find_pairs, load_samples
+from napari_unetseg.training.dataset import Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit, predict_maps, stalled
@@ -31,24 +29,21 @@ from napari_unetseg.training.scores import MEASURES, Score, summarise_scores
 from napari_unetseg.training.state import (
     BEST_FILE,
     LAST_FILE,
-    CheckpointError,
     TrainingState,
     network_arguments,
     progress,
+    set_aside,
     without_auxiliary,
 )
 from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.training_recipe import TrainingRecipe, write_training_recipe
 from napari_unetseg.training.tune_decoder import predict_pairs, tune_decoder
-from napari_unetseg.training.validation_choice import choose_validation
+from napari_unetseg.training.validation_choice import choose_validation, data_fingerprint
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
 
 RECIPE_FILE, VALIDATION_FILE, CURVES_FILE, PREVIEW_FILE = "recipe.yaml", "validation.txt", "curves.png", "preview.npy"
-
-IMAGES_FILE = "images.json"
-"""What a run learns from and is scored on, beside its checkpoints."""
 
 SECONDS_BETWEEN_STEPS = 0.25
 """A step is told of only so long after the one before."""
@@ -72,7 +67,7 @@ def train(
     """Train a model and write its package.
 
     Run again with the same arguments after a kill, it goes on from the last checkpoint; an exception out of `report`
-    or `stop` leaves one behind, too.
+    or `stop` leaves one behind, too. Where images or masks have changed since then, it begins anew.
 
     Parameters
     ----------
@@ -113,13 +108,21 @@ def train(
     draws = _draws_curves(report)
     report(Told(text=translated(Sentence("Reading the images."))))
     choice = choose_validation(data, recipe, validation_list, checkpoints)
-    _keep_to_images(data, choice.held, checkpoints)
     samples = load_samples(list(choice.pairs), recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in choice.held]
     validation = [sample for sample in samples if sample.stem in choice.held]
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
     if scenes:
         report(Told(text=translated(Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes)))))
+    learnt_from = data_fingerprint(data, choice)
+    earlier = set_aside(recipe, learnt_from, checkpoints)
+    if earlier is not None:
+        text = Sentence(
+            "Images or masks have changed since the last checkpoint, so training begins anew. "
+            "The earlier checkpoints are in {folder}.",
+            folder=earlier,
+        )
+        report(Told(text=translated(text)))
     told = _Teller(recipe, checkpoints, report, preview, torch.device(chosen.torch_name))
     report(
         Begun(
@@ -151,6 +154,7 @@ def train(
             recipe,
             checkpoints,
             device=torch.device(chosen.torch_name),
+            data=learnt_from,
             on_validation=show,
             on_step=told.stepped,
             stop=stop,
@@ -179,24 +183,6 @@ def train(
         )
     )
     return card
-
-
-def _keep_to_images(data: Path, held: frozenset[str], checkpoints: Path) -> None:
-    """Note what a run learns from and is scored on, and refuse to go on with anything else.
-
-    Weights that learned from other images would get this run's scores on their card, which say nothing of them.
-    """
-    pairs = [[pair.stem, hash_file(pair.image), hash_file(pair.mask)] for pair in find_pairs(data)]
-    said = json.dumps({"pairs": pairs, "held_out": sorted(held)})
-    file = checkpoints / IMAGES_FILE
-    if not (checkpoints / LAST_FILE).exists():
-        with whole_file(file) as temporary:
-            temporary.write_text(said, encoding="utf-8")
-    elif file.exists() and file.read_text(encoding="utf-8") != said:
-        raise CheckpointError(
-            f"{checkpoints / LAST_FILE}: this checkpoint was written with other images or masks. Train under another "
-            "name, or choose another checkpoint folder, or remove this one to begin anew."
-        )
 
 
 def _draws_curves(report: Callable[[TrainingEvent], None]) -> bool:

@@ -5,6 +5,7 @@ most usual number of objects are, and of a single image a quarter; what that mak
 model's card.
 """
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -94,6 +95,17 @@ def choose_validation(
             held = _typical(pairs, max(1, round(recipe.split.fraction * len(pairs))))
             split = f"{len(held)} of {len(pairs)} images held out, like the others, which flatters the scores"
     return ValidationChoice(tuple(pairs), groups, held, split, len(pairs) - len(held))
+
+
+def data_fingerprint(data: Path, choice: ValidationChoice) -> str:
+    """Return what tells a data set from others: names, kinds and contents of its files, and what is held out."""
+    content = hashlib.sha256(repr(sorted(choice.held)).encode())
+    for pair in find_pairs(data):
+        content.update(repr((pair.stem, pair.kind)).encode())
+        for path in (pair.image, pair.mask):
+            with path.open("rb") as file:
+                content.update(hashlib.file_digest(file, "sha256").digest())
+    return content.hexdigest()
 
 
 def _typical(pairs: Sequence[Pair], count: int) -> frozenset[str]:
