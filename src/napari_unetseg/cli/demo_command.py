@@ -52,7 +52,7 @@ def _segment_sample(output: Path) -> None:
         typer.echo(f"Warning: {warning}", err=True)
     kept = (ResultKind.OVERLAY, ResultKind.LABELS, ResultKind.TABLE)
     paths = save_results(segmentation, Target(output, image.name), kept)
-    typer.echo(f"{segmentation.count} nuclei found in {segmentation.provenance.seconds:.1f} s.")
+    typer.echo(f"{segmentation.count} nuclei found in {segmentation.provenance.seconds:.2f} s.")
     for path in paths:
         typer.echo(f"Wrote {path}")
 
