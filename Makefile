@@ -26,7 +26,7 @@ help:
 	@echo "make build      sdist and wheel in dist/"
 	@echo "make compare    BASE=DIR  labels and times of this checkout against another one's"
 	@echo "make structure  rooms, arrows and names counted; BASE=DIR for another checkout beside it"
-	@echo "make floors     the lowest versions in pyproject.toml, installed and used; 3 GB for a while"
+	@echo "make floors     the lowest versions in pyproject.toml, installed and used in groups; 7 GB for a while"
 	@echo "make clean      remove what was built, and .venv"
 
 $(INSTALLED): constraints.txt pyproject.toml .ci/system-packages
