@@ -199,6 +199,9 @@ def test_weights_outlive_their_file(tmp_path, state):
 class Setting(enum.Enum):
     ONE = 1
 
+    def __reduce_ex__(self, protocol):  # the first versions of Python 3.11 had members looked up by getattr instead
+        return type(self), (self.value,)
+
 
 @dataclasses.dataclass
 class Settings:
