@@ -67,14 +67,14 @@ format: $(INSTALLED)
 catalogues: $(INSTALLED)
 	$(BIN)/python .ci/catalogues.py
 
-# Two halves side by side, on a screen each: on two cores that takes two thirds of the time. The longest of the window's
-# tests goes with the others, so that both halves take as long.
-LONG := tests/plugin/test_window_states.py
+# Two halves side by side, on a screen each: on two cores that takes two thirds of the time. Some of the window's
+# tests go with the others, so that both halves take as long.
+LONG := tests/plugin/test_window_states.py tests/plugin/fixing
 test: export OMP_NUM_THREADS = 1
 test: lint
 	@($(XVFB) $(BIN)/python -m pytest -q --ignore tests/plugin; first=$$?; \
 	$(XVFB) $(BIN)/python -m pytest -q $(LONG) && exit $$first) & others=$$!; \
-	$(ANOTHER_XVFB) $(BIN)/python -m pytest -q tests/plugin --ignore $(LONG); window=$$?; \
+	$(ANOTHER_XVFB) $(BIN)/python -m pytest -q tests/plugin $(LONG:%=--ignore %); window=$$?; \
 	wait $$others && exit $$window
 
 build: $(INSTALLED)
