@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_unetseg.image import Image
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.training.corrected_images import CorrectedImage, write_corrected_image
 from napari_unetseg.training.dataset import DatasetError, Pair, find_pairs, object_diameters, read_pair
 from napari_unetseg.training.split import group_by_appearance, hold_out, read_validation_list
@@ -101,10 +102,7 @@ def data_fingerprint(data: Path, choice: ValidationChoice) -> str:
     """Return what tells a data set from others: names, kinds and contents of its files, and what is held out."""
     content = hashlib.sha256(repr(sorted(choice.held)).encode())
     for pair in find_pairs(data):
-        content.update(repr((pair.stem, pair.kind)).encode())
-        for path in (pair.image, pair.mask):
-            with path.open("rb") as file:
-                content.update(hashlib.file_digest(file, "sha256").digest())
+        content.update(repr((pair.stem, pair.kind, hash_file(pair.image), hash_file(pair.mask))).encode())
     return content.hexdigest()
 
 
