@@ -19,6 +19,7 @@ from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.training.crop_store import fits
 from napari_unetseg.training.dataset import Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
@@ -143,6 +144,9 @@ def train(
     # Scenes are one group: no two of them are more alike than others.
     names = [choice.groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
+    if not fits(shown, torch.device(chosen.torch_name)):
+        text = "The images are too many for the GPU's memory. Crops are cut out of them in the computer's, which is slower."
+        report(Told(text=translated(Sentence(text))))
     with (
         nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log,
         out_of_memory_says(_no_memory_to_train(recipe)),
