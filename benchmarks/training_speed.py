@@ -1,8 +1,8 @@
 """How fast a bundled model's network is trained, and what drawing its crops takes of that.
 
 Run with ``python benchmarks/training_speed.py [MODEL] [--device cuda]``. In one process it takes steps of the network
-alone, on crops that lie ready; draws crops alone; and does both, as the command ``train`` does. Rounds of the three take
-turns, so that a machine that is slower for a while is so for all, and each is given as a part of the network alone.
+alone, on crops that lie ready; draws crops alone; and does both, as the command ``train`` does. Rounds of the three
+take turns, so that a machine that is slower for a while is so for all, and each is given as a part of the first.
 """
 
 import argparse

@@ -94,7 +94,7 @@ def _is_colourless(pixels: Tensor) -> bool:
 def _send(windows: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     # All in one copy, which does not wait for what the device is doing.
     flat = torch.cat([window.flatten() for window in windows]).pin_memory().to(device, non_blocking=True)
-    parts = flat.split([window.numel() for window in windows])
+    parts = torch.split(flat, [window.numel() for window in windows])
     return [part.view(window.shape) for part, window in zip(parts, windows, strict=True)]
 
 
@@ -103,5 +103,5 @@ def send_numbers(arrays: Sequence[NDArray[np.generic]], device: torch.device) ->
     flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays], dtype=np.float32, casting="unsafe"))
     if device.type == "cuda":
         flat = flat.pin_memory()
-    parts = flat.to(device, non_blocking=True).split([array.size for array in arrays])
+    parts = torch.split(flat.to(device, non_blocking=True), [array.size for array in arrays])
     return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]

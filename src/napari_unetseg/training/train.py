@@ -145,8 +145,9 @@ def train(
     names = [choice.groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
     if not fits(shown, torch.device(chosen.torch_name)):
-        text = "The images are too many for the GPU's memory. Crops are cut out of them in the computer's, which is slower."
-        report(Told(text=translated(Sentence(text))))
+        report(
+            Told(text=translated(Sentence("The images do not fit on the GPU: cutting crops out of them is slower.")))
+        )
     with (
         nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log,
         out_of_memory_says(_no_memory_to_train(recipe)),
