@@ -23,6 +23,7 @@ from napari_unetseg.training.state import (
     TrainingState,
     initial_state,
     network_arguments,
+    update_average,
 )
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.training.training_recipe import Augmentation, TrainingRecipe, read_training_recipe
@@ -273,6 +274,26 @@ def test_a_checkpoint_from_before_an_option_goes_on(dataset: Path, recipe: Train
         fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_run_goes_on_on_another_device(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    samples = load_samples(find_pairs(dataset), recipe.normalisation)
+    for steps, device in ((2, CPU), (4, torch.device("cuda")), (6, CPU)):
+        longer = recipe.model_copy(update={"steps": steps})
+        state = fit(samples[:6], np.full(6, 1 / 6), samples[6:], longer, tmp_path, device=device)
+        assert state.step == steps
+        assert np.isfinite([row["loss"] for row in state.history]).all()
+
+
+def test_the_average_follows_the_weights_faster_at_first(recipe: TrainingRecipe) -> None:
+    state = initial_state(recipe, CPU)
+    weight, average = (next(module.parameters()) for module in (state.network, state.average.module))
+    with torch.no_grad():
+        for value, expected in ((1.0, 1.0), (2.0, 1 + 9 / 11), (3.0, 1 + 9 / 11 + (2 - 9 / 11) * 9 / 12)):
+            weight.fill_(value)
+            update_average(state.average, state.network, 0.9)
+            torch.testing.assert_close(average, torch.full_like(average, expected))
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
@@ -427,7 +448,7 @@ def test_a_lack_of_memory_names_a_smaller_step(
 def test_a_stop_keeps_what_was_learnt_so_far(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     longer = recipe.model_copy(update={"steps": 1000, "validate_every": 1000})
-    losses: list[float] = []
+    losses: list[torch.Tensor] = []
     state = fit(
         samples[:6],
         np.full(6, 1 / 6),
@@ -456,7 +477,7 @@ def test_a_time_ends_training_and_is_kept_for_the_next_sitting(
     rates: list[float] = []
 
     def run(stop_at: int | None = None) -> TrainingState:
-        def note(state: TrainingState, loss: float) -> None:
+        def note(state: TrainingState, loss: torch.Tensor) -> None:
             rates.append(state.optimiser.param_groups[0]["lr"])
             if state.step == stop_at:
                 raise KilledError

@@ -177,8 +177,7 @@ def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: to
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(state.recipe, state.step, state.seconds)
     state.network.train()
-    # All crops are of one size, for which the fastest way is worth being looked for.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
+    with fastest_convolutions():
         with mixed_precision(device):
             logits = state.network(pixels.to(device, memory_format=torch.channels_last))
         loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.learnt)
@@ -241,3 +240,14 @@ def mixed_precision(device: torch.device) -> Iterator[None]:
     enabled = device.type == "cuda" or (device.type == "cpu" and computes_bfloat16())
     with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
         yield
+
+
+@contextmanager
+def fastest_convolutions() -> Iterator[None]:
+    """Let a GPU look for the fastest way to convolve: worth it where pixels are of one size, as those of crops are."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
