@@ -5,7 +5,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_unetseg.training.light import draw_camera, draw_colours, draw_contrast, draw_light, draw_optics, relight
+from napari_unetseg.training.light import (
+    Effect,
+    draw_camera,
+    draw_colours,
+    draw_contrast,
+    draw_light,
+    draw_optics,
+    relight,
+)
 from napari_unetseg.training.training_recipe import Augmentation
 
 CALM = {"invert": 0, "grey": 0, "shuffle": 0, "tint": 0, "gain": 0, "offset": 0, "gamma": 0, "blur": 0.3, "noise": 0}
@@ -84,7 +92,9 @@ def test_dyes_change_in_coloured_pictures_alone() -> None:
         (draw_camera, "noise", 0.5),
     ],
 )
-def test_an_effect_happens_to_the_crops_drawn_for_it_alone(draw: Callable, option: str, value: float) -> None:
+def test_an_effect_happens_to_the_crops_drawn_for_it_alone(
+    draw: Callable[..., list[Effect]], option: str, value: float
+) -> None:
     plain, other = (relight(COLOURED, draw(40, options(**o), np.random.default_rng(2))) for o in ({}, {option: value}))
     changed = ((other - plain).abs() > 1e-6).flatten(1).any(dim=1)
     assert 2 < changed.sum() < 32

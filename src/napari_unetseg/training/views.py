@@ -174,9 +174,8 @@ def resample(store: CropStore, views: Views, side: int) -> tuple[Tensor, Tensor]
         planes, pool = window[None].float(), int(pools[place])
         if pool > 1:
             planes = functional.avg_pool2d(planes, pool)
-        one = functional.grid_sample(planes, grids[place : place + 1], padding_mode="reflection", align_corners=False)[
-            0
-        ]
+        grid = grids[place : place + 1]
+        one = functional.grid_sample(planes, grid, padding_mode="reflection", align_corners=False)[0]
         seen[place, :3] = one[: -len(TARGETS)]
         seen[place, 3:] = one[-len(TARGETS) :]
     pixels, targets = seen[:, :3], seen[:, 3:]
