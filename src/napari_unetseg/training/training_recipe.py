@@ -166,8 +166,8 @@ class TrainingRecipe(_Strict):
         Of the first weights and of every crop.
     start_from
         Where the first weights come from instead: checkpoints such as ``best.pt``, or model packages of the same
-        network, by their paths, of whose heads those are taken that the recipe has too. Of several the mean is taken, which of runs that began alike often is better than
-        either (Wortsman et al., Model soups, ICML 2022).
+        network, by their paths, of whose heads those are taken that the recipe has too. Of several the mean is taken,
+        which of runs that began alike often is better than either (Wortsman et al., Model soups, ICML 2022).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
