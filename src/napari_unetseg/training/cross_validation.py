@@ -32,6 +32,7 @@ from napari_unetseg.training.loop import fit
 from napari_unetseg.training.progress_events import Told, TrainingEvent, Validated
 from napari_unetseg.training.sampling import draw_weights
 from napari_unetseg.training.scores import annotated_part, found_objects, iou_matrix
+from napari_unetseg.training.split import group_by_appearance
 from napari_unetseg.training.state import TrainingState, without_auxiliary
 from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.train import card_fields
@@ -173,7 +174,8 @@ def _train_without(
     training = [sample for stem, sample in data.samples.items() if stem not in fold.held]
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
     shown = training + scenes
-    names = [data.groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
+    alike = group_by_appearance([data.pairs[sample.stem] for sample in training], recipe.split.distance)
+    names = [alike[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     weights = draw_weights([sample.kind for sample in shown], names)
     state = fit(shown, weights, [], recipe, fold.folder, device=device, on_validation=tell, stop=stop)
     averaged = without_auxiliary(state.average.module.state_dict(), recipe)

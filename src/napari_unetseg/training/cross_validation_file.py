@@ -18,10 +18,13 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import DatasetError
 from napari_unetseg.training.report import SCORES_FILE, score_columns
 from napari_unetseg.training.scores import Score, summarise_scores
-from napari_unetseg.training.training_recipe import TrainingRecipe
+from napari_unetseg.training.training_recipe import RecipeError, TrainingRecipe
 from napari_unetseg.zoo.cross_validated import CrossValidated, FoundOfSize
 
 CROSS_VALIDATION_FILE = "cross_validation.json"
+
+_WORDS = {"name", "display_name", "description", "licence", "data"}
+"""Fields of a recipe that only its card shows."""
 
 DIAMETERS = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 """Where classes of size begin, in pixels of equivalent diameter."""
@@ -73,9 +76,40 @@ class ScoredImage:
 
 
 def hash_recipe(recipe: TrainingRecipe) -> str:
-    """Return the SHA-256 of a recipe; an option that came later and is at its default changes nothing."""
-    content = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    """Return the SHA-256 of what decides the weights; an option that came later and is at its default is not in it."""
+    fields = recipe.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def require_same_recipe(outcome: CrossValidation, recipe: TrainingRecipe) -> None:
+    """See to it that scores are said of models of the recipe that they are of; its budget may be another.
+
+    Raises
+    ------
+    RecipeError
+        If the recipes differ in anything that decides the weights but for steps and minutes.
+    """
+    budget = {"steps": recipe.steps, "minutes": recipe.minutes}
+    if hash_recipe(outcome.recipe.model_copy(update=budget)) != hash_recipe(recipe):
+        raise RecipeError(
+            f"Recipe {recipe.name!r} is not the one of which the cross-validation is, so its scores say nothing of the "
+            "model. Choose that recipe, or cross-validate this one."
+        )
+
+
+def trained_on_all(outcome: CrossValidation, recipe: TrainingRecipe) -> str:
+    """Say for the card of a model of all images what its scores are of."""
+    scores = outcome.scores
+    said = (
+        f"nothing held out, since the model was trained on all images; the scores are those of {scores.folds} networks "
+        f"of the same recipe, each on the part of {scores.images} images that it did not see, in whole groups"
+    )
+    here, there = _budget(recipe), _budget(outcome.recipe)
+    return said if here == there else f"{said}. They were trained for {there}, the model for {here}"
+
+
+def _budget(recipe: TrainingRecipe) -> str:
+    return f"{recipe.steps:,} steps" if recipe.minutes is None else f"{recipe.minutes:g} minutes"
 
 
 def summarise(images: Sequence[ScoredImage]) -> CrossValidated:

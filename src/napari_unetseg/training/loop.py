@@ -96,7 +96,7 @@ def fit(
         scores = validate(state, validation, device) if validation else {}
         row = {"step": float(state.step), "loss": float(np.mean(losses)), **scores}
         losses.clear()
-        if not scores or row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
+        if scores and row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
             _save_best(state, checkpoints)
         state.history.append(row)
         clock.tick()
@@ -122,7 +122,7 @@ def fit(
             raise
         if losses:
             validate_now()
-    if not state.history:
+    if not (validation and state.history):
         _save_best(state, checkpoints)
     return state
 

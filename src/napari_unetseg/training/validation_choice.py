@@ -98,6 +98,18 @@ def choose_validation(
     return ValidationChoice(tuple(pairs), groups, held, split, len(pairs) - len(held))
 
 
+def hold_nothing_out(data: Path, recipe: TrainingRecipe, split: str) -> ValidationChoice:
+    """Find the pairs of a data set and learn from all of them.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing to learn from.
+    """
+    pairs = tuple(find_pairs(data))
+    return ValidationChoice(pairs, group_by_appearance(pairs, recipe.split.distance), frozenset(), split, len(pairs))
+
+
 def data_fingerprint(data: Path, choice: ValidationChoice) -> str:
     """Return what tells a data set from others: names, kinds and contents of its files, and what is held out."""
     return pairs_fingerprint(find_pairs(data), choice.held)

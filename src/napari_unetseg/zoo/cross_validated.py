@@ -1,6 +1,9 @@
 """What a cross-validation says of a model, as its card states it under `scores`."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 CROSS_VALIDATION = "cross_validation"
 """Its key among a card's scores."""
@@ -53,3 +56,17 @@ class CrossValidated(Figures):
     per_kind: dict[str, Figures]
     per_fold: dict[str, Figures]
     by_size: dict[str, FoundOfSize] = Field(default_factory=dict)
+
+
+def read_cross_validated(scores: Mapping[str, Any]) -> CrossValidated | None:
+    """Return what a card's scores say of a cross-validation; None where they say nothing of it, or in other words."""
+    try:
+        return CrossValidated.model_validate(scores.get(CROSS_VALIDATION))
+    except ValidationError:
+        return None
+
+
+def main_scores(scores: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the figures that say most of a model that was trained here: cross-validated, else of held-out images."""
+    main: Mapping[str, Any] = scores.get(CROSS_VALIDATION) or scores["validation"]
+    return main
