@@ -176,7 +176,7 @@ def _train_without(
     shown = training + scenes
     alike = group_by_appearance([data.pairs[sample.stem] for sample in training], recipe.split.distance)
     names = [alike[sample.stem] for sample in training] + [sample.kind for sample in scenes]
-    weights = draw_weights([sample.kind for sample in shown], names)
+    weights = draw_weights([sample.kind for sample in shown], names, recipe.rare)
     state = fit(shown, weights, [], recipe, fold.folder, device=device, on_validation=tell, stop=stop)
     averaged = without_auxiliary(state.average.module.state_dict(), recipe)
     write_package(fold.folder / MODEL_FOLDER, card_fields(recipe, training, len(training)), averaged)

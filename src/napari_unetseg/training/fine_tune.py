@@ -15,11 +15,13 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from napari_unetseg.networks import SegmentationNetwork
-from napari_unetseg.training.augment import draw_crop
+from napari_unetseg.training.augment import draw_crops
+from napari_unetseg.training.crop_store import CropStore
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.loop import MAX_GRADIENT
 from napari_unetseg.training.losses import segmentation_loss
 from napari_unetseg.training.seen import for_network, logits
+from napari_unetseg.training.state import update_average
 from napari_unetseg.training.training_recipe import Augmentation
 from napari_unetseg.zoo.card import ModelCard
 
@@ -94,7 +96,7 @@ class Student:
         self._network = deepcopy(network).eval().requires_grad_(True)
         # PyTorch's annotations of Module.to do not know memory_format.
         self._network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._average = AveragedModel(self._network, avg_fn=_blend, use_buffers=True)
+        self._average = AveragedModel(self._network, use_buffers=True)
         self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
 
     @property
@@ -122,7 +124,7 @@ class Student:
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
         self._optimiser.step()
-        self._average.update_parameters(self._network)
+        update_average(self._average, self._network, AVERAGE)
         self.steps += 1
         return float(loss.detach())
 
@@ -157,13 +159,9 @@ def mixtures(old: SegmentationNetwork, learnt: Mapping[str, Tensor]) -> Iterator
         }
 
 
-def _blend(averaged: Tensor, current: Tensor, number: Tensor | int) -> Tensor:
-    if not averaged.is_floating_point():
-        return current
-    return averaged.lerp(current, 1 - min(AVERAGE, (1 + int(number)) / (10 + int(number))))
-
-
-def batches(lesson: Lesson, seed: tuple[int, ...], step: int) -> Generator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+def batches(
+    lesson: Lesson, seed: tuple[int, ...], step: int, device: torch.device
+) -> Generator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Draw batches from a step on, without end; each while the network works on the one before.
 
     They depend on seed and step alone.
@@ -171,23 +169,23 @@ def batches(lesson: Lesson, seed: tuple[int, ...], step: int) -> Generator[tuple
     Yields
     ------
     pixels, targets
-        Crops of what is learnt, see `draw_crop`.
+        Crops of what is learnt, see `draw_crops`, on the device.
     known, answers
-        Crops of what is known, and probabilities.
+        Crops of what is known, and probabilities, on the device.
     """
+    store = CropStore(lesson.samples, device)
     with ThreadPoolExecutor(1, "draw crops") as pool:
-        coming = pool.submit(_batch, lesson, seed, step)
+        coming = pool.submit(_batch, lesson, store, seed, step)
         for following in count(step + 1):
             batch = coming.result()
-            coming = pool.submit(_batch, lesson, seed, following)
+            coming = pool.submit(_batch, lesson, store, seed, following)
             yield batch
 
 
-def _batch(lesson: Lesson, seed: tuple[int, ...], step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _batch(lesson: Lesson, store: CropStore, seed: tuple[int, ...], step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rng = np.random.default_rng((*seed, step))
-    chosen = rng.choice(len(lesson.samples), size=NEW, p=lesson.weights)
-    crops = [draw_crop(lesson.samples[index], lesson.side, SIMILAR, rng) for index in chosen]
+    chosen = rng.choice(len(store), size=NEW, p=lesson.weights)
+    seen, targets = draw_crops(store, chosen, lesson.side, SIMILAR, rng)
     pixels, answers = lesson.known
     known = torch.from_numpy(rng.integers(len(pixels), size=KNOWN))
-    seen, targets = (torch.stack(planes) for planes in zip(*crops, strict=True))
-    return seen, targets, pixels[known], answers[known]
+    return seen, targets, pixels[known].to(store.device), answers[known].to(store.device)

@@ -215,7 +215,7 @@ class Improvement:
                 "A model learns from the others, to score part {number} of {parts}.", number=number, parts=parts
             )
             self._tell(text)
-        with closing(batches(lesson, (self._seed, number), student.steps)) as drawn:
+        with closing(batches(lesson, (self._seed, number), student.steps, self._device)) as drawn:
             while (done := self._done(student.steps / most, student.steps, begin, end)) < 1:
                 if self._stop():
                     self.stopped = True

@@ -17,6 +17,7 @@ from napari_unetseg.inference.backends.processor import computes_bfloat16
 from napari_unetseg.inference.rescale_decision import diameter_to_rescale_by
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.training.crop_store import CropStore
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.initial_weights import initialise_weights
 from napari_unetseg.training.losses import segmentation_loss
@@ -31,6 +32,7 @@ from napari_unetseg.training.state import (
     progress,
     resume_checkpoint,
     save_checkpoint,
+    update_average,
 )
 from napari_unetseg.training.training_recipe import TrainingRecipe
 
@@ -52,7 +54,7 @@ def fit(
     device: torch.device,
     data: str = "",
     on_validation: Callable[[TrainingState], None] = lambda state: None,
-    on_step: Callable[[TrainingState, float], None] = lambda state, loss: None,
+    on_step: Callable[[TrainingState, Tensor], None] = lambda state, loss: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainingState:
     """Train to the end of the recipe's steps, minutes or patience, from the last checkpoint where there is one.
@@ -74,7 +76,7 @@ def fit(
         Called after each validation; the last row of the state's history is the new one. Without samples to score it
         has the loss alone.
     on_step
-        Called after each step with its loss.
+        Called after each step with its loss, one number on the device: who reads it waits for the step's end.
     stop
         Asked before each step; True ends training after one more validation.
 
@@ -88,13 +90,14 @@ def fit(
     last = checkpoints / LAST_FILE
     state = resume_checkpoint(recipe, device, last) if last.exists() else _start(recipe, device)
     state.data = data
-    losses: list[float] = []
+    losses: list[Tensor] = []
+    store = CropStore(training, device)
     clock = _Clock(state)
     bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)
 
     def validate_now() -> None:
         scores = validate(state, validation, device) if validation else {}
-        row = {"step": float(state.step), "loss": float(np.mean(losses)), **scores}
+        row = {"step": float(state.step), "loss": float(torch.stack(losses).mean()), **scores}
         losses.clear()
         if scores and row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
             _save_best(state, checkpoints)
@@ -103,7 +106,7 @@ def fit(
         save_checkpoint(state, last)
         on_validation(state)
 
-    with bar, closing(draw_batches(training, weights, recipe, state.step)) as batches:
+    with bar, closing(draw_batches(store, weights, recipe, state.step)) as batches:
         try:
             while progress(recipe, state.step, state.seconds) < 1 and not stalled(state.history, recipe):
                 if stop():
@@ -167,21 +170,23 @@ def stalled(history: Sequence[Mapping[str, float]], recipe: TrainingRecipe) -> b
     return recipe.patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= recipe.patience
 
 
-def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: torch.device) -> float:
-    """Take one optimiser step on a batch and return its loss."""
+def train_step(state: TrainingState, pixels: Tensor, targets: Tensor, device: torch.device) -> Tensor:
+    """Take one optimiser step on a batch and return its loss, without waiting for the device."""
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(state.recipe, state.step, state.seconds)
     state.network.train()
-    with mixed_precision(device):
-        logits = state.network(pixels.to(device, memory_format=torch.channels_last))
-    loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.learnt)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    # All crops are of one size, for which the fastest way is worth being looked for.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
+        with mixed_precision(device):
+            logits = state.network(pixels.to(device, memory_format=torch.channels_last))
+        loss = segmentation_loss(logits.float(), targets.to(device), state.recipe.learnt)
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.network.parameters(), MAX_GRADIENT)
     state.optimiser.step()
-    state.average.update_parameters(state.network)
+    update_average(state.average, state.network, state.recipe.average)
     state.step += 1
-    return float(loss.detach())
+    return loss.detach()
 
 
 def validate(state: TrainingState, samples: Sequence[Sample], device: torch.device) -> dict[str, float]:

@@ -41,17 +41,18 @@ def segmentation_loss(logits: Tensor, targets: Tensor, heads: Sequence[HeadName]
     et al. 2016) keeps sparse foreground from being outvoted.
     """
     shares = torch.cat([targets[:, : FLOWS.start], (1 + targets[:, FLOWS]) / 2], dim=1)
-    truth = shares[:, [TARGETS.index(head) for head in heads]]
+    # Lists of numbers, as indices or as weights, would go to the device and be waited for.
+    truth = torch.stack([shares[:, TARGETS.index(head)] for head in heads], dim=1)
     known = ~truth.isnan()
     truth = truth.nan_to_num(nan=0.0)
     crowding = targets[:, TARGETS.index("boundary")].nan_to_num(nan=0.0).unsqueeze(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     counted = known * (1 + CROWDED_WEIGHT * crowding)
     means = (entropy * counted).sum(dim=(0, 2, 3)) / known.sum(dim=(0, 2, 3)).clamp(min=1)
-    weights = logits.new_tensor([HEAD_WEIGHTS[head] for head in heads])
     foreground = heads.index("foreground")
     seen = logits[:, foreground].sigmoid() * known[:, foreground]
-    return (weights * means).sum() + 0.5 * _dice_loss(seen, truth[:, foreground])
+    total = torch.stack([HEAD_WEIGHTS[head] * mean for head, mean in zip(heads, means, strict=True)]).sum()
+    return total + 0.5 * _dice_loss(seen, truth[:, foreground])
 
 
 def _dice_loss(probability: Tensor, mask: Tensor) -> Tensor:

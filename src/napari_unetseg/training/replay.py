@@ -17,7 +17,8 @@ from napari_unetseg.image import Image
 from napari_unetseg.inference.normalisation import normalise
 from napari_unetseg.networks import SegmentationNetwork
 from napari_unetseg.postprocessing.decoding import decode
-from napari_unetseg.training.augment import draw_crop
+from napari_unetseg.training.augment import draw_crops
+from napari_unetseg.training.crop_store import CropStore
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.drawn_looks import draw_look
 from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix
@@ -96,8 +97,9 @@ def make_pool(
 
 def _draw(pictures: Sequence[Sample], counts: tuple[int, int], side: int, seed: int) -> Tensor:
     rng = np.random.default_rng(seed)
-    crops = [draw_crop(pictures[n % len(pictures)], side, VARIED, rng)[0] for n in range(counts[0])]
-    return torch.stack([*crops, *(torch.from_numpy(draw_look(rng, side)) for _ in range(counts[1]))])
+    store = CropStore(pictures, torch.device("cpu"))
+    crops, _ = draw_crops(store, np.arange(counts[0]) % len(pictures), side, VARIED, rng)
+    return torch.cat([crops, *(torch.from_numpy(draw_look(rng, side))[None] for _ in range(counts[1]))])
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,14 @@ import math
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
@@ -77,20 +78,39 @@ def initial_state(recipe: TrainingRecipe, device: torch.device) -> TrainingState
     # PyTorch's annotations of Module.to do not know memory_format.
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def blend(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
-        # Early on the random start must fade faster than `average` lets it.
-        return averaged.lerp(current, 1 - min(recipe.average, (1 + int(count)) / (10 + int(count))))
-
-    average = AveragedModel(network, avg_fn=blend, use_buffers=True)
+    average = AveragedModel(network, use_buffers=True)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=recipe.learning_rate,
+        fused=_fuses(device),
     )
     return TrainingState(recipe, network, average, optimiser)
+
+
+def _fuses(device: torch.device) -> bool:
+    return device.type == "cuda"
+
+
+def update_average(average: AveragedModel, network: nn.Module, decay: float) -> None:
+    """Let a running average of weights follow them.
+
+    `AveragedModel.update_parameters` does it weight by weight and waits for the device.
+    """
+    count = int(average.n_averaged)
+    # Early on the random start must fade faster than `decay` lets it.
+    kept = min(decay, (1 + count) / (10 + count)) if count else 0.0
+    averaged, current = (
+        [tensor.detach() for tensor in chain(module.parameters(), module.buffers())]
+        for module in (average.module, network)
+    )
+    pairs = [(old, new) for old, new in zip(averaged, current, strict=True) if old.is_floating_point()]
+    get_ema_multi_avg_fn(kept)([old for old, _ in pairs], [new for _, new in pairs], count)
+    for old, new in zip(averaged, current, strict=True):
+        if not old.is_floating_point():
+            old.copy_(new)
+    average.n_averaged += 1
 
 
 def progress(recipe: TrainingRecipe, step: int, seconds: float = 0.0) -> float:
@@ -142,6 +162,8 @@ def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) 
     state = initial_state(recipe, device)
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])
+    for group in content["optimiser"]["param_groups"]:
+        group["fused"] = _fuses(device)  # the checkpoint may be of another device
     state.optimiser.load_state_dict(content["optimiser"])
     state.step, state.history = content["step"], content["history"]
     state.seconds = content.get("seconds", 0.0)  # which checkpoints of earlier versions do not have

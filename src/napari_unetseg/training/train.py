@@ -166,7 +166,7 @@ def train(
     ):
         state = fit(
             shown,
-            draw_weights([sample.kind for sample in shown], names),
+            draw_weights([sample.kind for sample in shown], names, recipe.rare),
             validation,
             recipe,
             checkpoints,
@@ -227,14 +227,14 @@ class _Teller:
         self._pixels = None if preview is None else _network_pixels(preview, recipe)
         self._told = -math.inf
 
-    def stepped(self, state: TrainingState, loss: float) -> None:
+    def stepped(self, state: TrainingState, loss: torch.Tensor) -> None:
         """Tell of a step, but not of each where they are many."""
         if state.seconds - self._told < SECONDS_BETWEEN_STEPS:
             return
         self._told = state.seconds
         done = progress(self._recipe, state.step, state.seconds)
         left = state.seconds * (1 - done) / done if done > 0 else None
-        self._report(Stepped(step=state.step, loss=loss, progress=done, seconds=state.seconds, remaining=left))
+        self._report(Stepped(step=state.step, loss=float(loss), progress=done, seconds=state.seconds, remaining=left))
 
     def validated(self, state: TrainingState) -> None:
         """Tell the last score, with the labels of the preview."""

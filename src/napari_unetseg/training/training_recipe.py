@@ -62,17 +62,29 @@ class Augmentation(_Strict):
     diameter
         Instead of `scale`: least and greatest diameter that an image's median object has in the crop,
         in pixels. For images of one thing at many magnifications.
-    smallest_object
-        An image is never shrunk so far that its median object is narrower than this, in pixels.
+    aim
+        Probability that `diameter`, where it is given, decides rather than `scale`.
+    smallest_object, largest_object
+        An image is never shrunk so far that its median object is narrower than the one, in pixels, nor magnified so
+        far that it is wider than the other; of that, no further than `scale` or `diameter` may decide.
     on_object
         Probability that a crop is laid around a pixel of an object, where objects are few.
     rotate
         Probability of a rotation by any angle; right angles and flips are always drawn.
+    stretch, shear
+        One side of a crop may be stretched by up to 1 + stretch against the other, and be slanted by up to this much
+        of the other.
     invert, grey, shuffle, tint
         Probability that intensities are inverted, that colour is dropped, that channels change
         places, and that a grey image is given a colour.
     recolour
         Probability that a crop whose colour was dropped is shown in a single one instead.
+    stain
+        Probability that a coloured crop has more or less of each of its dyes, its channels taken for what light is
+        left by haematoxylin, eosin and DAB.
+    dye
+        Probability that a grey crop of bright objects is shown as stained tissue under white light. For models of
+        nuclei, of which there are many images in fluorescence and few in tissue.
     balance
         White balance: each channel of a coloured crop is multiplied or divided by up to 1 + balance.
     gain, offset, gamma
@@ -82,10 +94,20 @@ class Augmentation(_Strict):
         Standard deviation, in pixels of the crop, by which points of a coarse net are moved.
     shade
         Uneven illumination: how far the brightness of one place may differ from another's, as a part.
+    haze
+        Uneven light from elsewhere: how much is added in one place or taken in another, at most.
+    local_contrast
+        Probability that contrast against the surroundings is multiplied or divided by up to 1.8.
+    sharpen
+        Probability that edges are made steeper, as many cameras do.
     blur, noise
         Greatest standard deviation of a Gaussian blur (pixels) and of added noise.
     grain
         Greatest width of the noise's grains in pixels: an image that is enlarged for the network has wide ones.
+    photons
+        Probability of noise that grows with the light's square root, as few photons make it.
+    levels
+        Probability that 8 to 64 levels of intensity are left.
     jpeg
         Probability of the blocks and ringing that a JPEG file leaves.
     paste
@@ -94,23 +116,34 @@ class Augmentation(_Strict):
 
     scale: tuple[float, float] = (0.5, 2.0)
     diameter: tuple[float, float] | None = None
+    aim: float = Field(1.0, ge=0, le=1)
     smallest_object: float = 8.0
+    largest_object: float | None = Field(None, gt=0)
     on_object: float = 0.0
     rotate: float = 0.3
+    stretch: float = Field(0.0, ge=0)
+    shear: float = Field(0.0, ge=0, lt=1)
     invert: float = 0.3
     grey: float = 0.2
     shuffle: float = 0.2
     tint: float = 0.15
     recolour: float = Field(0.0, ge=0, le=1)
+    stain: float = Field(0.0, ge=0, le=1)
+    dye: float = Field(0.0, ge=0, le=1)
     balance: float = Field(0.0, ge=0)
     gain: float = 0.5
     offset: float = 0.15
     gamma: float = 0.6
     elastic: float = Field(0.0, ge=0)
     shade: float = Field(0.0, ge=0, lt=1)
+    haze: float = Field(0.0, ge=0)
+    local_contrast: float = Field(0.0, ge=0, le=1)
+    sharpen: float = Field(0.0, ge=0, le=1)
     blur: float = 1.5
     noise: float = 0.1
     grain: float = Field(1.0, ge=1)
+    photons: float = Field(0.0, ge=0, le=1)
+    levels: float = Field(0.0, ge=0, le=1)
     jpeg: float = Field(0.0, ge=0, le=1)
     paste: float = Field(0.0, ge=0, le=1)
 
@@ -148,6 +181,9 @@ class TrainingRecipe(_Strict):
     scenes
         How many procedural scenes of spheroids are trained on besides the images, as a kind of their own, see
         `napari_unetseg.training.synthetic_scenes`; they come from the recipe's seed.
+    rare
+        How often rare images are drawn: a kind's share, and in it that of a group of like images, grows with its
+        number of images to this power. At 1 each image is drawn alike, at 0 each kind and group.
     crop, batch
         Side of a training crop in pixels, a multiple of 2^depth; crops a step.
     steps, warm_up
@@ -189,6 +225,7 @@ class TrainingRecipe(_Strict):
     augmentation: Augmentation = Augmentation()
     parameters: DecodeParameters = DecodeParameters()
     scenes: int = Field(0, ge=0)
+    rare: float = Field(0.5, ge=0, le=1)
     crop: int = Field(192, ge=16)
     batch: int = Field(8, ge=2)
     steps: int = Field(4000, ge=0)
