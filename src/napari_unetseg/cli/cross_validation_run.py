@@ -18,7 +18,14 @@ _MEASURES = {"dice": "Dice", "ap50": "AP@0.5", "ap75": "AP@0.75", "precision": "
 
 
 def run_cross_validation(
-    model: str, pairs: "list[Pair]", folds: int, groups: Path | None, output: Path, device: str | None, as_json: bool
+    model: str,
+    pairs: "list[Pair]",
+    folds: int,
+    groups: Path | None,
+    start_from: list[str],
+    output: Path,
+    device: str | None,
+    as_json: bool,
 ) -> None:
     """Train and score the folds, and print what came of it.
 
@@ -30,6 +37,8 @@ def run_cross_validation(
         How many there are at most.
     groups
         File that says which images stay together; None: those that look alike do.
+    start_from
+        Weights that never saw these images, with which each fold begins.
     """
     with TrainingRun(output, as_events=False) as run:
         from napari_unetseg.config import load_settings
@@ -45,6 +54,7 @@ def run_cross_validation(
             deal(group_of, {pair.stem: pair.kind for pair in pairs}, folds),
             recipe,
             output,
+            start_from=start_from,
             device=device or load_settings().settings.unet.model.device,
             report=run.report if not as_json else lambda event: None,
             stop=run.stop,

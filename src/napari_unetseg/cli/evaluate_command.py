@@ -111,6 +111,14 @@ def evaluate_command(
             dir_okay=False,
         ),
     ] = None,
+    start_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="With --cross-validate: a model or checkpoint that never saw these images, with which the training of "
+            "each part begins.",
+        ),
+    ] = None,
     device: DeviceOption = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
@@ -131,11 +139,18 @@ def evaluate_command(
             )
         with plain_errors():
             run_cross_validation(
-                model, _choose_pairs(images, masks, index, only), folds, groups, output, device, as_json
+                model,
+                _choose_pairs(images, masks, index, only),
+                folds,
+                groups,
+                start_from or [],
+                output,
+                device,
+                as_json,
             )
         return
-    if groups is not None:
-        raise typer.BadParameter("it goes with --cross-validate", param_hint="--groups")
+    if groups is not None or start_from:
+        raise typer.BadParameter("they go with --cross-validate", param_hint="--groups, --start-from")
     from napari_unetseg.training.comparison import Comparison
     from napari_unetseg.training.evaluate import OTSU, are_masks
     from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files

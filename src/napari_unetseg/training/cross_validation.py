@@ -90,6 +90,7 @@ def cross_validate(
     recipe: TrainingRecipe,
     folder: Path,
     *,
+    start_from: Sequence[str] = (),
     device: str = "auto",
     report: Callable[[TrainingEvent], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
@@ -106,6 +107,8 @@ def cross_validate(
         The stems of each fold, see `napari_unetseg.training.folds.deal`.
     folder
         Of what is needed to go on, and of the results, see `write_cross_validation`.
+    start_from
+        Weights that never saw these images, with which each fold begins; see `TrainingRecipe`.
     device
         See `napari_unetseg.training.train.train`.
     report
@@ -121,8 +124,10 @@ def cross_validate(
     if recipe.start_from:
         raise RecipeError(
             f"Recipe {recipe.name!r} begins with weights that were trained before (start_from), and nobody knows "
-            "whether they saw the images that a fold holds out. Choose a recipe that begins anew."
+            "whether they saw the images that a fold holds out. Choose a recipe that begins anew, or give weights that "
+            "never saw them with --start-from."
         )
+    recipe = recipe.model_copy(update={"start_from": tuple(start_from)})
     chosen = choose_device(device)
     keep_to_cores()
     _write_plan(folder, recipe, pairs, folds)
