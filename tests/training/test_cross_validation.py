@@ -10,6 +10,7 @@ import pytest
 from napari_unetseg.errors import ImageError, UnetsegError
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training import cross_validation as module
+from napari_unetseg.training import tune_decoder
 from napari_unetseg.training.cross_validation import cross_validate
 from napari_unetseg.training.cross_validation_file import CROSS_VALIDATION_FILE, CrossValidation, read_cross_validation
 from napari_unetseg.training.dataset import Sample, find_pairs
@@ -25,6 +26,13 @@ FOLDS = [("field0", "field1", "field6", "field7"), ("field2", "field3"), ("field
 
 class KilledError(Exception):
     """Stands for a kill in the middle of a run."""
+
+
+@pytest.fixture(autouse=True)
+def _few_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the decoder few parameters to be chosen from, as each is tried on each image."""
+    for name, values in {"THRESHOLD": (0.4, 0.5), "SPLIT": (0.3,), "MIN_SIZE": (5,), "MIN_CONFIDENCE": (0.0,)}.items():
+        monkeypatch.setattr(tune_decoder, f"{name}_CHOICES", values)
 
 
 @pytest.fixture
