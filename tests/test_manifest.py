@@ -13,6 +13,8 @@ import pytest
 import yaml
 from npe2 import PluginManifest
 
+from napari_unetseg.zoo.cross_validated import main_scores
+
 # The menus that napari lets plugins fill (napari 0.9).
 OPEN_MENUS = {
     *(f"napari/file/{menu}" for menu in ("new_layer", "io_utilities", "acquire")),

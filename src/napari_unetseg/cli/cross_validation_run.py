@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from napari_unetseg.training.training_recipe import TrainingRecipe
     from napari_unetseg.zoo.cross_validated import CrossValidated
 
+FOLDS = 5
+
 _MEASURES = {"dice": "Dice", "ap50": "AP@0.5", "ap75": "AP@0.75", "precision": "precision", "recall": "recall"}
 
 

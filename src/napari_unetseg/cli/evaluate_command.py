@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from napari_unetseg.cli.cross_validation_run import run_cross_validation
+from napari_unetseg.cli.cross_validation_run import FOLDS, run_cross_validation
 from napari_unetseg.cli.options import BackendOption, DeviceOption, PrecisionOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import INTERRUPTED
@@ -98,9 +98,12 @@ def evaluate_command(
         ),
     ] = False,
     folds: Annotated[
-        int,
-        typer.Option(min=2, help="Parts of a cross-validation, each of whole groups; fewer if there are fewer groups."),
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=2,
+            help="Parts of a cross-validation, each of whole groups; fewer if there are fewer groups. Default: 5.",
+        ),
+    ] = None,
     groups: Annotated[
         Path | None,
         typer.Option(
@@ -133,24 +136,18 @@ def evaluate_command(
     if cross_validate:
         if output is None:
             raise typer.BadParameter("say where the results of --cross-validate go", param_hint="--output")
-        if compare or baselines or robustness:
+        if compare or baselines or robustness or backend or precision:
             raise typer.BadParameter(
-                "it goes without --compare, --baselines and --robustness", param_hint="--cross-validate"
+                "it goes without --compare, --baselines, --robustness, --backend and --precision",
+                param_hint="--cross-validate",
             )
         with plain_errors():
-            run_cross_validation(
-                model,
-                _choose_pairs(images, masks, index, only),
-                folds,
-                groups,
-                start_from or [],
-                output,
-                device,
-                as_json,
-            )
+            pairs = _choose_pairs(images, masks, index, only)
+            run_cross_validation(model, pairs, folds or FOLDS, groups, start_from or [], output, device, as_json)
         return
-    if groups is not None or start_from:
-        raise typer.BadParameter("they go with --cross-validate", param_hint="--groups, --start-from")
+    for name, value in {"--folds": folds, "--groups": groups, "--start-from": start_from}.items():
+        if value:
+            raise typer.BadParameter("it goes with --cross-validate", param_hint=name)
     from napari_unetseg.training.comparison import Comparison
     from napari_unetseg.training.evaluate import OTSU, are_masks
     from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files

@@ -118,9 +118,7 @@ def _scores(card: ModelCard) -> str:
     lines = [translated(headline(card.scores)) or tr("none stated")]
     validated = read_cross_validated(card.scores)
     if validated is not None and len(validated.per_kind) > 1:
-        kinds = (
-            f"{kind} {one.dice if one.ap50 is None else one.ap50:.2f}" for kind, one in validated.per_kind.items()
-        )
+        kinds = (f"{kind} {one.dice if one.ap50 is None else one.ap50:.2f}" for kind, one in validated.per_kind.items())
         measure = "dice" if validated.ap50 is None else "ap50"
         lines.append(tr("{measure} by kind: {figures}").format(measure=measure, figures=", ".join(kinds)))
     if validated is not None and validated.by_size:
