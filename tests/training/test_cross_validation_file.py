@@ -101,8 +101,10 @@ def test_scores_are_of_one_recipe_whatever_it_is_called_and_however_long_it_take
     longer = recipe.model_copy(update={"name": "other", "licence": "CC0 1.0", "steps": 8000})
     require_same_recipe(outcome, longer)
     assert trained_on_all(outcome, recipe).endswith("in whole groups")
-    assert trained_on_all(outcome, longer).endswith("They were trained for 4 steps, the model for 8,000 steps")
-    timed = recipe.model_copy(update={"minutes": 2.5})
-    assert trained_on_all(outcome, timed).endswith("for 4 steps, the model for 2.5 minutes")
+    told = "They were trained for 4 steps of 2 crops, the model for 8,000 steps of 2 crops"
+    assert trained_on_all(outcome, longer).endswith(told)
+    timed = recipe.model_copy(update={"minutes": 2.5, "start_from": ("runs/earlier",)})
+    require_same_recipe(outcome, timed)
+    assert trained_on_all(outcome, timed).endswith("the model for 2.5 minutes of 2 crops from earlier")
     with pytest.raises(RecipeError, match="not the one of which the cross-validation is"):
         require_same_recipe(outcome, recipe.model_copy(update={"crop": 64}))

@@ -500,7 +500,7 @@ def test_a_model_of_all_images_has_the_scores_of_its_cross_validation(
     assert card.scores["cross_validation"]["ap50"] == 0.9
     assert "validation" not in card.scores
     assert card.scores["split"].startswith("nothing held out")
-    assert card.scores["split"].endswith("They were trained for 4 steps, the model for 6 steps")
+    assert card.scores["split"].endswith("They were trained for 4 steps of 2 crops, the model for 6 steps of 2 crops")
     assert card.scores["otsu_watershed"]["images"] == card.training_data[0].images == 8
     assert card.parameters == chosen
     assert not (output / VALIDATION_FILE).exists()

@@ -75,6 +75,10 @@ class ScoredImage:
     found: NDArray[np.bool_]
 
 
+_COURSE = ("steps", "minutes", "batch", "warm_up", "learning_rate", "average", "validate_every", "seed", "start_from")
+"""How long it is learnt, at which pace, and from where, which may differ between folds and the model of all images."""
+
+
 def hash_recipe(recipe: TrainingRecipe) -> str:
     """Return the SHA-256 of what decides the weights; an option that came later and is at its default is not in it."""
     fields = recipe.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True)
@@ -82,15 +86,15 @@ def hash_recipe(recipe: TrainingRecipe) -> str:
 
 
 def require_same_recipe(outcome: CrossValidation, recipe: TrainingRecipe) -> None:
-    """See to it that scores are said of models of the recipe that they are of; its budget may be another.
+    """See to it that scores are said of models of the recipe that they are of; its course may be another.
 
     Raises
     ------
     RecipeError
-        If the recipes differ in anything that decides the weights but for steps and minutes.
+        If the recipes differ in more than how long they are learnt by, at which pace, and from where.
     """
-    budget = {"steps": recipe.steps, "minutes": recipe.minutes}
-    if hash_recipe(outcome.recipe.model_copy(update=budget)) != hash_recipe(recipe):
+    course = {name: getattr(recipe, name) for name in _COURSE}
+    if hash_recipe(outcome.recipe.model_copy(update=course)) != hash_recipe(recipe):
         raise RecipeError(
             f"Recipe {recipe.name!r} is not the one of which the cross-validation is, so its scores say nothing of the "
             "model. Choose that recipe, or cross-validate this one."
@@ -104,12 +108,14 @@ def trained_on_all(outcome: CrossValidation, recipe: TrainingRecipe) -> str:
         f"nothing held out, since the model was trained on all images; the scores are those of {scores.folds} networks "
         f"of the same recipe, each on the part of {scores.images} images that it did not see, in whole groups"
     )
-    here, there = _budget(recipe), _budget(outcome.recipe)
+    here, there = _course(recipe), _course(outcome.recipe)
     return said if here == there else f"{said}. They were trained for {there}, the model for {here}"
 
 
-def _budget(recipe: TrainingRecipe) -> str:
-    return f"{recipe.steps:,} steps" if recipe.minutes is None else f"{recipe.minutes:g} minutes"
+def _course(recipe: TrainingRecipe) -> str:
+    length = f"{recipe.steps:,} steps" if recipe.minutes is None else f"{recipe.minutes:g} minutes"
+    start = f" from {' and '.join(Path(source).stem for source in recipe.start_from)}" if recipe.start_from else ""
+    return f"{length} of {recipe.batch} crops{start}"
 
 
 def summarise(images: Sequence[ScoredImage]) -> CrossValidated:
