@@ -1,9 +1,10 @@
 """Training and evaluation: a folder of images and masks becomes a model package, and gets its scores.
 
 * `train` tells a run from folder to package. A `training_recipe` says how; `dataset` reads the pairs, `split` holds
-  groups of like images out, `sampling` draws crops as `augment` and `paste` vary them, and `synthetic_scenes` (with
-  `synthetic_background`) draws procedural images besides. `targets` is what the network learns to predict, `losses` by
-  which measure.
+  groups of like images out, and `synthetic_scenes` (with `synthetic_background`) draws procedural images besides.
+  `targets` is what the network learns to predict, `losses` by which measure.
+* `sampling` draws which samples a step shows, out of a `crop_store` on the device that trains; `augment` makes its
+  crops, all at once: through `views`, with what `paste` cuts out of others, and under a `light` of `light_effects`.
 * `loop` takes the optimiser steps on a `state` that survives a kill and may begin with `initial_weights`;
   `learning_curves` draws its history. `tune_decoder` then chooses the decoder's parameters.
 * `improve` makes a better model of one and of a few `corrected_images`: `improvement` is its course, `holding_back`

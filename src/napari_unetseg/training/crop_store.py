@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.targets import TARGETS
 
 SHARE_OF_FREE_MEMORY = 0.5
 """How much of a device's free memory samples may take; training needs the rest."""
@@ -95,15 +96,15 @@ def _is_colourless(pixels: Tensor) -> bool:
 
 
 def _has_bright_objects(sample: Sample) -> bool:
-    inside = sample.labels > 0
-    pixels = sample.pixels[0].float().numpy()
-    return bool(inside.any() and not inside.all() and pixels[inside].mean() > pixels[~inside].mean())
+    foreground, pixels = sample.targets[TARGETS.index("foreground")], sample.pixels[0].float()
+    # Means of nothing are NaN, which nothing is above.
+    return bool(pixels[foreground == 1].mean() > pixels[foreground == 0].mean())
 
 
 def _send(windows: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     # All in one copy, which does not wait for what the device is doing.
     flat = torch.cat([window.flatten() for window in windows]).pin_memory().to(device, non_blocking=True)
-    parts = flat.split([window.numel() for window in windows])
+    parts = torch.split(flat, [window.numel() for window in windows])
     return [part.view(window.shape) for part, window in zip(parts, windows, strict=True)]
 
 
@@ -112,5 +113,5 @@ def send_numbers(arrays: Sequence[NDArray[np.generic]], device: torch.device) ->
     flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays], dtype=np.float32, casting="unsafe"))
     if device.type == "cuda":
         flat = flat.pin_memory()
-    parts = flat.to(device, non_blocking=True).split([array.size for array in arrays])
+    parts = torch.split(flat.to(device, non_blocking=True), [array.size for array in arrays])
     return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]

@@ -20,7 +20,7 @@ TISSUE_POINTS, TISSUE_GRAINS = (5, 9, 17, 33), 64
 DYE_SPREAD = 0.1
 """Standard deviation of what a dye absorbs in a channel, from laboratory to laboratory."""
 
-Numbers = NDArray[np.float64]
+Numbers = NDArray[np.floating] | NDArray[np.integer] | NDArray[np.bool_]
 
 
 class Effect(NamedTuple):
@@ -173,12 +173,12 @@ def draw_camera(count: int, options: Augmentation, rng: Generator) -> list[Effec
     ]
 
 
-def _some(probability: float | NDArray[np.float64], rng: Generator, count: int | None = None) -> NDArray[np.int64]:
+def _some(probability: float | NDArray[np.floating], rng: Generator, count: int | None = None) -> NDArray[np.int64]:
     """Draw which of so many crops something happens to."""
     return np.flatnonzero(rng.random(count or np.shape(probability)) < probability)
 
 
-def _factors(spread: float, shape: int | tuple[int, ...], rng: Generator) -> Numbers:
+def _factors(spread: float, shape: int | tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
     """Draw factors up to 1 + spread, or its inverse."""
-    drawn: Numbers = (1 + spread) ** rng.uniform(-1, 1, shape)
+    drawn: NDArray[np.float64] = (1 + spread) ** rng.uniform(-1, 1, shape)
     return drawn

@@ -194,7 +194,8 @@ def _constant(values: tuple[object, ...], device: torch.device) -> Tensor:
 
 @cache
 def _inverse(values: tuple[object, ...], device: torch.device) -> Tensor:
-    return torch.linalg.inv(torch.tensor(values, dtype=torch.float64)).float().to(device)
+    inverse: Tensor = torch.linalg.inv(torch.tensor(values, dtype=torch.float64))
+    return inverse.float().to(device)
 
 
 @cache
@@ -203,4 +204,4 @@ def _cosines(side: int, device: torch.device) -> Tensor:
     place = torch.arange(8)
     block = torch.cos((2 * place + 1) * place[:, None] * math.pi / 16) / 2
     block[0] /= math.sqrt(2)
-    return torch.block_diag(*[block] * (side // 8)).to(device)
+    return torch.kron(torch.eye(side // 8), block).to(device)

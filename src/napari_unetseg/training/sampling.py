@@ -46,8 +46,9 @@ def draw_batch(
     pasting = rng.random(recipe.batch) < recipe.augmentation.paste
     donors = None
     if pasting.any():
-        given = [draw_donor(store, weights, index, rng) if pastes else -1 for index, pastes in zip(chosen, pasting)]
-        donors = np.array(given)
+        donors = np.full(recipe.batch, -1)
+        for place in np.flatnonzero(pasting):
+            donors[place] = draw_donor(store, weights, chosen[place], rng)
     return draw_crops(store, chosen, recipe.crop, recipe.augmentation, rng, donors)
 
 

@@ -106,7 +106,8 @@ def update_average(average: AveragedModel, network: nn.Module, decay: float) -> 
         for module in (average.module, network)
     )
     pairs = [(old, new) for old, new in zip(averaged, current, strict=True) if old.is_floating_point()]
-    get_ema_multi_avg_fn(kept)([old for old, _ in pairs], [new for _, new in pairs], count)
+    blend = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+    blend([old for old, _ in pairs], [new for _, new in pairs], count)
     for old, new in zip(averaged, current, strict=True):
         if not old.is_floating_point():
             old.copy_(new)

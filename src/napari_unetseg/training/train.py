@@ -19,6 +19,7 @@ from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
+from napari_unetseg.training.crop_store import fits
 from napari_unetseg.training.cross_validation_file import CrossValidation, require_same_recipe, trained_on_all
 from napari_unetseg.training.dataset import Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
@@ -160,6 +161,10 @@ def train(
     # Scenes are one group: no two of them are more alike than others.
     names = [choice.groups[sample.stem] for sample in training] + [sample.kind for sample in scenes]
     shown = training + scenes
+    if not fits(shown, torch.device(chosen.torch_name)):
+        report(
+            Told(text=translated(Sentence("The images do not fit on the GPU: cutting crops out of them is slower.")))
+        )
     with (
         nullcontext(_log_nothing) if tensorboard is None else open_tensorboard(tensorboard) as log,
         out_of_memory_says(_no_memory_to_train(recipe)),
