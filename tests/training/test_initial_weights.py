@@ -66,6 +66,20 @@ def test_a_model_package_gives_its_weights(
         torch.testing.assert_close(state.network.state_dict()[name], weight, atol=1e-3, rtol=1e-3)
 
 
+def test_heads_of_a_package_are_matched_by_name(
+    dataset: Path, recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
+) -> None:
+    fields = card_fields(recipe, load_samples(find_pairs(dataset), recipe.normalisation), images=8)
+    write_package(tmp_path / "model", fields, weights_of(other))
+    state = initial_state(recipe.model_copy(update={"heads": ("boundary", "foreground"), "auxiliary": ()}), CPU)
+    fresh = weights_of(state)["final_conv.weight"]
+    initialise_weights(state, [str(tmp_path / "model")])
+    boundary, foreground = state.network.state_dict()["final_conv.weight"]
+    there = weights_of(other)["final_conv.weight"][recipe.heads.index("foreground")]
+    torch.testing.assert_close(foreground, there, atol=1e-3, rtol=1e-3)
+    assert torch.equal(boundary, fresh[0])
+
+
 def test_the_optimiser_learns_the_weights_it_was_given(
     recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
 ) -> None:

@@ -28,6 +28,13 @@ def test_curves_are_a_picture(tmp_path: Path) -> None:
     assert (iio.imread(path) != one).any()
 
 
+def test_without_scores_the_loss_is_drawn_alone(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = tmp_path / "curves.png"
+    draw_curves([{"step": row["step"], "loss": row["loss"]} for row in HISTORY], path)
+    assert iio.imread(path).shape[0] > 300
+    assert list(recwarn) == []  # such as of a legend of nothing
+
+
 class RecordingWriter:
     """Stands for TensorBoard's writer, which need not be installed."""
 

@@ -12,6 +12,7 @@ from napari_unetseg.training.light import (
     draw_contrast,
     draw_light,
     draw_optics,
+    draw_tissue,
     relight,
 )
 from napari_unetseg.training.training_recipe import Augmentation
@@ -103,14 +104,46 @@ def test_an_effect_happens_to_the_crops_drawn_for_it_alone(
 def test_light_is_the_same_again_and_leaves_what_it_was_given_alone() -> None:
     before = COLOURED.clone()
     everything = Augmentation(
-        jpeg=0.5, shade=0.3, haze=0.2, photons=0.5, levels=0.3, sharpen=0.5, grain=3, stain=0.5, local_contrast=0.5
+        jpeg=0.5,
+        shade=0.3,
+        haze=0.2,
+        photons=0.5,
+        levels=0.3,
+        sharpen=0.5,
+        grain=3,
+        stain=0.5,
+        dye=0.5,
+        local_contrast=0.5,
     )
 
     def look(seed: int) -> Tensor:
-        return relight(COLOURED, draw_light(np.arange(40) % 2 > 0, everything, np.random.default_rng(seed)))
+        return relight(
+            COLOURED, draw_light(np.arange(40) % 2 > 0, np.arange(40) % 3 > 0, everything, np.random.default_rng(seed))
+        )
 
     seen = look(0)
     assert torch.equal(seen, look(0))
     assert not torch.equal(seen, look(1))
     assert seen.isfinite().all()
     assert torch.equal(COLOURED, before)
+
+
+def test_bright_nuclei_shown_as_tissue_are_dark_and_coloured_on_a_light_ground() -> None:
+    pixels = torch.zeros(6, 3, 64, 64)
+    pixels[:, :, 16:48, 16:48] = 1
+    tissue = relight(pixels, [draw_tissue(np.arange(6), np.random.default_rng(2))])
+    inside, ground = tissue[:, :, 20:44, 20:44].mean(dim=(2, 3)), tissue[:, :, :12].mean(dim=(2, 3))
+    assert (inside.mean(dim=1) < ground.mean(dim=1)).all()
+    assert tissue.min() >= 0
+    assert tissue.max() <= 1
+    assert ((tissue[:, 0] - tissue[:, 1]).abs().amax(dim=(1, 2)) > 0.05).all()
+
+
+def test_only_bright_objects_without_colour_become_tissue() -> None:
+    everything = options(dye=1)
+    pixels = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0)).expand(3, 3, 32, 32)
+    colourless, glowing = np.array([True, True, False]), np.array([True, False, False])
+    effects = draw_light(colourless, glowing, everything, np.random.default_rng(0))
+    seen = relight(pixels, effects)
+    assert not torch.allclose(seen[0, 0], seen[0, 1])
+    torch.testing.assert_close(seen[1, 0], seen[1, 1])

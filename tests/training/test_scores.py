@@ -14,6 +14,7 @@ from napari_unetseg.training.scores import (
     average_precision,
     count_matches,
     dice_score,
+    found_objects,
     iou_matrix,
     mask_iou,
     mean_average_precision,
@@ -40,6 +41,12 @@ def test_where_nothing_is_annotated_nothing_counts() -> None:
     np.testing.assert_array_equal(found, squares((0, 0)))
     np.testing.assert_array_equal(known, squares((0, 0)))
     assert score(found, known, "a", "b").objects.ap50 == 1
+
+
+def test_each_found_object_is_named() -> None:
+    true, predicted = squares((0, 0), (0, 8), (8, 0), (8, 8)), squares((0, 0), (4, 14), (8, 1), (8, 11))
+    np.testing.assert_array_equal(found_objects(iou_matrix(predicted, true)), [True, False, True, False])
+    np.testing.assert_array_equal(found_objects(iou_matrix(squares(), true)), [False] * 4)
 
 
 def test_dice_of_half_overlapping_masks() -> None:

@@ -10,7 +10,9 @@ import torch
 from napari_unetseg.errors import Cancelled, OutOfMemory, UnetsegError
 from napari_unetseg.io import read_image, read_label_image
 from napari_unetseg.networks import build
+from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import SegmentationService
+from napari_unetseg.training.cross_validation_file import CrossValidation, hash_recipe
 from napari_unetseg.training.dataset import find_pairs, load_samples
 from napari_unetseg.training.loop import fit, predict_maps, stalled
 from napari_unetseg.training.progress_events import Begun, Finished, Stepped, Told, TrainingEvent, Validated
@@ -28,6 +30,7 @@ from napari_unetseg.training.state import (
 from napari_unetseg.training.train import CURVES_FILE, RECIPE_FILE, VALIDATION_FILE, train
 from napari_unetseg.training.training_recipe import Augmentation, TrainingRecipe, read_training_recipe
 from napari_unetseg.zoo.card import CARD_FILE, read_card
+from napari_unetseg.zoo.cross_validated import CrossValidated, Figures
 from napari_unetseg.zoo.network_loading import load_network
 from napari_unetseg.zoo.registry import read_package
 
@@ -492,3 +495,55 @@ def test_a_time_ends_training_and_is_kept_for_the_next_sitting(
     assert len(state.history) > 3
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 0.1 * timed.learning_rate
+
+
+def test_a_model_of_all_images_has_the_scores_of_its_cross_validation(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    perfect = {"dice": 1.0, "iou": 1.0, "ap50": 0.9}
+    scores = CrossValidated(
+        images=8, folds=2, spread={"ap50": 0.1}, per_kind={}, per_fold={"1": Figures(images=8, **perfect)}, **perfect
+    )
+    chosen = DecodeParameters(threshold=0.35, min_size=7)
+    patient = recipe.model_copy(update={"patience": 1})
+    of_folds = CrossValidation(
+        recipe=patient, recipe_sha256=hash_recipe(patient), parameters=chosen, fold_parameters={}, scores=scores
+    )
+    output, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
+    output.mkdir()
+    (output / VALIDATION_FILE).write_text("field0\n", encoding="utf-8")  # of a model that was there before
+    longer = patient.model_copy(update={"steps": 6, "name": "all"})
+    events: list[TrainingEvent] = []
+    card = train(dataset, output, checkpoints, longer, cross_validation=of_folds, device="cpu", report=events.append)
+
+    assert card == read_card(output / CARD_FILE)
+    assert next(iter(card.scores)) == "cross_validation"
+    assert card.scores["cross_validation"]["ap50"] == 0.9
+    assert "validation" not in card.scores
+    assert card.scores["split"].startswith("nothing held out")
+    assert card.scores["split"].endswith("They were trained for 4 steps of 2 crops, the model for 6 steps of 2 crops")
+    assert card.scores["otsu_watershed"]["images"] == card.training_data[0].images == 8
+    assert card.parameters == chosen
+    assert not (output / VALIDATION_FILE).exists()
+    (begun,) = (event for event in events if isinstance(event, Begun))
+    assert (begun.images, begun.held_out) == (8, 0)
+    told = [(event.step, event.score, event.best) for event in events if isinstance(event, Validated)]
+    assert told == [(2, None, False), (4, None, False), (6, None, False)]  # no patience without scores
+    assert isinstance(events[-1], Finished)
+    assert events[-1].after == perfect
+    assert (checkpoints / CURVES_FILE).exists()
+
+    last = torch.load(checkpoints / LAST_FILE, weights_only=True)["average"]
+    kept = torch.load(checkpoints / BEST_FILE, weights_only=True)
+    assert all(torch.equal(tensor, last[f"module.{name}"]) for name, tensor in kept.items())
+
+
+def test_the_scores_of_another_recipe_are_not_taken(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+    scores = CrossValidated(images=8, folds=2, spread={}, per_kind={}, per_fold={}, dice=1.0, iou=1.0)
+    of_folds = CrossValidation(
+        recipe=recipe, recipe_sha256="", parameters=recipe.parameters, fold_parameters={}, scores=scores
+    )
+    other = recipe.model_copy(update={"batch": 4})
+    with pytest.raises(UnetsegError, match="not the one of which the cross-validation is"):
+        train(dataset, tmp_path / "model", tmp_path / "checkpoints", other, cross_validation=of_folds, device="cpu")
+    assert not (tmp_path / "checkpoints").exists()

@@ -144,6 +144,17 @@ def test_yaml_that_would_make_objects_is_refused(write_model, tmp_path):
             },
             "ap50 0.8 (9 images)",
         ),
+        (
+            {
+                "validation": {"images": 9, "ap50": 0.8},
+                "cross_validation": {
+                    **{"images": 45, "dice": 0.81234, "iou": 0.7, "ap50": 0.6, "folds": 5, "per_kind": {}},
+                    **{"spread": {"dice": 0.0212, "ap50": 0.05}, "per_fold": {}, "by_size": {}},
+                },
+            },
+            "dice 0.812 ± 0.021, ap50 0.6 ± 0.05 (45 images, cross-validated in 5 parts)",
+        ),
+        ({"cross_validation": {"images": 45, "folds": "many", "dice": 0.8}}, "dice 0.8 (45 images)"),
     ],
 )
 def test_scores_are_told_in_a_line(scores, reported):

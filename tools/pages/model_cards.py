@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unetseg.zoo.card import NETWORK_TITLES, ModelCard, read_card
+from napari_unetseg.zoo.cross_validated import CrossValidated, main_scores, read_cross_validated
 from pages.links import REPOSITORY
 from pages.markdown import code, fenced, prose, sentence, table
 
@@ -23,6 +24,7 @@ _MEASURES = {
 }
 # What cards call their splits and looks in a word.
 _WORDS = {
+    "cross_validation": "cross-validated",
     "validation": "held-out images",
     "otsu_watershed": "the same by Otsu's threshold and watershed",
     "foreground_only": "the same by a network that knows the foreground alone",
@@ -37,7 +39,8 @@ _HEAD = """\
 
 They are in the package: nothing is downloaded. [Which model fits](choosing-a-model.md) helps to choose, **Try all...**
 in the window shows what each finds in your image, and [your own](bring-your-own-model.md) takes its place beside them.
-Scores are of images that were held out of the training; the page of each model says which, and what they are worth.
+Scores are of images that the network which is scored did not learn from; the page of each model says which, and what
+they are worth.
 
 """
 _FOOT = """
@@ -61,7 +64,7 @@ def card_pages(folder: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def _line(card: ModelCard) -> tuple[str, ...]:
-    figures = card.scores["validation"]
+    figures = main_scores(card.scores)
     found = (_figure(figures.get(each)) for each in ("images", "dice", "ap50"))
     return (f"[{card.name}](model-{card.name}.md)", prose(card.description), *found)
 
@@ -95,9 +98,11 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     nested = {name: value for name, value in scores.items() if isinstance(value, Mapping)}
     measured = {name: value for name, value in nested.items() if {"dice", "ap50"} & set(value)}
     figures = [each for value in measured.values() for each, figure in value.items() if isinstance(figure, int | float)]
-    columns = sorted(set(figures), key=[*_MEASURES, *figures].index)
+    columns = sorted({*figures} - {"folds"}, key=[*_MEASURES, *figures].index)
     rows = [row for name, value in measured.items() for row in _rows(name, value, columns)]
     yield table(("", *(_MEASURES.get(each, _called(each)) for each in columns)), rows, " " + "r" * len(columns))
+    if (validated := read_cross_validated(scores)) is not None:
+        yield from _found_by_size(validated)
     said = {name: value for name, value in scores.items() if name not in nested and name != "limits"}
     for name, value in measured.items():
         if words := value.get("what", value.get("data")):
@@ -113,10 +118,20 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
 
 def _rows(name: str, value: Mapping[str, Any], columns: list[str]) -> Iterator[tuple[str, ...]]:
     yield (f"**{_called(name)}**", *(_figure(value.get(each)) for each in columns))
+    if "spread" in value:
+        spread = (_figure(value["spread"].get(each)) for each in columns)
+        yield (f"standard deviation over {value['folds']} parts", *spread)
     kinds = value.get("per_kind", {})
     if len(kinds) > 1:
         for kind, figures in kinds.items():
             yield (_called(kind), *(_figure(figures.get(each)) for each in columns))
+
+
+def _found_by_size(validated: CrossValidated) -> Iterator[str]:
+    if validated.by_size:
+        yield "Which part of the annotated objects is found (IoU 0.5), by their diameter:"
+        rows = [(size, str(one.objects), f"{one.found:.2f}") for size, one in validated.by_size.items()]
+        yield table(("diameter", "objects", "found"), rows, " rr")
 
 
 def _figure(value: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
+from napari_unetseg.cli.cross_validation_run import FOLDS, run_cross_validation
 from napari_unetseg.cli.options import BackendOption, DeviceOption, PrecisionOption
 from napari_unetseg.cli.reporting import plain_errors
 from napari_unetseg.cli.segment_command import INTERRUPTED
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 
 def evaluate_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, its folder, or a checkpoint.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Name of a model, its folder, or a checkpoint; with --cross-validate also a recipe file.",
+        ),
+    ],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of images.", exists=True, file_okay=False)],
     masks: Annotated[
         Path,
@@ -81,6 +88,40 @@ def evaluate_command(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of what is random in the corruptions.")] = 0,
     worst: Annotated[int, typer.Option(min=1, help="Number of worst cases on the contact sheet.")] = 8,
+    cross_validate: Annotated[
+        bool,
+        typer.Option(
+            "--cross-validate",
+            help="Score the recipe of MODEL rather than its weights: train it anew for each part of the images, on "
+            "the others alone, and score it on that part. Writes cross_validation.json and scores.csv; the same "
+            "command goes on after a break.",
+        ),
+    ] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Parts of a cross-validation, each of whole groups; fewer if there are fewer groups. Default: 5.",
+        ),
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV file with the columns 'stem' and 'group' that says which images stay in one part, such as those "
+            "of an experiment. Default: groups of images that look alike.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    start_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="With --cross-validate: a model or checkpoint that never saw these images, with which the training of "
+            "each part begins.",
+        ),
+    ] = None,
     device: DeviceOption = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
@@ -92,6 +133,21 @@ def evaluate_command(
 
     Exit status: 0 if all images were scored, 1 if any failed, 2 if the command was wrong, 130 after Ctrl-C.
     """
+    if cross_validate:
+        if output is None:
+            raise typer.BadParameter("say where the results of --cross-validate go", param_hint="--output")
+        if compare or baselines or robustness or backend or precision:
+            raise typer.BadParameter(
+                "it goes without --compare, --baselines, --robustness, --backend and --precision",
+                param_hint="--cross-validate",
+            )
+        with plain_errors():
+            pairs = _choose_pairs(images, masks, index, only)
+            run_cross_validation(model, pairs, folds or FOLDS, groups, start_from or [], output, device, as_json)
+        return
+    for name, value in {"--folds": folds, "--groups": groups, "--start-from": start_from}.items():
+        if value:
+            raise typer.BadParameter("it goes with --cross-validate", param_hint=name)
     from napari_unetseg.training.comparison import Comparison
     from napari_unetseg.training.evaluate import OTSU, are_masks
     from napari_unetseg.training.report import comparison_as_dict, comparison_lines, write_files

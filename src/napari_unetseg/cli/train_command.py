@@ -17,6 +17,7 @@ from napari_unetseg.cli.training_run import (
 from napari_unetseg.io.text_columns import in_columns
 from napari_unetseg.training.job_folder import NetworkSize, ObjectType
 from napari_unetseg.zoo.card import as_name
+from napari_unetseg.zoo.cross_validated import CROSS_VALIDATION, main_scores
 
 if TYPE_CHECKING:
     from napari_unetseg.training.data_check import CheckedPair
@@ -74,6 +75,14 @@ def train_command(
             help="Names without suffix of the images to hold out, one a line. Default: groups of like images.",
         ),
     ] = None,
+    cross_validation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The cross_validation.json of this recipe, from 'evaluate --cross-validate': train on all images, and "
+            "take the scores and the decoder's parameters from there.",
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the model. Default: the recipe's, else that of the output folder.")
     ] = None,
@@ -115,6 +124,10 @@ def train_command(
         return
     if output is None:
         raise typer.BadParameter("say where the model goes", param_hint="--output")
+    if validation is not None and cross_validation is not None:
+        raise typer.BadParameter(
+            "it holds nothing out, so it goes without --validation", param_hint="--cross-validation"
+        )
     from napari_unetseg.config import load_settings
 
     given: dict[str, Any] = {"name": name, "display_name": title, "steps": steps, "batch": batch, "crop": crop}
@@ -127,6 +140,7 @@ def train_command(
         folder = checkpoints or default_checkpoints(name or _model_name(recipe, output))
         with TrainingRun(folder, events) as run:
             from napari_unetseg.io import read_image
+            from napari_unetseg.training.cross_validation_file import read_cross_validation
             from napari_unetseg.training.train import train as train_model
 
             chosen = _choose_recipe(recipe, objects, size, options, output, data)
@@ -136,6 +150,7 @@ def train_command(
                 folder,
                 chosen,
                 validation_list=validation,
+                cross_validation=None if cross_validation is None else read_cross_validation(cross_validation),
                 device=device or load_settings().settings.unet.model.device,
                 tensorboard=tensorboard,
                 preview=None if preview is None else read_image(preview),
@@ -147,15 +162,14 @@ def train_command(
 
 
 def _outcome(output: Path, card: Any, folder: Path, trained: bool) -> str:
-    scores = card.scores["validation"]
+    scores = main_scores(card.scores)
     figures = f"Dice {scores['dice']:.3f}"
     if "ap50" in scores:  # not where the masks do not tell objects apart
         figures += f" and AP@0.5 {scores['ap50']:.3f}"
+    validated = CROSS_VALIDATION in card.scores
+    images = f"{scores['images']} {'cross-validated' if validated else 'held-out'} images"
     left = "Learning curves and checkpoints" if trained else "Its weights, unrounded,"
-    return (
-        f"{output}: model {card.name!r}, {figures} on {scores['images']} held-out images ({card.scores['split']}). "
-        f"{left} are in {folder}."
-    )
+    return f"{output}: model {card.name!r}, {figures} on {images} ({card.scores['split']}). {left} are in {folder}."
 
 
 def _check(data: Path) -> None:

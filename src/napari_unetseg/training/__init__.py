@@ -15,6 +15,8 @@
   `job_folder` says.
 * `data_check` says beforehand whether images and masks can be learnt from, by `pair_facts`; `validation_choice` holds
   something out however few they are.
+* `cross_validation` trains and scores a recipe on `folds` of whole groups; `cross_validation_file` is its outcome, with
+  which `train` makes a model of all images.
 * `model_choice` ranks models and settings on a few annotated images, with the interval of `score_interval`.
 * `evaluate` scores any method with `scores`, a baseline without learning too; `comparison` does it for several
   methods, `robustness` on images with `corruptions`. `report` and `contact_sheet` put the outcome into files.

@@ -41,4 +41,4 @@ def draw_crops(
         for planes, pasted in zip((pixels, targets), paste(*views), strict=True):
             planes[taker] = pasted.to(planes.device)
     pixels, targets = pixels[: len(chosen)], targets[: len(chosen)]
-    return relight(pixels, draw_light(store.colourless[chosen], options, rng)), targets
+    return relight(pixels, draw_light(store.colourless[chosen], store.glowing[chosen], options, rng)), targets

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetseg.training.dataset import Sample
+from napari_unetseg.training.targets import TARGETS
 
 SHARE_OF_FREE_MEMORY = 0.5
 """How much of a device's free memory samples may take; training needs the rest."""
@@ -40,6 +41,8 @@ class CropStore:
         float64 (N,): diameter of each sample's median object in pixels, NaN where it has none.
     colourless
         bool (N,): whether all channels of a sample are equal; of such it keeps one.
+    glowing
+        bool (N,): whether a sample is colourless and its objects are brighter than what is around them.
     """
 
     def __init__(self, samples: Sequence[Sample], device: torch.device) -> None:
@@ -48,6 +51,7 @@ class CropStore:
         self.shapes = np.array([sample.labels.shape[::-1] for sample in samples], np.int64).reshape(-1, 2)
         self.medians = np.array([np.median(s.diameters) if s.diameters.size else np.nan for s in samples])
         self.colourless = np.array([_is_colourless(sample.pixels) for sample in samples], bool)
+        self.glowing = self.colourless & np.array([_has_bright_objects(sample) for sample in samples], bool)
         self._on_device = fits(samples, device)
         place = device if self._on_device else torch.device("cpu")
         self._pixels = [
@@ -89,6 +93,12 @@ class CropStore:
 
 def _is_colourless(pixels: Tensor) -> bool:
     return len(pixels) == 1 or bool((pixels[1:] == pixels[0]).all())
+
+
+def _has_bright_objects(sample: Sample) -> bool:
+    foreground, pixels = sample.targets[TARGETS.index("foreground")], sample.pixels[0].float()
+    # Means of nothing are NaN, which nothing is above.
+    return bool(pixels[foreground == 1].mean() > pixels[foreground == 0].mean())
 
 
 def _send(windows: Sequence[Tensor], device: torch.device) -> list[Tensor]:

@@ -26,7 +26,8 @@ def initialise_weights(state: TrainingState, sources: Sequence[str]) -> None:
     Parameters
     ----------
     sources
-        Paths of checkpoints, as ``best.pt`` of another run; or model packages, by name or path. At least one.
+        Paths of checkpoints, as ``best.pt`` of another run; or model packages, by name or path, whose heads may be
+        others than the recipe's. At least one.
 
     Raises
     ------
@@ -50,9 +51,16 @@ def mean_weights(several: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def read_fitting(state: TrainingState, source: str) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint or a model package and check that they fit the state's network."""
-    weights = read_weights(source)
-    expected = {name: tuple(weight.shape) for name, weight in state.network.state_dict().items()}
+    """Read the weights of a checkpoint or a model package and check that they fit the state's network.
+
+    A package says what its channels mean, so it may have other heads than the recipe: the state takes those that both
+    have, and keeps its own first weights for the others.
+    """
+    weights, heads = read_weights(source)
+    own = state.network.state_dict()
+    if heads:
+        weights = take_heads(weights, heads, own, state.recipe.learnt)
+    expected = {name: tuple(weight.shape) for name, weight in own.items()}
     fault = weight_mismatch(expected, {name: tuple(weight.shape) for name, weight in weights.items()})
     if fault:
         raise InitialWeightsError(
@@ -62,13 +70,31 @@ def read_fitting(state: TrainingState, source: str) -> dict[str, Tensor]:
     return weights
 
 
-def read_weights(source: str) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint or a model package, float32 on the CPU."""
+def take_heads(
+    weights: Mapping[str, Tensor], heads: Sequence[str], own: Mapping[str, Tensor], wanted: Sequence[str]
+) -> dict[str, Tensor]:
+    """Give a network's last convolution the channels of the wanted heads, in their order; what it lacks are its own."""
+    taken = dict(weights)
+    for name, weight in weights.items():
+        if "final_conv." not in name or name not in own or weight.shape[1:] != own[name].shape[1:]:
+            continue
+        channels = len(own[name]) // len(wanted)  # of one head; a subpixel network has one for each pixel of a block
+        if len(weight) != channels * len(heads):
+            continue
+        theirs = dict(zip(heads, weight.split(channels), strict=True))
+        mine = zip(wanted, own[name].split(channels), strict=True)
+        taken[name] = torch.cat([theirs.get(head, part) for head, part in mine])
+    return taken
+
+
+def read_weights(source: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Read the weights of a checkpoint or a model package, float32 on the CPU, and the heads that a package names."""
     if Path(source).name == LAST_FILE and Path(source).is_file():
         raise InitialWeightsError(
             f"{source}: from this file a killed run goes on. To begin with its weights, give the best of them, "
             f"{Path(source).with_name(BEST_FILE)}."
         )
     if Path(source).suffix.lower() in SUFFIXES:
-        return read_checkpoint(source).state
-    return dict(load_own_network(find_model(source), Sentence("trained")).state_dict())
+        return read_checkpoint(source).state, ()
+    package = find_model(source)
+    return dict(load_own_network(package, Sentence("trained")).state_dict()), package.card.heads

@@ -15,7 +15,7 @@ _LABELS = {"dice": "Dice", "ap": "AP, IoU 0.5 to 0.9", "ap50": "AP@0.5"}
 
 
 def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw the training loss and the validation scores over the steps, as PNG.
+    """Draw the training loss and, where something is held out, the validation scores over the steps, as PNG.
 
     Parameters
     ----------
@@ -27,18 +27,20 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     steps = [row["step"] for row in history]
+    scores = [name for name in history[0] if name.split()[0] in _LABELS]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    left, *right = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
     left.plot(steps, [row["loss"] for row in history], color="black", marker=".")
     left.set(title="Training", xlabel="step", ylabel="loss", ylim=(0, None))
-    for name in (name for name in history[0] if name.split()[0] in _LABELS):
-        style: dict[str, Any] = {"marker": "."} if " " not in name else {"linestyle": "--", "linewidth": 1}
-        measure, *kind = name.split(maxsplit=1)
-        label = ", ".join([_LABELS[measure], *kind])
-        right.plot(steps, [row[name] for row in history], label=label, **style)
-    right.set(title="Validation", xlabel="step", ylabel="mean over images", ylim=(0, 1))
-    right.legend(loc="lower right", fontsize="small")
-    for axes in (left, right):
+    for axes in right:
+        for name in scores:
+            style: dict[str, Any] = {"marker": "."} if " " not in name else {"linestyle": "--", "linewidth": 1}
+            measure, *kind = name.split(maxsplit=1)
+            label = ", ".join([_LABELS[measure], *kind])
+            axes.plot(steps, [row[name] for row in history], label=label, **style)
+        axes.set(title="Validation", xlabel="step", ylabel="mean over images", ylim=(0, 1))
+        axes.legend(loc="lower right", fontsize="small")
+    for axes in (left, *right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     with whole_file(path) as temporary:

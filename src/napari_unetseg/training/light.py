@@ -14,6 +14,12 @@ from napari_unetseg.training import light_effects
 from napari_unetseg.training.crop_store import send_numbers
 from napari_unetseg.training.training_recipe import Augmentation
 
+TISSUE_POINTS, TISSUE_GRAINS = (5, 9, 17, 33), 64
+"""Sides of the nets on which the thickness of tissue is drawn, coarse and fine."""
+
+DYE_SPREAD = 0.1
+"""Standard deviation of what a dye absorbs in a channel, from laboratory to laboratory."""
+
 Numbers = NDArray[np.floating] | NDArray[np.integer] | NDArray[np.bool_]
 
 
@@ -53,21 +59,37 @@ def relight(pixels: Tensor, effects: Sequence[Effect]) -> Tensor:
     return pixels
 
 
-def draw_light(colourless: NDArray[np.bool_], options: Augmentation, rng: Generator) -> list[Effect]:
+def draw_light(
+    colourless: NDArray[np.bool_], glowing: NDArray[np.bool_], options: Augmentation, rng: Generator
+) -> list[Effect]:
     """Draw what happens to crops, in the order in which it does.
 
     Parameters
     ----------
-    colourless
-        Which crops show samples without colour, (N,).
+    colourless, glowing
+        Which crops show samples without colour, and which of these bright objects, (N,).
     """
     count = len(colourless)
+    dyed = _some(options.dye * glowing, rng)
+    colourless = colourless & ~np.isin(np.arange(count), dyed)
     return [
+        draw_tissue(dyed, rng),
         *draw_colours(colourless, options, rng),
         *draw_contrast(count, options, rng),
         *draw_optics(count, options, rng),
         *draw_camera(count, options, rng),
     ]
+
+
+def draw_tissue(dyed: NDArray[np.int64], rng: Generator) -> Effect:
+    """Draw how crops of bright nuclei look as stained tissue."""
+    count = len(dyed)
+    points = int(rng.choice(TISSUE_POINTS))
+    dyes = np.array(light_effects.STAINS[:2]) + rng.normal(0, DYE_SPREAD, (count, 2, 3))
+    amounts = rng.uniform((0.5, 0.0, 0.0, 0.0), (1.8, 0.25, 0.9, 0.15), (count, 4))
+    coarse = rng.uniform(0, 1, (count, points, points))
+    fine = rng.uniform(-1, 1, (count, TISSUE_GRAINS, TISSUE_GRAINS))
+    return Effect(light_effects.dye, dyed, (dyes.clip(0.02, 1.1), amounts, coarse, fine))
 
 
 def draw_colours(colourless: NDArray[np.bool_], options: Augmentation, rng: Generator) -> list[Effect]:

@@ -66,14 +66,15 @@ def fit(
     training, weights
         Samples, and how often each is drawn.
     validation
-        Samples that are only scored.
+        Samples that are only scored. Without any no weights are better than others, and the last ones are kept.
     checkpoints
         Folder of ``last.pt`` (to go on from) and ``best.pt`` (state dict of the averaged weights
         that scored best so far; those it began with where the recipe takes no step).
     data
         What the samples are of, for the checkpoint; see `napari_unetseg.training.state.set_aside`.
     on_validation
-        Called after each validation; the last row of the state's history is the new one.
+        Called after each validation; the last row of the state's history is the new one. Without samples to score it
+        has the loss alone.
     on_step
         Called after each step with its loss, one number on the device: who reads it waits for the step's end.
     stop
@@ -95,13 +96,10 @@ def fit(
     bar = tqdm(total=recipe.steps, initial=state.step, desc="Training", unit="step", disable=None)
 
     def validate_now() -> None:
-        row = {
-            "step": float(state.step),
-            "loss": float(torch.stack(losses).mean()),
-            **validate(state, validation, device),
-        }
+        scores = validate(state, validation, device) if validation else {}
+        row = {"step": float(state.step), "loss": float(torch.stack(losses).mean()), **scores}
         losses.clear()
-        if row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
+        if scores and row[recipe.metric] > max((past[recipe.metric] for past in state.history), default=-math.inf):
             _save_best(state, checkpoints)
         state.history.append(row)
         clock.tick()
@@ -127,7 +125,7 @@ def fit(
             raise
         if losses:
             validate_now()
-    if not state.history:
+    if not (validation and state.history):
         _save_best(state, checkpoints)
     return state
 
@@ -168,7 +166,7 @@ def _start(recipe: TrainingRecipe, device: torch.device) -> TrainingState:
 
 def stalled(history: Sequence[Mapping[str, float]], recipe: TrainingRecipe) -> bool:
     """Tell whether as many validations as the recipe has patience for brought no better score than the best before."""
-    scores = [row[recipe.metric] for row in history]
+    scores = [row[recipe.metric] for row in history if recipe.metric in row]
     return recipe.patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= recipe.patience
 
 

@@ -1,7 +1,7 @@
 """A comparison as text, as JSON and as files."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +132,18 @@ def write_files(comparison: Comparison, worst: int, folder: Path) -> None:
 
 def _score_columns(comparison: Comparison) -> dict[str, list[Any]]:
     rows = [(name, score) for name, scores in comparison.scores.items() for score in scores]
-    figures = [measures(score) for _, score in rows]
+    return {"contender": [name for name, _ in rows], **score_columns([score for _, score in rows])}
+
+
+def score_columns(scores: Sequence[Score]) -> dict[str, list[Any]]:
+    """Return the columns of a table with a row for each image; figures that it does not have are None."""
+    figures = [measures(score) for score in scores]
     return {
-        "contender": [name for name, _ in rows],
-        "stem": [score.stem for _, score in rows],
-        "kind": [score.kind for _, score in rows],
+        "stem": [score.stem for score in scores],
+        "kind": [score.kind for score in scores],
         **{name: [row.get(name) for row in figures] for name in ("dice", "iou", *OBJECT_MEASURES)},
-        "found": [None if score.objects is None else score.objects.predicted for _, score in rows],
-        "annotated": [None if score.objects is None else score.objects.true for _, score in rows],
+        "found": [None if score.objects is None else score.objects.predicted for score in scores],
+        "annotated": [None if score.objects is None else score.objects.true for score in scores],
     }
 
 

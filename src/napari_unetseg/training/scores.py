@@ -75,6 +75,12 @@ def count_matches(iou: Overlaps, threshold: float) -> int:
     return int((maximum_bipartite_matching(iou >= threshold) >= 0).sum())
 
 
+def found_objects(iou: Overlaps, threshold: float = 0.5) -> NDArray[np.bool_]:
+    """Tell of each true object, in the order of the columns, whether it is matched; see `count_matches`."""
+    found: NDArray[np.bool_] = maximum_bipartite_matching(iou >= threshold) >= 0
+    return found
+
+
 def average_precision(iou: Overlaps, threshold: float = 0.5) -> float:
     """TP / (TP + FP + FN) of one image, objects matched one to one at this IoU; 1 where there are none.
 

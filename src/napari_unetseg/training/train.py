@@ -20,6 +20,7 @@ from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.crop_store import fits
+from napari_unetseg.training.cross_validation_file import CrossValidation, require_same_recipe, trained_on_all
 from napari_unetseg.training.dataset import Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
@@ -39,8 +40,14 @@ from napari_unetseg.training.state import (
 from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.training_recipe import TrainingRecipe, write_training_recipe
 from napari_unetseg.training.tune_decoder import predict_pairs, tune_decoder
-from napari_unetseg.training.validation_choice import choose_validation, data_fingerprint
+from napari_unetseg.training.validation_choice import (
+    ValidationChoice,
+    choose_validation,
+    data_fingerprint,
+    hold_nothing_out,
+)
 from napari_unetseg.zoo.card import ModelCard
+from napari_unetseg.zoo.cross_validated import CROSS_VALIDATION, main_scores
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import read_package
 
@@ -59,6 +66,7 @@ def train(
     recipe: TrainingRecipe,
     *,
     validation_list: Path | None = None,
+    cross_validation: CrossValidation | None = None,
     device: str = "auto",
     tensorboard: Path | None = None,
     preview: Image | None = None,
@@ -83,6 +91,9 @@ def train(
         What to train, and how long.
     validation_list
         File of the stems to hold out, one a line. Left out, whole groups of like images are, where there are several.
+    cross_validation
+        Of the same recipe. With it nothing is held out: the last averaged weights become the model, and the card's
+        scores and the decoder's parameters are those of the cross-validation.
     device
         ``"auto"``, ``"cuda"``, one of several cards such as ``"cuda:1"``, ``"mps"`` or ``"cpu"``.
     tensorboard
@@ -99,16 +110,22 @@ def train(
     OutOfMemory
         If there is not enough for the crops of a step; the message names a smaller step.
     UnetsegError
-        If the data, the checkpoint or a folder cannot be used, the message naming the file; or if it was stopped
-        before the first step.
+        If the data, the checkpoint or a folder cannot be used, the message naming the file; if the cross-validation is
+        of another recipe; or if it was stopped before the first step.
     """
+    if cross_validation is not None:
+        require_same_recipe(cross_validation, recipe)
     if tensorboard is not None:
         require_tensorboard()
     chosen = choose_device(device)
     keep_to_cores()
     draws = _draws_curves(report)
     report(Told(text=translated(Sentence("Reading the images."))))
-    choice = choose_validation(data, recipe, validation_list, checkpoints)
+    choice = (
+        choose_validation(data, recipe, validation_list, checkpoints)
+        if cross_validation is None
+        else hold_nothing_out(data, recipe, trained_on_all(cross_validation, recipe))
+    )
     samples = load_samples(list(choice.pairs), recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in choice.held]
     validation = [sample for sample in samples if sample.stem in choice.held]
@@ -166,23 +183,22 @@ def train(
         )
     if recipe.steps and not state.step:
         raise UnetsegError(Sentence("Training was stopped before anything was learnt, so there is no model."))
-    report(Told(text=translated(Sentence("Choosing the threshold and the other parameters on the held-out images."))))
     best = torch.load(checkpoints / BEST_FILE, map_location="cpu", weights_only=True)
-    card = write_trained_model(
-        output,
-        card_fields(recipe, training, choice.images),
-        without_auxiliary(best, recipe),
-        recipe,
-        [pair for pair in choice.pairs if pair.stem in choice.held],
-        choice.split,
-        device,
-    )
+    fields, weights = card_fields(recipe, training, choice.images), without_auxiliary(best, recipe)
+    if cross_validation is None:
+        report(
+            Told(text=translated(Sentence("Choosing the threshold and the other parameters on the held-out images.")))
+        )
+        held = [pair for pair in choice.pairs if pair.stem in choice.held]
+        card = write_trained_model(output, fields, weights, recipe, held, choice.split, device)
+    else:
+        card = write_cross_validated_model(output, fields, weights, recipe, choice, cross_validation)
     report(
         Finished(
             model=output,
             name=card.name,
             display_name=card.display_name,
-            after={name: value for name, value in card.scores["validation"].items() if isinstance(value, float)},
+            after={name: value for name, value in main_scores(card.scores).items() if isinstance(value, float)},
             stopped=progress(recipe, state.step, state.seconds) < 1 and not stalled(state.history, recipe),
             seconds=state.seconds,
         )
@@ -228,13 +244,14 @@ class _Teller:
     def validated(self, state: TrainingState) -> None:
         """Tell the last score, with the labels of the preview."""
         row, metric = state.history[-1], self._recipe.metric
-        before = [past[metric] for past in state.history[:-1]]
+        score = row.get(metric)  # None where nothing is held out
+        before = [past[metric] for past in state.history[:-1] if metric in past]
         self._report(
             Validated(
                 step=state.step,
                 loss=row["loss"],
-                score=row[metric],
-                best=row[metric] > max(before, default=-math.inf),
+                score=score,
+                best=score is not None and score > max(before, default=-math.inf),
                 seconds=state.seconds,
                 preview=self._draw(state),
             )
@@ -320,22 +337,48 @@ def write_trained_model(
     if card.object_sizes is not None:  # the parameters decide which objects the first run finds, too
         write_package(output, {**fields, "parameters": parameters}, weights)
         predictions = list(predict_pairs(read_package(output, "path"), held, device))
-    masks = are_masks(held)
-    truth = choose_truth(masks, divides=card.decoder != "threshold")
+    truth = choose_truth(are_masks(held), divides=card.decoder != "threshold")
     scores = [
         compare(decode(one.probability, card.heads, parameters), one.labels, one.pair, truth) for one in predictions
     ]
-    baseline = evaluate(OTSU, held, choose_truth(masks, OTSU.divides))
     scores_card = {
         "split": split,
         "decoder": f"parameters chosen on these same images by {METRICS[recipe.metric]}, "
         "which flatters the scores a little",
         "measures": MEASURES,
         "validation": summarise_scores(scores),
-        "otsu_watershed": summarise_scores([score for score in baseline if isinstance(score, Score)]),
+        "otsu_watershed": _score_otsu(held),
     }
     with whole_file(output / VALIDATION_FILE) as path:
         path.write_text("".join(f"{pair.stem}\n" for pair in held), encoding="utf-8")
     with whole_file(output / RECIPE_FILE) as path:
         write_training_recipe(recipe, path)
     return write_package(output, {**fields, "parameters": parameters, "scores": scores_card}, weights)
+
+
+def write_cross_validated_model(
+    output: Path,
+    fields: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    recipe: TrainingRecipe,
+    choice: ValidationChoice,
+    cross_validation: CrossValidation,
+) -> ModelCard:
+    """Write a package of weights that saw all images, with the parameters and scores of a cross-validation."""
+    scores_card = {
+        CROSS_VALIDATION: cross_validation.scores.model_dump(exclude_none=True),
+        "split": choice.split,
+        "decoder": f"each fold scored with parameters chosen on the held-out images of the others by "
+        f"{METRICS[recipe.metric]}, and the model's chosen on those of all",
+        "measures": MEASURES,
+        "otsu_watershed": _score_otsu(choice.pairs),
+    }
+    (output / VALIDATION_FILE).unlink(missing_ok=True)  # that of an earlier model
+    with whole_file(output / RECIPE_FILE) as path:
+        write_training_recipe(recipe, path)
+    return write_package(output, {**fields, "parameters": cross_validation.parameters, "scores": scores_card}, weights)
+
+
+def _score_otsu(pairs: Sequence[Pair]) -> dict[str, Any]:
+    scores = evaluate(OTSU, pairs, choose_truth(are_masks(pairs), OTSU.divides))
+    return summarise_scores([score for score in scores if isinstance(score, Score)])

@@ -82,6 +82,9 @@ class Augmentation(_Strict):
     stain
         Probability that a coloured crop has more or less of each of its dyes, its channels taken for what light is
         left by haematoxylin, eosin and DAB.
+    dye
+        Probability that a grey crop of bright objects is shown as stained tissue under white light. For models of
+        nuclei, of which there are many images in fluorescence and few in tissue.
     balance
         White balance: each channel of a coloured crop is multiplied or divided by up to 1 + balance.
     gain, offset, gamma
@@ -126,6 +129,7 @@ class Augmentation(_Strict):
     tint: float = 0.15
     recolour: float = Field(0.0, ge=0, le=1)
     stain: float = Field(0.0, ge=0, le=1)
+    dye: float = Field(0.0, ge=0, le=1)
     balance: float = Field(0.0, ge=0)
     gain: float = 0.5
     offset: float = 0.15
@@ -198,8 +202,8 @@ class TrainingRecipe(_Strict):
         Of the first weights and of every crop.
     start_from
         Where the first weights come from instead: checkpoints such as ``best.pt``, or model packages of the same
-        network, by their paths. Of several the mean is taken, which of runs that began alike often is better than
-        either (Wortsman et al., Model soups, ICML 2022).
+        network, by their paths, of whose heads those are taken that the recipe has too. Of several the mean is taken,
+        which of runs that began alike often is better than either (Wortsman et al., Model soups, ICML 2022).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")

@@ -67,6 +67,22 @@ def predict_pairs(package: ModelPackage, pairs: Sequence[Pair], device: str = "a
 def tune_decoder(
     predictions: Sequence[PredictedPair], heads: tuple[str, ...], parameters: DecodeParameters, metric: Metric = "ap50"
 ) -> DecodeParameters:
+    """Choose the parameters with the best mean score over annotated images, see `choose_parameters`."""
+
+    def mean_score(candidate: DecodeParameters) -> float:
+        return float(np.mean([score_prediction(one, heads, candidate, metric) for one in predictions]))
+
+    return choose_parameters(mean_score, parameters, metric)
+
+
+def score_prediction(one: PredictedPair, heads: tuple[str, ...], parameters: DecodeParameters, metric: Metric) -> float:
+    """Score what these parameters read off the maps of an image."""
+    return _MEASURES[metric](*annotated_part(decode(one.probability, heads, parameters), one.labels))
+
+
+def choose_parameters(
+    mean_score: Callable[[DecodeParameters], float], parameters: DecodeParameters, metric: Metric
+) -> DecodeParameters:
     """Choose threshold, split and minimum size, then threshold and least confidence together, by a mean score.
 
     For ``"dice"`` not the first two: masks that do not tell objects apart say nothing of them. A low threshold
@@ -85,23 +101,9 @@ def tune_decoder(
     ]
     for updates in choices:
         candidates = [parameters.model_copy(update=update) for update in updates]
-        parameters = _best(predictions, heads, candidates, metric)
+        means = [mean_score(candidate) for candidate in tqdm(candidates, desc="Tuning the decoder", disable=None)]
+        parameters = candidates[int(np.argmax(means))]
     return parameters
-
-
-def _best(
-    predictions: Sequence[PredictedPair], heads: tuple[str, ...], candidates: Sequence[DecodeParameters], metric: Metric
-) -> DecodeParameters:
-    means = [
-        np.mean(
-            [
-                _MEASURES[metric](*annotated_part(decode(one.probability, heads, candidate), one.labels))
-                for one in predictions
-            ]
-        )
-        for candidate in tqdm(candidates, desc="Tuning the decoder", disable=None)
-    ]
-    return candidates[int(np.argmax(means))]
 
 
 def _ap50(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> float:

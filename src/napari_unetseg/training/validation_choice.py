@@ -7,7 +7,7 @@ model's card.
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,10 +98,27 @@ def choose_validation(
     return ValidationChoice(tuple(pairs), groups, held, split, len(pairs) - len(held))
 
 
+def hold_nothing_out(data: Path, recipe: TrainingRecipe, split: str) -> ValidationChoice:
+    """Find the pairs of a data set and learn from all of them.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing to learn from.
+    """
+    pairs = tuple(find_pairs(data))
+    return ValidationChoice(pairs, group_by_appearance(pairs, recipe.split.distance), frozenset(), split, len(pairs))
+
+
 def data_fingerprint(data: Path, choice: ValidationChoice) -> str:
     """Return what tells a data set from others: names, kinds and contents of its files, and what is held out."""
-    content = hashlib.sha256(repr(sorted(choice.held)).encode())
-    for pair in find_pairs(data):
+    return pairs_fingerprint(find_pairs(data), choice.held)
+
+
+def pairs_fingerprint(pairs: Sequence[Pair], held: Collection[str] = ()) -> str:
+    """Return what tells pairs from others: names, kinds and contents of the files, and the stems held out."""
+    content = hashlib.sha256(repr(sorted(held)).encode())
+    for pair in pairs:
         content.update(repr((pair.stem, pair.kind, hash_file(pair.image), hash_file(pair.mask))).encode())
     return content.hexdigest()
 

@@ -27,6 +27,7 @@ from napari_unetseg.language import Sentence
 from napari_unetseg.networks.facts import check_limits
 from napari_unetseg.networks.foreign_arguments import FOREIGN_SUFFIXES, foreign_arguments, is_foreign
 from napari_unetseg.postprocessing.parameters import DecodeParameters
+from napari_unetseg.zoo.cross_validated import CrossValidated, read_cross_validated
 
 CARD_FILE = "model.yaml"
 KNOWN_ANSWER_FILE = "known_answer.safetensors"
@@ -405,7 +406,9 @@ _MAIN_SCORES = ("dice", "ap50", "ap75")
 
 
 def headline(scores: Mapping[str, Any]) -> str:
-    """Say the main figures of a card in a line; where it has several splits, those of the first."""
+    """Say the main figures of a card in a line: those of a cross-validation, else those of the first split."""
+    if (validated := read_cross_validated(scores)) is not None:
+        return _cross_validated_line(validated)
     figures = {name: value for name, value in scores.items() if isinstance(value, int | float)}
     count = figures.pop("images", None)
     # A card that trained here has ten; these say most.
@@ -415,6 +418,21 @@ def headline(scores: Mapping[str, Any]) -> str:
         return Sentence("{scores} ({images} images)", scores=line, images=count) if count else line
     nested = (value for value in scores.values() if isinstance(value, Mapping))
     return headline(next(nested, {})) if scores else ""
+
+
+def _cross_validated_line(validated: CrossValidated) -> Sentence:
+    figures = [(name, getattr(validated, name), validated.spread.get(name)) for name in _MAIN_SCORES]
+    line = ", ".join(
+        f"{name} {value:.3g}" if spread is None else f"{name} {value:.3g} ± {spread:.2g}"
+        for name, value, spread in figures
+        if value is not None
+    )
+    return Sentence(
+        "{scores} ({images} images, cross-validated in {folds} parts)",
+        scores=line,
+        images=validated.images,
+        folds=validated.folds,
+    )
 
 
 def write_card(card: ModelCard, path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from napari_unetseg.plugin.panel.card_rows import CardView, card_rows, parameters
 from napari_unetseg.zoo.card import IMAGENET, MinMax
+from napari_unetseg.zoo.cross_validated import CrossValidated, Figures, FoundOfSize
 from napari_unetseg.zoo.registry import ModelPackage, find_model
 
 
@@ -27,6 +28,21 @@ def test_what_a_card_leaves_open_is_said(package: ModelPackage) -> None:
     imagenet = package.card.model_copy(update={"normalisation": IMAGENET, "object_size": None, "decoder": "threshold"})
     assert "fixed mean" in card_rows(imagenet)["input"]
     assert card_rows(imagenet)["objects"] == "of any size, not divided where they touch"
+
+
+def test_cross_validated_scores_come_first_by_kind_and_by_size(package: ModelPackage) -> None:
+    kinds = {kind: Figures(images=5, dice=0.8, iou=0.7, ap50=ap50) for kind, ap50 in (("fluo", 0.7), ("stained", 0.5))}
+    sizes = {"8 to 12 px": FoundOfSize(objects=9, found=0.444), "12 to 16 px": FoundOfSize(objects=7, found=0.9)}
+    validated = CrossValidated(
+        **{"images": 10, "dice": 0.8, "iou": 0.7, "ap50": 0.6, "folds": 3, "spread": {"ap50": 0.04}},
+        **{"per_kind": kinds, "per_fold": {}, "by_size": sizes},
+    )
+    scores = {"validation": {"images": 4, "dice": 0.9}, "cross_validation": validated.model_dump(exclude_none=True)}
+    assert card_rows(package.card.model_copy(update={"scores": scores}))["scores"].splitlines() == [
+        "dice 0.8, ap50 0.6 ± 0.04 (10 images, cross-validated in 3 parts)",
+        "ap50 by kind: fluo 0.70, stained 0.50",
+        "found, by diameter: 8 to 12 px 44%, 12 to 16 px 90%",
+    ]
 
 
 @pytest.mark.parametrize(

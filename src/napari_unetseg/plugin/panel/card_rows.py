@@ -10,6 +10,7 @@ from napari_unetseg.plugin.panel.health_texts import NOTHING
 from napari_unetseg.plugin.parts.card_text import model_purpose, title_and_origin
 from napari_unetseg.plugin.parts.form import form_grid
 from napari_unetseg.zoo.card import Linear, MeanStd, ModelCard, Percentile, ZScore, headline
+from napari_unetseg.zoo.cross_validated import read_cross_validated
 from napari_unetseg.zoo.registry import ModelPackage
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def card_rows(card: ModelCard) -> dict[str, str]:
         "input": ", ".join([_channels(card), _sides(card), _scaling(card)]),
         "objects": f"{objects}, {touching}",
         "training": "; ".join(training) or tr("not stated"),
-        "scores": translated(headline(card.scores)) or tr("none stated"),
+        "scores": _scores(card),
         "licence": card.licence,
         "weights": _short_hash(card.weights.sha256),
     }
@@ -110,6 +111,20 @@ def parameters(info: "ModelInfo") -> str:
     if live is None or live == info.model_parameters:
         return total
     return tr("{total}, {live} live").format(total=total, live=_count(live))
+
+
+def _scores(card: ModelCard) -> str:
+    """Say the main figures; of a cross-validation also those of each kind of image and of each size of object."""
+    lines = [translated(headline(card.scores)) or tr("none stated")]
+    validated = read_cross_validated(card.scores)
+    if validated is not None and len(validated.per_kind) > 1:
+        kinds = (f"{kind} {one.dice if one.ap50 is None else one.ap50:.2f}" for kind, one in validated.per_kind.items())
+        measure = "dice" if validated.ap50 is None else "ap50"
+        lines.append(tr("{measure} by kind: {figures}").format(measure=measure, figures=", ".join(kinds)))
+    if validated is not None and validated.by_size:
+        sizes = (f"{size} {one.found:.0%}" for size, one in validated.by_size.items())
+        lines.append(tr("found, by diameter: {figures}").format(figures=", ".join(sizes)))
+    return "\n".join(lines)
 
 
 def _channels(card: ModelCard) -> str:

@@ -1,0 +1,89 @@
+"""How images are dealt into the folds of a cross-validation: a group of like images is never divided.
+
+Each fold is scored by a network that was trained on the others. Were images of one experiment in two folds, that
+network would have seen what it is scored on.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from napari_unetseg.training.dataset import DatasetError, Pair
+
+LEAST_FOLDS = 2
+
+
+def deal(groups: Mapping[str, str], kinds: Mapping[str, str], most: int) -> list[tuple[str, ...]]:
+    """Deal whole groups into folds, the largest first, so that every kind of image is spread over them.
+
+    The same groups are always dealt alike.
+
+    Parameters
+    ----------
+    groups, kinds
+        Group and kind of each stem.
+    most
+        How many folds there are, unless there are fewer groups.
+
+    Returns
+    -------
+    list of tuple of str
+        The stems of each fold, sorted; none is empty.
+
+    Raises
+    ------
+    DatasetError
+        If there are not two groups.
+    """
+    contents = {group: Counter[str]() for group in groups.values()}
+    for stem, group in groups.items():
+        contents[group][kinds[stem]] += 1
+    if len(contents) < LEAST_FOLDS:
+        raise DatasetError(
+            f"All {len(groups)} images are in one group of like images, so that none can be held out together. "
+            "Say in a file which images belong together (columns 'stem' and 'group'), and name it with --groups."
+        )
+    of_kind = Counter(kinds[stem] for stem in groups)
+    folds = [Counter[str]() for _ in range(min(most, len(contents)))]
+    place: dict[str, int] = {}
+    for group in sorted(contents, key=lambda name: (-contents[name].total(), name)):
+        content = contents[group]
+
+        def crowding(fold: Counter[str], content: Counter[str] = content) -> tuple[float, int]:
+            return sum(fold[kind] * count / of_kind[kind] for kind, count in content.items()), fold.total()
+
+        place[group] = min(range(len(folds)), key=lambda index: (*crowding(folds[index]), index))
+        folds[place[group]].update(content)
+    return [
+        tuple(sorted(stem for stem, group in groups.items() if place[group] == index)) for index in range(len(folds))
+    ]
+
+
+def read_groups(path: Path, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Read the group of each stem from a CSV file with the columns ``stem`` and ``group``.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, names images that are not there or one of them twice, or leaves images out.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"stem", "group"} <= set(reader.fieldnames or ()):
+                raise DatasetError(f"{path}: the columns 'stem' and 'group' are missing. Add them.")
+            rows = [((row["stem"] or "").strip(), (row["group"] or "").strip()) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: the groups of images cannot be read ({reason}).") from error
+    there = {pair.stem for pair in pairs}
+    named = Counter(stem for stem, group in rows if group)
+    for faulty, fault, remedy in (
+        (named.keys() - there, "are not among the images", "Remove them, or correct their names"),
+        (there - named.keys(), "have no group", "Give each image a group"),
+        ({stem for stem, count in named.items() if count > 1}, "are named more than once", "Name each once"),
+    ):
+        if faulty:
+            raise DatasetError(f"{path}: {len(faulty)} stems {fault} ({', '.join(sorted(faulty)[:5])}). {remedy}.")
+    return dict(rows)
