@@ -167,7 +167,8 @@ class Looking:
             computed = self._network(whole.contiguous(memory_format=torch.channels_last))
         maps = computed.float().sigmoid()[:, self._places, : size[0], : size[1]]
         back = functional.interpolate(maps, shape, mode="bilinear")[0].rot90(-turns, (1, 2)).flip(flips)
-        return np.array(back, np.float32)
+        own: Maps = back.contiguous().numpy()
+        return own
 
     def _read(self, maps: Maps) -> Labels:
         return decode(maps, self._card.heads, self._card.parameters)
