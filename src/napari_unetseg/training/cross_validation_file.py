@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,8 +166,8 @@ def write_cross_validation(outcome: CrossValidation, images: Sequence[ScoredImag
     UnetsegError
         If a file cannot be written.
     """
-    columns = {"fold": [image.fold for image in images], "group": [image.group for image in images]}
-    write_table(folder / SCORES_FILE, columns | score_columns([image.score for image in images]))
+    columns: dict[str, list[Any]] = {"fold": [one.fold for one in images], "group": [one.group for one in images]}
+    write_table(folder / SCORES_FILE, columns | score_columns([one.score for one in images]))
     with whole_file(folder / CROSS_VALIDATION_FILE) as path:
         path.write_text(outcome.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

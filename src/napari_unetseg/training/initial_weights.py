@@ -81,8 +81,8 @@ def take_heads(
         channels = len(own[name]) // len(wanted)  # of one head; a subpixel network has one for each pixel of a block
         if len(weight) != channels * len(heads):
             continue
-        theirs = dict(zip(heads, weight.split(channels), strict=True))
-        mine = zip(wanted, own[name].split(channels), strict=True)
+        theirs = dict(zip(heads, torch.split(weight, channels), strict=True))
+        mine = zip(wanted, torch.split(own[name], channels), strict=True)
         taken[name] = torch.cat([theirs.get(head, part) for head, part in mine])
     return taken
 
