@@ -96,9 +96,9 @@ def cells_with_truth() -> tuple[Image, NDArray[np.int32]]:
         Labels (512, 512) that count from 1; 0 is background.
     """
     rng = np.random.default_rng(17)
-    labels = _draw_labels(rng, count=40, mean_radius=24.0, longest=1.6)
+    labels = _draw_labels(rng, count=40, mean_radius=24.0, longest=2.6)
     depth = _depth(labels)
-    grains = sum(0.3 * grain / grain.std() for grain in (_noise(rng, 1.1), _noise(rng, 3.0)))
+    grains = sum(0.15 * grain / grain.std() for grain in (_noise(rng, 1.1), _noise(rng, 3.0)))
     phase = (depth / 8).clip(0, 1) ** 0.5 * (1 + grains)
     contrast = ndimage.gaussian_filter(phase, 14) - ndimage.gaussian_filter(phase, 0.9)
     seam = np.exp(-(((depth + ndimage.distance_transform_edt(labels == 0) - 1.5) / 1.6) ** 2))

@@ -42,8 +42,8 @@ def corrected(*seeds: int) -> list[CorrectedImage]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep little of what is known, and learn from small crops."""
     monkeypatch.setattr("napari_unetseg.training.replay.PICTURES", (spheroids_with_truth,))
-    monkeypatch.setattr("napari_unetseg.training.replay.POOL", (4, 4))
-    monkeypatch.setattr("napari_unetseg.training.replay.EXAM", (4, 2))
+    monkeypatch.setattr("napari_unetseg.training.replay.POOL", (8, 4))
+    monkeypatch.setattr("napari_unetseg.training.replay.EXAM", (6, 2))
     monkeypatch.setattr("napari_unetseg.training.lessons.CROP", 64)
     monkeypatch.setattr("napari_unetseg.training.lessons.LARGE_CROP", 64)
 

@@ -543,7 +543,7 @@ def test_the_scores_of_another_recipe_are_not_taken(dataset: Path, recipe: Train
     of_folds = CrossValidation(
         recipe=recipe, recipe_sha256="", parameters=recipe.parameters, fold_parameters={}, scores=scores
     )
-    other = recipe.model_copy(update={"batch": 4})
+    other = recipe.model_copy(update={"crop": 64})
     with pytest.raises(UnetsegError, match="not the one of which the cross-validation is"):
         train(dataset, tmp_path / "model", tmp_path / "checkpoints", other, cross_validation=of_folds, device="cpu")
     assert not (tmp_path / "checkpoints").exists()
