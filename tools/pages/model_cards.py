@@ -59,8 +59,10 @@ def card_pages(folder: Path) -> Iterator[tuple[str, str | bytes]]:
         _HEAD + table(("model", "what it finds", "images", "Dice", "AP 0.5"), map(_line, cards)) + _FOOT,
     )
     for card in cards:
-        yield f"model-{card.name}.md", "\n\n".join(_page(card)) + "\n"
-        yield f"images/model-{card.name}-curves.png", (folder / card.name / "curves.png").read_bytes()
+        curves = folder / card.name / "curves.png"  # which weights from elsewhere do not have
+        yield f"model-{card.name}.md", "\n\n".join(_page(card, curves.is_file())) + "\n"
+        if curves.is_file():
+            yield f"images/model-{card.name}-curves.png", curves.read_bytes()
 
 
 def _line(card: ModelCard) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ def _line(card: ModelCard) -> tuple[str, ...]:
     return (f"[{card.name}](model-{card.name}.md)", prose(card.description), *found)
 
 
-def _page(card: ModelCard) -> Iterator[str]:
+def _page(card: ModelCard, curves: bool) -> Iterator[str]:
     also = "" if card.display_name.lower() == card.name else f": {card.display_name.lower()}"
     yield f"# Model {card.name}{also}"
     yield prose(card.description)
@@ -83,7 +85,8 @@ def _page(card: ModelCard) -> Iterator[str]:
         f"- {prose(data.name)}: {data.images} images. Licence: {prose(data.licence)}. {prose(data.citation)}."
         for data in card.training_data
     )
-    yield f"![Loss and score in the course of the training](images/model-{card.name}-curves.png)"
+    if curves:
+        yield f"![Loss and score in the course of the training](images/model-{card.name}-curves.png)"
     yield "## What it is"
     yield table(("", ""), _facts(card))
     yield "## Cite it"
