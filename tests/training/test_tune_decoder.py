@@ -1,3 +1,4 @@
+import itertools
 import shutil
 from pathlib import Path
 
@@ -5,12 +6,21 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import yaml
+from scipy import ndimage
 
+from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.service import SegmentationService
 from napari_unetseg.training.dataset import Pair
+from napari_unetseg.training.scores import (
+    annotated_part,
+    average_precision,
+    dice_score,
+    iou_matrix,
+    mean_average_precision,
+)
 from napari_unetseg.training.training_recipe import Metric
-from napari_unetseg.training.tune_decoder import PredictedPair, predict_pairs, tune_decoder
+from napari_unetseg.training.tune_decoder import ImageScores, PredictedPair, predict_pairs, tune_decoder
 from napari_unetseg.zoo.registry import read_package
 
 HEADS = ("foreground", "distance")
@@ -81,3 +91,26 @@ def test_a_model_answers_as_it_will_for_its_users(bright_model: Path, tmp_path: 
         result = service.segment(picture)
     assert (result.provenance.resized_to is None) == (width == 11)
     assert found.probability.tobytes() == result.probability.tobytes()
+
+
+@pytest.mark.parametrize("metric", ["ap50", "ap", "dice"])
+def test_whatever_the_confidence_an_image_scores_as_what_is_decoded_does(metric: Metric) -> None:
+    rng = np.random.default_rng(4)
+    probability = ndimage.gaussian_filter(rng.random((2, 96, 96)), (0, 3, 3)).astype(np.float32)
+    probability = (probability - probability.min()) / np.ptp(probability)
+    labels = ndimage.label(probability[0] > 0.55)[0].astype(np.int32)
+    labels[:, 80:] = -1
+    scores = ImageScores(lambda: PredictedPair(PAIR, probability, labels), HEADS, metric)
+    seen = set()
+    for threshold, least in itertools.product((0.4, 0.6), (0.0, 0.55, 0.6, 0.65)):
+        parameters = DecodeParameters(threshold=threshold, min_size=4, split=0.4, min_confidence=least)
+        found, true = annotated_part(decode(probability, HEADS, parameters), labels)
+        iou = iou_matrix(found, true)
+        expected = {
+            "ap50": average_precision(iou),
+            "ap": mean_average_precision(iou),
+            "dice": dice_score(found > 0, true > 0),
+        }
+        assert scores(parameters) == pytest.approx(expected[metric], abs=1e-12)
+        seen.add(round(expected[metric], 6))
+    assert len(seen) > 2

@@ -7,7 +7,7 @@ it is read are chosen on the held-out images of the other folds, by the maps of 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ from napari_unetseg.training.state import TrainingState, without_auxiliary
 from napari_unetseg.training.synthetic_scenes import make_scenes
 from napari_unetseg.training.train import card_fields
 from napari_unetseg.training.training_recipe import RecipeError, TrainingRecipe
-from napari_unetseg.training.tune_decoder import PredictedPair, choose_parameters, predict_pairs, score_prediction
+from napari_unetseg.training.tune_decoder import ImageScores, PredictedPair, choose_parameters, predict_pairs
 from napari_unetseg.training.validation_choice import pairs_fingerprint
 from napari_unetseg.zoo.card import CARD_FILE
 from napari_unetseg.zoo.packaging import write_package
@@ -199,25 +199,20 @@ class _Chooser:
     """Chooses decoder parameters on held-out images; what an image scores by some is worked out once for all folds."""
 
     def __init__(self, folds: Sequence[Fold], data: _Data, recipe: TrainingRecipe) -> None:
-        self._fold_of = {stem: fold for fold in folds for stem in fold.held}
-        self._data, self._recipe = data, recipe
-        self._known: dict[tuple[str, DecodeParameters], float] = {}
+        self._recipe = recipe
+        self._scores = {
+            stem: ImageScores(partial(_predicted, fold, stem, data), fold.package.card.heads, recipe.metric)
+            for fold in folds
+            for stem in fold.held
+        }
 
     def choose(self, stems: Sequence[str]) -> DecodeParameters:
         """Return the parameters with the best mean score over these images."""
         return choose_parameters(
-            lambda candidate: float(np.mean([self._score(stem, candidate) for stem in stems])),
+            lambda candidate: float(np.mean([self._scores[stem](candidate) for stem in stems])),
             self._recipe.parameters,
             self._recipe.metric,
         )
-
-    def _score(self, stem: str, candidate: DecodeParameters) -> float:
-        key = (stem, candidate)
-        if key not in self._known:
-            fold = self._fold_of[stem]
-            one = _predicted(fold, stem, self._data)
-            self._known[key] = score_prediction(one, fold.package.card.heads, candidate, self._recipe.metric)
-        return self._known[key]
 
 
 def _predicted(fold: Fold, stem: str, data: _Data) -> PredictedPair:
