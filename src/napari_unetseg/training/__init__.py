@@ -2,8 +2,8 @@
 
 * `train` tells a run from folder to package. A `training_recipe` says how; `dataset` reads the pairs, `split` holds
   groups of like images out, `sampling` draws crops as `augment` and `paste` vary them, and `synthetic_scenes` (with
-  `synthetic_background`) draws procedural images besides. `targets` is what the network learns to predict, `losses` by
-  which measure.
+  `synthetic_clumps`, `synthetic_shapes` and `synthetic_background`) draws procedural images besides. `targets` is what
+  the network learns to predict, `losses` by which measure.
 * `loop` takes the optimiser steps on a `state` that survives a kill and may begin with `initial_weights`;
   `learning_curves` draws its history. `tune_decoder` then chooses the decoder's parameters.
 * `improve` makes a better model of one and of a few `corrected_images`: `improvement` is its course, `holding_back`
