@@ -11,7 +11,8 @@ FLAT = [np.zeros((SIDE, SIDE), np.float32)] * 3
 
 def disc(size: float) -> np.ndarray:
     y, x = np.ogrid[:SIDE, :SIDE]
-    return (size / 2 - np.hypot(y - SIDE // 2, x - SIDE // 2)).astype(np.float32)
+    depth: np.ndarray = (size / 2 - np.hypot(y - SIDE // 2, x - SIDE // 2)).astype(np.float32)
+    return depth
 
 
 def absorb(**changes: float) -> np.ndarray:

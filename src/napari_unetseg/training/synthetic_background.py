@@ -70,12 +70,12 @@ def darken_corners(rng: Generator, light: FloatPlane) -> FloatPlane:
     radius = np.hypot(
         *(np.linspace(-1, 1, side)[axis] + rng.uniform(-0.15, 0.15) for axis in ((..., None), (None, ...)))
     )
-    kind = rng.random()
+    kind, passed = rng.random(), np.ones(())
     if kind < 0.3:
-        light = light * (1 - rng.uniform(0.2, 0.7) * np.clip(radius / 1.5, 0, 1) ** rng.uniform(1.5, 4))
+        passed = 1 - rng.uniform(0.2, 0.7) * np.clip(radius / 1.5, 0, 1) ** rng.uniform(1.5, 4)
     elif kind < 0.4:
-        light = light * (0.05 + 0.95 / (1 + np.exp((radius - rng.uniform(0.9, 1.25)) / log_uniform(rng, 0.005, 0.05))))
-    return light.astype(np.float32)
+        passed = 0.05 + 0.95 / (1 + np.exp((radius - rng.uniform(0.9, 1.25)) / log_uniform(rng, 0.005, 0.05)))
+    return (light * passed).astype(np.float32)
 
 
 def draw_shadows(rng: Generator, light: FloatPlane, typical: float) -> FloatPlane:
