@@ -123,7 +123,7 @@ def _draw_colours(rng: Generator) -> tuple[Colours, NDArray[np.float32] | None]:
     patchy = rng.uniform(0, 0.8)
     if kind < 0.45:
         stain = np.asarray(DITHIZONE, np.float32) * rng.uniform(0.7, 1.3, 3).astype(np.float32)
-        return Colours(stain, unstained, patchy, grey=False), unstained if rng.random() < 0.6 else None
+        return Colours(stain, unstained, patchy, grey=False), unstained if rng.random() < 0.4 else None
     if kind < 0.7:
         return Colours(unstained, unstained, 0, grey=False), None
     stain = np.asarray(STAINS[rng.integers(len(STAINS))], np.float32) * rng.uniform(0.7, 1.3, 3).astype(np.float32)
@@ -237,12 +237,15 @@ def _draw_bystanders(
     grains: list[FloatPlane],
     colour: NDArray[np.float32],
 ) -> FloatPlane:
-    """Draw pieces of tissue beside and below the things, ragged and mostly fainter: what they absorb, (3, Y, X)."""
+    """Draw pieces of tissue beside and below the things, ragged and fainter: what they absorb, (3, Y, X).
+
+    They have to be fainter, for training also shows pictures without their colours.
+    """
     side = len(labels)
     total = np.zeros((side, side), np.float32)
     for y, x, size in _draw_places(rng, side, typical * rng.uniform(0.4, 1.1)):
         depth = draw_depth(rng, side, (y, x), size, cell * 2, rng.uniform(1, 2))
-        part = look.absorb(rng, depth, size, grains) * rng.uniform(0.4, 1.1)
+        part = look.absorb(rng, depth, size, grains) * rng.uniform(0.2, 0.6)
         total = np.maximum(total, ndimage.gaussian_filter(part, rng.uniform(0.3, 2)))
     tinted: FloatPlane = np.multiply.outer(colour, total * np.where(labels > 0, np.float32(0.2), np.float32(1)))
     return tinted
