@@ -1,8 +1,9 @@
 """Training and evaluation: a folder of images and masks becomes a model package, and gets its scores.
 
 * `train` tells a run from folder to package. A `training_recipe` says how; `dataset` reads the pairs, `split` holds
-  groups of like images out, and `synthetic_scenes` (with `synthetic_background`) draws procedural images besides.
-  `targets` is what the network learns to predict, `losses` by which measure.
+  groups of like images out, and `synthetic_scenes` (with `synthetic_clumps`, `synthetic_shapes` and
+  `synthetic_background`) draws procedural images besides. `targets` is what the network learns to predict, `losses` by
+  which measure.
 * `sampling` draws which samples a step shows, out of a `crop_store` on the device that trains; `augment` makes its
   crops, all at once: through `views`, with what `paste` cuts out of others, and under a `light` of `light_effects`.
 * `loop` takes the optimiser steps on a `state` that survives a kill and may begin with `initial_weights`;

@@ -64,6 +64,59 @@ def scatter_debris(rng: Generator, light: FloatPlane, labels: NDArray[np.int32],
     return light
 
 
+def darken_corners(rng: Generator, light: FloatPlane) -> FloatPlane:
+    """Darken a field, now and then, by what limits the view: towards the corners, or black outside of a disc."""
+    side = len(light)
+    radius = np.hypot(
+        *(np.linspace(-1, 1, side)[axis] + rng.uniform(-0.15, 0.15) for axis in ((..., None), (None, ...)))
+    )
+    kind, passed = rng.random(), np.ones(())
+    if kind < 0.3:
+        passed = 1 - rng.uniform(0.2, 0.7) * np.clip(radius / 1.5, 0, 1) ** rng.uniform(1.5, 4)
+    elif kind < 0.4:
+        passed = 0.05 + 0.95 / (1 + np.exp((radius - rng.uniform(0.9, 1.25)) / log_uniform(rng, 0.005, 0.05)))
+    return (light * passed).astype(np.float32)
+
+
+def draw_shadows(rng: Generator, light: FloatPlane, typical: float) -> FloatPlane:
+    """Darken or brighten a field, now and then, where things lie far above or below: no outline, no grain."""
+    if rng.random() < 0.75:
+        return light
+    light = light.copy()
+    for _ in range(rng.integers(1, 4)):
+        y, x = _offsets(rng, len(light))
+        width = typical * rng.uniform(0.25, 0.6)
+        light *= 1 - rng.uniform(-0.1, 0.3) * np.exp(-(y**2 + x**2) / (2 * width**2))
+    return light
+
+
+def draw_bubbles(rng: Generator, light: FloatPlane) -> FloatPlane:
+    """Put bubbles of air into a field, now and then: black rings without waves, and clear light in their middles."""
+    if rng.random() < 0.88:
+        return light
+    light = light.copy()
+    for _ in range(rng.integers(1, 5)):
+        y, x = _offsets(rng, len(light))
+        radius = log_uniform(rng, 3, 0.15 * len(light))
+        width = max(0.8, radius * rng.uniform(0.08, 0.25))
+        inward = radius - np.hypot(y, x)
+        ring = np.exp(-(((inward - width) / width) ** 2))
+        light *= (1 - rng.uniform(0.6, 0.95) * ring) * (1 + rng.uniform(0, 0.3) * (inward > 2 * width))
+    return light
+
+
+def mark_scale(rng: Generator, image: FloatPlane) -> FloatPlane:
+    """Draw a bar for the scale near a corner of a picture (Y, X) or (Y, X, 3), now and then."""
+    if rng.random() < 0.92:
+        return image
+    side = len(image)
+    length, height, border = side * rng.uniform(0.1, 0.3), rng.integers(2, 6), rng.integers(4, 16)
+    view = image if rng.random() < 0.5 else image[::-1]
+    view = view if rng.random() < 0.5 else view[:, ::-1]
+    view[border : border + height, border : border + round(length)] = rng.choice((0.0, 1.0))
+    return image
+
+
 def expose(rng: Generator, light: FloatPlane) -> FloatPlane:
     """Take the picture: blur, noise, and now and then a black margin where images were stitched or cut."""
     image = ndimage.gaussian_filter(light, log_uniform(rng, 0.3, 1.6))

@@ -1,8 +1,8 @@
-"""Procedural scenes: bright-field images of spheroids that were never there, with their exact masks.
+"""Procedural scenes: images of spheroids and other round things that were never there, with their exact masks.
 
-What is drawn, and within which bounds, follows what such images show: tissue that dims light by its
-thickness and grain, an outline that is dark because it bends light away, single cells around it, and a
-background that is never even. Lengths are in pixels; light is in parts of a bright background's.
+What is drawn of spheroids, and within which bounds, follows what bright-field images of them show: tissue that
+dims light by its thickness and grain, an outline that is dark because it bends light away, single cells around
+it, and a background that is never even. Lengths are in pixels; light is in parts of a bright background's.
 """
 
 import math
@@ -25,10 +25,14 @@ from napari_unetseg.training.synthetic_background import (
     scatter_debris,
     texture,
 )
+from napari_unetseg.training.synthetic_clumps import draw_clumps
+from napari_unetseg.training.synthetic_shapes import draw_depth
 from napari_unetseg.zoo.card import Percentile
 
 KIND = "scene"
 SCENE_SIDE = 256
+SPHEROIDS = 0.35
+"""Part of the scenes that show spheroids as `draw_spheroids` does; the others are of `synthetic_clumps`."""
 DIAMETERS = (36.0, 170.0)
 """Least and greatest diameter of the spheroid that gives a scene its measure."""
 
@@ -37,9 +41,15 @@ def make_scenes(count: int, seed: int, normalisation: Percentile) -> list[Sample
     """Make samples of kind ``"scene"``: the same for the same seed, and more of them begin with these."""
     scenes = tqdm(draw_scenes(count, seed), "Making scenes", count, unit="scene", disable=None)
     return [
-        prepare(Image(image, name=stem), labels, stem, KIND, normalisation)
+        prepare(_as_image(image, stem), labels, stem, KIND, normalisation)
         for stem, (image, labels) in ((f"{KIND}{number:04}", scene) for number, scene in enumerate(scenes))
     ]
+
+
+def _as_image(image: FloatPlane, stem: str) -> Image:
+    if image.ndim == 2:
+        return Image(image, name=stem)
+    return Image(image, axes="YXC", rgb=True, name=stem)
 
 
 def draw_scenes(count: int, seed: int) -> Iterator[tuple[FloatPlane, NDArray[np.int32]]]:
@@ -48,15 +58,20 @@ def draw_scenes(count: int, seed: int) -> Iterator[tuple[FloatPlane, NDArray[np.
 
 
 def draw_scene(rng: Generator, side: int = SCENE_SIDE) -> tuple[FloatPlane, NDArray[np.int32]]:
-    """Draw a scene of no, one or several spheroids that do not touch.
+    """Draw a scene of spheroids, or of other round things.
 
     Returns
     -------
     image
-        float32 (side, side), mostly between 0 and 1.
+        float32 (side, side), or (side, side, 3) in colour; mostly between 0 and 1.
     labels
-        int32 (side, side): 0 is background, debris too; every spheroid has a number of its own.
+        int32 (side, side): 0 is background, debris too; every thing has a number of its own.
     """
+    return draw_spheroids(rng, side) if rng.random() < SPHEROIDS else draw_clumps(rng, side)
+
+
+def draw_spheroids(rng: Generator, side: int = SCENE_SIDE) -> tuple[FloatPlane, NDArray[np.int32]]:
+    """Draw a grey scene of no, one or several spheroids that do not touch: as `draw_scene`."""
     diameter = log_uniform(rng, *DIAMETERS)
     cell = diameter * log_uniform(rng, 0.04, 0.1)
     appearance = SpheroidAppearance.draw(rng)
@@ -83,44 +98,6 @@ def draw_places(rng: Generator, side: int, diameter: float) -> list[tuple[float,
             size = max(10.0, diameter * rng.uniform(0.12, 0.35))
             places.append((y + distance * math.sin(angle), x + distance * math.cos(angle), size))
     return places
-
-
-def draw_depth(rng: Generator, side: int, centre: tuple[float, float], size: float, cell: float) -> FloatPlane:
-    """Draw a spheroid's shape: the depth of each pixel under its outline, float32 (side, side), below 0 outside.
-
-    One round lobe of diameter `size`, now and then with others grown together with it; the outline
-    waves, and single cells make it rough.
-    """
-    unevenness, roughness = log_uniform(rng, 0.01, 0.12), rng.uniform(0, 0.35) * cell
-    depth = _draw_lobe(rng, side, centre, size / 2, unevenness)
-    if rng.random() < 0.2:
-        for _ in range(rng.integers(1, 4)):
-            angle, distance = rng.uniform(0, 2 * math.pi), size / 2 * rng.uniform(0.6, 1.2)
-            lobe_centre = (centre[0] + distance * math.sin(angle), centre[1] + distance * math.cos(angle))
-            lobe = _draw_lobe(rng, side, lobe_centre, size / 2 * rng.uniform(0.3, 0.7), unevenness)
-            depth = np.maximum(depth, lobe)
-    depth += roughness * texture(rng, side, 0.35 * cell)
-    return _in_one_piece(depth)
-
-
-def _draw_lobe(rng: Generator, side: int, centre: tuple[float, float], radius: float, unevenness: float) -> FloatPlane:
-    y, x = np.ogrid[:side, :side]
-    angle = np.arctan2(y - centre[0], x - centre[1])
-    outline = np.ones((side, side))
-    for wave in range(2, 9):
-        outline += unevenness * rng.normal() / wave**0.5 * np.cos(wave * angle + rng.uniform(0, 2 * math.pi))
-    return (radius * outline - np.hypot(y - centre[0], x - centre[1])).astype(np.float32)
-
-
-def _in_one_piece(depth: FloatPlane) -> FloatPlane:
-    """Lift holes just above the outline, and sink all but the largest piece just below it."""
-    pieces, count = ndimage.label(depth > 0)
-    if not count:
-        return depth
-    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    mask = ndimage.binary_fill_holes(pieces == largest)
-    least = np.float32(0.1)
-    return np.where(mask, np.maximum(depth, least), np.minimum(depth, -least))
 
 
 @dataclass(frozen=True)

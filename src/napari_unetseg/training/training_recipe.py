@@ -179,7 +179,7 @@ class TrainingRecipe(_Strict):
     parameters
         Decoder parameters for validation while training; they are tuned at the end.
     scenes
-        How many procedural scenes of spheroids are trained on besides the images, as a kind of their own, see
+        How many procedural scenes of round things are trained on besides the images, as a kind of their own, see
         `napari_unetseg.training.synthetic_scenes`; they come from the recipe's seed.
     rare
         How often rare images are drawn: a kind's share, and in it that of a group of like images, grows with its
