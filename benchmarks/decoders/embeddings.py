@@ -20,7 +20,7 @@ MARGIN = 8
 def embedding_loss(
     seed: Tensor, offset: Tensor, log_width: Tensor, labels: NDArray[np.int32], rng: np.random.Generator
 ) -> Tensor:
-    """Lovász hinge of each object's pixels among those around it, agreement on the width, and squared error of the seed.
+    """Lovász hinge of each object among the pixels around it, agreement on the width, and squared error of the seed.
 
     Parameters
     ----------

@@ -7,8 +7,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 DOUBLINGS = 8
-"""Each makes twice as many moves of those before; so there are 256, of which the last are short: flows are the shorter the nearer
-the core."""
+"""Each makes twice as many moves of those before, so there are 256. The last are short, as flows are near a core."""
 
 STRIDE = 1.5
 """Pixels that a flow of length 1 carries in a move."""

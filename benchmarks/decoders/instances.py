@@ -1,7 +1,7 @@
 """Whole objects in training crops, drawn through the very views that the product draws.
 
-Augmentation resamples planes of targets, not label numbers. So objects are coloured such that neighbours differ, a plane
-a colour, and where such planes come out of a crop the connected parts of a colour are its objects.
+Augmentation resamples planes of targets, not label numbers. So objects are coloured such that neighbours differ, a
+plane a colour, and where such planes come out of a crop the connected parts of a colour are its objects.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_unetseg.training.targets import FLOWS, TARGETS
 
 COLOURS = FLOWS.start + 1
-"""All planes before the flows, and one more: a flow is turned with the crop, so of its two planes the length alone stays."""
+"""A plane each before the flows, and one more: flows are turned with the crop, and their length alone stays."""
 
 REACH = 3
 """Pixels within which two objects are neighbours."""
@@ -58,7 +58,7 @@ def find_neighbours(labels: NDArray[np.int32]) -> defaultdict[int, set[int]]:
 
 
 def read_colours(planes: Tensor) -> NDArray[np.int32]:
-    """Number the objects of a crop from 1, int32 (Y, X), from the planes (5, Y, X) that `colour_planes` painted."""
+    """Find the objects of a crop, int32 (Y, X), in the planes (5, Y, X) that `colour_planes` painted."""
     seen = planes.numpy()
     colours = np.concatenate([seen[: COLOURS - 1], np.linalg.norm(seen[FLOWS], axis=0)[None]])
     inside, strongest = colours.sum(axis=0) >= 0.5, colours.argmax(axis=0)

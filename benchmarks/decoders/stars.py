@@ -14,9 +14,7 @@ RAYS = 32
 ANGLES = 2 * np.pi * np.arange(RAYS) / RAYS
 
 
-def measure_rays(
-    labels: NDArray[np.int32], rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float32]:
+def measure_rays(labels: NDArray[np.int32], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
     """Measure the distance from pixels to the edge of their own object, float32 (RAYS, N); an image's border is one."""
     height, width = labels.shape
     found = np.zeros((RAYS, rows.size), np.float32)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from decoders.instances import colour_planes
-from decoders.ways import Maps, Way
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from decoders.instances import colour_planes
+from decoders.ways import Maps, Way
 from napari_unetseg.networks import build
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.loop import MAX_GRADIENT, mixed_precision

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from decoders.embeddings import decode_embeddings, embedding_loss
-from decoders.flows import decode_flows
-from decoders.instances import read_colours
-from decoders.stars import RAYS, decode_stars, measure_rays
 from numpy.typing import NDArray
 from skimage.measure import label
 from torch import Tensor
 
+from decoders.embeddings import decode_embeddings, embedding_loss
+from decoders.flows import decode_flows
+from decoders.instances import read_colours
+from decoders.stars import RAYS, decode_stars, measure_rays
 from napari_unetseg.postprocessing.confidence import mean_of_objects
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.holes import fill_holes
@@ -91,7 +91,7 @@ def house_parameters(values: Values) -> DecodeParameters:
 
 
 def finish(labels: NDArray[np.int32], foreground: Maps, values: Values) -> NDArray[np.int32]:
-    """Keep each object's largest piece, drop small and doubtful ones and fill holes, as the product does after dividing."""
+    """Keep each object's largest piece, drop small and doubtful ones, and fill holes, as the product does."""
     pieces = label(labels, connectivity=1).astype(np.int32)
     sizes = np.bincount(pieces.ravel())
     object_of = np.zeros(len(sizes), np.int32)
@@ -182,7 +182,7 @@ FLOWS_FOLLOWED = Way(
         decode_flows(maps[0], 2 * maps[1:] - 1, values["threshold"], values["radius"]), maps[0], values
     ),
     perfect=lambda labels: np.concatenate([(labels > 0).astype(np.float32)[None], (1 + flow_target(labels)) / 2]),
-    start={"threshold": 0.5, "radius": 1.0, "min_size": 20, "min_confidence": 0.0},
+    start={"threshold": 0.5, "radius": 2.0, "min_size": 20, "min_confidence": 0.0},
     choices={"threshold": THRESHOLDS, "radius": (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), **COMMON},
 )
 
