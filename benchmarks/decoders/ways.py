@@ -10,7 +10,7 @@ from skimage.measure import label
 from torch import Tensor
 
 from decoders.embeddings import decode_embeddings, embedding_loss
-from decoders.flows import decode_flows
+from decoders.flows import decode_flows, lead_to_middle
 from decoders.instances import read_colours
 from decoders.stars import RAYS, decode_stars, measure_rays
 from napari_unetseg.postprocessing.confidence import mean_of_objects
@@ -19,7 +19,7 @@ from napari_unetseg.postprocessing.holes import fill_holes
 from napari_unetseg.postprocessing.numbering import number_objects
 from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.losses import segmentation_loss
-from napari_unetseg.training.targets import TARGETS, HeadName, crowding, distance_target, flow_target
+from napari_unetseg.training.targets import FLOWS, TARGETS, HeadName, crowding, distance_target
 
 Maps = NDArray[np.float32]
 Values = Mapping[str, float]
@@ -108,7 +108,7 @@ def finish(labels: NDArray[np.int32], foreground: Maps, values: Values) -> NDArr
 
 
 def targets_of(labels: NDArray[np.int32]) -> Tensor:
-    """Work out foreground, distance and boundary of a crop's objects, (5, Y, X); flows are left out."""
+    """Work out the product's targets of a crop's objects, (5, Y, X), but for the flows, which are left out."""
     nothing = np.zeros(labels.shape, np.float32)
     known = {
         "foreground": (labels > 0).astype(np.float32),
@@ -172,18 +172,28 @@ def perfect_pointing(labels: NDArray[np.int32]) -> Maps:
 
 FLOW_HEADS: tuple[HeadName, ...] = ("foreground", "flow_y", "flow_x")
 
+
+def flow_loss(logits: Tensor, targets: Tensor, rng: np.random.Generator) -> Tensor:
+    """Loss as the product's, of flows that lead to the middle."""
+    labels = [read_colours(planes) for planes in targets]
+    flows = torch.stack([torch.from_numpy(lead_to_middle(one)) for one in labels])
+    truth = torch.stack([targets_of(one) for one in labels])
+    truth[:, FLOWS] = flows
+    return segmentation_loss(logits, truth, FLOW_HEADS)
+
+
 FLOWS_FOLLOWED = Way(
     name="flows followed",
     channels=3,
-    coloured=False,
-    loss=lambda logits, targets, rng: segmentation_loss(logits, targets, FLOW_HEADS),
+    coloured=True,
+    loss=flow_loss,
     read=lambda logits: logits.sigmoid().numpy(),
     decode=lambda maps, values: finish(
         decode_flows(maps[0], 2 * maps[1:] - 1, values["threshold"], values["radius"]), maps[0], values
     ),
-    perfect=lambda labels: np.concatenate([(labels > 0).astype(np.float32)[None], (1 + flow_target(labels)) / 2]),
-    start={"threshold": 0.5, "radius": 2.0, "min_size": 20, "min_confidence": 0.0},
-    choices={"threshold": THRESHOLDS, "radius": (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), **COMMON},
+    perfect=lambda labels: np.concatenate([(labels > 0).astype(np.float32)[None], (1 + lead_to_middle(labels)) / 2]),
+    start={"threshold": 0.5, "radius": 1.0, "min_size": 20, "min_confidence": 0.0},
+    choices={"threshold": THRESHOLDS, "radius": (0.7, 1.0, 1.5, 2.0, 2.5, 3.0), **COMMON},
 )
 
 STARS = Way(
