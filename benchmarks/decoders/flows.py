@@ -121,7 +121,7 @@ def follow(flow: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def group_ends(at: tuple[NDArray[np.intp], ...], shape: tuple[int, ...], radius: float) -> NDArray[np.int32]:
-    """Number the places where many pixels end, int32 (Y, X)."""
+    """Give a number to each place where many pixels end, int32 (Y, X)."""
     density = np.zeros(shape)
     np.add.at(density, at, 1)
     groups, _ = ndimage.label(ndimage.gaussian_filter(density, radius, truncate=2) > LEAST_ENDS)
