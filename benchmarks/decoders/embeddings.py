@@ -54,7 +54,8 @@ def embedding_loss(
 
 def grow(side: slice) -> int:
     """Tell by how many pixels an object's box is widened on one side."""
-    return MARGIN + (side.stop - side.start) // 2
+    extent: int = side.stop - side.start
+    return MARGIN + extent // 2
 
 
 def closeness(places: Tensor, middle: Tensor, log_width: Tensor) -> Tensor:

@@ -48,7 +48,8 @@ def train(
     network = make_network(way, recipe)
     trunk = {name: weight.float() for name, weight in load_file(start).items() if "final_conv." not in name}
     network.load_state_dict(trunk, strict=False)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    blend = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=blend, use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     began = time.process_time()
     with closing(draw_batches(samples, weights, recipe, 0)) as batches:
