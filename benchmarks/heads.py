@@ -14,8 +14,9 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,25 +156,43 @@ def train_once(way: Way, parts: Parts, recipe: TrainingRecipe, start: Path, outp
 
 def compare(way: Way, parts: Parts, recipe: TrainingRecipe, arguments: argparse.Namespace) -> dict[str, Any]:
     """Score a way on perfect maps and, seed by seed, on those of its networks."""
-    found: dict[str, Any] = {"perfect": read_perfect(way, parts.scored), "seeds": []}
-    say(f"{way.name}, perfect maps: {found['perfect']}")
-    for seed in arguments.seeds:
-        network = make_network(way, recipe)
-        network.load_state_dict(torch.load(run_file(arguments.output, way, seed), weights_only=True)[0])
-        network.eval()
-        chosen = tune(way, [(predict(way, network, sample), sample.labels) for sample in parts.tuning])
-        scores, spent = [], 0.0
-        for sample in parts.scored:
-            maps = predict(way, network, sample)
-            began = time.process_time()
-            labels = way.decode(maps, chosen)
-            spent += time.process_time() - began
-            scores.append(score(labels, sample.labels, sample.stem, sample.kind))
-        pixels = sum(sample.labels.size for sample in parts.scored)
-        row = {"seed": seed, "parameters": chosen, "decoding_s_per_megapixel": round(spent / pixels * 1e6, 3)}
-        found["seeds"].append({**row, **summarise_scores(scores)})
-        say(f"{way.name}: {found['seeds'][-1]}")
+    return {
+        "perfect": kept_or_made(arguments.output / f"{way.name}.json", lambda: read_perfect(way, parts.scored)),
+        "seeds": [
+            kept_or_made(
+                run_file(arguments.output, way, seed).with_suffix(".json"),
+                partial(score_run, way, parts, recipe.model_copy(update={"seed": seed}), arguments.output),
+            )
+            for seed in arguments.seeds
+        ],
+    }
+
+
+def kept_or_made(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Read what an earlier call wrote into a file, or make it and write it there."""
+    if not path.exists():
+        path.write_text(json.dumps(make()), encoding="utf-8")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    say(f"{path.stem}: {found}")
     return found
+
+
+def score_run(way: Way, parts: Parts, recipe: TrainingRecipe, output: Path) -> dict[str, Any]:
+    """Choose the parameters of a run's decoder, and score it on the held-out images."""
+    network = make_network(way, recipe)
+    network.load_state_dict(torch.load(run_file(output, way, recipe.seed), weights_only=True)[0])
+    network.eval()
+    chosen = tune(way, [(predict(way, network, sample), sample.labels) for sample in parts.tuning])
+    scores, spent = [], 0.0
+    for sample in parts.scored:
+        maps = predict(way, network, sample)
+        began = time.process_time()
+        labels = way.decode(maps, chosen)
+        spent += time.process_time() - began
+        scores.append(score(labels, sample.labels, sample.stem, sample.kind))
+    pixels = sum(sample.labels.size for sample in parts.scored)
+    row = {"seed": recipe.seed, "parameters": chosen, "decoding_s_per_megapixel": round(spent / pixels * 1e6, 3)}
+    return {**row, **summarise_scores(scores)}
 
 
 def read_perfect(way: Way, samples: Sequence[Sample]) -> dict[str, float]:
