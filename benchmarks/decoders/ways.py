@@ -25,7 +25,7 @@ Maps = NDArray[np.float32]
 Values = Mapping[str, float]
 Loss = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 COMMON = {"min_size": (10, 20, 30, 40), "min_confidence": (0.0, 0.6, 0.7, 0.8, 0.85)}
 """What each way may choose beside its own parameters."""
 
@@ -81,7 +81,7 @@ def house(name: str, second: HeadName, of_labels: Callable[[NDArray[np.int32]], 
         decode=lambda maps, values: decode(maps, heads, house_parameters(values)),
         perfect=lambda labels: np.stack([(labels > 0).astype(np.float32), of_labels(labels)]),
         start={"threshold": 0.5, "split": 0.4, "min_size": 20, "min_confidence": 0.0},
-        choices={"threshold": THRESHOLDS, "split": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7), **COMMON},
+        choices={"threshold": THRESHOLDS, "split": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), **COMMON},
     )
 
 
