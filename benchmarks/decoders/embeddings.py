@@ -1,7 +1,7 @@
 """Embeddings in the plane: each pixel points at its object's middle, and says how near others have to point.
 
-Spatial embedding with a learnt bandwidth (Neven et al. 2019). The discriminative loss of De Brabandere et al. 2017 has
-more dimensions and one bandwidth for all objects, large and small.
+Spatial embedding with a learnt bandwidth (Neven et al. 2019), and the pull of the discriminative loss (De Brabandere et
+al. 2017): without it, in trainings of minutes, pixels point nowhere and the bandwidth alone draws discs.
 """
 
 import numpy as np
@@ -13,6 +13,9 @@ from torch import Tensor
 OBJECTS = 24
 """Objects of a crop, drawn at random, that teach in a step."""
 
+PULL_UNIT = 8.0
+"""Pixels between where a pixel points and the middle that cost as much as a wrong object."""
+
 MARGIN = 8
 """Pixels around an object, besides half of its extent, that have to point elsewhere."""
 
@@ -20,7 +23,7 @@ MARGIN = 8
 def embedding_loss(
     seed: Tensor, offset: Tensor, log_width: Tensor, labels: NDArray[np.int32], rng: np.random.Generator
 ) -> Tensor:
-    """Lovász hinge of each object among the pixels around it, agreement on the width, and squared error of the seed.
+    """Lovász hinge of each object, the pull to its middle, agreement on the width, and squared error of the seed.
 
     Parameters
     ----------
@@ -45,7 +48,8 @@ def embedding_loss(
         widths = log_width[around][mask]
         typical = widths.mean()
         near = closeness(places[(slice(None), *around)], middle, typical)
-        total = total + lovasz_hinge(2 * near - 1, mask) + (widths - typical.detach()).square().mean()
+        pull = (places[(slice(None), *around)][:, mask] - middle[:, None]).abs().mean() / PULL_UNIT
+        total = total + lovasz_hinge(2 * near - 1, mask) + pull + (widths - typical.detach()).square().mean()
         aim[around][mask] = near.detach()[mask]
         known[around] |= mask
     error = (seed.sigmoid() - aim).square() * known
