@@ -206,8 +206,8 @@ STARS = Way(
         decode_stars(maps[1], maps[2:], values["centre"], values["overlap"]), maps[0], values
     ),
     perfect=perfect_stars,
-    start={"centre": 0.4, "overlap": 0.4, "min_size": 20, "min_confidence": 0.0},
-    choices={"centre": (0.1, 0.2, 0.3, 0.4, 0.5), "overlap": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), **COMMON},
+    start={"centre": 0.2, "overlap": 0.4, "min_size": 20, "min_confidence": 0.0},
+    choices={"centre": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4), "overlap": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), **COMMON},
 )
 
 POINTING = Way(
