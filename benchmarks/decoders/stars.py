@@ -62,11 +62,7 @@ def decode_stars(
 
 
 def choose_centres(centre: NDArray[np.float32], threshold: float) -> Sequence[tuple[int, int]]:
-<<<<<<< HEAD
     """List the peaks of `centre` that reach the threshold, highest first; specks, smoothed away, are none."""
-=======
-    """List the peaks of the smoothed `centre` that reach the threshold, highest first: specks of a pixel are none."""
->>>>>>> 2bcfe153
     smooth = ndimage.gaussian_filter(centre, 1)
     rows, columns = np.nonzero((smooth >= threshold) & (smooth == ndimage.maximum_filter(smooth, 5)))
     order = np.argsort(-smooth[rows, columns], kind="stable")
