@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from decoders.instances import colour_planes
 from decoders.ways import Maps, Way
 from napari_unetseg.networks import build
+from napari_unetseg.training.crop_store import CropStore
 from napari_unetseg.training.dataset import Sample
 from napari_unetseg.training.loop import MAX_GRADIENT, mixed_precision
 from napari_unetseg.training.sampling import draw_batches
@@ -52,7 +53,7 @@ def train(
     average = AveragedModel(network, multi_avg_fn=blend, use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     began = time.process_time()
-    with closing(draw_batches(samples, weights, recipe, 0)) as batches:
+    with closing(draw_batches(CropStore(samples, CPU), weights, recipe, 0)) as batches:
         for step, (pixels, targets) in enumerate(islice(batches, recipe.steps)):
             optimiser.param_groups[0]["lr"] = learning_rate(recipe, step)
             with mixed_precision(CPU):
