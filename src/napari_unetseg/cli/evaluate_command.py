@@ -101,7 +101,8 @@ def evaluate_command(
         int | None,
         typer.Option(
             min=2,
-            help="Parts of a cross-validation, each of whole groups; fewer if there are fewer groups. Default: 5.",
+            help="Parts of a cross-validation, each of whole groups; fewer if there are fewer groups. "
+            f"Default: {FOLDS}.",
         ),
     ] = None,
     groups: Annotated[
