@@ -123,20 +123,20 @@ def divide(samples: Sequence[tuple[Sample, str]], recipe: TrainingRecipe) -> Par
         groups = sorted((key for key in members if key[0] == kind), key=lambda key: (-len(members[key]), key))
         held.update(stem for key in groups[FIRST::EVERY] for stem in members[key])
     others = [(sample, group) for sample, group in samples if sample.stem not in held]
-    weights = weigh(others)
+    weights = weigh(others, recipe.rare)
     drawn = np.random.default_rng(0).choice(len(others), TUNING_IMAGES, replace=False, p=weights)
     training = [one for index, one in enumerate(others) if index not in drawn]
     return Parts(
         training=[sample for sample, _ in training],
-        weights=weigh(training),
+        weights=weigh(training, recipe.rare),
         tuning=[others[index][0] for index in drawn],
         scored=[sample for sample, _ in samples if sample.stem in held],
     )
 
 
-def weigh(samples: Sequence[tuple[Sample, str]]) -> NDArray[np.float64]:
+def weigh(samples: Sequence[tuple[Sample, str]], rare: float) -> NDArray[np.float64]:
     """Tell how often each sample is drawn."""
-    return draw_weights([sample.kind for sample, _ in samples], [group for _, group in samples])
+    return draw_weights([sample.kind for sample, _ in samples], [group for _, group in samples], rare)
 
 
 def run_file(output: Path, way: Way, seed: int) -> Path:
