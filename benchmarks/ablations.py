@@ -13,14 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from held_out import held_out
 
 from napari_unetseg.training.dataset import Sample, find_pairs, load_samples
 from napari_unetseg.training.loop import fit
 from napari_unetseg.training.sampling import draw_weights
-from napari_unetseg.training.split import group_by_appearance, read_validation_list
+from napari_unetseg.training.split import group_by_appearance
 from napari_unetseg.training.state import BEST_FILE
 from napari_unetseg.training.synthetic_scenes import make_scenes
-from napari_unetseg.training.train import RECIPE_FILE, VALIDATION_FILE
+from napari_unetseg.training.train import RECIPE_FILE
 from napari_unetseg.training.training_recipe import TrainingRecipe, read_training_recipe
 from napari_unetseg.zoo.registry import find_model
 
@@ -56,7 +57,7 @@ def main() -> None:
     package = find_model("spheroids").path
     base = shrink(read_training_recipe(package / RECIPE_FILE), arguments.steps)
     pairs = find_pairs(arguments.data)
-    held = set(read_validation_list(package / VALIDATION_FILE, pairs))
+    held = held_out("spheroids", pairs)
     groups = group_by_appearance(pairs, base.split.distance)
     samples = load_samples(pairs, base.normalisation)
     training = [sample for sample in samples if sample.stem not in held]

@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from held_out import held_out
 from machine import describe_machine, short_name
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -47,9 +48,7 @@ from napari_unetseg.training.lessons import sample_of
 from napari_unetseg.training.loop import fit
 from napari_unetseg.training.progress_events import Told, TrainingEvent
 from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix
-from napari_unetseg.training.split import read_validation_list
 from napari_unetseg.training.state import BEST_FILE
-from napari_unetseg.training.train import VALIDATION_FILE
 from napari_unetseg.training.training_recipe import Augmentation, Source, TrainingRecipe
 from napari_unetseg.zoo.packaging import write_package
 from napari_unetseg.zoo.registry import ModelPackage, bundled_model_folder, read_package
@@ -172,7 +171,7 @@ CHANGES: dict[str, Callable[[Image, NDArray[np.int32]], tuple[Image, NDArray[np.
 def read(folder: Path, model: str | None) -> list[Labelled]:
     """Read the images of a folder that a model held out; all without a model. Colours without alpha."""
     pairs = find_pairs(folder)
-    held = None if model is None else set(read_validation_list(bundled_model_folder() / model / VALIDATION_FILE, pairs))
+    held = None if model is None else held_out(model, pairs)
     found = []
     for pair in pairs:
         if held is None or pair.stem in held:
@@ -185,7 +184,7 @@ def read(folder: Path, model: str | None) -> list[Labelled]:
 def kinds_of(folder: Path, model: str) -> list[str]:
     """Return the kinds of the images that `read` returns."""
     pairs = find_pairs(folder)
-    held = set(read_validation_list(bundled_model_folder() / model / VALIDATION_FILE, pairs))
+    held = held_out(model, pairs)
     return [pair.kind for pair in pairs if pair.stem in held]
 
 

@@ -2,7 +2,7 @@
 
 Run with ``python benchmarks/looks.py MODEL DATA --weights FILE --heads NAMES`` where DATA is a folder of images and
 masks as the command ``train`` takes it and FILE a safetensors file of the bundled network, whose heads NAMES lists in
-order. Each image of the model's validation.txt is looked at in six sizes. A rule's constants are chosen on half of the
+order. Each held-out image (see `held_out`) is looked at in six sizes. A rule's constants are chosen on half of the
 groups of like images and it is scored on the other, and the other way round. Writes a row in Markdown for each rule,
 and a JSON file of all into benchmarks/results. Costs are pixels that the network sees, in relation to today's.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from held_out import held_out
 from look_rules import MAGNIFICATIONS, Looked, Measure, Score, Setting, deal_groups, rules
 from machine import describe_machine, short_name
 from numpy.typing import NDArray
@@ -31,10 +32,9 @@ from napari_unetseg.postprocessing.confidence import mean_of_objects
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
 from napari_unetseg.training.scores import average_precision, dice_score, iou_matrix
-from napari_unetseg.training.split import group_by_appearance, read_validation_list
-from napari_unetseg.training.train import VALIDATION_FILE
+from napari_unetseg.training.split import group_by_appearance
 from napari_unetseg.zoo.card import ModelCard
-from napari_unetseg.zoo.registry import bundled_model_folder, find_model
+from napari_unetseg.zoo.registry import find_model
 
 RESULTS = Path(__file__).parent / "results"
 TOGETHER = ((1, 1.4), (0.7, 1), (0.7, 1, 1.4), (1, 2), (1, 1.4, 2))
@@ -70,7 +70,7 @@ def main() -> None:
     machine = describe_machine()
     card = find_model(arguments.model).card
     pairs = find_pairs(arguments.data)
-    held = set(read_validation_list(bundled_model_folder() / arguments.model / VALIDATION_FILE, pairs))
+    held = held_out(arguments.model, pairs)
     groups = read_groups(arguments.groups) if arguments.groups else group_by_appearance(pairs, SAME_GROUP)
     pairs = [pair for pair in pairs if pair.stem in held]
     network = load(arguments.weights, card, len(arguments.heads))

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
+from held_out import held_out
 
 from napari_unetseg import Image, SegmentationService
 from napari_unetseg.io import read_image
 from napari_unetseg.service.trials import pieces_of
 from napari_unetseg.training.dataset import Pair, find_pairs
-from napari_unetseg.training.split import group_by_appearance, read_validation_list
-from napari_unetseg.training.train import VALIDATION_FILE
-from napari_unetseg.zoo.registry import bundled_model_folder
+from napari_unetseg.training.split import group_by_appearance
 
 MODELS = ("nuclei", "cells", "spheroids", "nails")
 TRAINING_IMAGES = 30
@@ -80,7 +79,7 @@ def all_images(data: Path) -> Iterator[tuple[str, str, Image]]:
     """Yield part, kind and pixels of each image."""
     for kind in MODELS:
         pairs = find_pairs(data / kind)
-        held = set(read_validation_list(bundled_model_folder() / kind / VALIDATION_FILE, pairs))
+        held = held_out(kind, pairs)
         groups = group_by_appearance([pair for pair in pairs if pair.stem in held], GROUP_DISTANCE)
         second_half = set(sorted(set(groups.values()))[1::2])
         for pair in spread([pair for pair in pairs if pair.stem not in held]):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from held_out import held_out
 from numpy.typing import NDArray
 from object_size import rescaled
 from skimage.transform import resize
@@ -24,9 +25,6 @@ from napari_unetseg.postprocessing.blocks import middle_span
 from napari_unetseg.training.dataset import find_pairs, read_pair
 from napari_unetseg.training.evaluate import annotated_objects, are_masks, choose_truth
 from napari_unetseg.training.scores import iou_matrix, score_objects
-from napari_unetseg.training.split import read_validation_list
-from napari_unetseg.training.train import VALIDATION_FILE
-from napari_unetseg.zoo.registry import bundled_model_folder
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 3.0, 3.7, 4.0)
 SIDE = 1200
@@ -42,7 +40,7 @@ def main() -> None:
     parser.add_argument("--scales", type=float, nargs="*", default=SCALES)
     arguments = parser.parse_args()
     pairs = find_pairs(arguments.data)
-    held = set(read_validation_list(bundled_model_folder() / arguments.model / VALIDATION_FILE, pairs))
+    held = held_out(arguments.model, pairs)
     pairs = [pair for pair in pairs if pair.stem in held]
     chosen = [pairs[at] for at in np.unique(np.linspace(0, len(pairs) - 1, arguments.images).astype(int))]
     truth = choose_truth(are_masks(chosen), divides=False)

@@ -10,15 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from held_out import held_out
+
 from napari_unetseg import SegmentationService
 from napari_unetseg.inference.augmentation import ORIENTATIONS, rotate_and_flip
 from napari_unetseg.training.corruptions import with_planes
 from napari_unetseg.training.dataset import Pair, find_pairs, read_pair
 from napari_unetseg.training.evaluate import are_masks, choose_truth, compare
 from napari_unetseg.training.scores import Score, summarise_scores
-from napari_unetseg.training.split import read_validation_list
-from napari_unetseg.training.train import VALIDATION_FILE
-from napari_unetseg.zoo.registry import bundled_model_folder
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     arguments = parser.parse_args()
     pairs = find_pairs(arguments.data)
-    held = read_validation_list(bundled_model_folder() / arguments.model / VALIDATION_FILE, pairs)
+    held = held_out(arguments.model, pairs)
     chosen = [pair for pair in pairs if pair.stem in held]
     sys.stdout.write("| quarter turns | flipped | AP@0.5 | Dice |\n| --- | --- | --- | --- |\n")
     with SegmentationService(arguments.model) as service:
