@@ -26,9 +26,9 @@ def without_profile():
     profile_path().unlink(missing_ok=True)
 
 
-def test_json_as_a_process_of_its_own(shell, bright_model):
-    run = shell("benchmark", bright_model, "--quick", "--device", "cpu", "--json", "--save")
-    assert run.returncode == 0, run.stderr
+def test_json(call, bright_model, small):
+    run = call("benchmark", bright_model, "--quick", "--device", "cpu", "--json", "--save")
+    assert run.exit_code == 0, run.output
     report = json.loads(run.stdout)
     sha256 = find_model(bright_model).card.weights.sha256
     assert {key: report[key] for key in ("model", "weights_sha256", "device", "device_name", "backend")} == {
@@ -40,17 +40,14 @@ def test_json_as_a_process_of_its_own(shell, bright_model):
     }
     assert (report["precision"], report["interrupted"], report["cpu_megapixels_per_s"]) == ("float32", False, None)
     sizes = [(one["window"], one["batch_size"]) for one in report["measurements"]]
-    assert sizes
-    assert sizes == [(512, 1), (512, 2), (1152, 1), (1152, 2), (2560, 1), (2560, 2)][: len(sizes)]
-    # A machine that has much else to do leaves out what would take too long.
-    assert all("a batch would take" in one["reason"] for one in report["left_out"])
-    assert (report["left_out"] == []) == (len(sizes) == 6)
+    assert sizes == [(64, 1), (64, 2), (128, 1), (128, 2)]
+    assert report["left_out"] == []
     for one in report["measurements"]:
         assert set(one) == {
             *("window", "batch_size", "runs", "latency_p50_ms", "latency_p95_ms"),
             *("megapixels_per_s", "tiles_per_s", "peak_memory_mb", "over_cpu"),
         }
-        assert (one["runs"], one["over_cpu"]) == (3, None)
+        assert (one["runs"], one["over_cpu"]) == (2, None)
         assert 0 < one["latency_p50_ms"] <= one["latency_p95_ms"]
         assert one["peak_memory_mb"] > 0
     assert report["saved_to"] == str(profile_path())
