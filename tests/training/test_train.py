@@ -301,6 +301,8 @@ def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Traini
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
+    reworded = recipe.model_copy(update={"description": "The same, in other words."})
+    assert fit(samples[:6], weights, samples[6:], reworded, tmp_path, device=CPU).step == 4
     other = recipe.model_copy(update={"learning_rate": 0.5})
     with pytest.raises(CheckpointError, match=r"last\.pt.*another recipe"):
         fit(samples[:6], weights, samples[6:], other, tmp_path, device=CPU)

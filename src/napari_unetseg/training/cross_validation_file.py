@@ -18,13 +18,10 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import DatasetError
 from napari_unetseg.training.report import SCORES_FILE, score_columns
 from napari_unetseg.training.scores import Score, summarise_scores
-from napari_unetseg.training.training_recipe import RecipeError, TrainingRecipe
+from napari_unetseg.training.training_recipe import WORDS, RecipeError, TrainingRecipe
 from napari_unetseg.zoo.cross_validated import CrossValidated, FoundOfSize
 
 CROSS_VALIDATION_FILE = "cross_validation.json"
-
-_WORDS = {"name", "display_name", "description", "licence", "data"}
-"""Fields of a recipe that only its card shows."""
 
 DIAMETERS = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 """Where classes of size begin, in pixels of equivalent diameter."""
@@ -81,7 +78,7 @@ _COURSE = ("steps", "minutes", "batch", "warm_up", "learning_rate", "average", "
 
 def hash_recipe(recipe: TrainingRecipe) -> str:
     """Return the SHA-256 of what decides the weights; an option that came later and is at its default is not in it."""
-    fields = recipe.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True)
+    fields = recipe.model_dump(mode="json", exclude=set(WORDS), exclude_defaults=True)
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
