@@ -40,6 +40,9 @@ class CrossValidation(BaseModel):
         Those with which each fold was scored, by its number: chosen on the held-out images of the others.
     scores
         For the card.
+    images_sha256
+        What tells the images and masks from others, see `napari_unetseg.training.validation_choice.pairs_fingerprint`;
+        None in files of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class CrossValidation(BaseModel):
     parameters: DecodeParameters
     fold_parameters: dict[str, DecodeParameters]
     scores: CrossValidated
+    images_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,22 @@ def require_same_recipe(outcome: CrossValidation, recipe: TrainingRecipe) -> Non
         raise RecipeError(
             f"Recipe {recipe.name!r} is not the one of which the cross-validation is, so its scores say nothing of the "
             "model. Choose that recipe, or cross-validate this one."
+        )
+
+
+def require_same_images(outcome: CrossValidation, fingerprint: str) -> None:
+    """See to it that scores are said of models of the images that they are of, where that is known.
+
+    Raises
+    ------
+    DatasetError
+        If the fingerprint is that of other images, masks or kinds.
+    """
+    if outcome.images_sha256 not in (None, fingerprint):
+        raise DatasetError(
+            "The cross-validation is of other images or masks than those to train on, or of other kinds of them "
+            "(index.csv), so its scores say nothing of the model. Choose the images that it is of, or cross-validate "
+            "these."
         )
 
 

@@ -69,6 +69,11 @@ class Sample:
     labels: NDArray[np.int32]
     diameters: NDArray[np.float64]
 
+    @property
+    def is_annotated(self) -> bool:
+        """Whether the annotation says anything of any pixel."""
+        return bool((self.labels >= 0).any())
+
 
 def find_pairs(folder: Path) -> list[Pair]:
     """List the pairs of ``folder/images`` and ``folder/masks``, sorted by stem.

@@ -15,7 +15,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.io import read_label_image
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.training.dataset import Pair, read_pair
+from napari_unetseg.training.dataset import DatasetError, Pair, read_pair
 from napari_unetseg.training.scores import Score, annotated_part, score, score_foreground
 
 Segment = Callable[[Image], NDArray[np.int32]]
@@ -73,6 +73,8 @@ def evaluate(method: Method, pairs: Sequence[Pair], truth: Truth) -> Iterator[Sc
     for pair in pairs:
         try:
             image, annotation = read_pair(pair)
+            if not (annotation >= 0).any():
+                raise DatasetError(f"{pair.mask}: no pixel is annotated, so there is nothing to score.")
             yield compare(method.segment(image), annotation, pair, truth)
         except Exception as error:
             yield Failed(pair.stem, error)

@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -195,6 +196,15 @@ def set_aside(recipe: TrainingRecipe, data: str, checkpoints: Path) -> Path | No
         if path.exists():
             path.replace(folder / path.name)
     return folder
+
+
+def learnt_heads(last: Path) -> tuple[HeadName, ...]:
+    """Name the heads of the network of a run's state, in order; none where there is no such file, or another."""
+    with suppress(CheckpointError, ValidationError):
+        content = _load(last, torch.device("cpu"))
+        if isinstance(content, dict) and isinstance(content.get("recipe"), str):
+            return TrainingRecipe.model_validate_json(content["recipe"]).learnt
+    return ()
 
 
 def _learns_alike(written: str, recipe: TrainingRecipe) -> bool:
