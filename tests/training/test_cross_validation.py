@@ -162,7 +162,7 @@ def test_images_of_which_nothing_is_annotated_are_not_scored(
     for stem in ("field0", "field2"):
         tifffile.imwrite(dataset / "masks" / f"{stem}.tif", np.full((64, 64), -1, np.int16))
         (dataset / "masks" / f"{stem}.png").unlink()
-    outcome = run(dataset, short, tmp_path / "out")
+    outcome = run(dataset, short.model_copy(update={"steps": 1}), tmp_path / "out")
     assert outcome.scores.images == 6
     assert [figures.images for figures in outcome.scores.per_fold.values()] == [3, 1, 2]
     assert sorted(path.stem for path in (tmp_path / "out" / "fold2" / "maps").iterdir()) == ["field3"]

@@ -110,3 +110,14 @@ def test_otsu_finds_the_lesser_side_of_the_threshold(invert: bool) -> None:
 
 def test_otsu_finds_nothing_in_a_constant_image() -> None:
     assert otsu_watershed(Image(np.full((9, 9), 7, np.uint8))).max() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_otsu_leaves_pixels_that_are_no_number_out(odd: float, dark: bool) -> None:
+    grey = np.zeros((20, 20), np.float32)
+    grey[4:12, 4:12] = 1
+    image = 1 - grey if dark else grey.copy()
+    image[18, 18] = odd
+    np.testing.assert_array_equal(otsu_watershed(Image(image)) > 0, grey > 0)
+    assert otsu_watershed(Image(np.full((9, 9), odd, np.float32))).max() == 0

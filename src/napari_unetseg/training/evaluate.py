@@ -100,7 +100,7 @@ def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
     """Divide the foreground of Otsu's threshold (1979) by a watershed of its distance transform.
 
     The side of the threshold that covers less of the image is the foreground, so that dark objects
-    on a bright background are found as well.
+    on a bright background are found as well. Pixels that are no finite number are background.
 
     Returns
     -------
@@ -108,10 +108,12 @@ def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
         int32 (Y, X).
     """
     grey = image.channels_first[:3].mean(axis=0)
-    if grey.min() == grey.max():
+    finite = np.isfinite(grey)
+    values = grey[finite]
+    if not values.size or values.min() == values.max():
         return np.zeros(grey.shape, np.int32)
-    bright = grey > threshold_otsu(grey)
-    foreground = bright if bright.mean() <= 0.5 else ~bright
+    bright = finite & (grey > threshold_otsu(values))
+    foreground = bright if bright.mean() <= 0.5 else finite & ~bright
     return decode(foreground[np.newaxis].astype(np.float32), ("foreground",), DecodeParameters(min_size=min_size))
 
 

@@ -69,7 +69,8 @@ def describe_appearance(image: NDArray[np.generic]) -> NDArray[np.float64]:
 
 def _logarithm(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return logarithms of intensities, of which those far below 0 are all alike."""
-    return np.log2(np.maximum(levels, -3) + 4)
+    logarithms: NDArray[np.float64] = np.log2(np.maximum(levels, -3) + 4)
+    return logarithms
 
 
 def cluster(appearances: NDArray[np.float64], strata: Sequence[str], distance: float) -> list[str]:
