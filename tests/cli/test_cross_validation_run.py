@@ -7,9 +7,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from napari_unetseg.cli.cross_validation_run import _rows
 from napari_unetseg.training.cross_validation_file import CROSS_VALIDATION_FILE
 from napari_unetseg.training.report import SCORES_FILE
 from napari_unetseg.training.training_recipe import Source, TrainingRecipe, write_training_recipe
+from napari_unetseg.zoo.cross_validated import CrossValidated, Figures
 
 
 @pytest.fixture
@@ -61,9 +63,10 @@ def test_a_model_is_cross_validated_by_its_recipe(call, bright_model, data, tmp_
     done = call("evaluate", bright_model, *words, "--output", tmp_path / "out")
     assert done.exit_code == 1
     assert "the model has no recipe to train anew by" in done.output
+    assert not (tmp_path / "out").exists()
     package = shutil.copytree(bright_model, tmp_path / "model")
     shutil.copy(data / "recipe.yaml", package)
-    done = call("evaluate", package, *words, "--output", tmp_path / "out", "--json")
+    done = call("evaluate", package / "model.yaml", *words, "--output", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
     outcome = json.loads(done.stdout)
     assert (outcome["recipe"]["name"], outcome["scores"]["folds"]) == ("squares", 2)
@@ -95,3 +98,22 @@ def test_images_that_are_all_alike_need_groups(call, data, tmp_path):
     )
     assert done.exit_code == 1
     assert "All 4 images are in one group" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_kinds_that_are_called_as_other_rows_have_rows_of_their_own():
+    def figures(dice: float) -> Figures:
+        return Figures(images=1, dice=dice, iou=0.5)
+
+    kinds = {"all": figures(0.1), "fold 1": figures(0.2)}
+    folds = {"1": figures(0.3), "2": figures(0.4)}
+    scores = CrossValidated(images=2, dice=0.7, iou=0.5, folds=2, spread={"dice": 0.05}, per_kind=kinds, per_fold=folds)
+    rows = [(row[0], row[-1]) for row in _rows(scores, ["dice"])]
+    assert rows == [
+        ("all", "0.700"),
+        ("spread of the folds", "0.050"),
+        ("all", "0.100"),
+        ("fold 1", "0.200"),
+        ("fold 1", "0.300"),
+        ("fold 2", "0.400"),
+    ]

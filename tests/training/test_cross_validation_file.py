@@ -11,6 +11,7 @@ from napari_unetseg.training.cross_validation_file import (
     found_by_size,
     hash_recipe,
     read_cross_validation,
+    require_same_images,
     require_same_recipe,
     summarise,
     trained_on_all,
@@ -93,6 +94,14 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"images": 3}', encoding="utf-8")
     with pytest.raises(DatasetError, match="no outcome of a cross-validation"):
         read_cross_validation(tmp_path / "summary.json")
+
+
+def test_scores_are_of_the_images_that_they_are_of_where_that_is_known(outcome: CrossValidation) -> None:
+    require_same_images(outcome, "any")  # as the file is of an earlier version
+    known = outcome.model_copy(update={"images_sha256": "one"})
+    require_same_images(known, "one")
+    with pytest.raises(DatasetError, match="of other images or masks than those to train on"):
+        require_same_images(known, "other")
 
 
 def test_scores_are_of_one_recipe_whatever_it_is_called_and_however_long_it_takes(

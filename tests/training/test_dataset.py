@@ -83,6 +83,18 @@ def test_an_index_without_its_columns_is_refused(dataset: Path) -> None:
         find_pairs(dataset)
 
 
+def test_an_image_of_which_an_index_says_no_kind_is_of_none_in_particular(dataset: Path) -> None:
+    text = "\ufeffstem,kind\nfield0\nfield1,\n\nfield2, dark\n"
+    (dataset / "index.csv").write_text(text, encoding="utf-8")
+    assert [pair.kind for pair in find_pairs(dataset)[:4]] == ["image", "image", "dark", "image"]
+
+
+def test_an_index_that_cannot_be_read_is_named(dataset: Path) -> None:
+    (dataset / "index.csv").write_bytes(b"stem,kind\nfield0,\xff\n")
+    with pytest.raises(DatasetError, match=r"index\.csv: the file cannot be read"):
+        find_pairs(dataset)
+
+
 def test_a_mask_of_another_size_is_refused(dataset: Path) -> None:
     iio.imwrite(dataset / "masks" / "field0.png", np.zeros((10, 64), np.uint16))
     with pytest.raises(DatasetError, match=r"field0\.png: the mask has 10 x 64 pixels, its image 64 x 64"):

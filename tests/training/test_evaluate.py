@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import tifffile
 
 from napari_unetseg.image import Image
 from napari_unetseg.training.dataset import Pair, find_pairs
@@ -45,6 +47,8 @@ def test_a_pair_that_fails_does_not_stop_the_others(dataset: Path) -> None:
     pairs = find_pairs(dataset)
     pairs[2].mask.unlink()
     pairs[3].image.write_bytes(b"no image")
+    tifffile.imwrite(pairs[4].mask.with_suffix(".tif"), np.full((64, 64), -1, np.int16))
+    pairs[4] = replace(pairs[4], mask=pairs[4].mask.with_suffix(".tif"))
 
     def breaks(image: Image) -> np.ndarray:
         if image.name == "field5.png":
@@ -53,11 +57,12 @@ def test_a_pair_that_fails_does_not_stop_the_others(dataset: Path) -> None:
 
     results = list(evaluate(Method("breaks", breaks, divides=False), pairs, "labels"))
     failed = {result.stem: str(result.error) for result in results if isinstance(result, Failed)}
-    assert list(failed) == ["field2", "field3", "field5"]
+    assert list(failed) == ["field2", "field3", "field4", "field5"]
     assert "field2.png: there is no such file" in failed["field2"]
     assert "field3.png" in failed["field3"]
+    assert "field4.tif: no pixel is annotated" in failed["field4"]
     assert failed["field5"] == "out of luck"
-    assert sum(isinstance(result, Score) for result in results) == 5
+    assert sum(isinstance(result, Score) for result in results) == 4
 
 
 def test_masks_are_known_by_their_single_value(dataset: Path) -> None:
@@ -105,3 +110,14 @@ def test_otsu_finds_the_lesser_side_of_the_threshold(invert: bool) -> None:
 
 def test_otsu_finds_nothing_in_a_constant_image() -> None:
     assert otsu_watershed(Image(np.full((9, 9), 7, np.uint8))).max() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_otsu_leaves_pixels_that_are_no_number_out(odd: float, dark: bool) -> None:
+    grey = np.zeros((20, 20), np.float32)
+    grey[4:12, 4:12] = 1
+    image = 1 - grey if dark else grey.copy()
+    image[18, 18] = odd
+    np.testing.assert_array_equal(otsu_watershed(Image(image)) > 0, grey > 0)
+    assert otsu_watershed(Image(np.full((9, 9), odd, np.float32))).max() == 0

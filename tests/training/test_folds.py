@@ -38,7 +38,7 @@ def test_there_are_as_many_folds_as_groups_where_these_are_few() -> None:
 
 def test_groups_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "groups.csv"
-    file.write_text("\ufeffstem,day,group\na,1, one\nb,2,two\n\n", encoding="utf-8")
+    file.write_text("\ufeffstem,day,group\na,1, one\nb,2,two\n\n,,\n", encoding="utf-8")
     assert read_groups(file, pairs("a", "b")) == {"a": "one", "b": "two"}
 
 
@@ -47,9 +47,11 @@ def test_groups_come_from_a_file(tmp_path: Path) -> None:
     [
         ("name,group\na,one\n", "columns 'stem' and 'group' are missing"),
         ("stem,group\na,one\nb,two\nz,two\n", r"1 stems are not among the images \(z\)"),
-        ("stem,group\na,one\nb,\n", r"1 stems have no group \(b\)"),
+        ("stem,group\na,one\nb,two\na,\n", "line 4: 'a' has no group"),
+        ("stem,group\na,one\nz\nb,two\n", "line 3: 'z' has no group"),
+        ("stem,group\na,one\n,two\n", "line 3: group 'two' has no stem"),
         ("stem,group\na,one\n", r"1 stems have no group \(b\)"),
-        ("stem,group\na,one\nb,two\na,two\n", r"1 stems are named more than once \(a\)"),
+        ("stem,group\na,one\nb,two\na,two\n", "line 4: 'a' has a group already"),
     ],
 )
 def test_a_file_of_groups_that_does_not_fit_is_named(tmp_path: Path, text: str, fault: str) -> None:

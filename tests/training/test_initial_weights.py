@@ -80,6 +80,28 @@ def test_heads_of_a_package_are_matched_by_name(
     assert torch.equal(boundary, fresh[0])
 
 
+def test_heads_of_a_run_are_matched_by_name_as_long_as_its_state_lies_beside_its_best_weights(
+    recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
+) -> None:
+    torch.save(other.network.state_dict(), tmp_path / BEST_FILE)
+    save_checkpoint(other, tmp_path / LAST_FILE)
+    state = initial_state(recipe.model_copy(update={"heads": ("boundary", "foreground")}), CPU)
+    fresh = weights_of(state)["final_conv.weight"]
+    initialise_weights(state, [str(tmp_path / BEST_FILE)])
+    boundary, foreground = state.network.state_dict()["final_conv.weight"]
+    assert torch.equal(foreground, weights_of(other)["final_conv.weight"][recipe.heads.index("foreground")])
+    assert torch.equal(boundary, fresh[0])
+
+
+def test_the_state_of_another_program_tells_no_heads(
+    recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
+) -> None:
+    torch.save(other.network.state_dict(), tmp_path / BEST_FILE)
+    for content in ({"epoch": 3}, torch.zeros(2)):
+        torch.save(content, tmp_path / LAST_FILE)
+        initialise_weights(initial_state(recipe, CPU), [str(tmp_path / BEST_FILE)])
+
+
 def test_the_optimiser_learns_the_weights_it_was_given(
     recipe: TrainingRecipe, other: TrainingState, tmp_path: Path
 ) -> None:

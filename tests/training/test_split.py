@@ -76,6 +76,20 @@ def test_a_look_tells_colour_level_and_texture_apart() -> None:
     assert np.abs(describe_appearance(np.repeat(np.repeat(image, 4, 1), 4, 2)) - look)[8:].max() > 0.5
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_pixel_that_is_no_number_changes_little_of_a_look(odd: float) -> None:
+    image = np.random.default_rng(0).normal(100, 20, (1, 40, 40)).astype(np.float32)
+    look = describe_appearance(image)
+    image[0, 20, 20] = odd
+    np.testing.assert_allclose(describe_appearance(image), look, atol=0.02)
+    assert np.isfinite(describe_appearance(np.full((1, 40, 40), odd, np.float32))).all()
+
+
+def test_images_below_zero_have_a_look() -> None:
+    image = np.random.default_rng(0).normal(-100, 20, (3, 40, 40)).astype(np.float32)
+    assert np.isfinite(describe_appearance(image)).all()
+
+
 def test_a_validation_list_is_read(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "held.txt"
     path.write_text("# held out\nfield3\n\nfield1\n", encoding="utf-8")

@@ -301,6 +301,8 @@ def test_a_checkpoint_of_another_recipe_is_refused(dataset: Path, recipe: Traini
     samples = load_samples(find_pairs(dataset), recipe.normalisation)
     weights = np.full(6, 1 / 6)
     fit(samples[:6], weights, samples[6:], recipe, tmp_path, device=CPU)
+    reworded = recipe.model_copy(update={"description": "The same, in other words."})
+    assert fit(samples[:6], weights, samples[6:], reworded, tmp_path, device=CPU).step == 4
     other = recipe.model_copy(update={"learning_rate": 0.5})
     with pytest.raises(CheckpointError, match=r"last\.pt.*another recipe"):
         fit(samples[:6], weights, samples[6:], other, tmp_path, device=CPU)
@@ -389,6 +391,21 @@ def test_masks_that_are_annotated_in_part_are_learnt_from(
     assert losses
     assert np.isfinite(losses).all()
     assert card.scores["otsu_watershed"]["ap50"] > 0.9  # as it finds the discs, and nobody counts those beyond
+
+
+def test_held_out_images_of_which_nothing_is_annotated_are_not_scored(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    held = tmp_path / "held.txt"
+    held.write_text("field0\nfield1\n", encoding="utf-8")
+    (dataset / "masks" / "field0.png").unlink()
+    tifffile.imwrite(dataset / "masks" / "field0.tif", np.full((64, 64), -1, np.int16))
+    short = recipe.model_copy(update={"steps": 1})
+    card = train(dataset, tmp_path / "m", tmp_path / "c", short, validation_list=held, device="cpu")
+    assert card.scores["validation"]["images"] == card.scores["otsu_watershed"]["images"] == 1
+    held.write_text("field0\n", encoding="utf-8")
+    with pytest.raises(UnetsegError, match="nothing is annotated on the images that are held out"):
+        train(dataset, tmp_path / "m", tmp_path / "c", short, validation_list=held, device="cpu")
 
 
 def test_a_stop_keeps_the_best_so_far(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
@@ -538,12 +555,19 @@ def test_a_model_of_all_images_has_the_scores_of_its_cross_validation(
     assert all(torch.equal(tensor, last[f"module.{name}"]) for name, tensor in kept.items())
 
 
-def test_the_scores_of_another_recipe_are_not_taken(dataset: Path, recipe: TrainingRecipe, tmp_path: Path) -> None:
+def test_the_scores_of_another_recipe_or_of_other_images_are_not_taken(
+    dataset: Path, recipe: TrainingRecipe, tmp_path: Path
+) -> None:
     scores = CrossValidated(images=8, folds=2, spread={}, per_kind={}, per_fold={}, dice=1.0, iou=1.0)
     of_folds = CrossValidation(
         recipe=recipe, recipe_sha256="", parameters=recipe.parameters, fold_parameters={}, scores=scores
     )
     other = recipe.model_copy(update={"crop": 64})
-    with pytest.raises(UnetsegError, match="not the one of which the cross-validation is"):
-        train(dataset, tmp_path / "model", tmp_path / "checkpoints", other, cross_validation=of_folds, device="cpu")
+    elsewhere = of_folds.model_copy(update={"images_sha256": "of others"})
+    for asked, given, fault in (
+        (other, of_folds, "not the one of which the cross-validation is"),
+        (recipe, elsewhere, "of other images or masks than those to train on"),
+    ):
+        with pytest.raises(UnetsegError, match=fault):
+            train(dataset, tmp_path / "model", tmp_path / "checkpoints", asked, cross_validation=given, device="cpu")
     assert not (tmp_path / "checkpoints").exists()

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -7,8 +8,10 @@ from napari_unetseg.networks import build
 from napari_unetseg.training.job_folder import NetworkSize, ObjectType
 from napari_unetseg.training.state import learning_rate, network_arguments
 from napari_unetseg.training.training_recipe import (
+    Augmentation,
     RecipeError,
     TrainingRecipe,
+    explain_recipe_error,
     fields_for,
     read_training_recipe,
     write_training_recipe,
@@ -81,6 +84,32 @@ def test_the_best_seen_size_is_among_those_seen_well(recipe: TrainingRecipe) -> 
 def test_no_head_is_learnt_twice(recipe: TrainingRecipe) -> None:
     with pytest.raises(ValueError, match="no head twice"):
         TrainingRecipe.model_validate({**recipe.model_dump(), "auxiliary": ["distance"]})
+
+
+def test_heads_that_make_no_objects_are_refused_before_anything_is_learnt(recipe: TrainingRecipe) -> None:
+    flows = ["flow_y", "flow_x"]
+    with pytest.raises(ValidationError, match=r"heads must name 'distance' or 'boundary'.* flows may be auxiliary"):
+        TrainingRecipe.model_validate({**recipe.model_dump(), "heads": ["foreground", *flows]})
+    TrainingRecipe.model_validate({**recipe.model_dump(), "heads": ["foreground"], "auxiliary": flows})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: -0.1} for name in ("gain", "offset", "gamma", "noise", "blur", "smallest_object", "rotate")),
+        *({name: float("inf")} for name in ("stretch", "balance", "haze", "grain", "blur", "largest_object")),
+        *({name: 1.5} for name in ("on_object", "invert", "grey", "shuffle", "tint")),
+        {"noise": float("nan")},
+        {"scale": [0, 1]},
+        {"scale": [2, 1]},
+        {"diameter": [10, float("inf")]},
+    ],
+    ids=str,
+)
+def test_numbers_that_nothing_can_be_drawn_by_are_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Augmentation.model_validate(wrong)
+    assert explain_recipe_error(raised.value).startswith(next(iter(wrong)))
 
 
 def test_the_learning_rate_rises_and_falls(recipe: TrainingRecipe) -> None:

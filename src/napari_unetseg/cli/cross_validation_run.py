@@ -69,10 +69,11 @@ def _find_recipe(model: str) -> "TrainingRecipe":
     """Read the recipe that a model was trained by, or the one that is given."""
     from napari_unetseg.training.train import RECIPE_FILE
     from napari_unetseg.training.training_recipe import RecipeError, read_training_recipe
+    from napari_unetseg.zoo.card import CARD_FILE
     from napari_unetseg.zoo.registry import find_model
 
     given = Path(model)
-    if given.suffix.lower() in (".yaml", ".yml"):
+    if given.suffix.lower() in (".yaml", ".yml") and given.name != CARD_FILE:
         return read_training_recipe(given)
     recipe = find_model(model).path / RECIPE_FILE
     if not recipe.is_file():
@@ -93,7 +94,8 @@ def _lines(scores: "CrossValidated") -> list[str]:
 def _rows(scores: "CrossValidated", measures: list[str]) -> Iterator[tuple[str, ...]]:
     parts = {f"fold {name}": figures for name, figures in scores.per_fold.items()}
     kinds = scores.per_kind if len(scores.per_kind) > 1 else {}
-    for name, figures in {"all": scores, **kinds, **parts}.items():
+    # No dict of all, for a kind may be called as another row is.
+    for name, figures in [("all", scores), *kinds.items(), *parts.items()]:
         yield (name, str(figures.images), *(f"{getattr(figures, measure):.3f}" for measure in measures))
         if figures is scores:
             yield ("spread of the folds", "", *(f"{scores.spread[measure]:.3f}" for measure in measures))

@@ -52,7 +52,8 @@ def evaluate_command(
             "-o",
             metavar="DIR",
             help="Folder, made if needed, for scores.csv (a row for each image), summary.json, robustness.csv and "
-            "contact_sheet.png (worst, median and best cases).",
+            "contact_sheet.png (worst, median and best cases); with --cross-validate for cross_validation.json, "
+            "scores.csv and what is needed to go on.",
             file_okay=False,
         ),
     ] = None,

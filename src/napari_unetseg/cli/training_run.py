@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Annotated, Any
@@ -77,6 +78,7 @@ class TrainingRun:
 
     def __init__(self, checkpoints: Path, as_events: bool) -> None:
         self._checkpoints, self._as_events = checkpoints, as_events
+        self._made = not checkpoints.exists()
         self._stopped, self._left = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._claims = Claims()
@@ -110,6 +112,9 @@ class TrainingRun:
             signal.signal(number, handler)
         with self._claims:
             pass
+        if self._made:  # and left empty by what was refused before anything was written
+            with suppress(OSError):
+                self._checkpoints.rmdir()
         if isinstance(error, Cancelled):
             typer.echo(str(error), err=True)
             raise typer.Exit(LEFT_TO_BE_RESUMED) from error

@@ -26,8 +26,9 @@ from napari_unetseg.training.cross_validation_file import (
     summarise,
     write_cross_validation,
 )
-from napari_unetseg.training.dataset import Pair, Sample, load_samples
+from napari_unetseg.training.dataset import DatasetError, Pair, Sample, load_samples, require_masks
 from napari_unetseg.training.evaluate import Truth, annotated_objects, are_masks, choose_truth, compare
+from napari_unetseg.training.initial_weights import hash_weights
 from napari_unetseg.training.loop import fit
 from napari_unetseg.training.progress_events import Told, TrainingEvent, Validated
 from napari_unetseg.training.sampling import draw_weights
@@ -55,13 +56,16 @@ class Fold:
     number
         From 1.
     held
-        The stems that are only scored.
+        The stems that are not learnt from.
+    scored
+        Those of them of which anything is annotated.
     folder
         Of its checkpoints, its model, and the maps that this predicts for what was held out.
     """
 
     number: int
     held: tuple[str, ...]
+    scored: tuple[str, ...]
     folder: Path
 
     @cached_property
@@ -76,11 +80,12 @@ class Fold:
 
 @dataclass(frozen=True)
 class _Data:
-    """The images with their groups, in memory."""
+    """The images with their groups, in memory, and what tells them from others."""
 
     pairs: Mapping[str, Pair]
     samples: Mapping[str, Sample]
     groups: Mapping[str, str]
+    fingerprint: str
 
 
 def cross_validate(
@@ -130,11 +135,13 @@ def cross_validate(
     recipe = recipe.model_copy(update={"start_from": tuple(start_from)})
     chosen = choose_device(device)
     keep_to_cores()
-    _write_plan(folder, recipe, pairs, folds)
+    require_masks(pairs)
+    fingerprint = pairs_fingerprint(pairs)
+    _write_plan(folder, recipe, fingerprint, folds)
     report(Told(text="Reading the images."))
     samples = load_samples(list(pairs), recipe.normalisation)
-    data = _Data({pair.stem: pair for pair in pairs}, {one.stem: one for one in samples}, groups)
-    parts = [Fold(number, held, folder / f"fold{number}") for number, held in enumerate(folds, start=1)]
+    data = _Data({pair.stem: pair for pair in pairs}, {one.stem: one for one in samples}, groups, fingerprint)
+    parts = [_make_fold(number, held, data, folder) for number, held in enumerate(folds, start=1)]
     for fold in parts:
         learnt = len(pairs) - len(fold.held)
         report(
@@ -147,9 +154,22 @@ def cross_validate(
     return _score(parts, data, recipe, folder, device)
 
 
-def _write_plan(folder: Path, recipe: TrainingRecipe, pairs: Sequence[Pair], folds: Sequence[tuple[str, ...]]) -> None:
+def _make_fold(number: int, held: tuple[str, ...], data: _Data, folder: Path) -> Fold:
+    scored = tuple(stem for stem in held if data.samples[stem].is_annotated)
+    if not scored:
+        raise DatasetError(
+            f"{data.pairs[held[0]].mask.parent}: nothing is annotated on any image of fold {number} "
+            f"({', '.join(held[:5])}), so there is nothing to score. Annotate one, leave them out, or group them with "
+            "others by --groups."
+        )
+    return Fold(number, held, scored, folder / f"fold{number}")
+
+
+def _write_plan(folder: Path, recipe: TrainingRecipe, fingerprint: str, folds: Sequence[tuple[str, ...]]) -> None:
     """Note what is done in a folder, so that nobody goes on there with anything else."""
-    content = {"recipe": hash_recipe(recipe), "images": pairs_fingerprint(pairs), "folds": [list(one) for one in folds]}
+    content = {"recipe": hash_recipe(recipe), "images": fingerprint, "folds": [list(one) for one in folds]}
+    if recipe.start_from:
+        content["weights"] = [hash_weights(source) for source in recipe.start_from]
     file = folder / PLAN_FILE
     text = json.dumps(content, indent=2) + "\n"
     if not file.exists():
@@ -157,8 +177,8 @@ def _write_plan(folder: Path, recipe: TrainingRecipe, pairs: Sequence[Pair], fol
             path.write_text(text, encoding="utf-8")
     elif file.read_text(encoding="utf-8") != text:
         raise UnetsegError(
-            f"{folder}: there is a cross-validation of another recipe, of other images or in other folds. "
-            "Choose another folder, or delete this one."
+            f"{folder}: there is a cross-validation of another recipe, of other images, in other folds or "
+            "from other weights. Choose another folder, or delete this one."
         )
 
 
@@ -188,11 +208,20 @@ def _train_without(
 
 
 def _predict_held_out(fold: Fold, data: _Data, device: str) -> None:
-    missing = [data.pairs[stem] for stem in fold.held if not fold.map_file(stem).exists()]
+    missing = [data.pairs[stem] for stem in fold.scored if not _is_whole(fold.map_file(stem))]
     if missing:
         for one in predict_pairs(fold.package, missing, device):
             with whole_file(fold.map_file(one.pair.stem)) as path:
                 np.save(path, one.probability.astype(np.float16))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether maps can be read; nothing but their header is."""
+    try:
+        np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
 
 
 class _Chooser:
@@ -203,7 +232,7 @@ class _Chooser:
         self._scores = {
             stem: ImageScores(partial(_predicted, fold, stem, data), fold.package.card.heads, recipe.metric)
             for fold in folds
-            for stem in fold.held
+            for stem in fold.scored
         }
 
     def choose(self, stems: Sequence[str]) -> DecodeParameters:
@@ -226,7 +255,7 @@ def _score(folds: Sequence[Fold], data: _Data, recipe: TrainingRecipe, folder: P
     parameters: dict[str, DecodeParameters] = {}
     images: list[ScoredImage] = []
     for fold in folds:
-        chosen = chooser.choose([stem for other in folds if other is not fold for stem in other.held])
+        chosen = chooser.choose([stem for other in folds if other is not fold for stem in other.scored])
         parameters[str(fold.number)] = chosen
         images += [
             _scored(one, fold, chosen, truth, data.groups[one.pair.stem])
@@ -235,9 +264,10 @@ def _score(folds: Sequence[Fold], data: _Data, recipe: TrainingRecipe, folder: P
     outcome = CrossValidation(
         recipe=recipe,
         recipe_sha256=hash_recipe(recipe),
-        parameters=chooser.choose(list(data.pairs)),
+        parameters=chooser.choose([stem for fold in folds for stem in fold.scored]),
         fold_parameters=parameters,
         scores=summarise(images),
+        images_sha256=data.fingerprint,
     )
     write_cross_validation(outcome, images, folder)
     return outcome
@@ -247,10 +277,10 @@ def _as_segmented(fold: Fold, parameters: DecodeParameters, data: _Data, device:
     """Give the maps of a fold's images as a model with these parameters would see them."""
     card = fold.package.card
     if card.object_sizes is None:
-        yield from (_predicted(fold, stem, data) for stem in fold.held)
+        yield from (_predicted(fold, stem, data) for stem in fold.scored)
     else:  # the parameters decide which objects the first run finds, and so the size at which it looks again
         knowing = replace(fold.package, card=card.model_copy(update={"parameters": parameters}))
-        yield from predict_pairs(knowing, [data.pairs[stem] for stem in fold.held], device)
+        yield from predict_pairs(knowing, [data.pairs[stem] for stem in fold.scored], device)
 
 
 def _scored(one: PredictedPair, fold: Fold, parameters: DecodeParameters, truth: Truth, group: str) -> ScoredImage:

@@ -18,13 +18,10 @@ from napari_unetseg.postprocessing.parameters import DecodeParameters
 from napari_unetseg.training.dataset import DatasetError
 from napari_unetseg.training.report import SCORES_FILE, score_columns
 from napari_unetseg.training.scores import Score, summarise_scores
-from napari_unetseg.training.training_recipe import RecipeError, TrainingRecipe
+from napari_unetseg.training.training_recipe import WORDS, RecipeError, TrainingRecipe
 from napari_unetseg.zoo.cross_validated import CrossValidated, FoundOfSize
 
 CROSS_VALIDATION_FILE = "cross_validation.json"
-
-_WORDS = {"name", "display_name", "description", "licence", "data"}
-"""Fields of a recipe that only its card shows."""
 
 DIAMETERS = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 """Where classes of size begin, in pixels of equivalent diameter."""
@@ -43,6 +40,9 @@ class CrossValidation(BaseModel):
         Those with which each fold was scored, by its number: chosen on the held-out images of the others.
     scores
         For the card.
+    images_sha256
+        What tells the images and masks from others, see `napari_unetseg.training.validation_choice.pairs_fingerprint`;
+        None in files of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +53,7 @@ class CrossValidation(BaseModel):
     parameters: DecodeParameters
     fold_parameters: dict[str, DecodeParameters]
     scores: CrossValidated
+    images_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ _COURSE = ("steps", "minutes", "batch", "warm_up", "learning_rate", "average", "
 
 def hash_recipe(recipe: TrainingRecipe) -> str:
     """Return the SHA-256 of what decides the weights; an option that came later and is at its default is not in it."""
-    fields = recipe.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True)
+    fields = recipe.model_dump(mode="json", exclude=set(WORDS), exclude_defaults=True)
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
@@ -98,6 +99,22 @@ def require_same_recipe(outcome: CrossValidation, recipe: TrainingRecipe) -> Non
         raise RecipeError(
             f"Recipe {recipe.name!r} is not the one of which the cross-validation is, so its scores say nothing of the "
             "model. Choose that recipe, or cross-validate this one."
+        )
+
+
+def require_same_images(outcome: CrossValidation, fingerprint: str) -> None:
+    """See to it that scores are said of models of the images that they are of, where that is known.
+
+    Raises
+    ------
+    DatasetError
+        If the fingerprint is that of other images, masks or kinds.
+    """
+    if outcome.images_sha256 not in (None, fingerprint):
+        raise DatasetError(
+            "The cross-validation is of other images or masks than those to train on, or of other kinds of them "
+            "(index.csv), so its scores say nothing of the model. Choose the images that it is of, or cross-validate "
+            "these."
         )
 
 

@@ -1,6 +1,7 @@
 """A folder of images and masks: listed, checked, and read into memory once."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ class Sample:
     labels: NDArray[np.int32]
     diameters: NDArray[np.float64]
 
+    @property
+    def is_annotated(self) -> bool:
+        """Whether the annotation says anything of any pixel."""
+        return bool((self.labels >= 0).any())
+
 
 def find_pairs(folder: Path) -> list[Pair]:
     """List the pairs of ``folder/images`` and ``folder/masks``, sorted by stem.
@@ -78,13 +84,25 @@ def find_pairs(folder: Path) -> list[Pair]:
         If there are no images, two have one stem, or an image has no mask; the message names them.
     """
     pairs = pair_files(folder / "images", folder / "masks", folder / INDEX_FILE)
-    missing = [pair.image.name for pair in pairs if not pair.mask.exists()]
+    require_masks(pairs)
+    return pairs
+
+
+def require_masks(pairs: Sequence[Pair]) -> None:
+    """See to it that every image has a mask.
+
+    Raises
+    ------
+    DatasetError
+        If some have none; the message names them.
+    """
+    missing = [pair for pair in pairs if not pair.mask.exists()]
     if missing:
+        names = ", ".join(pair.image.name for pair in missing[:5])
         raise DatasetError(
-            f"{folder / 'masks'}: {len(missing)} of {len(pairs)} images have no mask ({', '.join(missing[:5])}). "
+            f"{missing[0].mask.parent}: {len(missing)} of {len(pairs)} images have no mask ({names}). "
             "Each image needs a mask with the same name but for the suffix."
         )
-    return pairs
 
 
 def pair_files(images: Path, masks: Path, index: Path) -> list[Pair]:
@@ -103,7 +121,7 @@ def pair_files(images: Path, masks: Path, index: Path) -> list[Pair]:
     Raises
     ------
     DatasetError
-        If there are no images, two have one stem, or the index has not these columns.
+        If there are no images, two have one stem, or the index cannot be read or has not these columns.
     """
     found, annotated = _by_stem(images), _by_stem(masks)
     if not found:
@@ -137,11 +155,29 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 def _read_kinds(index: Path) -> dict[str, str]:
     if not index.exists():
         return {}
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"stem", "kind"} <= set(rows.fieldnames or ()):
-            raise DatasetError(f"{index}: the columns 'stem' and 'kind' are missing. Add them, or remove the file.")
-        return {row["stem"]: row["kind"] for row in rows}
+    return {stem: kind or UNKNOWN_KIND for _, stem, kind in read_words_of_stems(index, "kind")}
+
+
+def read_words_of_stems(path: Path, column: str) -> list[tuple[int, str, str]]:
+    """Read the columns ``stem`` and `column` of a CSV file, each row with the number of its line.
+
+    What a row lacks is empty; rows that have neither are left out.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read or has not these columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"stem", column} <= set(reader.fieldnames or ()):
+                raise DatasetError(f"{path}: the columns 'stem' and '{column}' are missing. Add them.")
+            rows = [(reader.line_num, (row["stem"] or "").strip(), (row[column] or "").strip()) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: the file cannot be read ({reason}).") from error
+    return [(line, stem, word) for line, stem, word in rows if stem or word]
 
 
 def read_pair(pair: Pair) -> tuple[Image, NDArray[np.int32]]:

@@ -15,7 +15,7 @@ from napari_unetseg.image import Image
 from napari_unetseg.io import read_label_image
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.postprocessing.parameters import DecodeParameters
-from napari_unetseg.training.dataset import Pair, read_pair
+from napari_unetseg.training.dataset import DatasetError, Pair, read_pair
 from napari_unetseg.training.scores import Score, annotated_part, score, score_foreground
 
 Segment = Callable[[Image], NDArray[np.int32]]
@@ -73,6 +73,8 @@ def evaluate(method: Method, pairs: Sequence[Pair], truth: Truth) -> Iterator[Sc
     for pair in pairs:
         try:
             image, annotation = read_pair(pair)
+            if not (annotation >= 0).any():
+                raise DatasetError(f"{pair.mask}: no pixel is annotated, so there is nothing to score.")
             yield compare(method.segment(image), annotation, pair, truth)
         except Exception as error:
             yield Failed(pair.stem, error)
@@ -98,7 +100,7 @@ def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
     """Divide the foreground of Otsu's threshold (1979) by a watershed of its distance transform.
 
     The side of the threshold that covers less of the image is the foreground, so that dark objects
-    on a bright background are found as well.
+    on a bright background are found as well. Pixels that are no finite number are background.
 
     Returns
     -------
@@ -106,10 +108,12 @@ def otsu_watershed(image: Image, min_size: int = 20) -> NDArray[np.int32]:
         int32 (Y, X).
     """
     grey = image.channels_first[:3].mean(axis=0)
-    if grey.min() == grey.max():
+    finite = np.isfinite(grey)
+    values = grey[finite]
+    if not values.size or values.min() == values.max():
         return np.zeros(grey.shape, np.int32)
-    bright = grey > threshold_otsu(grey)
-    foreground = bright if bright.mean() <= 0.5 else ~bright
+    bright = finite & (grey > threshold_otsu(values))
+    foreground = bright if bright.mean() <= 0.5 else finite & ~bright
     return decode(foreground[np.newaxis].astype(np.float32), ("foreground",), DecodeParameters(min_size=min_size))
 
 

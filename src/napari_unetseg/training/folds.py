@@ -4,12 +4,11 @@ Each fold is scored by a network that was trained on the others. Were images of 
 network would have seen what it is scored on.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from napari_unetseg.training.dataset import DatasetError, Pair
+from napari_unetseg.training.dataset import DatasetError, Pair, read_words_of_stems
 
 LEAST_FOLDS = 2
 
@@ -68,22 +67,19 @@ def read_groups(path: Path, pairs: Sequence[Pair]) -> dict[str, str]:
     DatasetError
         If the file cannot be read, names images that are not there or one of them twice, or leaves images out.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"stem", "group"} <= set(reader.fieldnames or ()):
-                raise DatasetError(f"{path}: the columns 'stem' and 'group' are missing. Add them.")
-            rows = [((row["stem"] or "").strip(), (row["group"] or "").strip()) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: the groups of images cannot be read ({reason}).") from error
+    groups: dict[str, str] = {}
+    for line, stem, group in read_words_of_stems(path, "group"):
+        if not (stem and group):
+            lacking = f"{stem!r} has no group" if stem else f"group {group!r} has no stem"
+            raise DatasetError(f"{path}: line {line}: {lacking}. Complete the line, or remove it.")
+        if stem in groups:
+            raise DatasetError(f"{path}: line {line}: {stem!r} has a group already. Name each image once.")
+        groups[stem] = group
     there = {pair.stem for pair in pairs}
-    named = Counter(stem for stem, group in rows if group)
     for faulty, fault, remedy in (
-        (named.keys() - there, "are not among the images", "Remove them, or correct their names"),
-        (there - named.keys(), "have no group", "Give each image a group"),
-        ({stem for stem, count in named.items() if count > 1}, "are named more than once", "Name each once"),
+        (groups.keys() - there, "are not among the images", "Remove them, or correct their names"),
+        (there - groups.keys(), "have no group", "Give each image a group"),
     ):
         if faulty:
             raise DatasetError(f"{path}: {len(faulty)} stems {fault} ({', '.join(sorted(faulty)[:5])}). {remedy}.")
-    return dict(rows)
+    return groups

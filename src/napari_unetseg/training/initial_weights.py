@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.io.hashing import hash_file
 from napari_unetseg.language import Sentence
-from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState
+from napari_unetseg.training.state import BEST_FILE, LAST_FILE, TrainingState, learnt_heads
 from napari_unetseg.zoo.checkpoints import read_checkpoint
 from napari_unetseg.zoo.compatibility import weight_mismatch
 from napari_unetseg.zoo.discovery import SUFFIXES
@@ -42,6 +43,23 @@ def initialise_weights(state: TrainingState, sources: Sequence[str]) -> None:
     state.average.module.load_state_dict(weights)
 
 
+def hash_weights(source: str) -> str:
+    """Return the SHA-256 of the file that holds the weights of a checkpoint or a model package.
+
+    Raises
+    ------
+    UnetsegError
+        If there is no such file or model, or it cannot be read.
+    """
+    path = Path(source) if Path(source).suffix.lower() in SUFFIXES else find_model(source).weights
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise InitialWeightsError(
+            f"{path}: the weights to start from cannot be read ({error.strerror}). Choose a checkpoint or a model."
+        ) from error
+
+
 def mean_weights(several: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Average state dicts of the same network; counts, which are whole numbers, are those of the last."""
     return {
@@ -53,8 +71,8 @@ def mean_weights(several: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def read_fitting(state: TrainingState, source: str) -> dict[str, Tensor]:
     """Read the weights of a checkpoint or a model package and check that they fit the state's network.
 
-    A package says what its channels mean, so it may have other heads than the recipe: the state takes those that both
-    have, and keeps its own first weights for the others.
+    Where it is known what their channels mean they may have other heads than the recipe: the state takes those that
+    both have, and keeps its own first weights for the others.
     """
     weights, heads = read_weights(source)
     own = state.network.state_dict()
@@ -88,13 +106,17 @@ def take_heads(
 
 
 def read_weights(source: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Read the weights of a checkpoint or a model package, float32 on the CPU, and the heads that a package names."""
+    """Read the weights of a checkpoint or a model package, float32 on the CPU, and its heads where they are known.
+
+    Those of a run's best weights are, as long as the state of the run lies beside them.
+    """
     if Path(source).name == LAST_FILE and Path(source).is_file():
         raise InitialWeightsError(
             f"{source}: from this file a killed run goes on. To begin with its weights, give the best of them, "
             f"{Path(source).with_name(BEST_FILE)}."
         )
     if Path(source).suffix.lower() in SUFFIXES:
-        return read_checkpoint(source).state, ()
+        heads = learnt_heads(Path(source).with_name(LAST_FILE)) if Path(source).name == BEST_FILE else ()
+        return read_checkpoint(source).state, heads
     package = find_model(source)
     return dict(load_own_network(package, Sentence("trained")).state_dict()), package.card.heads

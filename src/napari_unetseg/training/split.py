@@ -45,7 +45,7 @@ def describe_appearance(image: NDArray[np.generic]) -> NDArray[np.float64]:
     Parameters
     ----------
     image
-        (C, Y, X), as acquired, C being 1 or 3.
+        (C, Y, X), as acquired, C being 1 or 3. Pixels that are no finite number count as the median of the others.
 
     Returns
     -------
@@ -54,14 +54,23 @@ def describe_appearance(image: NDArray[np.generic]) -> NDArray[np.float64]:
         background, all as logarithms; then how much of the contrast lies in details of four sizes.
     """
     pixels = np.broadcast_to(image, (3, *image.shape[1:])).astype(np.float64)
-    levels = np.log2(np.percentile(pixels.reshape(3, -1), [50, 99], axis=1) + 4).ravel()
+    finite = np.isfinite(pixels)
+    if not finite.all():
+        pixels[~finite] = np.median(pixels[finite]) if finite.any() else 0
+    levels = _logarithm(np.percentile(pixels.reshape(3, -1), [50, 99], axis=1)).ravel()
     colour = np.log2(pixels.std(axis=0).mean() + 1)
     grey = pixels.mean(axis=0)
-    background = np.log2(np.percentile(grey, 5) + 4)
+    background = _logarithm(np.percentile(grey, 5))
     smooth = [ndimage.gaussian_filter(grey, sigma) for sigma in (0.7, 1.5, 3, 6)]
     details = [(fine - coarse).std() for fine, coarse in zip([grey, *smooth[:-1]], smooth, strict=True)]
     texture = np.log2(np.array(details) / (grey.std() + 1e-6) + 1e-2)
     return np.array([*levels, colour, background, *texture])
+
+
+def _logarithm(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logarithms of intensities, of which those far below 0 are all alike."""
+    logarithms: NDArray[np.float64] = np.log2(np.maximum(levels, -3) + 4)
+    return logarithms
 
 
 def cluster(appearances: NDArray[np.float64], strata: Sequence[str], distance: float) -> list[str]:

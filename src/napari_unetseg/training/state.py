@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,7 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.io.atomic import whole_file
 from napari_unetseg.networks import SegmentationNetwork, build
 from napari_unetseg.training.targets import HeadName
-from napari_unetseg.training.training_recipe import TrainingRecipe
+from napari_unetseg.training.training_recipe import WORDS, TrainingRecipe
 
 LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 """A run's whole state as it was last written, and the averaged weights that scored best so far."""
@@ -147,7 +148,7 @@ def save_checkpoint(state: TrainingState, path: Path) -> None:
 
 
 def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) -> TrainingState:
-    """Read a checkpoint of the same recipe; only its number of steps or minutes may have changed.
+    """Read a checkpoint of the same recipe; only its words and its number of steps or minutes may have changed.
 
     Raises
     ------
@@ -155,7 +156,7 @@ def resume_checkpoint(recipe: TrainingRecipe, device: torch.device, path: Path) 
         If the checkpoint is damaged or belongs to another recipe.
     """
     content = _load(path, device)
-    if not _same_but_steps(content["recipe"], recipe):
+    if not _learns_alike(content["recipe"], recipe):
         raise CheckpointError(
             f"{path}: this checkpoint was written with another recipe. Choose another checkpoint folder, "
             "or the recipe it was started with."
@@ -186,7 +187,7 @@ def set_aside(recipe: TrainingRecipe, data: str, checkpoints: Path) -> Path | No
     if not last.exists():
         return None
     content = _load(last, torch.device("cpu"))
-    if content.get("data") in (None, "", data) or not _same_but_steps(content["recipe"], recipe):
+    if content.get("data") in (None, "", data) or not _learns_alike(content["recipe"], recipe):
         return None
     folder = checkpoints / EARLIER_FOLDER
     folder.mkdir(exist_ok=True)
@@ -197,13 +198,23 @@ def set_aside(recipe: TrainingRecipe, data: str, checkpoints: Path) -> Path | No
     return folder
 
 
-def _same_but_steps(written: str, recipe: TrainingRecipe) -> bool:
+def learnt_heads(last: Path) -> tuple[HeadName, ...]:
+    """Name the heads of the network of a run's state, in order; none where there is no such file, or another."""
+    with suppress(CheckpointError, ValidationError):
+        content = _load(last, torch.device("cpu"))
+        if isinstance(content, dict) and isinstance(content.get("recipe"), str):
+            return TrainingRecipe.model_validate_json(content["recipe"]).learnt
+    return ()
+
+
+def _learns_alike(written: str, recipe: TrainingRecipe) -> bool:
     try:
         # An option that came later than the checkpoint is at its default in it.
         earlier = TrainingRecipe.model_validate_json(written)
     except ValidationError:
         return False
-    return earlier.model_copy(update={"steps": recipe.steps, "minutes": recipe.minutes}) == recipe
+    may_differ = {name: getattr(recipe, name) for name in (*WORDS, "steps", "minutes")}
+    return earlier.model_copy(update=may_differ) == recipe
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Any]:

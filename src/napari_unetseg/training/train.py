@@ -20,8 +20,13 @@ from napari_unetseg.io.plotting import require_matplotlib
 from napari_unetseg.language import Sentence, translated
 from napari_unetseg.postprocessing.decoding import decode
 from napari_unetseg.training.crop_store import fits
-from napari_unetseg.training.cross_validation_file import CrossValidation, require_same_recipe, trained_on_all
-from napari_unetseg.training.dataset import Pair, Sample, load_samples
+from napari_unetseg.training.cross_validation_file import (
+    CrossValidation,
+    require_same_images,
+    require_same_recipe,
+    trained_on_all,
+)
+from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit, predict_maps, stalled
@@ -45,6 +50,7 @@ from napari_unetseg.training.validation_choice import (
     choose_validation,
     data_fingerprint,
     hold_nothing_out,
+    pairs_fingerprint,
 )
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.cross_validated import CROSS_VALIDATION, main_scores
@@ -111,10 +117,11 @@ def train(
         If there is not enough for the crops of a step; the message names a smaller step.
     UnetsegError
         If the data, the checkpoint or a folder cannot be used, the message naming the file; if the cross-validation is
-        of another recipe; or if it was stopped before the first step.
+        of another recipe or of other images; or if it was stopped before the first step.
     """
     if cross_validation is not None:
         require_same_recipe(cross_validation, recipe)
+        require_same_images(cross_validation, pairs_fingerprint(find_pairs(data)))
     if tensorboard is not None:
         require_tensorboard()
     chosen = choose_device(device)
@@ -128,7 +135,12 @@ def train(
     )
     samples = load_samples(list(choice.pairs), recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in choice.held]
-    validation = [sample for sample in samples if sample.stem in choice.held]
+    validation = [sample for sample in samples if sample.stem in choice.held and sample.is_annotated]
+    if choice.held and not validation:
+        raise DatasetError(
+            f"{data / 'masks'}: nothing is annotated on the images that are held out, so there is nothing to score on. "
+            "Annotate some of them, or list others with --validation."
+        )
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
     if scenes:
         report(Told(text=translated(Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes)))))
@@ -189,7 +201,8 @@ def train(
         report(
             Told(text=translated(Sentence("Choosing the threshold and the other parameters on the held-out images.")))
         )
-        held = [pair for pair in choice.pairs if pair.stem in choice.held]
+        scored = {sample.stem for sample in validation}
+        held = [pair for pair in choice.pairs if pair.stem in scored]
         card = write_trained_model(output, fields, weights, recipe, held, choice.split, device)
     else:
         card = write_cross_validated_model(output, fields, weights, recipe, choice, cross_validation)

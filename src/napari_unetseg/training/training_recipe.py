@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_unetseg.bounded_text import read_yaml, short_text
 from napari_unetseg.errors import UnetsegError
@@ -14,8 +14,21 @@ from napari_unetseg.training.job_folder import NetworkSize, ObjectType
 from napari_unetseg.training.targets import HeadName
 from napari_unetseg.zoo.card import ObjectSizes, Percentile, is_within_sizes
 
+WORDS = frozenset({"name", "display_name", "description", "licence", "data"})
+"""Fields of a recipe that only the model's card shows."""
+
 Metric = Literal["ap", "ap50", "dice"]
 """Scores that may choose weights and decoder parameters."""
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError("the least must come first, then the greatest")
+    return ends
+
+
+Range = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_rising)]
+"""Least and greatest of what is drawn."""
 
 
 class RecipeError(UnetsegError):
@@ -23,7 +36,7 @@ class RecipeError(UnetsegError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Source(_Strict):
@@ -114,33 +127,33 @@ class Augmentation(_Strict):
         Probability that objects of another image of the same kind are pasted where there is room for them.
     """
 
-    scale: tuple[float, float] = (0.5, 2.0)
-    diameter: tuple[float, float] | None = None
+    scale: Range = (0.5, 2.0)
+    diameter: Range | None = None
     aim: float = Field(1.0, ge=0, le=1)
-    smallest_object: float = 8.0
+    smallest_object: float = Field(8.0, ge=0)
     largest_object: float | None = Field(None, gt=0)
-    on_object: float = 0.0
-    rotate: float = 0.3
+    on_object: float = Field(0.0, ge=0, le=1)
+    rotate: float = Field(0.3, ge=0, le=1)
     stretch: float = Field(0.0, ge=0)
     shear: float = Field(0.0, ge=0, lt=1)
-    invert: float = 0.3
-    grey: float = 0.2
-    shuffle: float = 0.2
-    tint: float = 0.15
+    invert: float = Field(0.3, ge=0, le=1)
+    grey: float = Field(0.2, ge=0, le=1)
+    shuffle: float = Field(0.2, ge=0, le=1)
+    tint: float = Field(0.15, ge=0, le=1)
     recolour: float = Field(0.0, ge=0, le=1)
     stain: float = Field(0.0, ge=0, le=1)
     dye: float = Field(0.0, ge=0, le=1)
     balance: float = Field(0.0, ge=0)
-    gain: float = 0.5
-    offset: float = 0.15
-    gamma: float = 0.6
+    gain: float = Field(0.5, ge=0)
+    offset: float = Field(0.15, ge=0)
+    gamma: float = Field(0.6, ge=0)
     elastic: float = Field(0.0, ge=0)
     shade: float = Field(0.0, ge=0, lt=1)
     haze: float = Field(0.0, ge=0)
     local_contrast: float = Field(0.0, ge=0, le=1)
     sharpen: float = Field(0.0, ge=0, le=1)
-    blur: float = 1.5
-    noise: float = 0.1
+    blur: float = Field(1.5, ge=0)
+    noise: float = Field(0.1, ge=0)
     grain: float = Field(1.0, ge=1)
     photons: float = Field(0.0, ge=0, le=1)
     levels: float = Field(0.0, ge=0, le=1)
@@ -165,7 +178,8 @@ class TrainingRecipe(_Strict):
         ``"batch"``, or ``"instance"`` as in the published SpheroHQ U-Net, whose results depend on the whole of what
         the network sees: its tiles cannot agree with the whole image.
     heads
-        What the network predicts; ``"foreground"`` is always among it.
+        What the network predicts: ``"foreground"`` and, where objects are told apart, ``"distance"`` or
+        ``"boundary"``.
     auxiliary
         Heads that are learnt besides these, for what the others gain from it, and left out of the package.
     object_size, object_sizes
@@ -212,7 +226,7 @@ class TrainingRecipe(_Strict):
     licence: str = "not stated"
     data: Source
     architecture: Literal["unet", "subpixel_unet"] = "unet"
-    features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    features: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
     block: Literal[2, 4] = 2
     norm: Literal["batch", "instance"] = "batch"
     heads: tuple[HeadName, ...] = ("foreground", "distance")
@@ -263,6 +277,11 @@ class TrainingRecipe(_Strict):
     def _heads_make_objects(self) -> "TrainingRecipe":
         if "foreground" not in self.heads or len(set(self.learnt)) != len(self.learnt):
             raise ValueError("heads must name 'foreground', and with auxiliary no head twice")
+        if len(self.heads) > 1 and not {"distance", "boundary"} & set(self.heads):
+            raise ValueError(
+                "heads must name 'distance' or 'boundary', by which objects are told apart, or 'foreground' alone; "
+                "flows may be auxiliary"
+            )
         return self
 
     @field_validator("normalisation")
