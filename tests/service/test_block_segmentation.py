@@ -215,10 +215,10 @@ def test_labels_that_were_made_anew_are_written_again(service, image, tmp_path):
 
 
 def test_warnings_are_those_of_the_undivided_stack_in_their_order(tmp_path):
-    planes = np.stack([np.asarray(SAMPLES["nuclei"]().array)[:120, :110].astype(np.float32)] * 2)
+    planes = np.stack([np.asarray(SAMPLES["nuclei"]().array)[:360:3, :330:3].astype(np.float32)] * 2)
     planes[0, 3, 4:6] = planes[1, 7, 8] = np.nan
     image = Image(planes, "TYX", name="small")
-    with SegmentationService("cells") as service:
+    with SegmentationService("nuclei") as service:
         expected = service.segment(image)
         result = service.segment_blocks(image, tmp_path / "job", Labels(*image.array.shape))
     assert result.warnings == expected.warnings
