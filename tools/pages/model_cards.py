@@ -34,6 +34,9 @@ _WORDS = {
     "stained": "stained tissue",
     "graybright": "grey bright-field",
 }
+_TELLS_WHAT = ("what", "measure")
+"""Keys of a card's scores that say what the figures beside them are."""
+
 _HEAD = """\
 # The bundled models
 
@@ -110,13 +113,15 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     for name, value in measured.items():
         if words := value.get("what", value.get("data")):
             said[name] = words
-    yield "\n".join(f"- {sentence(f'{_WORDS.get(name, name)}: {value}')}" for name, value in said.items())
+    names = {name: _WORDS.get(name, name.replace("_", " ")) for name in said}
+    yield "\n".join(f"- {sentence(f'{names[name]}: {value}')}" for name, value in said.items())
     for name in (each for each in nested if each not in measured):
         yield f"### {_called(name).capitalize()}"
-        told = [value for value in nested[name].values() if isinstance(value, str)]
-        rest = {each: value for each, value in nested[name].items() if not isinstance(value, str)}
+        told = [value for each, value in nested[name].items() if each in _TELLS_WHAT]
+        rest = {each: value for each, value in nested[name].items() if each not in _TELLS_WHAT}
         yield from map(sentence, told)
-        yield table(("", "figure"), ((_called(each), f"{value:g}") for each, value in rest.items()), " r")
+        rows = ((_called(each), value if isinstance(value, str) else f"{value:g}") for each, value in rest.items())
+        yield table(("", "figure"), rows, " r")
 
 
 def _rows(name: str, value: Mapping[str, Any], columns: list[str]) -> Iterator[tuple[str, ...]]:
