@@ -12,9 +12,9 @@ def test_the_bundled_card_in_short() -> None:
     rows = card_rows(find_model("nuclei").card)
     assert rows["input"] == "RGB (grey is repeated), any size, percentiles 1 to 99.8 scaled to 0..1"
     assert rows["objects"].endswith("px wide, divided where they touch")
-    assert rows["training"].startswith("556 images of BBBC038v1")
+    assert rows["training"].startswith("660 images of BBBC038v1")
     assert "CC0" in rows["training"]
-    assert "(104 images)" in rows["scores"]
+    assert "(660 images, cross-validated in 3 parts)" in rows["scores"]
     assert rows["licence"] == "BSD-3-Clause"
 
 
