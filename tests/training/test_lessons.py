@@ -79,6 +79,7 @@ def test_only_what_is_annotated_is_scored(card: ModelCard, monkeypatch: pytest.M
 
 
 def test_another_split_is_taken_only_where_it_is_better(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = card.model_copy(update={"parameters": card.parameters.model_copy(update={"split": 0.4})})
     region = region_of(card, 20)
     scored = {0.3: 0.2, 0.4: 0.5, 0.5: 0.9, 0.6: 0.9}
     monkeypatch.setattr("napari_unetseg.training.lessons.answer_maps", lambda *arguments: region.pixels[:2])
