@@ -120,8 +120,8 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
         told = [value for each, value in nested[name].items() if each in _TELLS_WHAT]
         rest = {each: value for each, value in nested[name].items() if each not in _TELLS_WHAT}
         yield from map(sentence, told)
-        rows = ((_called(each), value if isinstance(value, str) else f"{value:g}") for each, value in rest.items())
-        yield table(("", "figure"), rows, " r")
+        compared = ((_called(each), value if isinstance(value, str) else f"{value:g}") for each, value in rest.items())
+        yield table(("", "figure"), compared, " r")
 
 
 def _rows(name: str, value: Mapping[str, Any], columns: list[str]) -> Iterator[tuple[str, ...]]:
