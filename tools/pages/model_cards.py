@@ -113,8 +113,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
     for name, value in measured.items():
         if words := value.get("what", value.get("data")):
             said[name] = words
-    names = {name: _WORDS.get(name, name.replace("_", " ")) for name in said}
-    yield "\n".join(f"- {sentence(f'{names[name]}: {value}')}" for name, value in said.items())
+    yield "\n".join(f"- {sentence(f'{_in_words(name)}: {value}')}" for name, value in said.items())
     for name in (each for each in nested if each not in measured):
         yield f"### {_called(name).capitalize()}"
         told = [value for each, value in nested[name].items() if each in _TELLS_WHAT]
@@ -147,7 +146,11 @@ def _figure(value: float | None) -> str:
 
 
 def _called(name: str) -> str:
-    return prose(_WORDS.get(name, name.replace("_", " ")))
+    return prose(_in_words(name))
+
+
+def _in_words(name: str) -> str:
+    return _WORDS.get(name, name.replace("_", " "))
 
 
 def _facts(card: ModelCard) -> Iterator[tuple[str, str]]:

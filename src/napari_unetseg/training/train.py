@@ -26,7 +26,7 @@ from napari_unetseg.training.cross_validation_file import (
     require_same_recipe,
     trained_on_all,
 )
-from napari_unetseg.training.dataset import DatasetError, Pair, Sample, find_pairs, load_samples
+from napari_unetseg.training.dataset import DatasetError, Pair, Sample, load_samples
 from napari_unetseg.training.evaluate import OTSU, are_masks, choose_truth, compare, evaluate
 from napari_unetseg.training.learning_curves import draw_curves, open_tensorboard, require_tensorboard
 from napari_unetseg.training.loop import fit, predict_maps, stalled
@@ -50,7 +50,6 @@ from napari_unetseg.training.validation_choice import (
     choose_validation,
     data_fingerprint,
     hold_nothing_out,
-    pairs_fingerprint,
 )
 from napari_unetseg.zoo.card import ModelCard
 from napari_unetseg.zoo.cross_validated import CROSS_VALIDATION, main_scores
@@ -121,7 +120,6 @@ def train(
     """
     if cross_validation is not None:
         require_same_recipe(cross_validation, recipe)
-        require_same_images(cross_validation, pairs_fingerprint(find_pairs(data)))
     if tensorboard is not None:
         require_tensorboard()
     chosen = choose_device(device)
@@ -133,6 +131,9 @@ def train(
         if cross_validation is None
         else hold_nothing_out(data, recipe, trained_on_all(cross_validation, recipe))
     )
+    learnt_from = data_fingerprint(data, choice)
+    if cross_validation is not None:  # nothing is held out, so this is how a cross-validation knows its images
+        require_same_images(cross_validation, learnt_from)
     samples = load_samples(list(choice.pairs), recipe.normalisation)
     training = [sample for sample in samples if sample.stem not in choice.held]
     validation = [sample for sample in samples if sample.stem in choice.held and sample.is_annotated]
@@ -144,7 +145,6 @@ def train(
     scenes = make_scenes(recipe.scenes, recipe.seed, recipe.normalisation)
     if scenes:
         report(Told(text=translated(Sentence("{count} procedural scenes are learnt from besides.", count=len(scenes)))))
-    learnt_from = data_fingerprint(data, choice)
     earlier = set_aside(recipe, learnt_from, checkpoints)
     if earlier is not None:
         text = Sentence(
